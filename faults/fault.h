@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What a fault is. One file faults/NAME.c defines one `const struct fault_ops NAME_fault`, listed
+ * by one line in faults.def. Everything here runs in the worker (inject, end, evidence), in the
+ * guardian or in `squall restore` (undo, verify), as root; nothing here reads a YAML file.
+ *
+ * Order that every fault keeps:
+ *   inject: journal_undo() -> make everything inert -> LAST message starts the effect
+ *   end:    FIRST message ends the effect -> then what is inert is tidied by undo(record)
+ */
+#ifndef SQUALL_FAULT_H
+#define SQUALL_FAULT_H
+
+#include "faults/target.h"
+#include "injector/base/error.h"
+#include "injector/base/loop.h"
+#include "injector/base/params.h"
+#include "injector/journal/journal.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What a fault may use of the process it runs in. */
+struct fault_env {
+	const char *run_id;
+	struct journal *journal;
+	bool allow_critical; /* reserved for the experiment's own switch */
+	/* for the whole run: hosts and processes that must not be touched */
+	struct process_identity conductor, worker, guardian;
+};
+
+/* Lines of a plan, for people and for --json. */
+enum plan_kind {
+	PLAN_TARGET, /* what will be touched: "process 4711 nginx (www-data)" */
+	PLAN_CHANGE, /* one change of the kernel's state, in order */
+	PLAN_NOTE,   /* the way chosen and why, side effects, what is excluded */
+};
+struct plan;
+int plan_add(struct plan *plan, enum plan_kind kind, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Proof that a fault bit. All counts since inject. */
+struct evidence {
+	uint64_t hits;	  /* packets matched, processes signalled */
+	uint64_t dropped; /* packets lost on purpose */
+	const char *unit; /* "packets", "processes" (static) */
+	char detail[160]; /* one line: "1234 packets delayed, 12 dropped on eth0" */
+};
+
+/* One step of the method, alive in the worker. */
+struct fault {
+	const struct fault_ops *ops;
+	unsigned step;			 /* index in the method; goes into the journal */
+	const struct params *params;	 /* of ops->params */
+	struct target *target;		 /* resolved and pinned; shared between steps, not owned */
+	const struct fault_env *env;
+	void *state;			 /* owned by ops, freed by release() */
+	int64_t effect_started_ns, effect_ended_ns; /* set by inject() and end() */
+};
+
+enum fault_end {
+	FAULT_END_SOFT, /* planned end: let what is queued pass in order first */
+	FAULT_END_NOW,	/* abort: the effect ends with the first system call */
+};
+
+/* What this machine can do; filled by probe() for `doctor`. */
+struct fault_support {
+	bool usable;
+	char way[160];	  /* which mechanism will be used: "nftables owner table + ifb + netem" */
+	char reason[256]; /* why (not), in the kernel's words where it spoke */
+	char remedy[256]; /* what the user can do; may be empty */
+};
+
+struct fault_ops {
+	const char *name;	      /* key in the method of an experiment */
+	const char *summary;	      /* one line for `squall faults` */
+	const struct param *params;   /* ends with a NULL name */
+	enum target_kind target_kind; /* the selector table its target uses */
+	uint64_t capabilities;	      /* bits 1 << CAP_*: what inject/end/undo need in the worker */
+	bool is_instant;	      /* has no end: `for` is refused (kill) */
+
+	/* The parameters make sense together; called unprivileged by `check` as well. May be NULL. */
+	int (*check)(const struct params *params, struct error *err);
+	/* Can this machine do it? Must leave nothing behind. */
+	int (*probe)(struct fault_support *out, struct error *err);
+	/* Chooses the way, allocates fault->state, opens what needs privileges later dropped (sockets
+	 * in other namespaces); lists the changes. No side effect on the machine. */
+	int (*plan)(struct fault *fault, struct plan *plan, struct error *err);
+	/* Journals, then acts; returns when the effect is in force. On failure everything this call
+	 * did is undone or journalled. */
+	int (*inject)(struct fault *fault, struct error *err);
+	/* Ends the effect. When work remains that needs time (a soft end, a queue that drains), sets
+	 * *out_again_ns to the delay after which it wants to be called again; 0: finished. May be
+	 * called with FAULT_END_NOW while a soft end is under way. NULL: undo() ends the effect. */
+	int (*end)(struct fault *fault, enum fault_end how, int64_t *out_again_ns,
+		   struct error *err);
+	/* Undoes one journalled record, from the record alone, in any process, any number of times.
+	 * Acts only on what is still ours; "already gone" is success. May wait up to a second. */
+	int (*undo)(const struct journal_record *record, struct error *err);
+	/* Reads the kernel back: *out_gone true when nothing of the record is left. On false, `out_left`
+	 * names what is left and gives the command that removes it by hand. */
+	int (*verify)(const struct journal_record *record, bool *out_gone, char *out_left,
+		      size_t left_size, struct error *err);
+	int (*evidence)(struct fault *fault, struct evidence *out, struct error *err);
+	/* Frees fault->state. The effect has ended before. */
+	void (*release)(struct fault *fault);
+};
+
+/* All faults, NULL-terminated, in the order of faults.def. */
+const struct fault_ops *const *fault_all(void);
+/* NULL when unknown. */
+const struct fault_ops *fault_find(const char *name);
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Targets: what an experiment may touch. A selector (a parameter table, one for each kind) is
+ * resolved once, in the worker, into something pinned: processes by pidfd and start time,
+ * interfaces by namespace and index. Zero results and more results than allowed are errors.
+ */
+#ifndef SQUALL_TARGET_H
+#define SQUALL_TARGET_H
+
+#include "injector/base/endpoint.h"
+#include "injector/base/error.h"
+#include "injector/base/params.h"
+#include "injector/journal/journal.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum target_kind { TARGET_NONE, TARGET_TRAFFIC, TARGET_PROCESS };
+
+/* Selector of traffic, in the file `{to: [10.0.5.0/24:443], interface: eth0}` */
+enum traffic_param {
+	TRAFFIC_TO,	    /* list of endpoints: the far side; names are resolved by the conductor */
+	TRAFFIC_LOCAL_PORT, /* list of ports on this side */
+	TRAFFIC_PROTOCOL,   /* tcp, udp, icmp, any */
+	TRAFFIC_INTERFACE,  /* list of names; default: the interfaces that route to `to` */
+	TRAFFIC_NAMESPACE,  /* NAME (ip netns), pid:N, or target:NAME of a process target */
+};
+extern const struct param traffic_params[];
+
+/* Selector of processes, in the file `process: {name: nginx, count: 1}`; keys combine by AND. */
+enum process_param {
+	PROCESS_PID,	 /* list */
+	PROCESS_PIDFILE,
+	PROCESS_NAME,	 /* comm, exact */
+	PROCESS_EXE,	 /* absolute path of the executable */
+	PROCESS_COMMAND, /* pattern over the command line */
+	PROCESS_USER,
+	PROCESS_CGROUP,	 /* path below the cgroup mount */
+	PROCESS_UNIT,	 /* systemd unit */
+	PROCESS_PORT,	 /* listening TCP or UDP port */
+	PROCESS_NAMESPACE, /* network namespace the port is looked up in: NAME or pid:N */
+	PROCESS_COUNT,	 /* at most this many, chosen at random */
+	PROCESS_SHARE,	 /* this share of the matches, at least one */
+	PROCESS_ALLOW_CRITICAL,
+};
+extern const struct param process_params[];
+
+struct target_process {
+	struct process_identity id;
+	int pidfd; /* owned by the target */
+	uint32_t uid;
+	char name[16];	    /* comm */
+	char command[128];  /* start of the command line, printable */
+};
+
+struct target {
+	char name[64]; /* as in the file; "" for one written inside a step */
+	enum target_kind kind;
+	struct params params; /* of the kind's table, owned */
+	bool is_resolved;
+
+	/* TARGET_PROCESS */
+	struct target_process *processes;
+	unsigned process_count;
+	uint64_t seed; /* for count and share */
+
+	/* TARGET_TRAFFIC: endpoints are in params[TRAFFIC_TO]; host names were replaced by addresses
+	 * before they came here */
+	int namespace_fd;	 /* owned; -1: the worker's own namespace */
+	char namespace_name[64]; /* for people */
+	struct target_interface {
+		int index;
+		char name[16];
+	} *interfaces;
+	unsigned interface_count;
+};
+
+/* The selector table of a kind; NULL for TARGET_NONE. */
+const struct param *target_params(enum target_kind kind);
+/* "traffic", "process" */
+const char *target_kind_name(enum target_kind kind);
+
+/* Protects what must never be hit: our own processes and their ancestors. */
+struct target_guard {
+	struct process_identity conductor, worker, guardian;
+	/* finds another target of the same experiment by name (namespace: target:NAME); may be NULL */
+	struct target *(*find)(void *context, const char *name);
+	void *context;
+};
+
+/* Resolves and pins, once. `limit` is the experiment's limits.targets: more is -E2BIG, none -ENOENT.
+ * Counted are processes of a process target and endpoints of a traffic target. */
+int target_resolve(struct target *target, unsigned limit, const struct target_guard *guard,
+		   struct error *err);
+/* How many things it touches, as counted against limits.targets. */
+unsigned target_size(const struct target *target);
+void target_free(struct target *target);
+
+/* The kinds' own parts, called by target_resolve(). */
+int target_traffic_resolve(struct target *target, const struct target_guard *guard,
+			   struct error *err);
+int target_process_resolve(struct target *target, const struct target_guard *guard,
+			   struct error *err);
+/* Says again, on the pidfd, that the process is the one that was pinned, alive and allowed; called
+ * immediately before a signal is sent. */
+int target_process_recheck(const struct target_process *process, const struct target *target,
+			   struct error *err);
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * An experiment, as the conductor knows it: checked, with every value parsed and every name bound.
+ * There is no YAML in here; yaml.c makes it from a file, inject.c from a command line.
+ */
+#ifndef SQUALL_EXPERIMENT_MODEL_H
+#define SQUALL_EXPERIMENT_MODEL_H
+
+#include "faults/fault.h"
+#include "faults/target.h"
+#include "injector/base/params.h"
+#include "injector/probes/probe.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define EXPERIMENT_MAX_STEPS   256
+#define EXPERIMENT_MAX_TARGETS 256
+#define EXPERIMENT_MAX_PROBES  1024
+
+struct experiment_target {
+	char *name; /* "" for a target written inside a step */
+	enum target_kind kind;
+	struct params params; /* of target_params(kind) */
+	int line, column;
+};
+
+struct experiment_step {
+	const struct fault_ops *ops;
+	struct params params; /* of ops->params */
+	unsigned target;      /* index into targets */
+	int64_t at_ns;	      /* after the start of the method */
+	int64_t for_ns;	      /* 0: instant fault, or until the method ends */
+	int line, column;
+};
+
+struct experiment_abort {
+	unsigned probe;
+	unsigned fails;	   /* in a row; 0: a share is used */
+	int64_t share_ppb; /* of the attempts within over_ns */
+	int64_t over_ns;
+};
+
+struct experiment_requirement { /* steady-state, recovery */
+	unsigned *probes;	/* indexes, owned */
+	unsigned count;
+	int64_t for_ns;	   /* steady-state: must hold this long; recovery: `hold` */
+	int64_t within_ns; /* recovery only; steady state: how long to wait for it (0: `for` alone) */
+};
+
+struct experiment {
+	char *path; /* where it came from, for messages */
+	char *title, *hypothesis; /* hypothesis may be NULL */
+	struct {
+		int64_t duration_ns; /* hard deadline of the whole run */
+		unsigned targets;    /* most things touched */
+	} limits;
+	struct experiment_target *targets;
+	unsigned target_count;
+	struct probe_spec *probes;
+	unsigned probe_count;
+	struct experiment_requirement steady_state, recovery;
+	struct experiment_abort *aborts;
+	unsigned abort_count;
+	struct experiment_step *steps; /* ordered by at_ns */
+	unsigned step_count;
+	bool allow_idle;
+};
+
+/* Everything owned is freed; `experiment` may be partly filled. NULL is fine. */
+void experiment_free(struct experiment *experiment);
+/* End of the method: the latest end of a step (instant ones count at their start). */
+int64_t experiment_method_ns(const struct experiment *experiment);
+
+/* "delay 400ms, jitter 50ms to 10.0.5.0/24:443": one step in words. */
+void experiment_describe_step(const struct experiment *experiment, unsigned step, char *out,
+			      size_t size);
+
+/* The table-driven part shared by files and command lines: binds key=value to the fault's own
+ * parameter or, when the fault has none of that name, to the selector of its target kind. */
+enum experiment_key { KEY_OF_FAULT, KEY_OF_TARGET, KEY_UNKNOWN };
+enum experiment_key experiment_find_key(const struct fault_ops *ops, const char *key,
+					unsigned *out_index);
+
+#endif

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The journal: what has to be undone, written down before it is done. One directory a run
+ * (/run/squall/RUN/), one append-only file of fixed-size records in it. An undo record is written
+ * by a fault, carried here, and handed back to the same fault by restore/.
+ *
+ * Invariant: a change of the machine that outlives its process is preceded by its UNDO record.
+ * A record that is torn or fails its checksum ends the journal: it was never acted upon.
+ * Space for JOURNAL_CAPACITY records is reserved when the journal is opened, so that a full disk
+ * refuses the run instead of stopping it half way.
+ */
+#ifndef SQUALL_JOURNAL_H
+#define SQUALL_JOURNAL_H
+
+#include "injector/base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define JOURNAL_ROOT	 "/run/squall"	   /* live runs; gone (or foreign) after a reboot */
+#define JOURNAL_STATE	 "/var/lib/squall" /* results, the halt lever */
+#define JOURNAL_CAPACITY 4096		   /* records a run may write */
+#define JOURNAL_PAYLOAD	 416
+
+#define RUN_ID_SIZE 8 /* six characters [0-9a-z], NUL; names every object a run makes */
+
+enum journal_kind {
+	JOURNAL_HEADER = 1, /* first record: struct journal_header */
+	JOURNAL_UNDO = 2,   /* payload belongs to the fault named in .owner */
+	JOURNAL_DONE = 3,   /* the UNDO record .of_sequence needs nothing more */
+	JOURNAL_STARTED = 4, /* step .step is in force; payload: text for people */
+	JOURNAL_ENDED = 5,   /* step .step is out of force */
+};
+
+struct journal_record {
+	uint32_t magic;
+	uint16_t version;
+	uint16_t kind; /* enum journal_kind */
+	uint32_t sequence;
+	uint32_t of_sequence; /* JOURNAL_DONE */
+	uint32_t step;	      /* index of the step in the experiment's method */
+	uint32_t type;	      /* JOURNAL_UNDO: the fault's own record type */
+	int64_t time_ns;      /* CLOCK_BOOTTIME */
+	char owner[16];	      /* name of the fault */
+	uint8_t payload[JOURNAL_PAYLOAD];
+	uint8_t reserved[44];
+	uint32_t crc; /* CRC-32 of everything before */
+};
+_Static_assert(sizeof(struct journal_record) == 512, "a record is one fixed-size write");
+
+/* A process that is the same one only if its start time agrees (proc(5), stat field 22). */
+struct process_identity {
+	int32_t pid;
+	uint32_t reserved;
+	uint64_t start_time; /* clock ticks after boot */
+};
+
+struct journal_header {
+	char run_id[RUN_ID_SIZE];
+	char boot_id[40]; /* /proc/sys/kernel/random/boot_id */
+	struct process_identity conductor, worker, guardian;
+	int64_t started_wall_ns;
+	int64_t deadline_ns; /* CLOCK_BOOTTIME; after it the guardian ends the run by force */
+	uint32_t invoking_uid;
+	uint32_t reserved;
+	char title[160];
+};
+_Static_assert(sizeof(struct journal_header) <= JOURNAL_PAYLOAD, "header fits its record");
+
+struct journal;
+
+/* Makes /run/squall/RUN (0700, root) and the journal in it, reserves its space, writes the header.
+ * -ENOSPC and friends mean that nothing was left behind. */
+int journal_create(const struct journal_header *header, struct journal **out, struct error *err);
+/* Opens an existing journal for reading and for appending DONE records. Verifies ownership. */
+int journal_open(const char *run_id, struct journal **out, struct error *err);
+void journal_close(struct journal *journal);
+
+/* Appends an undo record and returns its sequence number (> 0). Must be called, and must have
+ * succeeded, before the change it undoes is made. payload_size <= JOURNAL_PAYLOAD. */
+int journal_undo(struct journal *journal, const char *owner, uint32_t step, uint32_t type,
+		 const void *payload, size_t payload_size, struct error *err);
+int journal_done(struct journal *journal, uint32_t sequence, struct error *err);
+/* For `status`: what is in force, in words. Failures are not fatal for the caller. */
+int journal_started(struct journal *journal, uint32_t step, const char *text, struct error *err);
+int journal_ended(struct journal *journal, uint32_t step, struct error *err);
+
+/* All valid records in order, newly allocated (caller frees). A torn tail is dropped. */
+int journal_read(struct journal *journal, struct journal_record **out_records, unsigned *out_count,
+		 struct error *err);
+const struct journal_header *journal_header(const struct journal_record *records, unsigned count);
+/* True if records[at] is an UNDO record without a DONE record. */
+bool journal_is_open(const struct journal_record *records, unsigned count, unsigned at);
+
+/* Deletes the journal and its directory: the last act of a run. Idempotent. */
+int journal_remove(const char *run_id, struct error *err);
+/* Identifiers of all runs that have a directory under JOURNAL_ROOT; caller frees *out. */
+int journal_list(char (**out)[RUN_ID_SIZE], unsigned *out_count, struct error *err);
+/* A fresh identifier, not in use. */
+int journal_new_run_id(char *out, struct error *err);
+
+/* For tests: another root directory than JOURNAL_ROOT. */
+void journal_set_root(const char *root);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Least privilege, per process: uid, capabilities, no_new_privs, seccomp lists grouped by purpose.
+ * Call before the first thread is made (capabilities and filters are per thread).
+ */
+#ifndef SQUALL_SANDBOX_H
+#define SQUALL_SANDBOX_H
+
+#include "injector/base/error.h"
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Gives up root for good: groups, gid, uid, all capabilities, no_new_privs; verifies it. */
+int sandbox_drop_user(uid_t uid, gid_t gid, struct error *err);
+/* Stays root but keeps only these capabilities (bits 1 << CAP_*), bounding set included. */
+int sandbox_keep_capabilities(uint64_t keep, struct error *err);
+/* Filters. Default: EPERM; execve, ptrace, module loading: the process is killed. */
+int sandbox_conductor(struct error *err); /* no netlink, no exec, no raw sockets */
+int sandbox_worker(struct error *err);	  /* netlink, files, pidfd, bpf, tap, threads; no exec */
+int sandbox_guardian(struct error *err);
+
+/* Who called: SUDO_UID/SUDO_GID when root by sudo, else the real uid; root itself -> nobody for the
+ * conductor, root for commands. Environment values are checked to be numbers of existing users. */
+struct invoking_user {
+	uid_t uid; /* commands run as this one */
+	gid_t gid;
+	uid_t conductor_uid; /* never 0 */
+	gid_t conductor_gid;
+};
+int sandbox_invoking_user(struct invoking_user *out, struct error *err);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The launcher: a small process, forked before the conductor gives up its rights, that starts the
+ * commands of an experiment as the invoking user (never as root unless root itself called). It
+ * accepts commands until launcher_seal(), afterwards only "run number N": a conductor under
+ * somebody's control cannot start anything else. No shell. Fixed-size messages.
+ */
+#ifndef SQUALL_LAUNCHER_H
+#define SQUALL_LAUNCHER_H
+
+#include "injector/base/error.h"
+#include "injector/base/loop.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct launcher;
+
+struct launcher_result {
+	int status; /* as of waitpid(); -1: could not be started, see text */
+	bool timed_out;
+	char output[3072]; /* start of standard output, NUL-terminated; or the reason */
+};
+typedef void (*launcher_fn)(void *context, const struct launcher_result *result);
+
+/* Forks. `uid`/`gid` are the invoking user's; with 0 nothing is dropped. */
+int launcher_new(uid_t uid, gid_t gid, struct launcher **out, struct error *err);
+/* Registers a command and returns its number (>= 0). Before launcher_seal() only.
+ * `own_environment`: keep the environment (run -- COMMAND) and standard streams; otherwise a clean
+ * one (PATH, LANG, HOME, USER, LOGNAME) with /dev/null as input and error. `directory`: NULL: as is */
+int launcher_add(struct launcher *launcher, char *const argv[], bool own_environment,
+		 const char *directory, struct error *err);
+int launcher_seal(struct launcher *launcher, struct loop *loop, struct error *err);
+/* Starts command `number`, kills its process group after timeout_ns (<= 0: never). fn is called once. */
+int launcher_run(struct launcher *launcher, int number, int64_t timeout_ns, launcher_fn fn,
+		 void *context, struct error *err);
+/* Kills the process group of a running command; fn is not called any more. */
+void launcher_cancel(struct launcher *launcher, int number);
+/* Ends the launcher and everything it started. */
+void launcher_free(struct launcher *launcher);
+
+#endif

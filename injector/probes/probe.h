@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Probes: what tells whether the system is well. They run in the conductor, without privileges, on
+ * its event loop; none ever blocks, so a hanging probe delays nobody. One file a kind; a kind is
+ * one `const struct probe_ops NAME_probe`, listed in probes.def.
+ *
+ * Result: pass, fail or unknown. A refused connection and a time-out are *fail*: the system did not
+ * answer. Unknown means that the question could not be asked (no such command, no name server).
+ */
+#ifndef SQUALL_PROBE_H
+#define SQUALL_PROBE_H
+
+#include "injector/base/error.h"
+#include "injector/base/loop.h"
+#include "injector/base/params.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum probe_result { PROBE_PASS, PROBE_FAIL, PROBE_UNKNOWN };
+extern const char *const probe_result_names[]; /* "pass", "fail", "unknown" */
+
+struct probe_sample {
+	enum probe_result result;
+	int64_t started_ns; /* CLOCK_BOOTTIME */
+	int64_t latency_ns; /* from start to answer; -1: no answer */
+	double value;	    /* what was compared besides latency (status, count, pressure); NAN: none */
+	char reason[160];   /* why not pass: "status 503, expected 200"; on pass what was seen */
+};
+
+struct launcher; /* launcher.h: starts commands as the invoking user */
+
+/* What the file says of a probe; owned by the experiment. */
+struct probe_spec {
+	char *name;
+	const struct probe_ops *ops;
+	char **subject;		/* the kind's own value: URL, "host:port", argv..., NULL-terminated */
+	unsigned subject_count;
+	struct params params;	/* of ops->params: further keys beside every/timeout/expect */
+	struct params expect;	/* of ops->expect */
+	int64_t every_ns, timeout_ns;
+	int line, column;
+};
+
+/* One probe at work. The scheduler (scheduler.h) calls start(); the kind calls probe_finish() exactly
+ * once for each start() that returned 0, from the loop or from within start(). */
+struct probe {
+	const struct probe_spec *spec;
+	struct loop *loop;
+	struct launcher *launcher; /* NULL when no command probe exists */
+	unsigned index;
+	void *state;		/* of the kind, made by open(), freed by close() */
+	int64_t attempt_started_ns;
+	void (*finish)(struct probe *probe, const struct probe_sample *sample);
+	void *context;
+};
+
+struct probe_ops {
+	const char *name;	     /* key in the file: http, tcp, command, process, pressure */
+	const char *summary;
+	const char *subject_doc;     /* "URL", "HOST:PORT", "[PROGRAM, ARGUMENT...]" */
+	bool subject_is_list;	     /* command */
+	const struct param *params;
+	const struct param *expect;
+
+	/* Checks the subject; unprivileged, no side effect, no look-up. */
+	int (*check)(const struct probe_spec *spec, struct error *err);
+	/* Whatever must happen before the conductor gives up its rights and is sandboxed (load a
+	 * library, open a file). `probe->state` is made here. */
+	int (*open)(struct probe *probe, struct error *err);
+	/* One attempt. The scheduler enforces the time-out: it calls cancel() and reports the failure. */
+	int (*start)(struct probe *probe, struct error *err);
+	void (*cancel)(struct probe *probe);
+	void (*close)(struct probe *probe);
+};
+
+/* Completes the running attempt: fills started_ns and, when latency_ns is 0, the latency. */
+void probe_finish(struct probe *probe, enum probe_result result, double value, const char *format,
+		  ...) __attribute__((format(printf, 4, 5)));
+
+const struct probe_ops *const *probe_all(void);
+const struct probe_ops *probe_find(const char *name);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The guardian: forked by the worker before anything is attached (so that it never inherits a held
+ * descriptor). Waits on the worker's pidfd, its pings and the deadline; when the worker is gone it
+ * undoes what the journal says. It kills a worker that has stopped pinging or overran the deadline.
+ */
+#ifndef SQUALL_GUARDIAN_H
+#define SQUALL_GUARDIAN_H
+
+#include "injector/base/error.h"
+#include "injector/journal/journal.h"
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#define GUARDIAN_PING_NS    250000000LL	 /* the worker pings this often */
+#define GUARDIAN_SILENCE_NS 2000000000LL /* silence after which the worker is killed */
+#define GUARDIAN_GRACE_NS   2000000000LL /* after the deadline, for the worker's own restore */
+
+struct guardian {
+	pid_t pid;
+	int pidfd;  /* readable when the guardian died */
+	int socket; /* pings and the end message */
+};
+
+/* Forks it; it waits for guardian_begin() (the journal does not exist yet: its header names the
+ * guardian). `capabilities` is what it keeps (the experiment's faults' union). */
+int guardian_start(uint64_t capabilities, struct guardian *out, struct error *err);
+/* Tells it run and deadline (CLOCK_BOOTTIME) and waits for its ready byte. */
+int guardian_begin(struct guardian *guardian, const char *run_id, int64_t deadline_ns,
+		   struct error *err);
+/* Never blocks. */
+void guardian_ping(struct guardian *guardian);
+/* The worker has restored everything: the guardian leaves. Waits for it (bounded). */
+void guardian_end(struct guardian *guardian);
+
+#endif

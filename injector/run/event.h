@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What happens during a run, told once to everybody who listens: the live view, plain lines, --json
+ * and the result. Events are made in the conductor; listeners may not block and may not fail.
+ */
+#ifndef SQUALL_RUN_EVENT_H
+#define SQUALL_RUN_EVENT_H
+
+#include "faults/fault.h"
+#include "injector/experiment/model.h"
+
+#include <stdint.h>
+
+enum run_phase {
+	PHASE_PLAN,
+	PHASE_STEADY_STATE,
+	PHASE_METHOD,
+	PHASE_RESTORE,
+	PHASE_RECOVERY,
+	PHASE_FINISHED,
+};
+extern const char *const run_phase_names[]; /* "plan", "steady-state", "method", ... */
+
+enum event_kind {
+	EVENT_PLAN,	   /* text: a line of the plan; number: enum plan_kind; step */
+	EVENT_ARMED,	   /* text: run id; guardian up, journal open */
+	EVENT_PHASE,	   /* phase */
+	EVENT_SAMPLE,	   /* probe, sample */
+	EVENT_INJECTED,	   /* step; text: in words; duration_ns: how long it took */
+	EVENT_INJECT_FAILED, /* step; text: reason */
+	EVENT_ENDED,	   /* step; out of force; duration_ns: how long that took */
+	EVENT_RESTORED,	   /* step; everything undone and verified */
+	EVENT_EVIDENCE,	   /* step, evidence */
+	EVENT_BREACH,	   /* abort condition fired: probe; text */
+	EVENT_STOPPING,	   /* text: why (signal, deadline, squall stop, breach) */
+	EVENT_STOPPED,	   /* all faults out of force; duration_ns: stop latency */
+	EVENT_LEFT,	   /* text: something could not be restored; with the command to type */
+	EVENT_NOTE,	   /* text */
+	EVENT_RESULT,	   /* result is complete */
+};
+extern const char *const event_kind_names[]; /* "plan", "armed", ..., as in --json */
+
+struct run_result;
+
+struct event {
+	enum event_kind kind;
+	int64_t time_ns; /* CLOCK_BOOTTIME */
+	int64_t wall_ns;
+	enum run_phase phase; /* the phase the run is in */
+	unsigned step, probe;
+	int64_t duration_ns;
+	int64_t number;
+	const char *text;
+	const struct probe_sample *sample;
+	const struct evidence *evidence;
+	const struct run_result *result; /* EVENT_RESULT */
+};
+
+struct event_listener {
+	void (*fn)(void *context, const struct event *event);
+	void *context;
+};
+
+#endif
