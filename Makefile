@@ -30,7 +30,7 @@ HEADERS_ONLY := libcurl
 WARNINGS := -Wall -Wextra -Wshadow -Wundef -Wvla -Wformat=2 -Wstrict-prototypes \
 	-Wmissing-prototypes -Wcast-qual -Wwrite-strings -Wnull-dereference -Wimplicit-fallthrough
 HARDENING := -fstack-protector-strong -fstack-clash-protection -fPIE
-OPTIMIZE := -O2 -D_FORTIFY_SOURCE=2
+OPTIMIZE := -O2 -D_FORTIFY_SOURCE=3
 ifeq ($(VARIANT),asan)
 OPTIMIZE := -O1 -fno-omit-frame-pointer -fsanitize=address
 endif
