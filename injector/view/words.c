@@ -9,17 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *tone_start(enum tone tone)
-{
-	static const char *const starts[] = {
-		[TONE_NORMAL] = "",	     [TONE_QUIET] = "\033[2m",	[TONE_GOOD] = "\033[32m",
-		[TONE_WARNING] = "\033[33m", [TONE_BAD] = "\033[1;31m", [TONE_FAULT] = "\033[35m",
-		[TONE_TITLE] = "\033[1m",
-	};
-
-	return starts[tone];
-}
-
 char *words_of_count(uint64_t count, char *out, size_t size)
 {
 	static const char suffixes[] = {'k', 'M', 'G', 'T', 'P', 'E'};

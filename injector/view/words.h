@@ -5,11 +5,10 @@
 #ifndef SQUALL_VIEW_WORDS_H
 #define SQUALL_VIEW_WORDS_H
 
+#include "injector/base/page.h"
 #include "injector/run/event.h"
 
 #include <stddef.h>
-
-enum tone { TONE_NORMAL, TONE_QUIET, TONE_GOOD, TONE_WARNING, TONE_BAD, TONE_FAULT, TONE_TITLE };
 
 struct words {
 	const char *label; /* "injected", static */
@@ -26,8 +25,5 @@ void words_of_evidence(const struct evidence *evidence, char *out, size_t size);
 char *words_of_count(uint64_t count, char *out, size_t size);
 /* "0:42", "1:02:03"; negative times are 0:00. */
 char *words_of_clock(int64_t ns, char *out, size_t size);
-/* The escape sequence that starts a tone; "" for none. TONE_END ends any. */
-const char *tone_start(enum tone tone);
-#define TONE_END "\033[0m"
 
 #endif
