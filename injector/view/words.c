@@ -37,9 +37,24 @@ char *words_of_clock(int64_t ns, char *out, size_t size)
 	return out;
 }
 
+void words_of_hits(const struct evidence *evidence, char *out, size_t size)
+{
+	const char *unit = evidence->unit ? evidence->unit : "hits";
+	size_t length = strlen(unit);
+	char hits[16];
+
+	/* "processes" and "packets": the singular is what the units of faults need, no more */
+	if (evidence->hits == 1 && length > 4 && strcmp(unit + length - 4, "sses") == 0)
+		length -= 2;
+	else if (evidence->hits == 1 && length > 1 && unit[length - 1] == 's')
+		length--;
+	snprintf(out, size, "%s %.*s", words_of_count(evidence->hits, hits, sizeof(hits)),
+		 (int)length, unit);
+}
+
 void words_of_evidence(const struct evidence *evidence, char *out, size_t size)
 {
-	char hits[16], dropped[16];
+	char dropped[16];
 
 	if (!evidence->hits && !evidence->dropped) {
 		snprintf(out, size, "nothing hit%s%s%s", evidence->detail[0] ? " (" : "",
@@ -50,8 +65,7 @@ void words_of_evidence(const struct evidence *evidence, char *out, size_t size)
 		snprintf(out, size, "%s", evidence->detail);
 		return;
 	}
-	snprintf(out, size, "%s %s", words_of_count(evidence->hits, hits, sizeof(hits)),
-		 evidence->unit ? evidence->unit : "hits");
+	words_of_hits(evidence, out, size);
 	if (evidence->dropped) {
 		size_t used = strlen(out);
 

@@ -21,6 +21,8 @@ bool words_of_event(const struct experiment *experiment, const struct event *eve
 		    struct words *out);
 /* "1234 packets delayed, 12 dropped on eth0"; "3 processes"; "nothing hit". */
 void words_of_evidence(const struct evidence *evidence, char *out, size_t size);
+/* "253 packets", "1 process": in short. */
+void words_of_hits(const struct evidence *evidence, char *out, size_t size);
 /* "1234", "12.3k", "4.5M": at most five columns. */
 char *words_of_count(uint64_t count, char *out, size_t size);
 /* "0:42", "1:02:03"; negative times are 0:00. */
