@@ -184,6 +184,9 @@ unsigned output_take_lost(struct output *output)
 {
 	unsigned lost = output->lost;
 
+	/* while there is no room, the news of it would be lost as well */
+	if (output->kept_end - output->kept_at > KEEP_MAX / 2)
+		return 0;
 	output->lost = 0;
 	return lost;
 }
