@@ -80,7 +80,8 @@ struct fault_ops {
 	const struct param *params;   /* ends with a NULL name */
 	enum target_kind target_kind; /* the selector table its target uses */
 	uint64_t capabilities;	      /* bits 1 << CAP_*: what inject/end/undo need in the worker */
-	/* With these parameters it has no end, `for` is refused (kill). NULL: always lasts. */
+	/* With these parameters it has no end: `for` is refused (kill). NULL: it lasts. Called on
+	 * parameters that passed check(). */
 	bool (*is_instant)(const struct params *params);
 
 	/* The parameters make sense together; called unprivileged by `check` as well. May be NULL. */
