@@ -43,8 +43,9 @@ static const struct command commands[] = {
 
 static void print_usage(FILE *out)
 {
-	fprintf(out, "squall %s - rehearse an outage; everything is restored, always\n\n"
-		     "usage: squall COMMAND [ARGUMENTS]\n\n",
+	fprintf(out,
+		"squall %s - rehearse an outage; everything is restored, always\n\n"
+		"usage: squall COMMAND [ARGUMENTS]\n\n",
 		SQUALL_VERSION);
 	for (const struct command *command = commands; command->name; command++) {
 		char left[64];

@@ -34,7 +34,8 @@ int abort_new(const struct experiment *experiment, struct abort_watch **out, str
 	struct abort_watch *watch = calloc(1, sizeof(*watch));
 
 	if (watch)
-		watch->conditions = calloc(experiment->abort_count + 1UL, sizeof(*watch->conditions));
+		watch->conditions =
+			calloc(experiment->abort_count + 1UL, sizeof(*watch->conditions));
 	if (!watch || !watch->conditions) {
 		free(watch);
 		return error_errno(err, ENOMEM, "cannot watch the abort conditions");
@@ -85,9 +86,9 @@ static bool note_share(struct condition *condition, int64_t at_ns, bool failed)
 {
 	unsigned base;
 
-	while (condition->count && (condition->count == condition->capacity ||
-				    at_ns - condition->ring[condition->first].at_ns >
-					    condition->spec->over_ns))
+	while (condition->count &&
+	       (condition->count == condition->capacity ||
+		at_ns - condition->ring[condition->first].at_ns > condition->spec->over_ns))
 		drop_oldest(condition);
 	condition->ring[(condition->first + condition->count) % condition->capacity] =
 		(struct attempt){at_ns, failed};
@@ -95,9 +96,8 @@ static bool note_share(struct condition *condition, int64_t at_ns, bool failed)
 	condition->failed += failed;
 	/* A window that has just begun counts as full of passes: one early failure is no 100 %. */
 	base = condition->count > condition->expected ? condition->count : condition->expected;
-	return condition->failed &&
-	       (__int128)condition->failed * SHARE_ONE >=
-		       (__int128)condition->spec->share_ppb * base;
+	return condition->failed && (__int128)condition->failed * SHARE_ONE >=
+					    (__int128)condition->spec->share_ppb * base;
 }
 
 bool abort_note(struct abort_watch *watch, unsigned probe, const struct probe_sample *sample,

@@ -17,7 +17,8 @@ struct abort_watch;
 int abort_new(const struct experiment *experiment, struct abort_watch **out, struct error *err);
 void abort_free(struct abort_watch *watch);
 
-/* Notes one sample. True when a condition is breached by it: then `out_why` says which and by what. */
+/* Notes one sample. True when a condition is breached by it: then `out_why` says which and by what.
+ */
 bool abort_note(struct abort_watch *watch, unsigned probe, const struct probe_sample *sample,
 		char *out_why, size_t size);
 

@@ -14,7 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#define GUARDIAN_PATIENCE_NS (5 * NSEC_PER_SEC)
 
 void conductor_emit(struct conductor *conductor, struct event event)
 {
@@ -56,15 +59,33 @@ void conductor_request(struct conductor *conductor, enum request_type type, unsi
 	request_send(conductor->options.worker_socket, &request, NULL);
 }
 
-void conductor_stop(struct conductor *conductor, int64_t seen_ns, const char *why)
+/* Somebody stops the run: from now on it only restores. */
+static void note_stop(struct conductor *conductor, int64_t seen_ns, enum stop_cause cause,
+		      const char *why)
+{
+	conductor->is_stopping = true;
+	conductor->stop_seen_ns = seen_ns;
+	conductor->is_cut_short = cause != STOP_BREACH;
+	conductor_emit(conductor, (struct event){.kind = EVENT_STOPPING,
+						 .time_ns = seen_ns,
+						 .number = cause,
+						 .text = why});
+	timeline_on_stop(conductor);
+}
+
+void conductor_stop(struct conductor *conductor, int64_t seen_ns, enum stop_cause cause,
+		    const char *why)
 {
 	if (conductor->is_stopping)
 		return;
-	conductor->is_stopping = true;
-	conductor->stop_seen_ns = seen_ns;
+	/* Stop first, tell afterwards: every microsecond before is stop latency. */
 	conductor_request(conductor, REQUEST_STOP, 0, why);
-	conductor_note(conductor, EVENT_STOPPING, 0, "%s", why);
-	timeline_on_stop(conductor);
+	if (cause == STOP_BREACH)
+		conductor_emit(conductor, (struct event){.kind = EVENT_BREACH,
+							 .time_ns = seen_ns,
+							 .probe = conductor->breached_probe,
+							 .text = why});
+	note_stop(conductor, seen_ns, cause, why);
 	if (conductor->is_worker_gone)
 		conductor_leave(conductor);
 }
@@ -93,8 +114,7 @@ static void on_refused(struct conductor *conductor, const struct reply *reply)
 {
 	conductor->refusal.code = reply->code > 0 ? reply->code : EIO;
 	snprintf(conductor->refusal.text, sizeof(conductor->refusal.text), "%s", reply->text);
-	snprintf(conductor->refusal.remedy, sizeof(conductor->refusal.remedy), "%s",
-		 reply->remedy);
+	snprintf(conductor->refusal.remedy, sizeof(conductor->refusal.remedy), "%s", reply->remedy);
 	conductor->is_refused = true;
 	if (!conductor->has_injected)
 		conductor_leave(conductor);
@@ -105,6 +125,7 @@ static void on_injected(struct conductor *conductor, const struct reply *reply)
 	char text[256];
 
 	conductor->has_injected = true;
+	conductor->steps[reply->index].was_injected = true;
 	conductor->steps[reply->index].is_in_force = true;
 	conductor->in_force++;
 	experiment_describe_step(conductor->experiment, reply->index, text, sizeof(text));
@@ -122,7 +143,8 @@ static void on_inject_failed(struct conductor *conductor, const struct reply *re
 	if (!conductor->has_injected)
 		on_refused(conductor, reply);
 	else
-		conductor_stop(conductor, clock_now_ns(), "a fault could not be injected");
+		conductor_stop(conductor, clock_now_ns(), STOP_INJECT_FAILED,
+			       "a fault could not be injected");
 }
 
 static void on_ended(struct conductor *conductor, const struct reply *reply)
@@ -157,11 +179,8 @@ static void on_worker_stopping(struct conductor *conductor, const struct reply *
 	/* The answer to our own STOP and FINISH says nothing new. */
 	if (conductor->is_stopping || conductor->phase == PHASE_RESTORE)
 		return;
-	conductor->is_stopping = true;
-	conductor->stop_seen_ns = clock_now_ns();
-	conductor->result->was_interrupted = true;
-	conductor_note(conductor, EVENT_STOPPING, 0, "%s", reply->text);
-	timeline_on_stop(conductor);
+	note_stop(conductor, reply->numbers[1] ? reply->numbers[1] : clock_now_ns(),
+		  (enum stop_cause)reply->numbers[0], reply->text);
 }
 
 static void on_evidence(struct conductor *conductor, const struct reply *reply)
@@ -232,6 +251,42 @@ static void on_reply(struct conductor *conductor, const struct reply *reply)
 	}
 }
 
+/* The guardian removes the journal as its last act: its directory is what can be seen from here. */
+static void await_guardian(void *context)
+{
+	struct conductor *conductor = context;
+	char path[64];
+	struct stat status;
+
+	snprintf(path, sizeof(path), JOURNAL_ROOT "/%s", conductor->result->run_id);
+	if (stat(path, &status) == 0 && clock_now_ns() < conductor->guardian_patience_ns) {
+		loop_timer_set(conductor->loop, &conductor->phase_timer,
+			       clock_now_ns() + 10 * NSEC_PER_MSEC, await_guardian, conductor);
+		return;
+	}
+	if (stat(path, &status) == 0 || errno != ENOENT)
+		conductor_note(conductor, EVENT_LEFT, 0,
+			       "the worker was killed and its journal %s is still there; run: "
+			       "squall restore",
+			       path);
+	for (unsigned i = 0; i < conductor->experiment->step_count; i++) {
+		struct conductor_step *step = &conductor->steps[i];
+
+		if (!step->was_injected || step->is_over)
+			continue;
+		if (step->is_in_force)
+			conductor_emit(conductor, (struct event){.kind = EVENT_ENDED, .step = i});
+		step->is_in_force = false;
+		if (errno == ENOENT)
+			conductor_note(conductor, EVENT_RESTORED, i, "%s", "by the guardian");
+	}
+	conductor->in_force = 0;
+	conductor_emit(conductor,
+		       (struct event){.kind = EVENT_STOPPED,
+				      .duration_ns = clock_now_ns() - conductor->stop_seen_ns});
+	timeline_on_restored(conductor);
+}
+
 static void worker_is_lost(struct conductor *conductor)
 {
 	conductor->is_worker_gone = true;
@@ -244,14 +299,12 @@ static void worker_is_lost(struct conductor *conductor)
 		return;
 	}
 	/* The kernel has dropped what it held; the guardian undoes the rest right now. */
-	if (!conductor->is_stopping) {
-		conductor->is_stopping = true;
-		conductor->stop_seen_ns = clock_now_ns();
-		conductor_note(conductor, EVENT_STOPPING, 0, "the worker was killed; the kernel "
-			       "dropped what it held, the guardian undoes the rest");
-	}
-	conductor->result->is_worker_lost = true;
-	timeline_on_restored(conductor);
+	if (!conductor->is_stopping)
+		note_stop(conductor, clock_now_ns(), STOP_INTERNAL,
+			  "the worker was killed; the kernel dropped what it held, the guardian "
+			  "undoes the rest");
+	conductor->guardian_patience_ns = clock_now_ns() + GUARDIAN_PATIENCE_NS;
+	await_guardian(conductor);
 }
 
 static void on_worker(void *context, uint32_t events)
@@ -263,7 +316,8 @@ static void on_worker(void *context, uint32_t events)
 
 	(void)events;
 	while (!conductor->is_worker_gone &&
-	       (result = reply_receive(conductor->options.worker_socket, &reply, &fd, &err)) != -EAGAIN) {
+	       (result = reply_receive(conductor->options.worker_socket, &reply, &fd, &err)) !=
+		       -EAGAIN) {
 		if (result != 1) {
 			if (fd >= 0)
 				close(fd);
@@ -294,16 +348,16 @@ static void on_signal(void *context, uint32_t events)
 		return;
 	}
 	snprintf(why, sizeof(why), "interrupted by SIG%s", signal_name((int)info.ssi_signo));
-	conductor->result->was_interrupted = true;
-	if (conductor->is_worker_gone || conductor->phase == PHASE_PLAN) {
-		if (conductor->phase == PHASE_PLAN) {
-			error_set(&conductor->refusal, EINTR, "%s before anything was injected", why);
-			conductor->is_refused = true;
-		}
+	if (conductor->phase == PHASE_PLAN) {
+		error_set(&conductor->refusal, EINTR, "%s before anything was injected", why);
+		conductor->is_refused = true;
 		conductor_leave(conductor);
-		return;
+	} else if (conductor->phase == PHASE_RECOVERY) {
+		note_stop(conductor, clock_now_ns(), STOP_SIGNAL, why);
+		conductor_leave(conductor); /* all is restored; only the observation is cut short */
+	} else {
+		conductor_stop(conductor, clock_now_ns(), STOP_SIGNAL, why);
 	}
-	conductor_stop(conductor, clock_now_ns(), why);
 }
 
 static void on_tick(void *context)
@@ -362,7 +416,8 @@ static int prepare(struct conductor *conductor, struct error *err)
 	return result;
 }
 
-/* The worker may have closed the connection because it refused something: that is the reason to tell. */
+/* The worker may have closed the connection because it refused something: that is the reason to
+ * tell. */
 static void read_refusal(struct conductor *conductor, struct error *err)
 {
 	struct pollfd waiting = {.fd = conductor->options.worker_socket, .events = POLLIN};

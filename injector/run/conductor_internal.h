@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Shared between conductor.c (life, signals, what the worker says) and timeline.c (phases, steps, samples).
+ * Shared between conductor.c (life, signals, what the worker says) and timeline.c (phases, steps,
+ * samples).
  */
 #ifndef SQUALL_RUN_CONDUCTOR_INTERNAL_H
 #define SQUALL_RUN_CONDUCTOR_INTERNAL_H
@@ -15,7 +16,7 @@ struct conductor_step {
 	struct conductor *conductor;
 	struct loop_timer due_timer;
 	bool is_over; /* restored, failed or never to come */
-	bool is_in_force;
+	bool was_injected, is_in_force;
 };
 
 struct conductor {
@@ -30,10 +31,15 @@ struct conductor {
 	enum run_phase phase;
 	int64_t phase_began_ns;
 	unsigned in_force;
-	bool has_injected, is_stopping, is_worker_gone, is_command_running, is_refused;
+	unsigned breached_probe;
+	bool has_injected, is_stopping, is_cut_short, is_worker_gone, is_command_running,
+		is_refused;
 	int64_t stop_seen_ns; /* when the reason to stop was seen */
 	int64_t last_end_ns;  /* when the last effect ended */
+	int64_t method_began_ns, method_ended_ns;
 	struct error refusal;
+	int64_t guardian_patience_ns;
+	int64_t command_began_ns;
 	int signal_fd, result_fd;
 	struct loop_timer ping_timer, phase_timer, method_timer;
 };
@@ -45,7 +51,8 @@ void conductor_note(struct conductor *conductor, enum event_kind kind, unsigned 
 void conductor_request(struct conductor *conductor, enum request_type type, unsigned index,
 		       const char *text);
 /* Ends the run at once: tells the worker, remembers when the reason was seen. */
-void conductor_stop(struct conductor *conductor, int64_t seen_ns, const char *why);
+void conductor_stop(struct conductor *conductor, int64_t seen_ns, enum stop_cause cause,
+		    const char *why);
 void conductor_leave(struct conductor *conductor);
 
 /* timeline.c */

@@ -54,8 +54,9 @@ static int send_host(int socket, unsigned index, const char *name, const struct 
 	if (code != 0) {
 		error_set(err, ENOENT, "cannot resolve '%s': %s", endpoint->host,
 			  code == EAI_SYSTEM ? strerror(errno) : gai_strerror(code));
-		return error_remedy(err, "Check the name and this machine's resolver (getent "
-					 "ahosts %s), or write the address.",
+		return error_remedy(err,
+				    "Check the name and this machine's resolver (getent "
+				    "ahosts %s), or write the address.",
 				    endpoint->host);
 	}
 	for (const struct addrinfo *at = list; at && result == 0; at = at->ai_next) {

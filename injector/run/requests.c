@@ -73,7 +73,8 @@ void reply_send(int socket, const struct reply *reply, int fd)
 	if (sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno == EAGAIN) {
 		struct pollfd room = {.fd = socket, .events = POLLOUT};
 
-		/* The conductor may be stopped: its silence is noticed elsewhere, so give up soon. */
+		/* The conductor may be stopped: its silence is noticed elsewhere, so give up soon.
+		 */
 		if (poll(&room, 1, REPLY_PATIENCE_MS) > 0)
 			(void)!sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 	}

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The privilege boundary: what the unprivileged conductor may ask of the worker, and what the worker
- * tells it. Fixed-size messages over a SOCK_SEQPACKET pair. The table in requests.c is the whole
- * boundary: a request that is not in it, or comes in a state in which it is not allowed, ends the
- * run. Values travel as the text of the file and are parsed again on the privileged side, with the
- * same parameter tables.
+ * The privilege boundary: what the unprivileged conductor may ask of the worker, and what the
+ * worker tells it. Fixed-size messages over a SOCK_SEQPACKET pair. The table in requests.c is the
+ * whole boundary: a request that is not in it, or comes in a state in which it is not allowed, ends
+ * the run. Values travel as the text of the file and are parsed again on the privileged side, with
+ * the same parameter tables.
  */
 #ifndef SQUALL_RUN_REQUESTS_H
 #define SQUALL_RUN_REQUESTS_H
@@ -16,9 +16,9 @@
 #include <stdint.h>
 
 enum request_type {
-	REQUEST_PING,	      /* at least every REQUEST_PING_NS, else the conductor counts as lost */
-	REQUEST_LIMITS,	      /* numbers: duration_ns, targets, seed */
-	REQUEST_TARGET,	      /* index, name; numbers: kind */
+	REQUEST_PING,	/* at least every REQUEST_PING_NS, else the conductor counts as lost */
+	REQUEST_LIMITS, /* numbers: duration_ns, targets, seed */
+	REQUEST_TARGET, /* index, name; numbers: kind */
 	REQUEST_TARGET_VALUE, /* index, name: parameter, text: value */
 	REQUEST_STEP,	      /* index, name: fault; numbers: target, for_ns */
 	REQUEST_STEP_VALUE,   /* index, name: parameter, text: value */
@@ -40,7 +40,7 @@ struct request {
 };
 
 enum reply_type {
-	REPLY_PLAN_LINE,     /* index: step; numbers: enum plan_kind; text */
+	REPLY_PLAN_LINE, /* index: step; numbers: enum plan_kind; text */
 	REPLY_PLANNED,
 	REPLY_ARMED,	     /* text: run id; carries the descriptor of the result file */
 	REPLY_REFUSED,	     /* PLAN or ARM failed: code, text, remedy; nothing was injected */

@@ -8,7 +8,6 @@
 #include "injector/restore/halt.h"
 #include "injector/restore/restore.h"
 #include "injector/run/conductor.h"
-#include "injector/run/verdict.h"
 #include "injector/run/worker.h"
 #include "injector/view/view.h"
 
@@ -52,7 +51,8 @@ static int restore_first(struct error *err)
 	int result = restore_dead_runs(&report, err);
 
 	if (report.undone)
-		log_info("finished the restore of an earlier run: %u changes undone", report.undone);
+		log_info("finished the restore of an earlier run: %u changes undone",
+			 report.undone);
 	for (unsigned i = 0; i < report.left_count; i++)
 		log_warning("%s", report.left[i]);
 	if (result == 0 && report.left_count) {
@@ -113,7 +113,7 @@ static enum view_kind choose_view(const struct run_options *options)
 	if (options->is_json)
 		return VIEW_JSON;
 	return isatty(STDERR_FILENO) && !options->command && !options->plan_only ? VIEW_LIVE
-										  : VIEW_PLAIN;
+										 : VIEW_PLAIN;
 }
 
 static int open_ears(struct run *run, struct error *err)
@@ -158,11 +158,10 @@ static void write_result(struct run *run, int fd)
 
 static int conclude(struct run *run, int result_fd)
 {
-	verdict_decide(run->result);
+	result_finish(run->result);
 	if (run->view) {
-		const struct event event = {.kind = EVENT_RESULT,
-					    .phase = PHASE_FINISHED,
-					    .result = run->result};
+		const struct event event = {
+			.kind = EVENT_RESULT, .phase = PHASE_FINISHED, .result = run->result};
 		struct event_listener listener = view_listener(run->view);
 
 		listener.fn(listener.context, &event);

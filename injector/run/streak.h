@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * "All of these probes have passed for so long": the steady state before and the recovery after are the
- * same question. Pure bookkeeping over samples.
+ * "All of these probes have passed for so long": the steady state before and the recovery after are
+ * the same question. Pure bookkeeping over samples.
  */
 #ifndef SQUALL_RUN_STREAK_H
 #define SQUALL_RUN_STREAK_H

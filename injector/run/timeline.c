@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The phases of a run and what moves it from one to the next: steady state, method, restore, recovery.
- * Every wait is a timer or a sample in the loop, so any of them ends at once.
+ * The phases of a run and what moves it from one to the next: steady state, method, restore,
+ * recovery. Every wait is a timer or a sample in the loop, so any of them ends at once.
  */
 #include "injector/run/conductor_internal.h"
 
 #include "injector/base/clock.h"
 #include "injector/base/quantity.h"
-#include "injector/run/verdict.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -34,12 +33,10 @@ static void finish(struct conductor *conductor)
 /* The method ends when the last effect does, not when the tidying behind it is done. */
 static void mark_method_end(struct conductor *conductor)
 {
-	struct run_result *result = conductor->result;
-
-	if (result->method_started_ns && !result->method_ended_ns)
-		result->method_ended_ns = conductor->last_end_ns > result->method_started_ns
-						  ? conductor->last_end_ns
-						  : clock_now_ns();
+	if (conductor->method_began_ns && !conductor->method_ended_ns)
+		conductor->method_ended_ns = conductor->last_end_ns > conductor->method_began_ns
+						     ? conductor->last_end_ns
+						     : clock_now_ns();
 }
 
 void timeline_on_stop(struct conductor *conductor)
@@ -48,7 +45,8 @@ void timeline_on_stop(struct conductor *conductor)
 	enter(conductor, PHASE_RESTORE);
 }
 
-/* Asks the worker to make sure that all is restored and to leave; goes on in timeline_on_restored(). */
+/* Asks the worker to make sure that all is restored and to leave; goes on in
+ * timeline_on_restored(). */
 static void begin_restore(struct conductor *conductor)
 {
 	if (conductor->phase >= PHASE_RESTORE)
@@ -64,10 +62,8 @@ static void begin_restore(struct conductor *conductor)
 
 static void not_steady(struct conductor *conductor, const char *why)
 {
-	conductor->result->is_not_steady = true;
-	snprintf(conductor->result->failure, sizeof(conductor->result->failure), "%s", why);
-	conductor_note(conductor, EVENT_NOTE, 0, "not in steady state: %s", why);
-	begin_restore(conductor);
+	if (!conductor->is_stopping)
+		conductor_stop(conductor, clock_now_ns(), STOP_NOT_STEADY, why);
 }
 
 static void steady_is_late(void *context)
@@ -87,8 +83,8 @@ static void check_steady(void *context)
 	if (clock_now_ns() - since_ns >= want->for_ns)
 		begin_method(conductor);
 	else
-		loop_timer_set(conductor->loop, &conductor->method_timer,
-			       since_ns + want->for_ns, check_steady, conductor);
+		loop_timer_set(conductor->loop, &conductor->method_timer, since_ns + want->for_ns,
+			       check_steady, conductor);
 }
 
 void timeline_begin(struct conductor *conductor)
@@ -96,7 +92,6 @@ void timeline_begin(struct conductor *conductor)
 	const struct experiment_requirement *steady = &conductor->experiment->steady_state;
 	struct error err = ERROR_INIT;
 
-	conductor->result->armed_ns = clock_now_ns();
 	if (conductor->scheduler && probe_scheduler_start(conductor->scheduler, &err) < 0) {
 		not_steady(conductor, err.text);
 		return;
@@ -142,20 +137,25 @@ static void step_is_due(void *context)
 static void on_command_end(void *context, const struct launcher_result *result)
 {
 	struct conductor *conductor = context;
+	char text[160];
+	int status = 127;
 
 	conductor->is_command_running = false;
-	conductor->result->command_status = result->status;
-	if (result->status == 0)
-		conductor_note(conductor, EVENT_NOTE, 0, "the command succeeded");
-	else if (result->status < 0)
-		conductor_note(conductor, EVENT_NOTE, 0, "the command could not be started: %s",
-			       result->output);
-	else if (WIFSIGNALED(result->status))
-		conductor_note(conductor, EVENT_NOTE, 0, "the command was killed by SIG%s",
-			       signal_name(WTERMSIG(result->status)));
-	else
-		conductor_note(conductor, EVENT_NOTE, 0, "the command failed with status %d",
-			       WEXITSTATUS(result->status));
+	if (result->status < 0) {
+		snprintf(text, sizeof(text), "%s", result->output);
+	} else if (WIFSIGNALED(result->status)) {
+		status = 128 + WTERMSIG(result->status);
+		snprintf(text, sizeof(text), "killed by SIG%s",
+			 signal_name(WTERMSIG(result->status)));
+	} else {
+		status = WEXITSTATUS(result->status);
+		snprintf(text, sizeof(text), "ended with status %d", status);
+	}
+	conductor_emit(conductor,
+		       (struct event){.kind = EVENT_COMMAND,
+				      .number = status,
+				      .duration_ns = clock_now_ns() - conductor->command_began_ns,
+				      .text = text});
 	if (conductor->phase == PHASE_METHOD && !conductor->is_stopping)
 		begin_restore(conductor);
 }
@@ -168,11 +168,11 @@ static void start_command(void *context)
 	if (conductor->is_stopping || conductor->phase != PHASE_METHOD)
 		return;
 	conductor->is_command_running = true;
-	if (launcher_run(conductor->options.launcher, conductor->options.command, 0,
-			 on_command_end, conductor, &err) < 0) {
+	conductor->command_began_ns = clock_now_ns();
+	if (launcher_run(conductor->options.launcher, conductor->options.command, 0, on_command_end,
+			 conductor, &err) < 0) {
 		conductor->is_command_running = false;
-		conductor->result->command_status = 127;
-		conductor_stop(conductor, clock_now_ns(), err.text);
+		conductor_stop(conductor, clock_now_ns(), STOP_INTERNAL, err.text);
 	}
 }
 
@@ -203,7 +203,7 @@ static void begin_method(struct conductor *conductor)
 
 	loop_timer_cancel(conductor->loop, &conductor->method_timer);
 	enter(conductor, PHASE_METHOD);
-	conductor->result->method_started_ns = conductor->phase_began_ns;
+	conductor->method_began_ns = conductor->phase_began_ns;
 	for (unsigned i = 0; i < experiment->step_count; i++) {
 		if (experiment->steps[i].at_ns == 0)
 			step_is_due(&conductor->steps[i]);
@@ -231,11 +231,11 @@ void timeline_step_over(struct conductor *conductor, unsigned step)
 static void recovery_is_late(void *context)
 {
 	struct conductor *conductor = context;
-	char within[QUANTITY_TEXT_SIZE];
+	char within[QUANTITY_TEXT_SIZE], text[96];
 
-	conductor_note(conductor, EVENT_NOTE, 0, "no recovery within %s",
-		       quantity_format_duration(conductor->experiment->recovery.within_ns,
-						within));
+	snprintf(text, sizeof(text), "no recovery within %s",
+		 quantity_format_duration(conductor->experiment->recovery.within_ns, within));
+	conductor_emit(conductor, (struct event){.kind = EVENT_RECOVERED, .text = text});
 	finish(conductor);
 }
 
@@ -244,7 +244,7 @@ static void check_recovery(void *context)
 	struct conductor *conductor = context;
 	const struct experiment_requirement *want = &conductor->experiment->recovery;
 	int64_t since_ns = streak_since_ns(&conductor->recovery), now_ns = clock_now_ns();
-	int64_t limit_ns = conductor->result->method_ended_ns + want->within_ns;
+	int64_t limit_ns = conductor->method_ended_ns + want->within_ns;
 
 	if (conductor->phase != PHASE_RECOVERY)
 		return;
@@ -261,8 +261,11 @@ static void check_recovery(void *context)
 			       check_recovery, conductor);
 		return;
 	}
-	conductor->result->is_recovered = true;
-	conductor->result->recovery_ns = since_ns - conductor->result->method_ended_ns;
+	conductor_emit(conductor,
+		       (struct event){.kind = EVENT_RECOVERED,
+				      .number = 1,
+				      .duration_ns = since_ns - conductor->method_ended_ns,
+				      .text = "all required probes pass again"});
 	finish(conductor);
 }
 
@@ -273,8 +276,8 @@ void timeline_on_restored(struct conductor *conductor)
 	mark_method_end(conductor);
 	if (conductor->is_command_running)
 		launcher_cancel(conductor->options.launcher, conductor->options.command);
-	if (conductor->result->was_interrupted || conductor->result->is_not_steady ||
-	    !conductor->experiment->recovery.count || !conductor->has_injected) {
+	if (conductor->is_cut_short || !conductor->experiment->recovery.count ||
+	    !conductor->has_injected) {
 		finish(conductor);
 		return;
 	}
@@ -286,31 +289,13 @@ void timeline_on_restored(struct conductor *conductor)
 static void on_method_sample(struct conductor *conductor, unsigned probe,
 			     const struct probe_sample *sample)
 {
-	struct run_result *result = conductor->result;
 	char why[256];
 
-	if (conductor->phase == PHASE_METHOD && !conductor->is_stopping &&
-	    abort_note(conductor->aborts, probe, sample, why, sizeof(why))) {
-		int64_t seen_ns = clock_now_ns();
-
-		/* Stop first, tell afterwards: every microsecond here is stop latency. */
-		conductor_request(conductor, REQUEST_STOP, 0, why);
-		result->was_aborted = true;
-		conductor_emit(conductor, (struct event){.kind = EVENT_BREACH,
-							 .time_ns = seen_ns,
-							 .probe = probe,
-							 .text = why});
-		conductor->is_stopping = true;
-		conductor->stop_seen_ns = seen_ns;
-		conductor_note(conductor, EVENT_STOPPING, 0, "%s", why);
-		timeline_on_stop(conductor);
-	}
-	if (sample->result != PROBE_PASS && conductor->in_force && !result->has_deviated &&
-	    experiment_must_hold(conductor->experiment, probe)) {
-		result->has_deviated = true;
-		snprintf(result->failure, sizeof(result->failure), "%s deviated: %s",
-			 conductor->experiment->probes[probe].name, sample->reason);
-	}
+	if (conductor->is_stopping ||
+	    !abort_note(conductor->aborts, probe, sample, why, sizeof(why)))
+		return;
+	conductor->breached_probe = probe;
+	conductor_stop(conductor, clock_now_ns(), STOP_BREACH, why);
 }
 
 void timeline_on_sample(void *context, unsigned probe, const struct probe_sample *sample)
@@ -323,12 +308,11 @@ void timeline_on_sample(void *context, unsigned probe, const struct probe_sample
 						 .sample = sample});
 	if (conductor->phase == PHASE_STEADY_STATE)
 		on_steady_sample(conductor, probe, sample);
-	else if (conductor->phase == PHASE_METHOD || conductor->phase == PHASE_RESTORE)
+	else if (conductor->phase == PHASE_METHOD)
 		on_method_sample(conductor, probe, sample);
 	/* The first sample after the last effect may come while restore still tidies up. */
-	if (conductor->phase >= PHASE_RESTORE && conductor->result->method_ended_ns)
-		streak_note(&conductor->recovery, probe, sample,
-			    conductor->result->method_ended_ns);
+	if (conductor->phase >= PHASE_RESTORE && conductor->method_ended_ns)
+		streak_note(&conductor->recovery, probe, sample, conductor->method_ended_ns);
 	if (conductor->phase == PHASE_RECOVERY)
 		check_recovery(conductor);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The life of the worker: hear requests, arm (journal, guardian, sandbox), hold, restore, leave.
- * Invariant: whatever ends the loop, everything injected has been ended and undone before worker_main()
- * returns, or is in the journal as left.
+ * Invariant: whatever ends the loop, everything injected has been ended and undone before
+ * worker_main() returns, or is in the journal as left.
  */
 #include "injector/run/worker.h"
 
@@ -25,8 +25,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-void worker_reply(struct worker *worker, enum reply_type type, unsigned index,
-		  const char *format, ...)
+void worker_reply(struct worker *worker, enum reply_type type, unsigned index, const char *format,
+		  ...)
 {
 	struct reply reply = {.type = type, .index = index};
 	va_list args;
@@ -55,8 +55,10 @@ void worker_reply_error(struct worker *worker, enum reply_type type, unsigned in
 	reply_send(worker->options.socket, &reply, -1);
 }
 
-void worker_stop(struct worker *worker, const char *why)
+void worker_stop(struct worker *worker, enum stop_cause cause, const char *why)
 {
+	struct reply reply = {.type = REPLY_STOPPING, .numbers = {cause, clock_now_ns()}};
+
 	if (worker->state == WORKER_STOPPING)
 		return;
 	if (worker->state != WORKER_ARMED) {
@@ -68,7 +70,8 @@ void worker_stop(struct worker *worker, const char *why)
 	/* Every effect ends first, by one system call each; telling and tidying come after. */
 	for (unsigned i = worker->step_count; i-- > 0;)
 		worker_step_end(&worker->steps[i], FAULT_END_NOW);
-	worker_reply(worker, REPLY_STOPPING, 0, "%s", why);
+	snprintf(reply.text, sizeof(reply.text), "%s", why);
+	reply_send(worker->options.socket, &reply, -1);
 	worker_step_settled(worker);
 }
 
@@ -81,14 +84,14 @@ static int on_ping(struct worker *worker, const struct request *request, struct 
 static int on_stop(struct worker *worker, const struct request *request, struct error *err)
 {
 	(void)err;
-	worker_stop(worker, request->text[0] ? request->text : "asked to stop");
+	worker_stop(worker, STOP_REQUEST, request->text[0] ? request->text : "asked to stop");
 	return 0;
 }
 
 static int on_finish(struct worker *worker, const struct request *request, struct error *err)
 {
 	(void)request, (void)err;
-	worker_stop(worker, "finished");
+	worker_stop(worker, STOP_NONE, "finished");
 	return 0;
 }
 
@@ -147,12 +150,12 @@ static void on_guardian_event(void *context, uint32_t events)
 	(void)events;
 	loop_unwatch(worker->loop, worker->guardian.pidfd);
 	worker->has_guardian = false;
-	worker_stop(worker, "the guardian is lost");
+	worker_stop(worker, STOP_INTERNAL, "the guardian was killed");
 }
 
 static void on_deadline(void *context)
 {
-	worker_stop(context, "the deadline (limits.duration) is reached");
+	worker_stop(context, STOP_DEADLINE, "the deadline (limits.duration) is reached");
 }
 
 static void on_tick(void *context)
@@ -163,7 +166,7 @@ static void on_tick(void *context)
 	if (worker->has_guardian)
 		guardian_ping(&worker->guardian);
 	if (!worker->is_conductor_lost && now_ns - worker->heard_ns > REQUEST_SILENCE_NS)
-		worker_stop(worker, "the conductor does not answer");
+		worker_stop(worker, STOP_INTERNAL, "the conductor does not answer");
 	loop_timer_set(worker->loop, &worker->ping_timer, now_ns + GUARDIAN_PING_NS, on_tick,
 		       worker);
 }
@@ -234,7 +237,7 @@ static void conductor_is_lost(struct worker *worker, const char *why)
 	worker->is_conductor_lost = true;
 	loop_unwatch(worker->loop, worker->options.socket);
 	loop_unwatch(worker->loop, worker->conductor_pidfd);
-	worker_stop(worker, why);
+	worker_stop(worker, STOP_INTERNAL, why);
 }
 
 static void on_request(void *context, uint32_t events)
@@ -255,7 +258,7 @@ static void on_request(void *context, uint32_t events)
 			result = rules[request.type].handle(worker, &request, &err);
 		if (result < 0) {
 			worker_reply_error(worker, REPLY_REFUSED, 0, &err);
-			worker_stop(worker, err.text);
+			worker_stop(worker, STOP_INTERNAL, err.text);
 			return;
 		}
 	}
@@ -287,7 +290,7 @@ static void on_signal(void *context, uint32_t events)
 		snprintf(why, sizeof(why), "stopped by 'squall stop' or SIGTERM");
 	else
 		snprintf(why, sizeof(why), "signal SIG%s", signal_name((int)info.ssi_signo));
-	worker_stop(worker, why);
+	worker_stop(worker, info.ssi_signo == SIGTERM ? STOP_REQUEST : STOP_SIGNAL, why);
 }
 
 /* SIGINT and SIGHUP are the conductor's business; this process has a session of its own. */
@@ -325,9 +328,8 @@ static int begin(struct worker *worker, struct error *err)
 		result = loop_new(&worker->loop, err);
 	if (result < 0)
 		return result;
-	worker->env = (struct fault_env){.run_id = worker->run_id,
-					 .conductor = worker->conductor,
-					 .worker = worker->self};
+	worker->env = (struct fault_env){
+		.run_id = worker->run_id, .conductor = worker->conductor, .worker = worker->self};
 	worker->conductor_pidfd = proc_pidfd_open(worker->options.conductor);
 	if (worker->conductor_pidfd < 0)
 		return error_errno(err, errno, "cannot watch the conductor");
@@ -367,8 +369,10 @@ static void leave(struct worker *worker)
 
 int worker_main(const struct worker_options *options)
 {
-	struct worker worker = {
-		.options = *options, .state = WORKER_DEFINE, .conductor_pidfd = -1, .signal_fd = -1};
+	struct worker worker = {.options = *options,
+				.state = WORKER_DEFINE,
+				.conductor_pidfd = -1,
+				.signal_fd = -1};
 	struct error err = ERROR_INIT;
 
 	if (begin(&worker, &err) < 0) {
@@ -376,7 +380,8 @@ int worker_main(const struct worker_options *options)
 		return 1;
 	}
 	while (loop_run(worker.loop, &err) < 0)
-		worker_stop(&worker, err.text); /* a loop that fails: leave, but in order */
+		worker_stop(&worker, STOP_INTERNAL,
+			    err.text); /* a loop that fails: leave, but in order */
 	leave(&worker);
 	for (unsigned i = 0; i < worker.step_count; i++) {
 		if (worker.steps[i].fault.ops->release)

@@ -31,10 +31,10 @@ int worker_on_limits(struct worker *worker, const struct request *request, struc
 
 int worker_on_target(struct worker *worker, const struct request *request, struct error *err)
 {
-	const struct param *table = request->numbers[0] == TARGET_TRAFFIC ||
-						    request->numbers[0] == TARGET_PROCESS
-					    ? target_params((enum target_kind)request->numbers[0])
-					    : NULL;
+	const struct param *table =
+		request->numbers[0] == TARGET_TRAFFIC || request->numbers[0] == TARGET_PROCESS
+			? target_params((enum target_kind)request->numbers[0])
+			: NULL;
 	struct target *target;
 
 	if (request->index != worker->target_count || request->index >= EXPERIMENT_MAX_TARGETS)
@@ -127,8 +127,7 @@ struct plan_lines {
 static void send_plan_line(void *context, enum plan_kind kind, const char *text)
 {
 	const struct plan_lines *lines = context;
-	struct reply reply = {
-		.type = REPLY_PLAN_LINE, .index = lines->step, .numbers = {kind}};
+	struct reply reply = {.type = REPLY_PLAN_LINE, .index = lines->step, .numbers = {kind}};
 
 	snprintf(reply.text, sizeof(reply.text), "%s", text);
 	reply_send(lines->worker->options.socket, &reply, -1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Shared between worker.c (life of the process), worker_define.c (what the conductor may define and plan)
- * and worker_step.c (life of one step).
+ * Shared between worker.c (life of the process), worker_define.c (what the conductor may define and
+ * plan) and worker_step.c (life of one step).
  */
 #ifndef SQUALL_RUN_WORKER_INTERNAL_H
 #define SQUALL_RUN_WORKER_INTERNAL_H
@@ -9,6 +9,7 @@
 #include "faults/fault.h"
 #include "injector/base/loop.h"
 #include "injector/restore/guardian.h"
+#include "injector/run/event.h"
 #include "injector/run/requests.h"
 #include "injector/run/worker.h"
 
@@ -64,8 +65,7 @@ struct worker {
 /* worker_define.c */
 int worker_on_limits(struct worker *worker, const struct request *request, struct error *err);
 int worker_on_target(struct worker *worker, const struct request *request, struct error *err);
-int worker_on_target_value(struct worker *worker, const struct request *request,
-			   struct error *err);
+int worker_on_target_value(struct worker *worker, const struct request *request, struct error *err);
 int worker_on_step(struct worker *worker, const struct request *request, struct error *err);
 int worker_on_step_value(struct worker *worker, const struct request *request, struct error *err);
 int worker_on_plan(struct worker *worker, const struct request *request, struct error *err);
@@ -81,13 +81,13 @@ void worker_send_evidence(struct worker_step *step);
 void worker_step_settled(struct worker *worker);
 
 /* worker.c */
-void worker_reply(struct worker *worker, enum reply_type type, unsigned index,
-		  const char *format, ...) __attribute__((format(printf, 4, 5)));
+void worker_reply(struct worker *worker, enum reply_type type, unsigned index, const char *format,
+		  ...) __attribute__((format(printf, 4, 5)));
 void worker_reply_numbers(struct worker *worker, enum reply_type type, unsigned index, int64_t a,
 			  int64_t b);
 void worker_reply_error(struct worker *worker, enum reply_type type, unsigned index,
 			const struct error *err);
 /* Everything out of force, now; then the worker restores, reports and leaves. */
-void worker_stop(struct worker *worker, const char *why);
+void worker_stop(struct worker *worker, enum stop_cause cause, const char *why);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The life of one step in the worker: inject, hold, end, undo, read back. The end is timed here and not
- * in the conductor, so that a conductor that hangs cannot prolong a fault.
+ * The life of one step in the worker: inject, hold, end, undo, read back. The end is timed here and
+ * not in the conductor, so that a conductor that hangs cannot prolong a fault.
  */
 #include "injector/run/worker_internal.h"
 
@@ -166,9 +166,9 @@ static void step_is_in_force(struct worker_step *step, int64_t began_ns)
 	step->state = STEP_IN_FORCE;
 	journal_started(worker->journal, fault->step, fault->ops->name, NULL);
 	if (step->for_ns &&
-	    loop_timer_set(worker->loop, &step->end_timer,
-			   fault->effect_started_ns + step->for_ns, end_is_due, step) < 0)
-		worker_stop(worker, "out of memory while arming the end of a fault");
+	    loop_timer_set(worker->loop, &step->end_timer, fault->effect_started_ns + step->for_ns,
+			   end_is_due, step) < 0)
+		worker_stop(worker, STOP_INTERNAL, "out of memory while arming the end of a fault");
 	if (!worker->evidence_timer.heap_index)
 		loop_timer_set(worker->loop, &worker->evidence_timer,
 			       clock_now_ns() + EVIDENCE_EVERY_NS, send_all_evidence, worker);
