@@ -95,6 +95,15 @@ static void say_processes(struct words *words, const struct params *params)
 	}
 }
 
+void experiment_describe_effects(const struct experiment_step *step, char *out, size_t size)
+{
+	struct words words = {.out = out, .size = size};
+
+	if (size)
+		out[0] = '\0';
+	say_effects(&words, step);
+}
+
 void experiment_describe_step(const struct experiment *experiment, unsigned index, char *out,
 			      size_t size)
 {

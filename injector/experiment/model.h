@@ -77,6 +77,9 @@ int64_t experiment_method_ns(const struct experiment *experiment);
 void experiment_describe_step(const struct experiment *experiment, unsigned step, char *out,
 			      size_t size);
 
+/* "delay 400ms, jitter 50ms": the same without the target. */
+void experiment_describe_effects(const struct experiment_step *step, char *out, size_t size);
+
 /* The table-driven part shared by files and command lines: binds key=value to the fault's own
  * parameter or, when the fault has none of that name, to the selector of its target kind. */
 enum experiment_key { KEY_OF_FAULT, KEY_OF_TARGET, KEY_UNKNOWN };
