@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A tap (or tun) device of our own: never persistent, so the kernel removes it when its last
+ * descriptor closes, however the process ends. A forked child shares the descriptor and keeps the
+ * device alive (CLOEXEC acts on exec only): no fork while one is attached.
+ */
+#ifndef SQUALL_TAP_H
+#define SQUALL_TAP_H
+
+#include "injector/base/error.h"
+
+#include <linux/virtio_net.h>
+#include <net/if.h>
+#include <stdbool.h>
+
+/* Each packet read or written begins with this header (host byte order). */
+#define TAP_HEADER_SIZE ((int)sizeof(struct virtio_net_hdr))
+/* The largest packet behind it: 64 KiB of segmentation offload or of lo's MTU, its link-layer header
+ * and two VLAN tags. */
+#define TAP_FRAME_MAX (65536 + 14 + 8)
+/* An IPv4 packet has at most 65535 bytes, and the kernel takes the link-layer header off that. */
+#define TAP_MTU 65521
+
+enum tap_kind {
+	TAP_ETHERNET, /* packets begin with an Ethernet header */
+	TAP_IP,	      /* packets begin with the IP header: for devices without link-layer header */
+};
+
+/* Opens the clone device; the namespace this thread is in now is the one the device will be in.
+ * -ENOENT, -ENODEV: the kernel or the container has none (the error says what to do). The descriptor
+ * is non-blocking and has a high number: at the death of a process the kernel closes descriptors in
+ * ascending order, so what sends packets here (an nftables table) goes first and none is lost. */
+int tap_open(int *out_fd, struct error *err);
+
+struct tap {
+	int index;
+	char name[IFNAMSIZ];
+	unsigned char address[6]; /* TAP_ETHERNET: its own MAC, random */
+	bool has_udp_segmentation; /* the kernel hands over UDP GSO packets whole (6.2) */
+};
+
+/* Makes the device, down, not configured; -EBUSY if the name is taken (of an attached or a persistent
+ * device). Checksum and segmentation offloads are on: packets come as large as the stack made
+ * them. Needs CAP_NET_ADMIN in the namespace's user namespace. */
+int tap_create(int fd, const char *name, enum tap_kind kind, struct tap *out, struct error *err);
+
+/* What a device needs so that its packets can come back to it. `type` is ARPHRD_*. */
+enum tap_kind tap_kind_for(unsigned type);
+
+#endif
