@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * See tap.h. Only ioctls on the tap's own descriptor: they act in its namespace, whichever one this
- * thread is in.
+ * See tap.h. Ioctls on the tap's own descriptor and netlink in its namespace: both act there,
+ * whichever namespace this thread is in.
  */
 #include "injector/kernel/tap.h"
 
 #include "injector/base/cleanup.h"
+#include "injector/kernel/link.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/if_arp.h>
 #include <linux/if_tun.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
@@ -87,7 +91,7 @@ static int set_offloads(int fd, struct tap *tap)
 int tap_create(int fd, const char *name, enum tap_kind kind, struct tap *out, struct error *err)
 {
 	struct ifreq request = {0};
-	struct tap tap = {0};
+	struct tap tap = {.kind = kind};
 	int header = TAP_HEADER_SIZE, unlimited = INT_MAX, status;
 
 	if (!name[0] || strlen(name) >= sizeof(tap.name))
@@ -109,6 +113,75 @@ int tap_create(int fd, const char *name, enum tap_kind kind, struct tap *out, st
 		return error_errno(err, -status, "cannot set the address of the tap '%s'", name);
 	*out = tap;
 	return 0;
+}
+
+int tap_open_ipv6(int *out_fd, struct error *err)
+{
+	/* /proc/sys/net is looked up in the namespace of the caller, and what was opened stays
+	 * there (fs/proc/proc_sysctl.c) */
+	int fd = open("/proc/sys/net/ipv6/conf", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 && errno != ENOENT)
+		return error_errno(err, errno, "cannot open /proc/sys/net/ipv6/conf");
+	*out_fd = fd;
+	return 0;
+}
+
+static int silence_ipv6(const struct tap *tap, int ipv6_fd, struct error *err)
+{
+	cleanup_fd int fd = -1;
+	char path[64];
+
+	if (ipv6_fd < 0)
+		return 0;
+	snprintf(path, sizeof(path), "%s/disable_ipv6", tap->name);
+	fd = openat(ipv6_fd, path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, "1\n", 2) != 2)
+		return error_errno(err, errno, "cannot switch off IPv6 on %s", tap->name);
+	return 0;
+}
+
+/* Without a queueing discipline: the tap never pushes back, so a queue in front of its ring would
+ * only cost time, and one with a mind of its own (net.core.default_qdisc) would drop or pace. */
+static int set_noqueue(const struct tap *tap, struct netlink *netlink, struct error *err)
+{
+	struct tcmsg header = {.tcm_ifindex = tap->index, .tcm_parent = TC_H_ROOT};
+	struct netlink_request request;
+
+	netlink_begin(&request, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, &header,
+		      sizeof(header));
+	netlink_put_text(&request, TCA_KIND, "noqueue");
+	return netlink_call(netlink, &request, NULL, NULL, err);
+}
+
+static int bring_up(const struct tap *tap, struct netlink *netlink, struct error *err)
+{
+	struct ifinfomsg header = {.ifi_index = tap->index,
+				   .ifi_flags = IFF_UP | IFF_NOARP,
+				   .ifi_change = IFF_UP | IFF_NOARP};
+	struct netlink_request request;
+
+	netlink_begin(&request, RTM_SETLINK, 0, &header, sizeof(header));
+	netlink_put_u32(&request, IFLA_MTU, TAP_MTU);
+	netlink_put_u32(&request, IFLA_TXQLEN, TAP_QUEUE);
+	return netlink_call(netlink, &request, NULL, NULL, err);
+}
+
+int tap_configure(struct tap *tap, struct netlink *netlink, int ipv6_fd, struct error *err)
+{
+	struct error silence = ERROR_INIT;
+	struct link link;
+	int status = link_find(netlink, tap->name, &link, err);
+
+	if (status)
+		return status;
+	tap->index = link.index;
+	if (silence_ipv6(tap, ipv6_fd, &silence) && tap->kind == TAP_IP)
+		return error_set(err, silence.code, "%s", silence.text);
+	status = bring_up(tap, netlink, err);
+	if (!status)
+		status = set_noqueue(tap, netlink, err);
+	return status ? error_prefix(err, "cannot set up the tap '%s'", tap->name) : 0;
 }
 
 /* As dev_is_mac_header_xmit() in include/linux/if_arp.h, by which bpf_redirect() decides whether it

@@ -8,6 +8,7 @@
 #define SQUALL_TAP_H
 
 #include "injector/base/error.h"
+#include "injector/kernel/netlink.h"
 
 #include <linux/virtio_net.h>
 #include <net/if.h>
@@ -15,11 +16,13 @@
 
 /* Each packet read or written begins with this header (host byte order). */
 #define TAP_HEADER_SIZE ((int)sizeof(struct virtio_net_hdr))
-/* The largest packet behind it: 64 KiB of segmentation offload or of lo's MTU, its link-layer header
- * and two VLAN tags. */
+/* The largest packet behind it: 64 KiB of segmentation offload or of lo's MTU, its link-layer
+ * header and two VLAN tags. */
 #define TAP_FRAME_MAX (65536 + 14 + 8)
 /* An IPv4 packet has at most 65535 bytes, and the kernel takes the link-layer header off that. */
 #define TAP_MTU 65521
+/* Packets its ring holds while nobody reads; 50 ms of 200,000 a second. */
+#define TAP_QUEUE 10000
 
 enum tap_kind {
 	TAP_ETHERNET, /* packets begin with an Ethernet header */
@@ -27,22 +30,35 @@ enum tap_kind {
 };
 
 /* Opens the clone device; the namespace this thread is in now is the one the device will be in.
- * -ENOENT, -ENODEV: the kernel or the container has none (the error says what to do). The descriptor
- * is non-blocking and has a high number: at the death of a process the kernel closes descriptors in
- * ascending order, so what sends packets here (an nftables table) goes first and none is lost. */
+ * -ENOENT, -ENODEV: the kernel or the container has none (the error says what to do). The
+ * descriptor is non-blocking and has a high number: at the death of a process the kernel closes
+ * descriptors in ascending order, so what sends packets here (an nftables table) goes first and
+ * none is lost. */
 int tap_open(int *out_fd, struct error *err);
 
 struct tap {
+	enum tap_kind kind;
 	int index;
 	char name[IFNAMSIZ];
-	unsigned char address[6]; /* TAP_ETHERNET: its own MAC, random */
+	unsigned char address[6];  /* TAP_ETHERNET: its own MAC, random */
 	bool has_udp_segmentation; /* the kernel hands over UDP GSO packets whole (6.2) */
 };
 
-/* Makes the device, down, not configured; -EBUSY if the name is taken (of an attached or a persistent
- * device). Checksum and segmentation offloads are on: packets come as large as the stack made
- * them. Needs CAP_NET_ADMIN in the namespace's user namespace. */
+/* Makes the device, down, index not filled in; -EBUSY if the name is taken (of an attached or a
+ * persistent device). Checksum and segmentation offloads are on: packets come as large as the stack
+ * made them. Needs CAP_NET_ADMIN in the namespace's user namespace. */
 int tap_create(int fd, const char *name, enum tap_kind kind, struct tap *out, struct error *err);
+
+/* Opens this namespace's /proc/sys/net/ipv6/conf, for tap_configure(); -1 in *out_fd when the
+ * kernel has no IPv6. */
+int tap_open_ipv6(int *out_fd, struct error *err);
+
+/* Fills in the index and makes the tap ready and up: MTU, queue, no ARP, and no word of its own.
+ * `netlink` is in the tap's namespace; `ipv6_fd` by tap_open_ipv6() there. IPv6 is switched off
+ * before the device is up, else it would solicit routers and report groups. Where /proc/sys is
+ * read-only that fails, which is an error for TAP_IP only: an Ethernet tap's own packets can be
+ * told by their source address. */
+int tap_configure(struct tap *tap, struct netlink *netlink, int ipv6_fd, struct error *err);
 
 /* What a device needs so that its packets can come back to it. `type` is ARPHRD_*. */
 enum tap_kind tap_kind_for(unsigned type);
