@@ -19,31 +19,14 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 
 #define CLONE_DEVICE "/dev/net/tun"
-#define HIGH_FD	     512
 
 /* <linux/if_tun.h> of kernel 6.2; older headers lack them */
 #ifndef TUN_F_USO4
 #define TUN_F_USO4 0x20
 #define TUN_F_USO6 0x40
 #endif
-
-static int move_high(int *fd)
-{
-	struct rlimit limit;
-	int least = HIGH_FD, high;
-
-	if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur <= HIGH_FD + 16)
-		least = (int)limit.rlim_cur * 3 / 4;
-	high = fcntl(*fd, F_DUPFD_CLOEXEC, least);
-	if (high < 0)
-		return -errno;
-	close(*fd);
-	*fd = high;
-	return 0;
-}
 
 int tap_open(int *out_fd, struct error *err)
 {
@@ -59,9 +42,6 @@ int tap_open(int *out_fd, struct error *err)
 			error_remedy(err, "in a container, allow the device c 10:200 rw");
 		return status;
 	}
-	status = move_high(&fd);
-	if (status)
-		return error_errno(err, -status, "cannot renumber the descriptor of " CLONE_DEVICE);
 	*out_fd = steal_fd(&fd);
 	return 0;
 }

@@ -31,9 +31,10 @@ enum tap_kind {
 
 /* Opens the clone device; the namespace this thread is in now is the one the device will be in.
  * -ENOENT, -ENODEV: the kernel or the container has none (the error says what to do). The
- * descriptor is non-blocking and has a high number: at the death of a process the kernel closes
- * descriptors in ascending order, so what sends packets here (an nftables table) goes first and
- * none is lost. */
+ * descriptor is non-blocking. Open it before the socket of the table that forwards to it, so that
+ * it has the lower number: at the death of a process the kernel releases its files last number
+ * first (task_work_run() is last in, first out), and the table goes first. The other way round,
+ * packets are lost until the table has gone as well (measured: 15 ms). */
 int tap_open(int *out_fd, struct error *err);
 
 struct tap {
