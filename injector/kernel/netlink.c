@@ -21,7 +21,6 @@
 struct netlink {
 	struct nl_sock *socket;
 	uint32_t sequence;
-	bool is_stale; /* a call gave up: answers of it may still come */
 	char buffer[BUFFER_SIZE];
 };
 
@@ -322,6 +321,19 @@ void netlink_attributes(const struct nlmsghdr *reply, size_t header_size,
 void netlink_nested(const struct nlattr *nest, const struct nlattr **table, unsigned max)
 {
 	netlink_area(nest ? (const char *)nest + NLA_HDRLEN : NULL, netlink_size(nest), table, max);
+}
+
+const struct nlattr *netlink_next(const struct nlattr *nest, const struct nlattr *previous)
+{
+	const char *end = (const char *)nest + (nest ? nest->nla_len : 0);
+	const char *at = previous ? (const char *)previous + NLA_ALIGN(previous->nla_len)
+				  : (const char *)nest + NLA_HDRLEN;
+	const struct nlattr *attribute = (const void *)at;
+
+	if (!nest || at >= end || (size_t)(end - at) < NLA_HDRLEN ||
+	    attribute->nla_len < NLA_HDRLEN || attribute->nla_len > end - at)
+		return NULL;
+	return attribute;
 }
 
 size_t netlink_size(const struct nlattr *attribute)
