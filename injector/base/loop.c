@@ -239,9 +239,9 @@ int loop_run(struct loop *loop, struct error *err)
 {
 	int result = 0;
 
-	loop->stopping = false;
 	while (!loop->stopping && result == 0)
 		result = loop_turn(loop, -1, err);
+	loop->stopping = false;
 	return result;
 }
 

@@ -17,6 +17,7 @@
 #define EXPERIMENT_MAX_STEPS   256
 #define EXPERIMENT_MAX_TARGETS 256
 #define EXPERIMENT_MAX_PROBES  1024
+#define EXPERIMENT_MAX_ABORTS  256
 
 struct experiment_target {
 	char *name; /* "" for a target written inside a step */
