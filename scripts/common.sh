@@ -10,7 +10,7 @@ fail() {
 }
 
 need_root() {
-	[ "$(id -u)" = 0 ] || fail "network namespaces need root: sudo $0 $*"
+	[ "$(id -u)" = 0 ] || fail "network namespaces need root (remedy: sudo $0${1:+ $1})"
 }
 
 # need_commands PROGRAM...: names every missing one at once, with the remedy.
