@@ -35,7 +35,10 @@ enum plan_kind {
 	PLAN_CHANGE, /* one change of the kernel's state, in order */
 	PLAN_NOTE,   /* the way chosen and why, side effects, what is excluded */
 };
-struct plan;
+struct plan {
+	void (*line)(void *context, enum plan_kind kind, const char *text);
+	void *context;
+};
 int plan_add(struct plan *plan, enum plan_kind kind, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
@@ -77,7 +80,9 @@ struct fault_ops {
 	const struct param *params;   /* ends with a NULL name */
 	enum target_kind target_kind; /* the selector table its target uses */
 	uint64_t capabilities;	      /* bits 1 << CAP_*: what inject/end/undo need in the worker */
-	bool is_instant;	      /* has no end: `for` is refused (kill) */
+	/* With these parameters it has no end: `for` is refused (kill). NULL: it lasts. Called on
+	 * parameters that passed check(). */
+	bool (*is_instant)(const struct params *params);
 
 	/* The parameters make sense together; called unprivileged by `check` as well. May be NULL. */
 	int (*check)(const struct params *params, struct error *err);

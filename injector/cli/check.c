@@ -6,17 +6,17 @@
  * for terminals. */
 #include "injector/cli/commands.h"
 
-#include "injector/base/cleanup.h"
 #include "injector/base/json.h"
 #include "injector/base/log.h"
 #include "injector/base/page.h"
-#include "injector/base/printable.h"
 #include "injector/base/quantity.h"
 #include "injector/cli/options.h"
+#include "injector/cli/problems.h"
 #include "injector/experiment/load.h"
 
 #include <errno.h>
-#include <string.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #define EXIT_BAD 2 /* as for a run that is refused because of its file */
 
@@ -32,9 +32,8 @@ static const char usage[] =
 	"Exit code: 0 all files are valid, 2 at least one is not.\n";
 
 struct file {
-	const char *name;
-	char *text; /* owned */
-	size_t length;
+	const char *path, *name;
+	struct experiment_text text; /* owned */
 	struct yaml_problems problems;
 	struct error error; /* when it could not be read */
 	unsigned steps, probes;
@@ -44,7 +43,7 @@ struct file {
 
 static void file_free(struct file *file)
 {
-	free(file->text);
+	experiment_text_free(&file->text);
 	yaml_problems_free(&file->problems);
 }
 
@@ -52,11 +51,10 @@ static void check_file(const char *path, struct file *file)
 {
 	struct experiment *experiment = NULL;
 
-	*file = (struct file){.name = strcmp(path, "-") == 0 ? EXPERIMENT_STDIN_NAME : path};
-	if (experiment_read(path, &file->text, &file->length, &file->error) < 0)
+	*file = (struct file){.path = path, .name = experiment_file_name(path)};
+	if (experiment_read(path, &file->text, &file->error) < 0)
 		return;
-	if (yaml_parse_experiment(file->text, file->length, file->name, &experiment,
-				  &file->problems, &file->error) < 0)
+	if (experiment_parse(&file->text, path, &experiment, &file->problems, &file->error) < 0)
 		return;
 	file->is_good = true;
 	file->steps = experiment->step_count;
@@ -66,83 +64,8 @@ static void check_file(const char *path, struct file *file)
 	free(experiment);
 }
 
-/* Line `number` of the text, without its end; NULL when there is none. */
-static const char *find_line(const struct file *file, int number, size_t *out_length)
+static void show(struct page *page, const struct file *file)
 {
-	const char *at = file->text, *end = file->text + file->length, *stop;
-
-	for (int line = 1; at && at < end; line++) {
-		stop = memchr(at, '\n', (size_t)(end - at));
-		if (line == number) {
-			*out_length = (size_t)((stop ? stop : end) - at);
-			return at;
-		}
-		at = stop ? stop + 1 : NULL;
-	}
-	return NULL;
-}
-
-/* The source line and a caret below the column (counted in characters, as libyaml does). */
-static void show_source(struct page *page, const struct file *file,
-			const struct yaml_problem *problem)
-{
-	cleanup_free char *line = NULL, *before = NULL;
-	size_t length, at = 0;
-	const char *start = find_line(file, problem->line, &length);
-	unsigned shift;
-
-	if (!start || problem->column < 1)
-		return;
-	line = strndup(start, length);
-	if (!line)
-		return;
-	for (int column = 1; column < problem->column && line[at]; column++)
-		for (at++; ((unsigned char)line[at] & 0xc0) == 0x80;)
-			at++;
-	before = strndup(line, at);
-	if (!before)
-		return;
-	printable_clean(line, page->utf8);
-	printable_clean(before, page->utf8);
-	shift = printable_width(before);
-	/* a long line is shown from where the problem is in sight */
-	if (shift + 12 > page->width) {
-		page_put(page, TONE_QUIET, "  %5d | ...\n", problem->line);
-		page->column = 0;
-		return;
-	}
-	page_put(page, TONE_QUIET, "  %5d | ", problem->line);
-	page_put(page, TONE_NORMAL, "%s", line);
-	page_line(page);
-	page_put(page, TONE_QUIET, "        | ");
-	page_put(page, TONE_BAD, "%*s^", (int)shift, "");
-	page_line(page);
-}
-
-static void show_problem(struct page *page, const struct file *file,
-			 const struct yaml_problem *problem, bool is_terminal)
-{
-	char text[sizeof(problem->text)], name[1024];
-
-	snprintf(name, sizeof(name), "%s", file->name);
-	snprintf(text, sizeof(text), "%s", problem->text);
-	printable_clean(name, page->utf8);
-	printable_clean(text, page->utf8);
-	/* not wrapped and not cut: a machine may read it */
-	if (problem->line > 0)
-		fprintf(page->out, "%s:%d:%d: %s\n", name, problem->line, problem->column, text);
-	else
-		fprintf(page->out, "%s: %s\n", name, text);
-	if (is_terminal && problem->line > 0)
-		show_source(page, file, problem);
-}
-
-static void show(struct page *page, const struct file *file, bool is_terminal)
-{
-	struct yaml_problem unreadable = {0};
-
-	for (unsigned i = 0; i < file->problems.count; i++)
-		show_problem(page, file, &file->problems.list[i], is_terminal);
 	if (file->is_good) {
 		page_put(page, TONE_GOOD, "ok");
 		page_put(page, TONE_NORMAL, "  %s", file->name);
@@ -150,10 +73,16 @@ static void show(struct page *page, const struct file *file, bool is_terminal)
 			 file->steps == 1 ? "" : "s", file->probes, file->probes == 1 ? "" : "s",
 			 file->duration);
 		page_line(page);
-	} else if (!file->problems.count) {
-		snprintf(unreadable.text, sizeof(unreadable.text), "%s%s%s", file->error.text,
-			 file->error.remedy[0] ? "; " : "", file->error.remedy);
-		show_problem(page, file, &unreadable, false);
+	} else if (file->problems.count) {
+		problems_write(&file->problems, file->path, file->text.bytes, file->text.length,
+			       page->out);
+	} else {
+		struct yaml_problem unreadable = {0};
+		struct yaml_problems one = {.list = &unreadable, .count = 1};
+
+		snprintf(unreadable.text, sizeof(unreadable.text), "%.400s%s%.190s",
+			 file->error.text, file->error.remedy[0] ? "; " : "", file->error.remedy);
+		problems_write(&one, file->path, "", 0, page->out);
 	}
 }
 
@@ -209,7 +138,7 @@ int cli_check(int argc, char **argv, struct error *err)
 		if (options.json)
 			json_array_append_new(files, file_json(&file));
 		else
-			show(&page, &file, isatty(STDOUT_FILENO));
+			show(&page, &file);
 		file_free(&file);
 	}
 	if (options.json) {

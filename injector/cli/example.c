@@ -69,28 +69,51 @@ static void add(char *out, size_t size, const struct param *param, const char *s
 		 value);
 }
 
-static bool has_required(const struct param *table)
+static bool is_used(const struct param *table, unsigned index, unsigned otherwise)
 {
-	for (; table->name; table++)
-		if (table->flags & PARAM_REQUIRED)
-			return true;
-	return false;
+	bool any_required = false;
+
+	/* an inline selector stands in for the name of a target */
+	if (table[index].type == PARAM_TARGET)
+		return false;
+	for (unsigned i = 0; table[i].name; i++)
+		any_required |= table[i].type != PARAM_TARGET && table[i].flags & PARAM_REQUIRED;
+	return any_required ? table[index].flags & PARAM_REQUIRED : index == otherwise;
 }
 
 /* What is required; where nothing is, the first parameter, by the convention that a table begins
  * with the one that matters most. */
+static unsigned first_of(const struct param *table)
+{
+	return table[0].name && table[0].type == PARAM_TARGET ? 1 : 0;
+}
+
 static void add_table(char *out, size_t size, const struct param *table, unsigned otherwise,
 		      const char *separator, const char *equals)
 {
-	if (!table || !table->name)
-		return;
-	if (!has_required(table)) {
-		add(out, size, &table[otherwise], separator, equals);
-		return;
+	for (unsigned i = 0; table && table[i].name; i++)
+		if (is_used(table, i, otherwise))
+			add(out, size, &table[i], separator, equals);
+}
+
+bool example_is_instant(const struct fault_ops *ops)
+{
+	unsigned first = first_of(ops->params);
+	struct params params = {0};
+	char value[128];
+	bool is_instant = false;
+
+	if (!ops->is_instant || params_init(&params, ops->params, NULL) < 0)
+		return false;
+	for (unsigned i = 0; ops->params[i].name; i++) {
+		if (!is_used(ops->params, i, first))
+			continue;
+		example_value(&ops->params[i], value, sizeof(value));
+		params_add(&params, i, value, 0, 0, NULL);
 	}
-	for (; table->name; table++)
-		if (table->flags & PARAM_REQUIRED)
-			add(out, size, table, separator, equals);
+	is_instant = ops->is_instant(&params);
+	params_free(&params);
+	return is_instant;
 }
 
 static void add_keys(const struct fault_ops *ops, char *out, size_t size, const char *separator,
@@ -100,7 +123,7 @@ static void add_keys(const struct fault_ops *ops, char *out, size_t size, const 
 
 	out[0] = '\0';
 	add_table(out, size, target_params(ops->target_kind), selector, separator, equals);
-	add_table(out, size, ops->params, 0, separator, equals);
+	add_table(out, size, ops->params, first_of(ops->params), separator, equals);
 }
 
 void example_step(const struct fault_ops *ops, char *out, size_t size)
@@ -108,7 +131,7 @@ void example_step(const struct fault_ops *ops, char *out, size_t size)
 	char keys[768];
 
 	add_keys(ops, keys, sizeof(keys), ", ", ": ");
-	snprintf(out, size, "- {at: 0s, %s%s: {%s}}", ops->is_instant ? "" : "for: 30s, ",
+	snprintf(out, size, "- {at: 0s, %s%s: {%s}}", example_is_instant(ops) ? "" : "for: 30s, ",
 		 ops->name, keys);
 }
 
@@ -118,5 +141,5 @@ void example_command(const struct fault_ops *ops, char *out, size_t size)
 
 	add_keys(ops, keys, sizeof(keys), " ", "=");
 	snprintf(out, size, "squall inject %s %s%s", ops->name, keys,
-		 ops->is_instant ? "" : " for=30s");
+		 example_is_instant(ops) ? "" : " for=30s");
 }

@@ -14,6 +14,8 @@
 void example_step(const struct fault_ops *ops, char *out, size_t size);
 /* "squall inject network to=10.0.5.7:443 delay=200ms for=30s" */
 void example_command(const struct fault_ops *ops, char *out, size_t size);
+/* The example has no end, so no `for`. */
+bool example_is_instant(const struct fault_ops *ops);
 /* A value that `param` takes. */
 void example_value(const struct param *param, char *out, size_t size);
 

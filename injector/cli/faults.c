@@ -47,8 +47,7 @@ static void show_list(struct page *page)
 			 (*at)->target_kind == TARGET_NONE ? "-"
 							   : target_kind_name((*at)->target_kind));
 		page_tab(page, names + 10);
-		page_wrap(page, TONE_NORMAL, names + 10, "%s%s", (*at)->summary,
-			  (*at)->is_instant ? " (instant: has no end)" : "");
+		page_wrap(page, TONE_NORMAL, names + 10, "%s", (*at)->summary);
 	}
 	page_line(page);
 	page_wrap(page, TONE_QUIET, 0, "Parameters of one of them: squall faults NAME");
@@ -92,9 +91,6 @@ static void show_fault(struct page *page, const struct fault_ops *ops)
 	page_put(page, TONE_TITLE, "%s", ops->name);
 	page_put(page, TONE_NORMAL, "  ");
 	page_wrap(page, TONE_NORMAL, page->column, "%s", ops->summary);
-	if (ops->is_instant)
-		page_wrap(page, TONE_NORMAL, 0,
-			  "It is instant: it has no end, so 'for' is not allowed.");
 	show_table(page, "Parameters", ops->params);
 	if (target) {
 		snprintf(title, sizeof(title), "Target: %s selected by",
@@ -144,7 +140,7 @@ static json_t *fault_json(const struct fault_ops *ops)
 
 	json_object_set_new(root, "name", json_text(ops->name));
 	json_object_set_new(root, "summary", json_text(ops->summary));
-	json_object_set_new(root, "instant", json_boolean(ops->is_instant));
+	json_object_set_new(root, "instant_by_default", json_boolean(example_is_instant(ops)));
 	json_object_set_new(root, "target",
 			    ops->target_kind == TARGET_NONE
 				    ? json_null()

@@ -37,8 +37,7 @@ static int open_file(const char *path, struct error *err)
 	return steal_fd(&fd);
 }
 
-static int read_all(int fd, const char *name, char **out_text, size_t *out_length,
-		    struct error *err)
+static int read_all(int fd, const char *name, struct experiment_text *out, struct error *err)
 {
 	cleanup_free char *text = malloc(EXPERIMENT_FILE_MAX + 2);
 	size_t length = 0;
@@ -57,35 +56,50 @@ static int read_all(int fd, const char *name, char **out_text, size_t *out_lengt
 		return error_set(err, EFBIG, "%s is larger than an experiment may be (1 MiB)",
 				 name);
 	text[length] = '\0';
-	*out_text = steal_pointer(&text);
-	*out_length = length;
+	*out = (struct experiment_text){.bytes = steal_pointer(&text), .length = length};
 	return 0;
 }
 
-int experiment_read(const char *path, char **out_text, size_t *out_length, struct error *err)
+const char *experiment_file_name(const char *path)
+{
+	return strcmp(path, "-") == 0 ? EXPERIMENT_STDIN_NAME : path;
+}
+
+int experiment_read(const char *path, struct experiment_text *out, struct error *err)
 {
 	cleanup_fd int fd = -1;
 
 	if (strcmp(path, "-") == 0)
-		return read_all(STDIN_FILENO, EXPERIMENT_STDIN_NAME, out_text, out_length, err);
+		return read_all(STDIN_FILENO, EXPERIMENT_STDIN_NAME, out, err);
 	fd = open_file(path, err);
 	if (fd < 0)
 		return fd;
-	return read_all(fd, path, out_text, out_length, err);
+	return read_all(fd, path, out, err);
+}
+
+int experiment_parse(const struct experiment_text *text, const char *path, struct experiment **out,
+		     struct yaml_problems *problems, struct error *err)
+{
+	return yaml_parse_experiment(text->bytes, text->length, experiment_file_name(path), out,
+				     problems, err);
 }
 
 int experiment_load(const char *path, struct experiment **out, struct yaml_problems *problems,
 		    struct error *err)
 {
-	cleanup_free char *text = NULL;
-	size_t length;
+	struct experiment_text text = {0};
 	int result;
 
 	*problems = (struct yaml_problems){0};
-	result = experiment_read(path, &text, &length, err);
-	if (result < 0)
-		return result;
-	return yaml_parse_experiment(text, length,
-				     strcmp(path, "-") == 0 ? EXPERIMENT_STDIN_NAME : path, out,
-				     problems, err);
+	result = experiment_read(path, &text, err);
+	if (result == 0)
+		result = experiment_parse(&text, path, out, problems, err);
+	experiment_text_free(&text);
+	return result;
+}
+
+void experiment_text_free(struct experiment_text *text)
+{
+	free(text->bytes);
+	*text = (struct experiment_text){0};
 }

@@ -14,12 +14,22 @@
 /* The name that messages give to "-". */
 #define EXPERIMENT_STDIN_NAME "standard input"
 
-/* The text of the file, NUL-terminated; caller frees. */
-int experiment_read(const char *path, char **out_text, size_t *out_length, struct error *err);
-/* Reads and parses. -EINVAL with problems->count > 0: the file is bad; see yaml_parse_experiment().
- * With problems->count == 0 it could not be read or parsed at all and `err` says why. The caller
- * frees *problems in every case. */
+struct experiment_text {
+	char *bytes; /* NUL-terminated, owned */
+	size_t length;
+};
+
+/* Reads, with the rights of the caller; caller: experiment_text_free(). */
+int experiment_read(const char *path, struct experiment_text *out, struct error *err);
+/* Parses; may run with fewer rights than what read it. -EINVAL with problems->count > 0: the file
+ * is bad, see yaml_parse_experiment(). The caller frees *problems in every case. */
+int experiment_parse(const struct experiment_text *text, const char *path, struct experiment **out,
+		     struct yaml_problems *problems, struct error *err);
+/* Both. problems->count == 0 after a failure: it could not be read. */
 int experiment_load(const char *path, struct experiment **out, struct yaml_problems *problems,
 		    struct error *err);
+void experiment_text_free(struct experiment_text *text);
+/* The name for messages: "-" is EXPERIMENT_STDIN_NAME. */
+const char *experiment_file_name(const char *path);
 
 #endif
