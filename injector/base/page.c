@@ -123,6 +123,17 @@ void page_wrap(struct page *page, enum tone tone, unsigned indent, const char *f
 	} while (text[at]);
 }
 
+void page_uncut(struct page *page, enum tone tone, const char *text)
+{
+	cleanup_free char *clean = strdup(text);
+
+	if (clean) {
+		printable_clean(clean, page->utf8);
+		print(page, tone, clean);
+	}
+	page_line(page);
+}
+
 void page_line(struct page *page)
 {
 	fputc('\n', page->out);

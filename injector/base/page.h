@@ -35,6 +35,8 @@ void page_put_right(struct page *page, enum tone tone, unsigned column, const ch
 /* A paragraph from here on, further lines start at `indent`. Ends the line. */
 void page_wrap(struct page *page, enum tone tone, unsigned indent, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+/* Text as one line, however long: a command that is to be copied. Ends the line. */
+void page_uncut(struct page *page, enum tone tone, const char *text);
 void page_line(struct page *page);
 
 #endif

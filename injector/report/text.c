@@ -271,7 +271,7 @@ static void put_left(struct page *page, const struct run_result *result)
 	page_wrap(page, TONE_BAD, 0, "Left on this machine");
 	for (unsigned i = 0; i < result->left_count; i++) {
 		page_put(page, TONE_NORMAL, "  - ");
-		page_wrap(page, TONE_NORMAL, 4, "%s", result->left[i]);
+		page_uncut(page, TONE_NORMAL, result->left[i]);
 	}
 	if (result->left_lost)
 		page_wrap(page, TONE_NORMAL, 4, "  - and %u more; see 'squall restore'",
