@@ -237,11 +237,11 @@ int loop_turn(struct loop *loop, int64_t max_wait_ns, struct error *err)
 
 int loop_run(struct loop *loop, struct error *err)
 {
-	int result;
+	int result = 0;
 
-	do
+	while (!loop->stopping && result == 0)
 		result = loop_turn(loop, -1, err);
-	while (result == 0 && !loop->stopping);
+	loop->stopping = false;
 	return result;
 }
 

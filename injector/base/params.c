@@ -469,7 +469,8 @@ int params_check_required(const struct params *params, struct error *err)
 	char allowed[256];
 
 	for (unsigned i = 0; i < params->count; i++)
-		if (params->table[i].flags & PARAM_REQUIRED && !params->settings[i].count) {
+		if (params->table[i].flags & PARAM_REQUIRED && !params->settings[i].count &&
+		    params->table[i].type != PARAM_TARGET) {
 			param_describe(&params->table[i], allowed, sizeof(allowed));
 			return error_set(err, EINVAL, "'%s' is missing (%s): %s",
 					 params->table[i].name, allowed, params->table[i].doc);

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Finds control groups through the file system alone (no D-Bus: a manager that hangs must not hang
+ * the restore). Formats: cgroups(7), Documentation/admin-guide/cgroup-v2.rst, mountinfo in proc(5).
+ */
+#include "injector/kernel/cgroup.h"
+
+#include "injector/base/cleanup.h"
+#include "injector/base/clock.h"
+#include "injector/kernel/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define DEPTH_MAX 32
+
+/* mountinfo writes blank, tab, newline and backslash as three octal digits */
+static void unescape(char *text)
+{
+	char *to = text;
+
+	for (const char *from = text; *from; to++) {
+		if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] && from[3]) {
+			*to = (char)((from[1] - '0') * 64 + (from[2] - '0') * 8 + (from[3] - '0'));
+			from += 4;
+		} else {
+			*to = *from++;
+		}
+	}
+	*to = '\0';
+}
+
+static bool has_option(const char *options, const char *wanted)
+{
+	size_t length = strlen(wanted);
+
+	for (const char *at = options; at; at = strchr(at, ',')) {
+		at += *at == ',';
+		if (strncmp(at, wanted, length) == 0 && (!at[length] || at[length] == ','))
+			return true;
+	}
+	return false;
+}
+
+/* The first mount wins; only whole hierarchies count, since paths are compared with
+ * /proc/PID/cgroup. */
+static void take_mount(char *line, struct cgroup_mounts *mounts)
+{
+	char top[256], point[256], type[32], options[512];
+	char *tail = strstr(line, " - "), *out = NULL;
+
+	if (!tail || sscanf(line, "%*d %*d %*s %255s %255s", top, point) != 2 ||
+	    sscanf(tail, " - %31s %*s %511s", type, options) != 2 || strcmp(top, "/") != 0)
+		return;
+	if (strcmp(type, "cgroup2") == 0)
+		out = mounts->unified;
+	else if (strcmp(type, "cgroup") == 0 && has_option(options, "name=systemd"))
+		out = mounts->systemd_v1;
+	else if (strcmp(type, "cgroup") == 0 && has_option(options, "freezer"))
+		out = mounts->freezer_v1;
+	if (!out || *out)
+		return;
+	unescape(point);
+	strcpy(out, point);
+}
+
+int cgroup_find_mounts(struct cgroup_mounts *out, struct error *err)
+{
+	struct cgroup_mounts mounts = {0};
+	char path[PATH_MAX];
+	cleanup_file FILE *file = NULL;
+	cleanup_free char *line = NULL;
+	size_t capacity = 0;
+
+	snprintf(path, sizeof(path), "%s/self/mountinfo", proc_root());
+	file = fopen(path, "re");
+	if (!file)
+		return error_errno(err, errno, "cannot read %s", path);
+	while (getline(&line, &capacity, file) > 0)
+		take_mount(line, &mounts);
+	if (!*mounts.unified && !*mounts.systemd_v1) {
+		error_set(err, ENOENT, "no cgroup hierarchy is mounted here");
+		error_remedy(err, "mount -t cgroup2 none /sys/fs/cgroup");
+		return -ENOENT;
+	}
+	*out = mounts;
+	return 0;
+}
+
+static int set_group(const char *mount, const char *path, bool is_unified, struct cgroup *out)
+{
+	size_t length = strlen(path);
+	int used;
+
+	while (length > 1 && path[length - 1] == '/')
+		length--;
+	used = snprintf(out->directory, sizeof(out->directory), "%s%.*s", mount, (int)length, path);
+	if (used < 0 || (size_t)used >= sizeof(out->directory))
+		return -ENAMETOOLONG;
+	out->mount_length = (unsigned)strlen(mount);
+	out->is_unified = is_unified;
+	return 0;
+}
+
+static bool is_group(const char *directory)
+{
+	char path[CGROUP_PATH_SIZE + 32];
+
+	snprintf(path, sizeof(path), "%s/cgroup.procs", directory);
+	return access(path, F_OK) == 0;
+}
+
+static const char *below(const char *path, const char *mount)
+{
+	size_t length = strlen(mount);
+
+	if (length && strncmp(path, mount, length) == 0 && path[length] == '/')
+		return path + length;
+	return path;
+}
+
+int cgroup_open_path(const struct cgroup_mounts *mounts, const char *path, struct cgroup *out,
+		     struct error *err)
+{
+	bool is_unified = *mounts->unified;
+	const char *mount = is_unified ? mounts->unified : mounts->systemd_v1;
+	const char *name = below(path, mount);
+	int result;
+
+	/* the name is compared with what /proc shows, so it must be written as the kernel does */
+	if (strstr(name, "//") || strstr(name, "/../") || strstr(name, "/./") || name[0] != '/')
+		return error_set(err, EINVAL, "cgroup '%s': write the path without //, . and ..",
+				 path);
+	if (strcmp(name, "/") == 0)
+		return error_set(err, EINVAL,
+				 "cgroup '/' is the whole machine; name a group below it");
+	result = set_group(mount, name, is_unified, out);
+	if (result < 0)
+		return error_errno(err, -result, "cgroup '%s'", path);
+	if (!is_group(out->directory)) {
+		error_set(err, ENOENT, "cgroup '%s' does not exist (looked for %s)", path,
+			  out->directory);
+		return error_remedy(err, "systemd-cgls, or cat /proc/PID/cgroup, shows the names");
+	}
+	return 0;
+}
+
+/* The search for a unit: the system manager keeps its units in slices below the root; each user
+ * manager is a service below which the same pattern repeats. Nothing else is entered, so a unit of
+ * the same name inside a container is never taken for ours. */
+struct unit_search {
+	const char *unit;
+	bool is_unified, into_users;
+	const char *mount;
+	unsigned found;
+	struct cgroup first;
+	char other[256]; /* path of a second one */
+};
+
+static bool ends_with(const char *text, const char *tail)
+{
+	size_t length = strlen(text), wanted = strlen(tail);
+
+	return length > wanted && strcmp(text + length - wanted, tail) == 0;
+}
+
+static bool is_user_manager(const char *name)
+{
+	return strncmp(name, "user@", 5) == 0 && ends_with(name, ".service");
+}
+
+/* systemd puts an underscore before names that could be files of the kernel (cg_escape) */
+static bool is_unit(const char *name, const char *unit)
+{
+	return strcmp(name, unit) == 0 || (name[0] == '_' && strcmp(name + 1, unit) == 0);
+}
+
+static void search_unit(struct unit_search *search, const char *path, bool in_user, unsigned depth)
+{
+	char directory[CGROUP_PATH_SIZE], child[CGROUP_PATH_SIZE];
+	cleanup_dir DIR *dir = NULL;
+	struct dirent *entry;
+	bool user;
+
+	snprintf(directory, sizeof(directory), "%s%s", search->mount, path);
+	dir = opendir(directory);
+	while (dir && depth < DEPTH_MAX && (entry = readdir(dir))) {
+		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+			continue;
+		if ((size_t)snprintf(child, sizeof(child), "%s/%s", path, entry->d_name) >=
+		    sizeof(child))
+			continue;
+		user = is_user_manager(entry->d_name);
+		if (in_user == search->into_users && is_unit(entry->d_name, search->unit)) {
+			if (search->found++ == 0)
+				set_group(search->mount, child, search->is_unified, &search->first);
+			else
+				snprintf(search->other, sizeof(search->other), "%.255s", child);
+		} else if (ends_with(entry->d_name, ".slice") || (user && search->into_users)) {
+			search_unit(search, child, in_user || user, depth + 1);
+		}
+	}
+}
+
+static int take_unit(const struct unit_search *search, struct cgroup *out, struct error *err)
+{
+	if (search->found > 1) {
+		error_set(err, ENOTUNIQ, "unit '%s' runs more than once: %s and %s", search->unit,
+			  cgroup_path(&search->first), search->other);
+		return error_remedy(err, "select it by `cgroup: %s`", cgroup_path(&search->first));
+	}
+	*out = search->first;
+	return 0;
+}
+
+int cgroup_find_unit(const struct cgroup_mounts *mounts, const char *unit, struct cgroup *out,
+		     struct error *err)
+{
+	char full[256];
+	const char *dot = strrchr(unit, '.');
+	static const char *const types[] = {".service", ".scope", ".slice", ".socket",
+					    ".mount",	".swap",  NULL};
+	bool has_type = false;
+
+	for (unsigned i = 0; dot && types[i]; i++)
+		has_type = has_type || strcmp(dot, types[i]) == 0;
+	if (snprintf(full, sizeof(full), "%s%s", unit, has_type ? "" : ".service") >=
+	    (int)sizeof(full))
+		return error_set(err, ENAMETOOLONG, "unit '%s': the name is too long", unit);
+	for (unsigned i = 0; i < 4; i++) {
+		struct unit_search search = {
+			.unit = full,
+			.into_users = i >= 2,
+			.is_unified = i % 2 == 0,
+			.mount = i % 2 == 0 ? mounts->unified : mounts->systemd_v1,
+		};
+
+		if (!*search.mount)
+			continue;
+		search_unit(&search, "", false, 0);
+		if (search.found)
+			return take_unit(&search, out, err);
+	}
+	error_set(err, ENOENT, "unit '%s' has no control group: it does not run here", full);
+	return error_remedy(err, "systemctl status %s", full);
+}
+
+struct pid_list {
+	pid_t *pids;
+	unsigned count, capacity, hidden;
+};
+
+static int add_pid(struct pid_list *list, pid_t pid)
+{
+	unsigned capacity = list->capacity ? list->capacity * 2 : 64;
+	pid_t *pids;
+
+	if (list->count == list->capacity) {
+		pids = reallocarray(list->pids, capacity, sizeof(*pids));
+		if (!pids)
+			return -ENOMEM;
+		list->pids = pids;
+		list->capacity = capacity;
+	}
+	list->pids[list->count++] = pid;
+	return 0;
+}
+
+static int add_file(struct pid_list *list, const char *directory)
+{
+	char path[PATH_MAX];
+	cleanup_file FILE *file = NULL;
+	int pid, result = 0;
+
+	snprintf(path, sizeof(path), "%s/cgroup.procs", directory);
+	file = fopen(path, "re");
+	if (!file)
+		return -errno;
+	while (result == 0 && fscanf(file, "%d", &pid) == 1) {
+		/* 0 stands for a process of a pid namespace we cannot see into */
+		if (pid > 0)
+			result = add_pid(list, pid);
+		else
+			list->hidden++;
+	}
+	/* ENODEV: removed after it was opened. EOPNOTSUPP: a threaded group, whose processes are
+	 * listed in its domain, above. */
+	return result < 0 ? result : ferror(file) ? -errno : 0;
+}
+
+static bool is_gone(int code)
+{
+	return code == -ENOENT || code == -ENODEV;
+}
+
+static int add_tree(struct pid_list *list, const char *directory, unsigned depth)
+{
+	char child[CGROUP_PATH_SIZE];
+	cleanup_dir DIR *dir = NULL;
+	struct dirent *entry;
+	int result = add_file(list, directory);
+
+	if (is_gone(result))
+		return 0;
+	if (result < 0 && result != -EOPNOTSUPP)
+		return result;
+	dir = opendir(directory);
+	while (dir && (entry = readdir(dir))) {
+		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+			continue;
+		if (depth >= DEPTH_MAX || (size_t)snprintf(child, sizeof(child), "%s/%s", directory,
+							   entry->d_name) >= sizeof(child))
+			return -ENAMETOOLONG;
+		result = add_tree(list, child, depth + 1);
+		if (result < 0)
+			return result;
+	}
+	return 0;
+}
+
+static int compare_pids(const void *a, const void *b)
+{
+	const pid_t *one = a, *other = b;
+
+	return (*one > *other) - (*one < *other);
+}
+
+int cgroup_members(const struct cgroup *cgroup, pid_t **out, unsigned *out_count,
+		   unsigned *out_hidden, struct error *err)
+{
+	struct pid_list list = {0};
+	unsigned kept = 0;
+	int result = add_tree(&list, cgroup->directory, 0);
+
+	if (result < 0) {
+		free(list.pids);
+		return error_errno(err, -result, "cannot list the processes of %s",
+				   cgroup->directory);
+	}
+	if (list.count)
+		qsort(list.pids, list.count, sizeof(*list.pids), compare_pids);
+	/* one that moved while the tree was walked may be there twice */
+	for (unsigned i = 0; i < list.count; i++)
+		if (kept == 0 || list.pids[i] != list.pids[kept - 1])
+			list.pids[kept++] = list.pids[i];
+	*out = list.pids;
+	*out_count = kept;
+	if (out_hidden)
+		*out_hidden = list.hidden;
+	return 0;
+}
+
+bool cgroup_contains(const struct cgroup *cgroup, const char *path)
+{
+	size_t length = strlen(cgroup_path(cgroup));
+
+	return strncmp(path, cgroup_path(cgroup), length) == 0 &&
+	       (path[length] == '\0' || path[length] == '/');
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Network interfaces over rtnetlink. Indexes and names are those of the conversation's namespace.
+ */
+#ifndef SQUALL_LINK_H
+#define SQUALL_LINK_H
+
+#include "injector/base/error.h"
+#include "injector/kernel/netlink.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct link {
+	int index;
+	char name[16];
+	char alias[256];
+	char kind[16]; /* "ifb", "veth", ...; empty for hardware and lo */
+	uint32_t group, mtu, tx_queue_length;
+	uint32_t flags; /* IFF_* */
+	uint16_t type;	/* ARPHRD_* */
+	uint64_t rx_packets, rx_dropped, tx_packets, tx_dropped;
+};
+
+/* Creates an ifb that is up; -EEXIST if the name is taken. The alias needs a second message
+ * (IFLA_IFALIAS is ignored at creation); when that fails the ifb is deleted again. */
+int link_create_ifb(struct netlink *netlink, const char *name, uint32_t group, const char *alias,
+		    int *out_index, struct error *err);
+int link_set_alias(struct netlink *netlink, int index, const char *alias, struct error *err);
+
+/* -ENODEV if there is none. */
+int link_find(struct netlink *netlink, const char *name, struct link *out, struct error *err);
+int link_get(struct netlink *netlink, int index, struct link *out, struct error *err);
+/* -ENODEV if it is gone already. */
+int link_delete(struct netlink *netlink, int index, struct error *err);
+
+/* Zero means unchanged. */
+struct link_change {
+	bool up;
+	uint32_t mtu, tx_queue_length, group;
+};
+int link_change(struct netlink *netlink, int index, const struct link_change *change,
+		struct error *err);
+
+typedef void (*link_fn)(void *context, const struct link *link);
+int link_each(struct netlink *netlink, link_fn fn, void *context, struct error *err);
+
+/* One IPv4 setting of an interface (IPV4_DEVCONF_* of <linux/ip.h>), as in
+ * /proc/sys/net/ipv4/conf/IF/, but in the conversation's namespace. */
+int link_get_ipv4(struct netlink *netlink, int index, unsigned setting, uint32_t *out,
+		  struct error *err);
+int link_set_ipv4(struct netlink *netlink, int index, unsigned setting, uint32_t value,
+		  struct error *err);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Network namespaces: finding them, and running something inside one. A descriptor is what pins a
+ * namespace; device and inode of nsfs are what tells one from another across processes.
+ */
+#ifndef SQUALL_NAMESPACE_H
+#define SQUALL_NAMESPACE_H
+
+#include "injector/base/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct namespace_id {
+	uint64_t device, inode;
+};
+
+/* By `ip netns` name, by process, or the one this thread is in. Verified to be a network
+ * namespace. */
+int namespace_open_name(const char *name, int *out_fd, struct error *err);
+int namespace_open_pid(pid_t pid, int *out_fd, struct error *err);
+int namespace_open_self(int *out_fd, struct error *err);
+/* fd -1: this thread's own. */
+int namespace_identify(int fd, struct namespace_id *out, struct error *err);
+bool namespace_is_same(const struct namespace_id *a, const struct namespace_id *b);
+
+/* Finds a namespace again: own, `ip netns` names, then every process. -ENOENT: it is gone. */
+int namespace_find(const struct namespace_id *id, int *out_fd, struct error *err);
+
+/* Runs fn inside the namespace (-1: where we are) and comes back; verified. Only this thread moves.
+ * Returns what fn returned. If the way back fails (it does not, but then nothing may go on) the
+ * error is -ENOTRECOVERABLE. */
+int namespace_run(int fd, int (*fn)(void *context, struct error *err), void *context,
+		  struct error *err);
+
+#endif

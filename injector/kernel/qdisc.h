@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Queueing disciplines and classifiers, by raw attributes, on devices that we own. Nothing here may
+ * be called for a user's device except the functions that only read: grafting there loses packets.
+ */
+#ifndef SQUALL_QDISC_H
+#define SQUALL_QDISC_H
+
+#include "injector/base/error.h"
+#include "injector/kernel/netlink.h"
+
+#include <linux/pkt_sched.h> /* TC_H_* */
+#include <stdbool.h>
+#include <stdint.h>
+
+#define QDISC_HANDLE(major) ((uint32_t)(major) << 16)
+
+struct netem_config {
+	int64_t delay_ns, jitter_ns;
+	uint64_t loss_ppb;	  /* SHARE_ONE: everything */
+	uint64_t rate_bytes;	  /* bytes a second; 0: no rate */
+	uint32_t limit;		  /* packets */
+};
+
+/* Adds netem below `parent` (TC_H_ROOT or a class); -EEXIST if something is there. */
+int qdisc_add_netem(struct netlink *netlink, int index, uint32_t parent, uint32_t handle,
+		    const struct netem_config *config, struct error *err);
+/* Changes it in place; what waits in it stays. Sends every attribute: what is left out is reset. */
+int qdisc_change_netem(struct netlink *netlink, int index, uint32_t parent, uint32_t handle,
+		       const struct netem_config *config, struct error *err);
+/* tbf that does not limit but cuts segmentation-offload packets into wire packets of at most
+ * `max_packet` bytes (link-layer header included); its child goes to parent handle|1. */
+int qdisc_add_segmenter(struct netlink *netlink, int index, uint32_t handle, uint32_t max_packet,
+			struct error *err);
+/* A tbf that limits. */
+int qdisc_add_rate(struct netlink *netlink, int index, uint32_t handle, uint64_t bytes_a_second,
+		   uint32_t burst_bytes, uint32_t limit_bytes, struct error *err);
+
+struct qdisc {
+	int index;
+	uint32_t parent, handle;
+	char kind[16];
+	uint32_t waiting; /* packets in it */
+	uint32_t dropped;
+	uint64_t sent; /* packets */
+};
+/* The qdisc at `parent` (TC_H_ROOT: the root); -ENOENT if there is none. */
+int qdisc_get(struct netlink *netlink, int index, uint32_t parent, struct qdisc *out,
+	      struct error *err);
+typedef void (*qdisc_fn)(void *context, const struct qdisc *qdisc);
+/* All of one interface (index > 0) or of all (0). */
+int qdisc_each(struct netlink *netlink, int index, qdisc_fn fn, void *context, struct error *err);
+
+/* clsact, for qdisc_add_bpf(). */
+int qdisc_add_clsact(struct netlink *netlink, int index, struct error *err);
+enum qdisc_hook { QDISC_INGRESS, QDISC_EGRESS };
+/* A direct-action cls_bpf filter at the device's clsact hook. `program_fd` is not taken over: the
+ * filter keeps the program alive. */
+int qdisc_add_bpf(struct netlink *netlink, int index, enum qdisc_hook hook, int program_fd,
+		  const char *name, struct error *err);
+
+struct filter {
+	uint32_t parent, handle, priority;
+	char kind[16];
+	bool is_direct_action; /* bpf that decides itself */
+};
+typedef void (*filter_fn)(void *context, const struct filter *filter);
+/* Filters at a clsact hook of an interface, anybody's. No clsact: none, and 0. */
+int filter_each(struct netlink *netlink, int index, enum qdisc_hook hook, filter_fn fn,
+		void *context, struct error *err);
+
+#endif

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * One dump for each pair of family and protocol (sock_diag(7)). The cgroup that the kernel also
+ * knows for a socket is of no use here: a socket made by systemd and handed over belongs to
+ * systemd's group.
+ */
+#include "injector/kernel/socket_owner.h"
+
+#include "injector/base/cleanup.h"
+#include "injector/kernel/namespace.h"
+#include "injector/kernel/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define STATE_CLOSE  7 /* include/net/tcp_states.h: what UDP calls not connected */
+#define STATE_LISTEN 10
+
+struct listeners {
+	uint16_t first, last;
+	int socket;
+	uint32_t *inodes;
+	unsigned count, capacity;
+};
+
+static int add_inode(struct listeners *found, uint32_t inode)
+{
+	unsigned capacity = found->capacity ? found->capacity * 2 : 16;
+	uint32_t *inodes;
+
+	if (found->count == found->capacity) {
+		inodes = reallocarray(found->inodes, capacity, sizeof(*inodes));
+		if (!inodes)
+			return -ENOMEM;
+		found->inodes = inodes;
+		found->capacity = capacity;
+	}
+	found->inodes[found->count++] = inode;
+	return 0;
+}
+
+static int send_request(int socket, uint8_t family, uint32_t protocol)
+{
+	struct {
+		struct nlmsghdr header;
+		struct inet_diag_req_v2 request;
+		struct rtattr attribute;
+		uint32_t protocol;
+	} message = {
+		.header = {.nlmsg_len = sizeof(message),
+			   .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+			   .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
+		.request = {.sdiag_family = family,
+			    .sdiag_protocol = (uint8_t)protocol,
+			    .idiag_states =
+				    1U << (protocol == IPPROTO_UDP ? STATE_CLOSE : STATE_LISTEN)},
+		/* IPPROTO_MPTCP, 262, does not fit in the byte above */
+		.attribute = {.rta_len = RTA_LENGTH(sizeof(uint32_t)),
+			      .rta_type = INET_DIAG_REQ_PROTOCOL},
+		.protocol = protocol,
+	};
+
+	if (protocol <= UINT8_MAX)
+		message.header.nlmsg_len = NLMSG_LENGTH(sizeof(message.request));
+	else
+		message.request.sdiag_protocol = IPPROTO_RAW; /* as ss(8) writes it */
+	return send(socket, &message, message.header.nlmsg_len, 0) < 0 ? -errno : 0;
+}
+
+static int take_socket(struct listeners *found, const struct nlmsghdr *header)
+{
+	const struct inet_diag_msg *entry = NLMSG_DATA(header);
+	uint16_t port;
+
+	if (header->nlmsg_len < NLMSG_LENGTH(sizeof(*entry)))
+		return -EPROTO;
+	port = ntohs(entry->id.idiag_sport);
+	/* inode 0: the kernel's own, or just being closed */
+	if (port < found->first || port > found->last || !entry->idiag_inode)
+		return 0;
+	return add_inode(found, entry->idiag_inode);
+}
+
+/* 1: the dump is complete. */
+static int take_message(struct listeners *found, const struct nlmsghdr *header)
+{
+	const struct nlmsgerr *failure = NLMSG_DATA(header);
+
+	switch (header->nlmsg_type) {
+	case NLMSG_DONE:
+		return 1;
+	case NLMSG_ERROR:
+		return header->nlmsg_len < NLMSG_LENGTH(sizeof(*failure)) || !failure->error
+			       ? -EPROTO
+			       : failure->error;
+	case SOCK_DIAG_BY_FAMILY:
+		return take_socket(found, header);
+	default:
+		return 0;
+	}
+}
+
+static int dump(struct listeners *found, uint8_t family, uint32_t protocol)
+{
+	char buffer[32768] __attribute__((aligned(NLMSG_ALIGNTO)));
+	const struct nlmsghdr *header;
+	int result = send_request(found->socket, family, protocol);
+	ssize_t got;
+
+	while (result == 0) {
+		got = recv(found->socket, buffer, sizeof(buffer), 0);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -errno;
+		header = (const struct nlmsghdr *)buffer;
+		for (; result == 0 && NLMSG_OK(header, (size_t)got);
+		     header = NLMSG_NEXT(header, got))
+			result = take_message(found, header);
+	}
+	return result == 1 ? 0 : result;
+}
+
+static int dump_all(struct listeners *found, struct error *err)
+{
+	static const struct {
+		uint32_t protocol;
+		const char *name;
+	} protocols[] = {{IPPROTO_TCP, "TCP"}, {IPPROTO_UDP, "UDP"}, {IPPROTO_MPTCP, "MPTCP"}};
+	static const uint8_t families[] = {AF_INET, AF_INET6};
+	int result;
+
+	for (unsigned i = 0; i < 3; i++)
+		for (unsigned j = 0; j < 2; j++) {
+			result = dump(found, families[j], protocols[i].protocol);
+			/* no such protocol in this kernel, or no such table before 5.9 */
+			if (result == -ENOENT || result == -EINVAL || result == -EOPNOTSUPP)
+				if (protocols[i].protocol == IPPROTO_MPTCP ||
+				    families[j] == AF_INET6)
+					continue;
+			if (result == -ENOENT) {
+				error_set(err, ENOENT, "the kernel has no table of %s sockets",
+					  protocols[i].name);
+				return error_remedy(err, "modprobe %s_diag",
+						    protocols[i].protocol == IPPROTO_TCP ? "tcp"
+											 : "udp");
+			}
+			if (result < 0)
+				return error_errno(err, -result, "cannot list the %s sockets",
+						   protocols[i].name);
+		}
+	return 0;
+}
+
+static int open_socket(void *context, struct error *err)
+{
+	struct listeners *found = context;
+
+	/* the socket stays in the namespace it was opened in */
+	found->socket = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	if (found->socket < 0)
+		return error_errno(err, errno, "cannot open a sock_diag socket");
+	return 0;
+}
+
+static int compare_inodes(const void *a, const void *b)
+{
+	const uint32_t *one = a, *other = b;
+
+	return (*one > *other) - (*one < *other);
+}
+
+int socket_owner_inodes(int namespace_fd, uint16_t first, uint16_t last, uint32_t **out,
+			unsigned *out_count, struct error *err)
+{
+	struct listeners found = {.first = first, .last = last, .socket = -1};
+	int result = namespace_run(namespace_fd, open_socket, &found, err);
+
+	if (result == 0)
+		result = dump_all(&found, err);
+	if (found.socket >= 0)
+		close(found.socket);
+	if (result < 0) {
+		free(found.inodes);
+		return result;
+	}
+	if (found.count)
+		qsort(found.inodes, found.count, sizeof(*found.inodes), compare_inodes);
+	*out = found.inodes;
+	*out_count = found.count;
+	return 0;
+}
+
+int socket_owner_holds(pid_t pid, const uint32_t *inodes, unsigned count)
+{
+	char path[PATH_MAX], link[64];
+	cleanup_dir DIR *dir = NULL;
+	struct dirent *entry;
+	uint32_t inode;
+	ssize_t length;
+
+	snprintf(path, sizeof(path), "%s/%d/fd", proc_root(), pid);
+	dir = opendir(path);
+	if (!dir)
+		return errno == ENOENT ? -ESRCH : -errno;
+	while ((entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		length = readlinkat(dirfd(dir), entry->d_name, link, sizeof(link) - 1);
+		if (length < 0)
+			continue;
+		link[length] = '\0';
+		if (sscanf(link, "socket:[%u]", &inode) == 1 && count &&
+		    bsearch(&inode, inodes, count, sizeof(*inodes), compare_inodes))
+			return 1;
+	}
+	return 0;
+}
