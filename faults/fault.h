@@ -35,7 +35,10 @@ enum plan_kind {
 	PLAN_CHANGE, /* one change of the kernel's state, in order */
 	PLAN_NOTE,   /* the way chosen and why, side effects, what is excluded */
 };
-struct plan;
+struct plan {
+	void (*line)(void *context, enum plan_kind kind, const char *text);
+	void *context;
+};
 int plan_add(struct plan *plan, enum plan_kind kind, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 

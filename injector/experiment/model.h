@@ -17,6 +17,7 @@
 #define EXPERIMENT_MAX_STEPS   256
 #define EXPERIMENT_MAX_TARGETS 256
 #define EXPERIMENT_MAX_PROBES  1024
+#define EXPERIMENT_MAX_ABORTS  256
 
 struct experiment_target {
 	char *name; /* "" for a target written inside a step */
@@ -75,6 +76,9 @@ int64_t experiment_method_ns(const struct experiment *experiment);
 /* "delay 400ms, jitter 50ms to 10.0.5.0/24:443": one step in words. */
 void experiment_describe_step(const struct experiment *experiment, unsigned step, char *out,
 			      size_t size);
+
+/* "delay 400ms, jitter 50ms": the same without the target. */
+void experiment_describe_effects(const struct experiment_step *step, char *out, size_t size);
 
 /* The table-driven part shared by files and command lines: binds key=value to the fault's own
  * parameter or, when the fault has none of that name, to the selector of its target kind. */

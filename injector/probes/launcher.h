@@ -24,20 +24,32 @@ struct launcher_result {
 };
 typedef void (*launcher_fn)(void *context, const struct launcher_result *result);
 
-/* Forks. `uid`/`gid` are the invoking user's; with 0 nothing is dropped. */
+/* Forks; call while single-threaded. Processes that the caller forks later hold a copy of the
+ * launcher's socket: harmless (death is seen by pidfd), but they had better close it. `uid`/`gid`
+ * are the invoking user's; with 0 nothing is dropped. */
 int launcher_new(uid_t uid, gid_t gid, struct launcher **out, struct error *err);
+/* Where commands with a clean environment start; relative program paths are relative to it.
+ * Default: as is. Before launcher_seal() only; holds for the commands added afterwards with
+ * directory NULL. */
+int launcher_set_directory(struct launcher *launcher, const char *directory, struct error *err);
 /* Registers a command and returns its number (>= 0). Before launcher_seal() only.
  * `own_environment`: keep the environment (run -- COMMAND) and standard streams; otherwise a clean
- * one (PATH, LANG, HOME, USER, LOGNAME) with /dev/null as input and error. `directory`: NULL: as is */
+ * one (PATH, LANG, HOME, USER, LOGNAME) with /dev/null as input and error. `directory`: NULL: as is
+ */
 int launcher_add(struct launcher *launcher, char *const argv[], bool own_environment,
 		 const char *directory, struct error *err);
 int launcher_seal(struct launcher *launcher, struct loop *loop, struct error *err);
-/* Starts command `number`, kills its process group after timeout_ns (<= 0: never). fn is called once. */
+/* Starts command `number`, kills its process group after timeout_ns (<= 0: never). fn is called
+ * once, from the loop; -EBUSY when that command is running already, -ESRCH when the launcher has
+ * died. Ends are by SIGKILL for a clean environment; with its own environment a command shares our
+ * process group, so its descendants get SIGTERM, then SIGKILL after a second. */
 int launcher_run(struct launcher *launcher, int number, int64_t timeout_ns, launcher_fn fn,
 		 void *context, struct error *err);
 /* Kills the process group of a running command; fn is not called any more. */
 void launcher_cancel(struct launcher *launcher, int number);
-/* Ends the launcher and everything it started. */
+/* Ends the launcher and everything it started: running commands, and what probe commands left
+ * behind (daemons too). What an ended COMMAND left behind is left alone. Waits at most three
+ * seconds. */
 void launcher_free(struct launcher *launcher);
 
 #endif

@@ -14,8 +14,8 @@ struct probe_scheduler;
 /* Called for every finished attempt. */
 typedef void (*probe_sample_fn)(void *context, unsigned probe, const struct probe_sample *sample);
 
-/* Opens all probes (ops->open). Call before dropping privileges and before the sandbox. Keeps pointers
- * into `specs`. */
+/* Opens all probes (ops->open). Call before dropping privileges and before the sandbox. Keeps
+ * pointers into `specs`. */
 int probe_scheduler_new(const struct probe_spec *specs, unsigned count, struct loop *loop,
 			struct launcher *launcher, probe_sample_fn fn, void *context,
 			struct probe_scheduler **out, struct error *err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What a run shows while it goes on. Three listeners: a compact live display on a terminal, plain lines
- * elsewhere, JSON lines for machines. None of them blocks the run or fails it.
+ * What a run shows while it goes on. Three listeners: a compact live display on a terminal, plain
+ * lines elsewhere, JSON lines for machines. None of them blocks the run or fails it.
  */
 #ifndef SQUALL_VIEW_H
 #define SQUALL_VIEW_H
@@ -15,8 +15,9 @@ struct view;
 
 enum view_kind { VIEW_LIVE, VIEW_PLAIN, VIEW_JSON };
 
-/* Live needs `out` to be a terminal, else plain is used. Keeps pointers to experiment and loop; the live
- * display redraws itself by a loop timer at most ten times a second and on SIGWINCH (view_resize). */
+/* Live needs `out` to be a terminal, else plain is used. Keeps pointers to experiment and loop; the
+ * live display redraws itself by a loop timer at most ten times a second and on SIGWINCH
+ * (view_resize). */
 int view_new(enum view_kind kind, const struct experiment *experiment, struct loop *loop, FILE *out,
 	     struct view **out_view, struct error *err);
 struct event_listener view_listener(struct view *view);
