@@ -15,13 +15,13 @@
 #include <errno.h>
 
 static const char help[] =
-	"Usage: squall halt [--reason TEXT]\n"
+	"usage: squall halt [--reason TEXT]\n"
 	"\n"
 	"Stops every run on this machine and lets none begin until 'squall resume'. Everything is\n"
 	"restored when it returns.\n"
 	"\n"
 	"      --reason TEXT  shown to whoever wants to run an experiment meanwhile\n"
-	"  -h, --help         this text\n"
+	"      --help         this text\n"
 	"\n"
 	"Exit code: 0 halted, nothing is left; 6 something is left, the commands to type are "
 	"shown.\n";

@@ -74,15 +74,3 @@ int options_flush(struct error *err)
 		return 0;
 	return error_errno(err, errno, "cannot write to standard output");
 }
-
-int options_print_json(json_t *root, struct error *err)
-{
-	int result = root ? json_dumpf(root, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII) : -1;
-
-	json_decref(root);
-	if (!root)
-		return error_errno(err, ENOMEM, "cannot make the JSON text");
-	if (result < 0 || putchar('\n') == EOF)
-		return error_errno(err, errno ? errno : EIO, "cannot write to standard output");
-	return options_flush(err);
-}

@@ -7,7 +7,6 @@
 
 #include "injector/base/error.h"
 
-#include <jansson.h>
 #include <stdbool.h>
 
 struct options {
@@ -26,8 +25,6 @@ struct options {
 int options_parse(struct options *options, int argc, char **argv, struct error *err);
 /* -EPERM with a remedy for everybody but root. */
 int options_need_root(const char *command, const char *why, struct error *err);
-/* Prints an object as one indented JSON text and releases it. A failed write is an error. */
-int options_print_json(json_t *root, struct error *err);
 /* Flushes standard output: a full disk or a closed pipe is an error like any other. */
 int options_flush(struct error *err);
 

@@ -3,6 +3,7 @@
  * squall restore: undoes what dead runs have left. Live runs are not touched.
  */
 #include "injector/base/cleanup.h"
+#include "injector/base/json.h"
 #include "injector/base/log.h"
 #include "injector/cli/commands.h"
 #include "injector/cli/options.h"
@@ -12,7 +13,7 @@
 #include <errno.h>
 
 static const char help[] =
-	"Usage: squall restore [--json] [RUN]\n"
+	"usage: squall restore [--json] [RUN]\n"
 	"\n"
 	"Undoes what experiments that were killed have left behind: all of them, or one RUN.\n"
 	"Works from the journals in " JOURNAL_ROOT " alone, may be run at any time and any number\n"
@@ -20,7 +21,7 @@ static const char help[] =
 	"runs as root does the same before it begins.\n"
 	"\n"
 	"      --json  what was undone and what is left, as one JSON object\n"
-	"  -h, --help  this text\n"
+	"      --help  this text\n"
 	"\n"
 	"Exit code: 0 nothing is left; 6 something is left, the commands to type are shown.\n";
 
@@ -56,7 +57,7 @@ static int tell(const struct restore_report *report, bool json, struct error *er
 	int result;
 
 	if (json) {
-		result = options_print_json(undone_json(report), err);
+		result = json_print(undone_json(report), stdout, true, err);
 		return result < 0 ? result : undone_exit_code(report);
 	}
 	live = count_live();

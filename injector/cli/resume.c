@@ -8,11 +8,11 @@
 
 #include <stdio.h>
 
-static const char help[] = "Usage: squall resume\n"
+static const char help[] = "usage: squall resume\n"
 			   "\n"
 			   "Lets experiments run again after 'squall halt'.\n"
 			   "\n"
-			   "  -h, --help  this text\n";
+			   "      --help  this text\n";
 
 int cli_resume(int argc, char **argv, struct error *err)
 {

@@ -5,7 +5,9 @@
  */
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
+#include "injector/base/json.h"
 #include "injector/base/log.h"
+#include "injector/base/printable.h"
 #include "injector/base/quantity.h"
 #include "injector/cli/commands.h"
 #include "injector/cli/options.h"
@@ -17,13 +19,13 @@
 #include <string.h>
 
 static const char help[] =
-	"Usage: squall status [--json]\n"
+	"usage: squall status [--json]\n"
 	"\n"
 	"Shows the runs on this machine: who started them, when they end, what is in force; and\n"
 	"whether experiments are halted. Without root only their names are known.\n"
 	"\n"
 	"      --json  the same as one JSON object\n"
-	"  -h, --help  this text\n";
+	"      --help  this text\n";
 
 struct run_view {
 	const char *id;
@@ -78,6 +80,10 @@ static void look_at(const char *id, struct run_view *view)
 	view->is_readable = true;
 	view->state = state_name(state);
 	view->header = *journal_header(view->records, view->count);
+	printable_clean(view->header.title, printable_has_utf8());
+	for (unsigned at = 0; at < view->count; at++)
+		if (view->records[at].kind == JOURNAL_STARTED)
+			printable_clean((char *)view->records[at].payload, printable_has_utf8());
 	view->age_ns = wall - view->header.started_wall_ns;
 	view->left_ns = view->header.deadline_ns - now;
 	clock_format_wall(view->header.started_wall_ns, view->since, sizeof(view->since));
@@ -144,10 +150,11 @@ static void print_run(const struct run_view *view)
 
 static json_t *run_json(const struct run_view *view)
 {
-	json_t *steps, *run = json_pack("{s:s, s:s}", "id", view->id, "state", view->state);
+	json_t *run = json_pack("{s:s, s:s}", "id", view->id, "state", view->state);
+	json_t *steps;
 
 	if (!view->is_readable) {
-		json_object_set_new(run, "reason", json_string(view->why_not.text));
+		json_object_set_new(run, "reason", json_text(view->why_not.text));
 		return run;
 	}
 	steps = json_array();
@@ -155,7 +162,7 @@ static json_t *run_json(const struct run_view *view)
 		const char *text = in_force(view, at);
 
 		if (text)
-			json_array_append_new(steps, json_pack("{s:i, s:s}", "step",
+			json_array_append_new(steps, json_pack("{s:i, s:o}", "step",
 							       (int)view->records[at].step + 1,
 							       "text", text));
 	}
@@ -171,8 +178,9 @@ static json_t *halt_json(const struct halt *halt)
 {
 	if (!halt->is_pulled)
 		return json_null();
-	return json_pack("{s:s, s:s, s:s, s:s}", "by", halt->by, "at", halt->at, "reason",
-			 halt->reason, "file", halt->path);
+	return json_pack("{s:o, s:o, s:o, s:s}", "by", json_text(halt->by), "at",
+			 json_text(halt->at), "reason", json_text(halt->reason), "file",
+			 halt->path);
 }
 
 static int tell_json(char (*ids)[RUN_ID_SIZE], unsigned count, bool is_root,
@@ -193,9 +201,9 @@ static int tell_json(char (*ids)[RUN_ID_SIZE], unsigned count, bool is_root,
 		json_array_append_new(runs, run_json(&view));
 		free(view.records);
 	}
-	return options_print_json(json_pack("{s:b, s:o, s:o}", "complete", (int)is_root, "halt",
-					    halt_json(halt), "runs", runs),
-				  err);
+	return json_print(json_pack("{s:b, s:o, s:o}", "complete", (int)is_root, "halt",
+				    halt_json(halt), "runs", runs),
+			  stdout, true, err);
 }
 
 static int tell(char (*ids)[RUN_ID_SIZE], unsigned count, bool is_root, const struct halt *halt,

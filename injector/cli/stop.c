@@ -5,6 +5,7 @@
 #include "injector/restore/stop.h"
 
 #include "injector/base/cleanup.h"
+#include "injector/base/json.h"
 #include "injector/base/log.h"
 #include "injector/base/quantity.h"
 #include "injector/cli/commands.h"
@@ -15,14 +16,14 @@
 #include <string.h>
 
 static const char help[] =
-	"Usage: squall stop [--json] [RUN]\n"
+	"usage: squall stop [--json] [RUN]\n"
 	"\n"
 	"Ends a live run at once and waits until everything is restored. RUN can be left out when\n"
 	"only one run is live. A run that does not obey within ten seconds is killed: the kernel\n"
 	"then takes away what it held, and its guardian undoes the rest.\n"
 	"\n"
 	"      --json  the outcome as one JSON object\n"
-	"  -h, --help  this text\n"
+	"      --help  this text\n"
 	"\n"
 	"Exit code: 0 stopped, nothing is left; 6 something is left, the commands to type are "
 	"shown.\n";
@@ -62,7 +63,7 @@ static int tell_json(const struct stop *stop, const struct restore_report *repor
 				       json_pack("{s:s, s:b, s:f}", "run", stop->run_id, "killed",
 						 (int)stop->was_killed, "took_seconds",
 						 (double)stop->took_ns / 1e9));
-	return options_print_json(root, err);
+	return json_print(root, stdout, true, err);
 }
 
 static void tell(const struct stop *stop, const struct restore_report *report)

@@ -1,6 +1,11 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What was done goes to standard output, what is left to standard error: it must be seen even where
+ * results are piped away.
+ */
 #include "injector/cli/undone.h"
 
+#include "injector/base/json.h"
 #include "injector/base/log.h"
 
 #include <stdio.h>
@@ -28,7 +33,7 @@ static json_t *strings(char (*lines)[RESTORE_LINE], unsigned count)
 	json_t *array = json_array();
 
 	for (unsigned at = 0; at < count; at++)
-		json_array_append_new(array, json_string(lines[at]));
+		json_array_append_new(array, json_text(lines[at]));
 	return array;
 }
 
