@@ -153,7 +153,7 @@ static void put_times(struct page *page, const struct run_result *result, unsign
 	page_tab(page, 4);
 	format_since(step->injected_ns - result->started_ns, from, sizeof(from));
 	quantity_format_latency(step->inject_took_ns, took);
-	if (result->experiment->steps[index].ops->is_instant || !step->ended_ns) {
+	if (run_is_instant(result->experiment, index) || !step->ended_ns) {
 		page_wrap(page, TONE_QUIET, 4, "%s, injected in %s", from, took);
 		return;
 	}
@@ -168,7 +168,7 @@ static void put_times(struct page *page, const struct run_result *result, unsign
 static void put_fault(struct page *page, const struct run_result *result, unsigned index)
 {
 	const struct step_result *step = &result->steps[index];
-	bool instant = result->experiment->steps[index].ops->is_instant;
+	bool instant = run_is_instant(result->experiment, index);
 	char evidence[300];
 
 	page_put(page, TONE_NORMAL, "%3u ", index + 1);
