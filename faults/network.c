@@ -199,8 +199,10 @@ static int write_record(const struct fault *fault, enum network_record_type type
 {
 	const struct network_state *state = fault->state;
 
-	return journal_undo(fault->env->journal, fault->ops->name, fault->step, type,
-			    &state->record, sizeof(state->record), err);
+	int sequence = journal_undo(fault->env->journal, fault->ops->name, fault->step, type,
+				    &state->record, sizeof(state->record), err);
+
+	return sequence < 0 ? sequence : 0;
 }
 
 static int inject(struct fault *fault, struct error *err)

@@ -120,7 +120,7 @@ int network_table_text(const struct network_state *state, const struct target *t
 	/* NLM_F_EXCL: `create` fails on a table that exists instead of adding to it */
 	fprintf(stream,
 		"create table netdev %s { flags owner; comment \"squall run %s step %u\"; }\n"
-		"table netdev %s {\n",
+		"table netdev %s {\n\tflags owner\n",
 		state->record.table, run_id, step, state->record.table);
 	network_scope_write_sets(scope, stream);
 	for (unsigned i = 0; result == 0 && i < state->path_count; i++)

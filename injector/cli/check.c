@@ -115,25 +115,25 @@ static json_t *file_json(const struct file *file)
 
 int cli_check(int argc, char **argv, struct error *err)
 {
-	struct options options;
+	struct options options = {.help = usage, .has_json = true, .max_operands = -1};
 	struct page page;
 	json_t *files = NULL;
 	bool any_bad = false;
-	int result = options_parse(argc, argv, usage, &options, err);
+	int result = options_parse(&options, argc, argv, err);
 
-	if (result < 0 || options.help)
+	if (result < 0 || options.helped)
 		return result;
-	if (options.first >= argc) {
+	if (!options.operand_count) {
 		error_set(err, EINVAL, "check: no file is given");
 		return error_remedy(err, "write: squall check FILE...");
 	}
 	if (options.json)
 		files = json_array();
 	page_init(&page, stdout, log_has_colour(STDOUT_FILENO), 0);
-	for (int i = options.first; i < argc; i++) {
+	for (int i = 0; i < options.operand_count; i++) {
 		struct file file;
 
-		check_file(argv[i], &file);
+		check_file(options.operands[i], &file);
 		any_bad |= !file.is_good;
 		if (options.json)
 			json_array_append_new(files, file_json(&file));

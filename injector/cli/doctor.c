@@ -265,18 +265,13 @@ static void tell_faults(struct report *report)
 
 int cli_doctor(int argc, char **argv, struct error *err)
 {
-	struct options options;
+	struct options options = {.help = usage, .has_json = true, .max_operands = 0};
 	struct report report = {0};
 	json_t *root;
-	int result = options_parse(argc, argv, usage, &options, err);
+	int result = options_parse(&options, argc, argv, err);
 
-	if (result < 0 || options.help)
+	if (result < 0 || options.helped)
 		return result;
-	if (options.first < argc) {
-		error_set(err, EINVAL, "doctor: no argument is expected, '%s' is too much",
-			  argv[options.first]);
-		return error_remedy(err, "see: squall doctor --help");
-	}
 	page_init(&report.page, stdout, log_has_colour(STDOUT_FILENO), 0);
 	if (options.json) {
 		report.machine = json_array();

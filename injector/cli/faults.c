@@ -172,20 +172,15 @@ static const struct fault_ops *find(const char *name, struct error *err)
 int cli_faults(int argc, char **argv, struct error *err)
 {
 	const struct fault_ops *ops = NULL;
-	struct options options;
+	struct options options = {.help = usage, .has_json = true, .max_operands = 1};
 	struct page page;
 	json_t *root;
-	int result = options_parse(argc, argv, usage, &options, err);
+	int result = options_parse(&options, argc, argv, err);
 
-	if (result < 0 || options.help)
+	if (result < 0 || options.helped)
 		return result;
-	if (argc - options.first > 1) {
-		error_set(err, EINVAL, "faults: one name at most, '%s' is too much",
-			  argv[options.first + 1]);
-		return error_remedy(err, "see: squall faults --help");
-	}
-	if (options.first < argc) {
-		ops = find(argv[options.first], err);
+	if (options.operand_count) {
+		ops = find(options.operands[0], err);
 		if (!ops)
 			return -EINVAL;
 	}

@@ -131,10 +131,10 @@ static int take_word(struct inline_reading *reading, const char *word, struct er
 	return result;
 }
 
-static bool selects(const struct params *selector)
+static bool is_any_set(const struct params *params)
 {
-	for (unsigned i = 0; i < selector->count; i++)
-		if (params_is_set(selector, i))
+	for (unsigned i = 0; i < params->count; i++)
+		if (params_is_set(params, i))
 			return true;
 	return false;
 }
@@ -174,12 +174,14 @@ static int check(const struct inline_reading *reading, struct error *err)
 	char keys[300] = "";
 	int result;
 
-	if (reading->target && !selects(&reading->target->params)) {
+	if (reading->target && !is_any_set(&reading->target->params)) {
 		list_names(reading->target->params.table, keys, sizeof(keys));
 		error_set(err, EINVAL, "'%s' has no target", ops->name);
 		error_remedy(err, "select one with: %s", keys);
 		return -EINVAL;
 	}
+	if (reading->target && !experiment_target_selects(reading->target))
+		return error_set(err, EINVAL, "'%s' " EXPERIMENT_SELECTS_ALL, ops->name);
 	if (reading->target && reading->target->kind == TARGET_TRAFFIC) {
 		const char *space = params_text(&reading->target->params, TRAFFIC_NAMESPACE);
 
