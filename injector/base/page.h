@@ -25,6 +25,8 @@ struct page {
 
 /* `width` 0: that of the terminal, 80 elsewhere; never below 20. */
 void page_init(struct page *page, FILE *out, bool coloured, unsigned width);
+/* Columns of the terminal behind `out`; 80 elsewhere. */
+unsigned page_width(FILE *out);
 /* Text on the current line, cut at the right edge. */
 void page_put(struct page *page, enum tone tone, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
