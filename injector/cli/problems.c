@@ -41,22 +41,18 @@ static void show_source(struct page *page, const struct source *source,
 
 	if (!start || problem->column < 1)
 		return;
-	line = strndup(start, length);
-	if (!line)
-		return;
-	for (int column = 1; column < problem->column && line[at]; column++)
-		for (at++; ((unsigned char)line[at] & 0xc0) == 0x80;)
+	for (int column = 1; column < problem->column && at < length; column++)
+		for (at++; at < length && ((unsigned char)start[at] & 0xc0) == 0x80;)
 			at++;
-	before = strndup(line, at);
-	if (!before)
+	line = strndup(start, length);
+	before = strndup(start, at);
+	if (!line || !before)
 		return;
 	printable_clean(line, page->utf8);
 	printable_clean(before, page->utf8);
 	shift = printable_width(before);
-	/* a line whose problem is out of sight would not help */
-	if (shift + 12 > page->width) {
-		return;
-	}
+	if (shift + 12 > page->width)
+		return; /* a line whose problem is out of sight would not help */
 	page_put(page, TONE_QUIET, "  %5d | ", problem->line);
 	page_put(page, TONE_NORMAL, "%s", line);
 	page_line(page);
