@@ -210,8 +210,10 @@ static int prepare(struct inline_reading *reading, const struct fault_ops *ops, 
 	experiment->path = strdup("command line");
 	experiment->steps = calloc(1, sizeof(*experiment->steps));
 	experiment->targets = calloc(1, sizeof(*experiment->targets));
-	if (!experiment->path || !experiment->steps || !experiment->targets)
-		return error_errno(err, ENOMEM, "cannot make an experiment");
+	if (!experiment->path || !experiment->steps || !experiment->targets) {
+		error_errno(err, ENOMEM, "cannot make an experiment");
+		return -ENOMEM;
+	}
 	reading->step = experiment->steps;
 	*reading->step = (struct experiment_step){.ops = ops, .target = UINT32_MAX};
 	experiment->step_count = 1;
@@ -225,8 +227,10 @@ static int prepare(struct inline_reading *reading, const struct fault_ops *ops, 
 	reading->step->target = 0;
 	experiment->target_count = 1;
 	reading->target->name = strdup("");
-	if (!reading->target->name)
-		return error_errno(err, ENOMEM, "cannot make an experiment");
+	if (!reading->target->name) {
+		error_errno(err, ENOMEM, "cannot make an experiment");
+		return -ENOMEM;
+	}
 	return params_init(&reading->target->params, target_params(ops->target_kind), err);
 }
 
