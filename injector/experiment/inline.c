@@ -88,7 +88,7 @@ static int add_value(struct params *params, unsigned index, char *value, struct 
 
 	if (!(params->table[index].flags & PARAM_LIST))
 		return params_add(params, index, value, 0, 0, err);
-	if (!*value || value[strlen(value) - 1] == ',')
+	if (!*value || *value == ',' || value[strlen(value) - 1] == ',' || strstr(value, ",,"))
 		return error_set(err, EINVAL, "%s: a value is missing in '%s'",
 				 params->table[index].name, value);
 	for (char *one = strtok_r(value, ",", &rest); one && result == 0;
@@ -121,7 +121,8 @@ static int take_word(struct inline_reading *reading, const char *word, struct er
 				 : add_value(&reading->step->params, index, value, err);
 		break;
 	case KEY_OF_TARGET:
-		result = add_value(&reading->target->params, index, value, err);
+		result = reading->target ? add_value(&reading->target->params, index, value, err)
+					 : unknown_key(reading, copy, err);
 		break;
 	default:
 		result = own >= 0 ? add_value(&reading->own, (unsigned)own, value, err)

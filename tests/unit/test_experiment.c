@@ -64,7 +64,7 @@ static const char whole[] =
 	"  workers:  {process: nginx, command: 'nginx: worker', expect: {count: \">= 1\"}}\n"
 	"  cpu:      {pressure: cpu, expect: {some-avg10: \"< 60\"}}\n"
 	"targets:\n"
-	"  store:  {to: [10.0.5.0/24:443, store.internal:443], namespace: \"target:orders\"}\n"
+	"  store:  {to: [10.0.5.0/24:443, store:443], namespace: \"target:orders\"}\n"
 	"  orders: {process: {unit: orders.service}}\n"
 	"limits: {targets: 3, duration: 5m}\n"
 	"allow-idle: true\n";
@@ -123,8 +123,7 @@ static void check_probes(const struct experiment *experiment)
 static void check_steps(const struct experiment *experiment)
 {
 	static const char *const words[] = {
-		"delay 400ms, jitter 50ms to 10.0.5.0/24:443, store.internal:443, namespace "
-		"target:orders",
+		"delay 400ms, jitter 50ms to 10.0.5.0/24:443, store:443, namespace target:orders",
 		"kill, signal 9 on process unit orders.service",
 		"kill on process name nginx, count 1",
 		"pause on process unit orders.service",
