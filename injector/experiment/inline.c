@@ -221,7 +221,7 @@ static int prepare(struct inline_reading *reading, const struct fault_ops *ops, 
 	result = params_init(&reading->step->params, ops->params, err);
 	if (result == 0)
 		result = params_init(&reading->own, reading->table, err);
-	if (result < 0 || ops->target_kind == TARGET_NONE)
+	if (result != 0 || ops->target_kind == TARGET_NONE)
 		return result;
 	reading->target = experiment->targets;
 	reading->target->kind = ops->target_kind;
