@@ -218,9 +218,9 @@ static int prepare(struct inline_reading *reading, const struct fault_ops *ops, 
 	reading->step = experiment->steps;
 	*reading->step = (struct experiment_step){.ops = ops, .target = UINT32_MAX};
 	experiment->step_count = 1;
-	result = params_init(&reading->step->params, ops->params, err);
+	result = params_init(&reading->own, reading->table, err);
 	if (result == 0)
-		result = params_init(&reading->own, reading->table, err);
+		result = params_init(&reading->step->params, ops->params, err);
 	if (result != 0 || ops->target_kind == TARGET_NONE)
 		return result;
 	reading->target = experiment->targets;
@@ -258,7 +258,7 @@ int inline_experiment(const char *fault, char *const words[], unsigned count,
 		      struct experiment **out, struct error *err)
 {
 	const struct fault_ops *ops = fault_find(fault);
-	struct inline_reading reading = {0};
+	struct inline_reading reading = {.own.table = reading.table};
 	int result;
 
 	if (!ops)
