@@ -104,7 +104,7 @@ static int test_keys(const struct process_match *match, pid_t pid, struct proc_s
 	result = proc_read_stat(pid, out);
 	if (result < 0)
 		return result;
-	if (out->state == 'Z' || out->state == 'X')
+	if (out->is_dead)
 		return 0;
 	if (params_is_set(params, PROCESS_PORT))
 		return out->is_kernel_thread

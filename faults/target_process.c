@@ -152,7 +152,7 @@ static int check_named(pid_t pid, struct error *err)
 		return error_set(err, ESRCH, "there is no process %d", pid);
 	if (result < 0)
 		return error_errno(err, -result, "process %d", pid);
-	if (stat.state == 'Z' || stat.state == 'X')
+	if (stat.is_dead)
 		return error_set(err, ESRCH,
 				 "process %d (%s) has exited; only its parent (%d) has "
 				 "not noticed yet",
@@ -359,8 +359,8 @@ int target_process_recheck(const struct target_process *process, const struct ta
 
 	if (result == 0)
 		result = proc_read_stat(process->id.pid, &stat);
-	if (result == -ESRCH || (result == 0 && (stat.start_time != process->id.start_time ||
-						 stat.state == 'Z' || stat.state == 'X')))
+	if (result == -ESRCH ||
+	    (result == 0 && (stat.start_time != process->id.start_time || stat.is_dead)))
 		return error_set(err, ESRCH, "process %d (%s) is gone", process->id.pid,
 				 process->name);
 	if (result < 0)

@@ -131,10 +131,10 @@ static int take_word(struct inline_reading *reading, const char *word, struct er
 	return result;
 }
 
-static bool selects(const struct params *selector)
+static bool is_any_set(const struct params *params)
 {
-	for (unsigned i = 0; i < selector->count; i++)
-		if (params_is_set(selector, i))
+	for (unsigned i = 0; i < params->count; i++)
+		if (params_is_set(params, i))
 			return true;
 	return false;
 }
@@ -149,26 +149,39 @@ static int check_required(const struct params *params, struct error *err)
 	return 0;
 }
 
+static int check_for(const struct inline_reading *reading, struct error *err)
+{
+	const struct fault_ops *ops = reading->step->ops;
+	bool is_instant = ops->is_instant && ops->is_instant(&reading->step->params);
+	char words[200];
+
+	if (is_instant != params_is_set(&reading->own, INLINE_FOR))
+		return 0;
+	if (is_instant) {
+		experiment_describe_effects(reading->step, words, sizeof(words));
+		return error_set(err, EINVAL,
+				 "'%s' (%s) acts at once and has no end: remove for=", ops->name,
+				 words);
+	}
+	error_set(err, EINVAL, "for= is missing: how long '%s' lasts", ops->name);
+	error_remedy(err, "add for=30s");
+	return -EINVAL;
+}
+
 static int check(const struct inline_reading *reading, struct error *err)
 {
 	const struct fault_ops *ops = reading->step->ops;
 	char keys[300] = "";
 	int result;
 
-	if (ops->is_instant && params_is_set(&reading->own, INLINE_FOR))
-		return error_set(err, EINVAL,
-				 "'%s' acts at once and does not last: remove for=", ops->name);
-	if (!ops->is_instant && !params_is_set(&reading->own, INLINE_FOR)) {
-		error_set(err, EINVAL, "for= is missing: how long '%s' lasts", ops->name);
-		error_remedy(err, "add for=30s");
-		return -EINVAL;
-	}
-	if (reading->target && !selects(&reading->target->params)) {
+	if (reading->target && !is_any_set(&reading->target->params)) {
 		list_names(reading->target->params.table, keys, sizeof(keys));
 		error_set(err, EINVAL, "'%s' has no target", ops->name);
 		error_remedy(err, "select one with: %s", keys);
 		return -EINVAL;
 	}
+	if (reading->target && !experiment_target_selects(reading->target))
+		return error_set(err, EINVAL, "'%s' " EXPERIMENT_SELECTS_ALL, ops->name);
 	if (reading->target && reading->target->kind == TARGET_TRAFFIC) {
 		const char *space = params_text(&reading->target->params, TRAFFIC_NAMESPACE);
 
@@ -182,7 +195,7 @@ static int check(const struct inline_reading *reading, struct error *err)
 		result = check_required(&reading->target->params, err);
 	if (result == 0 && ops->check)
 		result = ops->check(&reading->step->params, err);
-	return result;
+	return result < 0 ? result : check_for(reading, err);
 }
 
 /* The step and, when the fault needs one, its target without a name. */

@@ -86,7 +86,8 @@ static void add_one(struct reader *reader, struct params *params, unsigned index
 	else if (params_add(params, index, node->text, node->line, node->column, &err) == -ENOMEM)
 		reader->problems->is_out_of_memory = true;
 	else if (err.code)
-		reader_problem(reader, node, "%s", err.text);
+		reader_problem(reader, node, "%s%s%s", err.text, err.remedy[0] ? "; remedy: " : "",
+			       err.remedy);
 }
 
 void reader_take_as(struct reader *reader, struct params *params, unsigned index,
@@ -166,6 +167,16 @@ void reader_unknown_key(struct reader *reader, const struct tree_node *entry, co
 			       where, list);
 }
 
+bool reader_has_misspelt(const struct tree_node *mapping, const char *name)
+{
+	const char *const names[] = {name, NULL};
+
+	for (const struct tree_node *entry = mapping->first; entry; entry = entry->next)
+		if (names_nearest(names, entry->key->text))
+			return true;
+	return false;
+}
+
 void reader_check_required(struct reader *reader, const struct params *params,
 			   const struct tree_node *mapping, const char *where)
 {
@@ -174,8 +185,9 @@ void reader_check_required(struct reader *reader, const struct params *params,
 	for (unsigned i = 0; i < params->count; i++) {
 		const struct param *param = &params->table[i];
 
+		/* there but wrong, or misspelt: that was said already */
 		if (!(param->flags & PARAM_REQUIRED) || param->type == PARAM_TARGET ||
-		    params_is_set(params, i) || tree_find(mapping, param->name))
+		    params_is_set(params, i) || reader_has_misspelt(mapping, param->name))
 			continue;
 		param_describe(param, allowed, sizeof(allowed));
 		reader_problem(reader, mapping, "'%s' is missing in %s: %s (%s)", param->name,

@@ -46,6 +46,8 @@ void reader_unknown_key(struct reader *reader, const struct tree_node *entry, co
 /* Reports what PARAM_REQUIRED is missing in the mapping (PARAM_TARGET aside). */
 void reader_check_required(struct reader *reader, const struct params *params,
 			   const struct tree_node *mapping, const char *where);
+/* Is there a key of that name, or one that was reported as a misspelling of it? */
+bool reader_has_misspelt(const struct tree_node *mapping, const char *name);
 /* A whole mapping by one table. False: it is no mapping, or memory is out. Caller: params_free. */
 bool reader_table(struct reader *reader, const struct tree_node *node, const char *what,
 		  const char *like, const struct param *table, struct params *out);

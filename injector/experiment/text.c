@@ -93,12 +93,10 @@ bool text_check(const char *text, size_t length, struct problem_list *problems)
 			   (code == '\r' && !(at + 1 < length && bytes[at + 1] == '\n'))) {
 			line++;
 			column = 0;
-		} else if (code >= 0x7f || code < 0x20) {
-			bool is_mark = code == 0xfeff && at == 0; /* some editors begin a file so */
-
-			if (!is_mark &&
-			    (code == NOT_UTF8 || is_control(code) || is_misleading(code)))
-				return add_problem(code, line, column, problems);
+		} else if (code == 0xfeff && at == 0) {
+			column = 0; /* a byte order mark, with which some editors begin */
+		} else if (code == NOT_UTF8 || is_control(code) || is_misleading(code)) {
+			return add_problem(code, line, column, problems);
 		}
 	}
 	if (tabs == 1)

@@ -302,12 +302,12 @@ static void read_root(struct reader *reader, const struct tree_node *root)
 	for (unsigned i = 0; i < SECTION_COUNT; i++)
 		if (sections[i])
 			readers[i](reader, sections[i]);
-	if (!sections[SECTION_LIMITS])
+	if (!reader_has_misspelt(root, "limits"))
 		reader_problem(reader, root,
 			       "'limits' is missing: an experiment needs an end and a bound on its "
 			       "reach, like limits: %s",
 			       format_sections[SECTION_LIMITS].like);
-	if (!sections[SECTION_METHOD])
+	if (!reader_has_misspelt(root, "method"))
 		reader_problem(reader, root, "'method' is missing: %s, like method: %s",
 			       format_sections[SECTION_METHOD].doc,
 			       format_sections[SECTION_METHOD].like);
@@ -321,13 +321,14 @@ static struct experiment *parse(const char *text, size_t length, const char *pat
 	struct experiment *experiment = calloc(1, sizeof(*experiment));
 	struct reader reader = {.problems = problems, .experiment = experiment};
 	struct tree tree = {0};
+	size_t mark = length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
 
 	if (!experiment || !(experiment->path = strdup(path))) {
 		problems->is_out_of_memory = true;
 		return experiment;
 	}
 	if (text_check(text, length, problems))
-		tree_parse(text, length, problems, &tree);
+		tree_parse(text + mark, length - mark, problems, &tree);
 	if (tree.root && !problems->is_out_of_memory)
 		read_root(&reader, tree.root);
 	tree_free(&tree);

@@ -13,23 +13,16 @@
 static const char target_like[] =
 	"{to: 10.0.5.0/24:443} for traffic or {process: {name: nginx}} for processes";
 
-/* The selectors refer to each other and are checked by the worker again when they are resolved;
- * here is what can be said without looking at the machine. */
 static void check_selector(struct reader *reader, const struct experiment_target *target,
 			   const struct tree_node *at, const char *what)
 {
-	bool selects = false;
+	bool is_there = experiment_target_selects(target);
 
-	if (target->kind != TARGET_PROCESS)
-		return;
-	for (unsigned i = PROCESS_PID; i <= PROCESS_PORT; i++)
-		selects |= params_is_set(&target->params, i) ||
-			   tree_find(at, target->params.table[i].name) != NULL;
-	if (!selects)
-		reader_problem(reader, at,
-			       "%s would select every process; say which: pid, pidfile, name, exe, "
-			       "command, user, cgroup, unit or port",
-			       what);
+	/* a key that is there but wrong was reported as such */
+	for (unsigned i = PROCESS_PID; i <= PROCESS_PORT && !is_there; i++)
+		is_there = tree_find(at, target->params.table[i].name) != NULL;
+	if (!is_there)
+		reader_problem(reader, at, "%s " EXPERIMENT_SELECTS_ALL, what);
 }
 
 static struct experiment_target *add_target(struct reader *reader, const char *name,
@@ -187,7 +180,9 @@ static void read_fault_keys(struct reader *reader, struct experiment_step *step,
 	const struct tree_node *named = NULL, *selector = NULL;
 	struct experiment_target *target = NULL;
 	unsigned index;
+	char what[80];
 
+	snprintf(what, sizeof(what), "'%s'", step->ops->name);
 	for (const struct tree_node *entry = fault->first; entry; entry = entry->next) {
 		if (entry->kind == TREE_BROKEN)
 			continue;
@@ -209,20 +204,21 @@ static void read_fault_keys(struct reader *reader, struct experiment_step *step,
 			break;
 		}
 	}
-	reader_check_required(reader, &step->params, fault, step->ops->name);
+	reader_check_required(reader, &step->params, fault, what);
 	if (named && selector) {
 		reader_problem(reader, selector->key,
 			       "'%s' selects, but so does 'target: %.63s'; give one of the two",
 			       selector->key->text, named->text ? named->text : "");
 	} else if (target) {
-		reader_check_required(reader, &target->params, fault, step->ops->name);
-		check_selector(reader, target, fault, step->ops->name);
+		reader_check_required(reader, &target->params, fault, what);
+		check_selector(reader, target, fault, what);
 	} else if (!named && step->ops->target_kind != TARGET_NONE) {
 		report_no_target(reader, step, fault);
 	}
 }
 
-static void read_fault(struct reader *reader, struct experiment_step *step,
+/* True: the fault is whole and sensible in itself. */
+static bool read_fault(struct reader *reader, struct experiment_step *step,
 		       const struct tree_node *fault)
 {
 	unsigned before = reader->problems->found.count;
@@ -234,16 +230,20 @@ static void read_fault(struct reader *reader, struct experiment_step *step,
 		 step->ops->params[0].name && step->ops->params[1].name ? step->ops->params[1].name
 									: "...");
 	if (!reader_is(reader, fault, TREE_MAPPING, what, like))
-		return;
+		return false;
 	read_fault_keys(reader, step, fault);
 	for (unsigned i = 0; i < step->params.count; i++)
 		if (step->params.table[i].type == PARAM_TARGET && params_is_set(&step->params, i))
 			bind_target(reader, step, params_value(&step->params, i, 0));
 	if (reader->problems->found.count != before || reader->problems->is_full ||
-	    reader->problems->is_out_of_memory || !step->ops->check)
-		return;
-	if (step->ops->check(&step->params, &err) < 0)
-		reader_problem(reader, fault->key, "%s: %s", step->ops->name, err.text);
+	    reader->problems->is_out_of_memory)
+		return false;
+	if (step->ops->check && step->ops->check(&step->params, &err) < 0) {
+		reader_problem(reader, fault->key, "%s: %s%s%s", step->ops->name, err.text,
+			       err.remedy[0] ? "; remedy: " : "", err.remedy);
+		return false;
+	}
+	return true;
 }
 
 /* `delay` in the step itself instead of in `network`. */
@@ -297,35 +297,42 @@ static const struct tree_node *read_step_keys(struct reader *reader, const struc
 	return fault;
 }
 
-static void check_times(struct reader *reader, const struct tree_node *node,
-			const struct params *times, struct experiment_step *step, bool is_alone)
+static void check_end(struct reader *reader, const struct tree_node *node,
+		      const struct experiment_step *step)
 {
-	const struct experiment *experiment = reader->experiment;
-	const struct tree_node *lasts = tree_find(node, "for");
-	char end[QUANTITY_TEXT_SIZE], limit[QUANTITY_TEXT_SIZE];
+	int64_t limit = reader->experiment->limits.duration_ns, end = step->at_ns + step->for_ns;
+	char end_text[QUANTITY_TEXT_SIZE], limit_text[QUANTITY_TEXT_SIZE];
 
-	step->at_ns = params_number(times, STEP_AT, 0);
-	step->for_ns = params_number(times, STEP_FOR, 0);
-	if (!is_alone && !tree_find(node, "at"))
+	/* 0: the limit itself is missing or wrong, which was said */
+	if (limit && end > limit)
 		reader_problem(reader, node,
-			       "'at' is missing: steps do not wait for one another, each says when "
-			       "it begins, like at: 30s");
-	if (step->ops && step->ops->is_instant && lasts)
+			       "the step ends after %s, but 'limits' allows the whole run only %s",
+			       quantity_format_duration(end, end_text),
+			       quantity_format_duration(limit, limit_text));
+}
+
+/* `for`, which some faults have and some have not, depending on their parameters. */
+static void check_for(struct reader *reader, const struct tree_node *node,
+		      const struct experiment_step *step, bool is_sound)
+{
+	const struct tree_node *lasts = tree_find(node, "for");
+	bool is_instant = false;
+	char words[200];
+
+	if (step->ops->is_instant && !is_sound)
+		return; /* cannot be told */
+	if (step->ops->is_instant)
+		is_instant = step->ops->is_instant(&step->params);
+	if (is_instant == (lasts == NULL))
+		return;
+	experiment_describe_effects(step, words, sizeof(words));
+	if (is_instant)
 		reader_problem(reader, lasts->key,
-			       "'%s' acts at once and does not last: remove 'for'",
-			       step->ops->name);
-	if (step->ops && !step->ops->is_instant && !lasts)
+			       "'%s' (%s) acts at once and has no end: remove 'for'",
+			       step->ops->name, words);
+	else
 		reader_problem(reader, node, "'for' is missing: how long '%s' lasts, like for: 30s",
 			       step->ops->name);
-	/* 0: the limit itself is missing or wrong, which was said */
-	if (!experiment->limits.duration_ns ||
-	    step->at_ns + step->for_ns <= experiment->limits.duration_ns)
-		return;
-	quantity_format_duration(step->at_ns + step->for_ns, end);
-	quantity_format_duration(experiment->limits.duration_ns, limit);
-	reader_problem(reader, node,
-		       "the step ends after %s, but 'limits' allows the whole run only %s", end,
-		       limit);
 }
 
 static void read_step(struct reader *reader, const struct tree_node *node, bool is_alone)
@@ -339,20 +346,27 @@ static void read_step(struct reader *reader, const struct tree_node *node, bool 
 		       "{at: 0s, for: 30s, network: {target: store, delay: 100ms}}"))
 		return;
 	grown = reader_grow(reader, experiment->steps, experiment->step_count, sizeof(*grown));
+	if (grown)
+		experiment->steps = grown;
 	if (!grown || !reader_init(reader, &times, format_step))
 		return;
-	experiment->steps = grown;
 	fault = read_step_keys(reader, node, &times);
 	step = &grown[experiment->step_count];
 	*step = (struct experiment_step){
 		.line = node->line, .column = node->column, .target = UINT32_MAX};
 	step->ops = fault ? fault_find(fault->key->text) : NULL;
-	check_times(reader, node, &times, step, is_alone);
+	step->at_ns = params_number(&times, STEP_AT, 0);
+	step->for_ns = params_number(&times, STEP_FOR, 0);
 	params_free(&times);
+	if (!is_alone && !reader_has_misspelt(node, "at"))
+		reader_problem(reader, node,
+			       "'at' is missing: steps do not wait for one another, each says when "
+			       "it begins, like at: 30s");
+	check_end(reader, node, step);
 	if (!step->ops || !reader_init(reader, &step->params, step->ops->params))
 		return;
 	experiment->step_count++;
-	read_fault(reader, step, fault);
+	check_for(reader, node, step, read_fault(reader, step, fault));
 }
 
 void reader_method(struct reader *reader, const struct tree_node *node)

@@ -47,53 +47,67 @@ static const char *explain_key(const struct probe_ops *ops, const char *key, cha
 	return out;
 }
 
-static void find_kind(struct probe_reading *reading)
+/* Is the entry the kind of the probe? A word may be a kind and a key of another kind: `command`
+ * narrows a `process` probe down. */
+static bool is_kind(const struct tree_node *probe, const struct tree_node *entry)
 {
-	struct reader *reader = reading->reader;
+	if (entry->kind == TREE_BROKEN || !probe_find(entry->key->text))
+		return false;
+	for (const struct tree_node *at = probe->first; at; at = at->next) {
+		const struct probe_ops *other = probe_find(at->key->text);
+
+		if (at != entry && other && other->params &&
+		    params_find(other->params, entry->key->text) >= 0)
+			return false;
+	}
+	return true;
+}
+
+static void report_no_kind(struct probe_reading *reading)
+{
 	struct name_list kinds = {0};
-	bool is_reported = false;
 	char list[200] = "";
 
-	for (const struct tree_node *entry = reading->node->first; entry; entry = entry->next) {
-		const struct probe_ops *ops = probe_find(entry->key->text);
-
-		is_reported |= entry->kind == TREE_BROKEN;
-		if (!ops || entry->kind == TREE_BROKEN)
-			continue;
-		if (!reading->kind) {
-			reading->kind = entry;
-			reading->spec->ops = ops;
-		} else {
-			reader_problem(reader, entry->key,
-				       "a probe is of one kind: '%s' is already given in line %d",
-				       reading->spec->ops->name, reading->kind->key->line);
-		}
-	}
-	if (reading->kind)
-		return;
 	for (const struct probe_ops *const *each = probe_all(); *each; each++) {
 		name_list_add(&kinds, (*each)->name);
 		snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s",
 			 list[0] ? ", " : "", (*each)->name);
 	}
+	/* a misspelt kind is reported as such */
 	for (const struct tree_node *entry = reading->node->first; entry; entry = entry->next)
-		/* a misspelt kind: that message says it better */
-		is_reported |= names_nearest(kinds.names, entry->key->text) != NULL;
-	if (!is_reported)
-		reader_problem(reader, reading->node, "%s has no kind; give one of: %s",
-			       reading->what, list);
+		if (entry->kind == TREE_BROKEN || names_nearest(kinds.names, entry->key->text))
+			return;
+	reader_problem(reading->reader, reading->node, "%s has no kind; give one of: %s",
+		       reading->what, list);
+}
+
+static void find_kind(struct probe_reading *reading)
+{
+	for (const struct tree_node *entry = reading->node->first; entry; entry = entry->next) {
+		if (!is_kind(reading->node, entry))
+			continue;
+		if (!reading->kind) {
+			reading->kind = entry;
+			reading->spec->ops = probe_find(entry->key->text);
+		} else {
+			reader_problem(reading->reader, entry->key,
+				       "a probe is of one kind: '%s' is already given in line %d",
+				       reading->spec->ops->name, reading->kind->key->line);
+		}
+	}
+	if (!reading->kind)
+		report_no_kind(reading);
 }
 
 static void add_subject(struct probe_reading *reading, const struct tree_node *node)
 {
 	struct probe_spec *spec = reading->spec;
 	struct reader *reader = reading->reader;
-	char what[100];
 	char **grown;
 
-	snprintf(what, sizeof(what), "'%s'", spec->ops->name);
 	if (node->kind != TREE_SCALAR || node->is_null) {
-		reader_is(reader, node, TREE_SCALAR, what, spec->ops->subject_doc);
+		reader_problem(reader, node, "'%s' must be: %s; here is %s", spec->ops->name,
+			       spec->ops->subject_doc, tree_kind_name(node));
 		return;
 	}
 	if (!spec->ops->subject_is_list || spec->subject_count == 0) {
@@ -164,7 +178,7 @@ static void read_keys(struct probe_reading *reading)
 
 	list_keys(ops, &allowed);
 	for (const struct tree_node *entry = reading->node->first; entry; entry = entry->next) {
-		if (entry->kind == TREE_BROKEN || probe_find(entry->key->text))
+		if (entry->kind == TREE_BROKEN || is_kind(reading->node, entry))
 			continue;
 		if (strcmp(entry->key->text, "expect") == 0)
 			reading->expect = entry;
@@ -203,7 +217,8 @@ static void read_probe(struct reader *reader, const struct tree_node *node, stru
 	    reader->problems->is_full || reader->problems->is_out_of_memory)
 		return;
 	if (spec->ops->check(spec, &err) < 0)
-		reader_problem(reader, reading.kind, "%s: %s", spec->ops->name, err.text);
+		reader_problem(reader, reading.kind, "%s: %s%s%s", spec->ops->name, err.text,
+			       err.remedy[0] ? "; remedy: " : "", err.remedy);
 }
 
 void reader_probes(struct reader *reader, const struct tree_node *node)

@@ -71,6 +71,7 @@ static int parse_stat(char *text, struct proc_stat *out)
 {
 	char *open = strchr(text, '('), *close = strrchr(text, ')');
 	unsigned flags;
+	long threads;
 	int read;
 
 	if (!open || !close || close < open)
@@ -79,12 +80,13 @@ static int parse_stat(char *text, struct proc_stat *out)
 	snprintf(out->comm, sizeof(out->comm), "%s", open + 1);
 	read = sscanf(
 		close + 1,
-		" %c %d %*d %d %*d %*d %u %*u %*u %*u %*u %lu %*u %*d %*d %*d %*d %*d %*d %lu",
-		&out->state, &out->parent, &out->session, &flags, &out->user_ticks,
+		" %c %d %*d %d %*d %*d %u %*u %*u %*u %*u %lu %*u %*d %*d %*d %*d %ld %*d %lu",
+		&out->state, &out->parent, &out->session, &flags, &out->user_ticks, &threads,
 		&out->start_time);
-	if (read != 6)
+	if (read != 7)
 		return -EPROTO;
 	out->is_kernel_thread = flags & PF_KTHREAD;
+	out->is_dead = (out->state == 'Z' && threads <= 1) || out->state == 'X';
 	return 0;
 }
 

@@ -21,6 +21,7 @@ struct proc_stat {
 	char comm[PROC_COMM_SIZE];
 	char state; /* R S D T t Z X I, proc(5) */
 	bool is_kernel_thread;
+	bool is_dead; /* only its parent has not noticed; a leader whose threads live on is none */
 	uint64_t user_ticks; /* time spent in user mode */
 	uint64_t start_time; /* clock ticks after boot */
 };

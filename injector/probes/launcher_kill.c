@@ -11,10 +11,9 @@
 #include "injector/probes/launcher_message.h"
 
 #include "injector/base/cleanup.h"
+#include "injector/kernel/proc.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,51 +26,50 @@ struct relation {
 	bool is_hit;
 };
 
+/* All processes, while they are collected. */
+struct census {
+	struct relation *list;
+	unsigned count, capacity;
+};
+
 static pid_t read_parent(pid_t pid)
 {
-	char path[48], text[512];
-	cleanup_fd int fd = -1;
-	const char *behind;
-	ssize_t length;
-	int parent;
+	struct proc_stat stat;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	length = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (length <= 0)
-		return -1;
-	text[length] = '\0';
-	behind = strrchr(text, ')'); /* a name may hold blanks and parentheses */
-	return behind && sscanf(behind, ") %*c %d", &parent) == 1 ? parent : -1;
+	return proc_read_stat(pid, &stat) == 0 ? stat.parent : -1;
+}
+
+static int add_process(pid_t pid, void *context)
+{
+	struct census *census = context;
+	pid_t parent = read_parent(pid);
+
+	if (parent < 0)
+		return 0;
+	if (census->count == census->capacity) {
+		unsigned capacity = census->capacity ? census->capacity * 2 : 512;
+		struct relation *larger = realloc(census->list, capacity * sizeof(*larger));
+
+		if (!larger)
+			return -ENOMEM;
+		census->list = larger;
+		census->capacity = capacity;
+	}
+	census->list[census->count++] = (struct relation){.pid = pid, .parent = parent};
+	return 0;
 }
 
 /* All processes with their parents; NULL without memory or /proc. */
 static struct relation *scan(unsigned *out_count)
 {
-	cleanup_free struct relation *list = NULL;
-	cleanup_dir DIR *proc = opendir("/proc");
-	unsigned count = 0, capacity = 0;
-	const struct dirent *entry;
+	struct census census = {0};
 
-	while (proc && (entry = readdir(proc))) {
-		if (!isdigit((unsigned char)entry->d_name[0]))
-			continue;
-		if (count == capacity) {
-			struct relation *larger;
-
-			capacity = capacity ? capacity * 2 : 512;
-			larger = realloc(list, capacity * sizeof(*larger));
-			if (!larger)
-				return NULL;
-			list = larger;
-		}
-		list[count].pid = (pid_t)strtol(entry->d_name, NULL, 10);
-		list[count].parent = read_parent(list[count].pid);
-		list[count].is_hit = false;
-		count += list[count].parent >= 0;
+	if (proc_each(add_process, &census) < 0) {
+		free(census.list);
+		return NULL;
 	}
-	*out_count = count;
-	return steal_pointer(&list);
+	*out_count = census.count;
+	return census.list;
 }
 
 static int compare_pids(const void *a, const void *b)

@@ -83,4 +83,32 @@ void launcher_kill_tree(pid_t pid, int signal);
  * any run when 0. Returns how many such children there were. */
 unsigned launcher_kill_marked(uint64_t run);
 
+/* launcher_runs.c: the commands that run. --------------------------------------------------------
+ */
+
+struct run;
+
+struct launcher_server {
+	struct loop *loop;
+	int socket, parent_pidfd, signal_fd;
+	struct launcher_user user;
+	struct launcher_command *commands;
+	unsigned count;
+	bool is_sealed, is_ending;
+	int64_t give_up_ns; /* once it is ending */
+	struct run *runs;
+};
+
+/* Answers with the reason when it cannot be started. */
+void launcher_runs_start(struct launcher_server *server, const struct launcher_request *request);
+/* Kills it; there is no answer any more. */
+void launcher_runs_cancel(struct launcher_server *server, uint64_t run);
+void launcher_runs_kill_all(struct launcher_server *server);
+/* After SIGCHLD: answers for those that have ended. */
+void launcher_runs_reap(struct launcher_server *server);
+/* There is room in the socket again. */
+void launcher_runs_settle(struct launcher_server *server);
+/* launcher_child.c: also calls launcher_runs_settle() once there is room. */
+void launcher_child_watch(struct launcher_server *server, bool for_room);
+
 #endif

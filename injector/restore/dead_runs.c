@@ -63,9 +63,8 @@ int restore_run_state(const struct journal_record *records, unsigned count, enum
 	return result;
 }
 
-/* The state of a run that may vanish meanwhile, and whatever is wrong with its journal. */
-static int peek(const char *run_id, enum run_state *out_state, pid_t *out_guardian,
-		struct error *err)
+int restore_look(const char *run_id, enum run_state *out, struct journal_header *out_header,
+		 struct error *err)
 {
 	cleanup_free struct journal_record *records = NULL;
 	struct journal *journal;
@@ -78,8 +77,9 @@ static int peek(const char *run_id, enum run_state *out_state, pid_t *out_guardi
 	journal_close(journal);
 	if (result < 0)
 		return result;
-	*out_guardian = journal_header(records, count)->guardian.pid;
-	return restore_run_state(records, count, out_state, err);
+	if (out_header)
+		*out_header = *journal_header(records, count);
+	return restore_run_state(records, count, out, err);
 }
 
 static void say_unreadable(const char *run_id, const struct error *why,
@@ -127,9 +127,9 @@ static int undo_run(const char *run_id, pid_t guardian, struct restore_report *r
 int restore_locked(const char *run_id, struct restore_report *report, struct error *err)
 {
 	struct error inner = ERROR_INIT;
+	struct journal_header header;
 	enum run_state state = RUN_DEAD;
-	pid_t guardian = 0;
-	int result = peek(run_id, &state, &guardian, &inner);
+	int result = restore_look(run_id, &state, &header, &inner);
 
 	if (result == 0 && state == RUN_FOREIGN_BOOT) {
 		result = journal_remove(run_id, &inner);
@@ -140,7 +140,7 @@ int restore_locked(const char *run_id, struct restore_report *report, struct err
 				"the kernel is gone, its journal is removed",
 				run_id);
 	} else if (result == 0) {
-		result = undo_run(run_id, guardian, report, &inner);
+		result = undo_run(run_id, header.guardian.pid, report, &inner);
 	}
 	if (result == -ENODATA) {
 		result = journal_remove_unborn(run_id, &inner);
@@ -168,9 +168,8 @@ static void wait_for_guardian(const char *run_id)
 	int64_t until = clock_now_ns() + GUARDIAN_PATIENCE_NS;
 	struct timespec pause = {.tv_nsec = 5 * NSEC_PER_MSEC};
 	enum run_state state;
-	pid_t guardian;
 
-	while (clock_now_ns() < until && peek(run_id, &state, &guardian, NULL) == 0 &&
+	while (clock_now_ns() < until && restore_look(run_id, &state, NULL, NULL) == 0 &&
 	       state == RUN_GUARDED)
 		nanosleep(&pause, NULL);
 }
@@ -180,8 +179,7 @@ int restore_run(const char *run_id, struct restore_report *report, struct error 
 	struct error inner = ERROR_INIT;
 	enum run_state state = RUN_DEAD;
 	cleanup_fd int lock = -1;
-	pid_t guardian;
-	int result = peek(run_id, &state, &guardian, &inner);
+	int result = restore_look(run_id, &state, NULL, &inner);
 
 	if (result == 0 && state == RUN_LIVE) {
 		error_set(err, EBUSY, "run %s is live: it is not touched", run_id);
@@ -218,9 +216,8 @@ int restore_dead_runs(struct restore_report *report, struct error *err)
 	for (unsigned at = 0; at < count; at++) {
 		struct error inner = ERROR_INIT;
 		enum run_state state;
-		pid_t guardian;
 
-		if (peek(ids[at], &state, &guardian, NULL) == 0 && state == RUN_LIVE)
+		if (restore_look(ids[at], &state, NULL, NULL) == 0 && state == RUN_LIVE)
 			continue;
 		if (restore_run(ids[at], report, &inner) == 0)
 			continue;

@@ -24,6 +24,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <syslog.h>
 #include <time.h>
@@ -104,13 +105,14 @@ static void lock_memory(void)
 		mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 }
 
-static void become_hard_to_kill(void)
+/* True when it has a control group of its own. */
+static bool become_hard_to_kill(void)
 {
-	sigset_t all;
+	static const uint64_t all = ~0ULL;
 	int result;
 
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, NULL);
+	/* Not by sigprocmask(3): glibc leaves out 32 and 33, its own, which would still kill. */
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof(all));
 	setsid();
 	prctl(PR_SET_NAME, "squall-guardian");
 	if (chdir("/") < 0)
@@ -122,15 +124,18 @@ static void become_hard_to_kill(void)
 			    strerror(-result));
 	lock_memory();
 	setpriority(PRIO_PROCESS, 0, -20);
-	if (guardian_cgroup_enter() < 0)
-		log_debug("the guardian has no control group of its own");
+	result = guardian_cgroup_enter();
+	if (result < 0)
+		log_debug("the guardian has no control group of its own: %s", strerror(-result));
+	return result == 0;
 }
 
 static int prepare(struct watch *watch, uint64_t capabilities, struct error *err)
 {
 	int result;
 
-	become_hard_to_kill();
+	if (become_hard_to_kill())
+		capabilities |= GUARDIAN_CAPABILITIES;
 	watch->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (watch->timer < 0)
 		return error_errno(err, errno, "no timer for the deadline");

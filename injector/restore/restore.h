@@ -29,6 +29,10 @@ enum run_state { RUN_LIVE, RUN_GUARDED, RUN_DEAD, RUN_FOREIGN_BOOT };
 int restore_run_state(const struct journal_record *records, unsigned count, enum run_state *out,
 		      struct error *err);
 
+/* The same for a run by name; out_header may be NULL. Errors as of journal_open(). */
+int restore_look(const char *run_id, enum run_state *out, struct journal_header *out_header,
+		 struct error *err);
+
 /* Undoes all open records (of one step, or of all with step < 0), newest first; goes on after a
  * failure; reads back each. The journal stays. */
 int restore_records(struct journal *journal, int step, struct restore_report *report,

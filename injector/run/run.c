@@ -2,6 +2,7 @@
 #include "injector/run/run.h"
 
 #include "injector/base/cleanup.h"
+#include "injector/base/clock.h"
 #include "injector/base/log.h"
 #include "injector/kernel/sandbox.h"
 #include "injector/report/report.h"

@@ -82,7 +82,8 @@ static enum frame_glyph cell(const struct frame_canvas *canvas, const struct tim
 	const struct experiment_step *plan = &canvas->state->experiment->steps[step];
 	const struct frame_fault *fault = &canvas->state->faults[step];
 	int64_t method_ns = canvas->state->method_ns, end_ns = plan->at_ns + plan->for_ns;
-	bool instant = plan->ops->is_instant, active = fault->is_injected && !fault->is_ended;
+	bool instant = run_is_instant(canvas->state->experiment, step);
+	bool active = fault->is_injected && !fault->is_ended;
 
 	*out_blank = false;
 	*out_tone = active ? TONE_FAULT : TONE_QUIET;
@@ -137,18 +138,24 @@ static void draw_bar(struct frame_canvas *canvas, struct frame_line *out,
 	frame_put(canvas, out, tone, 0, "%s", run);
 }
 
-static void glyph_of(const struct frame_fault *fault, enum frame_glyph *out_glyph,
+static void glyph_of(const struct frame_canvas *canvas, unsigned step, enum frame_glyph *out_glyph,
 		     enum tone *out_tone)
 {
-	*out_glyph = fault->has_failed	   ? GLYPH_BAD
-		     : !fault->is_injected ? GLYPH_PENDING
-		     : fault->is_restored  ? GLYPH_GOOD
-					   : GLYPH_ACTIVE;
-	*out_tone = fault->has_failed	  ? TONE_BAD
-		    : !fault->is_injected ? TONE_QUIET
-		    : fault->is_restored  ? TONE_GOOD
-		    : fault->is_ended	  ? TONE_QUIET
-					  : TONE_FAULT;
+	const struct frame_fault *fault = &canvas->state->faults[step];
+	bool instant = run_is_instant(canvas->state->experiment, step);
+
+	*out_glyph = GLYPH_ACTIVE;
+	*out_tone = fault->is_ended ? TONE_QUIET : TONE_FAULT;
+	if (fault->has_failed) {
+		*out_glyph = GLYPH_BAD;
+		*out_tone = TONE_BAD;
+	} else if (!fault->is_injected) {
+		*out_glyph = GLYPH_PENDING;
+		*out_tone = TONE_QUIET;
+	} else if (fault->is_restored || instant) {
+		*out_glyph = GLYPH_GOOD;
+		*out_tone = TONE_GOOD;
+	}
 }
 
 /* The proof that it bites, or when it begins. */
@@ -159,7 +166,7 @@ static enum tone say_state(const struct frame_canvas *canvas, unsigned step, boo
 	const struct experiment_step *plan = &state->experiment->steps[step];
 	const struct frame_fault *fault = &state->faults[step];
 	int64_t since_ns = state->method_ns ? canvas->now_ns - state->method_ns : 0;
-	char text[QUANTITY_TEXT_SIZE], count[16];
+	char text[QUANTITY_TEXT_SIZE];
 
 	if (fault->has_failed) {
 		snprintf(out, size, brief ? "failed" : "could not be injected");
@@ -177,25 +184,25 @@ static enum tone say_state(const struct frame_canvas *canvas, unsigned step, boo
 		return TONE_QUIET;
 	}
 	if (!fault->has_evidence) {
-		snprintf(out, size, brief ? "in force" : "in force, no evidence yet");
+		snprintf(out, size, brief ? "%s" : "%s, no evidence yet",
+			 run_is_instant(state->experiment, step) ? "done"
+			 : fault->is_ended			 ? "ended"
+								 : "in force");
 		return TONE_QUIET;
 	}
 	if (!fault->evidence.hits) {
-		snprintf(out, size, brief ? "nothing hit" : "nothing hit%s so far",
-			 fault->is_ended ? "" : " yet,");
-		if (!brief)
-			words_of_evidence(&fault->evidence, out, size);
+		snprintf(out, size, "nothing hit%s", fault->is_ended ? "" : " yet");
 		return TONE_WARNING;
 	}
 	if (brief)
-		snprintf(out, size, "%s %s",
-			 words_of_count(fault->evidence.hits, count, sizeof(count)),
-			 fault->evidence.unit ? fault->evidence.unit : "hits");
+		words_of_hits(&fault->evidence, out, size);
 	else
 		words_of_evidence(&fault->evidence, out, size);
 	return TONE_NORMAL;
 }
 
+/* With a row for the evidence the words have the first row to themselves and the bar stands below
+ * them. */
 static void draw_fault(struct frame_canvas *canvas, unsigned step, unsigned name_columns,
 		       const struct timeline *line, bool has_evidence)
 {
@@ -204,51 +211,44 @@ static void draw_fault(struct frame_canvas *canvas, unsigned step, unsigned name
 	enum tone tone;
 	char text[300];
 
-	glyph_of(&canvas->state->faults[step], &glyph, &tone);
+	glyph_of(canvas, step, &glyph, &tone);
 	frame_put(canvas, out, tone, 0, "%s ", frame_glyph(canvas, glyph));
 	experiment_describe_step(canvas->state->experiment, step, text, sizeof(text));
-	frame_put(canvas, out, TONE_NORMAL, name_columns, "%s", text);
-	frame_pad(canvas, out, 3 + name_columns);
-	if (line->columns)
+	frame_put(canvas, out, TONE_NORMAL, has_evidence ? 0 : name_columns, "%s", text);
+	if (has_evidence) {
+		out = frame_add_line(canvas);
+		tone = say_state(canvas, step, false, text, sizeof(text));
+		frame_pad(canvas, out, 2);
+		frame_put(canvas, out, tone == TONE_NORMAL ? TONE_QUIET : tone, name_columns, "%s",
+			  text);
+		frame_pad(canvas, out, 3 + name_columns);
 		draw_bar(canvas, out, line, step);
-	if (!has_evidence) {
-		tone = say_state(canvas, step, true, text, sizeof(text));
-		if (line->columns)
-			frame_pad(canvas, out, 4 + name_columns + line->columns);
-		frame_put(canvas, out, tone, 0, "%s", text);
 		return;
 	}
-	out = frame_add_line(canvas);
-	tone = say_state(canvas, step, false, text, sizeof(text));
-	frame_pad(canvas, out, 2);
-	frame_put(canvas, out, tone == TONE_NORMAL ? TONE_QUIET : tone, 0, "%s", text);
+	frame_pad(canvas, out, 3 + name_columns);
+	draw_bar(canvas, out, line, step);
+	if (line->columns)
+		frame_pad(canvas, out, 4 + name_columns + line->columns);
+	tone = say_state(canvas, step, true, text, sizeof(text));
+	frame_put(canvas, out, tone, 0, "%s", text);
 }
 
 /* When there is no room for all: those in force first, then the next ones, in the order of the
  * file. */
+static unsigned rank_of(const struct frame_state *state, unsigned step)
+{
+	const struct frame_fault *fault = &state->faults[step];
+	bool is_over = fault->is_ended || run_is_instant(state->experiment, step);
+
+	return !fault->is_injected ? 1 : is_over ? 2 : 0;
+}
+
 static bool is_chosen(const struct frame_state *state, unsigned step, unsigned rows)
 {
-	unsigned before = 0, own = 0;
+	unsigned before = 0, own = rank_of(state, step);
 
-	if (rows >= state->experiment->step_count)
-		return true;
-	for (unsigned i = 0; i < state->experiment->step_count; i++) {
-		const struct frame_fault *fault = &state->faults[i];
-		unsigned rank = fault->is_injected && !fault->is_ended ? 0
-				: fault->is_ended		       ? 2
-								       : 1;
-
-		if (i == step)
-			own = rank;
-	}
-	for (unsigned i = 0; i < state->experiment->step_count; i++) {
-		const struct frame_fault *fault = &state->faults[i];
-		unsigned rank = fault->is_injected && !fault->is_ended ? 0
-				: fault->is_ended		       ? 2
-								       : 1;
-
-		before += rank < own || (rank == own && i < step);
-	}
+	for (unsigned i = 0; i < state->experiment->step_count; i++)
+		before += rank_of(state, i) < own || (rank_of(state, i) == own && i < step);
 	return before < rows;
 }
 

@@ -113,18 +113,24 @@ static void paint(struct view *view, bool whole)
 	live->shown = live->next;
 }
 
-/* Takes the old frame away as it lies now. Where the terminal does not re-wrap, the lines above that are
- * taken away as well are blank or the head of the old frame's scrollback. */
+/* Takes the old frame away as it lies now, line by line: tmux moves what is on the screen to its
+ * scrollback when all of the screen is erased at once. */
 static void apply_size(struct view *view)
 {
 	struct live *live = view->state;
+	unsigned rows;
 
 	live->is_resized = false;
 	read_size(view);
+	rows = rows_shown(live, live->style.columns);
+	if (rows >= live->style.rows)
+		rows = live->style.rows - 1;
 	live->used = 0;
 	add(live, "\r");
-	add_up(live, rows_shown(live, live->style.columns));
-	add(live, "\033[J");
+	add_up(live, rows);
+	for (unsigned i = 0; i < rows; i++)
+		add(live, "\033[K\r\n");
+	add_up(live, rows);
 	output_write(view->output, live->buffer, live->used);
 	live->shown.count = 0;
 }

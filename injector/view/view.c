@@ -4,6 +4,7 @@
  */
 #include "injector/view/view.h"
 
+#include "injector/base/clock.h"
 #include "injector/base/log.h"
 #include "injector/base/printable.h"
 #include "injector/view/part.h"
@@ -48,7 +49,14 @@ int view_new(enum view_kind kind, const struct experiment *experiment, struct lo
 static void on_event(void *context, const struct event *event)
 {
 	struct view *view = context;
+	struct event now;
 
+	if (!event->time_ns) { /* told by somebody without a clock */
+		now = *event;
+		now.time_ns = clock_now_ns();
+		now.wall_ns = clock_wall_ns();
+		event = &now;
+	}
 	if (!view->started_ns)
 		view->started_ns = event->time_ns;
 	if (!output_is_gone(view->output))

@@ -9,17 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *tone_start(enum tone tone)
-{
-	static const char *const starts[] = {
-		[TONE_NORMAL] = "",	     [TONE_QUIET] = "\033[2m",	[TONE_GOOD] = "\033[32m",
-		[TONE_WARNING] = "\033[33m", [TONE_BAD] = "\033[1;31m", [TONE_FAULT] = "\033[35m",
-		[TONE_TITLE] = "\033[1m",
-	};
-
-	return starts[tone];
-}
-
 char *words_of_count(uint64_t count, char *out, size_t size)
 {
 	static const char suffixes[] = {'k', 'M', 'G', 'T', 'P', 'E'};
@@ -48,9 +37,24 @@ char *words_of_clock(int64_t ns, char *out, size_t size)
 	return out;
 }
 
+void words_of_hits(const struct evidence *evidence, char *out, size_t size)
+{
+	const char *unit = evidence->unit ? evidence->unit : "hits";
+	size_t length = strlen(unit);
+	char hits[16];
+
+	/* "processes" and "packets": the singular is what the units of faults need, no more */
+	if (evidence->hits == 1 && length > 4 && strcmp(unit + length - 4, "sses") == 0)
+		length -= 2;
+	else if (evidence->hits == 1 && length > 1 && unit[length - 1] == 's')
+		length--;
+	snprintf(out, size, "%s %.*s", words_of_count(evidence->hits, hits, sizeof(hits)),
+		 (int)length, unit);
+}
+
 void words_of_evidence(const struct evidence *evidence, char *out, size_t size)
 {
-	char hits[16], dropped[16];
+	char dropped[16];
 
 	if (!evidence->hits && !evidence->dropped) {
 		snprintf(out, size, "nothing hit%s%s%s", evidence->detail[0] ? " (" : "",
@@ -61,8 +65,7 @@ void words_of_evidence(const struct evidence *evidence, char *out, size_t size)
 		snprintf(out, size, "%s", evidence->detail);
 		return;
 	}
-	snprintf(out, size, "%s %s", words_of_count(evidence->hits, hits, sizeof(hits)),
-		 evidence->unit ? evidence->unit : "hits");
+	words_of_hits(evidence, out, size);
 	if (evidence->dropped) {
 		size_t used = strlen(out);
 

@@ -5,11 +5,10 @@
 #ifndef SQUALL_VIEW_WORDS_H
 #define SQUALL_VIEW_WORDS_H
 
+#include "injector/base/page.h"
 #include "injector/run/event.h"
 
 #include <stddef.h>
-
-enum tone { TONE_NORMAL, TONE_QUIET, TONE_GOOD, TONE_WARNING, TONE_BAD, TONE_FAULT, TONE_TITLE };
 
 struct words {
 	const char *label; /* "injected", static */
@@ -22,12 +21,11 @@ bool words_of_event(const struct experiment *experiment, const struct event *eve
 		    struct words *out);
 /* "1234 packets delayed, 12 dropped on eth0"; "3 processes"; "nothing hit". */
 void words_of_evidence(const struct evidence *evidence, char *out, size_t size);
+/* "253 packets", "1 process": in short. */
+void words_of_hits(const struct evidence *evidence, char *out, size_t size);
 /* "1234", "12.3k", "4.5M": at most five columns. */
 char *words_of_count(uint64_t count, char *out, size_t size);
 /* "0:42", "1:02:03"; negative times are 0:00. */
 char *words_of_clock(int64_t ns, char *out, size_t size);
-/* The escape sequence that starts a tone; "" for none. TONE_END ends any. */
-const char *tone_start(enum tone tone);
-#define TONE_END "\033[0m"
 
 #endif
