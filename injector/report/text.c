@@ -212,8 +212,9 @@ static void put_outcome(struct page *page, const struct run_result *result)
 	if (result->stop_cause != STOP_NONE) {
 		put_label(page, TONE_TITLE, "Stopped");
 		page_wrap(page, TONE_NORMAL, LABEL, "%s%s%s",
-			  result->stop_reason[0] ? result->stop_reason
-						 : stop_cause_names[result->stop_cause],
+			  result->stop_cause == STOP_BREACH ? "by the abort condition"
+			  : result->stop_reason[0]	    ? result->stop_reason
+							    : stop_cause_names[result->stop_cause],
 			  result->stop_latency_ns >= 0 ? "; all faults out of force after " : "",
 			  result->stop_latency_ns >= 0
 				  ? quantity_format_latency(result->stop_latency_ns, took)
@@ -271,7 +272,7 @@ static void put_left(struct page *page, const struct run_result *result)
 	page_wrap(page, TONE_BAD, 0, "Left on this machine");
 	for (unsigned i = 0; i < result->left_count; i++) {
 		page_put(page, TONE_NORMAL, "  - ");
-		page_wrap(page, TONE_NORMAL, 4, "%s", result->left[i]);
+		page_uncut(page, TONE_NORMAL, result->left[i]);
 	}
 	if (result->left_lost)
 		page_wrap(page, TONE_NORMAL, 4, "  - and %u more; see 'squall restore'",
