@@ -146,7 +146,7 @@ int restore_locked(const char *run_id, struct restore_report *report, struct err
 		result = journal_remove_unborn(run_id, &inner);
 		if (result == -EBUSY) /* it was being made just now */
 			return 0;
-		if (result == 0)
+		if (result > 0)
 			report_did(report, "run %s: ended before it had done anything; removed",
 				   run_id);
 	}
@@ -155,7 +155,7 @@ int restore_locked(const char *run_id, struct restore_report *report, struct err
 		say_unreadable(run_id, &inner, report);
 		return 0;
 	}
-	if (result == 0 || result == -ENOENT)
+	if (result >= 0 || result == -ENOENT)
 		return 0;
 	if (err)
 		*err = inner;
