@@ -65,12 +65,3 @@ wait_fast() {
 nginx_workers() {
 	ps -o pid= --ppid "$(<$lab_nginx_pid)" | xargs
 }
-
-# result_number LOG KEY: a number of the newest result, written by a run that started after LOG was made
-result_number() {
-	local newest
-	newest=$(find /var/lib/squall/results -name '*.json' -newer "$1" -printf '%T@ %p\n' 2>/dev/null |
-		sort -n | tail -n 1 | cut -d' ' -f2-)
-	[ -n "$newest" ] || return 1
-	sed -nE "s/.*\"$2\": *(-?[0-9.]+).*/\1/p" "$newest" | head -n 1
-}
