@@ -34,7 +34,7 @@ Q := @
 ifneq ($(V),)
 Q :=
 endif
-say = @printf '  %-7s %s\n' $(1) $(2)
+say = @printf '  %-7s %s\n' '$(1)' '$(strip $(2))'
 
 PACKAGES := libnl-3.0 libnl-route-3.0 libnftables libbpf yaml-0.1 libseccomp jansson libcap
 # libcurl is loaded by the HTTP probe when a file has one: its GnuTLS costs 10 ms at every start
@@ -51,6 +51,7 @@ ifeq ($(VARIANT),ubsan)
 OPTIMIZE := -O1 -fno-omit-frame-pointer -fsanitize=undefined -fno-sanitize-recover=undefined
 endif
 ifeq ($(VARIANT),fuzz)
+WARNINGS := # clang's; gcc's are the ones that count
 OPTIMIZE := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined
 endif
 ifneq ($(CI),)

@@ -198,9 +198,10 @@ static int check_still_there(struct network_state *state, struct error *err)
 static int write_record(const struct fault *fault, enum network_record_type type, struct error *err)
 {
 	const struct network_state *state = fault->state;
+	int sequence = journal_undo(fault->env->journal, fault->ops->name, fault->step, type,
+				    &state->record, sizeof(state->record), err);
 
-	return journal_undo(fault->env->journal, fault->ops->name, fault->step, type,
-			    &state->record, sizeof(state->record), err);
+	return sequence < 0 ? sequence : 0;
 }
 
 static int inject(struct fault *fault, struct error *err)

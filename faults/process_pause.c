@@ -171,7 +171,7 @@ static int journal_frozen(const struct pause *pause, const struct fault *fault, 
 	record.device = status.st_dev;
 	record.inode = status.st_ino;
 	/* open_group() has checked that it fits */
-	strncpy(record.directory, pause->cgroup.directory, sizeof(record.directory) - 1);
+	memcpy(record.directory, pause->cgroup.directory, strlen(pause->cgroup.directory) + 1);
 	result = journal_undo(fault->env->journal, PROCESS_FAULT_NAME, fault->step,
 			      PAUSE_RECORD_FROZEN, &record, sizeof(record), err);
 	return result < 0 ? result : 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "injector/base/params.h"
 
+#include "injector/base/pattern.h"
 #include "injector/base/quantity.h"
 
 #include <ctype.h>
@@ -127,20 +128,6 @@ static int parse_bool(const char *text, int64_t *out, struct error *err)
 	*out = strcmp(text, "true") == 0;
 	if (!*out && strcmp(text, "false") != 0)
 		return error_set(err, EINVAL, "'%s' must be true or false", text);
-	return 0;
-}
-
-static int parse_pattern(const char *text, struct error *err)
-{
-	char reason[128];
-	regex_t compiled;
-	int code = regcomp(&compiled, text, REG_EXTENDED | REG_NOSUB);
-
-	if (code) {
-		regerror(code, &compiled, reason, sizeof(reason));
-		return error_set(err, EINVAL, "'%s' is not a regular expression: %s", text, reason);
-	}
-	regfree(&compiled);
 	return 0;
 }
 
@@ -306,7 +293,7 @@ static int parse_by_type(const struct param *param, const char *text, struct par
 	case PARAM_PORTS:
 		return endpoint_parse_ports(text, &out->ports.first, &out->ports.last, err);
 	case PARAM_PATTERN:
-		return parse_pattern(text, err);
+		return pattern_check(text, err);
 	case PARAM_COMPARE_NUMBER:
 	case PARAM_COMPARE_DURATION:
 		return parse_compare(param, text, &out->compare, err);
@@ -332,8 +319,10 @@ int param_parse(const struct param *param, const char *text, struct param_value 
 	if (result < 0)
 		return result;
 	value.text = strdup(text);
-	if (!value.text)
-		return error_errno(err, ENOMEM, "cannot keep a value");
+	if (!value.text) {
+		error_errno(err, ENOMEM, "cannot keep a value");
+		return -ENOMEM;
+	}
 	*out = value;
 	return 0;
 }
@@ -482,7 +471,8 @@ int params_check_required(const struct params *params, struct error *err)
 	char allowed[256];
 
 	for (unsigned i = 0; i < params->count; i++)
-		if (params->table[i].flags & PARAM_REQUIRED && !params->settings[i].count) {
+		if (params->table[i].flags & PARAM_REQUIRED && !params->settings[i].count &&
+		    params->table[i].type != PARAM_TARGET) {
 			param_describe(&params->table[i], allowed, sizeof(allowed));
 			return error_set(err, EINVAL, "'%s' is missing (%s): %s",
 					 params->table[i].name, allowed, params->table[i].doc);

@@ -106,7 +106,7 @@ const char *names_nearest(const char *const *names, const char *name);
 /* Adds a value; a second value for a non-list parameter is -EEXIST. */
 int params_add(struct params *params, unsigned index, const char *text, int line, int column,
 	       struct error *err);
-/* Checks that everything PARAM_REQUIRED is there. */
+/* Checks that everything PARAM_REQUIRED is there, but for targets: those are bound by name. */
 int params_check_required(const struct params *params, struct error *err);
 
 bool params_is_set(const struct params *params, unsigned index);

@@ -4,11 +4,11 @@
  */
 #include "injector/cli/commands.h"
 
+#include "injector/cli/options.h"
 #include "injector/experiment/inline.h"
 #include "injector/run/run.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -40,39 +40,22 @@ static int load_words(void *context, struct experiment **out, struct error *err)
 
 int cli_inject(int argc, char **argv, struct error *err)
 {
-	static const struct option long_options[] = {{"json", no_argument, NULL, 'j'},
-						     {"quiet", no_argument, NULL, 'q'},
-						     {"help", no_argument, NULL, 'h'},
-						     {NULL, 0, NULL, 0}};
+	struct options options = {
+		.help = help, .has_json = true, .has_quiet = true, .max_operands = -1};
 	struct words words;
-	struct run_options options = {.load = load_words, .context = &words};
-	int option;
+	struct run_options run = {.load = load_words, .context = &words};
+	int result = options_parse(&options, argc, argv, err);
 
-	optind = 0;
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-		switch (option) {
-		case 'j':
-			options.is_json = true;
-			break;
-		case 'q':
-			options.is_quiet = true;
-			break;
-		case 'h':
-			fputs(help, stdout);
-			return 0;
-		default:
-			error_set(err, EINVAL, "squall inject: unknown option '%s'",
-				  argv[optind - 1]);
-			return error_remedy(err, "squall inject --help tells how it is used.");
-		}
-	}
-	if (optind == argc) {
-		error_set(err, EINVAL, "squall inject: the FAULT is missing");
+	if (result < 0 || options.helped)
+		return result;
+	if (!options.operand_count) {
+		error_set(err, EINVAL, "inject: the FAULT is missing");
 		return error_remedy(err, "squall faults lists them.");
 	}
-	words.fault = argv[optind];
-	words.list = argv + optind + 1;
-	words.count = (unsigned)(argc - optind - 1);
-	return run_start(&options, err);
+	words.fault = options.operands[0];
+	words.list = options.operands + 1;
+	words.count = (unsigned)options.operand_count - 1;
+	run.is_json = options.json;
+	run.is_quiet = options.quiet;
+	return run_start(&run, err);
 }

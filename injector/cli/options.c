@@ -25,11 +25,13 @@ static int unknown(const struct options *options, char **argv, int at, struct er
 
 int options_parse(struct options *options, int argc, char **argv, struct error *err)
 {
-	struct option known[4] = {{"help", no_argument, NULL, 'h'}};
+	struct option known[5] = {{"help", no_argument, NULL, 'h'}};
 	int count = 1, option, before;
 
 	if (options->has_json)
 		known[count++] = (struct option){"json", no_argument, NULL, 'j'};
+	if (options->has_quiet)
+		known[count++] = (struct option){"quiet", no_argument, NULL, 'q'};
 	if (options->text_name)
 		known[count++] = (struct option){options->text_name, required_argument, NULL, 't'};
 	known[count] = (struct option){0};
@@ -46,12 +48,14 @@ int options_parse(struct options *options, int argc, char **argv, struct error *
 			return unknown(options, argv, optind > before ? optind - 1 : before, err);
 		if (option == 'j')
 			options->json = true;
+		if (option == 'q')
+			options->quiet = true;
 		if (option == 't')
 			options->text = optarg;
 	}
 	options->operands = argv + optind;
 	options->operand_count = argc - optind;
-	if (options->operand_count <= options->max_operands)
+	if (options->max_operands < 0 || options->operand_count <= options->max_operands)
 		return 0;
 	error_set(err, EINVAL, "%s: unexpected '%.60s'", argv[0],
 		  options->operands[options->max_operands]);

@@ -13,10 +13,11 @@ struct options {
 	const char *help;      /* the whole text of --help */
 	const char *text_name; /* name of an option with a value, NULL: none */
 	bool has_json;	       /* --json is allowed */
-	int max_operands;
+	bool has_quiet;	       /* --quiet is allowed */
+	int max_operands;      /* -1: any number */
 
 	const char *text; /* found: the option's value, or NULL */
-	bool json, helped;
+	bool json, quiet, helped;
 	char **operands;
 	int operand_count;
 };

@@ -5,12 +5,12 @@
 #include "injector/cli/commands.h"
 
 #include "injector/base/log.h"
+#include "injector/cli/options.h"
 #include "injector/cli/problems.h"
 #include "injector/experiment/load.h"
 #include "injector/run/run.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,10 +54,10 @@ static int load_file(void *context, struct experiment **out, struct error *err)
 	return result;
 }
 
-static int usage(const char *name, struct error *err, const char *what)
+static int misused(const char *name, struct error *err, const char *what)
 {
-	error_set(err, EINVAL, "squall %s: %s", name, what);
-	return error_remedy(err, "squall %s --help tells how it is used.", name);
+	error_set(err, EINVAL, "%s: %s", name, what);
+	return error_remedy(err, "squall %s --help", name);
 }
 
 /* Index of "--", or argc: getopt permutes and forgets where it was. */
@@ -71,50 +71,36 @@ static int find_separator(int argc, char **argv)
 
 static int run_or_plan(int argc, char **argv, bool plan_only, struct error *err)
 {
-	static const struct option long_options[] = {{"json", no_argument, NULL, 'j'},
-						     {"quiet", no_argument, NULL, 'q'},
-						     {"help", no_argument, NULL, 'h'},
-						     {NULL, 0, NULL, 0}};
+	struct options options = {.help = plan_only ? plan_help : run_help,
+				  .has_json = true,
+				  .has_quiet = !plan_only,
+				  .max_operands = 1};
 	struct file file = {0};
-	struct run_options options = {
+	struct run_options run = {
 		.load = load_file,
 		.context = &file,
 		.plan_only = plan_only,
 		.has_launcher = !plan_only,
 	};
-	int separator = find_separator(argc, argv), option, result;
+	int separator = find_separator(argc, argv);
+	int result = options_parse(&options, separator, argv, err);
 
-	optind = 0;
-	opterr = 0;
-	while ((option = getopt_long(separator, argv, "", long_options, NULL)) != -1) {
-		switch (option) {
-		case 'j':
-			options.is_json = true;
-			break;
-		case 'q':
-			options.is_quiet = true;
-			break;
-		case 'h':
-			fputs(plan_only ? plan_help : run_help, stdout);
-			return 0;
-		default:
-			return usage(argv[0], err, "unknown option");
-		}
-	}
-	if (optind != separator - 1)
-		return usage(argv[0], err,
-			     optind == separator ? "the FILE is missing" : "one FILE at a time");
-	if (separator < argc) {
-		if (plan_only)
-			return usage(argv[0], err, "a plan takes no COMMAND");
-		if (separator + 1 == argc)
-			return usage(argv[0], err, "the COMMAND after '--' is missing");
-		options.command = argv + separator + 1;
-	}
-	file.path = argv[optind];
+	if (result < 0 || options.helped)
+		return result;
+	if (!options.operand_count)
+		return misused(argv[0], err, "the FILE is missing");
+	if (separator < argc && plan_only)
+		return misused(argv[0], err, "a plan takes no COMMAND");
+	if (separator + 1 == argc)
+		return misused(argv[0], err, "the COMMAND behind '--' is missing");
+	if (separator < argc)
+		run.command = argv + separator + 1;
+	run.is_json = options.json;
+	run.is_quiet = options.quiet;
+	file.path = options.operands[0];
 	result = experiment_read(file.path, &file.text, err);
 	if (result == 0)
-		result = run_start(&options, err);
+		result = run_start(&run, err);
 	experiment_text_free(&file.text);
 	return result;
 }

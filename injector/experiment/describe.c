@@ -50,15 +50,28 @@ static void say_setting(struct words *words, const struct params *params, unsign
 	say_values(words, params, index);
 }
 
+/* "pause" says more than "action pause", also when it is the default. */
+static bool is_verb(const struct param *param)
+{
+	return param->type == PARAM_WORD && strcmp(param->name, "action") == 0;
+}
+
 static void say_effects(struct words *words, const struct experiment_step *step)
 {
 	bool is_first = true;
 
 	for (unsigned i = 0; i < step->params.count; i++) {
-		if (step->params.table[i].type == PARAM_TARGET || !params_is_set(&step->params, i))
+		const struct param *param = &step->params.table[i];
+
+		if (param->type == PARAM_TARGET ||
+		    (!is_verb(param) && !params_is_set(&step->params, i)) ||
+		    !params_text(&step->params, i))
 			continue;
 		say(words, "%s", is_first ? "" : ", ");
-		say_setting(words, &step->params, i);
+		if (is_verb(param))
+			say(words, "%s", params_text(&step->params, i));
+		else
+			say_setting(words, &step->params, i);
 		is_first = false;
 	}
 	/* nothing set: the fault's own defaults */
@@ -84,7 +97,7 @@ static void say_traffic(struct words *words, const struct params *params)
 
 static void say_processes(struct words *words, const struct params *params)
 {
-	const char *separator = " to process ";
+	const char *separator = " on process ";
 
 	for (unsigned i = 0; i < params->count; i++) {
 		if (!params_is_set(params, i))

@@ -69,3 +69,13 @@ enum experiment_key experiment_find_key(const struct fault_ops *ops, const char 
 	*out_index = (unsigned)index;
 	return KEY_OF_TARGET;
 }
+
+bool experiment_target_selects(const struct experiment_target *target)
+{
+	if (target->kind != TARGET_PROCESS)
+		return true;
+	for (unsigned i = PROCESS_PID; i <= PROCESS_PORT; i++)
+		if (params_is_set(&target->params, i))
+			return true;
+	return false;
+}

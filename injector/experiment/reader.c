@@ -86,7 +86,8 @@ static void add_one(struct reader *reader, struct params *params, unsigned index
 	else if (params_add(params, index, node->text, node->line, node->column, &err) == -ENOMEM)
 		reader->problems->is_out_of_memory = true;
 	else if (err.code)
-		reader_problem(reader, node, "%s", err.text);
+		reader_problem(reader, node, "%s%s%s", err.text, err.remedy[0] ? "; remedy: " : "",
+			       err.remedy);
 }
 
 void reader_take_as(struct reader *reader, struct params *params, unsigned index,

@@ -13,23 +13,16 @@
 static const char target_like[] =
 	"{to: 10.0.5.0/24:443} for traffic or {process: {name: nginx}} for processes";
 
-/* The selectors refer to each other and are checked by the worker again when they are resolved;
- * here is what can be said without looking at the machine. */
 static void check_selector(struct reader *reader, const struct experiment_target *target,
 			   const struct tree_node *at, const char *what)
 {
-	bool selects = false;
+	bool is_there = experiment_target_selects(target);
 
-	if (target->kind != TARGET_PROCESS)
-		return;
-	for (unsigned i = PROCESS_PID; i <= PROCESS_PORT; i++)
-		selects |= params_is_set(&target->params, i) ||
-			   tree_find(at, target->params.table[i].name) != NULL;
-	if (!selects)
-		reader_problem(reader, at,
-			       "%s would select every process; say which: pid, pidfile, name, exe, "
-			       "command, user, cgroup, unit or port",
-			       what);
+	/* a key that is there but wrong was reported as such */
+	for (unsigned i = PROCESS_PID; i <= PROCESS_PORT && !is_there; i++)
+		is_there = tree_find(at, target->params.table[i].name) != NULL;
+	if (!is_there)
+		reader_problem(reader, at, "%s " EXPERIMENT_SELECTS_ALL, what);
 }
 
 static struct experiment_target *add_target(struct reader *reader, const char *name,
@@ -187,7 +180,9 @@ static void read_fault_keys(struct reader *reader, struct experiment_step *step,
 	const struct tree_node *named = NULL, *selector = NULL;
 	struct experiment_target *target = NULL;
 	unsigned index;
+	char what[80];
 
+	snprintf(what, sizeof(what), "'%s'", step->ops->name);
 	for (const struct tree_node *entry = fault->first; entry; entry = entry->next) {
 		if (entry->kind == TREE_BROKEN)
 			continue;
@@ -209,14 +204,14 @@ static void read_fault_keys(struct reader *reader, struct experiment_step *step,
 			break;
 		}
 	}
-	reader_check_required(reader, &step->params, fault, step->ops->name);
+	reader_check_required(reader, &step->params, fault, what);
 	if (named && selector) {
 		reader_problem(reader, selector->key,
 			       "'%s' selects, but so does 'target: %.63s'; give one of the two",
 			       selector->key->text, named->text ? named->text : "");
 	} else if (target) {
-		reader_check_required(reader, &target->params, fault, step->ops->name);
-		check_selector(reader, target, fault, step->ops->name);
+		reader_check_required(reader, &target->params, fault, what);
+		check_selector(reader, target, fault, what);
 	} else if (!named && step->ops->target_kind != TARGET_NONE) {
 		report_no_target(reader, step, fault);
 	}
@@ -244,7 +239,8 @@ static bool read_fault(struct reader *reader, struct experiment_step *step,
 	    reader->problems->is_out_of_memory)
 		return false;
 	if (step->ops->check && step->ops->check(&step->params, &err) < 0) {
-		reader_problem(reader, fault->key, "%s: %s", step->ops->name, err.text);
+		reader_problem(reader, fault->key, "%s: %s%s%s", step->ops->name, err.text,
+			       err.remedy[0] ? "; remedy: " : "", err.remedy);
 		return false;
 	}
 	return true;

@@ -217,7 +217,8 @@ static void read_probe(struct reader *reader, const struct tree_node *node, stru
 	    reader->problems->is_full || reader->problems->is_out_of_memory)
 		return;
 	if (spec->ops->check(spec, &err) < 0)
-		reader_problem(reader, reading.kind, "%s: %s", spec->ops->name, err.text);
+		reader_problem(reader, reading.kind, "%s: %s%s%s", spec->ops->name, err.text,
+			       err.remedy[0] ? "; remedy: " : "", err.remedy);
 }
 
 void reader_probes(struct reader *reader, const struct tree_node *node)

@@ -21,266 +21,30 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#define GRACE_NS   NSEC_PER_SEC		  /* COMMAND: from SIGTERM to SIGKILL */
-#define GIVE_UP_NS (2500 * NSEC_PER_MSEC) /* at the end: what is stuck in the kernel is left */
-#define DRAIN_MAX  (1 << 20) /* of what a daemon may still write into the pipe of an ended command \
-			      */
+#define GIVE_UP_NS    (2500 * NSEC_PER_MSEC) /* at the end: what is stuck in the kernel is left */
 #define SWEEP_WAIT_NS (5 * NSEC_PER_MSEC)
-
-struct run {
-	struct run *next;
-	struct server *server;
-	const struct launcher_command *command;
-	pid_t pid;	     /* 0: ended and reaped; the reply waits for room in the socket */
-	int output, trouble; /* -1: none */
-	size_t used;	     /* of reply.result.output */
-	bool is_cancelled;
-	struct loop_timer timer; /* time-out, then grace */
-	struct launcher_reply reply;
-};
-
-struct server {
-	struct loop *loop;
-	int socket, parent_pidfd, signal_fd;
-	struct launcher_user user;
-	struct launcher_command *commands;
-	unsigned count;
-	bool is_sealed, is_ending;
-	int64_t give_up_ns; /* once it is ending */
-	struct run *runs;
-};
 
 static void on_socket(void *context, uint32_t events);
 
-static bool send_reply(struct server *server, const struct launcher_reply *reply)
-{
-	return send(server->socket, reply, sizeof(*reply), MSG_NOSIGNAL) >= 0 || errno != EAGAIN;
-}
-
-static void free_run(struct run *run)
-{
-	struct run **at = &run->server->runs;
-
-	while (*at != run)
-		at = &(*at)->next;
-	*at = run->next;
-	loop_timer_cancel(run->server->loop, &run->timer);
-	free(run);
-}
-
-static void watch_socket(struct server *server, bool for_room)
+void launcher_child_watch(struct launcher_server *server, bool for_room)
 {
 	if (!server->is_ending)
 		loop_watch(server->loop, server->socket, for_room ? EPOLLIN | EPOLLOUT : EPOLLIN,
 			   on_socket, server, NULL);
 }
 
-/* An ended run: answers and forgets it, or keeps it until there is room. */
-static void settle(struct run *run)
-{
-	if (run->is_cancelled || run->server->is_ending || send_reply(run->server, &run->reply))
-		free_run(run);
-	else
-		watch_socket(run->server, true);
-}
-
-static void settle_waiting(struct server *server)
-{
-	struct run *next;
-
-	watch_socket(server, false);
-	for (struct run *run = server->runs; run; run = next) {
-		next = run->next;
-		if (!run->pid)
-			settle(run);
-	}
-}
-
-/* Reads what there is, keeps the start, drops the rest: a command must never block on a full pipe.
- */
-static void drain(struct run *run, size_t limit)
-{
-	char *kept = run->reply.result.output;
-	size_t room = sizeof(run->reply.result.output) - 1;
-	char buffer[16384];
-	ssize_t length;
-
-	for (size_t total = 0; run->output >= 0 && total < limit; total += (size_t)length) {
-		length = read(run->output, buffer, sizeof(buffer));
-		if (length < 0 && (errno == EAGAIN || errno == EINTR))
-			return;
-		if (length <= 0) {
-			loop_unwatch(run->server->loop, run->output);
-			close(steal_fd(&run->output));
-			return;
-		}
-		if (run->used < room) {
-			size_t take = room - run->used;
-
-			take = take < (size_t)length ? take : (size_t)length;
-			memcpy(kept + run->used, buffer, take);
-			run->used += take;
-		}
-	}
-}
-
-static void on_output(void *context, uint32_t events)
-{
-	(void)events;
-	/* bounded: a command that writes without end must not keep us from the others */
-	drain(context, 65536);
-}
-
-static void on_grace_over(void *context)
-{
-	struct run *run = context;
-
-	launcher_kill_tree(run->pid, SIGKILL);
-}
-
-static void kill_run(struct run *run)
-{
-	struct server *server = run->server;
-
-	loop_timer_cancel(server->loop, &run->timer);
-	if (!run->command->own_environment) {
-		/* Before its setsid() the group does not exist yet; not reaped, so the pid is ours.
-		 */
-		kill(-run->pid, SIGKILL);
-		kill(run->pid, SIGKILL);
-		return;
-	}
-	launcher_kill_tree(run->pid, SIGTERM);
-	if (loop_timer_set(server->loop, &run->timer, clock_now_ns() + GRACE_NS, on_grace_over,
-			   run) < 0)
-		launcher_kill_tree(run->pid, SIGKILL);
-}
-
-static void on_timeout(void *context)
-{
-	struct run *run = context;
-
-	run->reply.result.timed_out = true;
-	kill_run(run);
-}
-
-/* Its main process has ended but is not reaped: its pid still names its process group. */
-static void end_run(struct run *run, int status)
-{
-	struct server *server = run->server;
-	struct launcher_result *result = &run->reply.result;
-	ssize_t length;
-
-	if (!run->command->own_environment)
-		kill(-run->pid, SIGKILL); /* what it left in the background */
-	waitpid(run->pid, NULL, 0);
-	if (run->is_cancelled || result->timed_out)
-		launcher_kill_marked(run->reply.run);
-	run->pid = 0;
-	loop_timer_cancel(server->loop, &run->timer);
-	drain(run, DRAIN_MAX);
-	if (run->output >= 0) { /* a daemon holds the other end: no matter */
-		loop_unwatch(server->loop, run->output);
-		close(steal_fd(&run->output));
-	}
-	result->status = status;
-	length = read(run->trouble, result->output, sizeof(result->output) - 1);
-	close(steal_fd(&run->trouble));
-	if (length > 0) {
-		result->status = -1;
-		run->used = (size_t)length;
-	}
-	result->output[run->used] = '\0';
-	settle(run);
-}
-
-static int wait_status(const siginfo_t *info)
-{
-	if (info->si_code == CLD_EXITED)
-		return W_EXITCODE(info->si_status, 0);
-	return W_EXITCODE(0, info->si_status) | (info->si_code == CLD_DUMPED ? WCOREFLAG : 0);
-}
-
-static void reap(struct server *server)
-{
-	for (;;) {
-		siginfo_t info = {0};
-		struct run *run = server->runs;
-
-		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || !info.si_pid)
-			return;
-		while (run && run->pid != info.si_pid)
-			run = run->next;
-		if (run)
-			end_run(run, wait_status(&info));
-		else
-			waitpid(info.si_pid, NULL, WNOHANG); /* an orphan of a command */
-	}
-}
-
 static void on_signal(void *context, uint32_t events)
 {
-	struct server *server = context;
+	struct launcher_server *server = context;
 	struct signalfd_siginfo info;
 
 	(void)events;
 	while (read(server->signal_fd, &info, sizeof(info)) > 0)
 		;
-	reap(server);
+	launcher_runs_reap(server);
 }
 
-static void start_run(struct server *server, const struct launcher_request *request)
-{
-	struct launcher_reply failed = {.run = request->run, .result = {.status = -1}};
-	struct run *run = calloc(1, sizeof(*run));
-	struct error err = ERROR_INIT;
-	int result = -ENOMEM;
-
-	if (run) {
-		run->server = server;
-		run->command = &server->commands[request->number];
-		run->reply.run = request->run;
-		run->output = run->trouble = -1;
-		result = launcher_spawn(run->command, &server->user, request->run, &run->pid,
-					&run->output, &run->trouble, &err);
-	} else {
-		error_errno(&err, ENOMEM, "cannot start a command");
-	}
-	if (result < 0) {
-		snprintf(failed.result.output, sizeof(failed.result.output), "%s", err.text);
-		if (!run) {
-			send_reply(server, &failed);
-			return;
-		}
-		run->reply = failed;
-	}
-	run->next = server->runs;
-	server->runs = run;
-	if (result < 0) {
-		settle(run);
-		return;
-	}
-	if (run->output >= 0)
-		result = loop_watch(server->loop, run->output, EPOLLIN, on_output, run, &err);
-	if (result == 0 && request->timeout_ns > 0)
-		result = loop_timer_set(server->loop, &run->timer,
-					clock_now_ns() + request->timeout_ns, on_timeout, run);
-	if (result < 0) /* no memory to supervise it: it must not run */
-		kill_run(run);
-}
-
-static void cancel_run(struct server *server, uint64_t id)
-{
-	for (struct run *run = server->runs; run; run = run->next)
-		if (run->reply.run == id && !run->is_cancelled) {
-			run->is_cancelled = true;
-			if (run->pid)
-				kill_run(run);
-			return;
-		}
-}
-
-static bool begin_command(struct server *server, const struct launcher_request *request)
+static bool begin_command(struct launcher_server *server, const struct launcher_request *request)
 {
 	struct launcher_command *command = &server->commands[server->count];
 
@@ -313,7 +77,7 @@ static bool complete_command(struct launcher_command *command)
 	return true;
 }
 
-static bool add_text(struct server *server, const struct launcher_request *request)
+static bool add_text(struct launcher_server *server, const struct launcher_request *request)
 {
 	struct launcher_command *command;
 
@@ -329,7 +93,7 @@ static bool add_text(struct server *server, const struct launcher_request *reque
 }
 
 /* False: not a request that may be made now. */
-static bool serve(struct server *server, const struct launcher_request *request)
+static bool serve(struct launcher_server *server, const struct launcher_request *request)
 {
 	switch (request->op) {
 	case LAUNCHER_ADD:
@@ -343,33 +107,25 @@ static bool serve(struct server *server, const struct launcher_request *request)
 		if (!server->is_sealed || request->number >= server->count || !request->run ||
 		    !server->commands[request->number].argv)
 			return false;
-		start_run(server, request);
+		launcher_runs_start(server, request);
 		return true;
 	case LAUNCHER_CANCEL:
-		cancel_run(server, request->run);
+		launcher_runs_cancel(server, request->run);
 		return true;
 	default:
 		return false;
 	}
 }
 
-static void end(struct server *server)
+static void end(struct launcher_server *server)
 {
-	struct run *next;
-
 	if (server->is_ending)
 		return;
 	server->is_ending = true;
 	loop_unwatch(server->loop, server->socket);
 	loop_unwatch(server->loop, server->parent_pidfd);
 	server->give_up_ns = clock_now_ns() + GIVE_UP_NS;
-	for (struct run *run = server->runs; run; run = next) {
-		next = run->next;
-		if (run->pid)
-			kill_run(run);
-		else
-			free_run(run);
-	}
+	launcher_runs_kill_all(server);
 }
 
 static void on_parent_gone(void *context, uint32_t events)
@@ -380,11 +136,11 @@ static void on_parent_gone(void *context, uint32_t events)
 
 static void on_socket(void *context, uint32_t events)
 {
-	struct server *server = context;
+	struct launcher_server *server = context;
 	struct launcher_request request;
 
 	if (events & EPOLLOUT)
-		settle_waiting(server);
+		launcher_runs_settle(server);
 	while (!server->is_ending) {
 		ssize_t length = recv(server->socket, &request, sizeof(request), MSG_DONTWAIT);
 
@@ -396,7 +152,8 @@ static void on_socket(void *context, uint32_t events)
 	}
 }
 
-static int prepare(struct server *server, pid_t parent, uid_t uid, gid_t gid, struct error *err)
+static int prepare(struct launcher_server *server, pid_t parent, uid_t uid, gid_t gid,
+		   struct error *err)
 {
 	struct rlimit descriptors;
 	sigset_t signals;
@@ -440,14 +197,14 @@ static int prepare(struct server *server, pid_t parent, uid_t uid, gid_t gid, st
 }
 
 /* Until every command has ended, and every daemon that probe commands left behind. */
-static bool is_work_left(struct server *server)
+static bool is_work_left(struct launcher_server *server)
 {
 	return !server->is_ending || server->runs || launcher_kill_marked(0);
 }
 
 int launcher_child_main(int socket, pid_t parent, uid_t uid, gid_t gid)
 {
-	struct server server = {.socket = socket, .parent_pidfd = -1, .signal_fd = -1};
+	struct launcher_server server = {.socket = socket, .parent_pidfd = -1, .signal_fd = -1};
 	struct launcher_reply ready = {0};
 	struct error err = ERROR_INIT;
 	int result = prepare(&server, parent, uid, gid, &err);

@@ -169,7 +169,9 @@ char *probe_excerpt(const char *text, size_t length, char *out, size_t size)
 		out[used++] = isprint(c) ? (char)c : '?';
 	}
 	out[used] = '\0';
-	if (at < length && text[at] != '\n' && text[at])
+	while (at < length && isspace((unsigned char)text[at]))
+		at++;
+	if (at < length)
 		strcpy(out + used, "...");
 	return out;
 }

@@ -88,7 +88,7 @@ static json_t *steps_json(const struct run_result *result)
 	for (unsigned i = 0; i < result->experiment->step_count; i++) {
 		const struct experiment_step *plan = &result->experiment->steps[i];
 		const struct step_result *step = &result->steps[i];
-		bool lasts = step->was_injected && !plan->ops->is_instant;
+		bool lasts = step->was_injected && !run_is_instant(result->experiment, i);
 		json_t *root = json_object();
 
 		json_object_set_new(root, "fault", json_text(plan->ops->name));

@@ -153,7 +153,7 @@ static void put_times(struct page *page, const struct run_result *result, unsign
 	page_tab(page, 4);
 	format_since(step->injected_ns - result->started_ns, from, sizeof(from));
 	quantity_format_latency(step->inject_took_ns, took);
-	if (result->experiment->steps[index].ops->is_instant || !step->ended_ns) {
+	if (run_is_instant(result->experiment, index) || !step->ended_ns) {
 		page_wrap(page, TONE_QUIET, 4, "%s, injected in %s", from, took);
 		return;
 	}
@@ -168,7 +168,7 @@ static void put_times(struct page *page, const struct run_result *result, unsign
 static void put_fault(struct page *page, const struct run_result *result, unsigned index)
 {
 	const struct step_result *step = &result->steps[index];
-	bool instant = result->experiment->steps[index].ops->is_instant;
+	bool instant = run_is_instant(result->experiment, index);
 	char evidence[300];
 
 	page_put(page, TONE_NORMAL, "%3u ", index + 1);
@@ -212,8 +212,9 @@ static void put_outcome(struct page *page, const struct run_result *result)
 	if (result->stop_cause != STOP_NONE) {
 		put_label(page, TONE_TITLE, "Stopped");
 		page_wrap(page, TONE_NORMAL, LABEL, "%s%s%s",
-			  result->stop_reason[0] ? result->stop_reason
-						 : stop_cause_names[result->stop_cause],
+			  result->stop_cause == STOP_BREACH ? "by the abort condition"
+			  : result->stop_reason[0]	    ? result->stop_reason
+							    : stop_cause_names[result->stop_cause],
 			  result->stop_latency_ns >= 0 ? "; all faults out of force after " : "",
 			  result->stop_latency_ns >= 0
 				  ? quantity_format_latency(result->stop_latency_ns, took)
@@ -271,7 +272,7 @@ static void put_left(struct page *page, const struct run_result *result)
 	page_wrap(page, TONE_BAD, 0, "Left on this machine");
 	for (unsigned i = 0; i < result->left_count; i++) {
 		page_put(page, TONE_NORMAL, "  - ");
-		page_wrap(page, TONE_NORMAL, 4, "%s", result->left[i]);
+		page_uncut(page, TONE_NORMAL, result->left[i]);
 	}
 	if (result->left_lost)
 		page_wrap(page, TONE_NORMAL, 4, "  - and %u more; see 'squall restore'",

@@ -191,7 +191,8 @@ static void on_evidence(struct conductor *conductor, const struct reply *reply)
 		.unit = strcmp(reply->name, "processes") == 0 ? "processes" : "packets",
 	};
 
-	snprintf(evidence.detail, sizeof(evidence.detail), "%s", reply->text);
+	snprintf(evidence.detail, sizeof(evidence.detail), "%.*s", (int)sizeof(evidence.detail) - 1,
+		 reply->text);
 	conductor_emit(conductor, (struct event){.kind = EVENT_EVIDENCE,
 						 .step = reply->index,
 						 .evidence = &evidence});

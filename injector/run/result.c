@@ -115,8 +115,7 @@ static bool is_in_force(const struct run_result *result)
 	for (unsigned i = 0; i < result->experiment->step_count; i++) {
 		const struct step_result *step = &result->steps[i];
 
-		if (step->was_injected && !step->ended_ns &&
-		    !result->experiment->steps[i].ops->is_instant)
+		if (step->was_injected && !step->ended_ns && !run_is_instant(result->experiment, i))
 			return true;
 	}
 	return false;
@@ -292,10 +291,17 @@ struct event_listener result_listener(struct run_result *result)
 	return (struct event_listener){.fn = on_event, .context = result};
 }
 
+bool run_is_instant(const struct experiment *experiment, unsigned step)
+{
+	const struct experiment_step *at = &experiment->steps[step];
+
+	return at->ops->is_instant && at->ops->is_instant(&at->params);
+}
+
 bool result_is_unrestored(const struct run_result *result, unsigned step)
 {
 	return result->steps[step].was_injected && !result->steps[step].is_restored &&
-	       !result->experiment->steps[step].ops->is_instant;
+	       !run_is_instant(result->experiment, step);
 }
 
 bool result_is_idle(const struct run_result *result, unsigned step)

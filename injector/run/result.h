@@ -93,6 +93,8 @@ struct event_listener result_listener(struct run_result *result);
 void result_finish(struct run_result *result);
 void result_free(struct run_result *result);
 
+/* A step that has no end (kill), by its parameters. */
+bool run_is_instant(const struct experiment *experiment, unsigned step);
 /* A step that lasts was injected and nobody has said that it is undone and verified. */
 bool result_is_unrestored(const struct run_result *result, unsigned step);
 /* A step that was injected and hit nothing (or nothing is known of what it hit). */

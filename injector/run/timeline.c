@@ -142,7 +142,7 @@ static void on_command_end(void *context, const struct launcher_result *result)
 
 	conductor->is_command_running = false;
 	if (result->status < 0) {
-		snprintf(text, sizeof(text), "%s", result->output);
+		snprintf(text, sizeof(text), "%.*s", (int)sizeof(text) - 1, result->output);
 	} else if (WIFSIGNALED(result->status)) {
 		status = 128 + WTERMSIG(result->status);
 		snprintf(text, sizeof(text), "killed by SIG%s",

@@ -114,7 +114,7 @@ static bool is_unasked(const struct run_result *result, char *why, size_t size)
 	bool lasting = false;
 
 	for (unsigned i = 0; i < experiment->step_count; i++)
-		lasting |= result->steps[i].was_injected && !experiment->steps[i].ops->is_instant;
+		lasting |= result->steps[i].was_injected && !run_is_instant(experiment, i);
 	for (unsigned i = 0; i < experiment->probe_count; i++) {
 		unsigned during = result->probes[i][WINDOW_DURING].attempts;
 		unsigned after = result->probes[i][WINDOW_AFTER].attempts;

@@ -121,6 +121,13 @@ static void remove_result(const struct worker *worker)
 	unlink(path);
 }
 
+static int identify(pid_t pid, struct process_identity *out, struct error *err)
+{
+	int result = proc_identity(pid, out);
+
+	return result < 0 ? error_errno(err, -result, "cannot identify process %d", pid) : 0;
+}
+
 static int open_journal(struct worker *worker, const char *title, struct error *err)
 {
 	struct journal_header header = {
@@ -133,8 +140,8 @@ static int open_journal(struct worker *worker, const char *title, struct error *
 	int result;
 
 	memcpy(header.run_id, worker->run_id, sizeof(header.run_id));
-	snprintf(header.title, sizeof(header.title), "%s", title);
-	result = proc_identity(worker->guardian.pid, &header.guardian, err);
+	snprintf(header.title, sizeof(header.title), "%.*s", (int)sizeof(header.title) - 1, title);
+	result = identify(worker->guardian.pid, &header.guardian, err);
 	if (result == 0)
 		result = journal_create(&header, &worker->journal, err);
 	if (result == 0)
@@ -321,9 +328,9 @@ static int begin(struct worker *worker, struct error *err)
 	if (chdir("/") < 0)
 		return error_errno(err, errno, "cannot enter /");
 	if (result == 0)
-		result = proc_identity(getpid(), &worker->self, err);
+		result = identify(getpid(), &worker->self, err);
 	if (result == 0)
-		result = proc_identity(worker->options.conductor, &worker->conductor, err);
+		result = identify(worker->options.conductor, &worker->conductor, err);
 	if (result == 0)
 		result = loop_new(&worker->loop, err);
 	if (result < 0)
@@ -332,7 +339,7 @@ static int begin(struct worker *worker, struct error *err)
 		.run_id = worker->run_id, .conductor = worker->conductor, .worker = worker->self};
 	worker->conductor_pidfd = proc_pidfd_open(worker->options.conductor);
 	if (worker->conductor_pidfd < 0)
-		return error_errno(err, errno, "cannot watch the conductor");
+		return error_errno(err, -worker->conductor_pidfd, "cannot watch the conductor");
 	result = watch_signals(worker, err);
 	if (result == 0)
 		result = loop_watch(worker->loop, worker->options.socket, EPOLLIN, on_request,

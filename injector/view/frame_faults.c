@@ -82,7 +82,8 @@ static enum frame_glyph cell(const struct frame_canvas *canvas, const struct tim
 	const struct experiment_step *plan = &canvas->state->experiment->steps[step];
 	const struct frame_fault *fault = &canvas->state->faults[step];
 	int64_t method_ns = canvas->state->method_ns, end_ns = plan->at_ns + plan->for_ns;
-	bool instant = plan->ops->is_instant, active = fault->is_injected && !fault->is_ended;
+	bool instant = run_is_instant(canvas->state->experiment, step);
+	bool active = fault->is_injected && !fault->is_ended;
 
 	*out_blank = false;
 	*out_tone = active ? TONE_FAULT : TONE_QUIET;
@@ -141,7 +142,7 @@ static void glyph_of(const struct frame_canvas *canvas, unsigned step, enum fram
 		     enum tone *out_tone)
 {
 	const struct frame_fault *fault = &canvas->state->faults[step];
-	bool instant = canvas->state->experiment->steps[step].ops->is_instant;
+	bool instant = run_is_instant(canvas->state->experiment, step);
 
 	*out_glyph = GLYPH_ACTIVE;
 	*out_tone = fault->is_ended ? TONE_QUIET : TONE_FAULT;
@@ -184,9 +185,9 @@ static enum tone say_state(const struct frame_canvas *canvas, unsigned step, boo
 	}
 	if (!fault->has_evidence) {
 		snprintf(out, size, brief ? "%s" : "%s, no evidence yet",
-			 plan->ops->is_instant ? "done"
-			 : fault->is_ended     ? "ended"
-					       : "in force");
+			 run_is_instant(state->experiment, step) ? "done"
+			 : fault->is_ended			 ? "ended"
+								 : "in force");
 		return TONE_QUIET;
 	}
 	if (!fault->evidence.hits) {
@@ -237,7 +238,7 @@ static void draw_fault(struct frame_canvas *canvas, unsigned step, unsigned name
 static unsigned rank_of(const struct frame_state *state, unsigned step)
 {
 	const struct frame_fault *fault = &state->faults[step];
-	bool is_over = fault->is_ended || state->experiment->steps[step].ops->is_instant;
+	bool is_over = fault->is_ended || run_is_instant(state->experiment, step);
 
 	return !fault->is_injected ? 1 : is_over ? 2 : 0;
 }

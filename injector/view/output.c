@@ -5,9 +5,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,7 +17,6 @@
 #define KEEP_MAX     (4U << 20)
 #define RETRY_NS     (20 * NSEC_PER_MSEC)
 #define LAST_WAIT_NS (2 * NSEC_PER_SEC)
-#define PIECE	     512 /* written at once to a descriptor that could block */
 
 struct output {
 	FILE *file;
@@ -23,7 +24,7 @@ struct output {
 	struct loop_timer retry;
 	int fd;	    /* of `file`; -1: it has none (a memory stream) */
 	int own_fd; /* the same terminal or pipe, opened again without blocking; -1: not possible */
-	bool is_socket, can_block, is_gone;
+	bool is_socket, is_pipe, is_terminal, is_gone;
 	char *kept; /* not yet sent, from kept_at on; owned */
 	size_t kept_at, kept_end, kept_size;
 	unsigned lost;
@@ -32,13 +33,27 @@ struct output {
 static void retry(void *context);
 
 /* Setting O_NONBLOCK on standard output would set it for the shell as well (open file descriptions
- * are shared), so the terminal or pipe is opened a second time. */
+ * are shared), so the terminal or pipe is opened a second time. A process that has given up root
+ * may not open its own descriptors again, nor the terminal of somebody else; the controlling
+ * terminal it may. */
 static int open_again(int fd)
 {
+	const int flags = O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+	unsigned device = 0, controlling = 0;
 	char path[64];
+	int again;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	again = open(path, flags);
+	if (again >= 0 || !isatty(fd))
+		return again;
+	again = open("/dev/tty", flags);
+	if (again >= 0 && ioctl(fd, TIOCGDEV, &device) == 0 &&
+	    ioctl(again, TIOCGDEV, &controlling) == 0 && device == controlling)
+		return again;
+	if (again >= 0)
+		close(again);
+	return -1;
 }
 
 int output_new(FILE *file, struct loop *loop, struct output **out, struct error *err)
@@ -55,18 +70,46 @@ int output_new(FILE *file, struct loop *loop, struct output **out, struct error 
 	output->own_fd = -1;
 	if (output->fd >= 0 && fstat(output->fd, &stat) == 0) {
 		output->is_socket = S_ISSOCK(stat.st_mode);
-		output->can_block = S_ISFIFO(stat.st_mode) || isatty(output->fd);
-		if (output->can_block)
+		output->is_pipe = S_ISFIFO(stat.st_mode);
+		output->is_terminal = isatty(output->fd);
+		if (output->is_pipe || output->is_terminal)
 			output->own_fd = open_again(output->fd);
 	}
 	*out = output;
 	return 0;
 }
 
+/* A terminal that says it is ready may still have no room for a second byte, so asking is not
+ * enough: the flag that all who share the descriptor see is set, for the moment of this one call.
+ */
+static ssize_t write_terminal(int fd, const char *text, size_t length)
+{
+	int flags = fcntl(fd, F_GETFL), code;
+	ssize_t sent;
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		return -errno;
+	sent = write(fd, text, length);
+	code = errno;
+	fcntl(fd, F_SETFL, flags);
+	return sent < 0 ? -code : sent;
+}
+
+/* A pipe that is ready takes PIPE_BUF bytes without waiting, pipe(7). */
+static ssize_t write_pipe(int fd, const char *text, size_t length)
+{
+	struct pollfd ready = {.fd = fd, .events = POLLOUT};
+	ssize_t sent;
+
+	if (poll(&ready, 1, 0) <= 0)
+		return -EAGAIN;
+	sent = write(fd, text, length < PIPE_BUF ? length : PIPE_BUF);
+	return sent < 0 ? -errno : sent;
+}
+
 /* As write(2), without waiting: -EAGAIN instead. */
 static ssize_t send_some(const struct output *output, const char *text, size_t length)
 {
-	struct pollfd ready = {.fd = output->fd, .events = POLLOUT};
 	ssize_t sent;
 
 	if (output->fd < 0) {
@@ -74,19 +117,14 @@ static ssize_t send_some(const struct output *output, const char *text, size_t l
 
 		return written ? (ssize_t)written : -EIO;
 	}
-	if (output->is_socket) {
+	if (output->own_fd < 0 && output->is_terminal)
+		return write_terminal(output->fd, text, length);
+	if (output->own_fd < 0 && output->is_pipe)
+		return write_pipe(output->fd, text, length);
+	if (output->is_socket)
 		sent = send(output->fd, text, length, MSG_DONTWAIT | MSG_NOSIGNAL);
-	} else if (output->own_fd >= 0) {
-		sent = write(output->own_fd, text, length);
-	} else if (output->can_block) {
-		/* a pipe that is ready takes PIPE_BUF bytes, a terminal that is ready some hundred
-		 */
-		if (poll(&ready, 1, 0) <= 0)
-			return -EAGAIN;
-		sent = write(output->fd, text, length < PIECE ? length : PIECE);
-	} else {
-		sent = write(output->fd, text, length);
-	}
+	else
+		sent = write(output->own_fd >= 0 ? output->own_fd : output->fd, text, length);
 	return sent < 0 ? -errno : sent;
 }
 
@@ -184,6 +222,9 @@ unsigned output_take_lost(struct output *output)
 {
 	unsigned lost = output->lost;
 
+	/* while there is no room, the news of it would be lost as well */
+	if (output->kept_end - output->kept_at > KEEP_MAX / 2)
+		return 0;
 	output->lost = 0;
 	return lost;
 }

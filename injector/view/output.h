@@ -25,7 +25,7 @@ void output_write(struct output *output, const char *text, size_t length);
 /* Something is still kept. */
 bool output_is_busy(const struct output *output);
 bool output_is_gone(const struct output *output);
-/* Pieces dropped since the last call. */
+/* Pieces dropped since the last call; 0 as long as there is no room to tell it. */
 unsigned output_take_lost(struct output *output);
 /* The descriptor, for its size and its colours; -1: none. */
 int output_fd(const struct output *output);

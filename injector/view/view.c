@@ -4,6 +4,7 @@
  */
 #include "injector/view/view.h"
 
+#include "injector/base/clock.h"
 #include "injector/base/log.h"
 #include "injector/base/printable.h"
 #include "injector/view/part.h"
@@ -16,6 +17,7 @@ static const struct view_part *const parts[] = {
 	[VIEW_LIVE] = &live_view,
 	[VIEW_PLAIN] = &plain_view,
 	[VIEW_JSON] = &json_view,
+	[VIEW_PLAN] = &plan_view,
 };
 
 int view_new(enum view_kind kind, const struct experiment *experiment, struct loop *loop, FILE *out,
@@ -32,6 +34,7 @@ int view_new(enum view_kind kind, const struct experiment *experiment, struct lo
 	view->experiment = experiment;
 	view->loop = loop;
 	view->utf8 = fd < 0 || !isatty(fd) || printable_has_utf8();
+	view->columns = page_width(out);
 	view->coloured = fd >= 0 && log_has_colour(fd);
 	result = output_new(out, loop, &view->output, err);
 	if (result == 0)
@@ -48,7 +51,14 @@ int view_new(enum view_kind kind, const struct experiment *experiment, struct lo
 static void on_event(void *context, const struct event *event)
 {
 	struct view *view = context;
+	struct event now;
 
+	if (!event->time_ns) { /* told by somebody without a clock */
+		now = *event;
+		now.time_ns = clock_now_ns();
+		now.wall_ns = clock_wall_ns();
+		event = &now;
+	}
 	if (!view->started_ns)
 		view->started_ns = event->time_ns;
 	if (!output_is_gone(view->output))

@@ -22,6 +22,12 @@ static const struct param no_params[] = {{.name = NULL}};
 static const struct param latency_params[] = {{.name = "latency", .type = PARAM_COMPARE_DURATION},
 					      {.name = NULL}};
 
+static bool always_instant(const struct params *params)
+{
+	(void)params;
+	return true;
+}
+
 /* One a step, so that the stand-in of experiment_describe_step() can use the summary. */
 static const struct fault_ops delay_ops = {
 	.name = "network",
@@ -35,7 +41,7 @@ static const struct fault_ops kill_ops = {
 	.summary = "signal KILL to unit orders.service",
 	.params = no_params,
 	.target_kind = TARGET_PROCESS,
-	.is_instant = true,
+	.is_instant = always_instant,
 	.evidence = no_evidence_needed,
 };
 static const struct fault_ops loss_ops = {

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The multi socket interface of libcurl: it says which descriptors and which timer it wants
+ * watched, the loop calls back, nothing blocks. Its callbacks must not call into libcurl again, so
+ * finished transfers are collected after each call, never inside one.
+ */
+#include "injector/probes/web.h"
+
+#include "injector/base/clock.h"
+
+#include "injector/probes/probe.h"
+
+#include <ctype.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Debian's two flavours; elsewhere only the second name exists. */
+static const char *const libraries[] = {"libcurl-gnutls.so.4", "libcurl.so.4"};
+
+static struct {
+	struct web functions;
+	void *library; /* never unloaded: TLS libraries do not survive that */
+	CURLM *multi;
+	struct loop *loop;
+	struct loop_timer timer;
+	unsigned users;
+} shared;
+
+static int load(struct error *err)
+{
+	const char *missing = NULL;
+
+	for (unsigned i = 0; i < sizeof(libraries) / sizeof(*libraries) && !shared.library; i++)
+		shared.library = dlopen(libraries[i], RTLD_NOW | RTLD_LOCAL);
+	if (!shared.library) {
+		error_set(err, ELIBACC, "HTTP needs libcurl: %s", dlerror());
+		return error_remedy(err, "apt install libcurl3-gnutls");
+	}
+#define LOAD(name)                                                                                 \
+	*(void **)&shared.functions.name = dlsym(shared.library, "curl_" #name);                   \
+	if (!shared.functions.name)                                                                \
+		missing = "curl_" #name;
+	WEB_FUNCTIONS(LOAD)
+#undef LOAD
+	if (missing)
+		return error_set(err, ELIBBAD, "libcurl is too old: it has no %s", missing);
+	return 0;
+}
+
+static void collect_finished(void)
+{
+	int left;
+	CURLMsg *message;
+
+	while (shared.multi && (message = shared.functions.multi_info_read(shared.multi, &left))) {
+		CURLcode code = message->data.result;
+		struct web_transfer *transfer = NULL;
+
+		if (message->msg != CURLMSG_DONE)
+			continue;
+		shared.functions.easy_getinfo(message->easy_handle, CURLINFO_PRIVATE,
+					      (char **)&transfer);
+		if (!transfer)
+			continue;
+		web_cancel(transfer);
+		transfer->fn(transfer->context, code);
+	}
+}
+
+static void act(curl_socket_t fd, int events)
+{
+	int running;
+
+	shared.functions.multi_socket_action(shared.multi, fd, events, &running);
+	collect_finished();
+}
+
+static void on_descriptor(void *context, uint32_t events)
+{
+	int mask = 0;
+
+	if (events & EPOLLIN)
+		mask |= CURL_CSELECT_IN;
+	if (events & EPOLLOUT)
+		mask |= CURL_CSELECT_OUT;
+	if (events & (EPOLLERR | EPOLLHUP))
+		mask |= CURL_CSELECT_ERR;
+	act((curl_socket_t)(intptr_t)context, mask);
+}
+
+static void on_timer(void *context)
+{
+	(void)context;
+	act(CURL_SOCKET_TIMEOUT, 0);
+}
+
+static int want_descriptor(CURL *easy, curl_socket_t fd, int what, void *user, void *assigned)
+{
+	uint32_t events = 0;
+
+	(void)easy;
+	(void)user;
+	(void)assigned;
+	if (what == CURL_POLL_REMOVE) {
+		loop_unwatch(shared.loop, fd);
+		return 0;
+	}
+	if (what & CURL_POLL_IN)
+		events |= EPOLLIN;
+	if (what & CURL_POLL_OUT)
+		events |= EPOLLOUT;
+	return loop_watch(shared.loop, fd, events, on_descriptor, (void *)(intptr_t)fd, NULL) < 0
+		       ? -1
+		       : 0;
+}
+
+static int want_timer(CURLM *multi, long timeout_ms, void *user)
+{
+	(void)multi;
+	(void)user;
+	if (timeout_ms < 0) {
+		loop_timer_cancel(shared.loop, &shared.timer);
+		return 0;
+	}
+	return loop_timer_set(shared.loop, &shared.timer,
+			      clock_now_ns() + timeout_ms * NSEC_PER_MSEC, on_timer, NULL) < 0
+		       ? -1
+		       : 0;
+}
+
+int web_open(struct loop *loop, const struct web **out, struct error *err)
+{
+	int result;
+
+	if (shared.users && shared.loop != loop)
+		return error_set(err, EBUSY, "libcurl is in use on another loop");
+	if (shared.users == 0) {
+		result = shared.functions.multi_cleanup ? 0 : load(err);
+		if (result < 0)
+			return result;
+		if (shared.functions.global_init(CURL_GLOBAL_ALL) != CURLE_OK)
+			return error_set(err, EIO, "libcurl cannot be initialized");
+		shared.multi = shared.functions.multi_init();
+		if (!shared.multi) {
+			shared.functions.global_cleanup();
+			return error_errno(err, ENOMEM, "libcurl cannot be initialized");
+		}
+		shared.loop = loop;
+		shared.functions.multi_setopt(shared.multi, CURLMOPT_SOCKETFUNCTION,
+					      want_descriptor);
+		shared.functions.multi_setopt(shared.multi, CURLMOPT_TIMERFUNCTION, want_timer);
+		/* probes must not meet on one connection */
+		shared.functions.multi_setopt(shared.multi, CURLMOPT_PIPELINING,
+					      (long)CURLPIPE_NOTHING);
+	}
+	shared.users++;
+	*out = &shared.functions;
+	return 0;
+}
+
+void web_close(void)
+{
+	if (shared.users == 0 || --shared.users > 0)
+		return;
+	shared.functions.multi_cleanup(shared.multi);
+	shared.multi = NULL;
+	loop_timer_cancel(shared.loop, &shared.timer);
+	shared.functions.global_cleanup();
+}
+
+int web_start(struct web_transfer *transfer, CURL *easy, web_done_fn fn, void *context,
+	      struct error *err)
+{
+	CURLMcode code;
+
+	*transfer = (struct web_transfer){.easy = easy, .fn = fn, .context = context};
+	shared.functions.easy_setopt(easy, CURLOPT_PRIVATE, (void *)transfer);
+	code = shared.functions.multi_add_handle(shared.multi, easy);
+	if (code != CURLM_OK)
+		return error_set(err, EIO, "libcurl: %s", shared.functions.multi_strerror(code));
+	transfer->is_running = true;
+	return 0;
+}
+
+void web_cancel(struct web_transfer *transfer)
+{
+	if (!transfer->is_running)
+		return;
+	transfer->is_running = false;
+	shared.functions.multi_remove_handle(shared.multi, transfer->easy);
+}
+
+bool web_explain(CURL *easy, CURLcode code, const char *trouble, char *out, size_t size)
+{
+	long system_code = 0;
+
+	shared.functions.easy_getinfo(easy, CURLINFO_OS_ERRNO, &system_code);
+	if (!trouble[0])
+		trouble = shared.functions.easy_strerror(code);
+	switch (code) {
+	case CURLE_COULDNT_CONNECT:
+		snprintf(out, size, "%s", system_code ? strerror((int)system_code) : trouble);
+		out[0] = (char)tolower((unsigned char)out[0]);
+		return probe_errno_is_local((int)system_code);
+	case CURLE_GOT_NOTHING:
+		snprintf(out, size, "the connection was closed without an answer");
+		return false;
+	case CURLE_SSL_CONNECT_ERROR:
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CERTPROBLEM:
+	case CURLE_SSL_CIPHER:
+	case CURLE_SSL_ISSUER_ERROR:
+	case CURLE_SSL_INVALIDCERTSTATUS:
+		snprintf(out, size, "TLS: %s", trouble);
+		return false;
+	default:
+		snprintf(out, size, "%s", trouble);
+		return code == CURLE_OUT_OF_MEMORY || code == CURLE_FAILED_INIT ||
+		       code == CURLE_URL_MALFORMAT || code == CURLE_BAD_FUNCTION_ARGUMENT ||
+		       code == CURLE_ABORTED_BY_CALLBACK || code == CURLE_SSL_CACERT_BADFILE ||
+		       code == CURLE_COULDNT_RESOLVE_HOST;
+	}
+}
