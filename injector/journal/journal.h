@@ -116,6 +116,7 @@ bool journal_is_open(const struct journal_record *records, unsigned count, unsig
  * *out_fd is the caller's; closing it unlocks. -ENOENT: the run is gone (also: went while waiting),
  * -EBUSY: another process is at it. */
 int journal_lock(const char *run_id, int64_t wait_ns, int *out_fd, struct error *err);
+/* False only when it is certain that there is no such run: what may not be looked at exists. */
 bool journal_exists(const char *run_id);
 
 /* Deletes the journal and its directory: the last act of a run. Idempotent. */
