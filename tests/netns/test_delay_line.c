@@ -16,6 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/capability.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -307,6 +309,65 @@ static void test_device_without_link_layer_header(void **state)
 	close(device.fd);
 }
 
+/* The worker prepares with all it has and starts with little. Exit status of a child: 0 is good. */
+static int start_with_few_capabilities(struct lab *lab)
+{
+	struct delay_line_config config = {
+		.namespace_fd = lab->near_fd,
+		.interface_index = lab_index(lab->near_fd, "sqdla"),
+		.mark = LAB_MARK,
+		.name = LAB_TAP,
+	};
+	struct error err = ERROR_INIT;
+	cap_t few;
+
+	if (delay_line_prepare(&config, &lab->line, &err))
+		return 1;
+	few = cap_from_text("cap_net_admin=ep");
+	if (!few || cap_set_proc(few))
+		return 2;
+	cap_free(few);
+	if (delay_line_start(lab->line, &err)) {
+		print_message("  %s\n", err.text);
+		return 3;
+	}
+	return 0;
+}
+
+static void test_start_needs_only_net_admin(void **state)
+{
+	struct lab *lab = *state;
+	pid_t child = fork();
+	int status;
+
+	assert_true(child >= 0);
+	if (!child)
+		_exit(start_with_few_capabilities(lab));
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
+static void test_name_in_use_is_an_error_and_harms_nothing(void **state)
+{
+	struct lab *lab = *state;
+	struct error err = ERROR_INIT;
+	struct delay_line_config config = {
+		.namespace_fd = lab->near_fd,
+		.interface_index = lab_index(lab->near_fd, "sqdla"),
+		.mark = LAB_MARK,
+		.name = LAB_TAP,
+	};
+	struct delay_line *second = NULL;
+
+	lab_start(lab, "sqdla", false, DELAY, 0);
+	assert_int_equal(delay_line_prepare(&config, &second, &err), 0);
+	assert_int_equal(delay_line_start(second, &err), -EBUSY);
+	assert_non_null(strstr(err.text, LAB_TAP));
+	delay_line_stop(second);
+	assert_true(lab_index(lab->near_fd, LAB_TAP) > 0);
+	assert_false(delay_line_is_broken(lab->line));
+}
+
 int main(void)
 {
 #define LAB(test) cmocka_unit_test_setup_teardown(test, lab_setup, lab_teardown)
@@ -320,6 +381,8 @@ int main(void)
 		LAB(test_vlan_tag_survives_egress),
 		LAB(test_vlan_tag_survives_ingress),
 		LAB(test_device_without_link_layer_header),
+		LAB(test_start_needs_only_net_admin),
+		LAB(test_name_in_use_is_an_error_and_harms_nothing),
 	};
 
 	return cmocka_run_group_tests_name("delay line: paths", tests, NULL, NULL);
