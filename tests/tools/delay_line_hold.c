@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * delay_line_hold DEVICE egress|ingress DELAY_US JITTER_US MATCH: a delay line with its table in the
- * present namespace until SIGINT or SIGTERM; then its counters. For measuring by hand.
+ * delay_line_hold DEVICE egress|ingress DELAY_US JITTER_US MATCH: a delay line with its table in
+ * the present namespace until SIGINT or SIGTERM; then its counters. For measuring by hand.
  */
 #include "faults/network_delay_line.h"
 #include "injector/base/cleanup.h"
