@@ -29,6 +29,7 @@ static void test_freezer_for_a_whole_group(void **state)
 	undo_all();
 	assert_true(all_gone());
 	assert_int_equal(group_value(group, "cgroup.freeze"), 0);
+	release(&bench);
 	/* from the record alone, and twice */
 	inject(&bench, selector, "action=pause|pause-by=freezer");
 	undo_all();

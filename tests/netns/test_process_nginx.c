@@ -108,9 +108,31 @@ static bool answers(void)
 	return answered;
 }
 
+static char *in_namespace(const char *selector)
+{
+	static char text[128];
+
+	snprintf(text, sizeof(text), "%s|namespace=pid:%d", selector, nginx);
+	return text;
+}
+
+static unsigned count_workers(pid_t *out_first)
+{
+	struct bench bench;
+	unsigned count = 0;
+
+	if (select_processes(&bench, in_namespace("port=8080|command=worker process")) == 0) {
+		count = bench.target.process_count;
+		*out_first = bench.target.processes[0].id.pid;
+	}
+	release(&bench);
+	return count;
+}
+
 static int start_nginx(void **state)
 {
 	char config[128];
+	pid_t first;
 
 	(void)state;
 	/* workers outlive a master that is killed: the group holds them all */
@@ -134,7 +156,7 @@ static int start_nginx(void **state)
 		usleep(10000);
 		if (nginx_namespace < 0 && child_wait_name(nginx, "nginx"))
 			assert_int_equal(namespace_open_pid(nginx, &nginx_namespace, NULL), 0);
-		if (nginx_namespace >= 0 && answers())
+		if (nginx_namespace >= 0 && answers() && count_workers(&first) == 2)
 			return 0;
 	}
 	fail_msg("nginx does not answer");
@@ -159,27 +181,6 @@ static int stop_nginx(void **state)
 	close(nginx_namespace);
 	nginx_namespace = -1;
 	return nftw(home, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-static char *in_namespace(const char *selector)
-{
-	static char text[128];
-
-	snprintf(text, sizeof(text), "%s|namespace=pid:%d", selector, nginx);
-	return text;
-}
-
-static unsigned count_workers(pid_t *out_first)
-{
-	struct bench bench;
-	unsigned count = 0;
-
-	if (select_processes(&bench, in_namespace("port=8080|command=worker process")) == 0) {
-		count = bench.target.process_count;
-		*out_first = bench.target.processes[0].id.pid;
-	}
-	release(&bench);
-	return count;
 }
 
 static void test_killed_worker_is_replaced(void **state)
