@@ -162,17 +162,9 @@ static void test_tcp_check(void **state)
 
 /* names --------------------------------------------------------------------------- */
 
-static void test_unknown_host_is_unknown(void **state)
-{
-	(void)state;
-	expect_sample("tcp", "no-such-host.invalid:80", KEYS("timeout=15s"), PROBE_UNKNOWN,
-		      "could not resolve host 'no-such-host.invalid'");
-	expect_sample("http", "http://no-such-host.invalid/", KEYS("timeout=15s"), PROBE_UNKNOWN,
-		      "could not resolve host 'no-such-host.invalid'");
-}
-
-/* A network of our own, whose only name server is a socket that nobody reads. 0, or an errno. */
-static int enter_dead_network(void)
+/* A network of our own, whose only name server is a socket that nobody reads (`is_silent`), or a
+ * port that refuses. 0, or an errno. */
+static int enter_dead_network(bool is_silent)
 {
 	struct ifreq loopback = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(53)};
@@ -193,8 +185,9 @@ static int enter_dead_network(void)
 	unlink(path);
 	silent = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (ioctl(silent, SIOCSIFFLAGS, &loopback) < 0 ||
-	    bind(silent, (struct sockaddr *)&to, sizeof(to)) < 0)
+	if (ioctl(silent, SIOCSIFFLAGS, &loopback) < 0)
+		return errno;
+	if (is_silent && bind(silent, (struct sockaddr *)&to, sizeof(to)) < 0)
 		return errno;
 	return 0;
 }
@@ -252,20 +245,19 @@ static void probe_dead_network(void)
 	close(listener);
 }
 
-static void test_dead_name_server_delays_nobody(void **state)
+static void run_in_dead_network(bool is_silent, void (*fn)(void))
 {
 	int pipe_ends[2], code = -1, status;
 	pid_t child;
 
-	(void)state;
 	assert_int_equal(pipe2(pipe_ends, O_CLOEXEC), 0);
 	child = fork();
 	if (child == 0) {
-		code = enter_dead_network();
+		code = enter_dead_network(is_silent);
 		if (write(pipe_ends[1], &code, sizeof(code)) < 0)
 			_exit(2);
 		if (code == 0)
-			probe_dead_network();
+			fn();
 		_exit(0);
 	}
 	close(pipe_ends[1]);
@@ -277,6 +269,26 @@ static void test_dead_name_server_delays_nobody(void **state)
 		fixture_skip("no network namespace can be made here");
 	assert_int_equal(code, 0);
 	assert_int_equal(status, 0);
+}
+
+static void test_dead_name_server_delays_nobody(void **state)
+{
+	(void)state;
+	run_in_dead_network(true, probe_dead_network);
+}
+
+static void probe_unknown_hosts(void)
+{
+	expect_sample("tcp", "shop.internal:80", KEYS("timeout=15s"), PROBE_UNKNOWN,
+		      "could not resolve host 'shop.internal': ");
+	expect_sample("http", "http://shop.internal/", KEYS("timeout=15s"), PROBE_UNKNOWN,
+		      "could not resolve host 'shop.internal': ");
+}
+
+static void test_unknown_host_is_unknown(void **state)
+{
+	(void)state;
+	run_in_dead_network(false, probe_unknown_hosts);
 }
 
 /* command ------------------------------------------------------------------------- */
