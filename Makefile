@@ -1,7 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# make            build build/squall              sudo make demo    see it work, on real components
-# sudo make check all tests                       make help         everything else
+# sudo make setup   install what is needed from Debian (or: sudo scripts/setup demo | check)
+# make              build build/squall
+# sudo make demo    see it work on real nginx, in network namespaces of its own
+# sudo make check   all tests: unit, network namespaces, Debian's kernel in a virtual machine
+#
+# make check-unit | check-netns | check-vm          one tier; TEST_ONLY=word picks programs
+# make check-kernels                                the machine tier on KERNELS="bullseye trixie ..."
+# make asan | ubsan                                 the first two tiers with a sanitizer
+# make fuzz                                         every fuzzer for FUZZ_SECONDS=60
+# make bench                                        measured times, with tc, ip and nft beside them
+# make lint | format                                clang-format, clang-tidy, shellcheck
+# make install | uninstall                          PREFIX=/usr/local, DESTDIR=
+# make clean
+#
+# V=1 shows commands, CI=1 makes warnings errors, VARIANT=asan|ubsan builds in build/VARIANT.
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
@@ -21,7 +34,7 @@ Q := @
 ifneq ($(V),)
 Q :=
 endif
-say = @printf '  %-7s %s\n' $(1) $(2)
+say = @printf '  %-7s %s\n' '$(1)' '$(strip $(2))'
 
 PACKAGES := libnl-3.0 libnl-route-3.0 libnftables libbpf yaml-0.1 libseccomp jansson libcap
 # libcurl is loaded by the HTTP probe when a file has one: its GnuTLS costs 10 ms at every start
@@ -36,6 +49,10 @@ OPTIMIZE := -O1 -fno-omit-frame-pointer -fsanitize=address
 endif
 ifeq ($(VARIANT),ubsan)
 OPTIMIZE := -O1 -fno-omit-frame-pointer -fsanitize=undefined -fno-sanitize-recover=undefined
+endif
+ifeq ($(VARIANT),fuzz)
+WARNINGS := # clang's; gcc's are the ones that count
+OPTIMIZE := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined
 endif
 ifneq ($(CI),)
 WARNINGS += -Werror
@@ -88,15 +105,116 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT) $(LIBRARY)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIBRARY) $(LIBS) -lcmocka
 
+$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(LIBRARY)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIBRARY) $(LIBS)
+
 .PRECIOUS: $(BUILD)/%.o $(BUILD)/%.bpf.o $(BUILD)/%.skel.h
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
-.PHONY: test-programs clean help install setup
+.PHONY: test-programs
 test-programs: $(BUILD)/squall $(UNIT_TESTS) $(NETNS_TESTS) $(TEST_TOOLS)
 
+# A package list and nothing else: what is there already costs no time
+.PHONY: setup
+setup:
+	$(Q)scripts/setup all
+
+.PHONY: demo
+demo:
+	$(Q)scripts/setup demo
+	$(Q)$(MAKE) --no-print-directory all $(BUILD)/tests/tools/flowclock
+	$(Q)scripts/demo
+
+# One runner for all tiers, so that a failure in the first does not hide the others
+run_tests = $(Q)BUILD=$(BUILD) scripts/run-tests
+
+.PHONY: check check-unit check-netns check-vm check-kernels
+check:
+	$(Q)scripts/setup check
+	$(Q)$(MAKE) --no-print-directory test-programs
+	$(run_tests) unit netns vm
+
+check-unit: $(UNIT_TESTS)
+	$(run_tests) unit
+
+check-netns: test-programs
+	$(run_tests) netns
+
+check-vm: test-programs
+	$(run_tests) vm
+
+KERNELS ?= bullseye bookworm trixie
+check-kernels: test-programs
+	$(Q)rc=0; for suite in $(KERNELS); do \
+		BUILD=$(BUILD) scripts/run-tests -k $$suite vm || rc=1; done; exit $$rc
+
+.PHONY: asan ubsan
+asan ubsan:
+	$(Q)$(MAKE) --no-print-directory VARIANT=$@ test-programs
+	$(Q)BUILD=build/$@ scripts/run-tests unit netns
+
+# clang for everything: the fuzzed code itself must be instrumented
+FUZZ_SECONDS ?= 60
+FUZZERS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+.PHONY: fuzz fuzzers
+fuzzers:
+	$(Q)$(MAKE) --no-print-directory VARIANT=fuzz CC=$(CLANG) \
+		$(FUZZERS:%=build/fuzz/tests/fuzz/%)
+
+fuzz: fuzzers
+	$(Q)scripts/fuzz $(FUZZ_SECONDS) $(FUZZERS:%=build/fuzz/tests/fuzz/%)
+
+.PHONY: bench
+bench:
+	$(Q)scripts/setup demo
+	$(Q)$(MAKE) --no-print-directory all $(TEST_TOOLS)
+	$(Q)scripts/bench
+
+C_FILES = $(shell git ls-files '*.c' '*.h')
+SCRIPTS = $(shell git ls-files | xargs -r grep -lE '^\#!/(usr/bin/env bash|bin/bash|bin/sh)' --)
+TIDY_FILES = $(filter-out %.bpf.c tests/fuzz/%,$(filter %.c,$(C_FILES)))
+.PHONY: lint lint-format lint-shell lint-tidy format
+lint: lint-format lint-shell lint-tidy
+
+lint-format:
+	$(call say,FORMAT,$(words $(C_FILES)) files)
+	$(Q)clang-format --dry-run -Werror $(C_FILES)
+
+lint-shell:
+	$(call say,SHELL,$(words $(SCRIPTS)) scripts)
+	$(Q)shellcheck -x -P SCRIPTDIR/.. -P . $(SCRIPTS)
+
+lint-tidy: export TIDY_FLAGS = $(filter-out -W% -f% -D_FORTIFY_SOURCE%,$(subst ',,$(ALL_CFLAGS)))
+lint-tidy: $(SKELETONS)
+	$(call say,TIDY,$(words $(TIDY_FILES)) files)
+	$(Q)printf '%s\n' $(TIDY_FILES) | xargs -P $$(nproc) -n 4 \
+		sh -c 'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- $$TIDY_FLAGS 2>/dev/null' tidy
+
+format:
+	$(Q)clang-format -i $(C_FILES)
+
+.PHONY: install uninstall
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/squall/experiments
+	install -m 755 $(BUILD)/squall $(DESTDIR)$(PREFIX)/sbin/squall
+	$(if $(EXAMPLES),install -m 644 $(EXAMPLES) $(DESTDIR)$(PREFIX)/share/squall/experiments)
+	$(foreach page,$(MANUALS),install -D -m 644 $(page) \
+		$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page));)
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/sbin/squall
+	rm -rf $(DESTDIR)$(PREFIX)/share/squall
+	$(foreach page,$(MANUALS),rm -f \
+		$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page));)
+
+EXAMPLES := $(sort $(wildcard experiments/*.yaml))
+MANUALS  := $(sort $(wildcard manual/*.[1-8]))
+
+.PHONY: clean help
 clean:
 	$(Q)rm -rf build
 
 help:
-	@sed -n 's/^# \{0,1\}//;3,5p' Makefile
+	@sed -n '3,/^$$/s/^# \{0,1\}//p' Makefile

@@ -24,7 +24,8 @@ int endpoint_parse_ports(const char *text, uint16_t *out_first, uint16_t *out_la
 	    quantity_parse_integer(dash ? dash + 1 : first_text, &last, NULL) < 0 || first < 1 ||
 	    last > 65535 || first > last)
 		return error_set(err, EINVAL,
-				 "'%s' is not a port; write 443 or 8000-8010, within 1-65535", text);
+				 "'%s' is not a port; write 443 or 8000-8010, within 1-65535",
+				 text);
 	*out_first = (uint16_t)first;
 	*out_last = (uint16_t)last;
 	return 0;
@@ -60,8 +61,8 @@ static int parse_prefix(const char *whole, const char *text, struct endpoint *ou
 	unsigned bits = out->family == AF_INET ? 32 : 128;
 	int64_t prefix = bits;
 
-	if (text && (quantity_parse_integer(text, &prefix, NULL) < 0 || prefix < 0 ||
-		     prefix > bits))
+	if (text &&
+	    (quantity_parse_integer(text, &prefix, NULL) < 0 || prefix < 0 || prefix > bits))
 		return error_set(err, EINVAL, "'%s': the prefix length must be 0 to %u", whole,
 				 bits);
 	out->prefix = (uint8_t)prefix;
@@ -97,6 +98,8 @@ static int split(const char *text, char *buffer, char **address, char **prefix, 
 		if ((*prefix = strchr(*address, '/')))
 			*(*prefix)++ = '\0';
 		if (*at == '/') {
+			if (*prefix)
+				return error_set(err, EINVAL, "'%s' has two prefixes", text);
 			*prefix = at + 1;
 			at = strchr(at, ':');
 			if (at)
@@ -122,6 +125,7 @@ static int split(const char *text, char *buffer, char **address, char **prefix, 
 
 int endpoint_parse(const char *text, struct endpoint *out, struct error *err)
 {
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff}; /* ::ffff:0:0/96 */
 	struct endpoint parsed = {.family = AF_UNSPEC};
 	char buffer[ENDPOINT_TEXT_SIZE], *address, *prefix, *ports;
 	int result;
@@ -129,17 +133,26 @@ int endpoint_parse(const char *text, struct endpoint *out, struct error *err)
 	if (strlen(text) >= sizeof(buffer))
 		return error_set(err, EINVAL, "an endpoint of %zu characters is too long",
 				 strlen(text));
+	if (strstr(text, "://"))
+		return error_set(err, EINVAL,
+				 "'%s' is a URL; write only its host and port, like "
+				 "store.internal:443",
+				 text);
 	strcpy(buffer, text);
 	result = split(text, buffer, &address, &prefix, &ports, err);
 	if (result < 0)
 		return result;
-	if (ports && (result = endpoint_parse_ports(ports, &parsed.port_first, &parsed.port_last,
-						    err)) < 0)
+	if (ports && endpoint_parse_ports(ports, &parsed.port_first, &parsed.port_last, err) < 0)
 		return error_prefix(err, "'%s'", text);
 	if (inet_pton(AF_INET, address, parsed.address) == 1)
 		parsed.family = AF_INET;
 	else if (inet_pton(AF_INET6, address, parsed.address) == 1)
 		parsed.family = AF_INET6;
+	if (parsed.family == AF_INET6 && memcmp(parsed.address, mapped, sizeof(mapped)) == 0)
+		/* only sockets show this form: the packets are IPv4 and would never match */
+		return error_set(err, EINVAL, "'%s' is an IPv4 address in IPv6 form; write %s",
+				 text,
+				 inet_ntop(AF_INET, parsed.address + 12, buffer, sizeof(buffer)));
 	if (parsed.family != AF_UNSPEC) {
 		result = parse_prefix(text, prefix, &parsed, err);
 		if (result < 0)
@@ -170,8 +183,7 @@ char *endpoint_format(const struct endpoint *endpoint, char *out)
 	if (endpoint->port_first == endpoint->port_last && endpoint->port_first)
 		snprintf(ports, sizeof(ports), ":%u", endpoint->port_first);
 	else if (endpoint->port_first)
-		snprintf(ports, sizeof(ports), ":%u-%u", endpoint->port_first,
-			 endpoint->port_last);
+		snprintf(ports, sizeof(ports), ":%u-%u", endpoint->port_first, endpoint->port_last);
 	if (v6 && ports[0])
 		snprintf(out, ENDPOINT_TEXT_SIZE, "[%s%s]%s", address, prefix, ports);
 	else

@@ -71,8 +71,7 @@ static int grow_watches(struct loop *loop, int fd)
 	watches = realloc(loop->watches, count * sizeof(*watches));
 	if (!watches)
 		return -ENOMEM;
-	memset(watches + loop->watch_count, 0,
-	       (count - loop->watch_count) * sizeof(*watches));
+	memset(watches + loop->watch_count, 0, (count - loop->watch_count) * sizeof(*watches));
 	loop->watches = watches;
 	loop->watch_count = count;
 	return 0;
@@ -182,7 +181,7 @@ static void arm_clock(struct loop *loop, int64_t max_wait_ns)
 	struct itimerspec when = {0};
 	int64_t due = INT64_MAX;
 
-	if (max_wait_ns >= 0)
+	if (max_wait_ns >= 0 && max_wait_ns < INT64_MAX / 2)
 		due = clock_now_ns() + max_wait_ns;
 	if (loop->heap_count && loop->heap[1]->due_ns < due)
 		due = loop->heap[1]->due_ns;
@@ -212,6 +211,7 @@ int loop_turn(struct loop *loop, int64_t max_wait_ns, struct error *err)
 	struct epoll_event events[64];
 	int count;
 
+	loop->stopping = false; /* what stopped an earlier loop_run() must not mute this turn */
 	arm_clock(loop, max_wait_ns);
 	count = epoll_wait(loop->epoll_fd, events, 64, -1);
 	if (count < 0)
@@ -239,9 +239,9 @@ int loop_run(struct loop *loop, struct error *err)
 {
 	int result = 0;
 
-	loop->stopping = false;
 	while (!loop->stopping && result == 0)
 		result = loop_turn(loop, -1, err);
+	loop->stopping = false;
 	return result;
 }
 

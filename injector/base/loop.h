@@ -39,7 +39,7 @@ int loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t due_ns, 
 		   void *context);
 void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);
 
-/* Runs until loop_stop(). Returns 0 or -errno of epoll_wait. */
+/* Runs until loop_stop(), also one called before. Returns 0 or -errno of epoll_wait. */
 int loop_run(struct loop *loop, struct error *err);
 /* One turn: waits at most max_wait_ns (-1: until something happens), dispatches what is due. */
 int loop_turn(struct loop *loop, int64_t max_wait_ns, struct error *err);

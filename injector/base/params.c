@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "injector/base/params.h"
 
+#include "injector/base/pattern.h"
 #include "injector/base/quantity.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,8 +29,8 @@ static const char *const type_names[] = {
 	[PARAM_PORTS] = "port or port range",
 	[PARAM_PATTERN] = "regular expression",
 	[PARAM_TARGET] = "name of a target",
-	[PARAM_COMPARE_NUMBER] = "comparison",
-	[PARAM_COMPARE_DURATION] = "comparison with a duration",
+	[PARAM_COMPARE_NUMBER] = "comparison like \"< 60\", 200 or 200-299",
+	[PARAM_COMPARE_DURATION] = "comparison like \"< 1s\"",
 };
 
 const char *param_type_name(enum param_type type)
@@ -129,20 +131,6 @@ static int parse_bool(const char *text, int64_t *out, struct error *err)
 	return 0;
 }
 
-static int parse_pattern(const char *text, struct error *err)
-{
-	char reason[128];
-	regex_t compiled;
-	int code = regcomp(&compiled, text, REG_EXTENDED | REG_NOSUB);
-
-	if (code) {
-		regerror(code, &compiled, reason, sizeof(reason));
-		return error_set(err, EINVAL, "'%s' is not a regular expression: %s", text, reason);
-	}
-	regfree(&compiled);
-	return 0;
-}
-
 static int parse_operand(const struct param *param, const char *text, double *out,
 			 struct error *err)
 {
@@ -172,26 +160,30 @@ static int parse_compare(const struct param *param, const char *text, struct com
 		enum compare_op op;
 	} signs[] = {{"<=", COMPARE_LE}, {">=", COMPARE_GE}, {"!=", COMPARE_NE}, {"==", COMPARE_EQ},
 		     {"<", COMPARE_LT},	 {">", COMPARE_GT},  {"=", COMPARE_EQ}};
+	const char *dash, *operand = text + strspn(text, " ");
 	struct compare parsed = {.op = COMPARE_EQ};
-	const char *dash = strchr(text[0] == '-' ? text + 1 : text, '-');
-	const char *operand = text;
 	char low[64];
 
+	dash = *operand ? strchr(operand + 1, '-') : NULL; /* the first may be a sign */
 	for (unsigned i = 0; i < sizeof(signs) / sizeof(*signs); i++) {
 		size_t length = strlen(signs[i].sign);
 
-		if (strncmp(text, signs[i].sign, length) == 0) {
+		if (strncmp(operand, signs[i].sign, length) == 0) {
 			parsed.op = signs[i].op;
-			operand = text + length + strspn(text + length, " ");
+			operand += length + strspn(operand + length, " ");
 			dash = NULL;
 			break;
 		}
 	}
-	if (dash && (size_t)(dash - text) < sizeof(low)) {
+	if (dash && (size_t)(dash - operand) < sizeof(low)) {
+		const char *high = dash + 1 + strspn(dash + 1, " ");
+
+		while (dash[-1] == ' ') /* "200 - 299"; never runs off: operand has no space */
+			dash--;
 		parsed.op = COMPARE_RANGE;
-		snprintf(low, sizeof(low), "%.*s", (int)(dash - text), text);
+		snprintf(low, sizeof(low), "%.*s", (int)(dash - operand), operand);
 		if (parse_operand(param, low, &parsed.low, err) < 0 ||
-		    parse_operand(param, dash + 1, &parsed.high, err) < 0)
+		    parse_operand(param, high, &parsed.high, err) < 0)
 			return error_set(err, EINVAL, "'%s' is not a range; write it like 200-299",
 					 text);
 		if (parsed.low > parsed.high)
@@ -199,6 +191,11 @@ static int parse_compare(const struct param *param, const char *text, struct com
 	} else if (parse_operand(param, operand, &parsed.low, err) < 0) {
 		return error_prefix(err, "a comparison is written like \"%s\"",
 				    param->type == PARAM_COMPARE_DURATION ? "< 1s" : "< 60");
+	} else if (param->type == PARAM_COMPARE_DURATION &&
+		   (parsed.op == COMPARE_EQ || parsed.op == COMPARE_NE)) {
+		/* no two measurements are the same: it would always fail, or never */
+		return error_set(err, EINVAL, "'%s' asks for exactly this duration; write \"< %s\"",
+				 text, operand);
 	}
 	*out = parsed;
 	return 0;
@@ -206,6 +203,8 @@ static int parse_compare(const struct param *param, const char *text, struct com
 
 bool compare_holds(const struct compare *compare, double value)
 {
+	if (isnan(value)) /* nothing was measured: "!=" must not hold for it either */
+		return false;
 	switch (compare->op) {
 	case COMPARE_EQ:
 		return value == compare->low;
@@ -236,7 +235,8 @@ static int check_text(const struct param *param, const char *text, struct error 
 	for (const char *at = text; *at; at++)
 		if (iscntrl((unsigned char)*at))
 			return error_set(err, EINVAL,
-					 "it contains a control character (code %d)",
+					 *at == '\n' ? "it contains a line break"
+						     : "it contains a control character (code %d)",
 					 (unsigned char)*at);
 	return 0;
 }
@@ -293,7 +293,7 @@ static int parse_by_type(const struct param *param, const char *text, struct par
 	case PARAM_PORTS:
 		return endpoint_parse_ports(text, &out->ports.first, &out->ports.last, err);
 	case PARAM_PATTERN:
-		return parse_pattern(text, err);
+		return pattern_check(text, err);
 	case PARAM_COMPARE_NUMBER:
 	case PARAM_COMPARE_DURATION:
 		return parse_compare(param, text, &out->compare, err);
@@ -319,8 +319,10 @@ int param_parse(const struct param *param, const char *text, struct param_value 
 	if (result < 0)
 		return result;
 	value.text = strdup(text);
-	if (!value.text)
-		return error_errno(err, ENOMEM, "cannot keep a value");
+	if (!value.text) {
+		error_errno(err, ENOMEM, "cannot keep a value");
+		return -ENOMEM;
+	}
 	*out = value;
 	return 0;
 }
@@ -364,6 +366,12 @@ int params_find(const struct param *table, const char *name)
 	return -1;
 }
 
+/* Steady_State is steady-state to people. */
+static char fold(char c)
+{
+	return c == '_' ? '-' : (char)tolower((unsigned char)c);
+}
+
 /* Damerau-Levenshtein distance (adjacent transpositions count once), cut off above 63 chars. */
 static unsigned edit_distance(const char *a, const char *b)
 {
@@ -371,19 +379,19 @@ static unsigned edit_distance(const char *a, const char *b)
 	unsigned rows[3][64];
 	unsigned *before = rows[0], *above = rows[1], *row = rows[2], *swap;
 
-	if (la > 63 || lb > 63)
+	if (la > 63 || lb > 63 || la > lb + 3 || lb > la + 3)
 		return 99;
 	for (unsigned j = 0; j <= lb; j++)
 		above[j] = j;
 	for (unsigned i = 1; i <= la; i++) {
 		row[0] = i;
 		for (unsigned j = 1; j <= lb; j++) {
-			unsigned best = above[j - 1] + (a[i - 1] != b[j - 1]);
+			unsigned best = above[j - 1] + (fold(a[i - 1]) != fold(b[j - 1]));
 
 			best = best < above[j] + 1 ? best : above[j] + 1;
 			best = best < row[j - 1] + 1 ? best : row[j - 1] + 1;
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
-			    before[j - 2] + 1 < best)
+			if (i > 1 && j > 1 && fold(a[i - 1]) == fold(b[j - 2]) &&
+			    fold(a[i - 2]) == fold(b[j - 1]) && before[j - 2] + 1 < best)
 				best = before[j - 2] + 1;
 			row[j] = best;
 		}
@@ -398,8 +406,11 @@ static unsigned edit_distance(const char *a, const char *b)
 static const char *nearer(const char *known, const char *name, const char *best, unsigned *distance)
 {
 	size_t length = strlen(name);
-	unsigned d = edit_distance(known, name), allowed = length <= 3 ? 1 : length <= 6 ? 2 : 3;
+	unsigned d = edit_distance(known, name), allowed = (unsigned)(length + 1) / 3;
 
+	/* one letter is no misspelling of another; eight may have three wrong */
+	if (allowed > 3)
+		allowed = 3;
 	if (d > allowed || d >= *distance)
 		return best;
 	*distance = d;
@@ -460,7 +471,8 @@ int params_check_required(const struct params *params, struct error *err)
 	char allowed[256];
 
 	for (unsigned i = 0; i < params->count; i++)
-		if (params->table[i].flags & PARAM_REQUIRED && !params->settings[i].count) {
+		if (params->table[i].flags & PARAM_REQUIRED && !params->settings[i].count &&
+		    params->table[i].type != PARAM_TARGET) {
 			param_describe(&params->table[i], allowed, sizeof(allowed));
 			return error_set(err, EINVAL, "'%s' is missing (%s): %s",
 					 params->table[i].name, allowed, params->table[i].doc);

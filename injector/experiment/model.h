@@ -17,6 +17,7 @@
 #define EXPERIMENT_MAX_STEPS   256
 #define EXPERIMENT_MAX_TARGETS 256
 #define EXPERIMENT_MAX_PROBES  1024
+#define EXPERIMENT_MAX_ABORTS  256
 
 struct experiment_target {
 	char *name; /* "" for a target written inside a step */
@@ -45,11 +46,12 @@ struct experiment_requirement { /* steady-state, recovery */
 	unsigned *probes;	/* indexes, owned */
 	unsigned count;
 	int64_t for_ns;	   /* steady-state: must hold this long; recovery: `hold` */
-	int64_t within_ns; /* recovery only; steady state: how long to wait for it (0: `for` alone) */
+	int64_t within_ns; /* recovery only; steady state: how long to wait for it (0: `for` alone)
+			    */
 };
 
 struct experiment {
-	char *path; /* where it came from, for messages */
+	char *path;		  /* where it came from, for messages */
 	char *title, *hypothesis; /* hypothesis may be NULL */
 	struct {
 		int64_t duration_ns; /* hard deadline of the whole run */
@@ -75,6 +77,15 @@ int64_t experiment_method_ns(const struct experiment *experiment);
 /* "delay 400ms, jitter 50ms to 10.0.5.0/24:443": one step in words. */
 void experiment_describe_step(const struct experiment *experiment, unsigned step, char *out,
 			      size_t size);
+
+/* A process selector that only limits (count, share) would take every process of the machine. */
+bool experiment_target_selects(const struct experiment_target *target);
+#define EXPERIMENT_SELECTS_ALL                                                                     \
+	"would select every process; say which: pid, pidfile, name, exe, command, user, cgroup, "  \
+	"unit or port"
+
+/* "delay 400ms, jitter 50ms": the same without the target. */
+void experiment_describe_effects(const struct experiment_step *step, char *out, size_t size);
 
 /* The table-driven part shared by files and command lines: binds key=value to the fault's own
  * parameter or, when the fault has none of that name, to the selector of its target kind. */

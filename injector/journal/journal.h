@@ -5,9 +5,13 @@
  * by a fault, carried here, and handed back to the same fault by restore/.
  *
  * Invariant: a change of the machine that outlives its process is preceded by its UNDO record.
- * A record that is torn or fails its checksum ends the journal: it was never acted upon.
- * Space for JOURNAL_CAPACITY records is reserved when the journal is opened, so that a full disk
- * refuses the run instead of stopping it half way.
+ * A short record at the end was torn by the death of its writer: it was never acted upon and is
+ * dropped. A whole record that fails its checksum is damage: it is skipped, counted, and never
+ * passed over in silence (journal_damaged). Space for JOURNAL_CAPACITY records is reserved when the
+ * journal is made, so that a full disk refuses the run instead of stopping it half way.
+ *
+ * Modes: JOURNAL_ROOT 0755, so that anybody may see that runs exist; a run's directory 0700 and its
+ * journal 0600, since they name targets. Every directory on the way must be root's alone.
  */
 #ifndef SQUALL_JOURNAL_H
 #define SQUALL_JOURNAL_H
@@ -24,12 +28,15 @@
 #define JOURNAL_CAPACITY 4096		   /* records a run may write */
 #define JOURNAL_PAYLOAD	 416
 
+#define JOURNAL_MAGIC	0x4a515153 /* "SQQJ" in a hex dump (little endian) */
+#define JOURNAL_VERSION 1	   /* another one is never guessed at */
+
 #define RUN_ID_SIZE 8 /* six characters [0-9a-z], NUL; names every object a run makes */
 
 enum journal_kind {
-	JOURNAL_HEADER = 1, /* first record: struct journal_header */
-	JOURNAL_UNDO = 2,   /* payload belongs to the fault named in .owner */
-	JOURNAL_DONE = 3,   /* the UNDO record .of_sequence needs nothing more */
+	JOURNAL_HEADER = 1,  /* first record: struct journal_header */
+	JOURNAL_UNDO = 2,    /* payload belongs to the fault named in .owner */
+	JOURNAL_DONE = 3,    /* the UNDO record .of_sequence needs nothing more */
 	JOURNAL_STARTED = 4, /* step .step is in force; payload: text for people */
 	JOURNAL_ENDED = 5,   /* step .step is out of force */
 };
@@ -59,7 +66,7 @@ struct process_identity {
 
 struct journal_header {
 	char run_id[RUN_ID_SIZE];
-	char boot_id[40]; /* /proc/sys/kernel/random/boot_id */
+	char boot_id[40]; /* /proc/sys/kernel/random/boot_id; filled by journal_create() */
 	struct process_identity conductor, worker, guardian;
 	int64_t started_wall_ns;
 	int64_t deadline_ns; /* CLOCK_BOOTTIME; after it the guardian ends the run by force */
@@ -71,10 +78,14 @@ _Static_assert(sizeof(struct journal_header) <= JOURNAL_PAYLOAD, "header fits it
 
 struct journal;
 
-/* Makes /run/squall/RUN (0700, root) and the journal in it, reserves its space, writes the header.
+/* Makes /run/squall/RUN (0700, root) and the journal in it, reserves its space, writes the header
+ * (with the boot id of this boot, if the caller has left it empty).
  * -ENOSPC and friends mean that nothing was left behind. */
-int journal_create(const struct journal_header *header, struct journal **out, struct error *err);
-/* Opens an existing journal for reading and for appending DONE records. Verifies ownership. */
+int journal_create(const struct journal_header *given, struct journal **out, struct error *err);
+/* Opens an existing journal for reading and for appending DONE records. Verifies ownership. Only
+ * one process at a time may append: the worker while it lives, afterwards who holds journal_lock().
+ * -ENOENT: no such run; -ENODATA: the writer died before its first record, nothing was done;
+ * -EPROTONOSUPPORT: written by another version; -EBADMSG: not readable; -EPERM: not trustworthy. */
 int journal_open(const char *run_id, struct journal **out, struct error *err);
 void journal_close(struct journal *journal);
 
@@ -87,21 +98,42 @@ int journal_done(struct journal *journal, uint32_t sequence, struct error *err);
 int journal_started(struct journal *journal, uint32_t step, const char *text, struct error *err);
 int journal_ended(struct journal *journal, uint32_t step, struct error *err);
 
-/* All valid records in order, newly allocated (caller frees). A torn tail is dropped. */
+/* All valid records in order, newly allocated (caller frees). A torn tail is dropped. Errors as of
+ * journal_open(). records[0] is the header; texts are NUL-terminated. */
 int journal_read(struct journal *journal, struct journal_record **out_records, unsigned *out_count,
 		 struct error *err);
+/* Whole records that the last journal_read() had to skip. */
+unsigned journal_damaged(const struct journal *journal);
+/* The codec beneath journal_read(): `bytes` bytes of a journal file lie in `records`, which is
+ * compacted in place to the valid ones. */
+int journal_parse(struct journal_record *records, size_t bytes, unsigned *out_count,
+		  unsigned *out_damaged, struct error *err);
 const struct journal_header *journal_header(const struct journal_record *records, unsigned count);
 /* True if records[at] is an UNDO record without a DONE record. */
 bool journal_is_open(const struct journal_record *records, unsigned count, unsigned at);
 
+/* Takes the run for undoing: an exclusive lock on its directory, waited for at most wait_ns.
+ * *out_fd is the caller's; closing it unlocks. -ENOENT: the run is gone (also: went while waiting),
+ * -EBUSY: another process is at it. */
+int journal_lock(const char *run_id, int64_t wait_ns, int *out_fd, struct error *err);
+/* False only when it is certain that there is no such run: what may not be looked at exists. */
+bool journal_exists(const char *run_id);
+
 /* Deletes the journal and its directory: the last act of a run. Idempotent. */
 int journal_remove(const char *run_id, struct error *err);
+/* Removes a run whose writer died before the first record was whole (-ENODATA above); never one
+ * that is just being made. */
+int journal_remove_unborn(const char *run_id, struct error *err);
 /* Identifiers of all runs that have a directory under JOURNAL_ROOT; caller frees *out. */
 int journal_list(char (**out)[RUN_ID_SIZE], unsigned *out_count, struct error *err);
 /* A fresh identifier, not in use. */
 int journal_new_run_id(char *out, struct error *err);
 
+/* The identifier of this boot, NUL-terminated. */
+int journal_boot_id(char out[40], struct error *err);
+
 /* For tests: another root directory than JOURNAL_ROOT. */
 void journal_set_root(const char *root);
+const char *journal_root(void);
 
 #endif

@@ -62,6 +62,8 @@ void netlink_attributes(const struct nlmsghdr *reply, size_t header_size,
 void netlink_nested(const struct nlattr *nest, const struct nlattr **table, unsigned max);
 /* As netlink_nested() for a bare area of attributes. */
 void netlink_area(const void *area, size_t size, const struct nlattr **table, unsigned max);
+/* Walks a nest with repeated attributes: pass NULL first, then the one before; NULL at its end. */
+const struct nlattr *netlink_next(const struct nlattr *nest, const struct nlattr *previous);
 /* Payload; NULL if the attribute is missing or shorter than `size`. */
 const void *netlink_data(const struct nlattr *attribute, size_t size);
 size_t netlink_size(const struct nlattr *attribute);

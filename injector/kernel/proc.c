@@ -71,19 +71,22 @@ static int parse_stat(char *text, struct proc_stat *out)
 {
 	char *open = strchr(text, '('), *close = strrchr(text, ')');
 	unsigned flags;
+	long threads;
 	int read;
 
 	if (!open || !close || close < open)
 		return -EPROTO;
 	*close = '\0';
 	snprintf(out->comm, sizeof(out->comm), "%s", open + 1);
-	read = sscanf(close + 1,
-		      " %c %d %*d %d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
-		      "%lu",
-		      &out->state, &out->parent, &out->session, &flags, &out->start_time);
-	if (read != 5)
+	read = sscanf(
+		close + 1,
+		" %c %d %*d %d %*d %*d %u %*u %*u %*u %*u %lu %*u %*d %*d %*d %*d %ld %*d %lu",
+		&out->state, &out->parent, &out->session, &flags, &out->user_ticks, &threads,
+		&out->start_time);
+	if (read != 7)
 		return -EPROTO;
 	out->is_kernel_thread = flags & PF_KTHREAD;
+	out->is_dead = (out->state == 'Z' && threads <= 1) || out->state == 'X';
 	return 0;
 }
 
@@ -259,7 +262,11 @@ static bool has_stop_bit(const char *mask)
  * kernel/signal.c). One that waits uninterruptibly obeys when it wakes: the leader alone may show D
  * while the stop is already decided and no longer pending. So every thread is looked at. A thread
  * in S has nothing to obey: it would have been woken. */
-static int read_threads(pid_t pid, bool *out_stopped, bool *out_unclear, bool *out_asleep)
+struct thread_states {
+	unsigned stopped, traced, unclear, asleep;
+};
+
+static int read_threads(pid_t pid, struct thread_states *out)
 {
 	char path[PATH_MAX];
 	struct proc_stat stat;
@@ -274,45 +281,40 @@ static int read_threads(pid_t pid, bool *out_stopped, bool *out_unclear, bool *o
 		if (entry->d_name[0] < '0' || entry->d_name[0] > '9')
 			continue;
 		snprintf(path, sizeof(path), "%s/%d/task/%.20s/stat", root, pid, entry->d_name);
-		if (read_stat_at(path, &stat) < 0)
+		if (read_stat_at(path, &stat) < 0 || stat.state == 'Z' || stat.state == 'X')
 			continue;
-		switch (stat.state) {
-		case 'T':
-		case 't':
-			*out_stopped = true;
-			break;
-		case 'R':
-		case 'D':
-			*out_unclear = true;
-			break;
-		case 'Z':
-		case 'X':
-			break;
-		default:
-			*out_asleep = true;
-		}
+		if (stat.state == 'T')
+			out->stopped++;
+		else if (stat.state == 't')
+			out->traced++;
+		else if (stat.state == 'R' || stat.state == 'D')
+			out->unclear++;
+		else
+			out->asleep++;
 	}
-	return *out_stopped || *out_unclear || *out_asleep ? 0 : -ESRCH;
+	return out->stopped + out->traced + out->unclear + out->asleep ? 0 : -ESRCH;
 }
 
 int proc_read_stop(pid_t pid, enum proc_stop *out)
 {
 	static const char *const keys[] = {"SigPnd", "ShdPnd"};
 	char pending[2][STATUS_VALUE_SIZE];
-	bool stopped = false, unclear = false, asleep = false;
+	struct thread_states threads = {0};
 	/* pending first: what has been taken in between is seen as a state */
 	int result = read_status(pid, 2, keys, pending);
 
 	if (result == 0)
-		result = read_threads(pid, &stopped, &unclear, &asleep);
+		result = read_threads(pid, &threads);
 	if (result < 0)
 		return result;
-	if (stopped && !unclear && !asleep)
+	if (threads.stopped && !threads.unclear && !threads.asleep)
 		*out = PROC_STOPPED;
-	else if (stopped || has_stop_bit(pending[0]) || has_stop_bit(pending[1]))
+	else if (threads.stopped || has_stop_bit(pending[0]) || has_stop_bit(pending[1]))
 		*out = PROC_STOPPING;
+	else if (threads.traced)
+		*out = PROC_TRACED;
 	else
-		*out = unclear ? PROC_UNCLEAR : PROC_RUNNING;
+		*out = threads.unclear ? PROC_UNCLEAR : PROC_RUNNING;
 	return 0;
 }
 

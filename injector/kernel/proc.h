@@ -21,6 +21,8 @@ struct proc_stat {
 	char comm[PROC_COMM_SIZE];
 	char state; /* R S D T t Z X I, proc(5) */
 	bool is_kernel_thread;
+	bool is_dead; /* only its parent has not noticed; a leader whose threads live on is none */
+	uint64_t user_ticks; /* time spent in user mode */
 	uint64_t start_time; /* clock ticks after boot */
 };
 
@@ -52,7 +54,8 @@ int proc_read_inner_pid(pid_t pid, pid_t *out);
 /* Is the whole process stopped by a signal, or about to be? */
 enum proc_stop {
 	PROC_RUNNING,  /* every thread sleeps or runs, no stop signal is on its way */
-	PROC_STOPPED,  /* its threads are in state T, or t (a tracer holds it) */
+	PROC_STOPPED,  /* its threads are in state T */
+	PROC_TRACED,   /* a debugger holds it: state t */
 	PROC_STOPPING, /* a stop signal is pending, or some threads have obeyed and others not yet
 			*/
 	PROC_UNCLEAR,  /* a thread is in state R or D: it may be on its way into the stop */

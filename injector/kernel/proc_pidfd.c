@@ -43,7 +43,7 @@ int proc_is_same(const struct process_identity *identity)
 		return 0;
 	if (result < 0)
 		return result;
-	return stat.start_time == identity->start_time && stat.state != 'Z' && stat.state != 'X';
+	return stat.start_time == identity->start_time && !stat.is_dead;
 }
 
 int proc_pidfd_open(pid_t pid)

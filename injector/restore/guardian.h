@@ -10,12 +10,18 @@
 #include "injector/base/error.h"
 #include "injector/journal/journal.h"
 
+#include <linux/capability.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #define GUARDIAN_PING_NS    250000000LL	 /* the worker pings this often */
 #define GUARDIAN_SILENCE_NS 2000000000LL /* silence after which the worker is killed */
 #define GUARDIAN_GRACE_NS   2000000000LL /* after the deadline, for the worker's own restore */
+
+/* Kept by the guardian beside what it is told to keep, when it has a control group of its own: the
+ * root of cgroup v2 has mode 0555, so that even its owner needs this to remove a group from it. The
+ * worker should keep it as well: guardian_end() removes the group of a guardian that was killed. */
+#define GUARDIAN_CAPABILITIES (1ULL << CAP_DAC_OVERRIDE)
 
 struct guardian {
 	pid_t pid;

@@ -19,25 +19,48 @@ enum run_phase {
 	PHASE_RECOVERY,
 	PHASE_FINISHED,
 };
+#define PHASE_COUNT (PHASE_FINISHED + 1)
 extern const char *const run_phase_names[]; /* "plan", "steady-state", "method", ... */
 
-enum event_kind {
-	EVENT_PLAN,	   /* text: a line of the plan; number: enum plan_kind; step */
-	EVENT_ARMED,	   /* text: run id; guardian up, journal open */
-	EVENT_PHASE,	   /* phase */
-	EVENT_SAMPLE,	   /* probe, sample */
-	EVENT_INJECTED,	   /* step; text: in words; duration_ns: how long it took */
-	EVENT_INJECT_FAILED, /* step; text: reason */
-	EVENT_ENDED,	   /* step; out of force; duration_ns: how long that took */
-	EVENT_RESTORED,	   /* step; everything undone and verified */
-	EVENT_EVIDENCE,	   /* step, evidence */
-	EVENT_BREACH,	   /* abort condition fired: probe; text */
-	EVENT_STOPPING,	   /* text: why (signal, deadline, squall stop, breach) */
-	EVENT_STOPPED,	   /* all faults out of force; duration_ns: stop latency */
-	EVENT_LEFT,	   /* text: something could not be restored; with the command to type */
-	EVENT_NOTE,	   /* text */
-	EVENT_RESULT,	   /* result is complete */
+/* Why a run did not go to its planned end. The first one counts. */
+enum stop_cause {
+	STOP_NONE,
+	STOP_BREACH,	    /* an abort condition fired */
+	STOP_SIGNAL,	    /* SIGINT, SIGTERM, SIGHUP */
+	STOP_REQUEST,	    /* squall stop */
+	STOP_HALT,	    /* squall halt */
+	STOP_DEADLINE,	    /* limits.duration */
+	STOP_NOT_STEADY,    /* no steady state before the method; nothing was injected */
+	STOP_REFUSED,	    /* the plan was refused (no target, too many, machine cannot) */
+	STOP_INJECT_FAILED, /* a step could not be injected */
+	STOP_INTERNAL,	    /* a process of ours died */
 };
+#define STOP_CAUSE_COUNT (STOP_INTERNAL + 1)
+extern const char *const stop_cause_names[]; /* "none", "breach", "signal", ... */
+
+/* EVENT_RESTORED comes once for every step that was injected and is not instant, whoever undid it
+ * (worker, guardian, restore): a step without it makes the verdict "not restored". */
+enum event_kind {
+	EVENT_PLAN,	     /* text: a line of the plan; number: enum plan_kind; step */
+	EVENT_ARMED,	     /* text: run id; guardian up, journal open */
+	EVENT_PHASE,	     /* phase */
+	EVENT_SAMPLE,	     /* probe, sample */
+	EVENT_INJECTED,	     /* step; text: in words; duration_ns: how long it took */
+	EVENT_INJECT_FAILED, /* step; text: reason */
+	EVENT_ENDED,	     /* step; out of force; duration_ns: how long that took */
+	EVENT_RESTORED,	     /* step; everything undone and verified (see below) */
+	EVENT_EVIDENCE,	     /* step, evidence */
+	EVENT_BREACH,	     /* abort condition fired: probe; text */
+	EVENT_STOPPING,	     /* text: why, for people; number: enum stop_cause */
+	EVENT_STOPPED,	     /* all faults out of force; duration_ns: stop latency */
+	EVENT_LEFT,	     /* text: something could not be restored; with the command to type */
+	EVENT_NOTE,	     /* text */
+	EVENT_RESULT,	     /* result is complete */
+	EVENT_RECOVERED, /* number: 1 met, 0 not in time; duration_ns: since the end of the method;
+			    text */
+	EVENT_COMMAND,	 /* run -- COMMAND ended; number: exit status (128 + signal); duration_ns */
+};
+#define EVENT_KIND_COUNT (EVENT_COMMAND + 1)
 extern const char *const event_kind_names[]; /* "plan", "armed", ..., as in --json */
 
 struct run_result;

@@ -7,6 +7,7 @@
 
 #include "injector/experiment/model.h"
 #include "injector/run/event.h"
+#include "injector/run/histogram.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,44 +24,85 @@ enum verdict {
 };
 extern const char *const verdict_names[];
 
+/* Which faults an attempt of a probe has met. During: from the first injection until the last fault
+ * is out of force, gaps between faults and between pulses included, because effects outlast their
+ * fault (queues, back-offs, restarts). An attempt that overlaps this span in any part counts as
+ * during, so that no disturbed attempt spoils the base line. Before: everything else until then,
+ * the part of a method that precedes its first fault included. */
 enum window { WINDOW_BEFORE, WINDOW_DURING, WINDOW_AFTER, WINDOW_COUNT };
 extern const char *const window_names[]; /* "before", "during", "after" */
 
 struct probe_window {
 	unsigned attempts, passed, failed, unknown;
-	int64_t *latencies; /* answered attempts, sorted after result_finish(); owned */
-	unsigned latency_count;
+	struct histogram latencies; /* of the answered attempts */
 };
 
 struct step_result {
-	bool was_injected, is_restored;
-	int64_t injected_ns, ended_ns; /* CLOCK_BOOTTIME, 0: never */
+	bool was_injected, is_restored, has_evidence;
+	int64_t injected_ns, ended_ns; /* CLOCK_BOOTTIME, first injection and last end; 0: never */
 	int64_t inject_took_ns, end_took_ns;
 	struct evidence evidence;
 	char text[256];
 	char failure[512];
 };
 
+struct result_line { /* a line of the plan, or a note (step is 0) */
+	enum plan_kind kind;
+	unsigned step;
+	char text[256];
+};
+
+/* A run of hours keeps no more than this; what is beyond is counted. */
+#define RESULT_MAX_LINES 1024
+#define RESULT_MAX_NOTES 64
+#define RESULT_MAX_LEFT	 1024
+
 struct run_result {
 	char run_id[RUN_ID_SIZE];
 	const struct experiment *experiment;
 	int64_t started_wall_ns, started_ns, finished_ns;
 	int64_t method_started_ns, method_ended_ns;
+	int64_t faults_started_ns, faults_ended_ns;  /* the span of WINDOW_DURING; 0: not (yet) */
 	struct probe_window (*probes)[WINDOW_COUNT]; /* one row a probe, owned */
 	char (*last_reasons)[160];		     /* last failure of each probe, owned */
 	struct step_result *steps;		     /* owned */
+	struct result_line *lines, *notes;	     /* owned */
+	unsigned line_count, line_capacity, lines_lost;
+	unsigned note_count, note_capacity, notes_lost;
 	int64_t stop_latency_ns; /* breach or signal seen -> out of force; -1: no stop */
-	int64_t recovery_ns;	 /* end of the method -> recovery requirement met; -1: not measured */
+	int64_t recovery_ns; /* end of the method -> recovery requirement met; -1: not measured */
 	bool is_recovered, was_idle;
 	enum verdict verdict;
-	char why[512];	       /* one sentence for the verdict */
-	char stop_reason[256]; /* "" when it ran to its end */
-	char (*left)[512];     /* what could not be restored; owned */
-	unsigned left_count;
+	char why[512];		    /* one sentence for the verdict */
+	enum stop_cause stop_cause; /* of the first EVENT_STOPPING */
+	char stop_reason[256];	    /* "" when it ran to its end */
+	char breach[256];	    /* which abort condition fired, "" when none did */
+	char recovery[256];	    /* what was said of the recovery */
+	char (*left)[512];	    /* what could not be restored; owned */
+	unsigned left_count, left_capacity;
+	unsigned left_lost; /* more was left than could be kept in memory */
 	int command_status; /* of run -- COMMAND; -1: none */
 };
 
-/* p in 0..1 over the sorted latencies (nearest rank); -1: no sample. */
+/* Keeps a pointer to `experiment`. */
+int result_new(const struct experiment *experiment, const char *run_id, struct run_result **out,
+	       struct error *err);
+/* Fills `result` from events. Must come before the views among the listeners. */
+struct event_listener result_listener(struct run_result *result);
+/* After the last event, before EVENT_RESULT: decides the verdict. May be called again. */
+void result_finish(struct run_result *result);
+void result_free(struct run_result *result);
+
+/* A step that has no end (kill), by its parameters. */
+bool run_is_instant(const struct experiment *experiment, unsigned step);
+/* A step that lasts was injected and nobody has said that it is undone and verified. */
+bool result_is_unrestored(const struct run_result *result, unsigned step);
+/* A step that was injected and hit nothing (or nothing is known of what it hit). */
+bool result_is_idle(const struct run_result *result, unsigned step);
+/* The probes that speak for the hypothesis: those of `steady-state: require`, else all. */
+bool result_is_required(const struct run_result *result, unsigned probe);
+
+/* p in 0..1 over the answered attempts (nearest rank, within 1 %); -1: no sample. */
 int64_t result_percentile(const struct probe_window *window, double p);
 
 #endif

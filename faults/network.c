@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The network fault: delay, jitter and loss for the traffic in scope.
+ *
+ * Order, everywhere: journal -> what is inert -> the table (the effect starts); the table away (the
+ * effect ends) -> what is queued passes -> the ifb is left to undo(). A table that points at a
+ * missing device would be a black hole; this order never has one.
+ */
+#include "faults/network.h"
+
+#include "injector/base/cleanup.h"
+#include "injector/base/clock.h"
+#include "injector/base/quantity.h"
+#include "injector/kernel/link.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define SOFT_MAX_NS  (30 * NSEC_PER_SEC)  /* a soft end waits no longer for the queue */
+#define DRAIN_MAX_NS (2 * NSEC_PER_SEC)	  /* after an abort */
+#define MARGIN_NS    (50 * NSEC_PER_MSEC) /* for the queue to pass once it is due */
+#define IDLE_POLLS   3
+
+static const char *const directions[] = {
+	[NETWORK_EGRESS] = "egress", [NETWORK_INGRESS] = "ingress", [NETWORK_BOTH] = "both", NULL};
+
+static const struct param network_params[] = {
+	[NETWORK_TARGET] = {.name = "target",
+			    .type = PARAM_TARGET,
+			    .flags = PARAM_REQUIRED,
+			    .doc = "the traffic to affect"},
+	[NETWORK_DELAY] = {.name = "delay",
+			   .type = PARAM_DURATION,
+			   .max = 3600 * NSEC_PER_SEC,
+			   .doc = "time each packet is held back, one way"},
+	/* netem computes with 2 * jitter in 32 bits of nanoseconds (sch_netem.c, tabledist) */
+	[NETWORK_JITTER] =
+		{.name = "jitter",
+		 .type = PARAM_DURATION,
+		 .max = 2 * NSEC_PER_SEC,
+		 .doc = "the delay varies evenly by as much up and down; reorders packets"},
+	[NETWORK_LOSS] = {.name = "loss",
+			  .type = PARAM_SHARE,
+			  .max = SHARE_ONE,
+			  .doc = "share of packets that is lost; 100% is a partition"},
+	[NETWORK_DIRECTION] =
+		{.name = "direction",
+		 .type = PARAM_WORD,
+		 .words = directions,
+		 .fallback = "egress",
+		 .doc = "what leaves, what arrives, or both (then the delay is met twice)"},
+	{.name = NULL},
+};
+
+struct network_effect network_effect_of(const struct params *params)
+{
+	return (struct network_effect){
+		.delay_ns = params_number(params, NETWORK_DELAY, 0),
+		.jitter_ns = params_number(params, NETWORK_JITTER, 0),
+		.loss_ppb = (uint64_t)params_number(params, NETWORK_LOSS, 0),
+	};
+}
+
+static int check(const struct params *params, struct error *err)
+{
+	struct network_effect effect = network_effect_of(params);
+
+	if (effect.jitter_ns > 0 && effect.delay_ns == 0)
+		return error_set(err, EINVAL, "jitter needs a delay to vary");
+	if (effect.jitter_ns > effect.delay_ns)
+		return error_set(err, EINVAL,
+				 "jitter is greater than the delay: a packet cannot "
+				 "arrive before it was sent");
+	if (effect.delay_ns == 0 && effect.loss_ppb == 0)
+		return error_set(err, EINVAL, "no effect: give delay or loss");
+	return 0;
+}
+
+static int probe(struct fault_support *out, struct error *err)
+{
+	struct network_support support;
+	struct stat about;
+	int result = network_survey(&support, err);
+
+	if (result < 0)
+		return result;
+	*out = (struct fault_support){.usable = support.has_hook};
+	if (!support.has_hook) {
+		snprintf(out->reason, sizeof(out->reason), "%s", support.hook_reason);
+		snprintf(out->remedy, sizeof(out->remedy), "%s", NETWORK_HOOK_REMEDY);
+		return 0;
+	}
+	if (support.has_netem) {
+		snprintf(out->way, sizeof(out->way), "nftables owner table + ifb + netem");
+		return 0;
+	}
+	snprintf(out->way, sizeof(out->way),
+		 "nftables owner table; delays by a delay line in user space");
+	snprintf(out->reason, sizeof(out->reason), "no netem: %s", support.netem_reason);
+	network_netem_remedy(out->remedy, sizeof(out->remedy));
+	if (stat("/dev/net/tun", &about) < 0)
+		snprintf(out->way, sizeof(out->way),
+			 "nftables owner table: loss and partition; no delay (no /dev/net/tun)");
+	return 0;
+}
+
+/* Evidence. */
+
+static void count(void *context, const char *name, uint64_t packets, uint64_t bytes)
+{
+	struct evidence *evidence = context;
+
+	(void)bytes;
+	if (strncmp(name, "hit", 3) == 0)
+		evidence->hits += packets;
+	else if (strncmp(name, "lost", 4) == 0)
+		evidence->dropped += packets;
+}
+
+static void describe_evidence(const struct network_state *state, struct evidence *evidence)
+{
+	const char *comma = "";
+	int used = 0;
+	char *out = evidence->detail;
+	const int size = sizeof(evidence->detail);
+
+	evidence->unit = "packets";
+	if (state->effect.delay_ns && evidence->hits >= evidence->dropped) {
+		used = snprintf(out, (size_t)size, "%llu packets delayed",
+				(unsigned long long)(evidence->hits - evidence->dropped));
+		comma = ", ";
+	}
+	if (state->effect.loss_ppb || evidence->dropped || used == 0)
+		used += snprintf(out + used, (size_t)(size - used), "%s%llu of %llu dropped", comma,
+				 (unsigned long long)evidence->dropped,
+				 (unsigned long long)evidence->hits);
+	for (unsigned i = 0; i < state->path_count && used < size; i++)
+		used += snprintf(out + used, (size_t)(size - used), "%s%s %s", i ? ", " : " on ",
+				 state->paths[i].interface,
+				 state->paths[i].is_ingress ? "in" : "out");
+}
+
+/* The table's counters, while it is there. */
+static int read_counters(struct network_state *state, struct error *err)
+{
+	struct evidence evidence = {0};
+	int result = nft_counters(state->netfilter, state->record.table, count, &evidence, err);
+
+	if (result < 0)
+		return result;
+	state->evidence = evidence;
+	return 0;
+}
+
+static int evidence(struct fault *fault, struct evidence *out, struct error *err)
+{
+	struct network_state *state = fault->state;
+	uint64_t dropped = state->queue_dropped;
+	int result = 0;
+
+	if (state->phase == NETWORK_ACTIVE || state->phase == NETWORK_EMPTYING)
+		result = read_counters(state, err);
+	if (result == 0 && state->phase != NETWORK_IDLE && state->way == NETWORK_NETEM)
+		result = network_netem_dropped(state, &dropped, err);
+	if (result < 0)
+		return result;
+	if (state->phase != NETWORK_IDLE && state->way == NETWORK_LINE)
+		dropped = network_line_dropped(state);
+	state->queue_dropped = dropped;
+	*out = state->evidence;
+	out->dropped += dropped;
+	describe_evidence(state, out);
+	return 0;
+}
+
+/* Injecting. */
+
+static int check_still_there(struct network_state *state, struct error *err)
+{
+	for (unsigned i = 0; i < state->path_count; i++) {
+		struct network_path *path = &state->paths[i];
+		struct link link;
+		int result = link_get(state->route, path->index, &link, err);
+
+		if (result < 0 || strcmp(link.name, path->interface) != 0)
+			return error_set(err, ENODEV,
+					 "interface %s is not the one it was when the targets "
+					 "were resolved",
+					 path->interface);
+		path->mtu = link.mtu;
+	}
+	return 0;
+}
+
+static int write_record(const struct fault *fault, enum network_record_type type, struct error *err)
+{
+	const struct network_state *state = fault->state;
+	int sequence = journal_undo(fault->env->journal, fault->ops->name, fault->step, type,
+				    &state->record, sizeof(state->record), err);
+
+	return sequence < 0 ? sequence : 0;
+}
+
+static int inject(struct fault *fault, struct error *err)
+{
+	struct network_state *state = fault->state;
+	cleanup_free char *text = NULL;
+	int result = check_still_there(state, err);
+
+	if (result == 0 && !state->nft) /* a failed end had to close it */
+		result = nft_open(fault->target->namespace_fd, &state->nft, err);
+	state->evidence = (struct evidence){0};
+	state->queue_dropped = 0;
+	if (result == 0 && state->way == NETWORK_NETEM)
+		result = write_record(fault, NETWORK_RECORD_LINK, err);
+	if (result == 0 && state->way == NETWORK_NETEM)
+		result = network_netem_build(state, err);
+	if (result == 0 && state->way == NETWORK_LINE)
+		result = network_line_start(state, fault, err);
+	if (result == 0)
+		result = write_record(fault, NETWORK_RECORD_TABLE, err);
+	if (result == 0)
+		result = network_table_text(state, fault->target, fault->env->run_id, fault->step,
+					    &text, err);
+	if (result == 0)
+		result = nft_commit(state->nft, text, err);
+	if (result < 0) {
+		network_line_stop(state);
+		return result;
+	}
+	fault->effect_started_ns = clock_now_ns();
+	fault->effect_ended_ns = 0;
+	state->phase = NETWORK_ACTIVE;
+	return 0;
+}
+
+/* Ending. */
+
+void network_cut(struct network_state *state)
+{
+	char text[64];
+
+	if (state->phase != NETWORK_ACTIVE && state->phase != NETWORK_EMPTYING)
+		return;
+	read_counters(state, NULL);
+	snprintf(text, sizeof(text), "delete table netdev %s\n", state->record.table);
+	if (nft_commit(state->nft, text, NULL) < 0) {
+		nft_close(state->nft);
+		state->nft = NULL;
+	}
+	state->phase = NETWORK_DRAINING;
+	state->idle_polls = 0;
+}
+
+static bool is_empty(struct network_state *state)
+{
+	bool empty = true;
+
+	if (state->way == NETWORK_LINE)
+		return network_line_is_empty(state);
+	if (state->way == NETWORK_NETEM &&
+	    network_netem_is_empty(state->route, state->ifb_index, &empty, NULL) < 0)
+		return true; /* it is gone; what it held with it */
+	return empty;
+}
+
+/* Seldom while there is long to wait, soon towards the end. */
+static int64_t pause_ns(const struct network_state *state, int64_t now_ns)
+{
+	int64_t pause = (state->wait_until_ns - now_ns) / 8;
+
+	if (pause < NSEC_PER_MSEC)
+		return NSEC_PER_MSEC;
+	return pause > 20 * NSEC_PER_MSEC ? 20 * NSEC_PER_MSEC : pause;
+}
+
+static bool begin_soft(struct network_state *state, int64_t now_ns)
+{
+	int64_t longest_ns = state->effect.delay_ns + state->effect.jitter_ns + MARGIN_NS;
+
+	if (state->way == NETWORK_FILTER)
+		return false;
+	if (state->way == NETWORK_NETEM && network_netem_soften(state, NULL) < 0)
+		return false;
+	if (state->way == NETWORK_LINE)
+		network_line_soften(state);
+	state->phase = NETWORK_EMPTYING;
+	state->idle_polls = 0;
+	state->wait_until_ns = now_ns + (longest_ns < SOFT_MAX_NS ? longest_ns : SOFT_MAX_NS);
+	return true;
+}
+
+static void begin_drain(struct fault *fault, enum fault_end how)
+{
+	struct network_state *state = fault->state;
+	int64_t longest_ns = state->effect.delay_ns + state->effect.jitter_ns + MARGIN_NS;
+
+	network_cut(state);
+	fault->effect_ended_ns = clock_now_ns();
+	if (state->way == NETWORK_LINE)
+		network_line_soften(state);
+	if (how == FAULT_END_SOFT || longest_ns > DRAIN_MAX_NS)
+		longest_ns = how == FAULT_END_SOFT ? MARGIN_NS * 4 : DRAIN_MAX_NS;
+	state->wait_until_ns = fault->effect_ended_ns + longest_ns;
+}
+
+static void finish(struct fault *fault)
+{
+	struct network_state *state = fault->state;
+	struct evidence last;
+
+	evidence(fault, &last, NULL); /* what the queue dropped, while it is there */
+	network_line_stop(state);
+	state->phase = NETWORK_IDLE;
+}
+
+static int end(struct fault *fault, enum fault_end how, int64_t *out_again_ns, struct error *err)
+{
+	struct network_state *state = fault->state;
+	int64_t now_ns = clock_now_ns();
+
+	(void)err;
+	*out_again_ns = 0;
+	if (state->phase == NETWORK_IDLE)
+		return 0;
+	if (state->phase == NETWORK_ACTIVE && (how == FAULT_END_NOW || !begin_soft(state, now_ns)))
+		begin_drain(fault, how);
+	if (state->phase == NETWORK_EMPTYING &&
+	    (how == FAULT_END_NOW || now_ns >= state->wait_until_ns || is_empty(state)))
+		begin_drain(fault, how);
+	if (state->phase == NETWORK_DRAINING) {
+		state->idle_polls = is_empty(state) ? state->idle_polls + 1 : 0;
+		if (state->way == NETWORK_FILTER || state->idle_polls >= IDLE_POLLS ||
+		    clock_now_ns() >= state->wait_until_ns) {
+			finish(fault);
+			return 0;
+		}
+	}
+	*out_again_ns = pause_ns(state, now_ns);
+	return 0;
+}
+
+static void release(struct fault *fault)
+{
+	struct network_state *state = fault->state;
+
+	if (!state)
+		return;
+	network_unregister(state);
+	/* the table first, should it still be there: then nothing points at what goes next */
+	nft_close(state->nft);
+	network_line_stop(state);
+	netlink_close(state->netfilter);
+	netlink_close(state->route);
+	free(state->paths);
+	free(state);
+	fault->state = NULL;
+}
+
+const struct fault_ops network_fault = {
+	.name = "network",
+	.summary = "delays or loses packets of the traffic in scope",
+	.params = network_params,
+	.target_kind = TARGET_TRAFFIC,
+	/* NET_ADMIN: links, queues, tables. In another network namespace than our own, undo in the
+	 * guardian and a second injection of a delay line (pulses) have to enter it: SYS_ADMIN, and
+	 * SYS_PTRACE to find one that only a process holds. BPF: the delay line's program. */
+	.capabilities = 1ULL << CAP_NET_ADMIN | 1ULL << CAP_SYS_ADMIN | 1ULL << CAP_SYS_PTRACE |
+			1ULL << CAP_BPF,
+	.check = check,
+	.probe = probe,
+	.plan = network_plan,
+	.inject = inject,
+	.end = end,
+	.undo = network_undo,
+	.verify = network_verify,
+	.evidence = evidence,
+	.release = release,
+};

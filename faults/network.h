@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The network fault, shared by its files. A packet in scope meets our nf_tables chain (owned: it
+ * vanishes with the worker) as the last one at its interface's hook; the chain drops it, forwards
+ * it to our ifb with netem, or forwards it to our delay line. Nothing of the user's is touched.
+ */
+#ifndef SQUALL_NETWORK_H
+#define SQUALL_NETWORK_H
+
+#include "faults/fault.h"
+#include "injector/kernel/namespace.h"
+#include "injector/kernel/netlink.h"
+#include "injector/kernel/nft.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+extern const struct fault_ops network_fault;
+
+enum network_param {
+	NETWORK_TARGET,
+	NETWORK_DELAY,
+	NETWORK_JITTER,
+	NETWORK_LOSS,
+	NETWORK_DIRECTION,
+};
+
+/* How packets are affected. */
+enum network_way {
+	NETWORK_FILTER, /* nf_tables alone: drops */
+	NETWORK_NETEM,	/* ifb with netem */
+	NETWORK_LINE,	/* delay line in user space, drops by nf_tables */
+};
+
+/* What the running kernel can do, tried in a namespace thrown away afterwards. */
+struct network_support {
+	bool has_hook;	/* owned table, egress hook, fwd, random numbers */
+	bool has_netem; /* ifb and netem */
+	char hook_reason[200], netem_reason[200]; /* the kernel's words when not */
+};
+/* Tried once a process. SQUALL_NETEM=off in the environment plays a kernel without netem. */
+int network_survey(struct network_support *out, struct error *err);
+/* What to do about a missing netem here: distribution, cloud kernel, WSL. */
+void network_netem_remedy(char *out, size_t size);
+
+/* One direction of one interface. */
+struct network_path {
+	int index; /* of the interface */
+	char interface[16];
+	bool is_ingress, is_loopback;
+	uint32_t mtu;
+	struct delay_line *line; /* NETWORK_LINE */
+};
+
+struct network_effect {
+	int64_t delay_ns, jitter_ns;
+	uint64_t loss_ppb;
+};
+
+/* A TCP connection, addresses in network order. */
+struct network_connection {
+	int family;
+	uint8_t local[16], remote[16];
+	uint16_t local_port, remote_port;
+};
+/* The connections that control this process: held by an sshd among our ancestors, or named by
+ * SSH_CONNECTION and found established. At most `capacity`; returns how many. */
+unsigned network_control_connections(struct network_connection *out, unsigned capacity);
+
+/* What an undo record says. One struct for all types; unused fields are zero. */
+enum network_record_type {
+	NETWORK_RECORD_TABLE = 1, /* nf_tables table; gone with its owner */
+	NETWORK_RECORD_LINK,	  /* ifb */
+	NETWORK_RECORD_IPV4,	  /* an IPv4 setting of an interface */
+};
+struct network_record {
+	struct namespace_id namespace_id;
+	char namespace_name[64]; /* as in the experiment, for people; empty: the own one */
+	char table[32];
+	char link[16];
+	char alias[48];
+	uint32_t group;
+	int32_t index;
+	uint32_t setting, old_value, our_value;
+};
+_Static_assert(sizeof(struct network_record) <= JOURNAL_PAYLOAD, "an undo record is one record");
+
+#define NETWORK_LINK_GROUP  0x7371U	/* "sq": marks our interfaces for `ip link show group` */
+#define NETWORK_MARK	    0x73710001U /* on packets that come back from a delay line */
+#define NETWORK_MAX_HOOK    2147483647	/* after every other chain */
+#define NETWORK_TABLE_MOULD "squall_%s_%u"
+
+enum network_phase { NETWORK_IDLE, NETWORK_ACTIVE, NETWORK_EMPTYING, NETWORK_DRAINING };
+
+struct network_state {
+	enum network_way way;
+	enum network_phase phase;
+	struct network_effect effect;
+	struct network_path *paths; /* owned */
+	unsigned path_count;
+	struct netlink *route, *netfilter;
+	struct nft *nft;
+	struct network_record record; /* names and namespace, shared by all records */
+	struct network_connection control[8];
+	unsigned control_count;
+	int ifb_index;
+	int64_t wait_until_ns; /* end of the current phase, at the latest */
+	unsigned idle_polls;
+	struct evidence evidence;    /* of the table, as last read */
+	uint64_t queue_dropped;	     /* by netem or the delay line, as last read */
+	bool owns_loopback_settings; /* changed lo's settings, which undo gives back */
+	uint32_t loopback_old[2];    /* route_localnet, accept_local as they were */
+	struct network_state *next;  /* live ones of this process */
+};
+
+/* network_table.c: the text of the transaction that starts the effect. Caller frees. */
+int network_table_text(const struct network_state *state, const struct target *target,
+		       const char *run_id, unsigned step, char **out, struct error *err);
+
+/* network_scope.c: which packets. Sets of the target's endpoints, once a table ... */
+struct network_scope;
+int network_scope_new(const struct params *target, struct network_scope **out, struct error *err);
+void network_scope_free(struct network_scope *scope);
+void network_scope_write_sets(const struct network_scope *scope, FILE *out);
+/* ... and the rules that use them, each ending in `verdict`. */
+void network_scope_write_rules(const struct network_scope *scope, bool is_ingress,
+			       const char *verdict, FILE *out);
+
+/* network_netem.c: the ifb. */
+int network_netem_build(struct network_state *state, struct error *err);
+/* Lets what is queued pass in order, and new packets behind it without delay. */
+int network_netem_soften(struct network_state *state, struct error *err);
+/* Nothing queued and nothing on its way; `out_gone`: the interface is not there any more. */
+int network_netem_is_empty(struct netlink *netlink, int index, bool *out_empty, struct error *err);
+/* Packets that the queue dropped, by intent or because it was full. */
+int network_netem_dropped(struct network_state *state, uint64_t *out, struct error *err);
+
+/* network_line.c: the delay lines of all paths. */
+int network_line_prepare(struct network_state *state, int namespace_fd, const char *run_id,
+			 unsigned step, struct error *err);
+int network_line_start(struct network_state *state, const struct fault *fault, struct error *err);
+/* Name of the device that packets of a path are forwarded to; its index. */
+int network_line_device(const struct network_state *state, unsigned path, int *out_index,
+			struct error *err);
+void network_line_soften(struct network_state *state);
+bool network_line_is_empty(const struct network_state *state);
+uint64_t network_line_dropped(const struct network_state *state);
+void network_line_stop(struct network_state *state);
+
+/* network_plan.c */
+int network_plan(struct fault *fault, struct plan *plan, struct error *err);
+#define NETWORK_HOOK_REMEDY                                                                        \
+	"needs Linux 5.16 or newer with CONFIG_NF_TABLES_NETDEV, CONFIG_NETFILTER_EGRESS and "     \
+	"nft_fwd_netdev (modprobe nft_fwd_netdev)"
+
+/* network.c: the effects that are asked for. */
+struct network_effect network_effect_of(const struct params *params);
+enum { NETWORK_EGRESS, NETWORK_INGRESS, NETWORK_BOTH }; /* words of NETWORK_DIRECTION */
+/* Reads the counters a last time and takes the table away: the effect ends here. Cannot
+ * fail: when the transaction does, the table's owner is closed. */
+void network_cut(struct network_state *state);
+
+/* network_restore.c */
+int network_undo(const struct journal_record *record, struct error *err);
+int network_verify(const struct journal_record *record, bool *out_gone, char *out_left,
+		   size_t left_size, struct error *err);
+/* Live states of this process, so that undo can use their sockets instead of entering namespaces.
+ */
+void network_register(struct network_state *state);
+void network_unregister(struct network_state *state);
+/* The value of a setting of lo before a live step of this process changed it, else `value`. */
+uint32_t network_inherit_setting(const struct network_state *state, unsigned setting,
+				 uint32_t value);
+struct network_state *network_first_live(void);
+/* By namespace and (not NULL) table. */
+struct network_state *network_live(const struct namespace_id *namespace_id, const char *table);
+
+#endif

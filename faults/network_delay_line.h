@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The delay line: delay and jitter for kernels without netem. nftables forwards packets to a tap of
+ * ours, a thread reads them, keeps them for their time and writes them back, and a BPF program at
+ * the tap's own ingress hook sends them on where they were taken:
+ *
+ *   device, egress (or ingress) hook, our table: `meta mark M meta mark set 0 accept`, then
+ *   `... fwd to TAP` -> thread -> TAP -> BPF: mark M, redirect to the device's egress (or ingress)
+ *
+ * Everything dies with the process: the tap is not persistent, nothing is pinned. NO FORK AFTER
+ * delay_line_start(): a child would share the tap's descriptor and keep the device, with nobody
+ * reading it, a black hole (CLOEXEC acts on exec only).
+ *
+ * A packet comes back with its bytes, VLAN tags, checksum and segmentation state as they were. What
+ * the kernel knew about it besides is lost, unlike with netem on an ifb:
+ *  - its socket: TCP small queues see the packet as sent at once (more is in flight, limited by the
+ *    window alone), pacing by fq and SO_MAX_PACING_RATE end at the tap, owner and cgroup matches
+ *    behind the hook no longer match;
+ *  - mark and priority: filters by fwmark and SO_PRIORITY or net_prio classes of the device's own
+ *    root qdisc see 0 (DSCP is in the packet and still works);
+ *  - the hash and transmit queue: chosen again from the packet's headers;
+ *  - timestamps: none on transmission (SO_TIMESTAMPING, PTP), new ones on reception;
+ *  - a receive checksum verified by hardware is verified again in software;
+ *  - the route of a packet on lo: IPv4 needs lo's route_localnet and accept_local (the caller's
+ *    part), ::1 does not.
+ */
+#ifndef SQUALL_NETWORK_DELAY_LINE_H
+#define SQUALL_NETWORK_DELAY_LINE_H
+
+#include "injector/base/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Packets waiting beyond this are dropped and counted; touched only as far as they need it. */
+#define DELAY_LINE_BYTES (256UL << 20)
+
+struct delay_line;
+
+struct delay_line_config {
+	int namespace_fd; /* of the interface; -1: our own. Used during prepare only */
+	int interface_index;
+	bool is_ingress;  /* false: egress */
+	bool is_loopback; /* lo: egress only, ingress would delay twice */
+	int64_t delay_ns, jitter_ns;
+	uint32_t mark;	  /* what a packet coming back carries; not 0 */
+	const char *name; /* of the tap; copied */
+	uint64_t seed;	  /* of the jitter */
+};
+
+/* Opens everything that needs privileges or the namespace and loads the program; nothing is visible
+ * on the machine. CAP_SYS_ADMIN (to enter the namespace), CAP_NET_ADMIN, CAP_BPF. The caller ends
+ * it with delay_line_stop(). */
+int delay_line_prepare(const struct delay_line_config *config, struct delay_line **out,
+		       struct error *err);
+/* Makes the tap and starts the thread; inert until a table forwards to it. CAP_NET_ADMIN. After a
+ * failure only delay_line_stop() is left to do. */
+int delay_line_start(struct delay_line *line, struct error *err);
+/* Ends the thread and closes the tap, which the kernel then removes; what still waits is lost. Call
+ * after the table is gone and the line is empty. Also for a line not started, or NULL. */
+void delay_line_stop(struct delay_line *line);
+
+/* Name of the tap. */
+const char *delay_line_device(const struct delay_line *line);
+
+/* Changes a running line (or one not started). Without jitter no packet overtakes another, also
+ * when the delay shrinks: what waits leaves as soon as the new delay allows, in order. For a soft
+ * end: set 0, 0, wait until empty, then take the table away. */
+void delay_line_set(struct delay_line *line, int64_t delay_ns, int64_t jitter_ns);
+
+/* Nothing waits, neither in the queue nor in the tap. */
+bool delay_line_is_empty(const struct delay_line *line);
+/* Somebody removed the tap: the thread has ended, and a table that still forwards to it drops. */
+bool delay_line_is_broken(const struct delay_line *line);
+
+struct delay_line_counters {
+	uint64_t received, sent; /* packets as the stack made them, up to 64 KiB each */
+	uint64_t dropped_full;	 /* the memory limit was reached */
+	uint64_t dropped_error;	 /* the kernel did not take it back */
+	uint64_t dropped_device; /* the tap's ring was full: the thread got no processor time */
+	uint64_t foreign; /* sent by the tap itself (DHCP clients and the like); not passed on */
+	uint64_t queued;  /* waiting now */
+	uint64_t memory;  /* bytes touched for them */
+	int64_t processor_ns; /* of the thread */
+};
+void delay_line_counters(const struct delay_line *line, struct delay_line_counters *out);
+
+#endif

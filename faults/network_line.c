@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The delay lines of a step: one for each interface and direction, because a line knows one way
+ * back. On lo, IPv4 packets that come back have lost their route and are routed as if received
+ * from outside, which two settings of lo must allow for the time.
+ */
+#include "faults/network.h"
+
+#include "faults/network_delay_line.h"
+#include "injector/kernel/link.h"
+
+#include <errno.h>
+#include <linux/ip.h>
+#include <string.h>
+#include <sys/random.h>
+
+static const unsigned loopback_settings[] = {IPV4_DEVCONF_ROUTE_LOCALNET,
+					     IPV4_DEVCONF_ACCEPT_LOCAL};
+
+int network_line_prepare(struct network_state *state, int namespace_fd, const char *run_id,
+			 unsigned step, struct error *err)
+{
+	for (unsigned i = 0; i < state->path_count; i++) {
+		struct network_path *path = &state->paths[i];
+		char name[32];
+		struct delay_line_config config = {.namespace_fd = namespace_fd,
+						   .interface_index = path->index,
+						   .is_ingress = path->is_ingress,
+						   .is_loopback = path->is_loopback,
+						   .delay_ns = state->effect.delay_ns,
+						   .jitter_ns = state->effect.jitter_ns,
+						   .mark = NETWORK_MARK,
+						   .name = name};
+		int result;
+
+		if (path->line)
+			continue;
+		if (snprintf(name, sizeof(name), "sq%s-%ut%u", run_id, step, i) > 15)
+			return error_set(err, E2BIG, "too many interfaces for one step");
+		if (getrandom(&config.seed, sizeof(config.seed), 0) != sizeof(config.seed))
+			return error_errno(err, EIO, "getrandom");
+		result = delay_line_prepare(&config, &path->line, err);
+		if (result < 0) {
+			error_prefix(err, "delay line for %s", path->interface);
+			return result;
+		}
+	}
+	return 0;
+}
+
+static bool has_loopback(const struct network_state *state)
+{
+	for (unsigned i = 0; i < state->path_count; i++)
+		if (state->paths[i].is_loopback)
+			return true;
+	return false;
+}
+
+struct foreign_search {
+	const char *own_run; /* "squall_RUN_" */
+	bool is_found;
+};
+
+static void look_for_foreign(void *context, const struct nft_hook *hook)
+{
+	struct foreign_search *search = context;
+
+	if (strcmp(hook->device, "lo") == 0 && strncmp(hook->table, "squall_", 7) == 0 &&
+	    strncmp(hook->table, search->own_run, strlen(search->own_run)) != 0)
+		search->is_found = true;
+}
+
+/* A setting that another run needs as well would be taken from it at our end, and its delayed
+ * packets with it. */
+static int refuse_foreign_run(struct network_state *state, const struct fault *fault,
+			      struct error *err)
+{
+	char own[32];
+	struct foreign_search search = {.own_run = own};
+	int result;
+
+	snprintf(own, sizeof(own), "squall_%s_", fault->env->run_id);
+	result = nft_hooks(state->netfilter, look_for_foreign, &search, err);
+	if (result < 0 || !search.is_found)
+		return result;
+	error_set(err, EBUSY, "another run affects lo, whose settings it has changed");
+	return error_remedy(err, "`squall status` shows it; wait for its end or stop it");
+}
+
+static int change_setting(struct network_state *state, const struct fault *fault, unsigned setting,
+			  struct error *err)
+{
+	struct network_record record = state->record;
+	uint32_t value;
+	int result = link_get_ipv4(state->route, 1, setting, &value, err);
+
+	if (result < 0)
+		return result;
+	if (value == 1) {
+		result = refuse_foreign_run(state, fault, err);
+		if (result < 0)
+			return result;
+		/* Set for another step of this run, or by the user. */
+		value = network_inherit_setting(state, setting, value);
+		if (value == 1)
+			return 0;
+	}
+	record.index = 1;
+	record.setting = setting;
+	record.old_value = value;
+	record.our_value = 1;
+	result = journal_undo(fault->env->journal, fault->ops->name, fault->step,
+			      NETWORK_RECORD_IPV4, &record, sizeof(record), err);
+	if (result < 0)
+		return result;
+	state->loopback_old[setting == IPV4_DEVCONF_ACCEPT_LOCAL] = value;
+	state->owns_loopback_settings = true;
+	return link_set_ipv4(state->route, 1, setting, 1, err);
+}
+
+int network_line_start(struct network_state *state, const struct fault *fault, struct error *err)
+{
+	int result = network_line_prepare(state, fault->target->namespace_fd, fault->env->run_id,
+					  fault->step, err);
+
+	for (unsigned i = 0; result == 0 && has_loopback(state) &&
+			     i < sizeof(loopback_settings) / sizeof(*loopback_settings);
+	     i++)
+		result = change_setting(state, fault, loopback_settings[i], err);
+	for (unsigned i = 0; result == 0 && i < state->path_count; i++) {
+		delay_line_set(state->paths[i].line, state->effect.delay_ns,
+			       state->effect.jitter_ns);
+		result = delay_line_start(state->paths[i].line, err);
+	}
+	if (result < 0)
+		network_line_stop(state);
+	return result;
+}
+
+int network_line_device(const struct network_state *state, unsigned path, int *out_index,
+			struct error *err)
+{
+	struct link link;
+	int result =
+		link_find(state->route, delay_line_device(state->paths[path].line), &link, err);
+
+	if (result == 0)
+		*out_index = link.index;
+	return result;
+}
+
+void network_line_soften(struct network_state *state)
+{
+	for (unsigned i = 0; i < state->path_count; i++)
+		delay_line_set(state->paths[i].line, 0, 0);
+}
+
+bool network_line_is_empty(const struct network_state *state)
+{
+	for (unsigned i = 0; i < state->path_count; i++)
+		if (state->paths[i].line && !delay_line_is_broken(state->paths[i].line) &&
+		    !delay_line_is_empty(state->paths[i].line))
+			return false;
+	return true;
+}
+
+uint64_t network_line_dropped(const struct network_state *state)
+{
+	uint64_t dropped = 0;
+
+	for (unsigned i = 0; i < state->path_count; i++) {
+		struct delay_line_counters counters;
+
+		if (!state->paths[i].line)
+			continue;
+		delay_line_counters(state->paths[i].line, &counters);
+		dropped += counters.dropped_full + counters.dropped_error + counters.dropped_device;
+	}
+	return dropped;
+}
+
+void network_line_stop(struct network_state *state)
+{
+	for (unsigned i = 0; i < state->path_count; i++) {
+		delay_line_stop(state->paths[i].line);
+		state->paths[i].line = NULL;
+	}
+}

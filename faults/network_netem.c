@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The ifb with netem. An ifb sends a packet on where it was taken: out of the same interface, or up
+ * the stack; so one serves all interfaces and both directions of a step.
+ */
+#include "faults/network.h"
+
+#include "injector/base/clock.h"
+#include "injector/kernel/link.h"
+#include "injector/kernel/qdisc.h"
+
+#include <errno.h>
+
+#define TBF_HANDLE	QDISC_HANDLE(1)
+#define TBF_CLASS	(TBF_HANDLE | 1)
+#define NETEM_HANDLE	QDISC_HANDLE(2)
+#define ORDERLY_RATE	12500000000ULL /* 100 gbit/s: any rate makes netem keep the order */
+#define LINK_HEADER_MAX 64	       /* Ethernet, two VLAN tags, and some */
+#define LIMIT_A_SECOND	2000000	       /* packets a second that the queue must be able to hold */
+#define LIMIT_MIN	10000
+#define LIMIT_MAX	1000000
+
+static struct netem_config configuration(const struct network_effect *effect)
+{
+	int64_t longest_ns = effect->delay_ns + effect->jitter_ns;
+	int64_t limit = longest_ns / 1000 * (LIMIT_A_SECOND / 1000) / 1000;
+
+	if (limit < LIMIT_MIN)
+		limit = LIMIT_MIN;
+	if (limit > LIMIT_MAX)
+		limit = LIMIT_MAX;
+	return (struct netem_config){.delay_ns = effect->delay_ns,
+				     .jitter_ns = effect->jitter_ns,
+				     .loss_ppb = effect->loss_ppb,
+				     .limit = (uint32_t)limit};
+}
+
+int network_netem_build(struct network_state *state, struct error *err)
+{
+	struct netem_config config = configuration(&state->effect);
+	uint32_t max_packet = 0;
+	int result = link_create_ifb(state->route, state->record.link, NETWORK_LINK_GROUP,
+				     state->record.alias, &state->ifb_index, err);
+
+	if (result < 0)
+		return result;
+	for (unsigned i = 0; i < state->path_count; i++)
+		if (state->paths[i].mtu > max_packet)
+			max_packet = state->paths[i].mtu;
+	if (config.loss_ppb == 0)
+		return qdisc_add_netem(state->route, state->ifb_index, TC_H_ROOT, NETEM_HANDLE,
+				       &config, err);
+	/* What the stack hands down is up to 64 KiB; losing that whole would lose 40 wire packets
+	 * at once. tbf cuts it first. */
+	result = qdisc_add_segmenter(state->route, state->ifb_index, TBF_HANDLE,
+				     max_packet + LINK_HEADER_MAX, err);
+	if (result == 0)
+		result = qdisc_add_netem(state->route, state->ifb_index, TBF_CLASS, NETEM_HANDLE,
+					 &config, err);
+	return result;
+}
+
+int network_netem_soften(struct network_state *state, struct error *err)
+{
+	struct netem_config config = configuration(&state->effect);
+
+	config.delay_ns = config.jitter_ns = 0;
+	config.loss_ppb = 0;
+	config.rate_bytes = ORDERLY_RATE;
+	return qdisc_change_netem(state->route, state->ifb_index,
+				  state->effect.loss_ppb ? TBF_CLASS : TC_H_ROOT, NETEM_HANDLE,
+				  &config, err);
+}
+
+int network_netem_is_empty(struct netlink *netlink, int index, bool *out_empty, struct error *err)
+{
+	struct qdisc root;
+	struct link link;
+	int result = qdisc_get(netlink, index, TC_H_ROOT, &root, err);
+
+	if (result == -ENOENT) { /* no qdisc was put there yet, or it has been taken away */
+		*out_empty = true;
+		return 0;
+	}
+	if (result == 0)
+		result = link_get(netlink, index, &link, err);
+	if (result < 0)
+		return result;
+	/* what left the queue may still be on its way through the ifb's tasklet */
+	*out_empty = root.waiting == 0 && link.rx_packets - link.rx_dropped == link.tx_packets;
+	return 0;
+}
+
+static void add_dropped(void *context, const struct qdisc *qdisc)
+{
+	/* tbf counts its child's drops as its own (qdisc_tree_reduce_backlog is not called for what
+	 * netem refuses); only the leaf that dropped is counted here */
+	if (qdisc->handle == NETEM_HANDLE)
+		*(uint64_t *)context += qdisc->dropped;
+}
+
+int network_netem_dropped(struct network_state *state, uint64_t *out, struct error *err)
+{
+	uint64_t dropped = 0;
+	int result = qdisc_each(state->route, state->ifb_index, add_dropped, &dropped, err);
+
+	if (result == 0)
+		*out = dropped;
+	return result;
+}

@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Planning a network fault: which way, through which interfaces and directions, with whom they are
+ * shared; opens the sockets, changes nothing.
+ */
+#include "faults/network.h"
+
+#include "injector/base/quantity.h"
+#include "injector/kernel/link.h"
+#include "injector/kernel/qdisc.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+static int add_path(struct network_state *state, const struct link *link, bool is_ingress,
+		    struct error *err)
+{
+	struct network_path *grown =
+		reallocarray(state->paths, state->path_count + 1, sizeof(*grown));
+
+	if (!grown)
+		return error_errno(err, ENOMEM, "interface %s", link->name);
+	state->paths = grown;
+	grown += state->path_count++;
+	*grown = (struct network_path){.index = link->index,
+				       .is_ingress = is_ingress,
+				       .is_loopback = link->flags & IFF_LOOPBACK,
+				       .mtu = link->mtu};
+	snprintf(grown->interface, sizeof(grown->interface), "%s", link->name);
+	return 0;
+}
+
+static int add_paths(struct network_state *state, const struct fault *fault, struct plan *plan,
+		     struct error *err)
+{
+	int64_t direction = params_number(fault->params, NETWORK_DIRECTION, NETWORK_EGRESS);
+	const struct target *target = fault->target;
+	int result = 0;
+
+	for (unsigned i = 0; result == 0 && i < target->interface_count; i++) {
+		struct link link;
+
+		result = link_get(state->route, target->interfaces[i].index, &link, err);
+		if (result < 0)
+			return result;
+		if ((link.flags & IFF_LOOPBACK) && direction != NETWORK_EGRESS) {
+			/* every packet on lo leaves and arrives: twice the effect otherwise */
+			result = add_path(state, &link, false, err);
+			if (result == 0)
+				result = plan_add(
+					plan, PLAN_NOTE,
+					"%s: on the loopback interface what leaves is what "
+					"arrives; it is affected once, when it leaves",
+					link.name);
+			continue;
+		}
+		if (direction != NETWORK_INGRESS)
+			result = add_path(state, &link, false, err);
+		if (result == 0 && direction != NETWORK_EGRESS)
+			result = add_path(state, &link, true, err);
+	}
+	return result;
+}
+
+struct filter_search {
+	unsigned with_actions, deciding;
+	char kind[16];
+};
+
+static void look_at_filter(void *context, const struct filter *filter)
+{
+	struct filter_search *search = context;
+
+	if (filter->is_direct_action) {
+		search->deciding++;
+		return;
+	}
+	search->with_actions++;
+	snprintf(search->kind, sizeof(search->kind), "%s", filter->kind);
+}
+
+/* The kernel skips the actions of tc filters for a packet that an ifb sent (act_api.c,
+ * skb_skip_tc_classify): someone's drop or police would be bypassed. */
+static int find_bypassed(struct network_state *state, struct plan *plan, bool *out_found,
+			 struct error *err)
+{
+	int result = 0;
+
+	for (unsigned i = 0; result == 0 && i < state->path_count; i++) {
+		const struct network_path *path = &state->paths[i];
+		struct filter_search search = {0};
+
+		if (path->is_ingress)
+			continue; /* they have acted before the packet comes to us */
+		result = filter_each(state->route, path->index, QDISC_EGRESS, look_at_filter,
+				     &search, err);
+		if (result < 0 || search.with_actions == 0)
+			continue;
+		*out_found = true;
+		result = plan_add(plan, PLAN_NOTE,
+				  "%s has %u tc filters with actions at egress (%s), which packets "
+				  "from an ifb would bypass: netem is not used",
+				  path->interface, search.with_actions, search.kind);
+	}
+	return result;
+}
+
+static bool share_a_path(const struct network_state *a, const struct network_state *b)
+{
+	if (!namespace_is_same(&a->record.namespace_id, &b->record.namespace_id))
+		return false;
+	for (unsigned i = 0; i < a->path_count; i++)
+		for (unsigned k = 0; k < b->path_count; k++)
+			if (a->paths[i].index == b->paths[k].index &&
+			    a->paths[i].is_ingress == b->paths[k].is_ingress)
+				return true;
+	return false;
+}
+
+/* A packet that comes back from an ifb passes the hook for good, so it cannot be forwarded twice.
+ * Drops come before forwarding: so a pure loss beside a delay is made by nf_tables, and both hold.
+ */
+static int compose(struct network_state *state, struct plan *plan, struct error *err)
+{
+	struct network_state *other;
+
+	(void)err;
+	for (other = network_first_live(); other; other = other->next) {
+		if (other == state || !share_a_path(state, other))
+			continue;
+		if (state->effect.delay_ns == 0 || other->effect.delay_ns == 0) {
+			if (state->effect.delay_ns == 0)
+				state->way = NETWORK_FILTER;
+			if (other->effect.delay_ns == 0 && other->phase == NETWORK_IDLE)
+				other->way = NETWORK_FILTER;
+			return plan_add(
+				plan, PLAN_NOTE,
+				"shares an interface with another network step: what both "
+				"match is first lost or not, then delayed (loss by nf_tables)");
+		}
+		return plan_add(plan, PLAN_NOTE,
+				"shares an interface with another network step: what both match is "
+				"delayed by the one injected first only");
+	}
+	return 0;
+}
+
+static int choose_way(struct network_state *state, struct plan *plan, struct error *err)
+{
+	bool is_partition = state->effect.loss_ppb >= SHARE_ONE, is_bypassed = false;
+	char remedy[200];
+	struct network_support support;
+	int result = network_survey(&support, err);
+
+	if (result < 0)
+		return result;
+	if (!support.has_hook) {
+		struct utsname kernel;
+
+		uname(&kernel);
+		error_set(err, EOPNOTSUPP, "the kernel (%s) has no nf_tables hook for this: %s",
+			  kernel.release, support.hook_reason);
+		return error_remedy(err, "%s", NETWORK_HOOK_REMEDY);
+	}
+	state->way = NETWORK_FILTER;
+	if (is_partition)
+		return plan_add(plan, PLAN_NOTE, "everything in scope is dropped by nf_tables");
+	if (support.has_netem) {
+		result = find_bypassed(state, plan, &is_bypassed, err);
+		if (result < 0)
+			return result;
+	}
+	if (support.has_netem && !is_bypassed) {
+		state->way = NETWORK_NETEM;
+		result =
+			plan_add(plan, PLAN_NOTE, "way: nf_tables forwards to an ifb with netem%s",
+				 state->effect.loss_ppb
+					 ? "; segmented before it, so that the loss counts packets "
+					   "as on the wire"
+					 : "");
+	} else if (state->effect.delay_ns) {
+		state->way = NETWORK_LINE;
+		result = plan_add(plan, PLAN_NOTE,
+				  "way: nf_tables forwards to a delay line in user space");
+	} else {
+		result = plan_add(
+			plan, PLAN_NOTE,
+			"way: random drops by nf_tables; with segmentation offload one drop "
+			"is up to 64 KiB of a TCP stream");
+	}
+	if (result == 0 && !support.has_netem) {
+		network_netem_remedy(remedy, sizeof(remedy));
+		result = plan_add(plan, PLAN_NOTE, "no netem (%s): %s", support.netem_reason,
+				  remedy);
+	}
+	return result;
+}
+
+struct hook_search {
+	const struct network_state *state;
+	struct plan *plan;
+	int result;
+};
+
+static void look_at_hook(void *context, const struct nft_hook *hook)
+{
+	struct hook_search *search = context;
+
+	for (unsigned i = 0; search->result == 0 && i < search->state->path_count; i++) {
+		const struct network_path *path = &search->state->paths[i];
+
+		if (path->is_ingress == hook->is_ingress &&
+		    strcmp(path->interface, hook->device) == 0)
+			search->result = plan_add(
+				search->plan, PLAN_NOTE,
+				"%s %s: chain %s of table %s (priority %d) acts before this fault",
+				path->interface, path->is_ingress ? "ingress" : "egress",
+				hook->chain, hook->table, (int)hook->priority);
+	}
+}
+
+static int list_targets(const struct network_state *state, const struct target *target,
+			struct plan *plan)
+{
+	unsigned count = params_count(&target->params, TRAFFIC_TO);
+	const char *protocol = params_text(&target->params, TRAFFIC_PROTOCOL);
+	char text[ENDPOINT_TEXT_SIZE] = "*";
+	int result = 0;
+
+	for (unsigned i = 0; result == 0 && i < (count ? count : 1); i++) {
+		if (count)
+			endpoint_format(&params_value(&target->params, TRAFFIC_TO, i)->endpoint,
+					text);
+		result = plan_add(plan, PLAN_TARGET, "traffic with %s%s%s", text,
+				  protocol && strcmp(protocol, "any") != 0 ? ", protocol " : "",
+				  protocol && strcmp(protocol, "any") != 0 ? protocol : "");
+	}
+	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
+		result = plan_add(plan, PLAN_TARGET, "interface %s (%d) %s%s%s",
+				  state->paths[i].interface, state->paths[i].index,
+				  state->paths[i].is_ingress ? "ingress" : "egress",
+				  target->namespace_name[0] ? ", network namespace " : "",
+				  target->namespace_name);
+	return result;
+}
+
+static int list_changes(const struct network_state *state, struct plan *plan)
+{
+	const struct network_effect *effect = &state->effect;
+	char delay[QUANTITY_TEXT_SIZE], jitter[QUANTITY_TEXT_SIZE], share[QUANTITY_TEXT_SIZE];
+	int result = 0;
+
+	quantity_format_duration(effect->delay_ns, delay);
+	quantity_format_duration(effect->jitter_ns, jitter);
+	quantity_format_share((int64_t)effect->loss_ppb, share);
+	if (state->way == NETWORK_NETEM)
+		result = plan_add(plan, PLAN_CHANGE,
+				  "add interface %s (ifb) with netem delay %s jitter %s loss %s",
+				  state->record.link, delay, jitter, share);
+	else if (state->way == NETWORK_LINE)
+		result = plan_add(plan, PLAN_CHANGE, "add %u tap interfaces, delay %s jitter %s",
+				  state->path_count, delay, jitter);
+	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
+		if (state->way == NETWORK_LINE && state->paths[i].is_loopback)
+			result = plan_add(
+				plan, PLAN_CHANGE,
+				"set net.ipv4.conf.lo.route_localnet=1 and accept_local=1");
+	if (result == 0)
+		result = plan_add(plan, PLAN_CHANGE,
+				  "add table netdev %s (owned: vanishes with its process)%s%s",
+				  state->record.table,
+				  state->way != NETWORK_NETEM && effect->loss_ppb ? ", drops " : "",
+				  state->way != NETWORK_NETEM && effect->loss_ppb ? share : "");
+	return result;
+}
+
+static int list_notes(struct network_state *state, struct plan *plan, struct error *err)
+{
+	struct hook_search search = {.state = state, .plan = plan};
+	int result = nft_hooks(state->netfilter, look_at_hook, &search, err);
+
+	if (result == 0)
+		result = search.result;
+	if (result == 0)
+		result =
+			plan_add(plan, PLAN_NOTE, "not affected: ARP and IPv6 neighbour discovery");
+	for (unsigned i = 0; result == 0 && i < state->control_count; i++) {
+		const struct network_connection *c = &state->control[i];
+		char remote[INET6_ADDRSTRLEN];
+
+		inet_ntop(c->family, c->remote, remote, sizeof(remote));
+		result = plan_add(plan, PLAN_NOTE,
+				  "not affected: this session's connection with %s port %u", remote,
+				  c->remote_port);
+	}
+	if (result == 0 && state->effect.jitter_ns)
+		result = plan_add(plan, PLAN_NOTE, "jitter lets packets overtake each other");
+	return result;
+}
+
+static int open_sockets(struct network_state *state, const struct fault *fault, struct error *err)
+{
+	int namespace_fd = fault->target->namespace_fd;
+	int result = netlink_open(namespace_fd, &state->route, err);
+
+	if (result == 0)
+		result = netlink_open_netfilter(namespace_fd, &state->netfilter, err);
+	if (result == 0)
+		result = nft_open(namespace_fd, &state->nft, err);
+	return result;
+}
+
+static int set_names(struct network_state *state, const struct fault *fault, struct error *err)
+{
+	const char *run = fault->env && fault->env->run_id ? fault->env->run_id : "RUN";
+	struct network_record *record = &state->record;
+
+	snprintf(record->namespace_name, sizeof(record->namespace_name), "%s",
+		 fault->target->namespace_name);
+	snprintf(record->table, sizeof(record->table), NETWORK_TABLE_MOULD, run, fault->step);
+	snprintf(record->alias, sizeof(record->alias), "squall run %s step %u", run, fault->step);
+	record->group = NETWORK_LINK_GROUP;
+	if (snprintf(record->link, sizeof(record->link), "sq%s-%u", run, fault->step) > 15)
+		return error_set(err, E2BIG, "step %u: too many steps", fault->step);
+	return namespace_identify(fault->target->namespace_fd, &record->namespace_id, err);
+}
+
+static int fill(struct network_state *state, struct fault *fault, struct plan *plan,
+		struct error *err)
+{
+	int result = set_names(state, fault, err);
+
+	if (result == 0)
+		result = open_sockets(state, fault, err);
+	if (result == 0)
+		result = add_paths(state, fault, plan, err);
+	if (result == 0)
+		result = list_targets(state, fault->target, plan);
+	if (result == 0)
+		result = choose_way(state, plan, err);
+	if (result == 0)
+		result = compose(state, plan, err);
+	state->control_count = network_control_connections(
+		state->control, sizeof(state->control) / sizeof(*state->control));
+	if (result == 0 && state->way == NETWORK_LINE)
+		result = network_line_prepare(state, fault->target->namespace_fd,
+					      fault->env && fault->env->run_id ? fault->env->run_id
+									       : "RUN",
+					      fault->step, err);
+	if (result == 0)
+		result = list_changes(state, plan);
+	if (result == 0)
+		result = list_notes(state, plan, err);
+	return result;
+}
+
+int network_plan(struct fault *fault, struct plan *plan, struct error *err)
+{
+	struct network_state *state = calloc(1, sizeof(*state));
+	int result;
+
+	if (!state)
+		return error_errno(err, ENOMEM, "network");
+	fault->state = state;
+	state->effect = network_effect_of(fault->params);
+	network_register(state);
+	result = fill(state, fault, plan, err);
+	if (result < 0)
+		fault->ops->release(fault);
+	return result;
+}

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Undoing and verifying the network fault from its journal records, in the worker, the guardian or
+ * a later `squall restore`. What does not carry our marks any more is not ours and is left alone.
+ */
+#include "faults/network.h"
+
+#include "injector/base/cleanup.h"
+#include "injector/base/clock.h"
+#include "injector/kernel/link.h"
+
+#include <errno.h>
+#include <linux/ip.h>
+#include <poll.h>
+#include <string.h>
+
+#define WAIT_MAX_NS  NSEC_PER_SEC /* what undo() may take */
+#define POLL_MS	     2
+#define IDLE_POLLS   3
+#define RUN_OWNER_NS (500 * NSEC_PER_MSEC) /* a dead owner's socket is closed by then */
+
+static struct network_state *live;
+
+void network_register(struct network_state *state)
+{
+	state->next = live;
+	live = state;
+}
+
+void network_unregister(struct network_state *state)
+{
+	for (struct network_state **at = &live; *at; at = &(*at)->next)
+		if (*at == state) {
+			*at = state->next;
+			return;
+		}
+}
+
+struct network_state *network_live(const struct namespace_id *namespace_id, const char *table)
+{
+	for (struct network_state *state = live; state; state = state->next)
+		if (namespace_is_same(&state->record.namespace_id, namespace_id) &&
+		    (!table || strcmp(state->record.table, table) == 0))
+			return state;
+	return NULL;
+}
+
+struct network_state *network_first_live(void)
+{
+	return live;
+}
+
+static bool needs_loopback_settings(const struct network_state *state,
+				    const struct namespace_id *namespace_id)
+{
+	return state->owns_loopback_settings && state->phase != NETWORK_IDLE &&
+	       namespace_is_same(&state->record.namespace_id, namespace_id);
+}
+
+uint32_t network_inherit_setting(const struct network_state *state, unsigned setting,
+				 uint32_t value)
+{
+	for (const struct network_state *other = live; other; other = other->next)
+		if (other != state && needs_loopback_settings(other, &state->record.namespace_id))
+			return other->loopback_old[setting == IPV4_DEVCONF_ACCEPT_LOCAL];
+	return value;
+}
+
+/* Conversations in the record's namespace: of a live state of this process, or new ones. */
+struct access {
+	struct netlink *route, *netfilter;
+	struct network_state *lender; /* owns them, or NULL */
+	int namespace_fd;
+};
+
+static void access_close(struct access *access)
+{
+	if (!access->lender) {
+		netlink_close(access->route);
+		netlink_close(access->netfilter);
+	}
+	if (access->namespace_fd >= 0)
+		close(access->namespace_fd);
+}
+
+/* -ENOENT: the namespace is gone, and everything in it with it. */
+static int access_open(const struct network_record *record, struct access *out, struct error *err)
+{
+	struct access access = {.namespace_fd = -1};
+	int result;
+
+	access.lender = network_live(&record->namespace_id, NULL);
+	if (access.lender) {
+		access.route = access.lender->route;
+		access.netfilter = access.lender->netfilter;
+		*out = access;
+		return 0;
+	}
+	result = namespace_find(&record->namespace_id, &access.namespace_fd, err);
+	if (result == 0)
+		result = netlink_open(access.namespace_fd, &access.route, err);
+	if (result == 0)
+		result = netlink_open_netfilter(access.namespace_fd, &access.netfilter, err);
+	if (result < 0) {
+		access_close(&access);
+		return result;
+	}
+	*out = access;
+	return 0;
+}
+
+/* A table with an owner vanishes with it. Any left by a dying process is waited for. */
+static int undo_table(const struct network_record *record, struct access *access, struct error *err)
+{
+	int64_t deadline_ns = clock_now_ns() + RUN_OWNER_NS;
+	struct network_state *own = network_live(&record->namespace_id, record->table);
+	char text[64];
+	struct nft *nft;
+	uint32_t owner;
+	int result;
+
+	if (own)
+		network_cut(own);
+	while ((result = nft_find_table(access->netfilter, record->table, &owner, err)) == 0 &&
+	       clock_now_ns() < deadline_ns)
+		poll(NULL, 0, POLL_MS);
+	if (result == -ENOENT)
+		return 0;
+	if (result < 0)
+		return result;
+	/* Still there: not owned (somebody's copy), or a process that outlived its own death. */
+	result = nft_open(access->namespace_fd, &nft, err);
+	if (result < 0)
+		return result;
+	snprintf(text, sizeof(text), "delete table netdev %s\n", record->table);
+	result = nft_commit(nft, text, err);
+	nft_close(nft);
+	if (result < 0 && owner) {
+		error_prefix(err, "table %s is held by process %u", record->table, owner);
+		error_remedy(err, "end that process: kill -9 %u", owner);
+	}
+	return result;
+}
+
+/* Name and marks agree; between creation and labelling the group is the mark. */
+static bool is_ours(const struct link *link, const struct network_record *record)
+{
+	return strcmp(link->kind, "ifb") == 0 && link->group == record->group &&
+	       (strcmp(link->alias, record->alias) == 0 || link->alias[0] == '\0');
+}
+
+static int undo_link(const struct network_record *record, struct access *access, struct error *err)
+{
+	int64_t deadline_ns = clock_now_ns() + WAIT_MAX_NS;
+	unsigned idle = 0;
+	struct link link;
+	int result = link_find(access->route, record->link, &link, err);
+
+	if (result == -ENODEV || (result == 0 && !is_ours(&link, record)))
+		return 0;
+	/* Deleting it would lose what it still holds */
+	while (result == 0 && idle < IDLE_POLLS && clock_now_ns() < deadline_ns) {
+		bool is_empty = false;
+
+		result = network_netem_is_empty(access->route, link.index, &is_empty, err);
+		idle = is_empty ? idle + 1 : 0;
+		if (result == 0 && idle < IDLE_POLLS)
+			poll(NULL, 0, POLL_MS);
+	}
+	if (result < 0 && result != -ENODEV)
+		return result;
+	result = link_delete(access->route, link.index, err);
+	return result == -ENODEV ? 0 : result;
+}
+
+static int undo_setting(const struct network_record *record, struct access *access,
+			struct error *err)
+{
+	uint32_t value;
+	int result;
+
+	for (struct network_state *state = live; state; state = state->next)
+		if (needs_loopback_settings(state, &record->namespace_id))
+			return 0; /* its own record gives the setting back */
+	result = link_get_ipv4(access->route, record->index, record->setting, &value, err);
+	if (result == -ENODEV || (result == 0 && value != record->our_value))
+		return 0;
+	if (result == 0 && value != record->old_value)
+		result = link_set_ipv4(access->route, record->index, record->setting,
+				       record->old_value, err);
+	return result;
+}
+
+static int read_record(const struct journal_record *record, struct network_record *out,
+		       struct error *err)
+{
+	memcpy(out, record->payload, sizeof(*out));
+	out->namespace_name[sizeof(out->namespace_name) - 1] = '\0';
+	out->table[sizeof(out->table) - 1] = '\0';
+	out->link[sizeof(out->link) - 1] = '\0';
+	out->alias[sizeof(out->alias) - 1] = '\0';
+	if (record->type < NETWORK_RECORD_TABLE || record->type > NETWORK_RECORD_IPV4)
+		return error_set(err, EINVAL, "unknown network record %u", record->type);
+	/* It goes into the text of a transaction */
+	if (record->type == NETWORK_RECORD_TABLE &&
+	    out->table[strspn(out->table, "abcdefghijklmnopqrstuvwxyz0123456789_")] != '\0')
+		return error_set(err, EINVAL, "damaged network record");
+	return 0;
+}
+
+int network_undo(const struct journal_record *record, struct error *err)
+{
+	struct network_record what;
+	struct access access;
+	int result = read_record(record, &what, err);
+
+	if (result < 0)
+		return result;
+	result = access_open(&what, &access, err);
+	if (result == -ENOENT)
+		return 0;
+	if (result < 0)
+		return result;
+	if (record->type == NETWORK_RECORD_TABLE)
+		result = undo_table(&what, &access, err);
+	else if (record->type == NETWORK_RECORD_LINK)
+		result = undo_link(&what, &access, err);
+	else
+		result = undo_setting(&what, &access, err);
+	access_close(&access);
+	return result;
+}
+
+/* "ip netns exec NAME ", "nsenter --net=/proc/N/ns/net " or nothing. */
+static void command_prefix(const struct network_record *record, char *out, size_t size)
+{
+	const char *name = record->namespace_name;
+
+	if (strncmp(name, "pid:", 4) == 0)
+		snprintf(out, size, "nsenter --net=/proc/%s/ns/net ", name + 4);
+	else if (name[0])
+		snprintf(out, size, "ip netns exec %s ", name);
+	else
+		out[0] = '\0';
+}
+
+static int verify_one(const struct network_record *record, unsigned type, struct access *access,
+		      bool *out_gone, char *out_left, size_t left_size, struct error *err)
+{
+	char prefix[96];
+	struct link link;
+	uint32_t value;
+	int result;
+
+	command_prefix(record, prefix, sizeof(prefix));
+	if (type == NETWORK_RECORD_TABLE) {
+		result = nft_find_table(access->netfilter, record->table, &value, err);
+		*out_gone = result == -ENOENT;
+		snprintf(out_left, left_size, "table %s: %snft delete table netdev %s",
+			 record->table, prefix, record->table);
+	} else if (type == NETWORK_RECORD_LINK) {
+		result = link_find(access->route, record->link, &link, err);
+		*out_gone = result == -ENODEV || (result == 0 && !is_ours(&link, record));
+		snprintf(out_left, left_size, "interface %s: %sip link delete %s", record->link,
+			 prefix, record->link);
+	} else {
+		const char *name = record->setting == IPV4_DEVCONF_ACCEPT_LOCAL ? "accept_local"
+										: "route_localnet";
+
+		result = link_get_ipv4(access->route, record->index, record->setting, &value, err);
+		*out_gone =
+			result == -ENODEV ||
+			(result == 0 && (value != record->our_value || value == record->old_value));
+		for (struct network_state *state = live; state; state = state->next)
+			*out_gone |= needs_loopback_settings(state, &record->namespace_id);
+		snprintf(out_left, left_size, "setting %s of lo: %ssysctl net.ipv4.conf.lo.%s=%u",
+			 name, prefix, name, record->old_value);
+	}
+	return result == -ENOENT || result == -ENODEV ? 0 : result;
+}
+
+int network_verify(const struct journal_record *record, bool *out_gone, char *out_left,
+		   size_t left_size, struct error *err)
+{
+	struct network_record what;
+	struct access access;
+	bool is_gone = false;
+	int result = read_record(record, &what, err);
+
+	if (result < 0)
+		return result;
+	result = access_open(&what, &access, err);
+	if (result == -ENOENT) {
+		*out_gone = true;
+		return 0;
+	}
+	if (result < 0)
+		return result;
+	result = verify_one(&what, record->type, &access, &is_gone, out_left, left_size, err);
+	access_close(&access);
+	if (result == 0)
+		*out_gone = is_gone;
+	return result;
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What can this kernel do? Asked by doing it, in a network namespace of a child process: nothing
+ * of it can be seen from outside, and the kernel takes all of it away with the child. The only
+ * trace is a module that the kernel loaded by itself.
+ */
+#include "faults/network.h"
+
+#include "injector/base/cleanup.h"
+#include "injector/kernel/link.h"
+#include "injector/kernel/qdisc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char hook_test[] =
+	"table netdev squall_probe {\n"
+	"	flags owner\n"
+	"	chain probe {\n"
+	"		type filter hook egress device \"lo\" priority %d;\n"
+	"		numgen random mod 2 < 1 drop\n"
+	"		fwd to " NFT_DEVICE_FORMAT "\n"
+	"	}\n"
+	"}\n";
+
+static int try_netem(struct netlink *netlink, int index, struct error *err)
+{
+	const struct netem_config config = {
+		.delay_ns = 1000000, .jitter_ns = 1000, .loss_ppb = 1, .limit = 1000};
+	int result = qdisc_add_segmenter(netlink, index, QDISC_HANDLE(1), 2000, err);
+
+	if (result == 0)
+		result = qdisc_add_netem(netlink, index, QDISC_HANDLE(1) | 1, QDISC_HANDLE(2),
+					 &config, err);
+	return result;
+}
+
+static int try_all(struct network_support *out, struct error *err)
+{
+	struct netlink *netlink;
+	char text[sizeof(hook_test) + 64];
+	struct error why = ERROR_INIT;
+	struct nft *nft;
+	int index = 0, result;
+
+	if (unshare(CLONE_NEWNET) < 0)
+		return error_errno(err, errno, "cannot make a network namespace to try things in");
+	result = netlink_open(-1, &netlink, err);
+	if (result < 0)
+		return result;
+	result = link_create_ifb(netlink, "squall0", NETWORK_LINK_GROUP, "squall", &index, &why);
+	if (result == 0)
+		result = try_netem(netlink, index, &why);
+	out->has_netem = result == 0;
+	snprintf(out->netem_reason, sizeof(out->netem_reason), "%.199s", result ? why.text : "");
+	netlink_close(netlink);
+
+	snprintf(text, sizeof(text), hook_test, NETWORK_MAX_HOOK, index ? index : 1);
+	result = nft_open(-1, &nft, &why);
+	if (result == 0) {
+		result = nft_commit(nft, text, &why);
+		nft_close(nft);
+	}
+	out->has_hook = result == 0;
+	snprintf(out->hook_reason, sizeof(out->hook_reason), "%.199s", result ? why.text : "");
+	return 0;
+}
+
+/* What the child writes back; small enough for one atomic write to a pipe. */
+struct answer {
+	int result;
+	struct network_support support;
+	struct error why;
+};
+_Static_assert(sizeof(struct answer) <= 4096, "an answer is one write (PIPE_BUF)");
+
+static int survey(struct network_support *out, struct error *err)
+{
+	static struct answer answer; /* large for a stack */
+	int ends[2], status;
+	ssize_t size;
+	pid_t child;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return error_errno(err, errno, "pipe");
+	memset(&answer, 0, sizeof(answer));
+	child = fork();
+	if (child == 0) {
+		answer.result = try_all(&answer.support, &answer.why);
+		_exit(write(ends[1], &answer, sizeof(answer)) == sizeof(answer) ? 0 : 1);
+	}
+	close(ends[1]);
+	if (child < 0) {
+		close(ends[0]);
+		return error_errno(err, errno, "cannot try what the kernel can do");
+	}
+	do
+		size = read(ends[0], &answer, sizeof(answer));
+	while (size < 0 && errno == EINTR);
+	close(ends[0]);
+	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	if (size != sizeof(answer))
+		return error_set(err, EIO, "trying what the kernel can do ended early");
+	if (answer.result < 0) {
+		if (err)
+			*err = answer.why;
+		return answer.result;
+	}
+	*out = answer.support;
+	return 0;
+}
+
+int network_survey(struct network_support *out, struct error *err)
+{
+	static struct network_support known;
+	static bool is_known;
+	const char *wish = getenv("SQUALL_NETEM");
+	int result = is_known ? 0 : survey(&known, err);
+
+	if (result < 0)
+		return result;
+	is_known = true;
+	*out = known;
+	if (wish && strcmp(wish, "off") == 0) {
+		out->has_netem = false;
+		snprintf(out->netem_reason, sizeof(out->netem_reason), "SQUALL_NETEM=off");
+	}
+	return 0;
+}
+
+/* ID and ID_LIKE of os-release(5), joined. */
+static void distribution(char *out, size_t size)
+{
+	cleanup_file FILE *file = fopen("/etc/os-release", "re");
+	char line[256];
+	size_t used = 0;
+
+	out[0] = '\0';
+	while (file && fgets(line, sizeof(line), file))
+		if ((strncmp(line, "ID=", 3) == 0 || strncmp(line, "ID_LIKE=", 8) == 0) &&
+		    used < size)
+			used += (size_t)snprintf(out + used, size - used, "%s", strchr(line, '='));
+}
+
+void network_netem_remedy(char *out, size_t size)
+{
+	struct utsname kernel;
+	char like[256];
+
+	distribution(like, sizeof(like));
+	if (uname(&kernel) < 0)
+		kernel.release[0] = '\0';
+	if (strcasestr(kernel.release, "microsoft"))
+		snprintf(out, size,
+			 "nothing has to be done; for netem itself build the WSL2 kernel with "
+			 "CONFIG_NET_SCH_NETEM and name it in .wslconfig");
+	else if (strstr(like, "ubuntu"))
+		snprintf(out, size, "apt install linux-modules-extra-%s && modprobe sch_netem",
+			 kernel.release);
+	else if (strstr(like, "debian") && strstr(kernel.release, "cloud"))
+		snprintf(out, size,
+			 "apt install linux-image-amd64 (the cloud kernel lacks modules) and boot "
+			 "it, then modprobe sch_netem");
+	else if (strstr(like, "debian"))
+		snprintf(out, size, "modprobe sch_netem; it is in Debian's linux-image-amd64");
+	else if (strstr(like, "rhel") || strstr(like, "fedora") || strstr(like, "centos"))
+		snprintf(out, size, "dnf install kernel-modules-extra-%s && modprobe sch_netem",
+			 kernel.release);
+	else
+		snprintf(out, size, "modprobe sch_netem, or a kernel with CONFIG_NET_SCH_NETEM");
+}

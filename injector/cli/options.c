@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * getopt_long keeps its place in globals; they are reset, so that a command can be called twice.
+ */
+#include "injector/cli/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static int unknown(const struct options *options, char **argv, int at, struct error *err)
+{
+	const char *text = at > 0 && argv[at] ? argv[at] : "?";
+
+	if (options->text_name && strncmp(text, "--", 2) == 0 &&
+	    strcmp(text + 2, options->text_name) == 0)
+		error_set(err, EINVAL, "%s: %s needs a text behind it", argv[0], text);
+	else
+		error_set(err, EINVAL, "%s: unknown option '%.60s'", argv[0], text);
+	error_remedy(err, "squall %s --help", argv[0]);
+	return -EINVAL;
+}
+
+int options_parse(struct options *options, int argc, char **argv, struct error *err)
+{
+	struct option known[5] = {{"help", no_argument, NULL, 'h'}};
+	int count = 1, option, before;
+
+	if (options->has_json)
+		known[count++] = (struct option){"json", no_argument, NULL, 'j'};
+	if (options->has_quiet)
+		known[count++] = (struct option){"quiet", no_argument, NULL, 'q'};
+	if (options->text_name)
+		known[count++] = (struct option){options->text_name, required_argument, NULL, 't'};
+	known[count] = (struct option){0};
+	optind = 0;
+	opterr = 0;
+	for (before = 1; (option = getopt_long(argc, argv, "h", known, NULL)) != -1;
+	     before = optind) {
+		if (option == 'h') {
+			fputs(options->help, stdout);
+			options->helped = true;
+			return options_flush(err);
+		}
+		if (option == '?')
+			return unknown(options, argv, optind > before ? optind - 1 : before, err);
+		if (option == 'j')
+			options->json = true;
+		if (option == 'q')
+			options->quiet = true;
+		if (option == 't')
+			options->text = optarg;
+	}
+	options->operands = argv + optind;
+	options->operand_count = argc - optind;
+	if (options->max_operands < 0 || options->operand_count <= options->max_operands)
+		return 0;
+	error_set(err, EINVAL, "%s: unexpected '%.60s'", argv[0],
+		  options->operands[options->max_operands]);
+	error_remedy(err, "squall %s --help", argv[0]);
+	return -EINVAL;
+}
+
+int options_need_root(const char *command, const char *why, struct error *err)
+{
+	if (geteuid() == 0)
+		return 0;
+	error_set(err, EPERM, "%s: %s", command, why);
+	error_remedy(err, "sudo squall %s", command);
+	return -EPERM;
+}
+
+int options_flush(struct error *err)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return 0;
+	return error_errno(err, errno, "cannot write to standard output");
+}

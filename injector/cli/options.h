@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the small commands have in common: --help, --json, one text option, operands, being root.
+ */
+#ifndef SQUALL_CLI_OPTIONS_H
+#define SQUALL_CLI_OPTIONS_H
+
+#include "injector/base/error.h"
+
+#include <stdbool.h>
+
+struct options {
+	const char *help;      /* the whole text of --help */
+	const char *text_name; /* name of an option with a value, NULL: none */
+	bool has_json;	       /* --json is allowed */
+	bool has_quiet;	       /* --quiet is allowed */
+	int max_operands;      /* -1: any number */
+
+	const char *text; /* found: the option's value, or NULL */
+	bool json, quiet, helped;
+	char **operands;
+	int operand_count;
+};
+
+/* Parses by getopt_long. With --help the text is printed, .helped set, and nothing else matters. */
+int options_parse(struct options *options, int argc, char **argv, struct error *err);
+/* -EPERM with a remedy for everybody but root. */
+int options_need_root(const char *command, const char *why, struct error *err);
+/* Flushes standard output: a full disk or a closed pipe is an error like any other. */
+int options_flush(struct error *err);
+
+#endif

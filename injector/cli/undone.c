@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What was done goes to standard output, what is left to standard error: it must be seen even where
+ * results are piped away.
+ */
+#include "injector/cli/undone.h"
+
+#include "injector/base/json.h"
+#include "injector/base/log.h"
+
+#include <stdio.h>
+
+int undone_exit_code(const struct restore_report *report)
+{
+	return report->failed ? EXIT_NOT_RESTORED : 0;
+}
+
+int undone_print(const struct restore_report *report)
+{
+	for (unsigned at = 0; at < report->did_count; at++)
+		printf("%s\n", report->did[at]);
+	fflush(stdout);
+	for (unsigned at = 0; at < report->left_count; at++)
+		log_error("left: %s", report->left[at]);
+	if (report->failed > report->left_count)
+		log_error("left: %u more, not listed for want of memory",
+			  report->failed - report->left_count);
+	return undone_exit_code(report);
+}
+
+static json_t *strings(char (*lines)[RESTORE_LINE], unsigned count)
+{
+	json_t *array = json_array();
+
+	for (unsigned at = 0; at < count; at++)
+		json_array_append_new(array, json_text(lines[at]));
+	return array;
+}
+
+json_t *undone_json(const struct restore_report *report)
+{
+	return json_pack("{s:i, s:i, s:o, s:o}", "undone", (int)report->undone, "failed",
+			 (int)report->failed, "did", strings(report->did, report->did_count),
+			 "left", strings(report->left, report->left_count));
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A step in words, from the tables alone: what is done, then to what. For people, not for parsing.
+ */
+#include "injector/experiment/model.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LIST_SHOWN 3 /* values of a list in words */
+
+struct words {
+	char *out;
+	size_t size, used;
+};
+
+__attribute__((format(printf, 2, 3))) static void say(struct words *words, const char *format, ...)
+{
+	va_list args;
+	int length;
+
+	if (words->used + 1 >= words->size)
+		return;
+	va_start(args, format);
+	length = vsnprintf(words->out + words->used, words->size - words->used, format, args);
+	va_end(args);
+	words->used += length > 0 ? (size_t)length : 0;
+}
+
+static void say_values(struct words *words, const struct params *params, unsigned index)
+{
+	unsigned count = params_count(params, index);
+
+	for (unsigned i = 0; i < count && i < LIST_SHOWN; i++)
+		say(words, "%s%s", i ? ", " : "", params_value(params, index, i)->text);
+	if (count > LIST_SHOWN)
+		say(words, " and %u more", count - LIST_SHOWN);
+}
+
+static void say_setting(struct words *words, const struct params *params, unsigned index)
+{
+	const struct param *param = &params->table[index];
+
+	if (param->type == PARAM_BOOL) {
+		say(words, "%s%s", params_number(params, index, 0) ? "" : "no ", param->name);
+		return;
+	}
+	say(words, "%s ", param->name);
+	say_values(words, params, index);
+}
+
+/* "pause" says more than "action pause", also when it is the default. */
+static bool is_verb(const struct param *param)
+{
+	return param->type == PARAM_WORD && strcmp(param->name, "action") == 0;
+}
+
+static void say_effects(struct words *words, const struct experiment_step *step)
+{
+	bool is_first = true;
+
+	for (unsigned i = 0; i < step->params.count; i++) {
+		const struct param *param = &step->params.table[i];
+
+		if (param->type == PARAM_TARGET ||
+		    (!is_verb(param) && !params_is_set(&step->params, i)) ||
+		    !params_text(&step->params, i))
+			continue;
+		say(words, "%s", is_first ? "" : ", ");
+		if (is_verb(param))
+			say(words, "%s", params_text(&step->params, i));
+		else
+			say_setting(words, &step->params, i);
+		is_first = false;
+	}
+	/* nothing set: the fault's own defaults */
+	if (is_first)
+		say(words, "%s", step->ops->name);
+}
+
+static void say_traffic(struct words *words, const struct params *params)
+{
+	if (params_is_set(params, TRAFFIC_TO)) {
+		say(words, " to ");
+		say_values(words, params, TRAFFIC_TO);
+	} else {
+		say(words, " to any address");
+	}
+	for (unsigned i = 0; i < params->count; i++) {
+		if (i == TRAFFIC_TO || !params_is_set(params, i))
+			continue;
+		say(words, ", ");
+		say_setting(words, params, i);
+	}
+}
+
+static void say_processes(struct words *words, const struct params *params)
+{
+	const char *separator = " on process ";
+
+	for (unsigned i = 0; i < params->count; i++) {
+		if (!params_is_set(params, i))
+			continue;
+		say(words, "%s", separator);
+		say_setting(words, params, i);
+		separator = ", ";
+	}
+}
+
+void experiment_describe_effects(const struct experiment_step *step, char *out, size_t size)
+{
+	struct words words = {.out = out, .size = size};
+
+	if (size)
+		out[0] = '\0';
+	say_effects(&words, step);
+}
+
+void experiment_describe_step(const struct experiment *experiment, unsigned index, char *out,
+			      size_t size)
+{
+	const struct experiment_step *step = &experiment->steps[index];
+	struct words words = {.out = out, .size = size};
+
+	if (size)
+		out[0] = '\0';
+	say_effects(&words, step);
+	if (step->target >= experiment->target_count)
+		return;
+	if (experiment->targets[step->target].kind == TARGET_TRAFFIC)
+		say_traffic(&words, &experiment->targets[step->target].params);
+	else
+		say_processes(&words, &experiment->targets[step->target].params);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The fixed part of the format as parameter tables: what the top level, limits, steady-state and so
+ * on accept. Values that are mappings or depend on a fault or probe are not in them.
+ */
+#ifndef SQUALL_EXPERIMENT_FORMAT_H
+#define SQUALL_EXPERIMENT_FORMAT_H
+
+#include "injector/base/params.h"
+
+enum format_root_param { ROOT_VERSION, ROOT_TITLE, ROOT_HYPOTHESIS, ROOT_ALLOW_IDLE };
+extern const struct param format_root[];
+
+/* Keys of the top level whose values are mappings or lists; NULL-terminated, with one line each. */
+struct format_section {
+	const char *name, *like, *doc;
+};
+enum format_section_index {
+	SECTION_LIMITS,
+	SECTION_TARGETS,
+	SECTION_PROBES,
+	SECTION_STEADY_STATE,
+	SECTION_ABORT_WHEN,
+	SECTION_METHOD,
+	SECTION_RECOVERY,
+	SECTION_COUNT,
+};
+extern const struct format_section format_sections[SECTION_COUNT + 1];
+
+enum format_limits_param { LIMITS_DURATION, LIMITS_TARGETS };
+extern const struct param format_limits[];
+
+enum format_steady_param { STEADY_REQUIRE, STEADY_FOR, STEADY_WITHIN };
+extern const struct param format_steady_state[];
+
+enum format_recovery_param { RECOVERY_REQUIRE, RECOVERY_WITHIN, RECOVERY_HOLD };
+extern const struct param format_recovery[];
+
+enum format_abort_param { ABORT_PROBE, ABORT_FAILS, ABORT_OVER };
+extern const struct param format_abort[];
+
+enum format_step_param { STEP_AT, STEP_FOR };
+extern const struct param format_step[];
+
+enum format_probe_param { PROBE_EVERY, PROBE_TIMEOUT };
+extern const struct param format_probe[];
+
+#endif

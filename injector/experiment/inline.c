@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Command-line words -> experiment. There are no named targets here: the selector stands in the
+ * words. Whoever injects by hand watches by hand, so idle faults are allowed.
+ */
+#include "injector/experiment/inline.h"
+
+#include "injector/base/clock.h"
+#include "injector/base/quantity.h"
+#include "injector/experiment/format.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define GRACE_NS	(30 * NSEC_PER_SEC) /* to restore in, beyond the fault's own time */
+#define TARGETS_DEFAULT "16"
+
+enum inline_param { INLINE_FOR, INLINE_TARGETS };
+
+struct inline_reading {
+	struct experiment *experiment;
+	struct experiment_step *step;
+	struct experiment_target *target; /* NULL: the fault has none */
+	struct params own;		  /* of the table below */
+	struct param table[3];
+};
+
+static int unknown_fault(const char *name, struct error *err)
+{
+	const char *names[64] = {0}, *nearest;
+	char list[300] = "";
+	unsigned count = 0;
+
+	for (const struct fault_ops *const *each = fault_all(); *each && count < 63; each++) {
+		names[count] = (*each)->name;
+		snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s",
+			 count++ ? ", " : "", (*each)->name);
+	}
+	nearest = names_nearest(names, name);
+	if (nearest)
+		error_set(err, EINVAL, "there is no fault '%.60s'; did you mean '%s'?", name,
+			  nearest);
+	else
+		error_set(err, EINVAL, "there is no fault '%.60s'", name);
+	error_remedy(err, "the faults are: %s", list);
+	return -EINVAL;
+}
+
+static void list_names(const struct param *table, char *out, size_t size)
+{
+	for (; table && table->name; table++)
+		if (table->type != PARAM_TARGET && strlen(out) + strlen(table->name) + 3 < size)
+			snprintf(out + strlen(out), size - strlen(out), "%s%s", *out ? ", " : "",
+				 table->name);
+}
+
+static int unknown_key(const struct inline_reading *reading, const char *key, struct error *err)
+{
+	const struct fault_ops *ops = reading->step->ops;
+	const struct param *tables[] = {ops->params, target_params(ops->target_kind),
+					reading->table};
+	const char *nearest = NULL;
+	char list[400] = "";
+
+	for (unsigned i = 0; i < 3; i++) {
+		if (tables[i] && !nearest)
+			nearest = params_nearest(tables[i], key);
+		list_names(tables[i], list, sizeof(list));
+	}
+	if (strcmp(key, "target") == 0)
+		error_set(err, EINVAL,
+			  "a command line has no named targets; select with the keys themselves");
+	else if (nearest && strcmp(nearest, "target") != 0)
+		error_set(err, EINVAL, "unknown key '%.60s'; did you mean '%s'?", key, nearest);
+	else
+		error_set(err, EINVAL, "unknown key '%.60s' for the fault '%s'", key, ops->name);
+	error_remedy(err, "allowed: %s", list);
+	return -EINVAL;
+}
+
+/* One value, or a list with commas. */
+static int add_value(struct params *params, unsigned index, char *value, struct error *err)
+{
+	char *rest = NULL;
+	int result = 0;
+
+	if (!(params->table[index].flags & PARAM_LIST))
+		return params_add(params, index, value, 0, 0, err);
+	if (!*value || *value == ',' || value[strlen(value) - 1] == ',' || strstr(value, ",,"))
+		return error_set(err, EINVAL, "%s: a value is missing in '%s'",
+				 params->table[index].name, value);
+	for (char *one = strtok_r(value, ",", &rest); one && result == 0;
+	     one = strtok_r(NULL, ",", &rest))
+		result = params_add(params, index, one, 0, 0, err);
+	return result;
+}
+
+static int take_word(struct inline_reading *reading, const char *word, struct error *err)
+{
+	const struct fault_ops *ops = reading->step->ops;
+	char *copy = strdup(word), *value;
+	unsigned index = 0;
+	int own, result;
+
+	if (!copy)
+		return error_errno(err, ENOMEM, "cannot read '%.60s'", word);
+	value = strchr(copy, '=');
+	if (!value || value == copy) {
+		result = error_set(err, EINVAL, "'%.60s' is not of the form key=value", word);
+		free(copy);
+		return result;
+	}
+	*value++ = '\0';
+	own = params_find(reading->table, copy);
+	switch (experiment_find_key(ops, copy, &index)) {
+	case KEY_OF_FAULT:
+		result = ops->params[index].type == PARAM_TARGET
+				 ? unknown_key(reading, copy, err)
+				 : add_value(&reading->step->params, index, value, err);
+		break;
+	case KEY_OF_TARGET:
+		result = reading->target ? add_value(&reading->target->params, index, value, err)
+					 : unknown_key(reading, copy, err);
+		break;
+	default:
+		result = own >= 0 ? add_value(&reading->own, (unsigned)own, value, err)
+				  : unknown_key(reading, copy, err);
+	}
+	free(copy);
+	return result;
+}
+
+static bool is_any_set(const struct params *params)
+{
+	for (unsigned i = 0; i < params->count; i++)
+		if (params_is_set(params, i))
+			return true;
+	return false;
+}
+
+static int check_required(const struct params *params, struct error *err)
+{
+	for (unsigned i = 0; i < params->count; i++)
+		if (params->table[i].flags & PARAM_REQUIRED &&
+		    params->table[i].type != PARAM_TARGET && !params_is_set(params, i))
+			return error_set(err, EINVAL, "%s= is missing: %s", params->table[i].name,
+					 params->table[i].doc);
+	return 0;
+}
+
+static int check_for(const struct inline_reading *reading, struct error *err)
+{
+	const struct fault_ops *ops = reading->step->ops;
+	bool is_instant = ops->is_instant && ops->is_instant(&reading->step->params);
+	char words[200];
+
+	if (is_instant != params_is_set(&reading->own, INLINE_FOR))
+		return 0;
+	if (is_instant) {
+		experiment_describe_effects(reading->step, words, sizeof(words));
+		return error_set(err, EINVAL,
+				 "'%s' (%s) acts at once and has no end: remove for=", ops->name,
+				 words);
+	}
+	error_set(err, EINVAL, "for= is missing: how long '%s' lasts", ops->name);
+	error_remedy(err, "add for=30s");
+	return -EINVAL;
+}
+
+static int check(const struct inline_reading *reading, struct error *err)
+{
+	const struct fault_ops *ops = reading->step->ops;
+	char keys[300] = "";
+	int result;
+
+	if (reading->target && !is_any_set(&reading->target->params)) {
+		list_names(reading->target->params.table, keys, sizeof(keys));
+		error_set(err, EINVAL, "'%s' has no target", ops->name);
+		error_remedy(err, "select one with: %s", keys);
+		return -EINVAL;
+	}
+	if (reading->target && !experiment_target_selects(reading->target))
+		return error_set(err, EINVAL, "'%s' " EXPERIMENT_SELECTS_ALL, ops->name);
+	if (reading->target && reading->target->kind == TARGET_TRAFFIC) {
+		const char *space = params_text(&reading->target->params, TRAFFIC_NAMESPACE);
+
+		if (space && strncmp(space, "target:", 7) == 0)
+			return error_set(err, EINVAL,
+					 "namespace: a command line has no named targets; write "
+					 "NAME or pid:N");
+	}
+	result = check_required(&reading->step->params, err);
+	if (result == 0 && reading->target)
+		result = check_required(&reading->target->params, err);
+	if (result == 0 && ops->check)
+		result = ops->check(&reading->step->params, err);
+	return result < 0 ? result : check_for(reading, err);
+}
+
+/* The step and, when the fault needs one, its target without a name. */
+static int prepare(struct inline_reading *reading, const struct fault_ops *ops, struct error *err)
+{
+	struct experiment *experiment = reading->experiment;
+	int result;
+
+	reading->table[INLINE_FOR] = format_step[STEP_FOR];
+	reading->table[INLINE_TARGETS] = format_limits[LIMITS_TARGETS];
+	reading->table[INLINE_TARGETS].fallback = TARGETS_DEFAULT;
+	experiment->path = strdup("command line");
+	experiment->steps = calloc(1, sizeof(*experiment->steps));
+	experiment->targets = calloc(1, sizeof(*experiment->targets));
+	if (!experiment->path || !experiment->steps || !experiment->targets) {
+		error_errno(err, ENOMEM, "cannot make an experiment");
+		return -ENOMEM;
+	}
+	reading->step = experiment->steps;
+	*reading->step = (struct experiment_step){.ops = ops, .target = UINT32_MAX};
+	experiment->step_count = 1;
+	result = params_init(&reading->own, reading->table, err);
+	if (result == 0)
+		result = params_init(&reading->step->params, ops->params, err);
+	if (result != 0 || ops->target_kind == TARGET_NONE)
+		return result;
+	reading->target = experiment->targets;
+	reading->target->kind = ops->target_kind;
+	reading->step->target = 0;
+	experiment->target_count = 1;
+	reading->target->name = strdup("");
+	if (!reading->target->name) {
+		error_errno(err, ENOMEM, "cannot make an experiment");
+		return -ENOMEM;
+	}
+	return params_init(&reading->target->params, target_params(ops->target_kind), err);
+}
+
+static int complete(struct inline_reading *reading, struct error *err)
+{
+	struct experiment *experiment = reading->experiment;
+	char words[300], title[400];
+
+	reading->step->for_ns = params_number(&reading->own, INLINE_FOR, 0);
+	experiment->limits.duration_ns = reading->step->for_ns + GRACE_NS;
+	experiment->limits.targets = (unsigned)params_number(&reading->own, INLINE_TARGETS, 0);
+	experiment->allow_idle = true;
+	experiment_describe_step(experiment, 0, words, sizeof(words));
+	if (reading->step->for_ns)
+		snprintf(title, sizeof(title), "%s for %s", words,
+			 params_text(&reading->own, INLINE_FOR));
+	else
+		snprintf(title, sizeof(title), "%s", words);
+	experiment->title = strdup(title);
+	return experiment->title ? 0 : error_errno(err, ENOMEM, "cannot make an experiment");
+}
+
+int inline_experiment(const char *fault, char *const words[], unsigned count,
+		      struct experiment **out, struct error *err)
+{
+	const struct fault_ops *ops = fault_find(fault);
+	struct inline_reading reading = {.own.table = reading.table};
+	int result;
+
+	if (!ops)
+		return unknown_fault(fault, err);
+	reading.experiment = calloc(1, sizeof(*reading.experiment));
+	if (!reading.experiment)
+		return error_errno(err, ENOMEM, "cannot make an experiment");
+	result = prepare(&reading, ops, err);
+	for (unsigned i = 0; i < count && result == 0; i++)
+		result = take_word(&reading, words[i], err);
+	if (result == 0)
+		result = check(&reading, err);
+	if (result == 0)
+		result = complete(&reading, err);
+	params_free(&reading.own);
+	if (result < 0) {
+		experiment_free(reading.experiment);
+		free(reading.experiment);
+		return result;
+	}
+	*out = reading.experiment;
+	return 0;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Reads an experiment from a file or from standard input ("-"). Prints nothing. What is not a
+ * regular file (a device, a pipe by name, a directory) is refused, and so is what is larger than
+ * EXPERIMENT_FILE_MAX.
+ */
+#ifndef SQUALL_EXPERIMENT_LOAD_H
+#define SQUALL_EXPERIMENT_LOAD_H
+
+#include "injector/experiment/yaml.h"
+
+#include <stddef.h>
+
+/* The name that messages give to "-". */
+#define EXPERIMENT_STDIN_NAME "standard input"
+
+struct experiment_text {
+	char *bytes; /* NUL-terminated, owned */
+	size_t length;
+};
+
+/* Reads, with the rights of the caller; caller: experiment_text_free(). */
+int experiment_read(const char *path, struct experiment_text *out, struct error *err);
+/* Parses; may run with fewer rights than what read it. -EINVAL with problems->count > 0: the file
+ * is bad, see yaml_parse_experiment(). The caller frees *problems in every case. */
+int experiment_parse(const struct experiment_text *text, const char *path, struct experiment **out,
+		     struct yaml_problems *problems, struct error *err);
+/* Both. problems->count == 0 after a failure: it could not be read. */
+int experiment_load(const char *path, struct experiment **out, struct yaml_problems *problems,
+		    struct error *err);
+void experiment_text_free(struct experiment_text *text);
+/* The name for messages: "-" is EXPERIMENT_STDIN_NAME. */
+const char *experiment_file_name(const char *path);
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The experiment itself: ownership and questions about it. No YAML in here, no side effects.
+ */
+#include "injector/experiment/model.h"
+
+#include <stdlib.h>
+
+static void free_probe(struct probe_spec *probe)
+{
+	free(probe->name);
+	for (unsigned i = 0; i < probe->subject_count; i++)
+		free(probe->subject[i]);
+	free(probe->subject);
+	params_free(&probe->params);
+	params_free(&probe->expect);
+}
+
+void experiment_free(struct experiment *experiment)
+{
+	if (!experiment)
+		return;
+	for (unsigned i = 0; i < experiment->target_count; i++) {
+		free(experiment->targets[i].name);
+		params_free(&experiment->targets[i].params);
+	}
+	for (unsigned i = 0; i < experiment->probe_count; i++)
+		free_probe(&experiment->probes[i]);
+	for (unsigned i = 0; i < experiment->step_count; i++)
+		params_free(&experiment->steps[i].params);
+	free(experiment->targets);
+	free(experiment->probes);
+	free(experiment->steps);
+	free(experiment->aborts);
+	free(experiment->steady_state.probes);
+	free(experiment->recovery.probes);
+	free(experiment->path);
+	free(experiment->title);
+	free(experiment->hypothesis);
+	*experiment = (struct experiment){0};
+}
+
+int64_t experiment_method_ns(const struct experiment *experiment)
+{
+	int64_t end = 0;
+
+	for (unsigned i = 0; i < experiment->step_count; i++) {
+		const struct experiment_step *step = &experiment->steps[i];
+
+		if (step->at_ns + step->for_ns > end)
+			end = step->at_ns + step->for_ns;
+	}
+	return end;
+}
+
+enum experiment_key experiment_find_key(const struct fault_ops *ops, const char *key,
+					unsigned *out_index)
+{
+	const struct param *selector = target_params(ops->target_kind);
+	int index = params_find(ops->params, key);
+
+	if (index >= 0) {
+		*out_index = (unsigned)index;
+		return KEY_OF_FAULT;
+	}
+	index = selector ? params_find(selector, key) : -1;
+	if (index < 0)
+		return KEY_UNKNOWN;
+	*out_index = (unsigned)index;
+	return KEY_OF_TARGET;
+}
+
+bool experiment_target_selects(const struct experiment_target *target)
+{
+	if (target->kind != TARGET_PROCESS)
+		return true;
+	for (unsigned i = PROCESS_PID; i <= PROCESS_PORT; i++)
+		if (params_is_set(&target->params, i))
+			return true;
+	return false;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A YAML file as a tree of nodes that know their position. A plain subset: no anchors, aliases,
+ * tags, merge keys or second documents. Internal to injector/experiment.
+ */
+#ifndef SQUALL_EXPERIMENT_TREE_H
+#define SQUALL_EXPERIMENT_TREE_H
+
+#include "injector/experiment/problems.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define TREE_MAX_DEPTH 8
+
+enum tree_kind {
+	TREE_SCALAR,
+	TREE_LIST,
+	TREE_MAPPING,
+	TREE_BROKEN, /* reported already: say nothing more about it */
+};
+
+struct tree_node {
+	enum tree_kind kind;
+	int line, column;
+	const char *text;	 /* TREE_SCALAR */
+	bool is_null;		 /* TREE_SCALAR: nothing there, ~ or null */
+	struct tree_node *key;	 /* of an entry of a mapping; a TREE_SCALAR */
+	struct tree_node *first; /* TREE_LIST, TREE_MAPPING: entries in the order of the file */
+	struct tree_node *next;
+	struct tree_node *last;
+	unsigned count;
+};
+
+struct tree {
+	struct tree_node *root; /* NULL: no tree, the problems say why */
+	struct tree_block *blocks;
+};
+
+/* Never fails: no root when the text is not well-formed, with at least one problem (or
+ * problems->is_out_of_memory). Duplicate keys are reported and left out. Caller: tree_free(). */
+void tree_parse(const char *text, size_t length, struct problem_list *problems, struct tree *out);
+void tree_free(struct tree *tree);
+
+/* The entry of a mapping with that key, or NULL. */
+const struct tree_node *tree_find(const struct tree_node *mapping, const char *key);
+/* "a mapping", "a list", "a single value", "nothing" */
+const char *tree_kind_name(const struct tree_node *node);
+
+#endif

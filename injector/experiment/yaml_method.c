@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * targets: {NAME: {to: ...} or {process: {...}}} and method: [{at:, for:, FAULT: {...}}]. A step
+ * names a target or carries the selector itself; then a target without a name is made for it.
+ */
+#include "injector/experiment/format.h"
+#include "injector/base/quantity.h"
+#include "injector/experiment/reader.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char target_like[] =
+	"{to: 10.0.5.0/24:443} for traffic or {process: {name: nginx}} for processes";
+
+static void check_selector(struct reader *reader, const struct experiment_target *target,
+			   const struct tree_node *at, const char *what)
+{
+	bool is_there = experiment_target_selects(target);
+
+	/* a key that is there but wrong was reported as such */
+	for (unsigned i = PROCESS_PID; i <= PROCESS_PORT && !is_there; i++)
+		is_there = tree_find(at, target->params.table[i].name) != NULL;
+	if (!is_there)
+		reader_problem(reader, at, "%s " EXPERIMENT_SELECTS_ALL, what);
+}
+
+static struct experiment_target *add_target(struct reader *reader, const char *name,
+					    enum target_kind kind, const struct tree_node *at)
+{
+	struct experiment *experiment = reader->experiment;
+	struct experiment_target *grown, *target;
+
+	if (experiment->target_count == EXPERIMENT_MAX_TARGETS) {
+		reader_problem(reader, at, "more than %d targets", EXPERIMENT_MAX_TARGETS);
+		return NULL;
+	}
+	grown = reader_grow(reader, experiment->targets, experiment->target_count, sizeof(*grown));
+	if (!grown)
+		return NULL;
+	experiment->targets = grown;
+	target = &grown[experiment->target_count];
+	*target = (struct experiment_target){.kind = kind, .line = at->line, .column = at->column};
+	target->name = reader_copy(reader, name);
+	if (!target->name)
+		return NULL;
+	experiment->target_count++;
+	return reader_init(reader, &target->params, target_params(kind)) ? target : NULL;
+}
+
+static void read_target(struct reader *reader, const struct tree_node *entry)
+{
+	const struct tree_node *process;
+	struct experiment_target *target;
+	struct name_list allowed = {0};
+	char what[80];
+
+	snprintf(what, sizeof(what), "target '%.63s'", entry->key->text);
+	if (!reader_is(reader, entry, TREE_MAPPING, what, target_like)) {
+		add_target(reader, entry->key->text, TARGET_NONE, entry->key);
+		return;
+	}
+	process = tree_find(entry, "process");
+	target = add_target(reader, entry->key->text, process ? TARGET_PROCESS : TARGET_TRAFFIC,
+			    entry->key);
+	if (!target)
+		return;
+	if (process) {
+		for (const struct tree_node *at = entry->first; at; at = at->next)
+			if (at != process && at->kind != TREE_BROKEN)
+				reader_problem(reader, at->key,
+					       "%s selects processes; '%.60s' cannot stand beside "
+					       "'process' (keys of the selector go into it)",
+					       what, at->key->text);
+		params_free(&target->params);
+		if (!reader_table(reader, process, what, "{name: nginx, count: 1}", process_params,
+				  &target->params)) {
+			if (!target->params.settings)
+				reader_init(reader, &target->params, process_params);
+			return;
+		}
+		check_selector(reader, target, process, what);
+		return;
+	}
+	name_list_add_table(&allowed, traffic_params);
+	name_list_add(&allowed, "process");
+	for (const struct tree_node *at = entry->first; at; at = at->next) {
+		char more[200] = "";
+
+		if (at->kind == TREE_BROKEN || reader_take(reader, &target->params, at))
+			continue;
+		if (params_find(process_params, at->key->text) >= 0)
+			snprintf(more, sizeof(more),
+				 "processes are selected by 'process: {%s: ...}'", at->key->text);
+		reader_unknown_key(reader, at, what, &allowed, more[0] ? more : NULL);
+	}
+	reader_check_required(reader, &target->params, entry, what);
+}
+
+void reader_targets(struct reader *reader, const struct tree_node *node)
+{
+	if (!reader_is(reader, node, TREE_MAPPING, "'targets'",
+		       format_sections[SECTION_TARGETS].like)) {
+		reader->has_no_targets = true;
+		return;
+	}
+	for (const struct tree_node *entry = node->first; entry; entry = entry->next) {
+		if (reader->problems->is_full || reader->problems->is_out_of_memory ||
+		    reader->experiment->target_count > EXPERIMENT_MAX_TARGETS)
+			return;
+		if (entry->kind != TREE_BROKEN && reader_check_name(reader, entry, "target"))
+			read_target(reader, entry);
+	}
+}
+
+/* A step's target by name: it must be there and of the kind that the fault works on. */
+static void bind_target(struct reader *reader, struct experiment_step *step,
+			const struct param_value *name)
+{
+	const struct experiment_target *target;
+	int index = reader_find_target(reader, name->text, name->line, name->column);
+
+	if (index < 0)
+		return;
+	target = &reader->experiment->targets[index];
+	step->target = (unsigned)index;
+	if (target->kind != TARGET_NONE && target->kind != step->ops->target_kind)
+		problems_add(reader->problems, name->line, name->column,
+			     "target '%.63s' selects %s; the fault '%s' works on %s", name->text,
+			     target->kind == TARGET_PROCESS ? "processes" : "traffic",
+			     step->ops->name,
+			     step->ops->target_kind == TARGET_PROCESS ? "processes" : "traffic");
+}
+
+static void report_no_target(struct reader *reader, const struct experiment_step *step,
+			     const struct tree_node *fault)
+{
+	const struct param *table = target_params(step->ops->target_kind);
+	char keys[200] = "";
+
+	for (; table && table->name && strlen(keys) + 40 < sizeof(keys); table++)
+		snprintf(keys + strlen(keys), sizeof(keys) - strlen(keys), "%s%s",
+			 keys[0] ? ", " : "", table->name);
+	reader_problem(reader, fault->key,
+		       "'%s' has no target: name one of 'targets' with 'target: NAME', or select "
+		       "here with: %s",
+		       step->ops->name, keys);
+}
+
+static void unknown_fault_key(struct reader *reader, const struct fault_ops *ops,
+			      const struct tree_node *entry)
+{
+	struct name_list allowed = {0};
+	char what[80], more[160] = "";
+
+	snprintf(what, sizeof(what), "fault '%s'", ops->name);
+	name_list_add_table(&allowed, ops->params);
+	name_list_add_table(&allowed, target_params(ops->target_kind));
+	if (params_find(format_step, entry->key->text) >= 0)
+		snprintf(more, sizeof(more), "it stands beside '%s': {%s: ..., %s: {...}}",
+			 ops->name, entry->key->text, ops->name);
+	reader_unknown_key(reader, entry, what, &allowed, more[0] ? more : NULL);
+}
+
+/* The selector of a step, made at its first key. */
+static struct experiment_target *own_target(struct reader *reader, struct experiment_step *step,
+					    const struct tree_node *fault)
+{
+	struct experiment *experiment = reader->experiment;
+
+	if (step->target < experiment->target_count)
+		return &experiment->targets[step->target];
+	step->target = experiment->target_count;
+	return add_target(reader, "", step->ops->target_kind, fault->key);
+}
+
+static void read_fault_keys(struct reader *reader, struct experiment_step *step,
+			    const struct tree_node *fault)
+{
+	const struct tree_node *named = NULL, *selector = NULL;
+	struct experiment_target *target = NULL;
+	unsigned index;
+	char what[80];
+
+	snprintf(what, sizeof(what), "'%s'", step->ops->name);
+	for (const struct tree_node *entry = fault->first; entry; entry = entry->next) {
+		if (entry->kind == TREE_BROKEN)
+			continue;
+		switch (experiment_find_key(step->ops, entry->key->text, &index)) {
+		case KEY_OF_FAULT:
+			reader_take_as(reader, &step->params, index, entry);
+			if (step->ops->params[index].type == PARAM_TARGET)
+				named = entry;
+			break;
+		case KEY_OF_TARGET:
+			selector = entry;
+			target = own_target(reader, step, fault);
+			if (!target)
+				return;
+			reader_take_as(reader, &target->params, index, entry);
+			break;
+		case KEY_UNKNOWN:
+			unknown_fault_key(reader, step->ops, entry);
+			break;
+		}
+	}
+	reader_check_required(reader, &step->params, fault, what);
+	if (named && selector) {
+		reader_problem(reader, selector->key,
+			       "'%s' selects, but so does 'target: %.63s'; give one of the two",
+			       selector->key->text, named->text ? named->text : "");
+	} else if (target) {
+		reader_check_required(reader, &target->params, fault, what);
+		check_selector(reader, target, fault, what);
+	} else if (!named && step->ops->target_kind != TARGET_NONE) {
+		report_no_target(reader, step, fault);
+	}
+}
+
+/* True: the fault is whole and sensible in itself. */
+static bool read_fault(struct reader *reader, struct experiment_step *step,
+		       const struct tree_node *fault)
+{
+	unsigned before = reader->problems->found.count;
+	struct error err = ERROR_INIT;
+	char what[80], like[120];
+
+	snprintf(what, sizeof(what), "'%s'", step->ops->name);
+	snprintf(like, sizeof(like), "{target: NAME, %s: ...}",
+		 step->ops->params[0].name && step->ops->params[1].name ? step->ops->params[1].name
+									: "...");
+	if (!reader_is(reader, fault, TREE_MAPPING, what, like))
+		return false;
+	read_fault_keys(reader, step, fault);
+	for (unsigned i = 0; i < step->params.count; i++)
+		if (step->params.table[i].type == PARAM_TARGET && params_is_set(&step->params, i))
+			bind_target(reader, step, params_value(&step->params, i, 0));
+	if (reader->problems->found.count != before || reader->problems->is_full ||
+	    reader->problems->is_out_of_memory)
+		return false;
+	if (step->ops->check && step->ops->check(&step->params, &err) < 0) {
+		reader_problem(reader, fault->key, "%s: %s%s%s", step->ops->name, err.text,
+			       err.remedy[0] ? "; remedy: " : "", err.remedy);
+		return false;
+	}
+	return true;
+}
+
+/* `delay` in the step itself instead of in `network`. */
+static void unknown_step_key(struct reader *reader, const struct tree_node *entry)
+{
+	struct name_list allowed = {0};
+	char more[160] = "";
+
+	name_list_add_table(&allowed, format_step);
+	for (const struct fault_ops *const *each = fault_all(); *each; each++) {
+		name_list_add(&allowed, (*each)->name);
+		if (!more[0] && params_find((*each)->params, entry->key->text) >= 0)
+			snprintf(more, sizeof(more), "it belongs in the fault: '%s: {%s: ...}'",
+				 (*each)->name, entry->key->text);
+	}
+	reader_unknown_key(reader, entry, "a step", &allowed, more[0] ? more : NULL);
+}
+
+static const struct tree_node *read_step_keys(struct reader *reader, const struct tree_node *node,
+					      struct params *times)
+{
+	const struct tree_node *fault = NULL;
+	bool has_unknown = false;
+
+	for (const struct tree_node *entry = node->first; entry; entry = entry->next) {
+		has_unknown |= entry->kind == TREE_BROKEN;
+		if (entry->kind == TREE_BROKEN || reader_take(reader, times, entry))
+			continue;
+		if (!fault_find(entry->key->text)) {
+			unknown_step_key(reader, entry);
+			has_unknown = true;
+		} else if (fault) {
+			reader_problem(
+				reader, entry->key,
+				"a step has one fault, and '%s' is already there in line %d; "
+				"make it a step of its own (steps may overlap)",
+				fault->key->text, fault->key->line);
+		} else {
+			fault = entry;
+		}
+	}
+	if (!fault && !has_unknown) {
+		struct name_list names = {0};
+		char list[200] = "";
+
+		for (const struct fault_ops *const *each = fault_all(); *each; each++)
+			snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s",
+				 names.count++ ? ", " : "", (*each)->name);
+		reader_problem(reader, node, "the step has no fault; give one of: %s", list);
+	}
+	return fault;
+}
+
+static void check_end(struct reader *reader, const struct tree_node *node,
+		      const struct experiment_step *step)
+{
+	int64_t limit = reader->experiment->limits.duration_ns, end = step->at_ns + step->for_ns;
+	char end_text[QUANTITY_TEXT_SIZE], limit_text[QUANTITY_TEXT_SIZE];
+
+	/* 0: the limit itself is missing or wrong, which was said */
+	if (limit && end > limit)
+		reader_problem(reader, node,
+			       "the step ends after %s, but 'limits' allows the whole run only %s",
+			       quantity_format_duration(end, end_text),
+			       quantity_format_duration(limit, limit_text));
+}
+
+/* `for`, which some faults have and some have not, depending on their parameters. */
+static void check_for(struct reader *reader, const struct tree_node *node,
+		      const struct experiment_step *step, bool is_sound)
+{
+	const struct tree_node *lasts = tree_find(node, "for");
+	bool is_instant = false;
+	char words[200];
+
+	if (step->ops->is_instant && !is_sound)
+		return; /* cannot be told */
+	if (step->ops->is_instant)
+		is_instant = step->ops->is_instant(&step->params);
+	if (is_instant == (lasts == NULL))
+		return;
+	experiment_describe_effects(step, words, sizeof(words));
+	if (is_instant)
+		reader_problem(reader, lasts->key,
+			       "'%s' (%s) acts at once and has no end: remove 'for'",
+			       step->ops->name, words);
+	else
+		reader_problem(reader, node, "'for' is missing: how long '%s' lasts, like for: 30s",
+			       step->ops->name);
+}
+
+static void read_step(struct reader *reader, const struct tree_node *node, bool is_alone)
+{
+	struct experiment *experiment = reader->experiment;
+	struct experiment_step *grown, *step;
+	const struct tree_node *fault;
+	struct params times = {0};
+
+	if (!reader_is(reader, node, TREE_MAPPING, "a step",
+		       "{at: 0s, for: 30s, network: {target: store, delay: 100ms}}"))
+		return;
+	grown = reader_grow(reader, experiment->steps, experiment->step_count, sizeof(*grown));
+	if (grown)
+		experiment->steps = grown;
+	if (!grown || !reader_init(reader, &times, format_step))
+		return;
+	fault = read_step_keys(reader, node, &times);
+	step = &grown[experiment->step_count];
+	*step = (struct experiment_step){
+		.line = node->line, .column = node->column, .target = UINT32_MAX};
+	step->ops = fault ? fault_find(fault->key->text) : NULL;
+	step->at_ns = params_number(&times, STEP_AT, 0);
+	step->for_ns = params_number(&times, STEP_FOR, 0);
+	params_free(&times);
+	if (!is_alone && !reader_has_misspelt(node, "at"))
+		reader_problem(reader, node,
+			       "'at' is missing: steps do not wait for one another, each says when "
+			       "it begins, like at: 30s");
+	check_end(reader, node, step);
+	if (!step->ops || !reader_init(reader, &step->params, step->ops->params))
+		return;
+	experiment->step_count++;
+	check_for(reader, node, step, read_fault(reader, step, fault));
+}
+
+void reader_method(struct reader *reader, const struct tree_node *node)
+{
+	struct experiment *experiment = reader->experiment;
+	unsigned read = 0;
+
+	if (!reader_is(reader, node, TREE_LIST, "'method'", format_sections[SECTION_METHOD].like))
+		return;
+	for (const struct tree_node *at = node->first; at; at = at->next) {
+		if (reader->problems->is_full || reader->problems->is_out_of_memory)
+			return;
+		if (read++ == EXPERIMENT_MAX_STEPS) {
+			reader_problem(reader, at, "more than %d steps", EXPERIMENT_MAX_STEPS);
+			return;
+		}
+		read_step(reader, at, node->count == 1);
+	}
+	/* stable: what begins at the same time keeps the order of the file */
+	for (unsigned i = 1; i < experiment->step_count; i++) {
+		struct experiment_step moved = experiment->steps[i];
+		unsigned to = i;
+
+		for (; to > 0 && experiment->steps[to - 1].at_ns > moved.at_ns; to--)
+			experiment->steps[to] = experiment->steps[to - 1];
+		experiment->steps[to] = moved;
+	}
+}

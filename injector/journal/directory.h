@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Directories that only root may have had a hand in. What lies in /run/squall and /var/lib/squall
+ * decides what a root process undoes, so no part of the way there may be somebody else's.
+ */
+#ifndef SQUALL_DIRECTORY_H
+#define SQUALL_DIRECTORY_H
+
+#include "injector/base/error.h"
+
+#include <sys/types.h>
+
+/* Opens an absolute path component by component, following no symbolic link. Every component must
+ * belong to root (or to the caller's own effective user) and must not be writable by others, except
+ * sticky ones (/tmp) on the way. With `mode` != 0 the last component is made when missing, with
+ * exactly that mode. Returns a descriptor (O_RDONLY | O_DIRECTORY, owned by the caller) or -errno:
+ * -ENOENT: missing; -EPERM: not trustworthy. */
+int directory_open(const char *path, mode_t mode, struct error *err);
+/* As above for one name below an open directory. `path` is for messages. */
+int directory_open_at(int parent, const char *name, mode_t mode, const char *path,
+		      struct error *err);
+
+#endif

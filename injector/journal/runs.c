@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * One directory a run below the root. Making a run and removing an unborn one exclude each other by
+ * a lock on the root directory, so that a run that is just being made is never mistaken for the
+ * remains of a dead one. An empty root is removed, too: nothing stays behind.
+ */
+#include "injector/journal/runs.h"
+
+#include "injector/base/cleanup.h"
+#include "injector/base/clock.h"
+#include "injector/journal/directory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+
+static const char *root_path = JOURNAL_ROOT;
+
+void journal_set_root(const char *root)
+{
+	root_path = root;
+}
+
+const char *journal_root(void)
+{
+	return root_path;
+}
+
+bool runs_is_id(const char *text)
+{
+	return strlen(text) == RUN_ID_LENGTH &&
+	       strspn(text, "0123456789abcdefghijklmnopqrstuvwxyz") == RUN_ID_LENGTH;
+}
+
+int runs_open(const char *run_id, struct error *err)
+{
+	cleanup_fd int root = -1;
+	char path[4096];
+
+	if (!runs_is_id(run_id)) {
+		error_set(err, EINVAL, "'%.40s' is not the name of a run", run_id);
+		error_remedy(err, "squall status shows the runs");
+		return -EINVAL;
+	}
+	snprintf(path, sizeof(path), "%s/%s", root_path, run_id);
+	root = directory_open(root_path, 0, err);
+	return root < 0 ? root : directory_open_at(root, run_id, 0, path, err);
+}
+
+int runs_lock_root(bool may_make, struct error *err)
+{
+	for (int attempt = 0; attempt < 100; attempt++) {
+		struct error inner = ERROR_INIT;
+		cleanup_fd int root = directory_open(root_path, may_make ? 0755 : 0, &inner);
+		struct stat status;
+
+		/* Made by us and removed by another before it could be opened */
+		if (root == -ENOENT && may_make)
+			continue;
+		if (root < 0) {
+			if (err)
+				*err = inner;
+			return root;
+		}
+		while (flock(root, LOCK_EX) < 0)
+			if (errno != EINTR)
+				return error_errno(err, errno, "cannot lock %s", root_path);
+		/* Who ends the last run removes the root: then this lock is on nothing. */
+		if (fstat(root, &status) == 0 && status.st_nlink > 0)
+			return steal_fd(&root);
+	}
+	return error_set(err, EBUSY, "%s is removed again and again by somebody else", root_path);
+}
+
+void runs_tidy_root(void)
+{
+	rmdir(root_path); /* fails, as it should, while anything is in it */
+}
+
+static int unlink_all_but_journal(int directory)
+{
+	int copy = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_dir DIR *stream = copy < 0 ? NULL : fdopendir(copy);
+	const struct dirent *entry;
+
+	if (!stream) {
+		if (copy >= 0)
+			close(copy);
+		return -errno;
+	}
+	while ((entry = readdir(stream)))
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+		    strcmp(entry->d_name, JOURNAL_FILE) != 0 &&
+		    unlinkat(directory, entry->d_name, 0) < 0 && errno != ENOENT)
+			return -errno;
+	return 0;
+}
+
+int runs_remove(int root, int directory, const char *run_id, struct error *err)
+{
+	int result = unlink_all_but_journal(directory);
+
+	if (result == 0 && unlinkat(directory, JOURNAL_FILE, 0) < 0 && errno != ENOENT)
+		result = -errno;
+	if (result == 0 && unlinkat(root, run_id, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		result = -errno;
+	if (result == 0)
+		return 0;
+	error_errno(err, -result, "cannot remove the directory of run %s", run_id);
+	error_remedy(err, "rm -r %s/%s", root_path, run_id);
+	return result;
+}
+
+int journal_remove(const char *run_id, struct error *err)
+{
+	cleanup_fd int root = -1, directory = -1;
+	struct error inner = ERROR_INIT;
+	int result;
+
+	root = runs_lock_root(false, &inner);
+	if (root >= 0)
+		directory = runs_open(run_id, &inner);
+	if (root == -ENOENT || directory == -ENOENT)
+		return 0;
+	if (root < 0 || directory < 0) {
+		if (err)
+			*err = inner;
+		return -inner.code;
+	}
+	result = runs_remove(root, directory, run_id, err);
+	if (result == 0)
+		runs_tidy_root();
+	return result;
+}
+
+int journal_remove_unborn(const char *run_id, struct error *err)
+{
+	cleanup_fd int root = runs_lock_root(false, err);
+	cleanup_fd int directory = -1;
+	struct error inner = ERROR_INIT;
+	struct journal *journal;
+	int result;
+
+	if (root < 0)
+		return root == -ENOENT ? 0 : root;
+	/* Whoever makes a run holds the root's lock until its header is written: look again. */
+	result = journal_open(run_id, &journal, &inner);
+	if (result == 0) {
+		journal_close(journal);
+		return error_set(err, EBUSY, "run %s has begun meanwhile", run_id);
+	}
+	if (result == -ENODATA) {
+		directory = runs_open(run_id, &inner);
+		result = directory < 0 ? directory : runs_remove(root, directory, run_id, &inner);
+		if (result == 0) {
+			runs_tidy_root();
+			return 1;
+		}
+	}
+	if (result == -ENOENT)
+		return 0;
+	if (err)
+		*err = inner;
+	return result;
+}
+
+bool journal_exists(const char *run_id)
+{
+	int directory = runs_open(run_id, NULL);
+
+	if (directory >= 0)
+		close(directory);
+	return directory != -ENOENT && directory != -EINVAL;
+}
+
+static void pause_ns(int64_t ns)
+{
+	struct timespec pause = {.tv_nsec = ns};
+
+	nanosleep(&pause, NULL);
+}
+
+int journal_lock(const char *run_id, int64_t wait_ns, int *out_fd, struct error *err)
+{
+	int64_t until = clock_now_ns() + wait_ns;
+	cleanup_fd int directory = runs_open(run_id, err);
+	struct stat status;
+
+	if (directory < 0)
+		return directory;
+	/* Polled: flock(2) has no time-out, and an alarm would belong to the whole process. */
+	while (flock(directory, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return error_errno(err, errno, "cannot lock run %s", run_id);
+		if (clock_now_ns() >= until)
+			return error_set(err, EBUSY, "another process is restoring run %s", run_id);
+		pause_ns(2 * NSEC_PER_MSEC);
+	}
+	if (fstat(directory, &status) < 0 || status.st_nlink == 0)
+		return error_set(err, ENOENT, "run %s is gone", run_id);
+	*out_fd = steal_fd(&directory);
+	return 0;
+}
+
+int journal_list(char (**out)[RUN_ID_SIZE], unsigned *out_count, struct error *err)
+{
+	cleanup_free char(*ids)[RUN_ID_SIZE] = NULL;
+	cleanup_dir DIR *stream = NULL;
+	unsigned count = 0, capacity = 0;
+	struct error inner = ERROR_INIT;
+	const struct dirent *entry;
+	int root = directory_open(root_path, 0, &inner);
+
+	if (root < 0 && root != -ENOENT) {
+		if (err)
+			*err = inner;
+		return root;
+	}
+	if (root >= 0 && !(stream = fdopendir(root))) {
+		close(root);
+		return error_errno(err, ENOMEM, "cannot list %s", root_path);
+	}
+	while (stream && (entry = readdir(stream))) {
+		if (!runs_is_id(entry->d_name))
+			continue;
+		if (count == capacity) {
+			void *bigger = reallocarray(ids, capacity + 16, sizeof(*ids));
+
+			if (!bigger)
+				return error_errno(err, ENOMEM, "cannot list %s", root_path);
+			ids = bigger;
+			capacity += 16;
+		}
+		memcpy(ids[count++], entry->d_name, RUN_ID_LENGTH + 1);
+	}
+	*out = steal_pointer(&ids);
+	*out_count = count;
+	return 0;
+}
+
+int journal_new_run_id(char *out, struct error *err)
+{
+	static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+	char path[4096], id[RUN_ID_SIZE] = "";
+	uint8_t random[RUN_ID_LENGTH];
+
+	for (int attempt = 0; attempt < 100; attempt++) {
+		if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+			return error_errno(err, errno, "no random numbers for a run's name");
+		for (unsigned at = 0; at < RUN_ID_LENGTH; at++)
+			id[at] = digits[random[at] % 36];
+		snprintf(path, sizeof(path), "%s/%s", root_path, id);
+		if (access(path, F_OK) == 0)
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", JOURNAL_STATE, id);
+		if (access(path, F_OK) == 0)
+			continue;
+		memcpy(out, id, sizeof(id));
+		return 0;
+	}
+	return error_set(err, EEXIST, "no free name for a run in %s", root_path);
+}

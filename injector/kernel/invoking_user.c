@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Who called. sudo's variables count only for root, who could be anybody anyway; still they are
+ * taken for what they are, text from outside: a value that fits no user is an error, because going
+ * on would mean to run that user's commands as root.
+ */
+#include "injector/base/cleanup.h"
+#include "injector/kernel/sandbox.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <string.h>
+
+#define NOBODY	   65534
+#define MAX_GROUPS 4096
+
+/* Decimal digits alone, within range, and not (uid_t)-1, which means "unchanged" to setresuid(2).
+ */
+static int parse_id(const char *name, const char *text, uint32_t *out, struct error *err)
+{
+	uint64_t number = 0;
+	const char *at = text;
+
+	for (; *at >= '0' && *at <= '9' && at - text < 10; at++)
+		number = number * 10 + (uint64_t)(*at - '0');
+	if (at == text || *at || number >= UINT32_MAX) {
+		error_set(err, EINVAL, "%s is '%.40s', which is not a number of a user or group",
+			  name, text);
+		return error_remedy(err, "call squall through sudo, or unset %s", name);
+	}
+	*out = (uint32_t)number;
+	return 0;
+}
+
+static bool is_member(const struct passwd *user, gid_t gid)
+{
+	cleanup_free gid_t *groups = calloc(MAX_GROUPS, sizeof(*groups));
+	int count = MAX_GROUPS;
+
+	if (user->pw_gid == gid)
+		return true;
+	if (!groups || getgrouplist(user->pw_name, user->pw_gid, groups, &count) < 0)
+		return false;
+	for (int at = 0; at < count; at++)
+		if (groups[at] == gid)
+			return true;
+	return false;
+}
+
+static int from_sudo(const char *uid_text, struct invoking_user *out, struct error *err)
+{
+	const char *gid_text = getenv("SUDO_GID");
+	const struct passwd *user;
+	uint32_t uid, gid;
+	int result = parse_id("SUDO_UID", uid_text, &uid, err);
+
+	if (result < 0)
+		return result;
+	user = getpwuid(uid);
+	if (!user) {
+		error_set(err, EINVAL, "SUDO_UID is %u, which is no user of this machine", uid);
+		return error_remedy(err, "call squall through sudo, or unset SUDO_UID");
+	}
+	gid = user->pw_gid;
+	if (gid_text) {
+		result = parse_id("SUDO_GID", gid_text, &gid, err);
+		if (result < 0)
+			return result;
+		if (!is_member(user, gid)) {
+			error_set(err, EINVAL, "SUDO_GID is %u, which is no group of user %s", gid,
+				  user->pw_name);
+			return error_remedy(err, "call squall through sudo, or unset SUDO_GID");
+		}
+	}
+	out->uid = uid;
+	out->gid = gid;
+	return 0;
+}
+
+static void find_nobody(struct invoking_user *out)
+{
+	const struct passwd *nobody = getpwnam("nobody");
+
+	out->conductor_uid = nobody && nobody->pw_uid ? nobody->pw_uid : NOBODY;
+	out->conductor_gid = nobody && nobody->pw_gid ? nobody->pw_gid : NOBODY;
+}
+
+int sandbox_invoking_user(struct invoking_user *out, struct error *err)
+{
+	struct invoking_user found = {.uid = getuid(), .gid = getgid()};
+	const char *sudo_uid = getenv("SUDO_UID");
+	int result = 0;
+
+	if (found.uid == 0 && sudo_uid)
+		result = from_sudo(sudo_uid, &found, err);
+	if (result < 0)
+		return result;
+	if (found.uid == 0) {
+		find_nobody(&found);
+	} else {
+		found.conductor_uid = found.uid;
+		found.conductor_gid = found.gid;
+	}
+	/* A user whose only group is root's: the conductor does without it. */
+	if (found.conductor_gid == 0)
+		found.conductor_gid = NOBODY;
+	*out = found;
+	return 0;
+}

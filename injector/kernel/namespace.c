@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "injector/kernel/namespace.h"
+
+#include "injector/base/cleanup.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/nsfs.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NAMES_DIR "/run/netns" /* ip-netns(8) */
+#define SELF	  "/proc/thread-self/ns/net"
+
+static int open_path(const char *path, int *out_fd, struct error *err)
+{
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return error_errno(err, errno, "%s", path);
+	if (ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET)
+		return error_set(err, EINVAL, "%s is not a network namespace", path);
+	*out_fd = steal_fd(&fd);
+	return 0;
+}
+
+int namespace_open_name(const char *name, int *out_fd, struct error *err)
+{
+	char path[sizeof(NAMES_DIR) + 256];
+	int result;
+
+	if (!*name || strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
+	    strlen(name) > 255)
+		return error_set(err, EINVAL, "'%s' is not the name of a network namespace", name);
+	snprintf(path, sizeof(path), NAMES_DIR "/%s", name);
+	result = open_path(path, out_fd, err);
+	if (result == -ENOENT) {
+		error_set(err, ENOENT, "there is no network namespace '%s'", name);
+		return error_remedy(err, "`ip netns list` shows the names; a process' namespace is "
+					 "written pid:N");
+	}
+	return result;
+}
+
+int namespace_open_pid(pid_t pid, int *out_fd, struct error *err)
+{
+	char path[64];
+	int result;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
+	result = open_path(path, out_fd, err);
+	if (result == -ENOENT)
+		return error_set(err, ENOENT, "there is no process %d", (int)pid);
+	return result;
+}
+
+int namespace_open_self(int *out_fd, struct error *err)
+{
+	return open_path(SELF, out_fd, err);
+}
+
+int namespace_identify(int fd, struct namespace_id *out, struct error *err)
+{
+	struct stat about;
+
+	if ((fd < 0 ? stat(SELF, &about) : fstat(fd, &about)) < 0)
+		return error_errno(err, errno, "cannot identify a network namespace");
+	*out = (struct namespace_id){.device = about.st_dev, .inode = about.st_ino};
+	return 0;
+}
+
+bool namespace_is_same(const struct namespace_id *a, const struct namespace_id *b)
+{
+	return a->device == b->device && a->inode == b->inode;
+}
+
+/* Opens it if it is the wanted one. */
+static bool open_if(const char *path, const struct namespace_id *id, int *out_fd)
+{
+	struct namespace_id found;
+	struct stat about;
+	int fd;
+
+	if (stat(path, &about) < 0 || about.st_dev != id->device || about.st_ino != id->inode)
+		return false;
+	if (open_path(path, &fd, NULL) < 0)
+		return false;
+	if (namespace_identify(fd, &found, NULL) == 0 && namespace_is_same(&found, id)) {
+		*out_fd = fd;
+		return true;
+	}
+	close(fd);
+	return false;
+}
+
+static bool find_below(const char *directory, const char *suffix, bool numbers_only,
+		       const struct namespace_id *id, int *out_fd)
+{
+	cleanup_dir DIR *dir = opendir(directory);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		char path[512];
+
+		if (entry->d_name[0] == '.' ||
+		    (numbers_only && !isdigit((unsigned char)entry->d_name[0])))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s%s", directory, entry->d_name, suffix);
+		if (open_if(path, id, out_fd))
+			return true;
+	}
+	return false;
+}
+
+int namespace_find(const struct namespace_id *id, int *out_fd, struct error *err)
+{
+	if (open_if(SELF, id, out_fd) || find_below(NAMES_DIR, "", false, id, out_fd) ||
+	    find_below("/proc", "/ns/net", true, id, out_fd))
+		return 0;
+	return error_set(err, ENOENT, "the network namespace %llu is gone",
+			 (unsigned long long)id->inode);
+}
+
+int namespace_run(int fd, int (*fn)(void *context, struct error *err), void *context,
+		  struct error *err)
+{
+	struct namespace_id here = {0}, there = {0}, now = {0};
+	cleanup_fd int back = -1;
+	int result;
+
+	if (fd < 0)
+		return fn(context, err);
+	result = namespace_identify(-1, &here, err);
+	if (result == 0)
+		result = namespace_identify(fd, &there, err);
+	if (result < 0)
+		return result;
+	if (namespace_is_same(&here, &there))
+		return fn(context, err);
+	result = namespace_open_self(&back, err);
+	if (result < 0)
+		return result;
+	if (setns(fd, CLONE_NEWNET) < 0)
+		return error_errno(err, errno, "cannot enter the network namespace");
+	result = namespace_identify(-1, &now, err);
+	if (result == 0 && !namespace_is_same(&now, &there))
+		result = error_set(err, EIO, "entering the network namespace had no effect");
+	if (result == 0)
+		result = fn(context, err);
+	if (setns(back, CLONE_NEWNET) < 0 || namespace_identify(-1, &now, NULL) < 0 ||
+	    !namespace_is_same(&now, &here))
+		return error_set(err, ENOTRECOVERABLE,
+				 "cannot come back from a network namespace: %s", strerror(errno));
+	return result;
+}

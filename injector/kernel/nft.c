@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "injector/kernel/nft.h"
+
+#include "injector/kernel/namespace.h"
+
+#include <netinet/in.h> /* before linux/: they share types */
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <nftables/libnftables.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct nft {
+	struct nft_ctx *context;
+};
+
+/* libnftables opens its socket without SOCK_CLOEXEC and hands out no descriptor. It gets the lowest
+ * free number; make sure that this is the one before marking it. */
+static int close_on_exec(int fd, struct error *err)
+{
+	int domain = 0, protocol = 0;
+	socklen_t size = sizeof(domain);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) < 0 ||
+	    domain != AF_NETLINK || protocol != NETLINK_NETFILTER ||
+	    fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+		return error_set(err, EIO, "cannot find the socket of libnftables");
+	return 0;
+}
+
+static int open_here(void *context, struct error *err)
+{
+	struct nft *nft = context;
+	int lowest = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	if (lowest < 0)
+		return error_errno(err, errno, "/dev/null");
+	close(lowest);
+	errno = 0;
+	nft->context = nft_ctx_new(NFT_CTX_DEFAULT);
+	if (!nft->context)
+		return error_errno(err, errno ? errno : ENOMEM, "cannot open nf_tables");
+	return close_on_exec(lowest, err);
+}
+
+int nft_open(int namespace_fd, struct nft **out, struct error *err)
+{
+	struct nft *nft = calloc(1, sizeof(*nft));
+	int result;
+
+	if (!nft)
+		return error_errno(err, ENOMEM, "cannot open nf_tables");
+	result = namespace_run(namespace_fd, open_here, nft, err);
+	if (result == 0 && (nft_ctx_buffer_output(nft->context) != 0 ||
+			    nft_ctx_buffer_error(nft->context) != 0))
+		result = error_errno(err, ENOMEM, "cannot open nf_tables");
+	if (result < 0) {
+		nft_close(nft);
+		return result;
+	}
+	*out = nft;
+	return 0;
+}
+
+void nft_close(struct nft *nft)
+{
+	if (!nft)
+		return;
+	if (nft->context)
+		nft_ctx_free(nft->context);
+	free(nft);
+}
+
+/* From "/dev/stdin:3:1-5: Error: Could not process rule: No such file or directory\n..." the clause
+ * behind "Error: ". */
+static void error_clause(const char *text, char *out, size_t size)
+{
+	const char *start = strstr(text, "Error: ");
+	size_t length;
+
+	start = start ? start + strlen("Error: ") : text;
+	length = strcspn(start, "\n");
+	if (length >= size)
+		length = size - 1;
+	memcpy(out, start, length);
+	out[length] = '\0';
+}
+
+int nft_commit(struct nft *nft, const char *text, struct error *err)
+{
+	char clause[400];
+	int code;
+
+	errno = 0;
+	if (nft_run_cmd_from_buffer(nft->context, text) == 0)
+		return 0;
+	code = errno ? errno : EINVAL;
+	error_clause(nft_ctx_get_error_buffer(nft->context), clause, sizeof(clause));
+	return error_set(err, code, "nf_tables: %s", clause[0] ? clause : strerror(code));
+}
+
+/* nf_tables attributes are big-endian throughout. */
+static void begin(struct netlink_request *request, unsigned message, uint16_t flags)
+{
+	struct nfgenmsg header = {.nfgen_family = NFPROTO_NETDEV, .version = NFNETLINK_V0};
+
+	netlink_begin(request, (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | message), flags, &header,
+		      sizeof(header));
+}
+
+static bool is_message(const struct nlmsghdr *reply, unsigned message)
+{
+	return reply->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | message);
+}
+
+static uint64_t big_u64(const struct nlattr *attribute)
+{
+	const void *data = netlink_data(attribute, sizeof(uint64_t));
+	uint64_t value = 0;
+
+	if (data)
+		memcpy(&value, data, sizeof(value));
+	return be64toh(value);
+}
+
+struct counter_walk {
+	nft_counter_fn fn;
+	void *context;
+	const char *table;
+};
+
+static void take_counter(void *context, const struct nlmsghdr *reply)
+{
+	const struct nlattr *object[NFTA_OBJ_MAX + 1], *data[NFTA_COUNTER_MAX + 1];
+	struct counter_walk *walk = context;
+	char table[NFT_NAME_MAXLEN], name[NFT_NAME_MAXLEN];
+
+	if (!is_message(reply, NFT_MSG_NEWOBJ))
+		return;
+	netlink_attributes(reply, sizeof(struct nfgenmsg), object, NFTA_OBJ_MAX);
+	netlink_nested(object[NFTA_OBJ_DATA], data, NFTA_COUNTER_MAX);
+	netlink_text(object[NFTA_OBJ_TABLE], table, sizeof(table));
+	netlink_text(object[NFTA_OBJ_NAME], name, sizeof(name));
+	if (strcmp(table, walk->table) == 0 &&
+	    ntohl(netlink_u32(object[NFTA_OBJ_TYPE], 0)) == NFT_OBJECT_COUNTER)
+		walk->fn(walk->context, name, big_u64(data[NFTA_COUNTER_PACKETS]),
+			 big_u64(data[NFTA_COUNTER_BYTES]));
+}
+
+int nft_counters(struct netlink *netlink, const char *table, nft_counter_fn fn, void *context,
+		 struct error *err)
+{
+	struct counter_walk walk = {.fn = fn, .context = context, .table = table};
+	struct netlink_request request;
+	int result;
+
+	begin(&request, NFT_MSG_GETOBJ, NLM_F_DUMP);
+	netlink_put_text(&request, NFTA_OBJ_TABLE, table);
+	netlink_put_u32(&request, NFTA_OBJ_TYPE, htonl(NFT_OBJECT_COUNTER));
+	result = netlink_call(netlink, &request, take_counter, &walk, err);
+	if (result < 0)
+		error_prefix(err, "cannot read the counters of table %s", table);
+	return result;
+}
+
+static void take_table(void *context, const struct nlmsghdr *reply)
+{
+	const struct nlattr *table[NFTA_TABLE_OWNER + 1];
+
+	if (!is_message(reply, NFT_MSG_NEWTABLE))
+		return;
+	netlink_attributes(reply, sizeof(struct nfgenmsg), table, NFTA_TABLE_OWNER);
+	*(uint32_t *)context = ntohl(netlink_u32(table[NFTA_TABLE_OWNER], 0));
+}
+
+int nft_find_table(struct netlink *netlink, const char *table, uint32_t *out_owner,
+		   struct error *err)
+{
+	struct netlink_request request;
+	uint32_t owner = 0;
+	int result;
+
+	begin(&request, NFT_MSG_GETTABLE, 0);
+	netlink_put_text(&request, NFTA_TABLE_NAME, table);
+	result = netlink_call(netlink, &request, take_table, &owner, err);
+	if (result < 0)
+		error_prefix(err, "nf_tables table %s", table);
+	else
+		*out_owner = owner;
+	return result;
+}
+
+struct hook_walk {
+	nft_hook_fn fn;
+	void *context;
+};
+
+static void take_chain(void *context, const struct nlmsghdr *reply)
+{
+	const struct nlattr *chain[NFTA_CHAIN_MAX + 1], *hook[NFTA_HOOK_MAX + 1], *at = NULL;
+	char table[NFT_NAME_MAXLEN], name[NFT_NAME_MAXLEN], device[32];
+	struct nft_hook found = {.table = table, .chain = name, .device = device};
+	struct hook_walk *walk = context;
+
+	if (!is_message(reply, NFT_MSG_NEWCHAIN))
+		return;
+	netlink_attributes(reply, sizeof(struct nfgenmsg), chain, NFTA_CHAIN_MAX);
+	if (!chain[NFTA_CHAIN_HOOK])
+		return;
+	netlink_nested(chain[NFTA_CHAIN_HOOK], hook, NFTA_HOOK_MAX);
+	netlink_text(chain[NFTA_CHAIN_TABLE], table, sizeof(table));
+	netlink_text(chain[NFTA_CHAIN_NAME], name, sizeof(name));
+	found.is_ingress = ntohl(netlink_u32(hook[NFTA_HOOK_HOOKNUM], 0)) == NF_NETDEV_INGRESS;
+	found.priority = (int32_t)ntohl(netlink_u32(hook[NFTA_HOOK_PRIORITY], 0));
+	if (hook[NFTA_HOOK_DEV]) {
+		netlink_text(hook[NFTA_HOOK_DEV], device, sizeof(device));
+		walk->fn(walk->context, &found);
+		return;
+	}
+	while ((at = netlink_next(hook[NFTA_HOOK_DEVS], at))) {
+		netlink_text(at, device, sizeof(device));
+		walk->fn(walk->context, &found);
+	}
+}
+
+int nft_hooks(struct netlink *netlink, nft_hook_fn fn, void *context, struct error *err)
+{
+	struct hook_walk walk = {.fn = fn, .context = context};
+	struct netlink_request request;
+	int result;
+
+	begin(&request, NFT_MSG_GETCHAIN, NLM_F_DUMP);
+	result = netlink_call(netlink, &request, take_chain, &walk, err);
+	if (result < 0)
+		error_prefix(err, "cannot list the nf_tables chains");
+	return result;
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "injector/kernel/qdisc.h"
+
+#include "injector/base/quantity.h"
+
+#include <errno.h>
+#include <linux/gen_stats.h>
+#include <linux/if_ether.h>
+#include <linux/pkt_cls.h>
+#include <linux/rtnetlink.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define KEEPS_ORDER_RATE 100000000000ULL /* 800 gbit/s: never the limit */
+
+static void begin(struct netlink_request *request, uint16_t type, uint16_t flags, int index,
+		  uint32_t parent, uint32_t handle, const char *kind)
+{
+	struct tcmsg header = {.tcm_family = AF_UNSPEC,
+			       .tcm_ifindex = index,
+			       .tcm_parent = parent,
+			       .tcm_handle = handle};
+
+	netlink_begin(request, type, flags, &header, sizeof(header));
+	if (kind)
+		netlink_put_text(request, TCA_KIND, kind);
+}
+
+static int call(struct netlink *netlink, struct netlink_request *request, const char *what,
+		int index, struct error *err)
+{
+	int result = netlink_call(netlink, request, NULL, NULL, err);
+
+	if (result < 0)
+		error_prefix(err, "cannot %s on interface %d", what, index);
+	return result;
+}
+
+/* Parts per billion to the 2^32 scale of netem, rounded; 100 % is all bits set. */
+static uint32_t netem_probability(uint64_t ppb)
+{
+	return ppb >= SHARE_ONE ? UINT32_MAX
+				: (uint32_t)((ppb * UINT32_MAX + SHARE_ONE / 2) / SHARE_ONE);
+}
+
+/* `struct tc_netem_qopt` followed by attributes inside the same attribute. Times go as 64-bit
+ * nanoseconds (since 4.15): the 32-bit ones are in ticks. Everything is sent every time: `change`
+ * resets loss, jitter and limit when they are missing, but keeps the rate (sch_netem.c). */
+static void put_netem(struct netlink_request *request, const struct netem_config *config)
+{
+	struct tc_netem_qopt options = {.limit = config->limit,
+					.loss = netem_probability(config->loss_ppb)};
+	struct tc_netem_rate rate = {0};
+
+	netlink_nest(request, TCA_OPTIONS);
+	netlink_put_bytes(request, &options, sizeof(options));
+	netlink_put_u64(request, TCA_NETEM_LATENCY64, (uint64_t)config->delay_ns);
+	netlink_put_u64(request, TCA_NETEM_JITTER64, (uint64_t)config->jitter_ns);
+	if (config->rate_bytes >= UINT32_MAX) {
+		rate.rate = UINT32_MAX;
+		netlink_put_u64(request, TCA_NETEM_RATE64, config->rate_bytes);
+	} else {
+		rate.rate = (uint32_t)config->rate_bytes;
+	}
+	netlink_put(request, TCA_NETEM_RATE, &rate, sizeof(rate));
+	netlink_unnest(request);
+}
+
+int qdisc_add_netem(struct netlink *netlink, int index, uint32_t parent, uint32_t handle,
+		    const struct netem_config *config, struct error *err)
+{
+	struct netlink_request request;
+
+	begin(&request, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, index, parent, handle, "netem");
+	put_netem(&request, config);
+	return call(netlink, &request, "add netem", index, err);
+}
+
+int qdisc_change_netem(struct netlink *netlink, int index, uint32_t parent, uint32_t handle,
+		       const struct netem_config *config, struct error *err)
+{
+	struct netlink_request request;
+
+	begin(&request, RTM_NEWQDISC, 0, index, parent, handle, "netem");
+	put_netem(&request, config);
+	return call(netlink, &request, "change netem", index, err);
+}
+
+static int add_tbf(struct netlink *netlink, int index, uint32_t handle, uint64_t rate,
+		   uint32_t burst, uint32_t limit, struct error *err)
+{
+	/* With linklayer given and TCA_TBF_BURST the kernel wants no rate table (sch_tbf.c) */
+	struct tc_tbf_qopt options = {.limit = limit, .rate.linklayer = TC_LINKLAYER_ETHERNET};
+	struct netlink_request request;
+
+	options.rate.rate = rate >= UINT32_MAX ? UINT32_MAX : (uint32_t)rate;
+	begin(&request, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, index, TC_H_ROOT, handle, "tbf");
+	netlink_nest(&request, TCA_OPTIONS);
+	netlink_put(&request, TCA_TBF_PARMS, &options, sizeof(options));
+	netlink_put_u32(&request, TCA_TBF_BURST, burst);
+	if (rate >= UINT32_MAX)
+		netlink_put_u64(&request, TCA_TBF_RATE64, rate);
+	netlink_unnest(&request);
+	return call(netlink, &request, "add tbf", index, err);
+}
+
+int qdisc_add_segmenter(struct netlink *netlink, int index, uint32_t handle, uint32_t max_packet,
+			struct error *err)
+{
+	return add_tbf(netlink, index, handle, KEEPS_ORDER_RATE, max_packet, UINT32_MAX / 2, err);
+}
+
+int qdisc_add_rate(struct netlink *netlink, int index, uint32_t handle, uint64_t bytes_a_second,
+		   uint32_t burst_bytes, uint32_t limit_bytes, struct error *err)
+{
+	return add_tbf(netlink, index, handle, bytes_a_second, burst_bytes, limit_bytes, err);
+}
+
+static void parse(const struct nlmsghdr *reply, struct qdisc *out)
+{
+	const struct nlattr *table[TCA_MAX + 1], *stats[TCA_STATS_MAX + 1];
+	const struct tcmsg *header = NLMSG_DATA(reply);
+	const struct gnet_stats_queue *queue;
+	const struct gnet_stats_basic *basic;
+
+	*out = (struct qdisc){0};
+	if (reply->nlmsg_len < NLMSG_LENGTH(sizeof(*header)))
+		return;
+	netlink_attributes(reply, sizeof(*header), table, TCA_MAX);
+	netlink_nested(table[TCA_STATS2], stats, TCA_STATS_MAX);
+	out->index = header->tcm_ifindex;
+	out->parent = header->tcm_parent;
+	out->handle = header->tcm_handle;
+	netlink_text(table[TCA_KIND], out->kind, sizeof(out->kind));
+	queue = netlink_data(stats[TCA_STATS_QUEUE], sizeof(*queue));
+	if (queue) {
+		out->waiting = queue->qlen;
+		out->dropped = queue->drops;
+	}
+	basic = netlink_data(stats[TCA_STATS_BASIC], sizeof(*basic) - 4 /* tail padding */);
+	if (basic)
+		out->sent = basic->packets;
+}
+
+struct walk {
+	qdisc_fn fn;
+	void *context;
+	int index;
+};
+
+static void walk_one(void *context, const struct nlmsghdr *reply)
+{
+	struct walk *walk = context;
+	struct qdisc qdisc;
+
+	if (reply->nlmsg_type != RTM_NEWQDISC)
+		return;
+	parse(reply, &qdisc);
+	if (walk->index == 0 || qdisc.index == walk->index)
+		walk->fn(walk->context, &qdisc);
+}
+
+int qdisc_each(struct netlink *netlink, int index, qdisc_fn fn, void *context, struct error *err)
+{
+	struct walk walk = {.fn = fn, .context = context, .index = index};
+	struct netlink_request request;
+	int result;
+
+	begin(&request, RTM_GETQDISC, NLM_F_DUMP, 0, 0, 0, NULL);
+	result = netlink_call(netlink, &request, walk_one, &walk, err);
+	if (result < 0)
+		error_prefix(err, "cannot list the queueing disciplines");
+	return result;
+}
+
+struct finding {
+	struct qdisc qdisc;
+	bool is_found;
+};
+
+static void take_one(void *context, const struct nlmsghdr *reply)
+{
+	struct finding *finding = context;
+
+	if (reply->nlmsg_type != RTM_NEWQDISC)
+		return;
+	parse(reply, &finding->qdisc);
+	finding->is_found = true;
+}
+
+int qdisc_get(struct netlink *netlink, int index, uint32_t parent, struct qdisc *out,
+	      struct error *err)
+{
+	struct finding finding = {.is_found = false};
+	struct netlink_request request;
+	int result;
+
+	/* Without NLM_F_ECHO the answer goes to the multicast group only (sch_api.c, measured):
+	 * silence would look like an empty queue. */
+	begin(&request, RTM_GETQDISC, NLM_F_ECHO, index, parent, 0, NULL);
+	result = netlink_call(netlink, &request, take_one, &finding, err);
+	if (result == 0 && !finding.is_found)
+		result = error_set(err, EPROTO, "the kernel described no queueing discipline");
+	if (result < 0) {
+		error_prefix(err, "interface %d", index);
+		return result;
+	}
+	*out = finding.qdisc;
+	return 0;
+}
+
+int qdisc_add_clsact(struct netlink *netlink, int index, struct error *err)
+{
+	struct netlink_request request;
+
+	begin(&request, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, index, TC_H_CLSACT,
+	      TC_H_MAKE(TC_H_CLSACT, 0), "clsact");
+	return call(netlink, &request, "add clsact", index, err);
+}
+
+static uint32_t hook_parent(enum qdisc_hook hook)
+{
+	return TC_H_MAKE(TC_H_CLSACT, hook == QDISC_INGRESS ? TC_H_MIN_INGRESS : TC_H_MIN_EGRESS);
+}
+
+int qdisc_add_bpf(struct netlink *netlink, int index, enum qdisc_hook hook, int program_fd,
+		  const char *name, struct error *err)
+{
+	struct tcmsg header = {.tcm_family = AF_UNSPEC,
+			       .tcm_ifindex = index,
+			       .tcm_parent = hook_parent(hook),
+			       .tcm_handle = 1,
+			       .tcm_info = TC_H_MAKE(1U << 16, htons(ETH_P_ALL))};
+	struct netlink_request request;
+
+	netlink_begin(&request, RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, &header, sizeof(header));
+	netlink_put_text(&request, TCA_KIND, "bpf");
+	netlink_nest(&request, TCA_OPTIONS);
+	netlink_put_u32(&request, TCA_BPF_FD, (uint32_t)program_fd);
+	netlink_put_text(&request, TCA_BPF_NAME, name);
+	netlink_put_u32(&request, TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT);
+	netlink_unnest(&request);
+	return call(netlink, &request, "attach a BPF filter", index, err);
+}
+
+struct filter_walk {
+	filter_fn fn;
+	void *context;
+};
+
+static void walk_filter(void *context, const struct nlmsghdr *reply)
+{
+	const struct nlattr *table[TCA_MAX + 1], *options[TCA_BPF_MAX + 1];
+	const struct tcmsg *header = NLMSG_DATA(reply);
+	struct filter_walk *walk = context;
+	struct filter filter = {0};
+
+	if (reply->nlmsg_type != RTM_NEWTFILTER || reply->nlmsg_len < NLMSG_LENGTH(sizeof(*header)))
+		return;
+	netlink_attributes(reply, sizeof(*header), table, TCA_MAX);
+	filter.parent = header->tcm_parent;
+	filter.handle = header->tcm_handle;
+	filter.priority = TC_H_MAJ(header->tcm_info) >> 16;
+	netlink_text(table[TCA_KIND], filter.kind, sizeof(filter.kind));
+	if (strcmp(filter.kind, "bpf") == 0) {
+		netlink_nested(table[TCA_OPTIONS], options, TCA_BPF_MAX);
+		filter.is_direct_action =
+			netlink_u32(options[TCA_BPF_FLAGS], 0) & TCA_BPF_FLAG_ACT_DIRECT;
+	}
+	walk->fn(walk->context, &filter);
+}
+
+int filter_each(struct netlink *netlink, int index, enum qdisc_hook hook, filter_fn fn,
+		void *context, struct error *err)
+{
+	struct filter_walk walk = {.fn = fn, .context = context};
+	struct netlink_request request;
+	int result;
+
+	begin(&request, RTM_GETTFILTER, NLM_F_DUMP, index, hook_parent(hook), 0, NULL);
+	result = netlink_call(netlink, &request, walk_filter, &walk, err);
+	if (result == -EINVAL || result == -ENOENT || result == -EOPNOTSUPP)
+		return 0; /* no clsact there */
+	if (result < 0)
+		error_prefix(err, "cannot list the filters of interface %d", index);
+	return result;
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * System calls by purpose. A process gets the groups it needs, nothing by habit. What is missing
+ * answers EPERM, so a forgotten call shows up as an error with a name, not as a death.
+ */
+#include "injector/kernel/sandbox_lists.h"
+
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <linux/netlink.h>
+#include <linux/nsfs.h>
+#include <linux/sockios.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+/* Conditions compare 32 bits where the kernel takes an int: the upper half is whatever was there.
+ */
+#define INT 0xffffffffULL
+
+#define ALLOW(name)                                                                                \
+	{                                                                                          \
+		.call = SCMP_SYS(name)                                                             \
+	}
+#define ALLOW_IF(name, at, bits, equal)                                                            \
+	{                                                                                          \
+		.call = SCMP_SYS(name), .arg_count = 1, .args = {                                  \
+			{.arg = (at), .mask = (bits), .value = (equal)}                            \
+		}                                                                                  \
+	}
+#define ALLOW_IF_BOTH(name, at, bits, equal, at2, bits2, equal2)                                   \
+	{                                                                                          \
+		.call = SCMP_SYS(name), .arg_count = 2, .args = {                                  \
+			{.arg = (at), .mask = (bits), .value = (equal)},                           \
+			{.arg = (at2), .mask = (bits2), .value = (equal2)}                         \
+		}                                                                                  \
+	}
+#define END                                                                                        \
+	{                                                                                          \
+		.call = SANDBOX_END                                                                \
+	}
+
+#define SOCKET(family, type)	 ALLOW_IF_BOTH(socket, 0, INT, family, 1, 0xf, type)
+#define NETLINK_SOCKET(protocol) ALLOW_IF_BOTH(socket, 0, INT, AF_NETLINK, 2, INT, protocol)
+#define IOCTL(request)		 ALLOW_IF(ioctl, 1, INT, request)
+
+/* clang-format off */
+
+/* Being a process: who am I, signals to itself, leaving. tgkill to itself is added by sandbox.c. */
+static const struct sandbox_rule process[] = {
+	ALLOW(exit), ALLOW(exit_group), ALLOW(getpid), ALLOW(gettid), ALLOW(getppid),
+	ALLOW(getsid), ALLOW(getpgrp), ALLOW(getpgid), ALLOW(getuid), ALLOW(geteuid),
+	ALLOW(getgid), ALLOW(getegid), ALLOW(getresuid), ALLOW(getresgid), ALLOW(getgroups),
+	ALLOW(capget), ALLOW(uname), ALLOW(sysinfo), ALLOW(getrusage), ALLOW(getrandom),
+	ALLOW(restart_syscall), ALLOW(rt_sigaction), ALLOW(rt_sigprocmask), ALLOW(rt_sigreturn),
+	ALLOW(rt_sigtimedwait), ALLOW(rt_sigsuspend), ALLOW(rt_sigpending), ALLOW(sigaltstack),
+	ALLOW_IF(prctl, 0, INT, PR_SET_NAME), ALLOW_IF(prctl, 0, INT, PR_GET_NAME),
+	ALLOW_IF(prctl, 0, INT, PR_SET_TIMERSLACK), ALLOW_IF(prctl, 0, INT, PR_CAPBSET_READ),
+	ALLOW_IF(prctl, 0, INT, PR_GET_DUMPABLE), ALLOW_IF(prlimit64, 2, ~0ULL, 0),
+	ALLOW(getrlimit), END,
+};
+
+/* Memory */
+static const struct sandbox_rule memory[] = {
+	ALLOW(mmap), ALLOW(munmap), ALLOW(mprotect), ALLOW(mremap), ALLOW(madvise), ALLOW(brk),
+	ALLOW(membarrier), END,
+};
+
+/* Locks and threads already there */
+static const struct sandbox_rule locks[] = {
+	ALLOW(futex), ALLOW(set_robust_list), ALLOW(rseq), ALLOW(sched_yield),
+	ALLOW(sched_getaffinity), END,
+};
+
+/* New threads, never processes (clone3 answers ENOSYS, see sandbox.c; then glibc takes clone) */
+static const struct sandbox_rule threads[] = {
+	ALLOW_IF(clone, 0, CLONE_THREAD | CLONE_VM, CLONE_THREAD | CLONE_VM),
+	ALLOW(set_tid_address), ALLOW(sched_setscheduler), ALLOW(sched_getscheduler),
+	ALLOW(sched_getparam), ALLOW(sched_get_priority_max), ALLOW(sched_get_priority_min),
+	ALLOW(sched_setaffinity), END,
+};
+
+/* Time and waiting */
+static const struct sandbox_rule waiting[] = {
+	ALLOW(clock_gettime), ALLOW(clock_getres), ALLOW(clock_nanosleep), ALLOW(nanosleep),
+	ALLOW(gettimeofday), ALLOW(time), ALLOW(timerfd_create), ALLOW(timerfd_settime),
+	ALLOW(timerfd_gettime), ALLOW(epoll_create1), ALLOW(epoll_ctl), ALLOW(epoll_wait),
+	ALLOW(epoll_pwait), ALLOW(epoll_pwait2), ALLOW(poll), ALLOW(ppoll), ALLOW(select),
+	ALLOW(pselect6), ALLOW(eventfd2), ALLOW(signalfd4), ALLOW(pipe2), END,
+};
+
+/* Descriptors and terminals (what size, is it one) */
+static const struct sandbox_rule descriptors[] = {
+	ALLOW(read), ALLOW(write), ALLOW(readv), ALLOW(writev), ALLOW(pread64), ALLOW(pwrite64),
+	ALLOW(preadv), ALLOW(pwritev), ALLOW(close), ALLOW(close_range), ALLOW(dup), ALLOW(dup2),
+	ALLOW(dup3), ALLOW(fcntl), ALLOW(lseek), IOCTL(TCGETS), IOCTL(TIOCGWINSZ),
+	IOCTL(FIONREAD), IOCTL(FIONBIO), END,
+};
+
+/* Files: look */
+static const struct sandbox_rule files_read[] = {
+	ALLOW(openat), ALLOW(open), ALLOW(openat2), ALLOW(fstat), ALLOW(newfstatat), ALLOW(stat),
+	ALLOW(lstat), ALLOW(statx), ALLOW(readlink), ALLOW(readlinkat), ALLOW(getdents64),
+	ALLOW(access), ALLOW(faccessat), ALLOW(faccessat2), ALLOW(statfs), ALLOW(fstatfs),
+	ALLOW(getcwd), ALLOW(fadvise64), END,
+};
+
+/* Files: results and the journal */
+static const struct sandbox_rule files_write[] = {
+	ALLOW(ftruncate), ALLOW(fallocate), ALLOW(fsync), ALLOW(fdatasync), ALLOW(flock),
+	ALLOW(rename), ALLOW(renameat), ALLOW(renameat2), ALLOW(unlink), ALLOW(unlinkat),
+	ALLOW(mkdir), ALLOW(mkdirat), ALLOW(rmdir), ALLOW(linkat), ALLOW(fchmod), ALLOW(umask),
+	END,
+};
+
+/* Using sockets of whatever family could be opened */
+static const struct sandbox_rule socket_use[] = {
+	ALLOW(connect), ALLOW(bind), ALLOW(sendto), ALLOW(recvfrom), ALLOW(sendmsg),
+	ALLOW(recvmsg), ALLOW(sendmmsg), ALLOW(recvmmsg), ALLOW(shutdown), ALLOW(getsockname),
+	ALLOW(getpeername), ALLOW(setsockopt), ALLOW(getsockopt),
+	ALLOW_IF(socketpair, 0, INT, AF_UNIX), END,
+};
+
+/* Local sockets: the system log, name services, interface names */
+static const struct sandbox_rule socket_local[] = {
+	ALLOW_IF(socket, 0, INT, AF_UNIX), END,
+};
+
+/* TCP and UDP for probes; never raw. Without AF_NETLINK getaddrinfo takes both families for usable.
+ */
+static const struct sandbox_rule socket_internet[] = {
+	SOCKET(AF_INET, SOCK_STREAM), SOCKET(AF_INET, SOCK_DGRAM), SOCKET(AF_INET6, SOCK_STREAM),
+	SOCKET(AF_INET6, SOCK_DGRAM), END,
+};
+
+/* The kernel's configuration: links and qdiscs, nftables, sockets, births and deaths of processes
+ */
+static const struct sandbox_rule socket_netlink[] = {
+	NETLINK_SOCKET(NETLINK_ROUTE), NETLINK_SOCKET(NETLINK_NETFILTER),
+	NETLINK_SOCKET(NETLINK_SOCK_DIAG), NETLINK_SOCKET(NETLINK_CONNECTOR), END,
+};
+
+/* Interfaces by name; other network namespaces (a change made there is undone there) */
+static const struct sandbox_rule network[] = {
+	IOCTL(SIOCGIFINDEX), IOCTL(SIOCGIFNAME), IOCTL(SIOCGIFFLAGS), IOCTL(SIOCGIFHWADDR),
+	IOCTL(NS_GET_NSTYPE), IOCTL(NS_GET_USERNS), ALLOW_IF(setns, 1, INT, CLONE_NEWNET), END,
+};
+
+/* The delay line's tap */
+static const struct sandbox_rule tap[] = {
+	IOCTL(TUNSETIFF), IOCTL(TUNGETIFF), IOCTL(TUNGETFEATURES), IOCTL(TUNSETOFFLOAD),
+	IOCTL(TUNSETVNETHDRSZ), IOCTL(TUNGETVNETHDRSZ), IOCTL(TUNSETVNETLE), IOCTL(TUNSETSNDBUF),
+	IOCTL(TUNSETQUEUE), IOCTL(TUNSETLINK), IOCTL(SIOCSIFHWADDR), IOCTL(SIOCSIFFLAGS),
+	IOCTL(SIOCSIFMTU), END,
+};
+
+/* BPF programs, and libbpf's own memory limit on kernels before 5.11 */
+static const struct sandbox_rule bpf[] = {
+	ALLOW(bpf), ALLOW_IF(prlimit64, 0, INT, 0), ALLOW(setrlimit), ALLOW(perf_event_open),
+	END,
+};
+
+/* Children: waiting, and signals by pidfd alone (a number may be somebody else's by now) */
+static const struct sandbox_rule children[] = {
+	ALLOW(wait4), ALLOW(waitid), ALLOW(pidfd_open), ALLOW(pidfd_send_signal), END,
+};
+
+const struct sandbox_rule *const sandbox_conductor_groups[] = {
+	process, memory, locks, threads, waiting, descriptors, files_read, files_write,
+	socket_use, socket_local, socket_internet, children, NULL,
+};
+
+const struct sandbox_rule *const sandbox_worker_groups[] = {
+	process, memory, locks, threads, waiting, descriptors, files_read, files_write,
+	socket_use, socket_local, socket_netlink, network, tap, bpf, children, NULL,
+};
+
+const struct sandbox_rule *const sandbox_guardian_groups[] = {
+	process, memory, locks, waiting, descriptors, files_read, files_write, socket_use,
+	socket_local, socket_netlink, network, children, NULL,
+};
+
+const int sandbox_deadly[] = {
+	SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(ptrace), SCMP_SYS(init_module),
+	SCMP_SYS(finit_module), SCMP_SYS(delete_module), SCMP_SYS(kexec_load),
+	SCMP_SYS(kexec_file_load), SANDBOX_END,
+};
+/* clang-format on */

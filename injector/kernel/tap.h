@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A tap (or tun) device of our own: never persistent, so the kernel removes it when its last
+ * descriptor closes, however the process ends. A forked child shares the descriptor and keeps the
+ * device alive (CLOEXEC acts on exec only): no fork while one is attached.
+ */
+#ifndef SQUALL_TAP_H
+#define SQUALL_TAP_H
+
+#include "injector/base/error.h"
+#include "injector/kernel/netlink.h"
+
+#include <linux/virtio_net.h>
+#include <net/if.h>
+#include <stdbool.h>
+
+/* Each packet read or written begins with this header (host byte order). */
+#define TAP_HEADER_SIZE ((int)sizeof(struct virtio_net_hdr))
+/* The largest packet behind it: 64 KiB of segmentation offload or of lo's MTU, its link-layer
+ * header and two VLAN tags. */
+#define TAP_FRAME_MAX (65536 + 14 + 8)
+/* An IPv4 packet has at most 65535 bytes, and the kernel takes the link-layer header off that. */
+#define TAP_MTU 65521
+/* Packets its ring holds while nobody reads; 50 ms of 200,000 a second. */
+#define TAP_QUEUE 10000
+
+enum tap_kind {
+	TAP_ETHERNET, /* packets begin with an Ethernet header */
+	TAP_IP,	      /* packets begin with the IP header: for devices without link-layer header */
+};
+
+/* Opens the clone device; the namespace this thread is in now is the one the device will be in.
+ * -ENOENT, -ENODEV: the kernel or the container has none (the error says what to do). The
+ * descriptor is non-blocking. Open it before the socket of the table that forwards to it, so that
+ * it has the lower number: at the death of a process the kernel releases its files last number
+ * first (task_work_run() is last in, first out), and the table goes first. The other way round,
+ * packets are lost until the table has gone as well (measured: 15 ms). */
+int tap_open(int *out_fd, struct error *err);
+
+struct tap {
+	enum tap_kind kind;
+	int index;
+	char name[IFNAMSIZ];
+	unsigned char address[6];  /* TAP_ETHERNET: its own MAC, random */
+	bool has_udp_segmentation; /* the kernel hands over UDP GSO packets whole (6.2) */
+};
+
+/* Makes the device, down, index not filled in; -EBUSY if the name is taken (of an attached or a
+ * persistent device). Checksum and segmentation offloads are on: packets come as large as the stack
+ * made them. Needs CAP_NET_ADMIN in the namespace's user namespace. */
+int tap_create(int fd, const char *name, enum tap_kind kind, struct tap *out, struct error *err);
+
+/* Opens this namespace's /proc/sys/net/ipv6/conf, for tap_configure(); -1 in *out_fd when the
+ * kernel has no IPv6. */
+int tap_open_ipv6(int *out_fd, struct error *err);
+
+/* Fills in the index and makes the tap ready and up: MTU, queue, no ARP, and no word of its own.
+ * `netlink` is in the tap's namespace; `ipv6_fd` by tap_open_ipv6() there. IPv6 is switched off
+ * before the device is up, else it would solicit routers and report groups. Where /proc/sys is
+ * read-only that fails, which is an error for TAP_IP only: an Ethernet tap's own packets can be
+ * told by their source address. */
+int tap_configure(struct tap *tap, struct netlink *netlink, int ipv6_fd, struct error *err);
+
+/* What a device needs so that its packets can come back to it. `type` is ARPHRD_*. */
+enum tap_kind tap_kind_for(unsigned type);
+
+#endif

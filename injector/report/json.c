@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The whole result as one JSON object. Field names are stable within a schema_version: fields may
+ * be added, none is renamed or removed. Times are nanoseconds; null means "not measured". */
+#include "injector/base/json.h"
+
+#include "injector/base/clock.h"
+#include "injector/report/report.h"
+
+#define SCHEMA 1
+
+static const char *const plan_kinds[] = {
+	[PLAN_TARGET] = "target", [PLAN_CHANGE] = "change", [PLAN_NOTE] = "note"};
+
+static int64_t since(const struct run_result *result, int64_t time_ns)
+{
+	return time_ns ? time_ns - result->started_ns : -1;
+}
+
+static json_t *window_json(const struct probe_window *window)
+{
+	static const struct {
+		const char *name;
+		double p;
+	} percentiles[] = {{"p50_ns", 0.5}, {"p90_ns", 0.9}, {"p99_ns", 0.99}, {"p999_ns", 0.999}};
+	const struct histogram *latencies = &window->latencies;
+	json_t *root = json_object(), *latency = json_object();
+	bool any = latencies->count > 0;
+
+	json_object_set_new(root, "attempts", json_integer(window->attempts));
+	json_object_set_new(root, "passed", json_integer(window->passed));
+	json_object_set_new(root, "failed", json_integer(window->failed));
+	json_object_set_new(root, "unknown", json_integer(window->unknown));
+	json_object_set_new(latency, "answered", json_integer((json_int_t)latencies->count));
+	json_object_set_new(latency, "min_ns", json_count_or_null(any ? latencies->min : -1));
+	json_object_set_new(latency, "max_ns", json_count_or_null(any ? latencies->max : -1));
+	json_object_set_new(
+		latency, "mean_ns",
+		json_count_or_null(any ? (int64_t)(latencies->sum / (double)latencies->count)
+				       : -1));
+	for (unsigned i = 0; i < sizeof(percentiles) / sizeof(*percentiles); i++)
+		json_object_set_new(
+			latency, percentiles[i].name,
+			json_count_or_null(result_percentile(window, percentiles[i].p)));
+	json_object_set_new(root, "latency", latency);
+	return root;
+}
+
+static json_t *probes_json(const struct run_result *result)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < result->experiment->probe_count; i++) {
+		const struct probe_spec *spec = &result->experiment->probes[i];
+		json_t *probe = json_object(), *windows = json_object();
+
+		json_object_set_new(probe, "name", json_text(spec->name));
+		json_object_set_new(probe, "kind", json_text(spec->ops->name));
+		json_object_set_new(probe, "required", json_boolean(result_is_required(result, i)));
+		json_object_set_new(probe, "last_failure", json_text(result->last_reasons[i]));
+		for (unsigned w = 0; w < WINDOW_COUNT; w++)
+			json_object_set_new(windows, window_names[w],
+					    window_json(&result->probes[i][w]));
+		json_object_set_new(probe, "windows", windows);
+		json_array_append_new(list, probe);
+	}
+	return list;
+}
+
+static json_t *evidence_json(const struct step_result *step)
+{
+	json_t *root;
+
+	if (!step->has_evidence)
+		return json_null();
+	root = json_object();
+	json_object_set_new(root, "hits", json_integer((json_int_t)step->evidence.hits));
+	json_object_set_new(root, "dropped", json_integer((json_int_t)step->evidence.dropped));
+	json_object_set_new(root, "unit", json_text(step->evidence.unit));
+	json_object_set_new(root, "detail", json_text(step->evidence.detail));
+	return root;
+}
+
+static json_t *steps_json(const struct run_result *result)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < result->experiment->step_count; i++) {
+		const struct experiment_step *plan = &result->experiment->steps[i];
+		const struct step_result *step = &result->steps[i];
+		bool lasts = step->was_injected && !run_is_instant(result->experiment, i);
+		json_t *root = json_object();
+
+		json_object_set_new(root, "fault", json_text(plan->ops->name));
+		json_object_set_new(root, "text", json_text(step->text));
+		json_object_set_new(root, "at_ns", json_integer(plan->at_ns));
+		json_object_set_new(root, "for_ns", json_integer(plan->for_ns));
+		json_object_set_new(root, "injected", json_boolean(step->was_injected));
+		json_object_set_new(root, "failure", json_text(step->failure));
+		json_object_set_new(root, "injected_after_ns",
+				    json_count_or_null(since(result, step->injected_ns)));
+		json_object_set_new(root, "ended_after_ns",
+				    json_count_or_null(since(result, step->ended_ns)));
+		json_object_set_new(
+			root, "inject_took_ns",
+			json_count_or_null(step->was_injected ? step->inject_took_ns : -1));
+		json_object_set_new(
+			root, "end_took_ns",
+			json_count_or_null(lasts && step->ended_ns ? step->end_took_ns : -1));
+		json_object_set_new(root, "idle", json_boolean(result_is_idle(result, i)));
+		json_object_set_new(root, "restored",
+				    lasts ? json_boolean(step->is_restored) : json_null());
+		json_object_set_new(root, "evidence", evidence_json(step));
+		json_array_append_new(list, root);
+	}
+	return list;
+}
+
+static json_t *plan_json(const struct run_result *result)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < result->line_count; i++) {
+		const struct result_line *line = &result->lines[i];
+		json_t *root = json_object();
+
+		json_object_set_new(root, "step", json_integer(line->step));
+		json_object_set_new(
+			root, "kind",
+			json_string(plan_kinds[line->kind <= PLAN_NOTE ? line->kind : PLAN_NOTE]));
+		json_object_set_new(root, "text", json_text(line->text));
+		json_array_append_new(list, root);
+	}
+	return list;
+}
+
+static json_t *texts_json(const struct run_result *result, bool left)
+{
+	json_t *list = json_array();
+	unsigned count = left ? result->left_count : result->note_count;
+
+	for (unsigned i = 0; i < count; i++)
+		json_array_append_new(list,
+				      json_text(left ? result->left[i] : result->notes[i].text));
+	return list;
+}
+
+static json_t *stop_json(const struct run_result *result)
+{
+	json_t *root;
+
+	if (result->stop_cause == STOP_NONE)
+		return json_null();
+	root = json_object();
+	json_object_set_new(root, "cause", json_string(stop_cause_names[result->stop_cause]));
+	json_object_set_new(root, "reason", json_text(result->stop_reason));
+	json_object_set_new(root, "breach", json_text(result->breach));
+	json_object_set_new(root, "latency_ns", json_count_or_null(result->stop_latency_ns));
+	return root;
+}
+
+static json_t *recovery_json(const struct run_result *result)
+{
+	json_t *root;
+
+	if (!result->experiment->recovery.count)
+		return json_null();
+	root = json_object();
+	json_object_set_new(root, "recovered", json_boolean(result->is_recovered));
+	json_object_set_new(root, "took_ns", json_count_or_null(result->recovery_ns));
+	json_object_set_new(root, "within_ns",
+			    json_integer(result->experiment->recovery.within_ns));
+	json_object_set_new(root, "text", json_text(result->recovery));
+	return root;
+}
+
+static void add_head(json_t *root, const struct run_result *result)
+{
+	char started[40];
+
+	clock_format_wall(result->started_wall_ns, started, sizeof(started));
+	json_object_set_new(root, "schema_version", json_integer(SCHEMA));
+	json_object_set_new(root, "squall_version", json_string(SQUALL_VERSION));
+	json_object_set_new(root, "run", json_text(result->run_id));
+	json_object_set_new(root, "file", json_text(result->experiment->path));
+	json_object_set_new(root, "title", json_text(result->experiment->title));
+	json_object_set_new(root, "hypothesis", json_text(result->experiment->hypothesis));
+	json_object_set_new(root, "verdict", json_string(verdict_names[result->verdict]));
+	json_object_set_new(root, "exit_code", json_integer(result->verdict));
+	json_object_set_new(root, "why", json_text(result->why));
+	json_object_set_new(root, "started", json_string(started));
+	json_object_set_new(root, "took_ns",
+			    json_integer(result->finished_ns - result->started_ns));
+}
+
+int report_json(const struct run_result *result, FILE *out, struct error *err)
+{
+	json_t *root = json_object();
+
+	add_head(root, result);
+	json_object_set_new(root, "method_started_after_ns",
+			    json_count_or_null(since(result, result->method_started_ns)));
+	json_object_set_new(root, "method_ended_after_ns",
+			    json_count_or_null(since(result, result->method_ended_ns)));
+	json_object_set_new(root, "faults_started_after_ns",
+			    json_count_or_null(since(result, result->faults_started_ns)));
+	json_object_set_new(root, "faults_ended_after_ns",
+			    json_count_or_null(since(result, result->faults_ended_ns)));
+	json_object_set_new(root, "idle", json_boolean(result->was_idle));
+	json_object_set_new(root, "stop", stop_json(result));
+	json_object_set_new(root, "recovery", recovery_json(result));
+	json_object_set_new(root, "command_status", json_count_or_null(result->command_status));
+	json_object_set_new(root, "probes", probes_json(result));
+	json_object_set_new(root, "steps", steps_json(result));
+	json_object_set_new(root, "plan", plan_json(result));
+	json_object_set_new(root, "plan_lines_lost", json_integer(result->lines_lost));
+	json_object_set_new(root, "notes", texts_json(result, false));
+	json_object_set_new(root, "left", texts_json(result, true));
+	json_object_set_new(root, "left_lost", json_integer(result->left_lost));
+	return json_print(root, out, true, err);
+}

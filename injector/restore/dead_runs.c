@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Finds runs whose worker is dead and finishes them. A live run is never touched; a guardian at
+ * work is given its time; a journal that cannot be read is never guessed at, only reported.
+ */
+#include "injector/restore/restore.h"
+
+#include "injector/base/cleanup.h"
+#include "injector/base/clock.h"
+#include "injector/kernel/proc.h"
+#include "injector/restore/guardian_cgroup.h"
+#include "injector/restore/report_lines.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#define GUARDIAN_PATIENCE_NS (2 * NSEC_PER_SEC)
+
+int restore_run_state(const struct journal_record *records, unsigned count, enum run_state *out,
+		      struct error *err)
+{
+	const struct journal_header *header = journal_header(records, count);
+	char boot_id[40];
+	int result;
+
+	if (!header)
+		return error_set(err, EBADMSG, "the journal has no header");
+	result = journal_boot_id(boot_id, err);
+	if (result < 0)
+		return result;
+	if (strcmp(boot_id, header->boot_id) != 0) {
+		*out = RUN_FOREIGN_BOOT;
+		return 0;
+	}
+	result = header->worker.pid > 0 ? proc_is_same(&header->worker) : 0;
+	if (result > 0) {
+		*out = RUN_LIVE;
+		return 0;
+	}
+	if (result == 0) {
+		result = header->guardian.pid > 0 ? proc_is_same(&header->guardian) : 0;
+		*out = result > 0 ? RUN_GUARDED : RUN_DEAD;
+	}
+	if (result >= 0)
+		return 0;
+	error_errno(err, -result, "cannot tell whether run %s is still alive", header->run_id);
+	error_remedy(err, "run it as root, with /proc mounted without hidepid");
+	return result;
+}
+
+int restore_look(const char *run_id, enum run_state *out, struct journal_header *out_header,
+		 struct error *err)
+{
+	cleanup_free struct journal_record *records = NULL;
+	struct journal *journal;
+	unsigned count;
+	int result = journal_open(run_id, &journal, err);
+
+	if (result < 0)
+		return result;
+	result = journal_read(journal, &records, &count, err);
+	journal_close(journal);
+	if (result < 0)
+		return result;
+	if (out_header)
+		*out_header = *journal_header(records, count);
+	return restore_run_state(records, count, out, err);
+}
+
+static void say_unreadable(const char *run_id, const struct error *why,
+			   struct restore_report *report)
+{
+	report->failed++;
+	report_left(report,
+		    "run %s: %s: nothing of it was touched; look for what bears its name (nft list "
+		    "tables; ip -brief link; tc qdisc), undo it, then: rm -r %s/%s",
+		    run_id, why->text, journal_root(), run_id);
+}
+
+static int undo_run(const char *run_id, pid_t guardian, struct restore_report *report,
+		    struct error *err)
+{
+	unsigned left_from = report->left_count, did_from = report->did_count;
+	unsigned failed_before = report->failed, damaged;
+	struct journal *journal;
+	int result = journal_open(run_id, &journal, err);
+
+	if (result < 0)
+		return result;
+	result = restore_records(journal, -1, report, err);
+	damaged = journal_damaged(journal);
+	journal_close(journal);
+	report_name_run(report, run_id, left_from, did_from);
+	if (result < 0)
+		return result;
+	if (damaged) {
+		report->failed += damaged;
+		report_left(report,
+			    "run %s: %u record%s of its journal %s damaged: what %s would undo is "
+			    "unknown; look for what bears the name %s (nft list tables; ip -brief "
+			    "link), then: rm -r %s/%s",
+			    run_id, damaged, damaged == 1 ? "" : "s", damaged == 1 ? "is" : "are",
+			    damaged == 1 ? "it" : "they", run_id, journal_root(), run_id);
+	}
+	if (report->failed > failed_before)
+		return 0;
+	if (guardian > 0 && guardian != getpid())
+		guardian_cgroup_remove(guardian);
+	return journal_remove(run_id, err);
+}
+
+int restore_locked(const char *run_id, struct restore_report *report, struct error *err)
+{
+	struct error inner = ERROR_INIT;
+	struct journal_header header;
+	enum run_state state = RUN_DEAD;
+	int result = restore_look(run_id, &state, &header, &inner);
+
+	if (result == 0 && state == RUN_FOREIGN_BOOT) {
+		result = journal_remove(run_id, &inner);
+		if (result == 0)
+			report_did(
+				report,
+				"run %s: the machine was restarted since; what it had changed in "
+				"the kernel is gone, its journal is removed",
+				run_id);
+	} else if (result == 0) {
+		result = undo_run(run_id, header.guardian.pid, report, &inner);
+	}
+	if (result == -ENODATA) {
+		result = journal_remove_unborn(run_id, &inner);
+		if (result == -EBUSY) /* it was being made just now */
+			return 0;
+		if (result > 0)
+			report_did(report, "run %s: ended before it had done anything; removed",
+				   run_id);
+	}
+	if (result == -EPROTONOSUPPORT || result == -EBADMSG || result == -EPERM ||
+	    result == -ELOOP) {
+		say_unreadable(run_id, &inner, report);
+		return 0;
+	}
+	if (result >= 0 || result == -ENOENT)
+		return 0;
+	if (err)
+		*err = inner;
+	return result;
+}
+
+/* Until the guardian has removed the run, died, or had time enough. */
+static void wait_for_guardian(const char *run_id)
+{
+	int64_t until = clock_now_ns() + GUARDIAN_PATIENCE_NS;
+	struct timespec pause = {.tv_nsec = 5 * NSEC_PER_MSEC};
+	enum run_state state;
+
+	while (clock_now_ns() < until && restore_look(run_id, &state, NULL, NULL) == 0 &&
+	       state == RUN_GUARDED)
+		nanosleep(&pause, NULL);
+}
+
+int restore_run(const char *run_id, struct restore_report *report, struct error *err)
+{
+	struct error inner = ERROR_INIT;
+	enum run_state state = RUN_DEAD;
+	cleanup_fd int lock = -1;
+	int result = restore_look(run_id, &state, NULL, &inner);
+
+	if (result == 0 && state == RUN_LIVE) {
+		error_set(err, EBUSY, "run %s is live: it is not touched", run_id);
+		error_remedy(err, "to end it: squall stop %s", run_id);
+		return -EBUSY;
+	}
+	if (result == 0 && state == RUN_GUARDED)
+		wait_for_guardian(run_id);
+	inner = (struct error)ERROR_INIT;
+	/* A guardian that hangs without the lock is passed by; with it, it is at work. */
+	result = journal_lock(run_id, GUARDIAN_PATIENCE_NS, &lock, &inner);
+	if (result == -ENOENT)
+		return 0;
+	if (result == -EPERM) {
+		say_unreadable(run_id, &inner, report);
+		return 0;
+	}
+	if (result < 0) {
+		if (err)
+			*err = inner;
+		return result;
+	}
+	return restore_locked(run_id, report, err);
+}
+
+int restore_dead_runs(struct restore_report *report, struct error *err)
+{
+	cleanup_free char(*ids)[RUN_ID_SIZE] = NULL;
+	unsigned count = 0;
+	int result = journal_list(&ids, &count, err);
+
+	if (result < 0)
+		return result;
+	for (unsigned at = 0; at < count; at++) {
+		struct error inner = ERROR_INIT;
+		enum run_state state;
+
+		if (restore_look(ids[at], &state, NULL, NULL) == 0 && state == RUN_LIVE)
+			continue;
+		if (restore_run(ids[at], report, &inner) == 0)
+			continue;
+		report->failed++;
+		report_left(report, "run %s: %s%s%s", ids[at], inner.text,
+			    inner.remedy[0] ? "; " : "", inner.remedy);
+	}
+	guardian_cgroup_sweep();
+	return 0;
+}

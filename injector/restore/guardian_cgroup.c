@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A group directly below the root of cgroup v2: outside of every service's subtree, and with no
+ * controllers, so that the limits of the worker's group do not bind the guardian either.
+ */
+#include "injector/restore/guardian_cgroup.h"
+
+#include "injector/base/cleanup.h"
+#include "injector/kernel/cgroup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define GROUP_PREFIX "squall-guardian-"
+
+static int open_root(void)
+{
+	struct cgroup_mounts mounts;
+	int result = cgroup_find_mounts(&mounts, NULL);
+
+	if (result < 0)
+		return result;
+	if (!mounts.unified[0])
+		return -ENOENT;
+	result = open(mounts.unified, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return result < 0 ? -errno : result;
+}
+
+static int move_into(int directory)
+{
+	cleanup_fd int fd = openat(directory, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, "0", 1) < 0) /* 0: the writer itself (cgroup-v2.rst) */
+		return -errno;
+	return 0;
+}
+
+static const char *group_name(pid_t pid, char out[64])
+{
+	snprintf(out, 64, GROUP_PREFIX "%d", (int)pid);
+	return out;
+}
+
+int guardian_cgroup_enter(void)
+{
+	cleanup_fd int root = open_root();
+	cleanup_fd int group = -1;
+	char name[64];
+	int result;
+
+	if (root < 0)
+		return root;
+	group_name(getpid(), name);
+	if (mkdirat(root, name, 0755) < 0 && errno != EEXIST)
+		return -errno;
+	group = openat(root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	result = group < 0 ? -errno : move_into(group);
+	if (result < 0)
+		unlinkat(root, name, AT_REMOVEDIR);
+	return result;
+}
+
+void guardian_cgroup_leave(void)
+{
+	cleanup_fd int root = open_root();
+	char name[64];
+
+	if (root < 0 || faccessat(root, group_name(getpid(), name), F_OK, 0) < 0)
+		return;
+	/* In a cgroup namespace the root may refuse processes; then the next one sweeps the group.
+	 */
+	if (move_into(root) == 0)
+		unlinkat(root, name, AT_REMOVEDIR);
+}
+
+void guardian_cgroup_remove(pid_t pid)
+{
+	cleanup_fd int root = open_root();
+	char name[64];
+
+	if (root >= 0)
+		unlinkat(root, group_name(pid, name), AT_REMOVEDIR);
+}
+
+void guardian_cgroup_sweep(void)
+{
+	int root = open_root();
+	cleanup_dir DIR *stream = root < 0 ? NULL : fdopendir(root);
+	const struct dirent *entry;
+
+	if (!stream && root >= 0)
+		close(root);
+	while (stream && (entry = readdir(stream)))
+		if (strncmp(entry->d_name, GROUP_PREFIX, strlen(GROUP_PREFIX)) == 0)
+			unlinkat(dirfd(stream), entry->d_name, AT_REMOVEDIR);
+}

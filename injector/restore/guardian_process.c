@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The guardian's life. It holds no descriptor but its own few (a held fault must die with the
+ * worker), cannot be ended by a signal, a terminal or the worker's control group, and judges the
+ * worker by three things alone: its pidfd, its pings, the deadline. Being suspended counts for the
+ * deadline but not for silence.
+ */
+#include "injector/restore/guardian_process.h"
+
+#include "injector/base/cleanup.h"
+#include "injector/base/clock.h"
+#include "injector/base/log.h"
+#include "injector/kernel/proc.h"
+#include "injector/kernel/sandbox.h"
+#include "injector/restore/guardian_cgroup.h"
+#include "injector/restore/restore.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <syslog.h>
+#include <time.h>
+
+#define LATE_NS	      (GUARDIAN_SILENCE_NS / 4) /* woken later than this: we did not run either */
+#define DEATH_WAIT_MS 5000
+#define LOCK_WAIT_NS  (5 * NSEC_PER_SEC)
+
+struct watch {
+	int socket, worker, timer; /* socket: -1 after the worker closed its end */
+	char run_id[RUN_ID_SIZE];  /* "": not begun */
+	int64_t heard_ns;	   /* CLOCK_MONOTONIC of the last message */
+	const char *why;	   /* the worker was killed by us: reason */
+	bool has_ended;
+};
+
+/* CLOCK_MONOTONIC stands still while the machine sleeps, as worker and guardian do. */
+static int64_t monotonic_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * NSEC_PER_SEC + now.tv_nsec;
+}
+
+static void pause_ms(int ms)
+{
+	poll(NULL, 0, ms);
+}
+
+static int write_text(const char *path, const char *text)
+{
+	cleanup_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 || write(fd, text, strlen(text)) < 0 ? -errno : 0;
+}
+
+/* Everything but three descriptors goes: what the worker holds must not live on in here. */
+static int keep_descriptors(struct watch *watch)
+{
+	int *ours[3] = {&watch->socket, &watch->worker, &watch->timer}, keep[3], low = 3;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null < 0)
+		return -errno;
+	/* Started with closed standard streams, ours may be among 0, 1, 2: copies above them */
+	for (int i = 0; i < 3; i++) {
+		keep[i] = *ours[i] = fcntl(*ours[i], F_DUPFD_CLOEXEC, 3);
+		if (keep[i] < 0)
+			return -errno;
+	}
+	for (int fd = 0; fd <= 2; fd++)
+		if (dup3(null, fd, 0) < 0 && errno != EINVAL) /* EINVAL: null is that number */
+			return -errno;
+	for (int i = 0; i < 3; i++)
+		for (int j = i + 1; j < 3; j++)
+			if (keep[j] < keep[i]) {
+				int swap = keep[i];
+
+				keep[i] = keep[j];
+				keep[j] = swap;
+			}
+	for (int i = 0; i < 3; i++) {
+		if (keep[i] > low && close_range((unsigned)low, (unsigned)keep[i] - 1, 0) < 0)
+			return -errno;
+		low = keep[i] + 1;
+	}
+	return close_range((unsigned)low, ~0U, 0) < 0 ? -errno : 0;
+}
+
+/* Memory that is in use stays in memory. Only without a limit: under one, mlockall's MCL_FUTURE
+ * turns every later allocation into a possible failure once CAP_IPC_LOCK is gone. */
+static void lock_memory(void)
+{
+	const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+
+	if (setrlimit(RLIMIT_MEMLOCK, &unlimited) == 0)
+		mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
+}
+
+/* True when it has a control group of its own. */
+static bool become_hard_to_kill(void)
+{
+	static const uint64_t all = ~0ULL;
+	int result;
+
+	/* Not by sigprocmask(3): glibc leaves out 32 and 33, its own, which would still kill. */
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof(all));
+	setsid();
+	prctl(PR_SET_NAME, "squall-guardian");
+	if (chdir("/") < 0)
+		log_debug("the guardian cannot change to /: %s", strerror(errno));
+	result = write_text("/proc/self/oom_score_adj", "-1000");
+	if (result < 0)
+		log_warning("the guardian may be chosen when memory runs out: "
+			    "/proc/self/oom_score_adj: %s",
+			    strerror(-result));
+	lock_memory();
+	setpriority(PRIO_PROCESS, 0, -20);
+	result = guardian_cgroup_enter();
+	if (result < 0)
+		log_debug("the guardian has no control group of its own: %s", strerror(-result));
+	return result == 0;
+}
+
+static int prepare(struct watch *watch, uint64_t capabilities, struct error *err)
+{
+	int result;
+
+	if (become_hard_to_kill())
+		capabilities |= GUARDIAN_CAPABILITIES;
+	watch->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (watch->timer < 0)
+		return error_errno(err, errno, "no timer for the deadline");
+	result = keep_descriptors(watch);
+	if (result < 0)
+		return error_errno(err, -result, "cannot close the worker's descriptors");
+	result = sandbox_keep_capabilities(capabilities, err);
+	return result < 0 ? result : sandbox_guardian(err);
+}
+
+static void answer(struct watch *watch, const struct error *err)
+{
+	struct guardian_reply reply = {.code = err->code};
+
+	snprintf(reply.text, sizeof(reply.text), "%.500s", err->text);
+	if (send(watch->socket, &reply, sizeof(reply), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		return; /* the worker is dead: its pidfd tells */
+}
+
+static void begin(struct watch *watch, const struct guardian_message *message)
+{
+	int64_t due_ns = message->deadline_ns + GUARDIAN_GRACE_NS;
+	struct itimerspec due = {
+		.it_value = {.tv_sec = due_ns / NSEC_PER_SEC, .tv_nsec = due_ns % NSEC_PER_SEC}};
+	struct error err = ERROR_INIT;
+
+	if (message->deadline_ns <= 0)
+		error_set(&err, EINVAL, "the run has no deadline");
+	else if (!memchr(message->run_id, '\0', RUN_ID_SIZE) || !journal_exists(message->run_id))
+		error_set(&err, ENOENT, "there is no journal of the run");
+	else if (timerfd_settime(watch->timer, TFD_TIMER_ABSTIME, &due, NULL) < 0)
+		error_errno(&err, errno, "cannot set the deadline");
+	if (!err.code)
+		memcpy(watch->run_id, message->run_id, RUN_ID_SIZE);
+	answer(watch, &err);
+}
+
+static void drain_socket(struct watch *watch)
+{
+	struct guardian_message message;
+	ssize_t got;
+
+	while ((got = recv(watch->socket, &message, sizeof(message), MSG_DONTWAIT)) != 0) {
+		if (got < 0)
+			return;
+		if (got != (ssize_t)sizeof(message))
+			continue;
+		watch->heard_ns = monotonic_ns();
+		if (message.kind == GUARDIAN_BEGIN && !watch->run_id[0])
+			begin(watch, &message);
+		else if (message.kind == GUARDIAN_END)
+			watch->has_ended = true;
+	}
+	watch->socket = -1; /* closed: no proof of death, but nothing more to read */
+}
+
+static void kill_worker(struct watch *watch, const char *why)
+{
+	struct pollfd poller = {.fd = watch->worker, .events = POLLIN};
+
+	watch->why = why;
+	proc_pidfd_signal(watch->worker, SIGKILL);
+	/* One that hangs in the kernel never comes back to user space: undo under it after a while
+	 */
+	poll(&poller, 1, DEATH_WAIT_MS);
+}
+
+/* Milliseconds until silence has lasted too long; -1: not begun */
+static int patience_ms(const struct watch *watch)
+{
+	int64_t left = watch->heard_ns + GUARDIAN_SILENCE_NS - monotonic_ns();
+
+	if (!watch->run_id[0])
+		return -1;
+	return left <= 0 ? 0 : (int)(left / NSEC_PER_MSEC) + 1;
+}
+
+static void judge_silence(struct watch *watch)
+{
+	int64_t silent = monotonic_ns() - watch->heard_ns;
+
+	if (!watch->run_id[0] || silent < GUARDIAN_SILENCE_NS)
+		return;
+	/* Woken late means that we, too, were stopped (a paused machine): it gets another chance.
+	 */
+	if (silent > GUARDIAN_SILENCE_NS + LATE_NS)
+		watch->heard_ns = monotonic_ns();
+	else
+		kill_worker(watch, "it had stopped answering");
+}
+
+/* Returns when the worker is dead or has ended the run. */
+static void stand_by(struct watch *watch)
+{
+	while (!watch->has_ended && !watch->why) {
+		struct pollfd pollers[3] = {{.fd = watch->worker, .events = POLLIN},
+					    {.fd = watch->socket, .events = POLLIN},
+					    {.fd = watch->timer, .events = POLLIN}};
+
+		if (poll(pollers, 3, patience_ms(watch)) < 0)
+			continue;
+		if (pollers[1].revents)
+			drain_socket(watch);
+		if (pollers[0].revents)
+			return;
+		if (pollers[2].revents)
+			kill_worker(watch, "it overran the deadline");
+		else if (!watch->has_ended)
+			judge_silence(watch);
+	}
+}
+
+/* A worker that died between making the journal and telling us: the header names us. */
+static void find_own_run(struct watch *watch)
+{
+	cleanup_free char(*ids)[RUN_ID_SIZE] = NULL;
+	struct process_identity self;
+	unsigned count = 0;
+
+	if (proc_identity(getpid(), &self) < 0 || journal_list(&ids, &count, NULL) < 0)
+		return;
+	for (unsigned at = 0; at < count; at++) {
+		cleanup_free struct journal_record *records = NULL;
+		const struct journal_header *header;
+		struct journal *journal;
+		unsigned record_count;
+		int result;
+
+		if (journal_open(ids[at], &journal, NULL) < 0)
+			continue;
+		result = journal_read(journal, &records, &record_count, NULL);
+		journal_close(journal);
+		if (result < 0)
+			continue;
+		header = journal_header(records, record_count);
+		if (header->guardian.pid == self.pid &&
+		    header->guardian.start_time == self.start_time)
+			memcpy(watch->run_id, ids[at], RUN_ID_SIZE);
+	}
+}
+
+static void say(const struct watch *watch, const struct restore_report *report,
+		const struct error *err)
+{
+	const char *why = watch->why ? watch->why : "it died";
+
+	openlog("squall", LOG_PID, LOG_DAEMON);
+	if (err->code)
+		syslog(LOG_ERR, "run %s: the worker is gone (%s) and restoring failed: %s",
+		       watch->run_id, why, err->text);
+	else if (report->failed)
+		syslog(LOG_ERR, "run %s: the worker is gone (%s); %u undone, %u left: %s",
+		       watch->run_id, why, report->undone, report->failed,
+		       report->left_count ? report->left[0] : "see squall restore");
+	else
+		syslog(LOG_NOTICE, "run %s: the worker is gone (%s); %u changes undone",
+		       watch->run_id, why, report->undone);
+}
+
+/* What fails now may work in a moment (a busy device); what does not is left to `squall restore`.
+ */
+static void restore_all(struct watch *watch)
+{
+	static const int pauses_ms[] = {0, 100, 400, 1000};
+	struct restore_report report = {0};
+	cleanup_fd int lock = -1;
+
+	if (!watch->run_id[0])
+		find_own_run(watch);
+	if (!watch->run_id[0] || journal_lock(watch->run_id, LOCK_WAIT_NS, &lock, NULL) < 0)
+		return; /* nothing begun, or somebody else has restored it or is at it */
+	for (unsigned at = 0; at < sizeof(pauses_ms) / sizeof(*pauses_ms); at++) {
+		struct error err = ERROR_INIT;
+		unsigned undone = report.undone;
+
+		pause_ms(pauses_ms[at]);
+		restore_report_free(&report);
+		restore_locked(watch->run_id, &report, &err);
+		report.undone += undone;
+		if ((!report.failed && !err.code) ||
+		    at + 1 == sizeof(pauses_ms) / sizeof(*pauses_ms)) {
+			say(watch, &report, &err);
+			break;
+		}
+	}
+	restore_report_free(&report);
+}
+
+void guardian_process(int socket, int worker, uint64_t capabilities)
+{
+	struct watch watch = {.socket = socket, .worker = worker, .timer = -1};
+	struct error err = ERROR_INIT;
+
+	if (prepare(&watch, capabilities, &err) < 0) {
+		answer(&watch, &err);
+		guardian_cgroup_leave();
+		return;
+	}
+	stand_by(&watch);
+	if (!watch.has_ended)
+		restore_all(&watch);
+	guardian_cgroup_leave();
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Three lines of text in a file. Written beside its place and renamed, so that it is never read
+ * half; where there is no room for the lines an empty file does: its being there is what counts.
+ */
+#include "injector/restore/halt.h"
+
+#include "injector/base/cleanup.h"
+#include "injector/base/clock.h"
+#include "injector/journal/directory.h"
+#include "injector/journal/journal.h"
+#include "injector/kernel/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define HALT_FILE     "halt"
+#define HALT_FILE_NEW ".halt.new"
+
+static const char *state_directory = JOURNAL_STATE;
+
+void halt_set_state_directory(const char *path)
+{
+	state_directory = path;
+}
+
+static void copy_line(const char *text, const char *key, char *out, size_t size)
+{
+	const char *at = strstr(text, key);
+
+	if (at)
+		snprintf(out, size, "%.*s", (int)strcspn(at + strlen(key), "\n"), at + strlen(key));
+}
+
+/* True when a lever is there, or may be: what cannot be examined counts. */
+static bool look_in(const char *directory, struct halt *out)
+{
+	cleanup_fd int fd = -1;
+	char text[1024] = "\n";
+	ssize_t got;
+
+	snprintf(out->path, sizeof(out->path), "%s/%s", directory, HALT_FILE);
+	fd = open(out->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT)
+		return false;
+	got = fd < 0 ? -1 : read(fd, text + 1, sizeof(text) - 2);
+	if (got < 0) {
+		snprintf(out->reason, sizeof(out->reason), "it cannot be read: %s",
+			 strerror(errno));
+		return true;
+	}
+	text[1 + got] = '\0';
+	copy_line(text, "\nby: ", out->by, sizeof(out->by));
+	copy_line(text, "\nat: ", out->at, sizeof(out->at));
+	copy_line(text, "\nreason: ", out->reason, sizeof(out->reason));
+	return true;
+}
+
+void halt_look(struct halt *out)
+{
+	*out = (struct halt){0};
+	out->is_pulled = look_in(state_directory, out) || look_in(journal_root(), out);
+}
+
+int halt_check(struct error *err)
+{
+	struct halt halt;
+
+	halt_look(&halt);
+	if (!halt.is_pulled)
+		return 0;
+	error_set(err, EPERM, "experiments are halted on this machine%s%s%s%s: %s",
+		  halt.by[0] ? " by " : "", halt.by, halt.at[0] ? " since " : "", halt.at,
+		  halt.reason[0] ? halt.reason : "no reason was recorded");
+	error_remedy(err, "when the reason is gone: squall resume");
+	return -EPERM;
+}
+
+static void describe_caller(char *out, size_t size)
+{
+	struct invoking_user user = {.uid = getuid()};
+	const struct passwd *entry;
+
+	if (sandbox_invoking_user(&user, NULL) < 0)
+		user.uid = getuid();
+	entry = getpwuid(user.uid);
+	snprintf(out, size, "%.60s (uid %u)", entry ? entry->pw_name : "?", user.uid);
+}
+
+static int describe(const char *reason, char *out, size_t size)
+{
+	char by[96], at[40], line[400];
+
+	describe_caller(by, sizeof(by));
+	clock_format_wall(clock_wall_ns(), at, sizeof(at));
+	snprintf(line, sizeof(line), "%s", reason);
+	for (char *byte = line; *byte; byte++)
+		if ((unsigned char)*byte < ' ' || *byte == 0x7f)
+			*byte = '?'; /* one line, and nothing for a terminal to obey */
+	return snprintf(out, size, "by: %s\nat: %s\nreason: %s\n", by, at, line);
+}
+
+static int write_new(int directory, const char *text, size_t size)
+{
+	cleanup_fd int fd = openat(directory, HALT_FILE_NEW,
+				   O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+	ssize_t written;
+
+	if (fd < 0 || fchmod(fd, 0644) < 0)
+		return -errno;
+	written = write(fd, text, size);
+	if (written < 0)
+		return -errno;
+	return (size_t)written == size ? (fsync(fd) < 0 ? -errno : 0) : -ENOSPC;
+}
+
+static int pull_in(const char *path, const char *text, size_t size, char *out_path,
+		   struct error *err)
+{
+	cleanup_fd int directory = directory_open(path, 0755, err);
+	int result;
+
+	if (directory < 0)
+		return directory;
+	result = write_new(directory, text, size);
+	/* On a full disk the name, possibly without its text, is still worth having. */
+	if (result == 0 || result == -ENOSPC || result == -EDQUOT)
+		result = renameat(directory, HALT_FILE_NEW, directory, HALT_FILE) < 0 ? -errno : 0;
+	if (result < 0) {
+		unlinkat(directory, HALT_FILE_NEW, 0);
+		return error_errno(err, -result, "cannot write %s/%s", path, HALT_FILE);
+	}
+	fsync(directory);
+	if (out_path)
+		snprintf(out_path, 512, "%s/%s", path, HALT_FILE);
+	return 0;
+}
+
+int halt_pull(const char *reason, char *out_path, struct error *err)
+{
+	char text[1024];
+	int size = describe(reason, text, sizeof(text));
+
+	if (pull_in(state_directory, text, (size_t)size, out_path, NULL) == 0)
+		return 0;
+	return pull_in(journal_root(), text, (size_t)size, out_path, err);
+}
+
+static int release_in(const char *path, bool *out_was_pulled, struct error *err)
+{
+	struct stat status;
+	char file[512];
+
+	snprintf(file, sizeof(file), "%s/%s", path, HALT_FILE);
+	/* Asked first: on a read-only file system unlink(2) fails for what is not there, too. */
+	if (lstat(file, &status) < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return 0;
+	if (unlink(file) == 0)
+		*out_was_pulled = true;
+	else if (errno != ENOENT)
+		return error_errno(err, errno, "cannot remove %s", file);
+	return 0;
+}
+
+int halt_release(bool *out_was_pulled, struct error *err)
+{
+	bool was_pulled = false;
+	int result = release_in(state_directory, &was_pulled, err);
+
+	if (result == 0)
+		result = release_in(journal_root(), &was_pulled, err);
+	if (result < 0)
+		return result;
+	rmdir(journal_root()); /* stays, as it should, while a run is in it */
+	*out_was_pulled = was_pulled;
+	return 0;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "injector/run/define.h"
+
+#include "injector/run/requests.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#define MAX_ADDRESSES_OF_A_NAME 256
+
+static int send_value(int socket, enum request_type type, unsigned index, const char *name,
+		      const char *text, struct error *err)
+{
+	struct request request = {.type = type, .index = index};
+
+	snprintf(request.name, sizeof(request.name), "%s", name);
+	if (snprintf(request.text, sizeof(request.text), "%s", text) >= (int)sizeof(request.text))
+		return error_set(err, E2BIG, "%s: the value is too long", name);
+	return request_send(socket, &request, err);
+}
+
+static void take_address(const struct addrinfo *info, struct endpoint *out)
+{
+	out->family = info->ai_family;
+	out->prefix = info->ai_family == AF_INET ? 32 : 128;
+	out->host[0] = '\0';
+	/* through void: the compiler cannot know that sockaddr comes aligned from getaddrinfo */
+	if (info->ai_family == AF_INET) {
+		const struct sockaddr_in *v4 = (const void *)info->ai_addr;
+
+		memcpy(out->address, &v4->sin_addr, 4);
+	} else {
+		const struct sockaddr_in6 *v6 = (const void *)info->ai_addr;
+
+		memcpy(out->address, &v6->sin6_addr, 16);
+	}
+}
+
+/* All addresses of a name, once: A and AAAA. */
+static int send_host(int socket, unsigned index, const char *name, const struct endpoint *endpoint,
+		     struct error *err)
+{
+	const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+	struct addrinfo *list = NULL;
+	char text[ENDPOINT_TEXT_SIZE];
+	unsigned count = 0;
+	int code = getaddrinfo(endpoint->host, NULL, &hints, &list), result = 0;
+
+	if (code != 0) {
+		error_set(err, ENOENT, "cannot resolve '%s': %s", endpoint->host,
+			  code == EAI_SYSTEM ? strerror(errno) : gai_strerror(code));
+		return error_remedy(err,
+				    "Check the name and this machine's resolver (getent "
+				    "ahosts %s), or write the address.",
+				    endpoint->host);
+	}
+	for (const struct addrinfo *at = list; at && result == 0; at = at->ai_next) {
+		struct endpoint address = *endpoint;
+
+		if (at->ai_family != AF_INET && at->ai_family != AF_INET6)
+			continue;
+		if (++count > MAX_ADDRESSES_OF_A_NAME) {
+			result = error_set(err, E2BIG, "'%s' has more than %d addresses",
+					   endpoint->host, MAX_ADDRESSES_OF_A_NAME);
+			break;
+		}
+		take_address(at, &address);
+		result = send_value(socket, REQUEST_TARGET_VALUE, index, name,
+				    endpoint_format(&address, text), err);
+	}
+	freeaddrinfo(list);
+	return result;
+}
+
+static int send_target(int socket, const struct experiment *experiment, unsigned index,
+		       struct error *err)
+{
+	const struct experiment_target *target = &experiment->targets[index];
+	struct request request = {
+		.type = REQUEST_TARGET, .index = index, .numbers = {target->kind}};
+	int result;
+
+	snprintf(request.name, sizeof(request.name), "%s", target->name);
+	result = request_send(socket, &request, err);
+	for (unsigned p = 0; p < target->params.count && result == 0; p++)
+		for (unsigned i = 0; i < params_count(&target->params, p) && result == 0; i++) {
+			const struct param *param = &target->params.table[p];
+			const struct param_value *value = params_value(&target->params, p, i);
+
+			if (param->type == PARAM_ENDPOINT && value->endpoint.host[0])
+				result = send_host(socket, index, param->name, &value->endpoint,
+						   err);
+			else
+				result = send_value(socket, REQUEST_TARGET_VALUE, index,
+						    param->name, value->text, err);
+		}
+	return result;
+}
+
+static int send_step(int socket, const struct experiment *experiment, unsigned index,
+		     bool until_told, struct error *err)
+{
+	const struct experiment_step *step = &experiment->steps[index];
+	struct request request = {
+		.type = REQUEST_STEP, .index = index, .numbers = {step->target, step->for_ns}};
+	int result;
+
+	if (until_told && step->at_ns + step->for_ns >= experiment_method_ns(experiment))
+		request.numbers[1] = 0;
+	snprintf(request.name, sizeof(request.name), "%s", step->ops->name);
+	result = request_send(socket, &request, err);
+	for (unsigned p = 0; p < step->params.count && result == 0; p++)
+		for (unsigned i = 0; i < params_count(&step->params, p) && result == 0; i++)
+			result = send_value(socket, REQUEST_STEP_VALUE, index,
+					    step->params.table[p].name,
+					    params_value(&step->params, p, i)->text, err);
+	return result;
+}
+
+int define_experiment(int socket, const struct experiment *experiment, bool until_told,
+		      struct error *err)
+{
+	struct request request = {
+		.type = REQUEST_LIMITS,
+		.numbers = {experiment->limits.duration_ns, experiment->limits.targets},
+	};
+	int result;
+
+	if (getrandom(&request.numbers[2], sizeof(request.numbers[2]), 0) < 0)
+		request.numbers[2] = (int64_t)time(NULL);
+	result = request_send(socket, &request, err);
+	for (unsigned i = 0; i < experiment->target_count && result == 0; i++)
+		result = send_target(socket, experiment, i, err);
+	for (unsigned i = 0; i < experiment->step_count && result == 0; i++)
+		result = send_step(socket, experiment, i, until_told, err);
+	return result;
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "injector/run/requests.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define REPLY_PATIENCE_MS 200
+
+static bool is_clean(const char *text, size_t size)
+{
+	size_t length = strnlen(text, size);
+
+	if (length == size)
+		return false;
+	for (size_t i = 0; i < length; i++)
+		if (iscntrl((unsigned char)text[i]))
+			return false;
+	return true;
+}
+
+int request_check(const struct request_rule *rules, const struct request *request,
+		  enum worker_state state, struct error *err)
+{
+	const struct request_rule *rule;
+
+	if (request->type >= REQUEST_COUNT || !rules[request->type].handle)
+		return error_set(err, EPROTO, "request %u is not known to the worker",
+				 request->type);
+	rule = &rules[request->type];
+	if (!(rule->states & state))
+		return error_set(err, EPROTO, "request '%s' is not allowed at this point",
+				 rule->name);
+	if (!is_clean(request->name, sizeof(request->name)) ||
+	    !is_clean(request->text, sizeof(request->text)))
+		return error_set(err, EPROTO, "request '%s' carries a malformed text", rule->name);
+	return 0;
+}
+
+int request_send(int socket, const struct request *request, struct error *err)
+{
+	ssize_t sent;
+
+	do
+		sent = send(socket, request, sizeof(*request), MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	if (sent != sizeof(*request))
+		return error_errno(err, sent < 0 ? errno : EPIPE, "cannot reach the worker");
+	return 0;
+}
+
+void reply_send(int socket, const struct reply *reply, int fd)
+{
+	struct iovec part = {.iov_base = (void *)(uintptr_t)reply, .iov_len = sizeof(*reply)};
+	union {
+		char space[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = {0};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	struct cmsghdr *header;
+
+	if (fd >= 0) {
+		message.msg_control = control.space;
+		message.msg_controllen = sizeof(control.space);
+		header = CMSG_FIRSTHDR(&message);
+		header->cmsg_level = SOL_SOCKET;
+		header->cmsg_type = SCM_RIGHTS;
+		header->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(header), &fd, sizeof(int));
+	}
+	if (sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno == EAGAIN) {
+		struct pollfd room = {.fd = socket, .events = POLLOUT};
+
+		/* The conductor may be stopped: its silence is noticed elsewhere, so give up soon.
+		 */
+		if (poll(&room, 1, REPLY_PATIENCE_MS) > 0)
+			(void)!sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+	}
+}
+
+int request_receive(int socket, struct request *out, struct error *err)
+{
+	ssize_t size = recv(socket, out, sizeof(*out), MSG_DONTWAIT | MSG_TRUNC);
+
+	if (size == 0 || (size < 0 && errno == ECONNRESET))
+		return 0;
+	if (size < 0)
+		return errno == EAGAIN || errno == EINTR
+			       ? -EAGAIN
+			       : error_errno(err, errno, "cannot read from the conductor");
+	if (size != sizeof(*out))
+		return error_set(err, EPROTO, "a request of %zd bytes instead of %zu", size,
+				 sizeof(*out));
+	return 1;
+}
+
+int reply_receive(int socket, struct reply *out, int *out_fd, struct error *err)
+{
+	struct iovec part = {.iov_base = out, .iov_len = sizeof(*out)};
+	union {
+		char space[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct msghdr message = {.msg_iov = &part,
+				 .msg_iovlen = 1,
+				 .msg_control = control.space,
+				 .msg_controllen = sizeof(control.space)};
+	struct cmsghdr *header;
+	ssize_t size = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	*out_fd = -1;
+	if (size == 0 || (size < 0 && errno == ECONNRESET))
+		return 0;
+	if (size < 0)
+		return errno == EAGAIN || errno == EINTR
+			       ? -EAGAIN
+			       : error_errno(err, errno, "cannot read from the worker");
+	header = CMSG_FIRSTHDR(&message);
+	if (header && header->cmsg_type == SCM_RIGHTS)
+		memcpy(out_fd, CMSG_DATA(header), sizeof(int));
+	if (size != sizeof(*out) || out->type >= REPLY_COUNT)
+		return error_set(err, EPROTO, "the worker sent a malformed message");
+	out->name[sizeof(out->name) - 1] = '\0';
+	out->text[sizeof(out->text) - 1] = '\0';
+	out->remedy[sizeof(out->remedy) - 1] = '\0';
+	return 1;
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "injector/run/run.h"
+
+#include "injector/base/cleanup.h"
+#include "injector/base/clock.h"
+#include "injector/base/log.h"
+#include "injector/kernel/sandbox.h"
+#include "injector/report/report.h"
+#include "injector/restore/halt.h"
+#include "injector/restore/restore.h"
+#include "injector/run/conductor.h"
+#include "injector/run/worker.h"
+#include "injector/view/view.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct run {
+	const struct run_options *options;
+	struct invoking_user user;
+	int socket;
+	pid_t worker;
+	struct launcher *launcher;
+	int command;
+	struct experiment *experiment;
+	struct loop *loop;
+	struct run_result *result;
+	struct view *view;
+};
+
+static int need_root(struct error *err)
+{
+	if (geteuid() == 0)
+		return 0;
+	error_set(err, EPERM, "injecting faults needs root");
+	return error_remedy(err, "Run it with sudo. Without privileges there are: squall check, "
+				 "squall faults.");
+}
+
+/* What dead runs left is finished first: nobody has to remember to. */
+static int restore_first(struct error *err)
+{
+	struct restore_report report = {0};
+	int result = restore_dead_runs(&report, err);
+
+	if (report.undone)
+		log_info("finished the restore of an earlier run: %u changes undone",
+			 report.undone);
+	for (unsigned i = 0; i < report.left_count; i++)
+		log_warning("%s", report.left[i]);
+	if (result == 0 && report.left_count) {
+		error_set(err, EBUSY, "an earlier run has left something that could not be undone");
+		error_remedy(err, "Undo it as the lines above say, then: squall restore");
+		result = -EBUSY;
+	}
+	restore_report_free(&report);
+	return result;
+}
+
+static int fork_worker(struct run *run, struct error *err)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return error_errno(err, errno, "cannot talk to a worker");
+	run->worker = fork();
+	if (run->worker < 0) {
+		close(pair[0]);
+		close(pair[1]);
+		return error_errno(err, errno, "cannot start the worker");
+	}
+	if (run->worker == 0) {
+		const struct worker_options options = {
+			.socket = pair[1],
+			.conductor = getppid(),
+			.invoking_uid = run->user.uid,
+			.result_uid = run->user.uid,
+		};
+
+		close(pair[0]);
+		_exit(worker_main(&options));
+	}
+	close(pair[1]);
+	run->socket = pair[0];
+	return 0;
+}
+
+static int give_up_rights(struct run *run, struct error *err)
+{
+	const struct run_options *options = run->options;
+	int result = 0;
+
+	if (options->has_launcher || options->command)
+		result = launcher_new(run->user.uid, run->user.gid, &run->launcher, err);
+	if (result == 0 && options->command) {
+		run->command = launcher_add(run->launcher, options->command, true, NULL, err);
+		result = run->command < 0 ? run->command : 0;
+	}
+	if (result == 0)
+		result = sandbox_drop_user(run->user.conductor_uid, run->user.conductor_gid, err);
+	return result;
+}
+
+static enum view_kind choose_view(const struct run_options *options)
+{
+	if (options->is_json)
+		return VIEW_JSON;
+	if (options->plan_only)
+		return VIEW_PLAN;
+	return isatty(STDERR_FILENO) && !options->command ? VIEW_LIVE : VIEW_PLAIN;
+}
+
+static int open_ears(struct run *run, struct error *err)
+{
+	const struct run_options *options = run->options;
+	int result = loop_new(&run->loop, err);
+
+	if (result == 0)
+		result = options->load(options->context, &run->experiment, err);
+	if (result == 0)
+		result = result_new(run->experiment, "", &run->result, err);
+	if (result == 0 && !options->is_quiet)
+		result = view_new(choose_view(options), run->experiment, run->loop,
+				  options->is_json || options->plan_only ? stdout : stderr,
+				  &run->view, err);
+	return result;
+}
+
+static unsigned terminal_width(void)
+{
+	struct winsize size;
+
+	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
+}
+
+static void write_result(struct run *run, int fd)
+{
+	struct error err = ERROR_INIT;
+	FILE *file = fdopen(fd, "w");
+	int result;
+
+	if (!file) {
+		close(fd);
+		return;
+	}
+	result = report_json(run->result, file, &err);
+	if (fclose(file) != 0 && result == 0)
+		error_errno(&err, errno, "cannot write the result");
+	if (err.code)
+		log_warning("the result could not be stored: %s", err.text);
+}
+
+static int conclude(struct run *run, int result_fd)
+{
+	result_finish(run->result);
+	if (run->view) {
+		const struct event event = {
+			.kind = EVENT_RESULT, .phase = PHASE_FINISHED, .result = run->result};
+		struct event_listener listener = view_listener(run->view);
+
+		listener.fn(listener.context, &event);
+		view_free(run->view);
+		run->view = NULL;
+	}
+	if (!run->options->is_json && !run->options->is_quiet)
+		report_text(run->result, stdout, log_has_colour(STDOUT_FILENO), terminal_width());
+	if (result_fd >= 0)
+		write_result(run, result_fd);
+	return (int)run->result->verdict;
+}
+
+static int run_conductor(struct run *run, struct error *err)
+{
+	struct conductor_options options;
+	int result_fd = -1, result = open_ears(run, err);
+
+	if (result < 0)
+		return result;
+	options = (struct conductor_options){
+		.experiment = run->experiment,
+		.loop = run->loop,
+		.worker_socket = run->socket,
+		.launcher = run->launcher,
+		.command = run->command,
+		.plan_only = run->options->plan_only,
+		.result = run->result,
+		.listeners = {result_listener(run->result)},
+		.view = run->view,
+	};
+	if (run->view)
+		options.listeners[1] = view_listener(run->view);
+	result = conductor_run(&options, &result_fd, err);
+	if (result == 0 && !run->options->plan_only)
+		return conclude(run, result_fd);
+	if (result_fd >= 0)
+		close(result_fd);
+	return result;
+}
+
+static void run_free(struct run *run)
+{
+	if (run->socket >= 0)
+		close(run->socket); /* a worker that still waits leaves now */
+	if (run->view)
+		view_free(run->view);
+	launcher_free(run->launcher);
+	if (run->worker > 0)
+		while (waitpid(run->worker, NULL, 0) < 0 && errno == EINTR)
+			;
+	result_free(run->result);
+	loop_free(run->loop);
+	if (run->experiment)
+		experiment_free(run->experiment);
+	free(run->experiment);
+}
+
+int run_start(const struct run_options *options, struct error *err)
+{
+	struct run run = {.options = options, .socket = -1, .command = -1};
+	int result = need_root(err);
+
+	if (result == 0)
+		result = restore_first(err);
+	if (result == 0)
+		result = sandbox_invoking_user(&run.user, err);
+	if (result == 0 && !options->plan_only)
+		result = halt_check(err);
+	if (result == 0)
+		result = fork_worker(&run, err);
+	if (result == 0)
+		result = give_up_rights(&run, err);
+	if (result == 0)
+		result = run_conductor(&run, err);
+	run_free(&run);
+	return result;
+}

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The phases of a run and what moves it from one to the next: steady state, method, restore,
+ * recovery. Every wait is a timer or a sample in the loop, so any of them ends at once.
+ */
+#include "injector/run/conductor_internal.h"
+
+#include "injector/base/clock.h"
+#include "injector/base/quantity.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+static void begin_method(struct conductor *conductor);
+
+static void enter(struct conductor *conductor, enum run_phase phase)
+{
+	conductor->phase = phase;
+	conductor->phase_began_ns = clock_now_ns();
+	loop_timer_cancel(conductor->loop, &conductor->phase_timer);
+	conductor_emit(conductor, (struct event){.kind = EVENT_PHASE});
+}
+
+static void finish(struct conductor *conductor)
+{
+	if (conductor->scheduler)
+		probe_scheduler_stop(conductor->scheduler);
+	enter(conductor, PHASE_FINISHED);
+	conductor_leave(conductor);
+}
+
+/* The method ends when the last effect does, not when the tidying behind it is done. */
+static void mark_method_end(struct conductor *conductor)
+{
+	if (conductor->method_began_ns && !conductor->method_ended_ns)
+		conductor->method_ended_ns = conductor->last_end_ns > conductor->method_began_ns
+						     ? conductor->last_end_ns
+						     : clock_now_ns();
+}
+
+void timeline_on_stop(struct conductor *conductor)
+{
+	loop_timer_cancel(conductor->loop, &conductor->method_timer);
+	enter(conductor, PHASE_RESTORE);
+}
+
+/* Asks the worker to make sure that all is restored and to leave; goes on in
+ * timeline_on_restored(). */
+static void begin_restore(struct conductor *conductor)
+{
+	if (conductor->phase >= PHASE_RESTORE)
+		return;
+	loop_timer_cancel(conductor->loop, &conductor->method_timer);
+	enter(conductor, PHASE_RESTORE);
+	if (!conductor->in_force)
+		mark_method_end(conductor);
+	conductor_request(conductor, REQUEST_FINISH, 0, NULL);
+	if (conductor->is_worker_gone)
+		timeline_on_restored(conductor);
+}
+
+static void not_steady(struct conductor *conductor, const char *why)
+{
+	if (!conductor->is_stopping)
+		conductor_stop(conductor, clock_now_ns(), STOP_NOT_STEADY, why);
+}
+
+static void steady_is_late(void *context)
+{
+	not_steady(context, "the required probes did not pass in time");
+}
+
+/* Checks whether the streak is long enough; otherwise looks again when it could be. */
+static void check_steady(void *context)
+{
+	struct conductor *conductor = context;
+	const struct experiment_requirement *want = &conductor->experiment->steady_state;
+	int64_t since_ns = streak_since_ns(&conductor->steady);
+
+	if (conductor->phase != PHASE_STEADY_STATE || !since_ns)
+		return;
+	if (clock_now_ns() - since_ns >= want->for_ns)
+		begin_method(conductor);
+	else
+		loop_timer_set(conductor->loop, &conductor->method_timer, since_ns + want->for_ns,
+			       check_steady, conductor);
+}
+
+void timeline_begin(struct conductor *conductor)
+{
+	const struct experiment_requirement *steady = &conductor->experiment->steady_state;
+	struct error err = ERROR_INIT;
+
+	if (conductor->scheduler && probe_scheduler_start(conductor->scheduler, &err) < 0) {
+		not_steady(conductor, err.text);
+		return;
+	}
+	if (!steady->count) {
+		begin_method(conductor);
+		return;
+	}
+	enter(conductor, PHASE_STEADY_STATE);
+	if (steady->within_ns)
+		loop_timer_set(conductor->loop, &conductor->phase_timer,
+			       clock_now_ns() + steady->within_ns + steady->for_ns, steady_is_late,
+			       conductor);
+}
+
+static void on_steady_sample(struct conductor *conductor, unsigned probe,
+			     const struct probe_sample *sample)
+{
+	char why[256];
+
+	if (!streak_requires(&conductor->steady, probe))
+		return;
+	streak_note(&conductor->steady, probe, sample, 0);
+	if (sample->result != PROBE_PASS && !conductor->experiment->steady_state.within_ns) {
+		snprintf(why, sizeof(why), "%s: %s", conductor->experiment->probes[probe].name,
+			 sample->reason);
+		not_steady(conductor, why);
+		return;
+	}
+	check_steady(conductor);
+}
+
+static void step_is_due(void *context)
+{
+	struct conductor_step *step = context;
+	struct conductor *conductor = step->conductor;
+
+	if (!conductor->is_stopping)
+		conductor_request(conductor, REQUEST_INJECT, (unsigned)(step - conductor->steps),
+				  NULL);
+}
+
+static void on_command_end(void *context, const struct launcher_result *result)
+{
+	struct conductor *conductor = context;
+	char text[160];
+	int status = 127;
+
+	conductor->is_command_running = false;
+	if (result->status < 0) {
+		snprintf(text, sizeof(text), "%.*s", (int)sizeof(text) - 1, result->output);
+	} else if (WIFSIGNALED(result->status)) {
+		status = 128 + WTERMSIG(result->status);
+		snprintf(text, sizeof(text), "killed by SIG%s",
+			 signal_name(WTERMSIG(result->status)));
+	} else {
+		status = WEXITSTATUS(result->status);
+		snprintf(text, sizeof(text), "ended with status %d", status);
+	}
+	conductor_emit(conductor,
+		       (struct event){.kind = EVENT_COMMAND,
+				      .number = status,
+				      .duration_ns = clock_now_ns() - conductor->command_began_ns,
+				      .text = text});
+	if (conductor->phase == PHASE_METHOD && !conductor->is_stopping)
+		begin_restore(conductor);
+}
+
+static void start_command(void *context)
+{
+	struct conductor *conductor = context;
+	struct error err = ERROR_INIT;
+
+	if (conductor->is_stopping || conductor->phase != PHASE_METHOD)
+		return;
+	conductor->is_command_running = true;
+	conductor->command_began_ns = clock_now_ns();
+	if (launcher_run(conductor->options.launcher, conductor->options.command, 0, on_command_end,
+			 conductor, &err) < 0) {
+		conductor->is_command_running = false;
+		conductor_stop(conductor, clock_now_ns(), STOP_INTERNAL, err.text);
+	}
+}
+
+/* The command of `run -- COMMAND` starts when all faults of the beginning are in force. */
+static bool is_command_due(const struct conductor *conductor)
+{
+	for (unsigned i = 0; i < conductor->experiment->step_count; i++)
+		if (conductor->experiment->steps[i].at_ns == 0 &&
+		    !conductor->steps[i].is_in_force && !conductor->steps[i].is_over)
+			return false;
+	return true;
+}
+
+static void await_command(void *context)
+{
+	struct conductor *conductor = context;
+
+	if (is_command_due(conductor))
+		start_command(conductor);
+	else if (!conductor->is_stopping && conductor->phase == PHASE_METHOD)
+		loop_timer_set(conductor->loop, &conductor->method_timer,
+			       clock_now_ns() + NSEC_PER_MSEC, await_command, conductor);
+}
+
+static void begin_method(struct conductor *conductor)
+{
+	const struct experiment *experiment = conductor->experiment;
+
+	loop_timer_cancel(conductor->loop, &conductor->method_timer);
+	enter(conductor, PHASE_METHOD);
+	conductor->method_began_ns = conductor->phase_began_ns;
+	for (unsigned i = 0; i < experiment->step_count; i++) {
+		if (experiment->steps[i].at_ns == 0)
+			step_is_due(&conductor->steps[i]);
+		else
+			loop_timer_set(conductor->loop, &conductor->steps[i].due_timer,
+				       conductor->phase_began_ns + experiment->steps[i].at_ns,
+				       step_is_due, &conductor->steps[i]);
+	}
+	if (conductor->options.command >= 0)
+		await_command(conductor);
+}
+
+void timeline_step_over(struct conductor *conductor, unsigned step)
+{
+	conductor->steps[step].is_over = true;
+	if (conductor->phase != PHASE_METHOD || conductor->is_stopping ||
+	    conductor->options.command >= 0)
+		return;
+	for (unsigned i = 0; i < conductor->experiment->step_count; i++)
+		if (!conductor->steps[i].is_over)
+			return;
+	begin_restore(conductor);
+}
+
+static void recovery_is_late(void *context)
+{
+	struct conductor *conductor = context;
+	char within[QUANTITY_TEXT_SIZE], text[96];
+
+	snprintf(text, sizeof(text), "no recovery within %s",
+		 quantity_format_duration(conductor->experiment->recovery.within_ns, within));
+	conductor_emit(conductor, (struct event){.kind = EVENT_RECOVERED, .text = text});
+	finish(conductor);
+}
+
+static void check_recovery(void *context)
+{
+	struct conductor *conductor = context;
+	const struct experiment_requirement *want = &conductor->experiment->recovery;
+	int64_t since_ns = streak_since_ns(&conductor->recovery), now_ns = clock_now_ns();
+	int64_t limit_ns = conductor->method_ended_ns + want->within_ns;
+
+	if (conductor->phase != PHASE_RECOVERY)
+		return;
+	if (!since_ns || since_ns > limit_ns) {
+		if (now_ns >= limit_ns)
+			recovery_is_late(conductor);
+		else
+			loop_timer_set(conductor->loop, &conductor->phase_timer, limit_ns,
+				       check_recovery, conductor);
+		return;
+	}
+	if (now_ns - since_ns < want->for_ns) {
+		loop_timer_set(conductor->loop, &conductor->phase_timer, since_ns + want->for_ns,
+			       check_recovery, conductor);
+		return;
+	}
+	conductor_emit(conductor,
+		       (struct event){.kind = EVENT_RECOVERED,
+				      .number = 1,
+				      .duration_ns = since_ns - conductor->method_ended_ns,
+				      .text = "all required probes pass again"});
+	finish(conductor);
+}
+
+void timeline_on_restored(struct conductor *conductor)
+{
+	if (conductor->phase >= PHASE_RECOVERY)
+		return;
+	mark_method_end(conductor);
+	if (conductor->is_command_running)
+		launcher_cancel(conductor->options.launcher, conductor->options.command);
+	if (conductor->is_cut_short || !conductor->experiment->recovery.count ||
+	    !conductor->has_injected) {
+		finish(conductor);
+		return;
+	}
+	/* Also after an abort: how long the system took to come back is worth knowing. */
+	enter(conductor, PHASE_RECOVERY);
+	check_recovery(conductor);
+}
+
+static void on_method_sample(struct conductor *conductor, unsigned probe,
+			     const struct probe_sample *sample)
+{
+	char why[256];
+
+	if (conductor->is_stopping ||
+	    !abort_note(conductor->aborts, probe, sample, why, sizeof(why)))
+		return;
+	conductor->breached_probe = probe;
+	conductor_stop(conductor, clock_now_ns(), STOP_BREACH, why);
+}
+
+void timeline_on_sample(void *context, unsigned probe, const struct probe_sample *sample)
+{
+	struct conductor *conductor = context;
+
+	conductor_emit(conductor, (struct event){.kind = EVENT_SAMPLE,
+						 .time_ns = sample->started_ns,
+						 .probe = probe,
+						 .sample = sample});
+	if (conductor->phase == PHASE_STEADY_STATE)
+		on_steady_sample(conductor, probe, sample);
+	else if (conductor->phase == PHASE_METHOD)
+		on_method_sample(conductor, probe, sample);
+	/* The first sample after the last effect may come while restore still tidies up. */
+	if (conductor->phase >= PHASE_RESTORE && conductor->method_ended_ns)
+		streak_note(&conductor->recovery, probe, sample, conductor->method_ended_ns);
+	if (conductor->phase == PHASE_RECOVERY)
+		check_recovery(conductor);
+}

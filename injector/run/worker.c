@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The life of the worker: hear requests, arm (journal, guardian, sandbox), hold, restore, leave.
+ * Invariant: whatever ends the loop, everything injected has been ended and undone before
+ * worker_main() returns, or is in the journal as left.
+ */
+#include "injector/run/worker.h"
+
+#include "injector/base/cleanup.h"
+#include "injector/base/clock.h"
+#include "injector/kernel/proc.h"
+#include "injector/kernel/sandbox.h"
+#include "injector/restore/halt.h"
+#include "injector/restore/restore.h"
+#include "injector/run/worker_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void worker_reply(struct worker *worker, enum reply_type type, unsigned index, const char *format,
+		  ...)
+{
+	struct reply reply = {.type = type, .index = index};
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(reply.text, sizeof(reply.text), format, args);
+	va_end(args);
+	reply_send(worker->options.socket, &reply, -1);
+}
+
+void worker_reply_numbers(struct worker *worker, enum reply_type type, unsigned index, int64_t a,
+			  int64_t b)
+{
+	const struct reply reply = {.type = type, .index = index, .numbers = {a, b}};
+
+	reply_send(worker->options.socket, &reply, -1);
+}
+
+void worker_reply_error(struct worker *worker, enum reply_type type, unsigned index,
+			const struct error *err)
+{
+	struct reply reply = {.type = type, .index = index, .code = err->code};
+
+	snprintf(reply.text, sizeof(reply.text), "%s", err->text);
+	snprintf(reply.remedy, sizeof(reply.remedy), "%s", err->remedy);
+	reply_send(worker->options.socket, &reply, -1);
+}
+
+void worker_stop(struct worker *worker, enum stop_cause cause, const char *why)
+{
+	struct reply reply = {.type = REPLY_STOPPING, .numbers = {cause, clock_now_ns()}};
+
+	if (worker->state == WORKER_STOPPING)
+		return;
+	if (worker->state != WORKER_ARMED) {
+		loop_stop(worker->loop); /* nothing was injected */
+		return;
+	}
+	worker->state = WORKER_STOPPING;
+	loop_timer_cancel(worker->loop, &worker->evidence_timer);
+	/* Every effect ends first, by one system call each; telling and tidying come after. */
+	for (unsigned i = worker->step_count; i-- > 0;)
+		worker_step_end(&worker->steps[i], FAULT_END_NOW);
+	snprintf(reply.text, sizeof(reply.text), "%s", why);
+	reply_send(worker->options.socket, &reply, -1);
+	worker_step_settled(worker);
+}
+
+static int on_ping(struct worker *worker, const struct request *request, struct error *err)
+{
+	(void)worker, (void)request, (void)err;
+	return 0;
+}
+
+static int on_stop(struct worker *worker, const struct request *request, struct error *err)
+{
+	(void)err;
+	worker_stop(worker, STOP_REQUEST, request->text[0] ? request->text : "asked to stop");
+	return 0;
+}
+
+static int on_finish(struct worker *worker, const struct request *request, struct error *err)
+{
+	(void)request, (void)err;
+	worker_stop(worker, STOP_NONE, "finished");
+	return 0;
+}
+
+/* Result files are kept under JOURNAL_STATE/results, filled by the unprivileged conductor. */
+static int open_result(const struct worker *worker, struct error *err)
+{
+	char path[96];
+	cleanup_fd int fd = -1;
+
+	if ((mkdir(JOURNAL_STATE, 0755) < 0 && errno != EEXIST) ||
+	    (mkdir(JOURNAL_STATE "/results", 0755) < 0 && errno != EEXIST))
+		return error_errno(err, errno, "cannot make %s", JOURNAL_STATE "/results");
+	snprintf(path, sizeof(path), JOURNAL_STATE "/results/%s.json", worker->run_id);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return error_errno(err, errno, "cannot create the result %s", path);
+	/* the user who ran it may read it; a failure only means that root must */
+	(void)!fchown(fd, worker->options.result_uid, (gid_t)-1);
+	return steal_fd(&fd);
+}
+
+static void remove_result(const struct worker *worker)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), JOURNAL_STATE "/results/%s.json", worker->run_id);
+	unlink(path);
+}
+
+static int identify(pid_t pid, struct process_identity *out, struct error *err)
+{
+	int result = proc_identity(pid, out);
+
+	return result < 0 ? error_errno(err, -result, "cannot identify process %d", pid) : 0;
+}
+
+static int open_journal(struct worker *worker, const char *title, struct error *err)
+{
+	struct journal_header header = {
+		.conductor = worker->conductor,
+		.worker = worker->self,
+		.started_wall_ns = clock_wall_ns(),
+		.deadline_ns = clock_now_ns() + worker->limits.duration_ns,
+		.invoking_uid = worker->options.invoking_uid,
+	};
+	int result;
+
+	memcpy(header.run_id, worker->run_id, sizeof(header.run_id));
+	snprintf(header.title, sizeof(header.title), "%.*s", (int)sizeof(header.title) - 1, title);
+	result = identify(worker->guardian.pid, &header.guardian, err);
+	if (result == 0)
+		result = journal_create(&header, &worker->journal, err);
+	if (result == 0)
+		result = guardian_begin(&worker->guardian, worker->run_id, header.deadline_ns, err);
+	worker->env.guardian = header.guardian;
+	return result;
+}
+
+static void on_guardian_event(void *context, uint32_t events)
+{
+	struct worker *worker = context;
+
+	(void)events;
+	loop_unwatch(worker->loop, worker->guardian.pidfd);
+	worker->has_guardian = false;
+	worker_stop(worker, STOP_INTERNAL, "the guardian was killed");
+}
+
+static void on_deadline(void *context)
+{
+	worker_stop(context, STOP_DEADLINE, "the deadline (limits.duration) is reached");
+}
+
+static void on_tick(void *context)
+{
+	struct worker *worker = context;
+	int64_t now_ns = clock_now_ns();
+
+	if (worker->has_guardian)
+		guardian_ping(&worker->guardian);
+	if (!worker->is_conductor_lost && now_ns - worker->heard_ns > REQUEST_SILENCE_NS)
+		worker_stop(worker, STOP_INTERNAL, "the conductor does not answer");
+	loop_timer_set(worker->loop, &worker->ping_timer, now_ns + GUARDIAN_PING_NS, on_tick,
+		       worker);
+}
+
+static int arm(struct worker *worker, const char *title, struct error *err)
+{
+	uint64_t capabilities = worker_capabilities(worker);
+	int result = halt_check(err);
+
+	if (result == 0)
+		result = guardian_start(capabilities, &worker->guardian, err);
+	if (result < 0)
+		return result;
+	worker->has_guardian = true;
+	result = open_journal(worker, title, err);
+	if (result == 0)
+		result = sandbox_keep_capabilities(capabilities, err);
+	if (result == 0)
+		result = sandbox_worker(err);
+	if (result == 0)
+		result = loop_watch(worker->loop, worker->guardian.pidfd, EPOLLIN,
+				    on_guardian_event, worker, err);
+	worker->env.journal = worker->journal;
+	return result;
+}
+
+static int on_arm(struct worker *worker, const struct request *request, struct error *err)
+{
+	struct reply reply = {.type = REPLY_ARMED};
+	cleanup_fd int result_fd = open_result(worker, err);
+	int result = result_fd < 0 ? result_fd : arm(worker, request->text, err);
+
+	if (result < 0) {
+		worker_reply_error(worker, REPLY_REFUSED, 0, err);
+		if (result_fd >= 0)
+			remove_result(worker);
+		loop_stop(worker->loop);
+		return 0;
+	}
+	worker->state = WORKER_ARMED;
+	worker->heard_ns = clock_now_ns();
+	loop_timer_set(worker->loop, &worker->deadline_timer,
+		       worker->heard_ns + worker->limits.duration_ns, on_deadline, worker);
+	on_tick(worker);
+	memcpy(reply.text, worker->run_id, sizeof(worker->run_id));
+	reply_send(worker->options.socket, &reply, result_fd);
+	return 0;
+}
+
+static const struct request_rule rules[REQUEST_COUNT] = {
+	[REQUEST_PING] = {"ping", WORKER_DEFINE | WORKER_PLANNED | WORKER_ARMED | WORKER_STOPPING,
+			  on_ping},
+	[REQUEST_LIMITS] = {"limits", WORKER_DEFINE, worker_on_limits},
+	[REQUEST_TARGET] = {"target", WORKER_DEFINE, worker_on_target},
+	[REQUEST_TARGET_VALUE] = {"target-value", WORKER_DEFINE, worker_on_target_value},
+	[REQUEST_STEP] = {"step", WORKER_DEFINE, worker_on_step},
+	[REQUEST_STEP_VALUE] = {"step-value", WORKER_DEFINE, worker_on_step_value},
+	[REQUEST_PLAN] = {"plan", WORKER_DEFINE, worker_on_plan},
+	[REQUEST_ARM] = {"arm", WORKER_PLANNED, on_arm},
+	[REQUEST_INJECT] = {"inject", WORKER_ARMED, worker_on_inject},
+	[REQUEST_END] = {"end", WORKER_ARMED | WORKER_STOPPING, worker_on_end},
+	[REQUEST_STOP] = {"stop", WORKER_ARMED | WORKER_STOPPING, on_stop},
+	[REQUEST_FINISH] = {"finish", WORKER_ARMED | WORKER_STOPPING, on_finish},
+};
+
+static void conductor_is_lost(struct worker *worker, const char *why)
+{
+	worker->is_conductor_lost = true;
+	loop_unwatch(worker->loop, worker->options.socket);
+	loop_unwatch(worker->loop, worker->conductor_pidfd);
+	worker_stop(worker, STOP_INTERNAL, why);
+}
+
+static void on_request(void *context, uint32_t events)
+{
+	struct worker *worker = context;
+	struct error err = ERROR_INIT;
+	struct request request;
+	int result;
+
+	(void)events;
+	while ((result = request_receive(worker->options.socket, &request, &err)) == 1) {
+		/* An INJECT that was sent before the conductor learnt of the stop is void. */
+		if (worker->state == WORKER_STOPPING && request.type == REQUEST_INJECT)
+			continue;
+		worker->heard_ns = clock_now_ns();
+		result = request_check(rules, &request, worker->state, &err);
+		if (result == 0)
+			result = rules[request.type].handle(worker, &request, &err);
+		if (result < 0) {
+			worker_reply_error(worker, REPLY_REFUSED, 0, &err);
+			worker_stop(worker, STOP_INTERNAL, err.text);
+			return;
+		}
+	}
+	if (result != -EAGAIN)
+		conductor_is_lost(worker, "the conductor is lost");
+}
+
+static void on_conductor_death(void *context, uint32_t events)
+{
+	struct worker *worker = context;
+
+	(void)events;
+	/* What it still sent is heard first: the last request may be FINISH. */
+	on_request(worker, 0);
+	if (!worker->is_conductor_lost)
+		conductor_is_lost(worker, "the conductor is lost");
+}
+
+static void on_signal(void *context, uint32_t events)
+{
+	struct worker *worker = context;
+	struct signalfd_siginfo info;
+	char why[64];
+
+	(void)events;
+	if (read(worker->signal_fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo == SIGTERM)
+		snprintf(why, sizeof(why), "stopped by 'squall stop' or SIGTERM");
+	else
+		snprintf(why, sizeof(why), "signal SIG%s", signal_name((int)info.ssi_signo));
+	worker_stop(worker, info.ssi_signo == SIGTERM ? STOP_REQUEST : STOP_SIGNAL, why);
+}
+
+/* SIGINT and SIGHUP are the conductor's business; this process has a session of its own. */
+static int watch_signals(struct worker *worker, struct error *err)
+{
+	sigset_t mask;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGINT);
+	sigaddset(&mask, SIGHUP);
+	sigaddset(&mask, SIGQUIT);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	worker->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (worker->signal_fd < 0)
+		return error_errno(err, errno, "cannot watch signals");
+	return loop_watch(worker->loop, worker->signal_fd, EPOLLIN, on_signal, worker, err);
+}
+
+static int begin(struct worker *worker, struct error *err)
+{
+	int result = journal_new_run_id(worker->run_id, err);
+
+	setsid();
+	prctl(PR_SET_NAME, "squall-worker");
+	umask(022);
+	if (chdir("/") < 0)
+		return error_errno(err, errno, "cannot enter /");
+	if (result == 0)
+		result = identify(getpid(), &worker->self, err);
+	if (result == 0)
+		result = identify(worker->options.conductor, &worker->conductor, err);
+	if (result == 0)
+		result = loop_new(&worker->loop, err);
+	if (result < 0)
+		return result;
+	worker->env = (struct fault_env){
+		.run_id = worker->run_id, .conductor = worker->conductor, .worker = worker->self};
+	worker->conductor_pidfd = proc_pidfd_open(worker->options.conductor);
+	if (worker->conductor_pidfd < 0)
+		return error_errno(err, -worker->conductor_pidfd, "cannot watch the conductor");
+	result = watch_signals(worker, err);
+	if (result == 0)
+		result = loop_watch(worker->loop, worker->options.socket, EPOLLIN, on_request,
+				    worker, err);
+	if (result == 0)
+		result = loop_watch(worker->loop, worker->conductor_pidfd, EPOLLIN,
+				    on_conductor_death, worker, err);
+	return result;
+}
+
+/* Reads back everything once more, removes the journal, lets the guardian go. */
+static void leave(struct worker *worker)
+{
+	struct restore_report report = {0};
+	struct error err = ERROR_INIT;
+
+	if (worker->journal) {
+		if (restore_records(worker->journal, -1, &report, &err) < 0)
+			worker->left_count++;
+		if (worker->left_count < report.left_count)
+			worker->left_count = report.left_count;
+		restore_report_free(&report);
+		if (!worker->left_count && journal_remove(worker->run_id, &err) < 0) {
+			worker->left_count++;
+			worker_reply(worker, REPLY_LEFT, 0, "%s", err.text);
+		}
+	}
+	if (worker->has_guardian) {
+		loop_unwatch(worker->loop, worker->guardian.pidfd);
+		guardian_end(&worker->guardian);
+	}
+	worker_reply_numbers(worker, REPLY_FINISHED, 0, worker->left_count, 0);
+}
+
+int worker_main(const struct worker_options *options)
+{
+	struct worker worker = {.options = *options,
+				.state = WORKER_DEFINE,
+				.conductor_pidfd = -1,
+				.signal_fd = -1};
+	struct error err = ERROR_INIT;
+
+	if (begin(&worker, &err) < 0) {
+		worker_reply_error(&worker, REPLY_REFUSED, 0, &err);
+		return 1;
+	}
+	while (loop_run(worker.loop, &err) < 0)
+		worker_stop(&worker, STOP_INTERNAL,
+			    err.text); /* a loop that fails: leave, but in order */
+	leave(&worker);
+	for (unsigned i = 0; i < worker.step_count; i++) {
+		if (worker.steps[i].fault.ops->release)
+			worker.steps[i].fault.ops->release(&worker.steps[i].fault);
+		params_free(&worker.steps[i].params);
+	}
+	for (unsigned i = 0; i < worker.target_count; i++)
+		target_free(&worker.targets[i]);
+	free(worker.steps);
+	free(worker.targets);
+	journal_close(worker.journal);
+	loop_free(worker.loop);
+	close(worker.options.socket);
+	return worker.left_count ? 6 : 0;
+}

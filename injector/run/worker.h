@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The worker: the only process that injects. It believes nothing that the conductor says beyond
+ * what requests.h allows, holds what it injected, and restores everything on every way out: asked,
+ * deadline, signal, loss of the conductor or of the guardian.
+ */
+#ifndef SQUALL_RUN_WORKER_H
+#define SQUALL_RUN_WORKER_H
+
+#include "injector/base/error.h"
+#include "injector/journal/journal.h"
+
+#include <sys/types.h>
+
+struct worker_options {
+	int socket;	 /* to the conductor; owned by the worker */
+	pid_t conductor; /* our parent */
+	uid_t invoking_uid;
+	uid_t result_uid; /* the unprivileged user that fills the result file */
+};
+
+/* Body of the forked process. Returns its exit status when everything is restored (or journalled as
+ * left). Never returns early with a fault in force. */
+int worker_main(const struct worker_options *options);
+
+#endif

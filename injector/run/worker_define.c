@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the conductor may define, checked again with the tables of the faults and selectors, and the
+ * plan made from it: targets resolved and pinned once, no side effect on the machine.
+ */
+#include "injector/run/worker_internal.h"
+
+#include "injector/experiment/model.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_DURATION_NS (7LL * 24 * 3600 * 1000000000LL)
+#define MAX_TARGETS	100000
+
+int worker_on_limits(struct worker *worker, const struct request *request, struct error *err)
+{
+	if (worker->limits.duration_ns)
+		return error_set(err, EPROTO, "limits are given twice");
+	if (request->numbers[0] < 1 || request->numbers[0] > MAX_DURATION_NS)
+		return error_set(err, ERANGE, "limits: the duration is out of range");
+	if (request->numbers[1] < 1 || request->numbers[1] > MAX_TARGETS)
+		return error_set(err, ERANGE, "limits: the number of targets is out of range");
+	worker->limits.duration_ns = request->numbers[0];
+	worker->limits.targets = (unsigned)request->numbers[1];
+	worker->seed = (uint64_t)request->numbers[2];
+	return 0;
+}
+
+int worker_on_target(struct worker *worker, const struct request *request, struct error *err)
+{
+	const struct param *table =
+		request->numbers[0] == TARGET_TRAFFIC || request->numbers[0] == TARGET_PROCESS
+			? target_params((enum target_kind)request->numbers[0])
+			: NULL;
+	struct target *target;
+
+	if (request->index != worker->target_count || request->index >= EXPERIMENT_MAX_TARGETS)
+		return error_set(err, EPROTO, "target %u comes out of order", request->index);
+	if (!table)
+		return error_set(err, EPROTO, "target %u is of an unknown kind", request->index);
+	if (!worker->targets) {
+		worker->targets = calloc(EXPERIMENT_MAX_TARGETS, sizeof(*worker->targets));
+		if (!worker->targets)
+			return error_errno(err, ENOMEM, "cannot keep targets");
+	}
+	target = &worker->targets[worker->target_count];
+	target->kind = (enum target_kind)request->numbers[0];
+	target->namespace_fd = -1;
+	target->seed = worker->seed + request->index;
+	snprintf(target->name, sizeof(target->name), "%s", request->name);
+	if (params_init(&target->params, table, err) < 0)
+		return -ENOMEM;
+	worker->target_count++;
+	return 0;
+}
+
+static int add_value(struct params *params, const struct request *request, struct error *err)
+{
+	int index = params_find(params->table, request->name);
+
+	if (index < 0)
+		return error_set(err, EPROTO, "parameter '%s' is not known to the worker",
+				 request->name);
+	return params_add(params, (unsigned)index, request->text, 0, 0, err);
+}
+
+int worker_on_target_value(struct worker *worker, const struct request *request, struct error *err)
+{
+	if (request->index >= worker->target_count)
+		return error_set(err, EPROTO, "target %u is not defined", request->index);
+	return add_value(&worker->targets[request->index].params, request, err);
+}
+
+int worker_on_step(struct worker *worker, const struct request *request, struct error *err)
+{
+	const struct fault_ops *ops = fault_find(request->name);
+	struct worker_step *step;
+
+	if (request->index != worker->step_count || request->index >= EXPERIMENT_MAX_STEPS)
+		return error_set(err, EPROTO, "step %u comes out of order", request->index);
+	if (!ops)
+		return error_set(err, EPROTO, "fault '%s' is not known to the worker",
+				 request->name);
+	if (request->numbers[0] < 0 || request->numbers[0] >= worker->target_count ||
+	    worker->targets[request->numbers[0]].kind != ops->target_kind)
+		return error_set(err, EPROTO, "step %u has no target of its kind", request->index);
+	if (request->numbers[1] < 0 || request->numbers[1] > worker->limits.duration_ns)
+		return error_set(err, ERANGE, "step %u lasts longer than the limits allow",
+				 request->index);
+	if (!worker->steps) {
+		worker->steps = calloc(EXPERIMENT_MAX_STEPS, sizeof(*worker->steps));
+		if (!worker->steps)
+			return error_errno(err, ENOMEM, "cannot keep steps");
+	}
+	step = &worker->steps[worker->step_count];
+	step->worker = worker;
+	step->target = (unsigned)request->numbers[0];
+	step->for_ns = request->numbers[1];
+	step->fault = (struct fault){
+		.ops = ops,
+		.step = request->index,
+		.params = &step->params,
+		.target = &worker->targets[step->target],
+		.env = &worker->env,
+	};
+	if (params_init(&step->params, ops->params, err) < 0)
+		return -ENOMEM;
+	worker->step_count++;
+	return 0;
+}
+
+int worker_on_step_value(struct worker *worker, const struct request *request, struct error *err)
+{
+	if (request->index >= worker->step_count)
+		return error_set(err, EPROTO, "step %u is not defined", request->index);
+	return add_value(&worker->steps[request->index].params, request, err);
+}
+
+struct plan_lines {
+	struct worker *worker;
+	unsigned step;
+};
+
+static void send_plan_line(void *context, enum plan_kind kind, const char *text)
+{
+	const struct plan_lines *lines = context;
+	struct reply reply = {.type = REPLY_PLAN_LINE, .index = lines->step, .numbers = {kind}};
+
+	snprintf(reply.text, sizeof(reply.text), "%s", text);
+	reply_send(lines->worker->options.socket, &reply, -1);
+}
+
+static struct target *find_target(void *context, const char *name)
+{
+	struct worker *worker = context;
+
+	for (unsigned i = 0; i < worker->target_count; i++)
+		if (strcmp(worker->targets[i].name, name) == 0)
+			return &worker->targets[i];
+	return NULL;
+}
+
+static int resolve_targets(struct worker *worker, struct error *err)
+{
+	const struct target_guard guard = {
+		.conductor = worker->conductor,
+		.worker = worker->self,
+		.find = find_target,
+		.context = worker,
+	};
+	unsigned total = 0;
+
+	for (unsigned i = 0; i < worker->target_count; i++) {
+		struct target *target = &worker->targets[i];
+
+		if (target_resolve(target, worker->limits.targets, &guard, err) < 0) {
+			if (target->name[0])
+				return error_prefix(err, "target '%s'", target->name);
+			return err->code ? -err->code : -EIO;
+		}
+		total += target_size(target);
+		if (total > worker->limits.targets) {
+			error_set(err, E2BIG,
+				  "the experiment would touch %u targets or more; limits.targets "
+				  "allows %u",
+				  total, worker->limits.targets);
+			return error_remedy(err, "Narrow the selectors, use 'count', or raise "
+						 "limits.targets.");
+		}
+	}
+	return 0;
+}
+
+int worker_on_plan(struct worker *worker, const struct request *request, struct error *err)
+{
+	struct plan_lines lines = {.worker = worker};
+	struct plan plan = {.line = send_plan_line, .context = &lines};
+	int result;
+
+	(void)request;
+	if (!worker->limits.duration_ns || !worker->step_count)
+		return error_set(err, EPROTO, "limits or steps are missing");
+	result = resolve_targets(worker, err);
+	for (unsigned i = 0; i < worker->step_count && result == 0; i++) {
+		struct worker_step *step = &worker->steps[i];
+
+		lines.step = i;
+		result = params_check_required(&step->params, err);
+		if (result == 0 && step->fault.ops->check)
+			result = step->fault.ops->check(&step->params, err);
+		if (result == 0)
+			result = step->fault.ops->plan(&step->fault, &plan, err);
+		if (result == 0)
+			step->state = STEP_PLANNED;
+		else
+			error_prefix(err, "%s", step->fault.ops->name);
+	}
+	if (result < 0) {
+		worker_reply_error(worker, REPLY_REFUSED, 0, err);
+		return 0; /* the conductor ends the conversation */
+	}
+	worker->state = WORKER_PLANNED;
+	worker_reply(worker, REPLY_PLANNED, 0, "%s", "");
+	return 0;
+}
+
+uint64_t worker_capabilities(const struct worker *worker)
+{
+	uint64_t capabilities = 0;
+
+	for (unsigned i = 0; i < worker->step_count; i++)
+		capabilities |= worker->steps[i].fault.ops->capabilities;
+	return capabilities;
+}

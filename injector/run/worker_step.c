@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The life of one step in the worker: inject, hold, end, undo, read back. The end is timed here and
+ * not in the conductor, so that a conductor that hangs cannot prolong a fault.
+ */
+#include "injector/run/worker_internal.h"
+
+#include "injector/base/clock.h"
+#include "injector/restore/restore.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EVIDENCE_EVERY_NS 500000000LL
+
+static bool is_instant(const struct worker_step *step)
+{
+	return step->fault.ops->is_instant && step->fault.ops->is_instant(&step->params);
+}
+
+void worker_send_evidence(struct worker_step *step)
+{
+	struct evidence evidence = {.unit = ""};
+	struct reply reply = {.type = REPLY_EVIDENCE, .index = step->fault.step};
+
+	if (!step->fault.ops->evidence ||
+	    step->fault.ops->evidence(&step->fault, &evidence, NULL) < 0)
+		return;
+	reply.numbers[0] = (int64_t)evidence.hits;
+	reply.numbers[1] = (int64_t)evidence.dropped;
+	snprintf(reply.name, sizeof(reply.name), "%s", evidence.unit ? evidence.unit : "");
+	snprintf(reply.text, sizeof(reply.text), "%s", evidence.detail);
+	reply_send(step->worker->options.socket, &reply, -1);
+}
+
+static void send_all_evidence(void *context)
+{
+	struct worker *worker = context;
+	bool any = false;
+
+	for (unsigned i = 0; i < worker->step_count; i++)
+		if (worker->steps[i].state == STEP_IN_FORCE) {
+			worker_send_evidence(&worker->steps[i]);
+			any = true;
+		}
+	if (any)
+		loop_timer_set(worker->loop, &worker->evidence_timer,
+			       clock_now_ns() + EVIDENCE_EVERY_NS, send_all_evidence, worker);
+}
+
+static void report_end(struct worker_step *step)
+{
+	struct worker *worker = step->worker;
+
+	if (step->is_end_reported || !step->fault.effect_ended_ns)
+		return;
+	step->is_end_reported = true;
+	worker_reply_numbers(worker, REPLY_ENDED, step->fault.step, step->fault.effect_ended_ns,
+			     step->fault.effect_ended_ns - step->end_began_ns);
+	journal_ended(worker->journal, step->fault.step, NULL);
+	worker_send_evidence(step);
+}
+
+static void undo_step(struct worker_step *step)
+{
+	struct worker *worker = step->worker;
+	struct restore_report report = {0};
+	struct error err = ERROR_INIT;
+	int result = restore_records(worker->journal, (int)step->fault.step, &report, &err);
+
+	step->state = STEP_RESTORED;
+	if (!step->fault.effect_ended_ns)
+		step->fault.effect_ended_ns = clock_now_ns();
+	report_end(step);
+	if (result < 0) {
+		worker->left_count++;
+		worker_reply(worker, REPLY_LEFT, step->fault.step, "%s; run: squall restore",
+			     err.text);
+	}
+	for (unsigned i = 0; i < report.left_count; i++) {
+		worker->left_count++;
+		worker_reply(worker, REPLY_LEFT, step->fault.step, "%s", report.left[i]);
+	}
+	if (result == 0 && !report.left_count)
+		worker_reply_numbers(worker, REPLY_RESTORED, step->fault.step, report.undone, 0);
+	restore_report_free(&report);
+	worker_step_settled(worker);
+}
+
+static void continue_end(void *context);
+
+/* One call of ops->end(); schedules the next one or goes on to the undo. */
+static void turn_end(struct worker_step *step, enum fault_end how)
+{
+	struct error err = ERROR_INIT;
+	int64_t again_ns = 0;
+
+	if (step->fault.ops->end) {
+		int result = step->fault.ops->end(&step->fault, how, &again_ns, &err);
+
+		report_end(step);
+		if (result == 0 && again_ns > 0 &&
+		    loop_timer_set(step->worker->loop, &step->again_timer,
+				   clock_now_ns() + again_ns, continue_end, step) == 0)
+			return;
+	}
+	/* Even if end() failed: undo works from the journal and reads back what is left. */
+	undo_step(step);
+}
+
+static void continue_end(void *context)
+{
+	struct worker_step *step = context;
+	bool is_stopping = step->worker->state == WORKER_STOPPING;
+
+	turn_end(step, is_stopping ? FAULT_END_NOW : FAULT_END_SOFT);
+}
+
+void worker_step_end(struct worker_step *step, enum fault_end how)
+{
+	if (step->state != STEP_IN_FORCE && step->state != STEP_ENDING)
+		return;
+	if (step->state == STEP_ENDING && how == FAULT_END_SOFT)
+		return;
+	loop_timer_cancel(step->worker->loop, &step->end_timer);
+	loop_timer_cancel(step->worker->loop, &step->again_timer);
+	if (how == FAULT_END_SOFT)
+		worker_send_evidence(step);
+	if (step->state == STEP_IN_FORCE)
+		step->end_began_ns = clock_now_ns();
+	step->state = STEP_ENDING;
+	turn_end(step, how);
+}
+
+static void end_is_due(void *context)
+{
+	worker_step_end(context, FAULT_END_SOFT);
+}
+
+int worker_on_end(struct worker *worker, const struct request *request, struct error *err)
+{
+	if (request->index >= worker->step_count)
+		return error_set(err, EPROTO, "step %u is not defined", request->index);
+	worker_step_end(&worker->steps[request->index], FAULT_END_SOFT);
+	return 0;
+}
+
+static void step_is_in_force(struct worker_step *step, int64_t began_ns)
+{
+	struct worker *worker = step->worker;
+	struct fault *fault = &step->fault;
+
+	if (!fault->effect_started_ns)
+		fault->effect_started_ns = clock_now_ns();
+	worker_reply_numbers(worker, REPLY_INJECTED, fault->step, fault->effect_started_ns,
+			     fault->effect_started_ns - began_ns);
+	if (is_instant(step)) {
+		worker_send_evidence(step);
+		fault->effect_ended_ns = fault->effect_started_ns;
+		step->end_began_ns = fault->effect_ended_ns;
+		undo_step(step);
+		return;
+	}
+	step->state = STEP_IN_FORCE;
+	journal_started(worker->journal, fault->step, fault->ops->name, NULL);
+	if (step->for_ns &&
+	    loop_timer_set(worker->loop, &step->end_timer, fault->effect_started_ns + step->for_ns,
+			   end_is_due, step) < 0)
+		worker_stop(worker, STOP_INTERNAL, "out of memory while arming the end of a fault");
+	if (!worker->evidence_timer.heap_index)
+		loop_timer_set(worker->loop, &worker->evidence_timer,
+			       clock_now_ns() + EVIDENCE_EVERY_NS, send_all_evidence, worker);
+}
+
+int worker_on_inject(struct worker *worker, const struct request *request, struct error *err)
+{
+	struct worker_step *step;
+	int64_t began_ns = clock_now_ns();
+
+	if (request->index >= worker->step_count)
+		return error_set(err, EPROTO, "step %u is not defined", request->index);
+	step = &worker->steps[request->index];
+	if (step->state != STEP_PLANNED)
+		return error_set(err, EPROTO, "step %u was injected before", request->index);
+	if (step->fault.ops->inject(&step->fault, err) == 0) {
+		step_is_in_force(step, began_ns);
+		return 0;
+	}
+	worker_reply_error(worker, REPLY_INJECT_FAILED, request->index, err);
+	*err = (struct error)ERROR_INIT;
+	step->end_began_ns = clock_now_ns();
+	undo_step(step);
+	return 0;
+}
+
+void worker_step_settled(struct worker *worker)
+{
+	int64_t last_ns = 0;
+
+	if (worker->state != WORKER_STOPPING)
+		return;
+	for (unsigned i = 0; i < worker->step_count; i++) {
+		const struct worker_step *step = &worker->steps[i];
+
+		if ((step->state == STEP_IN_FORCE || step->state == STEP_ENDING) &&
+		    !step->fault.effect_ended_ns)
+			return;
+		if (step->fault.effect_ended_ns > last_ns)
+			last_ns = step->fault.effect_ended_ns;
+	}
+	if (!worker->has_stopped) {
+		worker->has_stopped = true;
+		worker_reply_numbers(worker, REPLY_STOPPED, 0, last_ns ? last_ns : clock_now_ns(),
+				     0);
+	}
+	for (unsigned i = 0; i < worker->step_count; i++)
+		if (worker->steps[i].state == STEP_IN_FORCE ||
+		    worker->steps[i].state == STEP_ENDING)
+			return;
+	loop_stop(worker->loop);
+}

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tests/support/children.h"
+
+#include "injector/kernel/cgroup.h"
+#include "injector/kernel/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static atomic_uint *counter;
+
+void children_init(void)
+{
+	counter = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (counter == MAP_FAILED)
+		abort();
+}
+
+static void sleep_us(unsigned us)
+{
+	struct timespec left = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000L};
+
+	while (nanosleep(&left, &left) < 0 && errno == EINTR)
+		;
+}
+
+static void count_signal(int number)
+{
+	(void)number;
+	(*counter)++;
+}
+
+static void become_sshd(int number)
+{
+	(void)number;
+	prctl(PR_SET_NAME, "sshd");
+}
+
+static void count_on(int number, void (*handler)(int))
+{
+	struct sigaction action = {.sa_handler = handler};
+
+	sigaction(number, &action, NULL);
+}
+
+static void *compute(void *context)
+{
+	volatile unsigned work = 0;
+
+	for (;;)
+		work++;
+	return context;
+}
+
+/* _exit in the vfork child is all that is allowed there, but so is waiting before it */
+static void vfork_for(unsigned us)
+{
+	pid_t child = vfork();
+
+	if (child == 0) {
+		struct timespec left = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000L};
+
+		syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+		syscall(SYS_nanosleep, &left, NULL);
+		_exit(0);
+	}
+	*counter = 1;
+}
+
+/* Each generation forks the next one and exits: at no time is the list of processes complete. */
+static void lineage(time_t until)
+{
+	while (time(NULL) < until) {
+		if (fork() > 0)
+			_exit(0);
+		(*counter)++;
+		sleep_us(300);
+	}
+	_exit(0);
+}
+
+static void fork_forever(void)
+{
+	time_t until = time(NULL) + 30;
+
+	signal(SIGUSR2, SIG_IGN);
+	for (unsigned i = 0; i < 8; i++)
+		if (fork() == 0)
+			lineage(until);
+}
+
+static void live(enum child_kind kind)
+{
+	pthread_t thread;
+
+	switch (kind) {
+	case CHILD_COUNTS:
+		for (;; sleep_us(1000))
+			(*counter)++;
+	case CHILD_COMPUTES_IN_THREADS:
+		pthread_create(&thread, NULL, compute, NULL);
+		compute(NULL);
+		break;
+	case CHILD_COMPUTES:
+		compute(NULL);
+		break;
+	case CHILD_VFORKS:
+		vfork_for(500000);
+		break;
+	case CHILD_VFORKS_LONG:
+		vfork_for(30000000);
+		break;
+	case CHILD_FORKS_FOREVER:
+		fork_forever();
+		break;
+	default:
+		break;
+	}
+	for (;;)
+		pause();
+}
+
+static void prepare(enum child_kind kind, const char *group)
+{
+	setsid();
+	if (group)
+		group_write(group, "cgroup.procs", "0");
+	if (kind == CHILD_COUNTS_USR1)
+		count_on(SIGUSR1, count_signal);
+	else if (kind == CHILD_COUNTS_CONT)
+		count_on(SIGCONT, count_signal);
+	else if (kind == CHILD_BECOMES_SSHD)
+		count_on(SIGUSR1, become_sshd);
+	if (kind == CHILD_SLEEPS_AS_NOBODY &&
+	    (setgroups(0, NULL) < 0 || setresgid(65534, 65534, 65534) < 0 ||
+	     setresuid(65534, 65534, 65534) < 0))
+		_exit(1);
+	/* after the ids: they clear it */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+pid_t child_start(enum child_kind kind, const char *group)
+{
+	int ready[2];
+	pid_t child;
+	char byte;
+
+	*counter = 0;
+	if (pipe2(ready, O_CLOEXEC) < 0)
+		abort();
+	child = fork();
+	if (child < 0)
+		abort();
+	if (child == 0) {
+		close(ready[0]);
+		prepare(kind, group);
+		if (write(ready[1], "x", 1) != 1)
+			_exit(1);
+		close(ready[1]);
+		live(kind);
+		_exit(0);
+	}
+	close(ready[1]);
+	if (read(ready[0], &byte, 1) != 1)
+		abort();
+	close(ready[0]);
+	return child;
+}
+
+void child_stop(pid_t child)
+{
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+}
+
+char child_state(pid_t child)
+{
+	struct proc_stat stat;
+
+	return proc_read_stat(child, &stat) < 0 ? '-' : stat.state;
+}
+
+bool child_wait_state(pid_t child, char state)
+{
+	for (unsigned i = 0; i < 1000 && child_state(child) != state; i++)
+		sleep_us(1000);
+	return child_state(child) == state;
+}
+
+bool child_wait_exit(pid_t child)
+{
+	return child_wait_state(child, 'Z');
+}
+
+bool child_wait_name(pid_t child, const char *name)
+{
+	char comm[PROC_COMM_SIZE] = "";
+
+	for (unsigned i = 0; i < 1000 && strcmp(comm, name) != 0; i++) {
+		proc_read_comm(child, comm, sizeof(comm));
+		sleep_us(1000);
+	}
+	return strcmp(comm, name) == 0;
+}
+
+bool child_wait_count(unsigned count)
+{
+	for (unsigned i = 0; i < 700 && *counter < count; i++)
+		sleep_us(1000);
+	return *counter >= count;
+}
+
+bool child_counts(void)
+{
+	unsigned before;
+
+	sleep_us(5000); /* what was under way when it stopped */
+	before = *counter;
+	for (unsigned i = 0; i < 100 && *counter == before; i++)
+		sleep_us(1000);
+	return *counter != before;
+}
+
+void group_make(const char *name, char *out)
+{
+	struct cgroup_mounts mounts;
+
+	if (cgroup_find_mounts(&mounts, NULL) < 0 || !*mounts.unified) {
+		fprintf(stderr, "no cgroup v2 here\n");
+		abort();
+	}
+	snprintf(out, 128, "%.64s/%.60s", mounts.unified, name);
+	if (mkdir(out, 0755) < 0 && errno != EEXIST) {
+		perror(out);
+		abort();
+	}
+}
+
+void group_write(const char *group, const char *file, const char *value)
+{
+	char path[256];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", group, file);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, value, strlen(value)) < 0) {
+		perror(path);
+		abort();
+	}
+	close(fd);
+}
+
+int group_value(const char *group, const char *file)
+{
+	char path[256];
+	int value = -1;
+	FILE *stream;
+
+	snprintf(path, sizeof(path), "%s/%s", group, file);
+	stream = fopen(path, "re");
+	if (stream) {
+		if (fscanf(stream, "%d", &value) != 1)
+			value = -1;
+		fclose(stream);
+	}
+	return value;
+}
+
+void group_kill(const char *group)
+{
+	group_write(group, "cgroup.kill", "1");
+}
+
+void group_remove(const char *group)
+{
+	/* the last process leaves a moment after it has exited */
+	for (unsigned i = 0; i < 1000 && rmdir(group) < 0 && errno == EBUSY; i++)
+		sleep_us(1000);
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tests/support/delay_lab.h"
+
+#include "injector/base/clock.h"
+#include "injector/kernel/namespace.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <nftables/libnftables.h>
+#include <poll.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+struct call {
+	int (*fn)(void *context);
+	void *context;
+};
+
+static int call_plain(void *context, struct error *err)
+{
+	struct call *call = context;
+
+	(void)err;
+	return call->fn(call->context);
+}
+
+int lab_inside(int namespace_fd, int (*fn)(void *context), void *context)
+{
+	struct call call = {fn, context};
+
+	return namespace_run(namespace_fd, call_plain, &call, NULL);
+}
+
+void lab_command(int namespace_fd, const char *line)
+{
+	int status;
+	pid_t child = fork();
+
+	assert_true(child >= 0);
+	if (!child) {
+		if (!setns(namespace_fd, CLONE_NEWNET))
+			execl("/bin/sh", "sh", "-ec", line, (char *)NULL);
+		_exit(127);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	if (status)
+		fail_msg("failed: %s", line);
+}
+
+static int index_of(void *name)
+{
+	return (int)if_nametoindex(name);
+}
+
+int lab_index(int namespace_fd, const char *device)
+{
+	char name[IFNAMSIZ];
+
+	snprintf(name, sizeof(name), "%s", device);
+	return lab_inside(namespace_fd, index_of, name);
+}
+
+static int new_namespace(void)
+{
+	int old = -1, fd = -1;
+
+	assert_int_equal(namespace_open_self(&old, NULL), 0);
+	assert_int_equal(unshare(CLONE_NEWNET), 0);
+	assert_int_equal(namespace_open_self(&fd, NULL), 0);
+	assert_int_equal(setns(old, CLONE_NEWNET), 0);
+	close(old);
+	return fd;
+}
+
+int lab_setup(void **state)
+{
+	struct lab *lab = calloc(1, sizeof(*lab));
+	char line[256];
+
+	assert_non_null(lab);
+	lab->near_fd = new_namespace();
+	lab->far_fd = new_namespace();
+	snprintf(line, sizeof(line),
+		 "ip link add sqdla type veth peer name sqdlb netns /proc/%d/fd/%d", getpid(),
+		 lab->far_fd);
+	lab_command(lab->near_fd, line);
+	lab_command(lab->near_fd, "ip addr add 10.77.0.1/24 dev sqdla;"
+				  "ip addr add fd77::1/64 dev sqdla nodad;"
+				  "ip link set sqdla up; ip link set lo up;"
+				  "sysctl -qw net.ipv4.conf.lo.route_localnet=1"
+				  " net.ipv4.conf.lo.accept_local=1");
+	lab_command(lab->far_fd, "ip addr add 10.77.0.2/24 dev sqdlb;"
+				 "ip addr add 10.77.0.3/24 dev sqdlb;"
+				 "ip addr add fd77::2/64 dev sqdlb nodad;"
+				 "ip addr add fd77::3/64 dev sqdlb nodad;"
+				 "ip link set sqdlb up; ip link set lo up");
+	*state = lab;
+	return 0;
+}
+
+static int free_table(void *context)
+{
+	struct lab *lab = context;
+
+	if (lab->table)
+		nft_ctx_free(lab->table);
+	lab->table = NULL;
+	return 0;
+}
+
+void lab_drop_table(struct lab *lab)
+{
+	lab_inside(lab->near_fd, free_table, lab);
+}
+
+int lab_teardown(void **state)
+{
+	struct lab *lab = *state;
+
+	lab_drop_table(lab);
+	delay_line_stop(lab->line);
+	close(lab->near_fd);
+	close(lab->far_fd);
+	free(lab);
+	return 0;
+}
+
+void lab_start(struct lab *lab, const char *device, bool is_ingress, int64_t delay_ns,
+	       int64_t jitter_ns)
+{
+	struct error err = ERROR_INIT;
+	struct delay_line_config config = {
+		.namespace_fd = lab->near_fd,
+		.interface_index = lab_index(lab->near_fd, device),
+		.is_ingress = is_ingress,
+		.is_loopback = !strcmp(device, "lo"),
+		.delay_ns = delay_ns,
+		.jitter_ns = jitter_ns,
+		.mark = LAB_MARK,
+		.name = LAB_TAP,
+		.seed = 1,
+	};
+
+	if (delay_line_prepare(&config, &lab->line, &err))
+		fail_msg("prepare: %s", err.text);
+	assert_int_equal(lab_index(lab->near_fd, LAB_TAP), 0);
+	if (delay_line_start(lab->line, &err))
+		fail_msg("start: %s", err.text);
+	assert_string_equal(delay_line_device(lab->line), LAB_TAP);
+	assert_true(lab_index(lab->near_fd, LAB_TAP) > 0);
+}
+
+struct rule {
+	struct lab *lab;
+	const char *text;
+};
+
+static int load_table(void *context)
+{
+	struct rule *rule = context;
+
+	rule->lab->table = nft_ctx_new(NFT_CTX_DEFAULT);
+	nft_ctx_buffer_error(rule->lab->table);
+	if (nft_run_cmd_from_buffer(rule->lab->table, rule->text))
+		fail_msg("nft: %s", nft_ctx_get_error_buffer(rule->lab->table));
+	return 0;
+}
+
+void lab_forward(struct lab *lab, const char *device, const char *hook, const char *match)
+{
+	struct rule rule = {.lab = lab};
+	char text[512];
+
+	snprintf(text, sizeof(text),
+		 "table netdev sqdl {\n flags owner;\n chain c {\n"
+		 " type filter hook %s device \"%s\" priority 2147483647; policy accept;\n"
+		 " meta mark 0x%x meta mark set 0 accept\n %s fwd to \"" LAB_TAP "\"\n }\n}\n",
+		 hook, device, LAB_MARK, match);
+	rule.text = text;
+	lab_inside(lab->near_fd, load_table, &rule);
+}
+
+struct lab_address lab_address(const char *text, uint16_t port)
+{
+	struct lab_address address = {.length = sizeof(struct sockaddr_in6)};
+	struct sockaddr_in6 *v6 = (void *)&address.storage;
+	struct sockaddr_in *v4 = (void *)&address.storage;
+
+	if (strchr(text, ':')) {
+		v6->sin6_family = AF_INET6;
+		v6->sin6_port = htons(port);
+		assert_int_equal(inet_pton(AF_INET6, text, &v6->sin6_addr), 1);
+	} else {
+		address.length = sizeof(*v4);
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons(port);
+		assert_int_equal(inet_pton(AF_INET, text, &v4->sin_addr), 1);
+	}
+	return address;
+}
+
+struct socket_call {
+	struct lab_address address;
+	int type;
+};
+
+static int open_bound(void *context)
+{
+	struct socket_call *call = context;
+	int on = 1, large = 256 << 20;
+	int fd = socket(call->address.storage.ss_family, call->type | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (call->type == SOCK_DGRAM) {
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &large, sizeof(large));
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &large, sizeof(large));
+	}
+	if (bind(fd, (struct sockaddr *)&call->address.storage, call->address.length))
+		fail_msg("bind: %s", strerror(errno));
+	return fd;
+}
+
+int lab_socket(int namespace_fd, int type, const char *address, uint16_t port)
+{
+	struct socket_call call = {lab_address(address, port), type};
+
+	return lab_inside(namespace_fd, open_bound, &call);
+}
+
+struct probe {
+	uint64_t number;
+	int64_t sent_ns;
+};
+
+void lab_send(int fd, const struct lab_address *to, uint64_t number, size_t size)
+{
+	static unsigned char datagram[65536];
+	struct probe probe = {number, clock_now_ns()};
+
+	memcpy(datagram, &probe, sizeof(probe));
+	if (sendto(fd, datagram, size, 0, (const struct sockaddr *)&to->storage, to->length) !=
+	    (ssize_t)size)
+		fail_msg("send of %zu bytes: %s", size, strerror(errno));
+}
+
+int64_t lab_receive(int fd, int timeout_ms, uint64_t *out_number)
+{
+	struct pollfd polled = {.fd = fd, .events = POLLIN};
+	struct probe probe;
+
+	if (poll(&polled, 1, timeout_ms) <= 0)
+		return -1;
+	assert_int_equal(recv(fd, &probe, sizeof(probe), 0), sizeof(probe));
+	if (out_number)
+		*out_number = probe.number;
+	return clock_now_ns() - probe.sent_ns;
+}

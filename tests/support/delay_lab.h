@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the tests of the delay line share: two network namespaces with a veth pair between them, a
+ * line on the near end, an owner table that forwards to it, sockets on both sides. Nothing has a
+ * name outside: all of it ends with the process. Failures are cmocka failures.
+ */
+#ifndef SQUALL_TESTS_DELAY_LAB_H
+#define SQUALL_TESTS_DELAY_LAB_H
+
+#include "faults/network_delay_line.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#define LAB_MARK 0x5a5a
+#define LAB_TAP	 "sqdltap"
+
+struct nft_ctx;
+
+struct lab {
+	int near_fd, far_fd; /* namespaces: A with sqdla, B with sqdlb */
+	struct delay_line *line;
+	struct nft_ctx *table;
+};
+
+/* For cmocka_unit_test_setup_teardown(). A has 10.77.0.1 and fd77::1, B .2 .3 and ::2 ::3. */
+int lab_setup(void **state);
+int lab_teardown(void **state);
+
+/* Runs fn inside a namespace and returns what it returned. */
+int lab_inside(int namespace_fd, int (*fn)(void *context), void *context);
+/* A shell command in a namespace. Only while no line runs: the child would share its tap. */
+void lab_command(int namespace_fd, const char *line);
+/* 0: there is none. */
+int lab_index(int namespace_fd, const char *device);
+
+void lab_start(struct lab *lab, const char *device, bool is_ingress, int64_t delay_ns,
+	       int64_t jitter_ns);
+/* The table as the injector has it: what comes back passes once, what matches goes to the line. */
+void lab_forward(struct lab *lab, const char *device, const char *hook, const char *match);
+void lab_drop_table(struct lab *lab);
+
+struct lab_address {
+	struct sockaddr_storage storage;
+	socklen_t length;
+};
+struct lab_address lab_address(const char *text, uint16_t port);
+/* A bound socket with large buffers. */
+int lab_socket(int namespace_fd, int type, const char *address, uint16_t port);
+
+/* Sends a datagram of `size` bytes (16 at least) that carries its number and the time. */
+void lab_send(int fd, const struct lab_address *to, uint64_t number, size_t size);
+/* One-way delay of the next such datagram in ns, or -1 if none comes within the timeout. */
+int64_t lab_receive(int fd, int timeout_ms, uint64_t *out_number);
+
+#endif

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Experiments from command-line words.
+ */
+#include "injector/experiment/inline.h"
+
+#include "injector/base/clock.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define WORDS_MAX 8
+
+static unsigned copy_words(const char *const *words, char **out)
+{
+	unsigned count = 0;
+
+	for (; count < WORDS_MAX && words[count]; count++)
+		out[count] = strdup(words[count]);
+	return count;
+}
+
+static int build(const char *fault, const char *const *words, struct experiment **out,
+		 struct error *err)
+{
+	char *copies[WORDS_MAX] = {0};
+	unsigned count = copy_words(words, copies);
+	int result = inline_experiment(fault, copies, count, out, err);
+
+	for (unsigned i = 0; i < count; i++) {
+		assert_string_equal(copies[i], words[i]); /* argv is not ours to change */
+		free(copies[i]);
+	}
+	return result;
+}
+
+static const struct {
+	const char *fault, *words[WORDS_MAX];
+	const char *title;
+	int seconds;
+	unsigned limit;
+} goods[] = {
+	{"network",
+	 {"to=10.0.5.7:443", "delay=100ms", "for=30s"},
+	 "delay 100ms to 10.0.5.7:443 for 30s",
+	 30,
+	 16},
+	{"network",
+	 {"to=10.0.0.1,[fd00::1]:80", "to=10.0.0.3", "loss=5%", "for=1m", "targets=3"},
+	 "loss 5% to 10.0.0.1, [fd00::1]:80, 10.0.0.3 for 1m",
+	 60,
+	 3},
+	{"process",
+	 {"name=nginx", "command=nginx: worker, or x=y", "count=1"},
+	 "kill on process name nginx, command nginx: worker, or x=y, count 1",
+	 0,
+	 16},
+	{"process",
+	 {"pid=1234", "action=pause", "for=2s"},
+	 "pause on process pid 1234 for 2s",
+	 2,
+	 16},
+};
+
+static const struct {
+	const char *fault, *words[WORDS_MAX];
+	const char *text, *remedy; /* remedy: a part of it */
+} bads[] = {
+	{"netwrk",
+	 {0},
+	 "there is no fault 'netwrk'; did you mean 'network'?",
+	 "the faults are: network, process"},
+	{"network", {"delay"}, "'delay' is not of the form key=value", ""},
+	{"network", {"=5"}, "'=5' is not of the form key=value", ""},
+	{"network", {"dealy=5ms"}, "unknown key 'dealy'; did you mean 'delay'?", "allowed: delay"},
+	{"network",
+	 {"target=store"},
+	 "a command line has no named targets; select with the keys themselves",
+	 "to, local-port"},
+	{"network",
+	 {"delay=5"},
+	 "delay: '5' has no unit; write 5ms or 5s (units: ns, us, ms, s, m, min, h, d)",
+	 ""},
+	{"network", {"delay=5ms", "delay=6ms"}, "'delay' is given twice", ""},
+	{"network", {"to=10.0.0.1,"}, "to: a value is missing in '10.0.0.1,'", ""},
+	{"network",
+	 {"to=10.0.0.1,,10.0.0.2"},
+	 "to: a value is missing in '10.0.0.1,,10.0.0.2'",
+	 ""},
+	{"network", {"to="}, "to: a value is missing in ''", ""},
+	{"network",
+	 {"to=10.0.0.1", "delay=5ms"},
+	 "for= is missing: how long 'network' lasts",
+	 "add for=30s"},
+	{"network", {"delay=5ms", "for=5s"}, "'network' has no target", "select one with: to"},
+	{"network",
+	 {"to=10.0.0.1", "delay=5ms", "for=5"},
+	 "for: '5' has no unit; write 5ms or 5s (units: ns, us, ms, s, m, min, h, d)",
+	 ""},
+	{"network",
+	 {"to=10.0.0.1", "delay=5ms", "for=5s", "targets=0"},
+	 "targets: '0' is out of range: 1 to 100000 is allowed",
+	 ""},
+	{"network",
+	 {"to=10.0.0.1", "delay=5ms", "for=5s", "namespace=target:x"},
+	 "namespace: a command line has no named targets; write NAME or pid:N",
+	 ""},
+	{"process",
+	 {"name=nginx", "for=5s"},
+	 "'process' (kill) acts at once and has no end: remove "
+	 "for=",
+	 ""},
+	{"process",
+	 {"name=nginx", "action=pause"},
+	 "for= is missing: how long 'process' lasts",
+	 "add for=30s"},
+	{"process",
+	 {"count=1"},
+	 "'process' would select every process; say which: pid, pidfile, "
+	 "name, exe, command, user, cgroup, unit or port",
+	 ""},
+};
+
+static void test_words_make_an_experiment_of_one_step(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(goods) / sizeof(*goods); i++) {
+		struct experiment *experiment = NULL;
+		struct error err = ERROR_INIT;
+
+		if (build(goods[i].fault, goods[i].words, &experiment, &err) < 0)
+			fail_msg("%s: %s", goods[i].words[0], err.text);
+		assert_string_equal(experiment->title, goods[i].title);
+		assert_string_equal(experiment->path, "command line");
+		assert_int_equal(experiment->step_count, 1);
+		assert_int_equal(experiment->target_count, 1);
+		assert_int_equal(experiment->steps[0].target, 0);
+		assert_int_equal(experiment->steps[0].for_ns, goods[i].seconds * NSEC_PER_SEC);
+		assert_int_equal(experiment->limits.duration_ns,
+				 (goods[i].seconds + 30) * NSEC_PER_SEC);
+		assert_int_equal(experiment->limits.targets, goods[i].limit);
+		assert_true(experiment->allow_idle);
+		experiment_free(experiment);
+		free(experiment);
+	}
+}
+
+static void test_bad_words_are_explained(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(bads) / sizeof(*bads); i++) {
+		struct experiment *experiment = NULL;
+		struct error err = ERROR_INIT;
+
+		if (build(bads[i].fault, bads[i].words, &experiment, &err) == 0)
+			fail_msg("%s %s was accepted", bads[i].fault, bads[i].words[0]);
+		assert_null(experiment);
+		assert_string_equal(err.text, bads[i].text);
+		if (!strstr(err.remedy, bads[i].remedy))
+			fail_msg("%s: the remedy is '%s'", err.text, err.remedy);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_words_make_an_experiment_of_one_step),
+		cmocka_unit_test(test_bad_words_are_explained),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
