@@ -199,7 +199,7 @@ int pause_undo(const struct journal_record *record, struct error *err)
 /* 1: it is the recorded process and still stopped. */
 static int is_left(const struct process_identity *id, struct error *err)
 {
-	enum proc_stop stop;
+	enum proc_stop stop = PROC_RUNNING;
 	int result = proc_is_same(id);
 
 	if (result == 1)
