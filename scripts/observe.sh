@@ -7,12 +7,12 @@
 : "${squall:=build/squall}"
 lab_client=squall-client lab_nginx_pid=/run/squall-lab/nginx/pid
 
-# connect_ms ADDRESS [TIMES]: median time of a TCP connection, in ms with two decimals; fails when
-# there was no answer.
+# connect_ms ADDRESS [TIMES [SECONDS]]: median time of a TCP connection, in ms with two decimals; fails
+# when there was no answer within SECONDS.
 connect_ms() {
 	local times=${2:-5} i seconds all=()
 	for ((i = 0; i < times; i++)); do
-		seconds=$(ip netns exec $lab_client curl -g -sf -o /dev/null --max-time 5 -w '%{time_connect}' \
+		seconds=$(ip netns exec $lab_client curl -g -sf -o /dev/null --max-time "${3:-5}" -w '%{time_connect}' \
 			"http://$1/") || return 1
 		all+=("$seconds")
 	done
@@ -52,18 +52,19 @@ wait_slow() {
 	return 1
 }
 
-# wait_fast ADDRESS MS SECONDS: until a connection takes at most that long
+# wait_fast ADDRESS MS SECONDS: until a connection takes at most that long. A packet that was still lost
+# would be sent again a second later: better ask anew.
 wait_fast() {
 	local deadline=$((SECONDS + $3)) now
 	while [ $SECONDS -lt $deadline ]; do
-		now=$(connect_ms "$1" 1) && is_between 0 "$now" "$2" && return 0
-		sleep 0.02
+		now=$(connect_ms "$1" 1 0.3) && is_between 0 "$now" "$2" && return 0
+		sleep 0.01
 	done
 	return 1
 }
 
 nginx_workers() {
-	ps -o pid= --ppid "$(<$lab_nginx_pid)" | xargs
+	ps -o pid= --ppid "$(<$lab_nginx_pid)" | xargs || true # for a moment there may be none
 }
 
 # result_number LOG KEY: a number of the newest result, written by a run that started after LOG was made
