@@ -198,7 +198,6 @@ static int check_still_there(struct network_state *state, struct error *err)
 static int write_record(const struct fault *fault, enum network_record_type type, struct error *err)
 {
 	const struct network_state *state = fault->state;
-
 	int sequence = journal_undo(fault->env->journal, fault->ops->name, fault->step, type,
 				    &state->record, sizeof(state->record), err);
 

@@ -16,6 +16,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+extern const struct fault_ops network_fault;
+
 enum network_param {
 	NETWORK_TARGET,
 	NETWORK_DELAY,

@@ -117,7 +117,8 @@ int network_table_text(const struct network_state *state, const struct target *t
 		network_scope_free(scope);
 		return error_errno(err, ENOMEM, "cannot write the table");
 	}
-	/* NLM_F_EXCL: `create` fails on a table that exists instead of adding to it */
+	/* `create` fails on a table that exists instead of adding to it; the block repeats the flag
+	 * because leaving it out would mean to take it away */
 	fprintf(stream,
 		"create table netdev %s { flags owner; comment \"squall run %s step %u\"; }\n"
 		"table netdev %s {\n\tflags owner\n",

@@ -142,8 +142,7 @@ int endpoint_parse(const char *text, struct endpoint *out, struct error *err)
 	result = split(text, buffer, &address, &prefix, &ports, err);
 	if (result < 0)
 		return result;
-	if (ports &&
-	    (result = endpoint_parse_ports(ports, &parsed.port_first, &parsed.port_last, err)) < 0)
+	if (ports && endpoint_parse_ports(ports, &parsed.port_first, &parsed.port_last, err) < 0)
 		return error_prefix(err, "'%s'", text);
 	if (inet_pton(AF_INET, address, parsed.address) == 1)
 		parsed.family = AF_INET;

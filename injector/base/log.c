@@ -2,6 +2,7 @@
 #include "injector/base/log.h"
 
 #include "injector/base/error.h"
+#include "injector/base/printable.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -32,6 +33,7 @@ static void print(enum log_level level, const char *label, const char *colour, c
 	if (level > max_level)
 		return;
 	vsnprintf(line, sizeof(line), format, args);
+	printable_clean(line, printable_has_utf8());
 	coloured = *label && log_has_colour(STDERR_FILENO);
 	/* One write a line: messages of several processes never mix within a line. */
 	fprintf(stderr, "squall: %s%s%s%s\n", coloured ? colour : "", label,
@@ -55,7 +57,12 @@ DEFINE_LOG(log_debug, LOG_LEVEL_DEBUG, "debug: ", "")
 
 void log_failure(const struct error *err)
 {
+	char remedy[sizeof(err->remedy)];
+
 	log_error("%s", err->text);
-	if (err->remedy[0] && max_level >= LOG_LEVEL_ERROR)
-		fprintf(stderr, "        %s\n", err->remedy);
+	if (err->remedy[0] && max_level >= LOG_LEVEL_ERROR) {
+		snprintf(remedy, sizeof(remedy), "%s", err->remedy);
+		printable_clean(remedy, printable_has_utf8());
+		fprintf(stderr, "        %s\n", remedy);
+	}
 }

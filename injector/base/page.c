@@ -23,16 +23,21 @@ const char *tone_start(enum tone tone)
 	return starts[tone];
 }
 
+unsigned page_width(FILE *out)
+{
+	int fd = fileno(out);
+	struct winsize size;
+
+	return fd >= 0 && ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
+}
+
 void page_init(struct page *page, FILE *out, bool coloured, unsigned width)
 {
 	int fd = fileno(out);
 	bool is_terminal = fd >= 0 && isatty(fd);
-	struct winsize size;
 
 	if (!width)
-		width = is_terminal && ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col
-				? size.ws_col
-				: 80;
+		width = page_width(out);
 	*page = (struct page){
 		.out = out,
 		.coloured = coloured,
@@ -121,6 +126,17 @@ void page_wrap(struct page *page, enum tone tone, unsigned indent, const char *f
 		if (text[at])
 			page_tab(page, indent);
 	} while (text[at]);
+}
+
+void page_uncut(struct page *page, enum tone tone, const char *text)
+{
+	cleanup_free char *clean = strdup(text);
+
+	if (clean) {
+		printable_clean(clean, page->utf8);
+		print(page, tone, clean);
+	}
+	page_line(page);
 }
 
 void page_line(struct page *page)

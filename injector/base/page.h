@@ -25,6 +25,8 @@ struct page {
 
 /* `width` 0: that of the terminal, 80 elsewhere; never below 20. */
 void page_init(struct page *page, FILE *out, bool coloured, unsigned width);
+/* Columns of the terminal behind `out`; 80 elsewhere. */
+unsigned page_width(FILE *out);
 /* Text on the current line, cut at the right edge. */
 void page_put(struct page *page, enum tone tone, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -35,6 +37,8 @@ void page_put_right(struct page *page, enum tone tone, unsigned column, const ch
 /* A paragraph from here on, further lines start at `indent`. Ends the line. */
 void page_wrap(struct page *page, enum tone tone, unsigned indent, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+/* Text as one line, however long: a command that is to be copied. Ends the line. */
+void page_uncut(struct page *page, enum tone tone, const char *text);
 void page_line(struct page *page);
 
 #endif

@@ -319,8 +319,10 @@ int param_parse(const struct param *param, const char *text, struct param_value 
 	if (result < 0)
 		return result;
 	value.text = strdup(text);
-	if (!value.text)
-		return error_errno(err, ENOMEM, "cannot keep a value");
+	if (!value.text) {
+		error_errno(err, ENOMEM, "cannot keep a value");
+		return -ENOMEM;
+	}
 	*out = value;
 	return 0;
 }

@@ -18,7 +18,7 @@ static int64_t within(const struct param *param, int64_t wish)
 void example_value(const struct param *param, char *out, size_t size)
 {
 	static const char *const texts[] = {
-		[PARAM_TEXT] = "text",
+		[PARAM_TEXT] = "nginx",
 		[PARAM_NAME] = "nginx",
 		[PARAM_PATH] = "/usr/sbin/nginx",
 		[PARAM_BOOL] = "true",

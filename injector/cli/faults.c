@@ -77,7 +77,9 @@ static void show_table(struct page *page, const char *title, const struct param 
 		page_wrap(page, TONE_NORMAL, names, "%s", table->doc ? table->doc : "");
 		page_tab(page, names);
 		page_wrap(page, TONE_QUIET, names, "%s%s%s%s", what,
-			  table->flags & PARAM_REQUIRED ? "; required" : "",
+			  table->type == PARAM_TARGET	  ? ", or its keys in its place"
+			  : table->flags & PARAM_REQUIRED ? "; required"
+							  : "",
 			  table->fallback ? "; default " : "",
 			  table->fallback ? table->fallback : "");
 	}
@@ -101,15 +103,12 @@ static void show_fault(struct page *page, const struct fault_ops *ops)
 	page_wrap(page, TONE_TITLE, 0, "Example, in the method of an experiment");
 	example_step(ops, text, sizeof(text));
 	page_tab(page, 2);
-	/* not wrapped: it is to be copied */
-	fprintf(page->out, "%s\n", text);
-	page->column = 0;
+	page_uncut(page, TONE_NORMAL, text);
 	page_line(page);
 	page_wrap(page, TONE_TITLE, 0, "Example, on the command line");
 	example_command(ops, text, sizeof(text));
 	page_tab(page, 2);
-	fprintf(page->out, "%s\n", text);
-	page->column = 0;
+	page_uncut(page, TONE_NORMAL, text);
 }
 
 static json_t *table_json(const struct param *table)

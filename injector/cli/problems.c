@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "injector/cli/problems.h"
 
-#include "injector/base/cleanup.h"
 #include "injector/base/log.h"
 #include "injector/base/page.h"
 #include "injector/base/printable.h"
 #include "injector/experiment/load.h"
 
 #include <string.h>
+#include <unistd.h>
 
 struct source {
 	const char *name, *text;
@@ -34,29 +34,23 @@ static const char *find_line(const struct source *source, int number, size_t *ou
 static void show_source(struct page *page, const struct source *source,
 			const struct yaml_problem *problem)
 {
-	cleanup_free char *line = NULL, *before = NULL;
+	char line[2048], before[2048]; /* more than any page is wide, in bytes */
 	size_t length, at = 0;
 	const char *start = find_line(source, problem->line, &length);
 	unsigned shift;
 
 	if (!start || problem->column < 1)
 		return;
-	line = strndup(start, length);
-	if (!line)
-		return;
-	for (int column = 1; column < problem->column && line[at]; column++)
-		for (at++; ((unsigned char)line[at] & 0xc0) == 0x80;)
+	for (int column = 1; column < problem->column && at < length; column++)
+		for (at++; at < length && ((unsigned char)start[at] & 0xc0) == 0x80;)
 			at++;
-	before = strndup(line, at);
-	if (!before)
-		return;
+	snprintf(line, sizeof(line), "%.*s", (int)length, start);
+	snprintf(before, sizeof(before), "%.*s", (int)at, start);
 	printable_clean(line, page->utf8);
 	printable_clean(before, page->utf8);
 	shift = printable_width(before);
-	/* a line whose problem is out of sight would not help */
-	if (shift + 12 > page->width) {
-		return;
-	}
+	if (shift + 12 > page->width)
+		return; /* a line whose problem is out of sight would not help */
 	page_put(page, TONE_QUIET, "  %5d | ", problem->line);
 	page_put(page, TONE_NORMAL, "%s", line);
 	page_line(page);

@@ -74,7 +74,10 @@ static void look_at(const char *id, struct run_view *view)
 	int64_t wall = clock_wall_ns(), now = clock_now_ns();
 
 	*view = (struct run_view){.id = id, .state = "unreadable"};
-	if (read_run(view) < 0 ||
+	/* -ENODATA is also what a run looks like that is just being removed */
+	if (read_run(view) < 0 && !journal_exists(id))
+		view->why_not.code = ENOENT;
+	if (view->why_not.code ||
 	    restore_run_state(view->records, view->count, &state, &view->why_not) < 0)
 		return;
 	view->is_readable = true;
@@ -148,29 +151,36 @@ static void print_run(const struct run_view *view)
 		printf("  its processes are dead: squall restore undoes what they left\n");
 }
 
-static json_t *run_json(const struct run_view *view)
+static json_t *steps_json(const struct run_view *view)
 {
-	json_t *run = json_pack("{s:s, s:s}", "id", view->id, "state", view->state);
-	json_t *steps;
+	json_t *steps = json_array();
 
-	if (!view->is_readable) {
-		json_object_set_new(run, "reason", json_text(view->why_not.text));
-		return run;
-	}
-	steps = json_array();
 	for (unsigned at = 0; at < view->count; at++) {
 		const char *text = in_force(view, at);
 
 		if (text)
 			json_array_append_new(steps, json_pack("{s:i, s:o}", "step",
 							       (int)view->records[at].step + 1,
-							       "text", text));
+							       "text", json_text(text)));
 	}
-	json_object_update_new(run, json_pack("{s:s, s:s, s:I, s:s, s:s, s:f, s:o}", "title",
-					      view->header.title, "user", view->user, "uid",
-					      (json_int_t)view->header.invoking_uid, "since",
-					      view->since, "ends_by", view->until, "seconds_left",
-					      (double)view->left_ns / 1e9, "in_force", steps));
+	return steps;
+}
+
+static json_t *run_json(const struct run_view *view)
+{
+	json_t *run = json_pack("{s:s, s:s}", "id", view->id, "state", view->state);
+
+	if (!view->is_readable) {
+		json_object_set_new(run, "reason", json_text(view->why_not.text));
+		return run;
+	}
+	json_object_set_new(run, "title", json_text(view->header.title));
+	json_object_set_new(run, "user", json_text(view->user));
+	json_object_set_new(run, "uid", json_integer(view->header.invoking_uid));
+	json_object_set_new(run, "since", json_text(view->since));
+	json_object_set_new(run, "ends_by", json_text(view->until));
+	json_object_set_new(run, "seconds_left", json_real((double)view->left_ns / 1e9));
+	json_object_set_new(run, "in_force", steps_json(view));
 	return run;
 }
 
@@ -227,9 +237,11 @@ static int tell(char (*ids)[RUN_ID_SIZE], unsigned count, bool is_root, const st
 			print_run(&view);
 		free(view.records);
 	}
+	if (options_flush(err) < 0)
+		return -err->code;
 	if (!is_root && count)
 		log_info("only root may see what a run does: sudo squall status");
-	return options_flush(err);
+	return 0;
 }
 
 int cli_status(int argc, char **argv, struct error *err)

@@ -88,7 +88,7 @@ static int add_value(struct params *params, unsigned index, char *value, struct 
 
 	if (!(params->table[index].flags & PARAM_LIST))
 		return params_add(params, index, value, 0, 0, err);
-	if (!*value || value[strlen(value) - 1] == ',')
+	if (!*value || *value == ',' || value[strlen(value) - 1] == ',' || strstr(value, ",,"))
 		return error_set(err, EINVAL, "%s: a value is missing in '%s'",
 				 params->table[index].name, value);
 	for (char *one = strtok_r(value, ",", &rest); one && result == 0;
@@ -121,7 +121,8 @@ static int take_word(struct inline_reading *reading, const char *word, struct er
 				 : add_value(&reading->step->params, index, value, err);
 		break;
 	case KEY_OF_TARGET:
-		result = add_value(&reading->target->params, index, value, err);
+		result = reading->target ? add_value(&reading->target->params, index, value, err)
+					 : unknown_key(reading, copy, err);
 		break;
 	default:
 		result = own >= 0 ? add_value(&reading->own, (unsigned)own, value, err)
@@ -210,23 +211,27 @@ static int prepare(struct inline_reading *reading, const struct fault_ops *ops, 
 	experiment->path = strdup("command line");
 	experiment->steps = calloc(1, sizeof(*experiment->steps));
 	experiment->targets = calloc(1, sizeof(*experiment->targets));
-	if (!experiment->path || !experiment->steps || !experiment->targets)
-		return error_errno(err, ENOMEM, "cannot make an experiment");
+	if (!experiment->path || !experiment->steps || !experiment->targets) {
+		error_errno(err, ENOMEM, "cannot make an experiment");
+		return -ENOMEM;
+	}
 	reading->step = experiment->steps;
 	*reading->step = (struct experiment_step){.ops = ops, .target = UINT32_MAX};
 	experiment->step_count = 1;
-	result = params_init(&reading->step->params, ops->params, err);
+	result = params_init(&reading->own, reading->table, err);
 	if (result == 0)
-		result = params_init(&reading->own, reading->table, err);
-	if (result < 0 || ops->target_kind == TARGET_NONE)
+		result = params_init(&reading->step->params, ops->params, err);
+	if (result != 0 || ops->target_kind == TARGET_NONE)
 		return result;
 	reading->target = experiment->targets;
 	reading->target->kind = ops->target_kind;
 	reading->step->target = 0;
 	experiment->target_count = 1;
 	reading->target->name = strdup("");
-	if (!reading->target->name)
-		return error_errno(err, ENOMEM, "cannot make an experiment");
+	if (!reading->target->name) {
+		error_errno(err, ENOMEM, "cannot make an experiment");
+		return -ENOMEM;
+	}
 	return params_init(&reading->target->params, target_params(ops->target_kind), err);
 }
 
@@ -253,7 +258,7 @@ int inline_experiment(const char *fault, char *const words[], unsigned count,
 		      struct experiment **out, struct error *err)
 {
 	const struct fault_ops *ops = fault_find(fault);
-	struct inline_reading reading = {0};
+	struct inline_reading reading = {.own.table = reading.table};
 	int result;
 
 	if (!ops)

@@ -46,11 +46,12 @@ struct experiment_requirement { /* steady-state, recovery */
 	unsigned *probes;	/* indexes, owned */
 	unsigned count;
 	int64_t for_ns;	   /* steady-state: must hold this long; recovery: `hold` */
-	int64_t within_ns; /* recovery only; steady state: how long to wait for it (0: `for` alone) */
+	int64_t within_ns; /* recovery only; steady state: how long to wait for it (0: `for` alone)
+			    */
 };
 
 struct experiment {
-	char *path; /* where it came from, for messages */
+	char *path;		  /* where it came from, for messages */
 	char *title, *hypothesis; /* hypothesis may be NULL */
 	struct {
 		int64_t duration_ns; /* hard deadline of the whole run */

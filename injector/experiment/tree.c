@@ -242,8 +242,11 @@ static void drop_duplicates(struct builder *builder, struct tree_node *mapping)
 
 static void close_collection(struct builder *builder)
 {
-	struct tree_node *node = builder->levels[--builder->depth].node;
+	struct tree_node *node;
 
+	if (!builder->depth) /* libyaml's events are balanced */
+		return;
+	node = builder->levels[--builder->depth].node;
 	if (node->kind == TREE_MAPPING)
 		drop_duplicates(builder, node);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Reads an experiment file (design: one short file, exact errors). Strict: unknown and duplicate keys,
- * missing units, values out of range, anchors and aliases, tags, several documents, deep nesting and
- * files above 1 MiB are refused. All errors of a file are reported in one go.
+ * Reads an experiment file (design: one short file, exact errors). Strict: unknown and duplicate
+ * keys, missing units, values out of range, anchors and aliases, tags, several documents, deep
+ * nesting and files above 1 MiB are refused. All errors of a file are reported in one go.
  */
 #ifndef SQUALL_EXPERIMENT_YAML_H
 #define SQUALL_EXPERIMENT_YAML_H

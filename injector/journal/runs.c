@@ -156,11 +156,13 @@ int journal_remove_unborn(const char *run_id, struct error *err)
 	if (result == -ENODATA) {
 		directory = runs_open(run_id, &inner);
 		result = directory < 0 ? directory : runs_remove(root, directory, run_id, &inner);
+		if (result == 0) {
+			runs_tidy_root();
+			return 1;
+		}
 	}
-	if (result == 0 || result == -ENOENT) {
-		runs_tidy_root();
+	if (result == -ENOENT)
 		return 0;
-	}
 	if (err)
 		*err = inner;
 	return result;
@@ -172,7 +174,7 @@ bool journal_exists(const char *run_id)
 
 	if (directory >= 0)
 		close(directory);
-	return directory >= 0;
+	return directory != -ENOENT && directory != -EINVAL;
 }
 
 static void pause_ns(int64_t ns)

@@ -227,56 +227,6 @@ static int http_open(struct probe *probe, struct error *err)
 	return set_request(http, spec, err);
 }
 
-/* In words: why there was no usable answer. */
-static void explain(const struct http *http, CURLcode code, char *out, size_t size)
-{
-	const char *detail = http->trouble[0] ? http->trouble : http->web->easy_strerror(code);
-	long system_code = 0;
-
-	http->web->easy_getinfo(http->easy, CURLINFO_OS_ERRNO, &system_code);
-	switch (code) {
-	case CURLE_COULDNT_CONNECT:
-		snprintf(out, size, "%s", system_code ? strerror((int)system_code) : detail);
-		out[0] = (char)tolower((unsigned char)out[0]);
-		break;
-	case CURLE_GOT_NOTHING:
-		snprintf(out, size, "the connection was closed without an answer");
-		break;
-	case CURLE_SSL_CONNECT_ERROR:
-	case CURLE_PEER_FAILED_VERIFICATION:
-	case CURLE_SSL_CERTPROBLEM:
-	case CURLE_SSL_CIPHER:
-	case CURLE_SSL_ISSUER_ERROR:
-	case CURLE_SSL_INVALIDCERTSTATUS:
-		snprintf(out, size, "TLS: %s", detail);
-		break;
-	default:
-		snprintf(out, size, "%s", detail);
-	}
-}
-
-/* Failures on this side: the server was not asked. */
-static bool is_local_failure(const struct http *http, CURLcode code)
-{
-	long system_code = 0;
-
-	switch (code) {
-	case CURLE_OUT_OF_MEMORY:
-	case CURLE_FAILED_INIT:
-	case CURLE_URL_MALFORMAT:
-	case CURLE_BAD_FUNCTION_ARGUMENT:
-	case CURLE_ABORTED_BY_CALLBACK:
-	case CURLE_SSL_CACERT_BADFILE:
-	case CURLE_COULDNT_RESOLVE_HOST:
-		return true;
-	case CURLE_COULDNT_CONNECT:
-		http->web->easy_getinfo(http->easy, CURLINFO_OS_ERRNO, &system_code);
-		return probe_errno_is_local((int)system_code);
-	default:
-		return false;
-	}
-}
-
 static void judge_answer(struct http *http)
 {
 	struct probe *probe = http->probe;
@@ -304,17 +254,21 @@ static void judge_answer(struct http *http)
 static void on_done(void *context, CURLcode code)
 {
 	struct http *http = context;
+	const char *ca = params_text(&http->probe->spec->params, PARAM_CA);
 	char reason[CURL_ERROR_SIZE + 16];
+	bool is_local;
 
 	http->is_known = http->is_reusing && code == CURLE_OK;
 	if (code == CURLE_OK || (code == CURLE_WRITE_ERROR && http->is_body_full)) {
 		judge_answer(http);
 		return;
 	}
-	explain(http, code, reason, sizeof(reason));
+	is_local = web_explain(http->easy, code, http->trouble, reason, sizeof(reason));
+	if (code == CURLE_SSL_CACERT_BADFILE)
+		snprintf(reason, sizeof(reason), "cannot read certificates from %.100s",
+			 ca ? ca : "the system's bundle");
 	http->probe->latency_ns = -1;
-	probe_finish(http->probe, is_local_failure(http, code) ? PROBE_UNKNOWN : PROBE_FAIL, NAN,
-		     "%.150s", reason);
+	probe_finish(http->probe, is_local ? PROBE_UNKNOWN : PROBE_FAIL, NAN, "%.150s", reason);
 }
 
 /* "HOST:PORT:ADDRESS,ADDRESS" (CURLOPT_RESOLVE): libcurl shall not look up anything. */

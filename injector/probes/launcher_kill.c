@@ -23,7 +23,6 @@
 
 struct relation {
 	pid_t pid, parent;
-	bool is_hit;
 };
 
 /* All processes, while they are collected. */
@@ -97,54 +96,100 @@ static bool is_below(struct relation *list, unsigned count, const struct relatio
 	return false;
 }
 
-static void signal_if_unchanged(const struct relation *process, int signal)
+static bool has_member(const struct launcher_tree *tree, pid_t pid)
+{
+	for (unsigned i = 0; i < tree->count; i++)
+		if (tree->members[i].pid == pid)
+			return true;
+	return false;
+}
+
+/* By pidfd first, then asked for its parent again: it is what the walk saw. */
+static bool pin(struct launcher_tree *tree, const struct relation *process)
 {
 	cleanup_fd int pidfd = pidfd_open(process->pid, 0);
 
-	if (pidfd >= 0 && read_parent(process->pid) == process->parent)
-		pidfd_send_signal(pidfd, signal, NULL, 0);
+	if (pidfd < 0 || read_parent(process->pid) != process->parent)
+		return false;
+	if (tree->count == tree->capacity) {
+		unsigned capacity = tree->capacity ? tree->capacity * 2 : 16;
+		struct launcher_member *larger = realloc(tree->members, capacity * sizeof(*larger));
+
+		if (!larger)
+			return false;
+		tree->members = larger;
+		tree->capacity = capacity;
+	}
+	tree->members[tree->count++] =
+		(struct launcher_member){.pid = process->pid, .pidfd = steal_fd(&pidfd)};
+	return true;
 }
 
-/* One walk; the number of processes below (and with) `pid` that `known` does not hold yet. */
-static unsigned signal_below(pid_t pid, int signal, struct relation **known, unsigned *known_count)
+/* Pins what is below (and with) `pid` and not in the tree yet; how many that were. */
+static unsigned pin_below(struct launcher_tree *tree, pid_t pid)
 {
-	cleanup_free struct relation *before = *known;
-	unsigned count = 0, kept = 0, fresh = 0;
-	struct relation *list = scan(&count);
+	unsigned count = 0, before = tree->count;
+	cleanup_free struct relation *list = scan(&count);
 
 	if (list)
 		qsort(list, count, sizeof(*list), compare_pids);
 	for (unsigned i = 0; list && i < count; i++)
-		list[i].is_hit = is_below(list, count, &list[i], pid);
-	for (unsigned i = 0; list && i < count; i++) {
-		if (!list[i].is_hit)
-			continue;
-		list[kept++] = list[i];
-		if (before && find(before, *known_count, list[i].pid))
-			continue;
-		fresh++;
-		signal_if_unchanged(&list[i], signal);
-	}
-	*known = list;
-	*known_count = kept;
-	return fresh;
+		if (is_below(list, count, &list[i], pid) && !has_member(tree, list[i].pid))
+			pin(tree, &list[i]);
+	return tree->count - before;
 }
 
-void launcher_kill_tree(pid_t pid, int signal)
+static void signal_from(const struct launcher_tree *tree, unsigned first, int signal)
 {
-	cleanup_free struct relation *known = NULL;
-	unsigned count = 0;
+	for (unsigned i = first; i < tree->count; i++)
+		proc_pidfd_signal(tree->members[i].pidfd, signal);
+}
 
-	if (signal != SIGKILL) {
-		signal_below(pid, signal, &known, &count);
-		return;
-	}
-	for (unsigned pass = 0; pass < STOP_PASSES; pass++)
-		if (!signal_below(pid, SIGSTOP, &known, &count))
-			break;
-	for (unsigned i = 0; known && i < count; i++)
-		signal_if_unchanged(&known[i], SIGKILL);
+static void kill_below(pid_t pid)
+{
+	struct launcher_tree tree = {0};
+	unsigned fresh;
+
+	for (unsigned pass = 0; pass < STOP_PASSES && (fresh = pin_below(&tree, pid)); pass++)
+		signal_from(&tree, tree.count - fresh, SIGSTOP);
+	signal_from(&tree, 0, SIGKILL);
+	launcher_tree_clear(&tree);
+}
+
+void launcher_kill_tree(pid_t pid)
+{
+	kill_below(pid);
 	kill(pid, SIGKILL); /* our own child, not reaped: its pid is ours, even when /proc is not */
+}
+
+/* Pinned before the first is asked: as soon as one ends, its children are nobody's. */
+void launcher_tree_terminate(struct launcher_tree *tree, pid_t pid)
+{
+	pin_below(tree, pid);
+	signal_from(tree, 0, SIGTERM);
+}
+
+bool launcher_tree_has_ended(const struct launcher_tree *tree)
+{
+	for (unsigned i = 0; i < tree->count; i++)
+		if (!proc_pidfd_has_exited(tree->members[i].pidfd))
+			return false;
+	return true;
+}
+
+void launcher_tree_kill(const struct launcher_tree *tree)
+{
+	for (unsigned i = 0; i < tree->count; i++)
+		if (!proc_pidfd_has_exited(tree->members[i].pidfd))
+			kill_below(tree->members[i].pid);
+}
+
+void launcher_tree_clear(struct launcher_tree *tree)
+{
+	for (unsigned i = 0; i < tree->count; i++)
+		close(tree->members[i].pidfd);
+	free(tree->members);
+	*tree = (struct launcher_tree){0};
 }
 
 /* The run in the environment of a process; 0: it has no mark. */
@@ -166,13 +211,27 @@ static uint64_t read_mark(pid_t pid)
 	return 0;
 }
 
+/* In the middle of an exec a process has neither arguments nor environment (load_elf_binary() in
+ * fs/binfmt_elf.c sets both last): whose it is shows a moment later. */
+static bool is_in_exec(pid_t pid)
+{
+	struct proc_stat stat;
+	char text[16];
+
+	return proc_read_file(pid, "environ", text, sizeof(text)) == 0 &&
+	       proc_read_file(pid, "cmdline", text, sizeof(text)) == 0 &&
+	       proc_read_stat(pid, &stat) == 0 && stat.state != 'Z' && stat.state != 'X';
+}
+
 static bool kill_if_marked(pid_t pid, uint64_t run)
 {
 	uint64_t mark = read_mark(pid);
 
+	if (!mark && is_in_exec(pid))
+		return true; /* come again */
 	if (!mark || (run && mark != run))
 		return false;
-	launcher_kill_tree(pid, SIGKILL);
+	launcher_kill_tree(pid);
 	return true;
 }
 

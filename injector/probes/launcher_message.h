@@ -77,10 +77,27 @@ int launcher_spawn(const struct launcher_command *command, const struct launcher
 /* In the environment of each probe command, with the number of the run. */
 #define LAUNCHER_MARK "SQUALL_PROBE_RUN"
 
-/* Signals `pid` and its descendants. */
-void launcher_kill_tree(pid_t pid, int signal);
+/* SIGKILL to `pid`, a child of the caller that is not reaped, and its descendants. */
+void launcher_kill_tree(pid_t pid);
+
+/* A process and its descendants, pinned; zeroed means none. */
+struct launcher_tree {
+	unsigned count, capacity;
+	struct launcher_member {
+		pid_t pid;
+		int pidfd;
+	} * members;
+};
+/* Pins them and sends SIGTERM to all. */
+void launcher_tree_terminate(struct launcher_tree *tree, pid_t pid);
+bool launcher_tree_has_ended(const struct launcher_tree *tree);
+/* SIGKILL to those that have not ended, and to what they started since. */
+void launcher_tree_kill(const struct launcher_tree *tree);
+void launcher_tree_clear(struct launcher_tree *tree);
+
 /* SIGKILL to those children of the caller, and their descendants, that carry the mark of `run`; of
- * any run when 0. Returns how many such children there were. */
+ * any run when 0. Returns how many such children there were, with those it
+ * cannot tell yet. */
 unsigned launcher_kill_marked(uint64_t run);
 
 /* launcher_runs.c: the commands that run. --------------------------------------------------------

@@ -23,11 +23,13 @@ struct run {
 	struct run *next;
 	struct launcher_server *server;
 	const struct launcher_command *command;
-	pid_t pid;	     /* 0: ended and reaped; the reply waits for room in the socket */
+	pid_t pid;	     /* 0: ended and reaped; only the reply is left to do */
 	int output, trouble; /* -1: none */
 	size_t used;	     /* of reply.result.output */
 	bool is_cancelled;
-	struct loop_timer timer; /* time-out, then grace */
+	struct loop_timer timer;   /* time-out, then grace */
+	bool is_dying;		   /* a COMMAND between SIGTERM and SIGKILL */
+	struct launcher_tree tree; /* its descendants */
 	struct launcher_reply reply;
 };
 
@@ -44,12 +46,16 @@ static void free_run(struct run *run)
 		at = &(*at)->next;
 	*at = run->next;
 	loop_timer_cancel(run->server->loop, &run->timer);
+	launcher_tree_clear(&run->tree);
 	free(run);
 }
 
-/* An ended run: answers and forgets it, or keeps it until there is room. */
+/* An ended run: answers and forgets it, or keeps it until its descendants have ended, too, or until
+ * there is room. */
 static void settle(struct run *run)
 {
+	if (run->is_dying && !launcher_tree_has_ended(&run->tree))
+		return;
 	if (run->is_cancelled || run->server->is_ending || send_reply(run->server, &run->reply))
 		free_run(run);
 	else
@@ -106,25 +112,30 @@ static void on_grace_over(void *context)
 {
 	struct run *run = context;
 
-	launcher_kill_tree(run->pid, SIGKILL);
+	launcher_tree_kill(&run->tree);
+	run->is_dying = false;
+	if (!run->pid)
+		settle(run);
 }
 
 static void kill_run(struct run *run)
 {
 	struct launcher_server *server = run->server;
 
+	if (run->is_dying)
+		return;
 	loop_timer_cancel(server->loop, &run->timer);
 	if (!run->command->own_environment) {
-		/* Before its setsid() the group does not exist yet; not reaped, so the pid is ours.
-		 */
+		/* Before its setsid() the group does not exist yet. Not reaped: the pid is ours. */
 		kill(-run->pid, SIGKILL);
 		kill(run->pid, SIGKILL);
 		return;
 	}
-	launcher_kill_tree(run->pid, SIGTERM);
-	if (loop_timer_set(server->loop, &run->timer, clock_now_ns() + GRACE_NS, on_grace_over,
-			   run) < 0)
-		launcher_kill_tree(run->pid, SIGKILL);
+	launcher_tree_terminate(&run->tree, run->pid);
+	run->is_dying = loop_timer_set(server->loop, &run->timer, clock_now_ns() + GRACE_NS,
+				       on_grace_over, run) == 0;
+	if (!run->is_dying)
+		launcher_kill_tree(run->pid);
 }
 
 static void on_timeout(void *context)
@@ -148,7 +159,8 @@ static void end_run(struct run *run, int status)
 	if (run->is_cancelled || result->timed_out)
 		launcher_kill_marked(run->reply.run);
 	run->pid = 0;
-	loop_timer_cancel(server->loop, &run->timer);
+	if (!run->is_dying)
+		loop_timer_cancel(server->loop, &run->timer);
 	drain(run, DRAIN_MAX);
 	if (run->output >= 0) { /* a daemon holds the other end: no matter */
 		loop_unwatch(server->loop, run->output);
@@ -179,13 +191,18 @@ void launcher_runs_reap(struct launcher_server *server)
 		struct run *run = server->runs;
 
 		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || !info.si_pid)
-			return;
+			break;
 		while (run && run->pid != info.si_pid)
 			run = run->next;
 		if (run)
 			end_run(run, wait_status(&info));
 		else
 			waitpid(info.si_pid, NULL, WNOHANG); /* an orphan of a command */
+	}
+	for (struct run *run = server->runs, *next; run; run = next) {
+		next = run->next;
+		if (!run->pid && run->is_dying)
+			settle(run); /* an orphan may have been its last descendant */
 	}
 }
 
@@ -248,7 +265,7 @@ void launcher_runs_kill_all(struct launcher_server *server)
 		next = run->next;
 		if (run->pid)
 			kill_run(run);
-		else
+		else if (!run->is_dying)
 			free_run(run);
 	}
 }

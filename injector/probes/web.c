@@ -8,8 +8,13 @@
 
 #include "injector/base/clock.h"
 
+#include "injector/probes/probe.h"
+
+#include <ctype.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 /* Debian's two flavours; elsewhere only the second name exists. */
 static const char *const libraries[] = {"libcurl-gnutls.so.4", "libcurl.so.4"};
@@ -185,4 +190,36 @@ void web_cancel(struct web_transfer *transfer)
 		return;
 	transfer->is_running = false;
 	shared.functions.multi_remove_handle(shared.multi, transfer->easy);
+}
+
+bool web_explain(CURL *easy, CURLcode code, const char *trouble, char *out, size_t size)
+{
+	long system_code = 0;
+
+	shared.functions.easy_getinfo(easy, CURLINFO_OS_ERRNO, &system_code);
+	if (!trouble[0])
+		trouble = shared.functions.easy_strerror(code);
+	switch (code) {
+	case CURLE_COULDNT_CONNECT:
+		snprintf(out, size, "%s", system_code ? strerror((int)system_code) : trouble);
+		out[0] = (char)tolower((unsigned char)out[0]);
+		return probe_errno_is_local((int)system_code);
+	case CURLE_GOT_NOTHING:
+		snprintf(out, size, "the connection was closed without an answer");
+		return false;
+	case CURLE_SSL_CONNECT_ERROR:
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CERTPROBLEM:
+	case CURLE_SSL_CIPHER:
+	case CURLE_SSL_ISSUER_ERROR:
+	case CURLE_SSL_INVALIDCERTSTATUS:
+		snprintf(out, size, "TLS: %s", trouble);
+		return false;
+	default:
+		snprintf(out, size, "%s", trouble);
+		return code == CURLE_OUT_OF_MEMORY || code == CURLE_FAILED_INIT ||
+		       code == CURLE_URL_MALFORMAT || code == CURLE_BAD_FUNCTION_ARGUMENT ||
+		       code == CURLE_ABORTED_BY_CALLBACK || code == CURLE_SSL_CACERT_BADFILE ||
+		       code == CURLE_COULDNT_RESOLVE_HOST;
+	}
 }

@@ -60,4 +60,8 @@ int web_start(struct web_transfer *transfer, CURL *easy, web_done_fn fn, void *c
 /* Ends it at once; fn is not called. */
 void web_cancel(struct web_transfer *transfer);
 
+/* In words: why there is no usable answer. `trouble`: what CURLOPT_ERRORBUFFER got. True: the cause
+ * is on this side, the server was not asked. */
+bool web_explain(CURL *easy, CURLcode code, const char *trouble, char *out, size_t size);
+
 #endif

@@ -9,8 +9,8 @@
 
 #include <stdio.h>
 
-/* Hypothesis, verdict, each probe before/during/after (p50, p99, failures), time to recover, what was
- * changed and that it is restored. `coloured`: escape sequences allowed. `width`: columns. */
+/* Hypothesis, verdict, each probe before/during/after (p50, p99, failures), time to recover, what
+ * was changed and that it is restored. `coloured`: escape sequences allowed. `width`: columns. */
 void report_text(const struct run_result *result, FILE *out, bool coloured, unsigned width);
 /* The whole result as one JSON object (indented). 0 or -errno (a full disk is reported). */
 int report_json(const struct run_result *result, FILE *out, struct error *err);

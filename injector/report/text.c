@@ -212,8 +212,9 @@ static void put_outcome(struct page *page, const struct run_result *result)
 	if (result->stop_cause != STOP_NONE) {
 		put_label(page, TONE_TITLE, "Stopped");
 		page_wrap(page, TONE_NORMAL, LABEL, "%s%s%s",
-			  result->stop_reason[0] ? result->stop_reason
-						 : stop_cause_names[result->stop_cause],
+			  result->stop_cause == STOP_BREACH ? "by the abort condition"
+			  : result->stop_reason[0]	    ? result->stop_reason
+							    : stop_cause_names[result->stop_cause],
 			  result->stop_latency_ns >= 0 ? "; all faults out of force after " : "",
 			  result->stop_latency_ns >= 0
 				  ? quantity_format_latency(result->stop_latency_ns, took)
@@ -234,11 +235,13 @@ static void put_outcome(struct page *page, const struct run_result *result)
 
 static void put_changes(struct page *page, const struct run_result *result)
 {
-	unsigned injected = 0, unrestored = 0, told = 0;
+	unsigned injected = 0, unrestored = 0, told = 0, lasting = 0;
 
 	for (unsigned i = 0; i < result->experiment->step_count; i++) {
 		injected += result->steps[i].was_injected;
 		unrestored += result_is_unrestored(result, i);
+		lasting += result->steps[i].was_injected &&
+			   !run_is_instant(result->experiment, i);
 	}
 	if (!injected && !result->left_count && !result->left_lost) {
 		put_label(page, TONE_TITLE, "Changed");
@@ -259,7 +262,9 @@ static void put_changes(struct page *page, const struct run_result *result)
 	}
 	if (!result->left_count && !result->left_lost && !unrestored) {
 		put_label(page, TONE_TITLE, told ? "" : "Changes");
-		page_wrap(page, TONE_GOOD, LABEL, "everything is restored and verified");
+		page_wrap(page, TONE_GOOD, LABEL, "%s",
+			  lasting ? "everything is restored and verified"
+				  : "nothing of this can be undone, and nothing is held");
 	}
 }
 
@@ -271,7 +276,7 @@ static void put_left(struct page *page, const struct run_result *result)
 	page_wrap(page, TONE_BAD, 0, "Left on this machine");
 	for (unsigned i = 0; i < result->left_count; i++) {
 		page_put(page, TONE_NORMAL, "  - ");
-		page_wrap(page, TONE_NORMAL, 4, "%s", result->left[i]);
+		page_uncut(page, TONE_NORMAL, result->left[i]);
 	}
 	if (result->left_lost)
 		page_wrap(page, TONE_NORMAL, 4, "  - and %u more; see 'squall restore'",

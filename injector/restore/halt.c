@@ -151,12 +151,16 @@ int halt_pull(const char *reason, char *out_path, struct error *err)
 
 static int release_in(const char *path, bool *out_was_pulled, struct error *err)
 {
+	struct stat status;
 	char file[512];
 
 	snprintf(file, sizeof(file), "%s/%s", path, HALT_FILE);
+	/* Asked first: on a read-only file system unlink(2) fails for what is not there, too. */
+	if (lstat(file, &status) < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return 0;
 	if (unlink(file) == 0)
 		*out_was_pulled = true;
-	else if (errno != ENOENT && errno != ENOTDIR)
+	else if (errno != ENOENT)
 		return error_errno(err, errno, "cannot remove %s", file);
 	return 0;
 }

@@ -60,9 +60,14 @@ static void wait_for_end(const struct stop *stop, int64_t wait_ns)
 	struct timespec pause = {.tv_nsec = 2 * NSEC_PER_MSEC};
 	enum run_state state;
 
-	while (clock_now_ns() < until && restore_look(stop->run_id, &state, NULL, NULL) == 0 &&
-	       (state == RUN_LIVE || state == RUN_GUARDED))
-		nanosleep(&pause, NULL);
+	for (; clock_now_ns() < until && journal_exists(stop->run_id); nanosleep(&pause, NULL)) {
+		int result = restore_look(stop->run_id, &state, NULL, NULL);
+
+		/* -ENODATA: the directory is just being removed, its journal has gone first */
+		if (result == 0 ? state == RUN_DEAD || state == RUN_FOREIGN_BOOT
+				: result != -ENODATA && result != -ENOENT)
+			return;
+	}
 }
 
 int stop_finish(struct stop *stop, int64_t wait_ns, struct restore_report *report,

@@ -113,8 +113,9 @@ static enum view_kind choose_view(const struct run_options *options)
 {
 	if (options->is_json)
 		return VIEW_JSON;
-	return isatty(STDERR_FILENO) && !options->command && !options->plan_only ? VIEW_LIVE
-										 : VIEW_PLAIN;
+	if (options->plan_only)
+		return VIEW_PLAN;
+	return isatty(STDERR_FILENO) && !options->command ? VIEW_LIVE : VIEW_PLAIN;
 }
 
 static int open_ears(struct run *run, struct error *err)

@@ -105,8 +105,8 @@ static void paint(struct view *view, bool whole)
 		}
 		add(live, "\r\n");
 	}
-	if (shown->count > next->count || whole)
-		add(live, "\033[J");
+	/* also what the terminal echoed below the frame, like ^C */
+	add(live, "\033[J");
 	if (live->is_synchronised)
 		add(live, "\033[?2026l");
 	output_write(view->output, live->buffer, live->used);

@@ -6,6 +6,7 @@
 #ifndef SQUALL_VIEW_PART_H
 #define SQUALL_VIEW_PART_H
 
+#include "injector/base/page.h"
 #include "injector/view/output.h"
 #include "injector/view/view.h"
 
@@ -22,10 +23,11 @@ struct view {
 	struct loop *loop;
 	struct output *output;
 	bool utf8, coloured;
+	unsigned columns;   /* of the terminal at the start; 80 elsewhere */
 	int64_t started_ns; /* of the first event; 0: none yet */
 	void *state;	    /* of the part */
 };
 
-extern const struct view_part plain_view, json_view, live_view;
+extern const struct view_part plain_view, json_view, live_view, plan_view;
 
 #endif

@@ -17,6 +17,7 @@ static const struct view_part *const parts[] = {
 	[VIEW_LIVE] = &live_view,
 	[VIEW_PLAIN] = &plain_view,
 	[VIEW_JSON] = &json_view,
+	[VIEW_PLAN] = &plan_view,
 };
 
 int view_new(enum view_kind kind, const struct experiment *experiment, struct loop *loop, FILE *out,
@@ -33,6 +34,7 @@ int view_new(enum view_kind kind, const struct experiment *experiment, struct lo
 	view->experiment = experiment;
 	view->loop = loop;
 	view->utf8 = fd < 0 || !isatty(fd) || printable_has_utf8();
+	view->columns = page_width(out);
 	view->coloured = fd >= 0 && log_has_colour(fd);
 	result = output_new(out, loop, &view->output, err);
 	if (result == 0)

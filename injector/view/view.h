@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What a run shows while it goes on. Three listeners: a compact live display on a terminal, plain
- * lines elsewhere, JSON lines for machines. None of them blocks the run or fails it.
+ * What a run shows while it goes on. Four listeners: a compact live display on a terminal, plain
+ * lines elsewhere, JSON lines for machines, and the plan of a run that does not happen. None of
+ * them blocks the run or fails it.
  */
 #ifndef SQUALL_VIEW_H
 #define SQUALL_VIEW_H
@@ -13,9 +14,10 @@
 
 struct view;
 
-enum view_kind { VIEW_LIVE, VIEW_PLAIN, VIEW_JSON };
+enum view_kind { VIEW_LIVE, VIEW_PLAIN, VIEW_JSON, VIEW_PLAN };
 
-/* Live needs `out` to be a terminal, else plain is used. Keeps pointers to experiment and loop; the
+/* Best called before rights are given up: then the terminal or pipe can be opened a second time.
+ * Live needs `out` to be a terminal, else plain is used. Keeps pointers to experiment and loop; the
  * live display redraws itself by a loop timer at most ten times a second and on SIGWINCH
  * (view_resize). */
 int view_new(enum view_kind kind, const struct experiment *experiment, struct loop *loop, FILE *out,

@@ -5,56 +5,10 @@
  * a file; "undone" means that the file is gone, and so is every trace of the run. Needs root.
  */
 #include "injector/journal/crc32.h"
-#include "injector/kernel/cgroup.h"
 #include "tests/support/fake_worker.h"
 
 #include <sys/prctl.h>
 #include <sys/stat.h>
-
-/* Sends a signal; then milliseconds until no effect and no run is left. Fails after `limit_ms`. */
-static double hit(pid_t victim, int signal, int limit_ms)
-{
-	int64_t from = clock_now_ns();
-	struct timespec pause = {.tv_nsec = 20000};
-
-	if (victim > 0)
-		kill(victim, signal);
-	while (effects_in_force() || journal_exists(run_id)) {
-		if (clock_now_ns() - from > (int64_t)limit_ms * NSEC_PER_MSEC)
-			fail_msg("not restored after %d ms: %u effects, run %s", limit_ms,
-				 effects_in_force(), journal_exists(run_id) ? "there" : "gone");
-		nanosleep(&pause, NULL);
-	}
-	return (double)(clock_now_ns() - from) / NSEC_PER_MSEC;
-}
-
-static bool has_cgroup(pid_t guardian)
-{
-	struct cgroup_mounts mounts;
-	char path[400];
-
-	if (cgroup_find_mounts(&mounts, NULL) < 0 || !mounts.unified[0])
-		return false;
-	snprintf(path, sizeof(path), "%s/squall-guardian-%d", mounts.unified, (int)guardian);
-	return access(path, F_OK) == 0;
-}
-
-/* Reaps worker and guardian (we are the subreaper) and sees that nothing of them stays. */
-static int reap(struct running *running)
-{
-	struct pollfd poller = {.fd = running->guardian_death, .events = POLLIN};
-	int status = -1;
-
-	assert_int_equal(waitpid(running->worker, &status, 0), running->worker);
-	if (running->guardian) {
-		assert_int_equal(poll(&poller, 1, 10000), 1);
-		waitpid(running->guardian, NULL, 0); /* ECHILD: the worker has reaped it */
-		assert_false(has_cgroup(running->guardian));
-		close(running->guardian_death);
-	}
-	close(running->death);
-	return status;
-}
 
 static struct restore_report restore_dead(void)
 {
@@ -173,17 +127,6 @@ static void test_worker_killed_before_the_run_began(void **state)
 	hit(running.worker, SIGKILL, 2000);
 	reap(&running);
 	assert_int_equal(access(root, F_OK), -1);
-}
-
-static void kill_both(struct running *running)
-{
-	kill(running->guardian, SIGSTOP); /* so that it cannot be quicker than the second kill */
-	kill(running->worker, SIGKILL);
-	kill(running->guardian, SIGKILL);
-	waitpid(running->worker, NULL, 0);
-	waitpid(running->guardian, NULL, 0);
-	close(running->death);
-	close(running->guardian_death);
 }
 
 static void test_both_killed_is_undone_by_the_next_command(void **state)

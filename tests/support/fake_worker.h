@@ -10,6 +10,7 @@
 #include "faults/fault.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
+#include "injector/kernel/cgroup.h"
 #include "injector/kernel/proc.h"
 #include "injector/restore/guardian.h"
 #include "injector/restore/restore.h"
@@ -159,12 +160,7 @@ struct running {
 
 static void fill_header(struct journal_header *header, pid_t guardian, int64_t deadline_ns)
 {
-	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-
 	memcpy(header->run_id, run_id, sizeof(run_id));
-	if (read(fd, header->boot_id, 36) != 36)
-		_exit(90);
-	close(fd);
 	header->deadline_ns = deadline_ns;
 	snprintf(header->title, sizeof(header->title), "a fake run");
 	if (proc_identity(getpid(), &header->worker) < 0 ||
@@ -262,6 +258,62 @@ static __attribute__((unused)) struct running start(const struct orders *orders)
 
 static __attribute__((unused))
 const struct orders ordinary = {.deadline_after_ns = 60 * NSEC_PER_SEC};
+
+/* Sends a signal; then milliseconds until no effect and no run is left. Fails after `limit_ms`. */
+static __attribute__((unused)) double hit(pid_t victim, int signal, int limit_ms)
+{
+	int64_t from = clock_now_ns();
+	struct timespec pause = {.tv_nsec = 20000};
+
+	if (victim > 0)
+		kill(victim, signal);
+	while (effects_in_force() || journal_exists(run_id)) {
+		if (clock_now_ns() - from > (int64_t)limit_ms * NSEC_PER_MSEC)
+			fail_msg("not restored after %d ms: %u effects, run %s", limit_ms,
+				 effects_in_force(), journal_exists(run_id) ? "there" : "gone");
+		nanosleep(&pause, NULL);
+	}
+	return (double)(clock_now_ns() - from) / NSEC_PER_MSEC;
+}
+
+static __attribute__((unused)) bool has_cgroup(pid_t guardian)
+{
+	struct cgroup_mounts mounts;
+	char path[400];
+
+	if (cgroup_find_mounts(&mounts, NULL) < 0 || !mounts.unified[0])
+		return false;
+	snprintf(path, sizeof(path), "%s/squall-guardian-%d", mounts.unified, (int)guardian);
+	return access(path, F_OK) == 0;
+}
+
+/* Reaps worker and guardian (we are the subreaper) and sees that nothing of them stays. */
+static __attribute__((unused)) int reap(struct running *running)
+{
+	struct pollfd poller = {.fd = running->guardian_death, .events = POLLIN};
+	int status = -1;
+
+	assert_int_equal(waitpid(running->worker, &status, 0), running->worker);
+	if (running->guardian) {
+		assert_int_equal(poll(&poller, 1, 10000), 1);
+		waitpid(running->guardian, NULL, 0); /* ECHILD: the worker has reaped it */
+		assert_false(has_cgroup(running->guardian));
+		close(running->guardian_death);
+	}
+	close(running->death);
+	return status;
+}
+
+static __attribute__((unused)) void kill_both(struct running *running)
+{
+	kill(running->guardian, SIGSTOP); /* so that it cannot be quicker than the second kill */
+	kill(running->worker, SIGKILL);
+	kill(running->guardian, SIGKILL);
+	waitpid(running->worker, NULL, 0);
+	waitpid(running->guardian, NULL, 0);
+	close(running->death);
+	close(running->guardian_death);
+}
 
 static int set_up(void **state)
 {

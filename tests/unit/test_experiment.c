@@ -64,7 +64,7 @@ static const char whole[] =
 	"  workers:  {process: nginx, command: 'nginx: worker', expect: {count: \">= 1\"}}\n"
 	"  cpu:      {pressure: cpu, expect: {some-avg10: \"< 60\"}}\n"
 	"targets:\n"
-	"  store:  {to: [10.0.5.0/24:443, store.internal:443], namespace: \"target:orders\"}\n"
+	"  store:  {to: [10.0.5.0/24:443, store:443], namespace: \"target:orders\"}\n"
 	"  orders: {process: {unit: orders.service}}\n"
 	"limits: {targets: 3, duration: 5m}\n"
 	"allow-idle: true\n";
@@ -123,8 +123,7 @@ static void check_probes(const struct experiment *experiment)
 static void check_steps(const struct experiment *experiment)
 {
 	static const char *const words[] = {
-		"delay 400ms, jitter 50ms to 10.0.5.0/24:443, store.internal:443, namespace "
-		"target:orders",
+		"delay 400ms, jitter 50ms to 10.0.5.0/24:443, store:443, namespace target:orders",
 		"kill, signal 9 on process unit orders.service",
 		"kill on process name nginx, count 1",
 		"pause on process unit orders.service",
@@ -282,8 +281,10 @@ static void test_every_example_is_valid_and_short(void **state)
 	char path[300];
 
 	(void)state;
-	if (!directory)
+	if (!directory) {
 		fail_msg("no directory experiments (the tests run from the top of the repository)");
+		return;
+	}
 	while ((entry = readdir(directory))) {
 		struct experiment *experiment;
 		size_t length;
@@ -291,13 +292,16 @@ static void test_every_example_is_valid_and_short(void **state)
 		if (!strstr(entry->d_name, ".yaml"))
 			continue;
 		snprintf(path, sizeof(path), "experiments/%s", entry->d_name);
-		length = read_file(path, text, sizeof(text));
+		length = read_file(path, text, sizeof(text) - 1);
+		text[length] = '\0';
 		if (text[0] != '#')
 			fail_msg("%s does not begin with a comment that explains it", path);
 		experiment = parse(text, length, path);
-		if (experiment_method_ns(experiment) + experiment->steady_state.for_ns +
-			    experiment->recovery.for_ns >
-		    12 * NSEC_PER_SEC)
+		/* one that is to be aborted ends long before its method */
+		if (!strstr(text, "# lab-exit: 3") &&
+		    experiment_method_ns(experiment) + experiment->steady_state.for_ns +
+				    experiment->recovery.for_ns >
+			    12 * NSEC_PER_SEC)
 			fail_msg("%s takes more than 12 s", path);
 		if (!experiment->hypothesis || !experiment->probe_count ||
 		    !experiment->abort_count || !experiment->recovery.count)

@@ -88,8 +88,8 @@ static void test_fails_on_status_body_and_latency(void **state)
 	       PROBE_FAIL, "status 200, expected 204");
 	expect(url_of("127.0.0.1", server.port, "ok"), KEYS("expect.body=^goodbye"), PROBE_FAIL,
 	       "body 'hello...' does not match '^goodbye'");
-	expect(url_of("127.0.0.1", server.port, "slow"), KEYS("expect.latency=< 200ms"),
-	       PROBE_FAIL, "ms, expected < 200ms");
+	expect(url_of("127.0.0.1", server.port, "slow"), KEYS("expect.latency=< 200ms"), PROBE_FAIL,
+	       "ms, expected < 200ms");
 	expect(url_of("127.0.0.1", server.port, "slow"), KEYS("expect.latency=< 5s"), PROBE_PASS,
 	       "status 200");
 }
@@ -167,8 +167,8 @@ static void test_makes_a_connection_an_attempt_unless_told(void **state)
 		struct error err = ERROR_INIT;
 
 		fixture_add(fixture, "http", url_of("localhost", own.port, "count"), &err,
-			    "every=20ms", reuse ? "expect.body=^connection 1$"
-						: "expect.body=^connection [123]$",
+			    "every=20ms",
+			    reuse ? "expect.body=^connection 1$" : "expect.body=^connection [123]$",
 			    reuse ? bodies[1] : NULL, NULL);
 		fixture_run(fixture, 5, 5 * NSEC_PER_SEC);
 		assert_int_equal(fixture->sample_count, 5);
@@ -322,13 +322,12 @@ static bool make_certificate(const char *directory)
 
 	snprintf(key, sizeof(key), "%s/k.pem", directory);
 	snprintf(certificate, sizeof(certificate), "%s/c.pem", directory);
-	pid = start_program((char *[]){(char[]){"openssl"}, (char[]){"req"}, (char[]){"-x509"},
-				       (char[]){"-newkey"}, (char[]){"rsa:2048"},
-				       (char[]){"-nodes"}, (char[]){"-subj"},
-				       (char[]){"/CN=localhost"}, (char[]){"-addext"},
-				       (char[]){"subjectAltName=DNS:localhost"}, (char[]){"-days"},
-				       (char[]){"2"}, (char[]){"-keyout"}, key, (char[]){"-out"},
-				       certificate, NULL});
+	pid = start_program((char *[]){
+		(char[]){"openssl"}, (char[]){"req"}, (char[]){"-x509"}, (char[]){"-newkey"},
+		(char[]){"rsa:2048"}, (char[]){"-nodes"}, (char[]){"-subj"},
+		(char[]){"/CN=localhost"}, (char[]){"-addext"},
+		(char[]){"subjectAltName=DNS:localhost"}, (char[]){"-days"}, (char[]){"2"},
+		(char[]){"-keyout"}, key, (char[]){"-out"}, certificate, NULL});
 	waitpid(pid, &status, 0);
 	return status == 0;
 }
@@ -382,7 +381,8 @@ static void test_nginx_with_tls(void **state)
 	}
 	snprintf(config, sizeof(config), "%s/nginx.conf", directory);
 	snprintf(ca, sizeof(ca), "ca=%s/c.pem", directory);
-	nginx = start_program((char *[]){(char[]){"/usr/sbin/nginx"}, (char[]){"-c"}, config, NULL});
+	nginx = start_program(
+		(char *[]){(char[]){"/usr/sbin/nginx"}, (char[]){"-c"}, config, NULL});
 	await_port(port);
 	expect(url_of("127.0.0.1", port, ""), KEYS("expect.body=^real$"), PROBE_PASS, "status 200");
 	expect(url_of("127.0.0.1", port, "busy"), KEYS(NULL), PROBE_FAIL, "status 503");

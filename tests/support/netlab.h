@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A laboratory for the network fault: two network namespaces with a veth pair, traffic measured in
+ * this process, and the state of a namespace as text for comparison. Failures are cmocka failures.
+ *
+ *   near (sqntXXXX-a): sqv0 10.88.0.1/24 fd88::1/64      far (-b): sqv1 10.88.0.2, .3 fd88::2, ::3
+ *   UDP is answered and TCP accepted on NETLAB_PORT of all of them and of lo in near, and on
+ *   NETLAB_OTHER_PORT of 10.88.0.2.
+ */
+#ifndef SQUALL_TESTS_NETLAB_H
+#define SQUALL_TESTS_NETLAB_H
+
+#include "faults/fault.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define NETLAB_PORT	  7001
+#define NETLAB_OTHER_PORT 7002
+#define NETLAB_SOCKETS	  16
+
+struct netlab {
+	char near[24], far[24]; /* names for `ip netns` */
+	int near_fd, far_fd;
+	int echo[NETLAB_SOCKETS]; /* of the answering thread */
+	unsigned echo_count;
+	int stop_fd;
+	pthread_t thread;
+	char root[64]; /* of the journal */
+};
+
+/* For cmocka_unit_test_setup_teardown(). */
+int netlab_setup(void **state);
+int netlab_teardown(void **state);
+
+/* Runs a command (words separated by blanks, no shell); its exit status. */
+int netlab_try(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The same, and fails the test unless it succeeds. */
+void netlab_run(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Its output (caller frees). */
+char *netlab_output(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Links, qdiscs, classes, filters, nf_tables and the IPv4 settings of lo in the near namespace,
+ * without counters. Caller frees. */
+char *netlab_dump(const struct netlab *lab);
+
+/* Round trip of one datagram to an address of the far side (or of lo), in ns; -1: lost. */
+int64_t netlab_round_trip(const struct netlab *lab, const char *address, uint16_t port,
+			  int timeout_ms);
+/* The same, with the local port chosen. */
+int64_t netlab_round_trip_from(const struct netlab *lab, uint16_t local_port, const char *address,
+			       uint16_t port, int timeout_ms);
+/* The smallest of `count`. */
+int64_t netlab_fastest(const struct netlab *lab, const char *address, uint16_t port,
+		       unsigned count);
+/* Sends `count` datagrams and says how many answers came. */
+unsigned netlab_answers(const struct netlab *lab, const char *address, uint16_t port,
+			unsigned count);
+/* Numbered datagrams to the far side and back, sent one by one. */
+struct netlab_stream {
+	int fd;
+	uint64_t sent, last;
+	unsigned answers, reordered;
+};
+void netlab_stream_open(struct netlab_stream *stream, const struct netlab *lab, const char *address,
+			uint16_t port);
+void netlab_stream_send(struct netlab_stream *stream);
+/* Waits for the last answers. */
+void netlab_stream_close(struct netlab_stream *stream, unsigned *out_answers,
+			 unsigned *out_reordered);
+/* ICMP echo; -1: lost. */
+int64_t netlab_ping(const struct netlab *lab, const char *address, int timeout_ms);
+/* Sends so many bytes over TCP, verified at the other end; the time it took, -1: not in time. */
+int64_t netlab_transfer(const struct netlab *lab, const char *address, uint16_t port, size_t bytes,
+			int timeout_ms);
+
+/* A fault of the network kind, built as the worker builds it: "to", "10.0.0.1", ..., NULL. */
+struct netlab_fault {
+	struct fault fault;
+	struct target target;
+	struct params params;
+	struct fault_env env;
+	char run_id[RUN_ID_SIZE];
+	struct journal *journal;
+	char plan[4096]; /* all its lines */
+};
+/* Pairs of key and value; those of the target's table go there. A journal is made. */
+int netlab_fault_plan(struct netlab *lab, struct netlab_fault *out, const char *run_id,
+		      const char *const *settings, struct error *err);
+/* Ends it to the last, undoes all records, verifies each, and releases it. */
+void netlab_fault_finish(struct netlab_fault *fault, enum fault_end how);
+/* end() until it needs no more. */
+void netlab_fault_end(struct netlab_fault *fault, enum fault_end how);
+/* undo() and verify() of all records, newest first, as restore does. Any process may call it. */
+void netlab_undo_all(const char *run_id);
+
+/* True if netem is there and not switched off; else prints why the test skips. */
+bool netlab_has_netem(void);
+/* Skips the running test, or fails it with SQUALL_MUST_RUN=1. */
+void netlab_skip(const char *why);
+
+#endif
