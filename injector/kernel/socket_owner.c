@@ -207,6 +207,7 @@ int socket_owner_holds(pid_t pid, const uint32_t *inodes, unsigned count)
 	struct dirent *entry;
 	uint32_t inode;
 	ssize_t length;
+	int result = 0;
 
 	snprintf(path, sizeof(path), "%s/%d/fd", proc_root(), pid);
 	dir = opendir(path);
@@ -216,6 +217,8 @@ int socket_owner_holds(pid_t pid, const uint32_t *inodes, unsigned count)
 		if (entry->d_name[0] == '.')
 			continue;
 		length = readlinkat(dirfd(dir), entry->d_name, link, sizeof(link) - 1);
+		if (length < 0 && (errno == EACCES || errno == EPERM))
+			result = -EACCES;
 		if (length < 0)
 			continue;
 		link[length] = '\0';
@@ -223,5 +226,5 @@ int socket_owner_holds(pid_t pid, const uint32_t *inodes, unsigned count)
 		    bsearch(&inode, inodes, count, sizeof(*inodes), compare_inodes))
 			return 1;
 	}
-	return 0;
+	return result;
 }
