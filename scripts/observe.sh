@@ -57,12 +57,12 @@ wait_slow() {
 wait_fast() {
 	local deadline=$((SECONDS + $3)) now
 	while [ $SECONDS -lt $deadline ]; do
-		now=$(connect_ms "$1" 1 0.1) && is_between 0 "$now" "$2" && return 0
+		now=$(connect_ms "$1" 1 0.3) && is_between 0 "$now" "$2" && return 0
 		sleep 0.02
 	done
 	return 1
 }
 
 nginx_workers() {
-	ps -o pid= --ppid "$(<$lab_nginx_pid)" | xargs
+	ps -o pid= --ppid "$(<$lab_nginx_pid)" | xargs || true # for a moment there may be none
 }
