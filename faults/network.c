@@ -211,6 +211,7 @@ static int inject(struct fault *fault, struct error *err)
 	int result = check_still_there(state, err);
 
 	state->has_hole = network_needs_hole(state);
+	state->owns_loopback_settings = false;
 
 	if (result == 0 && !state->nft) /* a failed end had to close it */
 		result = nft_open(fault->target->namespace_fd, &state->nft, err);
