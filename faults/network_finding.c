@@ -22,7 +22,7 @@ struct finding {
 	char boot_id[40], release[65];
 	/* of modules.dep, when there is no netem: a package with it may come any time */
 	int64_t modules_ns, modules_size;
-	bool has_netem;
+	bool has_ifb, has_netem;
 	char netem_reason[200];
 	uint32_t crc; /* of what is in front of it */
 };
@@ -117,7 +117,8 @@ bool network_finding_recall(struct network_support *out)
 		unlinkat(directory, NETWORK_FINDING_FILE, 0);
 		return false;
 	}
-	*out = (struct network_support){.has_hook = true, .has_netem = finding.has_netem};
+	*out = (struct network_support){
+		.has_hook = true, .has_ifb = finding.has_ifb, .has_netem = finding.has_netem};
 	memcpy(out->netem_reason, finding.netem_reason, sizeof(out->netem_reason));
 	return true;
 }
@@ -147,6 +148,7 @@ void network_finding_keep(const struct network_support *found)
 	memset(&finding, 0, sizeof(finding)); /* also what lies between: it is in the sum */
 	finding.magic = MAGIC;
 	finding.version = VERSION;
+	finding.has_ifb = found->has_ifb;
 	finding.has_netem = found->has_netem;
 	memcpy(finding.netem_reason, found->netem_reason, sizeof(finding.netem_reason));
 	if (identify_kernel(&finding) < 0)

@@ -180,12 +180,13 @@ static void on_tick(void *context)
 
 static int arm(struct worker *worker, const char *title, struct error *err)
 {
+	uint64_t capabilities = worker_capabilities(worker) | GUARDIAN_CAPABILITIES;
 	int result = halt_check(err);
 
 	if (result == 0)
 		result = open_journal(worker, title, err);
 	if (result == 0)
-		result = sandbox_keep_capabilities(worker_capabilities(worker), err);
+		result = sandbox_keep_capabilities(capabilities, err);
 	if (result == 0)
 		result = sandbox_worker(err);
 	if (result == 0)
