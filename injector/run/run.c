@@ -248,13 +248,14 @@ int run_start(const struct run_options *options, struct error *err)
 	int result = need_root(err);
 
 	if (result == 0)
-		result = restore_first(err);
-	if (result == 0)
 		result = sandbox_invoking_user(&run.user, err);
-	if (result == 0 && !options->plan_only)
-		result = halt_check(err);
+	/* It starts its guardian and listens while this process does what comes next. */
 	if (result == 0)
 		result = fork_worker(&run, err);
+	if (result == 0)
+		result = restore_first(err);
+	if (result == 0 && !options->plan_only)
+		result = halt_check(err);
 	if (result == 0)
 		result = give_up_rights(&run, err);
 	if (result == 0)
