@@ -53,11 +53,11 @@ struct evidence {
 /* One step of the method, alive in the worker. */
 struct fault {
 	const struct fault_ops *ops;
-	unsigned step;			 /* index in the method; goes into the journal */
-	const struct params *params;	 /* of ops->params */
-	struct target *target;		 /* resolved and pinned; shared between steps, not owned */
+	unsigned step;		     /* index in the method; goes into the journal */
+	const struct params *params; /* of ops->params */
+	struct target *target;	     /* resolved and pinned; shared between steps, not owned */
 	const struct fault_env *env;
-	void *state;			 /* owned by ops, freed by release() */
+	void *state;				    /* owned by ops, freed by release() */
 	int64_t effect_started_ns, effect_ended_ns; /* set by inject() and end() */
 };
 
@@ -84,26 +84,28 @@ struct fault_ops {
 	 * parameters that passed check(). */
 	bool (*is_instant)(const struct params *params);
 
-	/* The parameters make sense together; called unprivileged by `check` as well. May be NULL. */
+	/* The parameters make sense together; called unprivileged by `check` as well. May be NULL.
+	 */
 	int (*check)(const struct params *params, struct error *err);
 	/* Can this machine do it? Must leave nothing behind. */
 	int (*probe)(struct fault_support *out, struct error *err);
-	/* Chooses the way, allocates fault->state, opens what needs privileges later dropped (sockets
-	 * in other namespaces); lists the changes. No side effect on the machine. */
+	/* Chooses the way, allocates fault->state, opens what needs privileges later dropped
+	 * (sockets in other namespaces); lists the changes. No side effect on the machine. */
 	int (*plan)(struct fault *fault, struct plan *plan, struct error *err);
 	/* Journals, then acts; returns when the effect is in force. On failure everything this call
 	 * did is undone or journalled. */
 	int (*inject)(struct fault *fault, struct error *err);
-	/* Ends the effect. When work remains that needs time (a soft end, a queue that drains), sets
-	 * *out_again_ns to the delay after which it wants to be called again; 0: finished. May be
-	 * called with FAULT_END_NOW while a soft end is under way. NULL: undo() ends the effect. */
+	/* Ends the effect. When work remains that needs time (a soft end, a queue that drains),
+	 * sets *out_again_ns to the delay after which it wants to be called again; 0: finished. May
+	 * be called with FAULT_END_NOW while a soft end is under way. NULL: undo() ends the effect.
+	 */
 	int (*end)(struct fault *fault, enum fault_end how, int64_t *out_again_ns,
 		   struct error *err);
 	/* Undoes one journalled record, from the record alone, in any process, any number of times.
 	 * Acts only on what is still ours; "already gone" is success. May wait up to a second. */
 	int (*undo)(const struct journal_record *record, struct error *err);
-	/* Reads the kernel back: *out_gone true when nothing of the record is left. On false, `out_left`
-	 * names what is left and gives the command that removes it by hand. */
+	/* Reads the kernel back: *out_gone true when nothing of the record is left. On false,
+	 * `out_left` names what is left and gives the command that removes it by hand. */
 	int (*verify)(const struct journal_record *record, bool *out_gone, char *out_left,
 		      size_t left_size, struct error *err);
 	int (*evidence)(struct fault *fault, struct evidence *out, struct error *err);

@@ -210,14 +210,18 @@ static int inject(struct fault *fault, struct error *err)
 	cleanup_free char *text = NULL;
 	int result = check_still_there(state, err);
 
+	state->has_hole = network_needs_hole(state);
+
 	if (result == 0 && !state->nft) /* a failed end had to close it */
 		result = nft_open(fault->target->namespace_fd, &state->nft, err);
 	state->evidence = (struct evidence){0};
 	state->queue_dropped = 0;
-	if (result == 0 && state->way == NETWORK_NETEM)
+	if (result == 0 && (state->way == NETWORK_NETEM || state->has_hole))
 		result = write_record(fault, NETWORK_RECORD_LINK, err);
 	if (result == 0 && state->way == NETWORK_NETEM)
 		result = network_netem_build(state, err);
+	else if (result == 0 && state->has_hole)
+		result = network_hole_build(state, err);
 	if (result == 0 && state->way == NETWORK_LINE)
 		result = network_line_start(state, fault, err);
 	if (result == 0)

@@ -35,8 +35,9 @@ enum network_way {
 
 /* What the running kernel can do, tried in a namespace thrown away afterwards. */
 struct network_support {
-	bool has_hook;	/* owned table, egress hook, fwd, random numbers */
-	bool has_netem; /* ifb and netem */
+	bool has_hook; /* owned table, egress hook, fwd, random numbers */
+	bool has_ifb;
+	bool has_netem;				  /* ifb and netem */
 	char hook_reason[200], netem_reason[200]; /* the kernel's words when not */
 };
 /* Tried once a process. SQUALL_NETEM=off in the environment plays a kernel without netem. */
@@ -99,6 +100,8 @@ struct network_state {
 	struct network_effect effect;
 	struct network_path *paths; /* owned */
 	unsigned path_count;
+	bool has_ifb;  /* the kernel has it */
+	bool has_hole; /* the ifb is down, and swallows what leaves and is to be lost */
 	struct netlink *route, *netfilter;
 	struct nft *nft;
 	struct network_record record; /* names and namespace, shared by all records */
@@ -128,6 +131,7 @@ void network_scope_write_rules(const struct network_scope *scope, bool is_ingres
 			       const char *verdict, FILE *out);
 
 /* network_netem.c: the ifb. */
+int network_hole_build(struct network_state *state, struct error *err);
 int network_netem_build(struct network_state *state, struct error *err);
 /* Lets what is queued pass in order, and new packets behind it without delay. */
 int network_netem_soften(struct network_state *state, struct error *err);
@@ -153,6 +157,9 @@ int network_plan(struct fault *fault, struct plan *plan, struct error *err);
 #define NETWORK_HOOK_REMEDY                                                                        \
 	"needs Linux 5.16 or newer with CONFIG_NF_TABLES_NETDEV, CONFIG_NETFILTER_EGRESS and "     \
 	"nft_fwd_netdev (modprobe nft_fwd_netdev)"
+
+/* Something that leaves is to be lost, and not by netem. */
+bool network_needs_hole(const struct network_state *state);
 
 /* network.c: the effects that are asked for. */
 struct network_effect network_effect_of(const struct params *params);

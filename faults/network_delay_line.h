@@ -21,6 +21,7 @@
  *  - the hash and transmit queue: chosen again from the packet's headers;
  *  - timestamps: none on transmission (SO_TIMESTAMPING, PTP), new ones on reception;
  *  - a receive checksum verified by hardware is verified again in software;
+ *  - capture: a packet at ingress is seen by tcpdump when it arrives and again when it comes back;
  *  - the route of a packet on lo: IPv4 needs lo's route_localnet and accept_local (the caller's
  *    part), ::1 does not.
  */
@@ -53,8 +54,10 @@ struct delay_line_config {
  * it with delay_line_stop(). */
 int delay_line_prepare(const struct delay_line_config *config, struct delay_line **out,
 		       struct error *err);
-/* Makes the tap and starts the thread; inert until a table forwards to it. CAP_NET_ADMIN. After a
- * failure only delay_line_stop() is left to do. */
+/* Makes the tap and starts the thread; inert until a table forwards to it. CAP_NET_ADMIN, and
+ * CAP_SYS_NICE for a thread that stays exact on a busy machine (without it: an ordinary one). Open
+ * the table's netlink socket after delay_line_prepare(): see tap_open(). After a failure only
+ * delay_line_stop() is left to do. */
 int delay_line_start(struct delay_line *line, struct error *err);
 /* Ends the thread and closes the tap, which the kernel then removes; what still waits is lost. Call
  * after the table is gone and the line is empty. Also for a line not started, or NULL. */
@@ -65,7 +68,9 @@ const char *delay_line_device(const struct delay_line *line);
 
 /* Changes a running line (or one not started). Without jitter no packet overtakes another, also
  * when the delay shrinks: what waits leaves as soon as the new delay allows, in order. For a soft
- * end: set 0, 0, wait until empty, then take the table away. */
+ * end: set 0, 0, wait until empty, then take the table away, wait until empty again, stop: nothing
+ * is lost. A packet that is inside the line (tens of microseconds) when the table goes may be
+ * overtaken. */
 void delay_line_set(struct delay_line *line, int64_t delay_ns, int64_t jitter_ns);
 
 /* Nothing waits, neither in the queue nor in the tap. */
@@ -76,11 +81,11 @@ bool delay_line_is_broken(const struct delay_line *line);
 struct delay_line_counters {
 	uint64_t received, sent; /* packets as the stack made them, up to 64 KiB each */
 	uint64_t dropped_full;	 /* the memory limit was reached */
-	uint64_t dropped_error;	 /* the kernel did not take it back */
+	uint64_t dropped_error;	 /* the kernel could not hand it over or take it back */
 	uint64_t dropped_device; /* the tap's ring was full: the thread got no processor time */
 	uint64_t foreign; /* sent by the tap itself (DHCP clients and the like); not passed on */
 	uint64_t queued;  /* waiting now */
-	uint64_t memory;  /* bytes touched for them */
+	uint64_t memory;  /* bytes touched for them; looked at once a second */
 	int64_t processor_ns; /* of the thread */
 };
 void delay_line_counters(const struct delay_line *line, struct delay_line_counters *out);

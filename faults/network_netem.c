@@ -35,12 +35,21 @@ static struct netem_config configuration(const struct network_effect *effect)
 				     .limit = (uint32_t)limit};
 }
 
+/* Dropped by a verdict, a packet that leaves is reported to its sender: UDP may see ENOBUFS, TCP
+ * takes it for congestion in its own queue and does not count it as sent (NET_XMIT_DROP in
+ * nf_hook_egress()). What the wire loses nobody is told: so it is forwarded to nowhere. */
+int network_hole_build(struct network_state *state, struct error *err)
+{
+	return link_create_ifb(state->route, state->record.link, NETWORK_LINK_GROUP,
+			       state->record.alias, false, &state->ifb_index, err);
+}
+
 int network_netem_build(struct network_state *state, struct error *err)
 {
 	struct netem_config config = configuration(&state->effect);
 	uint32_t max_packet = 0;
 	int result = link_create_ifb(state->route, state->record.link, NETWORK_LINK_GROUP,
-				     state->record.alias, &state->ifb_index, err);
+				     state->record.alias, true, &state->ifb_index, err);
 
 	if (result < 0)
 		return result;

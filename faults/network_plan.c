@@ -166,6 +166,7 @@ static int choose_way(struct network_state *state, struct plan *plan, struct err
 			  kernel.release, support.hook_reason);
 		return error_remedy(err, "%s", NETWORK_HOOK_REMEDY);
 	}
+	state->has_ifb = support.has_ifb;
 	state->way = NETWORK_FILTER;
 	if (is_partition)
 		return plan_add(plan, PLAN_NOTE, "everything in scope is dropped by nf_tables");
@@ -198,6 +199,16 @@ static int choose_way(struct network_state *state, struct plan *plan, struct err
 				  remedy);
 	}
 	return result;
+}
+
+bool network_needs_hole(const struct network_state *state)
+{
+	if (!state->has_ifb || state->way == NETWORK_NETEM || state->effect.loss_ppb == 0)
+		return false;
+	for (unsigned i = 0; i < state->path_count; i++)
+		if (!state->paths[i].is_ingress)
+			return true;
+	return false;
 }
 
 struct hook_search {
@@ -264,6 +275,10 @@ static int list_changes(const struct network_state *state, struct plan *plan)
 	else if (state->way == NETWORK_LINE)
 		result = plan_add(plan, PLAN_CHANGE, "add %u tap interfaces, delay %s jitter %s",
 				  state->path_count, delay, jitter);
+	if (result == 0 && network_needs_hole(state))
+		result = plan_add(plan, PLAN_CHANGE,
+				  "add interface %s (ifb, down), where what is lost ends",
+				  state->record.link);
 	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
 		if (state->way == NETWORK_LINE && state->paths[i].is_loopback)
 			result = plan_add(

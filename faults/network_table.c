@@ -49,19 +49,23 @@ static int write_action(const struct network_state *state, unsigned at, FILE *ou
 	const struct network_effect *effect = &state->effect;
 	char share[QUANTITY_TEXT_SIZE], delay[QUANTITY_TEXT_SIZE];
 	int device = state->ifb_index, result = 0;
+	char drop[48] = "drop";
 	bool drops = state->way != NETWORK_NETEM && effect->loss_ppb > 0;
 
+	if (state->has_hole && !state->paths[at].is_ingress)
+		snprintf(drop, sizeof(drop), "fwd to " NFT_DEVICE_FORMAT, state->ifb_index);
 	fprintf(out, "\tchain act%u {\n\t\tcounter name \"hit%u\" comment \"packets in scope\"\n",
 		at, at);
 	quantity_format_share((int64_t)effect->loss_ppb, share);
 	quantity_format_duration(effect->delay_ns, delay);
 	if (drops && effect->loss_ppb >= SHARE_ONE)
-		fprintf(out, "\t\tcounter name \"lost%u\" drop comment \"loss %s\"\n", at, share);
+		fprintf(out, "\t\tcounter name \"lost%u\" %s comment \"loss %s\"\n", at, drop,
+			share);
 	else if (drops)
 		fprintf(out,
-			"\t\tnumgen random mod %lld < %llu counter name \"lost%u\" drop "
+			"\t\tnumgen random mod %lld < %llu counter name \"lost%u\" %s "
 			"comment \"loss %s\"\n",
-			SHARE_ONE, (unsigned long long)effect->loss_ppb, at, share);
+			SHARE_ONE, (unsigned long long)effect->loss_ppb, at, drop, share);
 	if (state->way == NETWORK_LINE)
 		result = network_line_device(state, at, &device, err);
 	if (result == 0 && state->way != NETWORK_FILTER)

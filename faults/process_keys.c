@@ -121,8 +121,9 @@ int process_match_test(const struct process_match *match, pid_t pid, struct proc
 	if (result == -ESRCH)
 		return 0;
 	if (result == -EACCES || result == -EPERM) {
-		error_set(err, -result, "process %d may not be looked into", pid);
+		error_set(err, EACCES, "process %d may not be looked into", pid);
 		return error_remedy(err, "`exe` and `port` need root (CAP_SYS_PTRACE)");
+		return -EACCES;
 	}
 	if (result < 0)
 		return error_errno(err, -result, "process %d", pid);

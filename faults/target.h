@@ -19,7 +19,7 @@ enum target_kind { TARGET_NONE, TARGET_TRAFFIC, TARGET_PROCESS };
 
 /* Selector of traffic, in the file `{to: [10.0.5.0/24:443], interface: eth0}` */
 enum traffic_param {
-	TRAFFIC_TO,	    /* list of endpoints: the far side; names are resolved by the conductor */
+	TRAFFIC_TO, /* list of endpoints: the far side; names are resolved by the conductor */
 	TRAFFIC_LOCAL_PORT, /* list of ports on this side */
 	TRAFFIC_PROTOCOL,   /* tcp, udp, icmp, any */
 	TRAFFIC_INTERFACE,  /* list of names; default: the interfaces that route to `to` */
@@ -29,18 +29,18 @@ extern const struct param traffic_params[];
 
 /* Selector of processes, in the file `process: {name: nginx, count: 1}`; keys combine by AND. */
 enum process_param {
-	PROCESS_PID,	 /* list */
+	PROCESS_PID, /* list */
 	PROCESS_PIDFILE,
 	PROCESS_NAME,	 /* comm, exact */
 	PROCESS_EXE,	 /* absolute path of the executable */
 	PROCESS_COMMAND, /* pattern over the command line */
 	PROCESS_USER,
-	PROCESS_CGROUP,	 /* path below the cgroup mount */
-	PROCESS_UNIT,	 /* systemd unit */
-	PROCESS_PORT,	 /* listening TCP or UDP port */
+	PROCESS_CGROUP,	   /* path below the cgroup mount */
+	PROCESS_UNIT,	   /* systemd unit */
+	PROCESS_PORT,	   /* listening TCP or UDP port */
 	PROCESS_NAMESPACE, /* network namespace the port is looked up in: NAME or pid:N */
-	PROCESS_COUNT,	 /* at most this many, chosen at random */
-	PROCESS_SHARE,	 /* this share of the matches, at least one */
+	PROCESS_COUNT,	   /* at most this many, chosen at random */
+	PROCESS_SHARE,	   /* this share of the matches, at least one */
 	PROCESS_ALLOW_CRITICAL,
 };
 extern const struct param process_params[];
@@ -49,8 +49,8 @@ struct target_process {
 	struct process_identity id;
 	int pidfd; /* owned by the target */
 	uint32_t uid;
-	char name[16];	    /* comm */
-	char command[128];  /* start of the command line, printable */
+	char name[16];	   /* comm */
+	char command[128]; /* start of the command line, printable */
 };
 
 struct target {
@@ -64,14 +64,14 @@ struct target {
 	unsigned process_count;
 	uint64_t seed; /* for count and share */
 
-	/* TARGET_TRAFFIC: endpoints are in params[TRAFFIC_TO]; host names were replaced by addresses
-	 * before they came here */
+	/* TARGET_TRAFFIC: endpoints are in params[TRAFFIC_TO]; host names were replaced by
+	 * addresses before they came here */
 	int namespace_fd;	 /* owned; -1: the worker's own namespace */
 	char namespace_name[64]; /* for people */
 	struct target_interface {
 		int index;
 		char name[16];
-	} *interfaces;
+	} * interfaces;
 	unsigned interface_count;
 };
 
@@ -83,13 +83,14 @@ const char *target_kind_name(enum target_kind kind);
 /* Protects what must never be hit: our own processes and their ancestors. */
 struct target_guard {
 	struct process_identity conductor, worker, guardian;
-	/* finds another target of the same experiment by name (namespace: target:NAME); may be NULL */
+	/* finds another target of the same experiment by name (namespace: target:NAME); may be NULL
+	 */
 	struct target *(*find)(void *context, const char *name);
 	void *context;
 };
 
-/* Resolves and pins, once. `limit` is the experiment's limits.targets: more is -E2BIG, none -ENOENT.
- * Counted are processes of a process target and endpoints of a traffic target. */
+/* Resolves and pins, once. `limit` is the experiment's limits.targets: more is -E2BIG, none
+ * -ENOENT. Counted are processes of a process target and endpoints of a traffic target. */
 int target_resolve(struct target *target, unsigned limit, const struct target_guard *guard,
 		   struct error *err);
 /* How many things it touches, as counted against limits.targets. */

@@ -78,6 +78,7 @@ struct scan {
 	struct process_identity *found; /* owned */
 	unsigned count, capacity;
 	unsigned protected_count;
+	unsigned unreadable_count;  /* not for us to look into: no match */
 	enum protect_level mildest; /* of the protected ones */
 	char protected_text[256];   /* the mildest of them: "process 812 (sshd) is ..." */
 	bool has_failed;	    /* and err says how */
@@ -106,13 +107,22 @@ static int scan_process(pid_t pid, void *context)
 	struct scan *scan = context;
 	struct proc_stat stat = {0};
 	enum protect_level level;
-	char why[160];
-	int result = process_match_test(scan->match, pid, &stat, scan->err);
+	char reason[160];
+	struct error why = ERROR_INIT;
+	int result = process_match_test(scan->match, pid, &stat, &why);
 
+	/* a security module may hide some processes even from root: the others can still be found
+	 */
+	if (result == -EACCES && !scan->match->is_explicit) {
+		scan->unreadable_count++;
+		return 0;
+	}
+	if (result < 0)
+		*scan->err = why;
 	scan->has_failed = result < 0;
 	if (result <= 0)
 		return result;
-	level = protect_check(&scan->protection, &stat, why, sizeof(why));
+	level = protect_check(&scan->protection, &stat, reason, sizeof(reason));
 	if (level == PROTECT_NONE) {
 		result = add_found(scan, &stat);
 		scan->has_failed = result < 0;
@@ -122,7 +132,7 @@ static int scan_process(pid_t pid, void *context)
 		scan->mildest = level;
 		proc_make_printable(stat.comm);
 		snprintf(scan->protected_text, sizeof(scan->protected_text), "process %d (%s) %s",
-			 pid, stat.comm, why);
+			 pid, stat.comm, reason);
 	}
 	return 0;
 }
@@ -193,7 +203,11 @@ static int scan_all(struct scan *scan, const struct params *params)
 	if (scan->protected_count)
 		return refuse_protected(scan, scan->err);
 	process_match_describe(params, words, sizeof(words));
-	return error_set(scan->err, ENOENT, "no process matches %s", words);
+	if (!scan->unreadable_count)
+		return error_set(scan->err, ENOENT, "no process matches %s", words);
+	error_set(scan->err, ENOENT, "no process matches %s; %u may not be looked into", words,
+		  scan->unreadable_count);
+	return error_remedy(scan->err, "`exe` and `port` need root (CAP_SYS_PTRACE)");
 }
 
 static int compare_age(const void *a, const void *b)

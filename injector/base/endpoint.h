@@ -16,7 +16,7 @@ struct endpoint {
 	int family;	     /* AF_INET, AF_INET6; AF_UNSPEC: every address, or a name (host[0]) */
 	uint8_t address[16]; /* network order; bits behind the prefix are zero */
 	uint8_t prefix;
-	uint16_t port_first, port_last; /* 0, 0: every port */
+	uint16_t port_first, port_last;	  /* 0, 0: every port */
 	char host[ENDPOINT_HOST_MAX + 1]; /* not empty: a name still to be resolved */
 };
 

@@ -11,12 +11,15 @@
 #include <stdbool.h>
 
 struct error {
-	int code;	   /* positive errno, 0: no error */
-	char text[1024];   /* object, value, reason; one sentence, no newline, no full stop */
-	char remedy[512];  /* what the user can do; empty: nothing known */
+	int code;	  /* positive errno, 0: no error */
+	char text[1024];  /* object, value, reason; one sentence, no newline, no full stop */
+	char remedy[512]; /* what the user can do; empty: nothing known */
 };
 
-#define ERROR_INIT {.code = 0}
+#define ERROR_INIT                                                                                 \
+	{                                                                                          \
+		.code = 0                                                                          \
+	}
 
 /* Sets code and text; clears the remedy. Returns -code, so that `return error_set(...)` works.
  * `err` may be NULL: then only the return value carries the failure. */

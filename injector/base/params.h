@@ -17,21 +17,21 @@
 #include <stdint.h>
 
 enum param_type {
-	PARAM_TEXT,	/* any text of 1..PARAM_TEXT_MAX bytes without control characters */
-	PARAM_NAME,	/* a name: letters, digits, _ - . @ : and / ; for interfaces, units, users */
-	PARAM_PATH,	/* absolute path, no control characters */
-	PARAM_WORD,	/* one of .words */
-	PARAM_BOOL,	/* true, false */
-	PARAM_INTEGER,	/* number; min..max */
-	PARAM_DURATION, /* number = nanoseconds */
-	PARAM_SHARE,	/* number = parts per billion */
-	PARAM_RATE,	/* number = bits a second */
-	PARAM_SIZE,	/* number = bytes */
-	PARAM_SIGNAL,	/* number = signal; "KILL", "SIGKILL" or "9" */
-	PARAM_ENDPOINT, /* endpoint */
-	PARAM_PORTS,	/* ports */
-	PARAM_PATTERN,	/* POSIX extended regular expression, compiled once as a check */
-	PARAM_TARGET,	/* name of a target of the same experiment */
+	PARAM_TEXT,    /* any text of 1..PARAM_TEXT_MAX bytes without control characters */
+	PARAM_NAME,    /* a name: letters, digits, _ - . @ : and / ; for interfaces, units, users */
+	PARAM_PATH,    /* absolute path, no control characters */
+	PARAM_WORD,    /* one of .words */
+	PARAM_BOOL,    /* true, false */
+	PARAM_INTEGER, /* number; min..max */
+	PARAM_DURATION,		/* number = nanoseconds */
+	PARAM_SHARE,		/* number = parts per billion */
+	PARAM_RATE,		/* number = bits a second */
+	PARAM_SIZE,		/* number = bytes */
+	PARAM_SIGNAL,		/* number = signal; "KILL", "SIGKILL" or "9" */
+	PARAM_ENDPOINT,		/* endpoint */
+	PARAM_PORTS,		/* ports */
+	PARAM_PATTERN,		/* POSIX extended regular expression, compiled once as a check */
+	PARAM_TARGET,		/* name of a target of the same experiment */
 	PARAM_COMPARE_NUMBER,	/* "< 60", ">= 3", "200", "200-299" */
 	PARAM_COMPARE_DURATION, /* "< 1s" */
 };
@@ -40,11 +40,11 @@ enum param_type {
 
 enum param_flags {
 	PARAM_REQUIRED = 1 << 0,
-	PARAM_LIST = 1 << 1,   /* a sequence of values; a single value is a list of one */
+	PARAM_LIST = 1 << 1, /* a sequence of values; a single value is a list of one */
 };
 
 struct param {
-	const char *name;	  /* as written in the file, lower-case with dashes; NULL ends a table */
+	const char *name; /* as written in the file, lower-case with dashes; NULL ends a table */
 	enum param_type type;
 	unsigned flags;		  /* enum param_flags */
 	int64_t min, max;	  /* in the base unit; both 0: no range beyond the type's own */
@@ -53,7 +53,15 @@ struct param {
 	const char *doc;	  /* one line, no full stop */
 };
 
-enum compare_op { COMPARE_EQ, COMPARE_NE, COMPARE_LT, COMPARE_LE, COMPARE_GT, COMPARE_GE, COMPARE_RANGE };
+enum compare_op {
+	COMPARE_EQ,
+	COMPARE_NE,
+	COMPARE_LT,
+	COMPARE_LE,
+	COMPARE_GT,
+	COMPARE_GE,
+	COMPARE_RANGE
+};
 
 struct compare {
 	enum compare_op op;

@@ -269,18 +269,17 @@ char *quantity_format_share(int64_t ppb, char *out)
 
 char *quantity_format_latency(int64_t ns, char *out)
 {
-	static const char *const names[] = {"ns", "us", "ms", "s"};
-	double value = (double)ns;
-	unsigned unit = 0;
+	double value = (double)ns / 1e6;
+	bool is_long = value >= 999.5 || value <= -999.5;
 
-	while (unit < 3 && (value >= 999.5 || value <= -999.5)) {
+	/* One unit below a second: "510us" beside "202ms" reads as if it were more. */
+	if (is_long)
 		value /= 1000;
-		unit++;
-	}
 	snprintf(out, QUANTITY_TEXT_SIZE, "%.*f%s",
-		 unit == 0 || value >= 99.95 ? 0
-		 : value >= 9.995	     ? 1
-					     : 2,
-		 value, names[unit]);
+		 value >= 99.95	  ? 0
+		 : value >= 9.995 ? 1
+		 : value >= 0.095 ? 2
+				  : 3,
+		 value, is_long ? "s" : "ms");
 	return out;
 }

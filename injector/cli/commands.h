@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The commands. Each is one file in injector/cli/; argv[0] is the command's name. Returns the exit code
- * (>= 0), or -errno with `err` set: main() prints it and exits with 2. An empty err->text means that
- * everything has been said already.
+ * The commands. Each is one file in injector/cli/; argv[0] is the command's name. Returns the exit
+ * code
+ * (>= 0), or -errno with `err` set: main() prints it and exits with 2. An empty err->text means
+ * that everything has been said already.
  */
 #ifndef SQUALL_CLI_COMMANDS_H
 #define SQUALL_CLI_COMMANDS_H

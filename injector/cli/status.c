@@ -237,9 +237,11 @@ static int tell(char (*ids)[RUN_ID_SIZE], unsigned count, bool is_root, const st
 			print_run(&view);
 		free(view.records);
 	}
+	if (options_flush(err) < 0)
+		return -err->code;
 	if (!is_root && count)
 		log_info("only root may see what a run does: sudo squall status");
-	return options_flush(err);
+	return 0;
 }
 
 int cli_status(int argc, char **argv, struct error *err)

@@ -126,6 +126,22 @@ static int create_failed(int code, const char *run_id, struct error *err)
 	return -code;
 }
 
+int journal_boot_id(char out[40], struct error *err)
+{
+	static const char path[] = "/proc/sys/kernel/random/boot_id";
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char text[40] = "";
+	ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	if (got < 0)
+		return error_errno(err, errno, "cannot read %s", path);
+	text[strcspn(text, "\n")] = '\0';
+	if (!text[0])
+		return error_set(err, EIO, "%s is empty", path);
+	memcpy(out, text, sizeof(text));
+	return 0;
+}
+
 static int write_header(struct journal *journal, const struct journal_header *header)
 {
 	struct journal_record record = {.kind = JOURNAL_HEADER};
@@ -177,12 +193,19 @@ static struct journal *journal_alloc(const char *run_id)
 	return journal;
 }
 
-int journal_create(const struct journal_header *header, struct journal **out, struct error *err)
+int journal_create(const struct journal_header *given, struct journal **out, struct error *err)
 {
+	struct journal_header copy = *given, *header = &copy;
 	cleanup_fd int root = -1;
 	struct journal *journal;
 	int result;
 
+	/* Without it the run would look like one of another boot, whose journal may be removed. */
+	if (!header->boot_id[0]) {
+		result = journal_boot_id(header->boot_id, err);
+		if (result < 0)
+			return result;
+	}
 	if (!memchr(header->run_id, '\0', RUN_ID_SIZE) || !runs_is_id(header->run_id))
 		return error_set(err, EINVAL, "'%.8s' is not an identifier of a run",
 				 header->run_id);

@@ -66,7 +66,7 @@ struct process_identity {
 
 struct journal_header {
 	char run_id[RUN_ID_SIZE];
-	char boot_id[40]; /* /proc/sys/kernel/random/boot_id */
+	char boot_id[40]; /* /proc/sys/kernel/random/boot_id; filled by journal_create() */
 	struct process_identity conductor, worker, guardian;
 	int64_t started_wall_ns;
 	int64_t deadline_ns; /* CLOCK_BOOTTIME; after it the guardian ends the run by force */
@@ -78,9 +78,10 @@ _Static_assert(sizeof(struct journal_header) <= JOURNAL_PAYLOAD, "header fits it
 
 struct journal;
 
-/* Makes /run/squall/RUN (0700, root) and the journal in it, reserves its space, writes the header.
+/* Makes /run/squall/RUN (0700, root) and the journal in it, reserves its space, writes the header
+ * (with the boot id of this boot, if the caller has left it empty).
  * -ENOSPC and friends mean that nothing was left behind. */
-int journal_create(const struct journal_header *header, struct journal **out, struct error *err);
+int journal_create(const struct journal_header *given, struct journal **out, struct error *err);
 /* Opens an existing journal for reading and for appending DONE records. Verifies ownership. Only
  * one process at a time may append: the worker while it lives, afterwards who holds journal_lock().
  * -ENOENT: no such run; -ENODATA: the writer died before its first record, nothing was done;
@@ -115,6 +116,7 @@ bool journal_is_open(const struct journal_record *records, unsigned count, unsig
  * *out_fd is the caller's; closing it unlocks. -ENOENT: the run is gone (also: went while waiting),
  * -EBUSY: another process is at it. */
 int journal_lock(const char *run_id, int64_t wait_ns, int *out_fd, struct error *err);
+/* False only when it is certain that there is no such run: what may not be looked at exists. */
 bool journal_exists(const char *run_id);
 
 /* Deletes the journal and its directory: the last act of a run. Idempotent. */
@@ -126,6 +128,9 @@ int journal_remove_unborn(const char *run_id, struct error *err);
 int journal_list(char (**out)[RUN_ID_SIZE], unsigned *out_count, struct error *err);
 /* A fresh identifier, not in use. */
 int journal_new_run_id(char *out, struct error *err);
+
+/* The identifier of this boot, NUL-terminated. */
+int journal_boot_id(char out[40], struct error *err);
 
 /* For tests: another root directory than JOURNAL_ROOT. */
 void journal_set_root(const char *root);

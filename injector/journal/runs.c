@@ -174,7 +174,7 @@ bool journal_exists(const char *run_id)
 
 	if (directory >= 0)
 		close(directory);
-	return directory >= 0;
+	return directory != -ENOENT && directory != -EINVAL;
 }
 
 static void pause_ns(int64_t ns)

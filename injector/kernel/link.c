@@ -116,10 +116,11 @@ int link_set_alias(struct netlink *netlink, int index, const char *alias, struct
 
 /* NLM_F_ECHO hands the new link back with the acknowledgement (since 6.2); before, ask. */
 int link_create_ifb(struct netlink *netlink, const char *name, uint32_t group, const char *alias,
-		    int *out_index, struct error *err)
+		    bool is_up, int *out_index, struct error *err)
 {
-	struct ifinfomsg header = {
-		.ifi_family = AF_UNSPEC, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
+	struct ifinfomsg header = {.ifi_family = AF_UNSPEC,
+				   .ifi_flags = is_up ? IFF_UP : 0,
+				   .ifi_change = is_up ? IFF_UP : 0};
 	struct netlink_request request;
 	struct finding finding = {.is_found = false};
 	int result;

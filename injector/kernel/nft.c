@@ -29,9 +29,8 @@ static int close_on_exec(int fd, struct error *err)
 	socklen_t size = sizeof(domain);
 
 	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 ||
-	    getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) < 0 ||
-	    domain != AF_NETLINK || protocol != NETLINK_NETFILTER ||
-	    fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+	    getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) < 0 || domain != AF_NETLINK ||
+	    protocol != NETLINK_NETFILTER || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
 		return error_set(err, EIO, "cannot find the socket of libnftables");
 	return 0;
 }
@@ -59,8 +58,8 @@ int nft_open(int namespace_fd, struct nft **out, struct error *err)
 	if (!nft)
 		return error_errno(err, ENOMEM, "cannot open nf_tables");
 	result = namespace_run(namespace_fd, open_here, nft, err);
-	if (result == 0 && (nft_ctx_buffer_output(nft->context) != 0 ||
-			    nft_ctx_buffer_error(nft->context) != 0))
+	if (result == 0 &&
+	    (nft_ctx_buffer_output(nft->context) != 0 || nft_ctx_buffer_error(nft->context) != 0))
 		result = error_errno(err, ENOMEM, "cannot open nf_tables");
 	if (result < 0) {
 		nft_close(nft);

@@ -37,7 +37,8 @@ void nft_close(struct nft *nft);
 typedef void (*nft_counter_fn)(void *context, const char *name, uint64_t packets, uint64_t bytes);
 int nft_counters(struct netlink *netlink, const char *table, nft_counter_fn fn, void *context,
 		 struct error *err);
-/* -ENOENT if there is no such table. `out_owner`: netlink port (mostly the pid) that owns it, 0: none. */
+/* -ENOENT if there is no such table. `out_owner`: netlink port (mostly the pid) that owns it, 0:
+ * none. */
 int nft_find_table(struct netlink *netlink, const char *table, uint32_t *out_owner,
 		   struct error *err);
 

@@ -201,7 +201,7 @@ int qdisc_get(struct netlink *netlink, int index, uint32_t parent, struct qdisc 
 	begin(&request, RTM_GETQDISC, NLM_F_ECHO, index, parent, 0, NULL);
 	result = netlink_call(netlink, &request, take_one, &finding, err);
 	if (result == 0 && !finding.is_found)
-		result = error_set(err, EPROTO, "the kernel described no queueing discipline");
+		result = error_set(err, ENOENT, "it has no queueing discipline"); /* it is down */
 	if (result < 0) {
 		error_prefix(err, "interface %d", index);
 		return result;

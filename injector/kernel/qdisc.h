@@ -17,9 +17,9 @@
 
 struct netem_config {
 	int64_t delay_ns, jitter_ns;
-	uint64_t loss_ppb;	  /* SHARE_ONE: everything */
-	uint64_t rate_bytes;	  /* bytes a second; 0: no rate */
-	uint32_t limit;		  /* packets */
+	uint64_t loss_ppb;   /* SHARE_ONE: everything */
+	uint64_t rate_bytes; /* bytes a second; 0: no rate */
+	uint32_t limit;	     /* packets */
 };
 
 /* Adds netem below `parent` (TC_H_ROOT or a class); -EEXIST if something is there. */

@@ -63,7 +63,7 @@ struct http {
 	struct compare status;
 	bool has_pattern;
 	regex_t pattern;
-	char *body; /* BODY_MAX bytes */
+	char *body; /* BODY_MAX bytes and a NUL */
 	size_t body_length;
 	bool is_body_full;
 	char trouble[CURL_ERROR_SIZE];
@@ -203,7 +203,7 @@ static int http_open(struct probe *probe, struct error *err)
 	struct http *http = probe->state = calloc(1, sizeof(*http));
 	int result;
 
-	if (!http || !(http->body = malloc(BODY_MAX)))
+	if (!http || !(http->body = malloc(BODY_MAX + 1)))
 		return error_errno(err, ENOMEM, "cannot prepare the probe");
 	http->probe = probe;
 	http->is_reusing = params_number(&spec->params, PARAM_REUSE, 0);
@@ -235,6 +235,7 @@ static void judge_answer(struct http *http)
 	char reason[128], excerpt[48], took[QUANTITY_TEXT_SIZE];
 	long status = 0;
 
+	http->body[http->body_length] = '\0';
 	http->web->easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, &status);
 	if (!compare_holds(&http->status, (double)status))
 		probe_finish(probe, PROBE_FAIL, (double)status, "status %ld, expected %s", status,

@@ -136,7 +136,7 @@ static void on_connect(void *context, uint32_t events)
 	struct probe *probe = tcp->probe;
 	char reason[128], took[QUANTITY_TEXT_SIZE];
 	socklen_t length = sizeof(int);
-	int code = 0, next;
+	int code = 0;
 	int64_t latency;
 
 	(void)events;
@@ -147,9 +147,11 @@ static void on_connect(void *context, uint32_t events)
 	latency = probe_take_latency(probe);
 	hang_up(tcp);
 	if (code) {
-		if (tcp->next < tcp->addresses.count && (next = connect_next(tcp)) == 0)
-			return;
-		fail(tcp, code);
+		/* the reason of the last address is told */
+		if (tcp->next < tcp->addresses.count)
+			code = connect_next(tcp);
+		if (code)
+			fail(tcp, code);
 	} else if (!probe_latency_holds(probe, EXPECT_LATENCY, latency, reason, sizeof(reason))) {
 		probe_finish(probe, PROBE_FAIL, NAN, "%s", reason);
 	} else {

@@ -235,11 +235,13 @@ static void put_outcome(struct page *page, const struct run_result *result)
 
 static void put_changes(struct page *page, const struct run_result *result)
 {
-	unsigned injected = 0, unrestored = 0, told = 0;
+	unsigned injected = 0, unrestored = 0, told = 0, lasting = 0;
 
 	for (unsigned i = 0; i < result->experiment->step_count; i++) {
 		injected += result->steps[i].was_injected;
 		unrestored += result_is_unrestored(result, i);
+		lasting += result->steps[i].was_injected &&
+			   !run_is_instant(result->experiment, i);
 	}
 	if (!injected && !result->left_count && !result->left_lost) {
 		put_label(page, TONE_TITLE, "Changed");
@@ -260,7 +262,9 @@ static void put_changes(struct page *page, const struct run_result *result)
 	}
 	if (!result->left_count && !result->left_lost && !unrestored) {
 		put_label(page, TONE_TITLE, told ? "" : "Changes");
-		page_wrap(page, TONE_GOOD, LABEL, "everything is restored and verified");
+		page_wrap(page, TONE_GOOD, LABEL, "%s",
+			  lasting ? "everything is restored and verified"
+				  : "nothing of this can be undone, and nothing is held");
 	}
 }
 

@@ -12,35 +12,21 @@
 #include "injector/restore/report_lines.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <time.h>
 
 #define GUARDIAN_PATIENCE_NS (2 * NSEC_PER_SEC)
 
-static int read_boot_id(char *out, size_t size, struct error *err)
-{
-	static const char path[] = "/proc/sys/kernel/random/boot_id";
-	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t got = fd < 0 ? -1 : read(fd, out, size - 1);
-
-	if (got <= 0)
-		return error_errno(err, fd < 0 || got < 0 ? errno : EIO, "cannot read %s", path);
-	out[got] = '\0';
-	out[strcspn(out, "\n")] = '\0';
-	return 0;
-}
-
 int restore_run_state(const struct journal_record *records, unsigned count, enum run_state *out,
 		      struct error *err)
 {
 	const struct journal_header *header = journal_header(records, count);
-	char boot_id[64];
+	char boot_id[40];
 	int result;
 
 	if (!header)
 		return error_set(err, EBADMSG, "the journal has no header");
-	result = read_boot_id(boot_id, sizeof(boot_id), err);
+	result = journal_boot_id(boot_id, err);
 	if (result < 0)
 		return result;
 	if (strcmp(boot_id, header->boot_id) != 0) {

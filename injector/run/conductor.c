@@ -258,14 +258,16 @@ static void await_guardian(void *context)
 	struct conductor *conductor = context;
 	char path[64];
 	struct stat status;
+	bool is_gone;
 
 	snprintf(path, sizeof(path), JOURNAL_ROOT "/%s", conductor->result->run_id);
-	if (stat(path, &status) == 0 && clock_now_ns() < conductor->guardian_patience_ns) {
+	is_gone = stat(path, &status) < 0 && errno == ENOENT;
+	if (!is_gone && clock_now_ns() < conductor->guardian_patience_ns) {
 		loop_timer_set(conductor->loop, &conductor->phase_timer,
 			       clock_now_ns() + 10 * NSEC_PER_MSEC, await_guardian, conductor);
 		return;
 	}
-	if (stat(path, &status) == 0 || errno != ENOENT)
+	if (!is_gone)
 		conductor_note(conductor, EVENT_LEFT, 0,
 			       "the worker was killed and its journal %s is still there; run: "
 			       "squall restore",
@@ -278,7 +280,7 @@ static void await_guardian(void *context)
 		if (step->is_in_force)
 			conductor_emit(conductor, (struct event){.kind = EVENT_ENDED, .step = i});
 		step->is_in_force = false;
-		if (errno == ENOENT)
+		if (is_gone)
 			conductor_note(conductor, EVENT_RESTORED, i, "%s", "by the guardian");
 	}
 	conductor->in_force = 0;

@@ -118,6 +118,24 @@ static enum view_kind choose_view(const struct run_options *options)
 	return isatty(STDERR_FILENO) && !options->command ? VIEW_LIVE : VIEW_PLAIN;
 }
 
+/* `./backlog.sh` in a file is the one beside the file, wherever squall was started. */
+static int enter_directory(struct run *run, struct error *err)
+{
+	cleanup_free char *path = NULL;
+	char *slash;
+
+	if (!run->launcher || !run->experiment->path)
+		return 0;
+	path = strdup(run->experiment->path);
+	if (!path)
+		return error_errno(err, ENOMEM, "cannot start commands");
+	slash = strrchr(path, '/');
+	if (!slash)
+		return 0;
+	*(slash == path ? slash + 1 : slash) = '\0';
+	return launcher_set_directory(run->launcher, path, err);
+}
+
 static int open_ears(struct run *run, struct error *err)
 {
 	const struct run_options *options = run->options;
@@ -125,6 +143,8 @@ static int open_ears(struct run *run, struct error *err)
 
 	if (result == 0)
 		result = options->load(options->context, &run->experiment, err);
+	if (result == 0)
+		result = enter_directory(run, err);
 	if (result == 0)
 		result = result_new(run->experiment, "", &run->result, err);
 	if (result == 0 && !options->is_quiet)

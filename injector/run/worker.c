@@ -180,7 +180,7 @@ static void on_tick(void *context)
 
 static int arm(struct worker *worker, const char *title, struct error *err)
 {
-	uint64_t capabilities = worker_capabilities(worker);
+	uint64_t capabilities = worker_capabilities(worker) | GUARDIAN_CAPABILITIES;
 	int result = halt_check(err);
 
 	if (result == 0)

@@ -147,6 +147,25 @@ int worker_on_end(struct worker *worker, const struct request *request, struct e
 	return 0;
 }
 
+static void describe_params(const struct params *params, char *text, size_t size)
+{
+	for (unsigned p = 0; p < params->count; p++)
+		for (unsigned i = 0; i < params_count(params, p); i++) {
+			size_t used = strlen(text);
+
+			snprintf(text + used, size - used, " %s=%s", params->table[p].name,
+				 params_value(params, p, i)->text);
+		}
+}
+
+/* As it would be written behind `squall inject`: what `squall status` shows. */
+static void describe(struct worker_step *step)
+{
+	snprintf(step->text, sizeof(step->text), "%s", step->fault.ops->name);
+	describe_params(&step->params, step->text, sizeof(step->text));
+	describe_params(&step->fault.target->params, step->text, sizeof(step->text));
+}
+
 static void step_is_in_force(struct worker_step *step, int64_t began_ns)
 {
 	struct worker *worker = step->worker;
@@ -164,7 +183,8 @@ static void step_is_in_force(struct worker_step *step, int64_t began_ns)
 		return;
 	}
 	step->state = STEP_IN_FORCE;
-	journal_started(worker->journal, fault->step, fault->ops->name, NULL);
+	describe(step);
+	journal_started(worker->journal, fault->step, step->text, NULL);
 	if (step->for_ns &&
 	    loop_timer_set(worker->loop, &step->end_timer, fault->effect_started_ns + step->for_ns,
 			   end_is_due, step) < 0)

@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "faults/target.h"
 #include "injector/base/clock.h"
 #include "injector/journal/journal.h"
 #include "injector/run/requests.h"

@@ -16,13 +16,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/capability.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #define DELAY (20 * NSEC_PER_MSEC)
-/* The machine that runs this may be busy with something else; early is never right. */
-#define LATE (15 * NSEC_PER_MSEC)
+/* Early is never right. Late can be the fault of a machine that is busy with something else, so the
+ * best of several is what must not be late. */
+#define LATE  (5 * NSEC_PER_MSEC)
+#define TRIES 10
 
 struct path {
 	int from_fd, to_fd; /* namespaces */
@@ -30,7 +34,7 @@ struct path {
 	size_t size;
 };
 
-/* Ten probes; every one must take `expected`, or nearly nothing when that is 0. */
+/* Every probe must arrive, none too early. */
 static void check_path(const struct path *path, int64_t expected_ns, const char *what)
 {
 	int from = lab_socket(path->from_fd, SOCK_DGRAM, path->from, 0);
@@ -40,7 +44,7 @@ static void check_path(const struct path *path, int64_t expected_ns, const char 
 
 	lab_send(from, &address, 0, 64); /* finds the neighbour */
 	assert_true(lab_receive(to, 3000, NULL) >= 0);
-	for (unsigned i = 1; i <= 10; i++) {
+	for (unsigned i = 1; i <= TRIES; i++) {
 		uint64_t number = 0;
 		int64_t delay;
 
@@ -54,7 +58,7 @@ static void check_path(const struct path *path, int64_t expected_ns, const char 
 	}
 	print_message("  %-32s %.3f .. %.3f ms\n", what, least / 1e6, most / 1e6);
 	assert_true(least >= expected_ns);
-	assert_true(most < expected_ns + LATE);
+	assert_true(least < expected_ns + LATE);
 	close(from);
 	close(to);
 }
@@ -234,13 +238,18 @@ static void check_vlan(struct lab *lab, bool is_ingress)
 		/* a packet socket sees what arrives before the ingress hook, and again when it is
 		 * put back */
 		unsigned sightings = is_ingress && vlan == 5 ? 2 : 1;
-		int64_t delay;
+		int64_t least = INT64_MAX;
 
 		frame[15] = vlan;
-		delay = tagged_delay(from, to, frame, sizeof(frame), sightings);
-		print_message("  VLAN %u %s %.3f ms\n", vlan, is_ingress ? "ingress" : "egress",
-			      delay / 1e6);
-		assert_true(vlan == 5 ? delay >= DELAY && delay < DELAY + LATE : delay < LATE);
+		for (unsigned i = 0; i < TRIES; i++) {
+			int64_t delay = tagged_delay(from, to, frame, sizeof(frame), sightings);
+
+			least = delay < least ? delay : least;
+		}
+		print_message("  VLAN %u %-8s %.3f ms\n", vlan, is_ingress ? "ingress" : "egress",
+			      least / 1e6);
+		assert_true(vlan == 6 || least >= DELAY);
+		assert_true(least < (vlan == 5 ? DELAY : 0) + LATE);
 	}
 	close(near);
 	close(far);
@@ -285,7 +294,7 @@ static void test_device_without_link_layer_header(void **state)
 	struct ip_device device;
 	struct pollfd polled = {.events = POLLIN};
 	unsigned char packet[2048];
-	int64_t sent_ns, delay;
+	int64_t least = INT64_MAX;
 	int near;
 
 	assert_int_equal(lab_inside(lab->near_fd, make_ip_device, &device), 0);
@@ -294,17 +303,81 @@ static void test_device_without_link_layer_header(void **state)
 	near = lab_socket(lab->near_fd, SOCK_DGRAM, "10.78.0.1", 0);
 	lab_start(lab, "sqdltun", false, DELAY, 0);
 	lab_forward(lab, "sqdltun", "egress", "ip daddr 10.78.0.2");
-	sent_ns = clock_now_ns();
-	lab_send(near, &address, 1, 100);
 	polled.fd = device.fd;
-	assert_int_equal(poll(&polled, 1, 2000), 1);
-	delay = clock_now_ns() - sent_ns;
-	assert_int_equal(read(device.fd, packet, sizeof(packet)), TAP_HEADER_SIZE + 28 + 100);
-	assert_int_equal(packet[TAP_HEADER_SIZE], 0x45); /* begins with the IP header */
-	print_message("  without link-layer header %.3f ms\n", delay / 1e6);
-	assert_true(delay >= DELAY && delay < DELAY + LATE);
+	for (unsigned i = 0; i < TRIES; i++) {
+		int64_t sent_ns = clock_now_ns(), delay;
+
+		lab_send(near, &address, i, 100);
+		assert_int_equal(poll(&polled, 1, 2000), 1);
+		delay = clock_now_ns() - sent_ns;
+		least = delay < least ? delay : least;
+		assert_int_equal(read(device.fd, packet, sizeof(packet)),
+				 TAP_HEADER_SIZE + 28 + 100);
+		assert_int_equal(packet[TAP_HEADER_SIZE], 0x45); /* begins with the IP header */
+	}
+	print_message("  without link-layer header %.3f ms\n", least / 1e6);
+	assert_true(least >= DELAY && least < DELAY + LATE);
 	close(near);
 	close(device.fd);
+}
+
+/* The worker prepares with all it has and starts with little. Exit status of a child: 0 is good. */
+static int start_with_few_capabilities(struct lab *lab)
+{
+	struct delay_line_config config = {
+		.namespace_fd = lab->near_fd,
+		.interface_index = lab_index(lab->near_fd, "sqdla"),
+		.mark = LAB_MARK,
+		.name = LAB_TAP,
+	};
+	struct error err = ERROR_INIT;
+	cap_t few;
+
+	if (delay_line_prepare(&config, &lab->line, &err))
+		return 1;
+	few = cap_from_text("cap_net_admin=ep");
+	if (!few || cap_set_proc(few))
+		return 2;
+	cap_free(few);
+	if (delay_line_start(lab->line, &err)) {
+		print_message("  %s\n", err.text);
+		return 3;
+	}
+	return 0;
+}
+
+static void test_start_needs_only_net_admin(void **state)
+{
+	struct lab *lab = *state;
+	pid_t child = fork();
+	int status;
+
+	assert_true(child >= 0);
+	if (!child)
+		_exit(start_with_few_capabilities(lab));
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
+static void test_name_in_use_is_an_error_and_harms_nothing(void **state)
+{
+	struct lab *lab = *state;
+	struct error err = ERROR_INIT;
+	struct delay_line_config config = {
+		.namespace_fd = lab->near_fd,
+		.interface_index = lab_index(lab->near_fd, "sqdla"),
+		.mark = LAB_MARK,
+		.name = LAB_TAP,
+	};
+	struct delay_line *second = NULL;
+
+	lab_start(lab, "sqdla", false, DELAY, 0);
+	assert_int_equal(delay_line_prepare(&config, &second, &err), 0);
+	assert_int_equal(delay_line_start(second, &err), -EBUSY);
+	assert_non_null(strstr(err.text, LAB_TAP));
+	delay_line_stop(second);
+	assert_true(lab_index(lab->near_fd, LAB_TAP) > 0);
+	assert_false(delay_line_is_broken(lab->line));
 }
 
 int main(void)
@@ -320,6 +393,8 @@ int main(void)
 		LAB(test_vlan_tag_survives_egress),
 		LAB(test_vlan_tag_survives_ingress),
 		LAB(test_device_without_link_layer_header),
+		LAB(test_start_needs_only_net_admin),
+		LAB(test_name_in_use_is_an_error_and_harms_nothing),
 	};
 
 	return cmocka_run_group_tests_name("delay line: paths", tests, NULL, NULL);

@@ -24,7 +24,7 @@
 #include <cmocka.h>
 
 #define DELAY (20 * NSEC_PER_MSEC)
-#define LATE  (15 * NSEC_PER_MSEC)
+#define LATE  (5 * NSEC_PER_MSEC)
 #define MIB   (1UL << 20)
 
 static void sleep_ns(int64_t ns)
@@ -104,7 +104,7 @@ static void test_delay_changes_live_without_loss_or_reordering(void **state)
 	struct lab *lab = *state;
 	struct sender sender = {lab_address("10.77.0.2", 7000), -1, 5000, 150};
 	int to = lab_socket(lab->far_fd, SOCK_DGRAM, "10.77.0.2", 7000);
-	int64_t delay = -1;
+	int64_t least = INT64_MAX;
 	pthread_t thread;
 
 	sender.fd = lab_socket(lab->near_fd, SOCK_DGRAM, "10.77.0.1", 0);
@@ -117,12 +117,16 @@ static void test_delay_changes_live_without_loss_or_reordering(void **state)
 	}
 	receive_in_order(to, 0, sender.count);
 	pthread_join(thread, NULL);
-	for (unsigned i = 0; i < 5; i++) {
+	for (unsigned i = 0; i < 10; i++) {
+		int64_t delay;
+
 		lab_send(sender.fd, &sender.address, i, 64);
 		delay = lab_receive(to, 1000, NULL);
-		assert_true(delay >= 0 && delay < LATE);
+		assert_true(delay >= 0);
+		least = delay < least ? delay : least;
 	}
-	print_message("  after the change to 0: %.3f ms\n", delay / 1e6);
+	print_message("  after the change to 0: %.3f ms\n", least / 1e6);
+	assert_true(least < LATE);
 	close(sender.fd);
 	close(to);
 }
@@ -398,7 +402,6 @@ static void test_killed_holder_leaves_nothing_within_a_second(void **state)
 		      back_ns / 1e6, first ? first - 1 : 0, gone_ns / 1e6);
 	assert_true(back_ns > 0 && back_ns < NSEC_PER_SEC);
 	assert_true(gone_ns > 0 && gone_ns < NSEC_PER_SEC);
-	assert_true(delay < LATE);
 	close(from);
 	close(to);
 }

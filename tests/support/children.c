@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -67,24 +69,50 @@ static void *compute(void *context)
 	return context;
 }
 
-/* _exit in the vfork child is all that is allowed there, but so is waiting before it */
-static void vfork_for(unsigned us)
+static int open_userfault(void *page, size_t size)
 {
-	pid_t child = vfork();
+	struct uffdio_api api = {.api = UFFD_API};
+	struct uffdio_register range = {
+		.range = {.start = (uintptr_t)page, .len = size},
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
 
-	if (child == 0) {
-		struct timespec left = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000L};
-
-		syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-		syscall(SYS_nanosleep, &left, NULL);
-		_exit(0);
+	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) < 0 || ioctl(fd, UFFDIO_REGISTER, &range) < 0) {
+		perror("userfaultfd");
+		abort();
 	}
-	*counter = 1;
+	return fd;
+}
+
+static void serve_fault(int fault, void *page)
+{
+	struct uffdio_zeropage zero = {.range = {.start = (uintptr_t)page, .len = 4096}};
+
+	sleep_us(1000000);
+	ioctl(fault, UFFDIO_ZEROPAGE, &zero);
+	_exit(0);
+}
+
+/* A system call that reads memory whose pages a user-space pager owes: neither the freezer nor a
+ * stop signal reaches it there. The pager is a process of its own, or the stop would reach that
+ * one. */
+static void hang(bool for_ever)
+{
+	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int fault = open_userfault(page, 4096);
+
+	if (!for_ever && fork() == 0)
+		serve_fault(fault, page);
+	syscall(SYS_mlock, page, 4096UL); /* the sanitizers' mlock() does nothing */
 }
 
 /* Each generation forks the next one and exits: at no time is the list of processes complete. */
 static void lineage(time_t until)
 {
+	/* whoever reads the test's output must not wait for us */
+	close(STDOUT_FILENO);
+	close(STDERR_FILENO);
 	while (time(NULL) < until) {
 		if (fork() > 0)
 			_exit(0);
@@ -104,14 +132,20 @@ static void fork_forever(void)
 			lineage(until);
 }
 
+static void count_for_ever(void)
+{
+	for (;; sleep_us(1000))
+		(*counter)++;
+}
+
 static void live(enum child_kind kind)
 {
 	pthread_t thread;
 
 	switch (kind) {
 	case CHILD_COUNTS:
-		for (;; sleep_us(1000))
-			(*counter)++;
+		count_for_ever();
+		break;
 	case CHILD_COMPUTES_IN_THREADS:
 		pthread_create(&thread, NULL, compute, NULL);
 		compute(NULL);
@@ -119,11 +153,10 @@ static void live(enum child_kind kind)
 	case CHILD_COMPUTES:
 		compute(NULL);
 		break;
-	case CHILD_VFORKS:
-		vfork_for(500000);
-		break;
-	case CHILD_VFORKS_LONG:
-		vfork_for(30000000);
+	case CHILD_HANGS:
+	case CHILD_HANGS_THEN_COUNTS:
+		hang(kind == CHILD_HANGS);
+		count_for_ever();
 		break;
 	case CHILD_FORKS_FOREVER:
 		fork_forever();
@@ -225,15 +258,20 @@ bool child_wait_count(unsigned count)
 	return *counter >= count;
 }
 
-bool child_counts(void)
+bool child_counts_within(unsigned ms)
 {
 	unsigned before;
 
 	sleep_us(5000); /* what was under way when it stopped */
 	before = *counter;
-	for (unsigned i = 0; i < 100 && *counter == before; i++)
+	for (unsigned i = 0; i < ms && *counter == before; i++)
 		sleep_us(1000);
 	return *counter != before;
+}
+
+bool child_counts(void)
+{
+	return child_counts_within(100);
 }
 
 void group_make(const char *name, char *out)
@@ -245,10 +283,15 @@ void group_make(const char *name, char *out)
 		abort();
 	}
 	snprintf(out, 128, "%.64s/%.60s", mounts.unified, name);
-	if (mkdir(out, 0755) < 0 && errno != EEXIST) {
+	if (mkdir(out, 0755) == 0)
+		return;
+	if (errno != EEXIST) {
 		perror(out);
 		abort();
 	}
+	/* left behind by a test that was killed */
+	group_kill(out);
+	group_write(out, "cgroup.freeze", "0");
 }
 
 void group_write(const char *group, const char *file, const char *value)

@@ -18,9 +18,9 @@ enum child_kind {
 	CHILD_COUNTS_CONT, /* each SIGCONT */
 	CHILD_COMPUTES,
 	CHILD_COMPUTES_IN_THREADS,
-	CHILD_BECOMES_SSHD,  /* on SIGUSR1 */
-	CHILD_VFORKS,	     /* state D for half a second, then counts 1 */
-	CHILD_VFORKS_LONG,   /* state D for half a minute */
+	CHILD_BECOMES_SSHD,	 /* on SIGUSR1 */
+	CHILD_HANGS,		 /* in state D, for ever */
+	CHILD_HANGS_THEN_COUNTS, /* in state D for a second */
 	CHILD_FORKS_FOREVER, /* lineages that fork and exit, counting; for half a minute at most */
 };
 
@@ -38,6 +38,7 @@ bool child_wait_name(pid_t child, const char *name);
 bool child_wait_count(unsigned count);
 /* Does the counter move within 100 ms? */
 bool child_counts(void);
+bool child_counts_within(unsigned ms);
 
 /* Makes NAME below the cgroup v2 mount; out: 128 bytes. */
 void group_make(const char *name, char *out);

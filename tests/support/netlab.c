@@ -464,6 +464,15 @@ void netlab_stream_close(struct netlab_stream *stream, unsigned *out_answers,
 	*out_reordered = stream->reordered;
 }
 
+int netlab_send_error(const struct netlab *lab, const char *address, uint16_t port)
+{
+	cleanup_fd int fd = client(lab, address, 0, port);
+	int on = 1;
+
+	assert_int_equal(setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof(on)), 0);
+	return send(fd, "?", 1, 0) == 1 ? 0 : errno;
+}
+
 int64_t netlab_ping(const struct netlab *lab, const char *address, int timeout_ms)
 {
 	bool six = strchr(address, ':');
@@ -552,16 +561,12 @@ static void set(struct netlab_fault *fault, const char *name, const char *value)
 		fail_msg("%s: %s", name, err.text);
 }
 
-int netlab_fault_plan(struct netlab *lab, struct netlab_fault *out, const char *run_id,
-		      const char *const *settings, struct error *err)
+static int plan_step(struct netlab *lab, struct netlab_fault *out, unsigned step,
+		     const char *const *settings, struct error *err)
 {
-	struct journal_header header = {.deadline_ns = clock_now_ns() + 60 * NSEC_PER_SEC};
 	struct plan plan = {.line = add_line, .context = out};
 	int result;
 
-	memset(out, 0, sizeof(*out));
-	snprintf(out->run_id, sizeof(out->run_id), "%s", run_id);
-	memcpy(header.run_id, out->run_id, sizeof(header.run_id));
 	out->target.kind = TARGET_TRAFFIC;
 	out->target.namespace_fd = -1;
 	assert_int_equal(params_init(&out->target.params, traffic_params, err), 0);
@@ -571,11 +576,9 @@ int netlab_fault_plan(struct netlab *lab, struct netlab_fault *out, const char *
 	set(out, "target", "test");
 	for (; settings[0]; settings += 2)
 		set(out, settings[0], settings[1]);
-	result = journal_create(&header, &out->journal, err);
-	if (result < 0)
-		return result;
 	out->env = (struct fault_env){.run_id = out->run_id, .journal = out->journal};
 	out->fault = (struct fault){.ops = &network_fault,
+				    .step = step,
 				    .params = &out->params,
 				    .target = &out->target,
 				    .env = &out->env};
@@ -585,6 +588,29 @@ int netlab_fault_plan(struct netlab *lab, struct netlab_fault *out, const char *
 	if (result == 0)
 		result = network_fault.plan(&out->fault, &plan, err);
 	return result;
+}
+
+int netlab_fault_plan(struct netlab *lab, struct netlab_fault *out, const char *run_id,
+		      const char *const *settings, struct error *err)
+{
+	struct journal_header header = {.deadline_ns = clock_now_ns() + 60 * NSEC_PER_SEC};
+	int result;
+
+	memset(out, 0, sizeof(*out));
+	snprintf(out->run_id, sizeof(out->run_id), "%s", run_id);
+	memcpy(header.run_id, out->run_id, sizeof(header.run_id));
+	result = journal_create(&header, &out->journal, err);
+	return result < 0 ? result : plan_step(lab, out, 0, settings, err);
+}
+
+int netlab_fault_plan_step(struct netlab *lab, struct netlab_fault *out,
+			   const struct netlab_fault *first, unsigned step,
+			   const char *const *settings, struct error *err)
+{
+	memset(out, 0, sizeof(*out));
+	memcpy(out->run_id, first->run_id, sizeof(out->run_id));
+	out->journal = first->journal;
+	return plan_step(lab, out, step, settings, err);
 }
 
 void netlab_fault_end(struct netlab_fault *fault, enum fault_end how)
@@ -602,6 +628,11 @@ void netlab_fault_end(struct netlab_fault *fault, enum fault_end how)
 
 void netlab_undo_all(const char *run_id)
 {
+	netlab_undo_step(run_id, -1);
+}
+
+void netlab_undo_step(const char *run_id, int step)
+{
 	struct journal *journal;
 	struct journal_record *records;
 	struct error err = ERROR_INIT;
@@ -614,7 +645,8 @@ void netlab_undo_all(const char *run_id)
 		char left[512];
 		bool is_gone;
 
-		if (!journal_is_open(records, count, i))
+		if (!journal_is_open(records, count, i) ||
+		    (step >= 0 && records[i].step != (uint32_t)step))
 			continue;
 		if (network_fault.undo(&records[i], &err) < 0)
 			fail_msg("undo: %s", err.text);
@@ -633,11 +665,14 @@ void netlab_fault_finish(struct netlab_fault *fault, enum fault_end how)
 
 	if (fault->fault.state)
 		netlab_fault_end(fault, how);
-	netlab_undo_all(fault->run_id);
+	if (fault->journal)
+		netlab_undo_all(fault->run_id);
 	if (fault->fault.state)
 		network_fault.release(&fault->fault);
 	target_free(&fault->target);
 	params_free(&fault->params);
+	if (!fault->journal)
+		return;
 	journal_close(fault->journal);
 	journal_remove(fault->run_id, &err);
 }
@@ -649,18 +684,5 @@ bool netlab_has_netem(void)
 
 	if (network_survey(&support, &err) < 0)
 		fail_msg("%s", err.text);
-	if (!support.has_netem)
-		printf("no netem: %s\n", support.netem_reason);
 	return support.has_netem;
-}
-
-void netlab_skip(const char *why)
-{
-	const char *must = getenv("SQUALL_MUST_RUN");
-
-	printf("%s\n", why);
-	fflush(stdout);
-	if (must && strcmp(must, "1") == 0)
-		fail_msg("skipped, but must run: %s", why);
-	skip();
 }

@@ -69,6 +69,8 @@ void netlab_stream_send(struct netlab_stream *stream);
 /* Waits for the last answers. */
 void netlab_stream_close(struct netlab_stream *stream, unsigned *out_answers,
 			 unsigned *out_reordered);
+/* What a sender is told that asks for all errors (IP_RECVERR): 0 or errno. */
+int netlab_send_error(const struct netlab *lab, const char *address, uint16_t port);
 /* ICMP echo; -1: lost. */
 int64_t netlab_ping(const struct netlab *lab, const char *address, int timeout_ms);
 /* Sends so many bytes over TCP, verified at the other end; the time it took, -1: not in time. */
@@ -88,16 +90,20 @@ struct netlab_fault {
 /* Pairs of key and value; those of the target's table go there. A journal is made. */
 int netlab_fault_plan(struct netlab *lab, struct netlab_fault *out, const char *run_id,
 		      const char *const *settings, struct error *err);
+/* A further step of the same run. */
+int netlab_fault_plan_step(struct netlab *lab, struct netlab_fault *out,
+			   const struct netlab_fault *first, unsigned step,
+			   const char *const *settings, struct error *err);
 /* Ends it to the last, undoes all records, verifies each, and releases it. */
 void netlab_fault_finish(struct netlab_fault *fault, enum fault_end how);
 /* end() until it needs no more. */
 void netlab_fault_end(struct netlab_fault *fault, enum fault_end how);
 /* undo() and verify() of all records, newest first, as restore does. Any process may call it. */
 void netlab_undo_all(const char *run_id);
+/* Those of one step (-1: all). */
+void netlab_undo_step(const char *run_id, int step);
 
-/* True if netem is there and not switched off; else prints why the test skips. */
+/* True if netem is there and not switched off. */
 bool netlab_has_netem(void);
-/* Skips the running test, or fails it with SQUALL_MUST_RUN=1. */
-void netlab_skip(const char *why);
 
 #endif

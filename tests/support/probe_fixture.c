@@ -168,6 +168,43 @@ const struct probe_sample *fixture_once(struct fixture *fixture)
 	return &fixture->samples[before].sample;
 }
 
+double expect_sample(const char *kind, const char *subject, const char *keys[4],
+		     enum probe_result result, const char *reason)
+{
+	struct fixture *fixture = fixture_new();
+	struct error err = ERROR_INIT;
+	const struct probe_sample *sample;
+	double value;
+
+	if (fixture_add(fixture, kind, subject, &err, keys[0], keys[1], keys[2], keys[3], NULL) < 0)
+		fail_msg("%s", err.text);
+	sample = fixture_once(fixture);
+	if (sample->result != result || !strstr(sample->reason, reason))
+		fail_msg("%s %s: %s (%s), expected %s (%s)", kind, subject,
+			 probe_result_names[sample->result], sample->reason,
+			 probe_result_names[result], reason);
+	if (result == PROBE_UNKNOWN)
+		assert_int_equal(sample->latency_ns, -1);
+	value = sample->value;
+	fixture_free(fixture);
+	return value;
+}
+
+void expect_checked(const char *kind, const char *subject, const char *keys[4], const char *reason)
+{
+	struct fixture *fixture = fixture_new();
+	struct error err = ERROR_INIT;
+	int result =
+		fixture_add(fixture, kind, subject, &err, keys[0], keys[1], keys[2], keys[3], NULL);
+
+	if (!reason && result < 0)
+		fail_msg("%s %s: %s", kind, subject, err.text);
+	if (reason && (result == 0 || !strstr(err.text, reason)))
+		fail_msg("%s %s: '%s', expected '%s'", kind, subject, result ? err.text : "ok",
+			 reason);
+	fixture_free(fixture);
+}
+
 int listen_silently(int backlog, uint16_t *out_port)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET};

@@ -45,6 +45,14 @@ void fixture_run(struct fixture *fixture, unsigned wanted, int64_t max_ns);
 /* One attempt of the only probe. */
 const struct probe_sample *fixture_once(struct fixture *fixture);
 
+#define KEYS(...) ((const char *[4]){__VA_ARGS__})
+/* One attempt of a probe of its own: the result, and a part of the reason; returns the sample's
+ * value. */
+double expect_sample(const char *kind, const char *subject, const char *keys[4],
+		     enum probe_result result, const char *reason);
+/* What `check` says: a part of its error; NULL: it is content. */
+void expect_checked(const char *kind, const char *subject, const char *keys[4], const char *reason);
+
 /* http://127.0.0.1:PORT: paths ok, slow, hang, close, garbage, partial, big, headers, redirect,
  * count, status/NNN. */
 struct web_server {

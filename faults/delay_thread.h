@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The thread of a delay line: reads packets from a tap, keeps them in a queue, writes them back
+ * into the same tap when they are due. It alone touches the queue; the other side talks to it
+ * through atomic counters and a wake-up.
+ */
+#ifndef SQUALL_DELAY_THREAD_H
+#define SQUALL_DELAY_THREAD_H
+
+#include "injector/base/error.h"
+#include "injector/kernel/tap.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct delay_thread;
+
+/* `limit_bytes` of packets at most, touched only as needed. Nothing runs yet. */
+int delay_thread_new(size_t limit_bytes, uint64_t seed, struct delay_thread **out,
+		     struct error *err);
+/* `tap_fd` is read and written until delay_thread_free() returns; it stays the caller's. */
+int delay_thread_start(struct delay_thread *thread, int tap_fd, const struct tap *tap,
+		       struct error *err);
+/* Ends the thread; what waits is lost. Also for one that was not started, or NULL. */
+void delay_thread_free(struct delay_thread *thread);
+
+/* See delay_queue_set(); takes effect at once. */
+void delay_thread_set(struct delay_thread *thread, int64_t delay_ns, int64_t jitter_ns);
+/* Nothing is on its way: not in the tap, not in the queue, not between. */
+bool delay_thread_is_empty(const struct delay_thread *thread);
+/* The tap is gone and the thread has ended by itself. */
+bool delay_thread_is_broken(const struct delay_thread *thread);
+
+struct delay_thread_counters {
+	uint64_t received, sent, dropped_full, dropped_error, foreign, queued, memory;
+	int64_t processor_ns;
+};
+void delay_thread_counters(const struct delay_thread *thread, struct delay_thread_counters *out);
+
+#endif
