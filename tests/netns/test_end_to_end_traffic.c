@@ -36,16 +36,15 @@ static void for_each_way(struct stage *stage, const char *words,
 			 void (*check)(const struct stage *stage))
 {
 	for (unsigned way = 0; way < ways(); way++) {
-		struct squall squall;
+		struct squall *squall;
 
-		squall_start(&squall, stage, way ? &plainly : &without_netem,
-			     "inject --json network %s delay=100ms for=30s", words);
-		squall_await_injected(&squall);
+		squall = squall_start(stage, way ? &plainly : &without_netem,
+				      "inject --json network %s delay=100ms for=30s", words);
+		squall_await_injected(squall);
 		printf("# %s\n", way ? "netem" : "delay line");
 		check(stage);
-		squall_signal(&squall, SIGTERM);
-		squall_assert_exit(&squall, 4);
-		squall_free(&squall);
+		squall_signal(squall, SIGTERM);
+		squall_assert_exit(squall, 4);
 		stage_assert_clean(stage);
 	}
 }
@@ -237,19 +236,19 @@ static void check_user_configuration(struct stage *stage)
 	free(stage->before);
 	stage->before = stage_state(stage, true);
 	for (unsigned way = 0; way < ways(); way++) {
-		struct squall squall;
+		struct squall *squall;
 
-		squall_start(&squall, stage, way ? &plainly : &without_netem,
-			     "inject --json network to=10.88.0.2:7001 direction=both delay=100ms "
-			     "for=30s");
-		squall_await_injected(&squall);
+		squall = squall_start(
+			stage, way ? &plainly : &without_netem,
+			"inject --json network to=10.88.0.2:7001 direction=both delay=100ms "
+			"for=30s");
+		squall_await_injected(squall);
 		stage_assert_delay(stage, "10.88.0.2", NETLAB_PORT, 2 * DELAY_MS);
 		stage_assert_fast(stage, "10.88.0.2", NETLAB_OTHER_PORT);
 		during = dump_user(stage);
 		assert_string_equal(during, before);
-		squall_signal(&squall, SIGINT);
-		squall_assert_exit(&squall, 4);
-		squall_free(&squall);
+		squall_signal(squall, SIGINT);
+		squall_assert_exit(squall, 4);
 		after = dump_user(stage);
 		assert_string_equal(after, before);
 		stage_assert_clean(stage);
@@ -272,7 +271,7 @@ static void test_tuned_fq_codel_of_the_user_stays(void **state)
 	if (netlab_try("tc -n %s qdisc add dev sqv0 parent 1:10 handle 110: fq_codel limit 777 "
 		       "target 7ms interval 70ms flows 64 quantum 999 noecn",
 		       stage->lab->near) != 0)
-		netlab_skip("this kernel has no fq_codel");
+		stage_skip("this kernel has no fq_codel");
 	netlab_run("tc -n %s qdisc add dev sqv0 parent 1:20 handle 120: fq_codel target 3ms",
 		   stage->lab->near);
 	check_user_configuration(stage);

@@ -164,17 +164,21 @@ static int stream(const char *name)
 	return fd;
 }
 
-static void start(struct squall *squall, const struct stage *stage, const struct squall_how *how,
-		  const char *format, va_list args)
+static struct squall *start(struct stage *stage, const struct squall_how *how, const char *format,
+			    va_list args)
 {
 	static const struct squall_how plainly;
-	char line[2048], *words[WORDS_MAX + 1] = {strdup("squall")}, *rest;
-	unsigned count = 1;
+	char line[2048], name[] = "squall", *words[WORDS_MAX + 1] = {name}, *rest;
+	struct squall *squall = calloc(1, sizeof(*squall));
+	unsigned count = 1, at = 0;
 
+	assert_non_null(squall);
 	assert_in_range(vsnprintf(line, sizeof(line), format, args), 1, sizeof(line) - 1);
 	for (char *word = strtok_r(line, " ", &rest); word && count < WORDS_MAX;
 	     word = strtok_r(NULL, " ", &rest))
 		words[count++] = word;
+	while (stage->runs[at])
+		assert_in_range(++at, 0, STAGE_MEMBERS - 1);
 	*squall = (struct squall){.stage = stage,
 				  .out = stream("out"),
 				  .err = stream("err"),
@@ -185,31 +189,31 @@ static void start(struct squall *squall, const struct stage *stage, const struct
 	assert_true(squall->pid >= 0);
 	if (squall->pid == 0)
 		become(squall, how ? how : &plainly, words);
-	free(words[0]);
+	stage->runs[at] = squall;
+	return squall;
 }
 
-void squall_start(struct squall *squall, const struct stage *stage, const struct squall_how *how,
-		  const char *format, ...)
+struct squall *squall_start(struct stage *stage, const struct squall_how *how, const char *format,
+			    ...)
 {
+	struct squall *squall;
 	va_list args;
 
 	va_start(args, format);
-	start(squall, stage, how, format, args);
+	squall = start(stage, how, format, args);
 	va_end(args);
+	return squall;
 }
 
-int squall_call(const struct stage *stage, const struct squall_how *how, const char *format, ...)
+int squall_call(struct stage *stage, const struct squall_how *how, const char *format, ...)
 {
-	struct squall squall;
+	struct squall *squall;
 	va_list args;
-	int code;
 
 	va_start(args, format);
-	start(&squall, stage, how, format, args);
+	squall = start(stage, how, format, args);
 	va_end(args);
-	code = squall_await_exit(&squall);
-	squall_free(&squall);
-	return code;
+	return squall_await_exit(squall);
 }
 
 /* ---- Reading ---- */
@@ -249,7 +253,8 @@ static void give_up(const struct squall *squall, const char *what)
 {
 	cleanup_free char *out = squall_output(squall), *err = squall_messages(squall);
 
-	fail_msg("%s\n--- output:\n%s\n--- messages:\n%s", what, out, err);
+	fprintf(stderr, "--- output:\n%s--- messages:\n%s---\n", out, err);
+	fail_msg("%s", what);
 }
 
 static void read_events(struct squall *squall)
@@ -428,6 +433,7 @@ void squall_free(struct squall *squall)
 	json_decref(squall->events);
 	close(squall->out);
 	close(squall->err);
+	free(squall);
 }
 
 bool process_await_gone(pid_t pid, int64_t ms)

@@ -15,20 +15,30 @@
 
 #define STAGE_WAIT_MS 10000 /* for what takes milliseconds on a machine that is not emulated */
 
+#define STAGE_MEMBERS 64
+
 struct stage {
 	struct netlab *lab;
 	char folder[64];  /* run/ and lib/ are its /run and /var/lib; files of the test beside them
 			   */
 	char *before;	  /* the state of the machine at the start, owned */
 	int64_t slack_ns; /* the slowest round trip with nothing injected */
+	struct squall *runs[STAGE_MEMBERS]; /* owned */
+	pid_t children[STAGE_MEMBERS];	    /* of stage_child(), not yet stopped */
 };
 
 /* For cmocka_unit_test_setup_teardown(). The teardown ends what is still running. */
 int stage_setup(void **state);
 int stage_teardown(void **state);
 
+/* Skips the running test, or fails it with SQUALL_MUST_RUN=1. */
+void stage_skip(const char *why);
+
 /* Once, before the tests. */
 void stage_init(void);
+
+/* A process to pause or kill: counts, see children.h. One at a time. Ends with the test. */
+pid_t stage_child(struct stage *stage);
 
 /* Writes a file of the stage; returns its path, valid until the next call but seven. */
 const char *stage_write(const struct stage *stage, const char *name, const char *format, ...)
@@ -70,9 +80,10 @@ struct squall {
 	pid_t worker, guardian; /* once armed */
 };
 
-/* Words separated by blanks, without "squall". how may be NULL. */
-void squall_start(struct squall *squall, const struct stage *stage, const struct squall_how *how,
-		  const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* Words separated by blanks, without "squall". how may be NULL. It belongs to the stage, whose
+ * teardown ends it if need be. */
+struct squall *squall_start(struct stage *stage, const struct squall_how *how, const char *format,
+			    ...) __attribute__((format(printf, 3, 4)));
 /* The event number `nth` (from 1) of a kind; borrowed. Fails after STAGE_WAIT_MS, or when squall
  * ends without it. */
 json_t *squall_await_nth(struct squall *squall, const char *kind, unsigned nth);
@@ -94,10 +105,10 @@ char *squall_output(const struct squall *squall);
 char *squall_messages(const struct squall *squall);
 bool squall_has_said(const struct squall *squall, const char *text);
 void squall_signal(const struct squall *squall, int signal);
-void squall_free(struct squall *squall);
+void squall_free(struct squall *squall); /* for the stage */
 
-/* start, await exit, free: the exit code. */
-int squall_call(const struct stage *stage, const struct squall_how *how, const char *format, ...)
+/* start and await exit: the exit code. */
+int squall_call(struct stage *stage, const struct squall_how *how, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /* A process of ours is gone (and reaped if it is our child); false: not within `ms`. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/support/squall_runner.h"
 
+#include "tests/support/children.h"
+
 #include "injector/base/cleanup.h"
 #include "injector/kernel/proc.h"
 
@@ -21,6 +23,7 @@ void stage_init(void)
 {
 	/* the worker of a killed conductor becomes our child and can be reaped */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	children_init();
 	setvbuf(stdout, NULL, _IOLBF, 0);
 }
 
@@ -32,7 +35,7 @@ int stage_setup(void **state)
 
 	assert_non_null(stage);
 	assert_int_equal(netlab_setup((void **)&stage->lab), 0);
-	snprintf(stage->folder, sizeof(stage->folder), "/run/sqee-XXXXXX");
+	snprintf(stage->folder, sizeof(stage->folder), "/tmp/sqee-XXXXXX");
 	assert_non_null(mkdtemp(stage->folder));
 	assert_int_equal(chmod(stage->folder, 0755), 0);
 	netlab_run("mkdir -p -m 755 %s/run/netns %s/lib", stage->folder, stage->folder);
@@ -40,6 +43,25 @@ int stage_setup(void **state)
 	stage->slack_ns = measure_slack(stage);
 	*state = stage;
 	return 0;
+}
+
+pid_t stage_child(struct stage *stage)
+{
+	for (unsigned i = 0; i < STAGE_MEMBERS; i++)
+		if (!stage->children[i])
+			return stage->children[i] = child_start(CHILD_COUNTS, NULL);
+	fail_msg("too many children");
+	return -1;
+}
+
+void stage_skip(const char *why)
+{
+	const char *must = getenv("SQUALL_MUST_RUN");
+
+	printf("%s\n", why);
+	if (must && strcmp(must, "1") == 0)
+		fail_msg("skipped, but must run: %s", why);
+	skip();
 }
 
 /* Whatever is still there after a failed test: reaped if it ended, else its own deadline ends it.
@@ -60,6 +82,12 @@ int stage_teardown(void **state)
 {
 	struct stage *stage = *state;
 
+	for (unsigned i = 0; i < STAGE_MEMBERS; i++) {
+		if (stage->runs[i])
+			squall_free(stage->runs[i]);
+		if (stage->children[i])
+			child_stop(stage->children[i]);
+	}
 	reap_all();
 	netlab_teardown((void **)&stage->lab);
 	netlab_try("rm -r %s", stage->folder);
