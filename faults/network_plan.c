@@ -185,8 +185,10 @@ static int choose_way(struct network_state *state, struct plan *plan, struct err
 					 : "");
 	} else if (state->effect.delay_ns) {
 		state->way = NETWORK_LINE;
-		result = plan_add(plan, PLAN_NOTE,
-				  "way: nf_tables forwards to a delay line in user space");
+		result = plan_add(
+			plan, PLAN_NOTE,
+			"way: nf_tables forwards to a delay line in user space; behind it packets "
+			"have no mark and no owning socket");
 	} else {
 		result = plan_add(
 			plan, PLAN_NOTE,

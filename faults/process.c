@@ -76,6 +76,17 @@ static int signal_of(const struct params *params)
 	return (int)params_number(params, PARAM_OF_SIGNAL, SIGKILL);
 }
 
+/* "SIGKILL"; "signal 40" for one without a name of its own */
+static void name_signal(int number, char *out, size_t size)
+{
+	const char *name = signal_name(number);
+
+	if (name)
+		snprintf(out, size, "SIG%s", name);
+	else
+		snprintf(out, size, "signal %d", number);
+}
+
 static int check(const struct params *params, struct error *err)
 {
 	int number = signal_of(params);
@@ -159,15 +170,13 @@ static int plan_kill(struct process_state *state, const struct fault *fault, str
 {
 	unsigned count = fault->target->process_count;
 	int number = signal_of(fault->params), result;
-	char unnamed[24];
+	char name[24];
 
 	state->is_awaited = calloc(count, sizeof(*state->is_awaited));
 	if (!state->is_awaited)
 		return error_errno(err, ENOMEM, "cannot plan a kill");
-	snprintf(unnamed, sizeof(unnamed), "signal %d", number);
-	result = plan_add(plan, PLAN_CHANGE, "%s%s to %u %s, oldest first",
-			  signal_name(number) ? "SIG" : "",
-			  signal_name(number) ? signal_name(number) : unnamed, count,
+	name_signal(number, name, sizeof(name));
+	result = plan_add(plan, PLAN_CHANGE, "%s to %u %s, oldest first", name, count,
 			  count == 1 ? "process" : "processes");
 	if (result >= 0)
 		result = plan_add(plan, PLAN_NOTE,
@@ -190,9 +199,12 @@ static void release(struct fault *fault)
 
 static int plan(struct fault *fault, struct plan *plan, struct error *err)
 {
-	struct process_state *state = calloc(1, sizeof(*state));
-	int result;
+	struct process_state *state;
+	int result = check(fault->params, err); /* again, on the privileged side */
 
+	if (result < 0)
+		return result;
+	state = calloc(1, sizeof(*state));
 	if (!state)
 		return error_errno(err, ENOMEM, "cannot plan");
 	state->pause.directory = -1;
@@ -341,10 +353,7 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 	}
 	notice_exits(state, fault->target);
 	seen.hits = state->signalled;
-	snprintf(signal_text, sizeof(signal_text), "%s%s", signal_name(number) ? "SIG" : "signal ",
-		 signal_name(number) ? signal_name(number) : "");
-	if (!signal_name(number))
-		snprintf(signal_text, sizeof(signal_text), "signal %d", number);
+	name_signal(number, signal_text, sizeof(signal_text));
 	used = snprintf(seen.detail, sizeof(seen.detail), "%u got %s, %u exited", state->signalled,
 			signal_text, state->exited);
 	if (state->exited)

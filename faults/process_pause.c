@@ -234,30 +234,35 @@ static int collect(struct pause *pause, const struct fault *fault, unsigned *at,
 		   struct stopped_record *record, unsigned *out_indexes, struct error *err)
 {
 	const struct target *target = fault->target;
-	enum proc_stop stop;
+	enum proc_stop stop = PROC_RUNNING;
+	struct error why;
 	int result;
 
 	record->count = 0;
 	for (; *at < target->process_count && record->count < STOPPED_RECORD_MAX; ++*at) {
-		result = target_process_recheck(&target->processes[*at], target, err);
+		const struct target_process *process = &target->processes[*at];
+
+		result = target_process_recheck(process, target, &why);
 		if (result == 0) {
-			result = proc_read_stop(target->processes[*at].id.pid, &stop);
-			if (result < 0 && result != -ESRCH)
-				error_errno(err, -result, "process %d",
-					    target->processes[*at].id.pid);
+			result = proc_read_stop(process->id.pid, &stop);
+			if (result < 0)
+				error_errno(&why, -result, "process %d", process->id.pid);
 		}
 		if (result == -ESRCH) {
 			pause->gone++;
 			continue;
 		}
-		if (result < 0)
+		if (result < 0) {
+			if (err)
+				*err = why;
 			return result;
+		}
 		if (stop == PROC_STOPPED || stop == PROC_STOPPING || stop == PROC_TRACED) {
 			pause->already++;
 			continue;
 		}
 		out_indexes[record->count] = *at;
-		record->processes[record->count++] = target->processes[*at].id;
+		record->processes[record->count++] = process->id;
 	}
 	return 0;
 }

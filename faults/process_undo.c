@@ -146,11 +146,12 @@ static int undo_stopped(const struct stopped_record *record, struct error *err)
 /* The recorded group, or -ENODEV when it is gone (even if another one has its name now). */
 static int open_frozen(const struct frozen_record *record, int *out, struct error *err)
 {
-	cleanup_fd int fd = open(record->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_fd int fd = -1;
 	struct stat status;
 
-	if (memchr(record->directory, '\0', sizeof(record->directory)) == NULL)
+	if (!memchr(record->directory, '\0', sizeof(record->directory)))
 		return error_set(err, EPROTO, "the record of a pause holds no path");
+	fd = open(record->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return -ENODEV;
 	if (fd < 0 || fstat(fd, &status) < 0)
@@ -198,7 +199,7 @@ int pause_undo(const struct journal_record *record, struct error *err)
 /* 1: it is the recorded process and still stopped. */
 static int is_left(const struct process_identity *id, struct error *err)
 {
-	enum proc_stop stop;
+	enum proc_stop stop = PROC_RUNNING;
 	int result = proc_is_same(id);
 
 	if (result == 1)

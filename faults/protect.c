@@ -138,7 +138,7 @@ static const char *never(const struct protection *protection, const struct proc_
 	if (has_pid(protection->ancestors, protection->ancestor_count, stat->pid))
 		return "is a parent of squall";
 	if (has_pid(protection->sessions, protection->session_count, stat->session))
-		return "is in the session squall was started from";
+		return "is in the session squall was started from (setsid gives it one of its own)";
 	if (descends_from_us(protection, stat->pid))
 		return "was started by squall";
 	if (proc_read_inner_pid(stat->pid, &inner) == 0 && inner == 1)

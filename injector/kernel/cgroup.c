@@ -66,7 +66,7 @@ static void take_mount(char *line, struct cgroup_mounts *mounts)
 	if (!out || *out)
 		return;
 	unescape(point);
-	strcpy(out, point);
+	memcpy(out, point, strlen(point) + 1);
 }
 
 int cgroup_find_mounts(struct cgroup_mounts *out, struct error *err)

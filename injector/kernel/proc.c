@@ -201,7 +201,7 @@ int proc_read_cgroup(pid_t pid, const char *controller, char *out, size_t size)
 			continue;
 		if (strlen(path + 1) >= size)
 			return -ENAMETOOLONG;
-		strcpy(out, path + 1);
+		memcpy(out, path + 1, strlen(path + 1) + 1);
 		return 0;
 	}
 	return -ENOENT;

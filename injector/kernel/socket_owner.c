@@ -15,7 +15,6 @@
 #include <limits.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
-#include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -48,32 +47,22 @@ static int add_inode(struct listeners *found, uint32_t inode)
 	return 0;
 }
 
-static int send_request(int socket, uint8_t family, uint32_t protocol)
+static int send_request(int socket, uint8_t family, uint8_t protocol)
 {
 	struct {
 		struct nlmsghdr header;
 		struct inet_diag_req_v2 request;
-		struct rtattr attribute;
-		uint32_t protocol;
 	} message = {
 		.header = {.nlmsg_len = sizeof(message),
 			   .nlmsg_type = SOCK_DIAG_BY_FAMILY,
 			   .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
 		.request = {.sdiag_family = family,
-			    .sdiag_protocol = (uint8_t)protocol,
+			    .sdiag_protocol = protocol,
 			    .idiag_states =
 				    1U << (protocol == IPPROTO_UDP ? STATE_CLOSE : STATE_LISTEN)},
-		/* IPPROTO_MPTCP, 262, does not fit in the byte above */
-		.attribute = {.rta_len = RTA_LENGTH(sizeof(uint32_t)),
-			      .rta_type = INET_DIAG_REQ_PROTOCOL},
-		.protocol = protocol,
 	};
 
-	if (protocol <= UINT8_MAX)
-		message.header.nlmsg_len = NLMSG_LENGTH(sizeof(message.request));
-	else
-		message.request.sdiag_protocol = IPPROTO_RAW; /* as ss(8) writes it */
-	return send(socket, &message, message.header.nlmsg_len, 0) < 0 ? -errno : 0;
+	return send(socket, &message, sizeof(message), 0) < 0 ? -errno : 0;
 }
 
 static int take_socket(struct listeners *found, const struct nlmsghdr *header)
@@ -109,7 +98,7 @@ static int take_message(struct listeners *found, const struct nlmsghdr *header)
 	}
 }
 
-static int dump(struct listeners *found, uint8_t family, uint32_t protocol)
+static int dump(struct listeners *found, uint8_t family, uint8_t protocol)
 {
 	char buffer[32768] __attribute__((aligned(NLMSG_ALIGNTO)));
 	const struct nlmsghdr *header;
@@ -130,33 +119,28 @@ static int dump(struct listeners *found, uint8_t family, uint32_t protocol)
 	return result == 1 ? 0 : result;
 }
 
+/* MPTCP listeners need no dump of their own: the TCP socket below each carries the inode of the one
+ * the program holds (mptcp_subflow_create_socket(), net/mptcp/subflow.c). */
 static int dump_all(struct listeners *found, struct error *err)
 {
 	static const struct {
-		uint32_t protocol;
-		const char *name;
-	} protocols[] = {{IPPROTO_TCP, "TCP"}, {IPPROTO_UDP, "UDP"}, {IPPROTO_MPTCP, "MPTCP"}};
+		uint8_t protocol;
+		const char *name, *module;
+	} protocols[] = {{IPPROTO_TCP, "TCP", "tcp_diag"}, {IPPROTO_UDP, "UDP", "udp_diag"}};
 	static const uint8_t families[] = {AF_INET, AF_INET6};
 	int result;
 
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = 0; i < 2; i++)
 		for (unsigned j = 0; j < 2; j++) {
 			result = dump(found, families[j], protocols[i].protocol);
-			/* no such protocol in this kernel, or no such table before 5.9 */
-			if (result == -ENOENT || result == -EINVAL || result == -EOPNOTSUPP)
-				if (protocols[i].protocol == IPPROTO_MPTCP ||
-				    families[j] == AF_INET6)
-					continue;
-			if (result == -ENOENT) {
-				error_set(err, ENOENT, "the kernel has no table of %s sockets",
-					  protocols[i].name);
-				return error_remedy(err, "modprobe %s_diag",
-						    protocols[i].protocol == IPPROTO_TCP ? "tcp"
-											 : "udp");
-			}
-			if (result < 0)
-				return error_errno(err, -result, "cannot list the %s sockets",
-						   protocols[i].name);
+			/* a kernel without IPv6 has nothing to list there */
+			if (result == 0 || (result == -ENOENT && families[j] == AF_INET6))
+				continue;
+			error_errno(err, -result, "cannot list the %s sockets of the kernel",
+				    protocols[i].name);
+			if (result == -ENOENT)
+				error_remedy(err, "modprobe %s", protocols[i].module);
+			return result;
 		}
 	return 0;
 }

@@ -14,7 +14,7 @@
 #include <sys/types.h>
 
 /* The inodes of all sockets that listen on a port of first..last in one network namespace (-1:
- * ours): TCP and MPTCP listeners and unconnected UDP sockets, IPv4 and IPv6. Sorted, newly
+ * ours): listening TCP (and MPTCP) and unconnected UDP sockets, IPv4 and IPv6. Sorted, newly
  * allocated (the caller frees; NULL for none). Needs CAP_SYS_ADMIN for another namespace, else
  * nothing. */
 int socket_owner_inodes(int namespace_fd, uint16_t first, uint16_t last, uint32_t **out,

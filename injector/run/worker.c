@@ -184,11 +184,7 @@ static int arm(struct worker *worker, const char *title, struct error *err)
 	int result = halt_check(err);
 
 	if (result == 0)
-		result = guardian_start(capabilities, &worker->guardian, err);
-	if (result < 0)
-		return result;
-	worker->has_guardian = true;
-	result = open_journal(worker, title, err);
+		result = open_journal(worker, title, err);
 	if (result == 0)
 		result = sandbox_keep_capabilities(capabilities, err);
 	if (result == 0)
@@ -327,6 +323,10 @@ static int begin(struct worker *worker, struct error *err)
 	umask(022);
 	if (chdir("/") < 0)
 		return error_errno(err, errno, "cannot enter /");
+	/* First of all: it gets itself ready while the conductor still reads the experiment. */
+	if (result == 0)
+		result = guardian_start(&worker->guardian, err);
+	worker->has_guardian = result == 0;
 	if (result == 0)
 		result = identify(getpid(), &worker->self, err);
 	if (result == 0)
@@ -384,6 +384,8 @@ int worker_main(const struct worker_options *options)
 
 	if (begin(&worker, &err) < 0) {
 		worker_reply_error(&worker, REPLY_REFUSED, 0, &err);
+		if (worker.has_guardian)
+			guardian_end(&worker.guardian);
 		return 1;
 	}
 	while (loop_run(worker.loop, &err) < 0)
