@@ -66,12 +66,17 @@ void worker_stop(struct worker *worker, enum stop_cause cause, const char *why)
 		return;
 	}
 	worker->state = WORKER_STOPPING;
+	worker->stop_began_ns = reply.numbers[1];
 	loop_timer_cancel(worker->loop, &worker->evidence_timer);
-	/* Every effect ends first, by one system call each; telling and tidying come after. */
+	/* Every effect ends first, by one system call each. Then the conductor hears why, before it
+	 * hears that the steps are over: else it takes that for the planned end. Undoing and
+	 * reading back, which take longer, come last. */
 	for (unsigned i = worker->step_count; i-- > 0;)
-		worker_step_end(&worker->steps[i], FAULT_END_NOW);
+		worker_step_cut(&worker->steps[i]);
 	snprintf(reply.text, sizeof(reply.text), "%s", why);
 	reply_send(worker->options.socket, &reply, -1);
+	for (unsigned i = worker->step_count; i-- > 0;)
+		worker_step_tidy(&worker->steps[i]);
 	worker_step_settled(worker);
 }
 

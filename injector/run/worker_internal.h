@@ -33,6 +33,7 @@ struct worker_step {
 	enum step_state state;
 	bool is_defined, is_end_reported;
 	int64_t end_began_ns;
+	int64_t again_ns; /* asked for by the last end(); 0: it needs no more */
 	struct loop_timer end_timer, again_timer;
 	char text[256];
 };
@@ -59,6 +60,7 @@ struct worker {
 	unsigned step_count;
 	unsigned left_count;
 	int64_t heard_ns; /* last request of the conductor */
+	int64_t stop_began_ns;
 	struct loop_timer deadline_timer, ping_timer, evidence_timer;
 };
 
@@ -75,7 +77,9 @@ uint64_t worker_capabilities(const struct worker *worker);
 /* worker_step.c */
 int worker_on_inject(struct worker *worker, const struct request *request, struct error *err);
 int worker_on_end(struct worker *worker, const struct request *request, struct error *err);
-void worker_step_end(struct worker_step *step, enum fault_end how);
+/* A stop: first every step in force is cut, which only ends its effect; then each is tidied up. */
+void worker_step_cut(struct worker_step *step);
+void worker_step_tidy(struct worker_step *step);
 void worker_send_evidence(struct worker_step *step);
 /* Says STOPPED once the last effect has ended, and finishes once the last step is restored. */
 void worker_step_settled(struct worker *worker);

@@ -91,22 +91,26 @@ static void undo_step(struct worker_step *step)
 
 static void continue_end(void *context);
 
-/* One call of ops->end(); schedules the next one or goes on to the undo. */
-static void turn_end(struct worker_step *step, enum fault_end how)
+/* One call of ops->end(): nothing is told and nothing undone yet. */
+static void call_end(struct worker_step *step, enum fault_end how)
 {
-	struct error err = ERROR_INIT;
 	int64_t again_ns = 0;
+	struct error err = ERROR_INIT;
 
-	if (step->fault.ops->end) {
-		int result = step->fault.ops->end(&step->fault, how, &again_ns, &err);
+	step->again_ns = 0;
+	if (step->fault.ops->end && step->fault.ops->end(&step->fault, how, &again_ns, &err) == 0)
+		step->again_ns = again_ns;
+}
 
-		report_end(step);
-		if (result == 0 && again_ns > 0 &&
-		    loop_timer_set(step->worker->loop, &step->again_timer,
-				   clock_now_ns() + again_ns, continue_end, step) == 0)
-			return;
-	}
-	/* Even if end() failed: undo works from the journal and reads back what is left. */
+/* Waits for the next call, or goes on to the undo. Even if end() failed: undo works from the
+ * journal and reads back what is left. */
+static void go_on(struct worker_step *step)
+{
+	report_end(step);
+	if (step->again_ns > 0 &&
+	    loop_timer_set(step->worker->loop, &step->again_timer, clock_now_ns() + step->again_ns,
+			   continue_end, step) == 0)
+		return;
 	undo_step(step);
 }
 
@@ -115,35 +119,53 @@ static void continue_end(void *context)
 	struct worker_step *step = context;
 	bool is_stopping = step->worker->state == WORKER_STOPPING;
 
-	turn_end(step, is_stopping ? FAULT_END_NOW : FAULT_END_SOFT);
+	call_end(step, is_stopping ? FAULT_END_NOW : FAULT_END_SOFT);
+	go_on(step);
 }
 
-void worker_step_end(struct worker_step *step, enum fault_end how)
+static void begin_end(struct worker_step *step)
 {
-	if (step->state != STEP_IN_FORCE && step->state != STEP_ENDING)
-		return;
-	if (step->state == STEP_ENDING && how == FAULT_END_SOFT)
-		return;
 	loop_timer_cancel(step->worker->loop, &step->end_timer);
 	loop_timer_cancel(step->worker->loop, &step->again_timer);
-	if (how == FAULT_END_SOFT)
-		worker_send_evidence(step);
 	if (step->state == STEP_IN_FORCE)
 		step->end_began_ns = clock_now_ns();
 	step->state = STEP_ENDING;
-	turn_end(step, how);
+}
+
+static void end_softly(struct worker_step *step)
+{
+	if (step->state != STEP_IN_FORCE)
+		return;
+	worker_send_evidence(step);
+	begin_end(step);
+	call_end(step, FAULT_END_SOFT);
+	go_on(step);
+}
+
+void worker_step_cut(struct worker_step *step)
+{
+	if (step->state != STEP_IN_FORCE && step->state != STEP_ENDING)
+		return;
+	begin_end(step);
+	call_end(step, FAULT_END_NOW);
+}
+
+void worker_step_tidy(struct worker_step *step)
+{
+	if (step->state == STEP_ENDING)
+		go_on(step);
 }
 
 static void end_is_due(void *context)
 {
-	worker_step_end(context, FAULT_END_SOFT);
+	end_softly(context);
 }
 
 int worker_on_end(struct worker *worker, const struct request *request, struct error *err)
 {
 	if (request->index >= worker->step_count)
 		return error_set(err, EPROTO, "step %u is not defined", request->index);
-	worker_step_end(&worker->steps[request->index], FAULT_END_SOFT);
+	end_softly(&worker->steps[request->index]);
 	return 0;
 }
 
@@ -232,8 +254,10 @@ void worker_step_settled(struct worker *worker)
 	}
 	if (!worker->has_stopped) {
 		worker->has_stopped = true;
-		worker_reply_numbers(worker, REPLY_STOPPED, 0, last_ns ? last_ns : clock_now_ns(),
-				     0);
+		/* nothing was in force: what ended before was not ended by the stop */
+		if (last_ns < worker->stop_began_ns)
+			last_ns = clock_now_ns();
+		worker_reply_numbers(worker, REPLY_STOPPED, 0, last_ns, 0);
 	}
 	for (unsigned i = 0; i < worker->step_count; i++)
 		if (worker->steps[i].state == STEP_IN_FORCE ||
