@@ -264,7 +264,7 @@ static void test_descriptors_of_the_caller_are_not_the_workers(void **state)
 /* Journals of our own: other tests may run at the same time. */
 static int enter(void **state)
 {
-	static char root[32] = "/run/squall-test-XXXXXX";
+	static char root[] = "/run/squall-order-XXXXXX";
 
 	(void)state;
 	seen = mmap(NULL, sizeof(*seen), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -18,7 +18,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/resource.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -34,6 +34,7 @@
 #include "injector/run/worker.h"
 
 #define STEPS 24
+#define MANY  1100 /* more than FD_SETSIZE */
 
 struct peer {
 	int socket;
@@ -232,10 +233,80 @@ static void test_answers_that_nobody_reads_do_not_delay_an_abort(void **state)
 	assert_in_range(took_ns, 0, 1500 * NSEC_PER_MSEC);
 }
 
+static void name_and_wait(int alive)
+{
+	char byte;
+
+	prctl(PR_SET_NAME, "squall-many");
+	(void)!read(alive, &byte, 1); /* until the test is over, whatever way */
+	_exit(0);
+}
+
+/* Not descendants of the test, which poses as the conductor: those are never hit. */
+static void start_many(unsigned count, int alive[2])
+{
+	int status;
+	pid_t pid;
+
+	assert_int_equal(pipe2(alive, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		close(alive[1]);
+		setsid();
+		for (unsigned at = 0; at < count; at++) {
+			pid = fork();
+			if (pid < 0)
+				_exit(1);
+			if (pid == 0)
+				name_and_wait(alive[0]);
+		}
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	close(alive[0]);
+}
+
+/* Their pidfds must leave the low numbers to libnftables, which dies of a socket above 1023. */
+static void test_a_thousand_targets_beside_a_network_fault(void **state)
+{
+	struct reply reply;
+	struct peer peer;
+	int alive[2];
+
+	(void)state;
+	start_many(MANY, alive);
+	start(&peer);
+	transmit(&peer, REQUEST_LIMITS, 0, "", "", 20 * NSEC_PER_SEC, 2L * MANY);
+	transmit(&peer, REQUEST_TARGET, 0, "many", "", TARGET_PROCESS, 0);
+	transmit(&peer, REQUEST_TARGET_VALUE, 0, "name", "squall-many", 0, 0);
+	transmit(&peer, REQUEST_TARGET, 1, "t", "", TARGET_TRAFFIC, 0);
+	transmit(&peer, REQUEST_TARGET_VALUE, 1, "to", "127.0.0.9:9", 0, 0);
+	transmit(&peer, REQUEST_STEP, 0, "process", "", 0, 0);
+	transmit(&peer, REQUEST_STEP_VALUE, 0, "action", "pause", 0, 0);
+	transmit(&peer, REQUEST_STEP, 1, "network", "", 1, 0);
+	transmit(&peer, REQUEST_STEP_VALUE, 1, "loss", "1%", 0, 0);
+	transmit(&peer, REQUEST_PLAN, 0, "", "", 0, 0);
+	assert_true(await(&peer, REPLY_PLANNED, 20000, &reply));
+	transmit(&peer, REQUEST_ARM, 0, "", "many", 0, 0);
+	assert_true(await(&peer, REPLY_ARMED, 5000, &reply));
+	transmit(&peer, REQUEST_INJECT, 0, "", "", 0, 0);
+	transmit(&peer, REQUEST_INJECT, 1, "", "", 0, 0);
+	assert_true(await(&peer, REPLY_INJECTED, 5000, &reply));
+	assert_true(await(&peer, REPLY_INJECTED, 5000, &reply));
+	assert_int_equal(faults_in_force(), 1);
+	transmit(&peer, REQUEST_FINISH, 0, "", "", 0, 0);
+	assert_true(await(&peer, REPLY_FINISHED, 5000, &reply));
+	close(alive[1]);
+	expect_leaves(&peer);
+	close(peer.socket);
+}
+
 /* A network and journals of our own: other tests may run at the same time. */
 static int enter(void **state)
 {
-	static char root[32] = "/run/squall-test-XXXXXX";
+	static char root[] = "/run/squall-hostile-XXXXXX";
 
 	(void)state;
 	if (unshare(CLONE_NEWNET) < 0 || !mkdtemp(root))
@@ -256,6 +327,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_flood_of_requests_does_not_prolong_a_fault),
 		cmocka_unit_test(test_answers_that_nobody_reads_do_not_delay_an_abort),
+		cmocka_unit_test(test_a_thousand_targets_beside_a_network_fault),
 	};
 
 	return cmocka_run_group_tests(tests, enter, leave);
