@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -227,6 +228,8 @@ int run_start(const struct run_options *options, struct error *err)
 	struct run run = {.options = options, .socket = -1, .command = -1};
 	int result = need_root(err);
 
+	/* Restoring and telling go on when nobody reads; commands get the signal back. */
+	signal(SIGPIPE, SIG_IGN);
 	if (result == 0)
 		result = restore_first(err);
 	if (result == 0)
