@@ -98,12 +98,25 @@ $(BUILD)/%.bpf.o: %.bpf.c
 	$(Q)$(CLANG) -O2 -g -target bpf -mcpu=v2 -I/usr/include/$(shell $(CC) -print-multiarch) \
 		-Wall -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
 
+# The system call filters are made once, here: see injector/kernel/sandbox_filter.h
+FILTERS := $(BUILD)/injector/kernel/sandbox_filters.h
+$(FILTERS): $(BUILD)/injector/kernel/generate/sandbox_filters
+	$(call say,FILTER,$@)
+	$(Q)$< > $@.tmp && mv $@.tmp $@
+
+$(BUILD)/injector/kernel/generate/sandbox_filters: $(addprefix $(BUILD)/injector/kernel/, \
+		generate/sandbox_filters.o sandbox_filter.o sandbox_lists.o)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lseccomp
+
+$(BUILD)/injector/kernel/sandbox.o $(BUILD)/tests/unit/test_sandbox_filter.o: $(FILTERS)
+
 $(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
 	$(Q)bpftool gen skeleton $< name $(subst -,_,$(notdir $*)) > $@.tmp && mv $@.tmp $@
 
+# muldefs: a test may stand in for a function of the library; the first definition, the test's, counts
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT) $(LIBRARY)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIBRARY) $(LIBS) -lcmocka
+	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,-z,muldefs -o $@ $(filter %.o,$^) $(LIBRARY) $(LIBS) -lcmocka
 
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(LIBRARY)
 	$(call say,LINK,$@)
@@ -187,7 +200,7 @@ lint-shell:
 	$(Q)shellcheck -x -P SCRIPTDIR/.. -P . $(SCRIPTS)
 
 lint-tidy: export TIDY_FLAGS = $(filter-out -W% -f% -D_FORTIFY_SOURCE%,$(subst ',,$(ALL_CFLAGS)))
-lint-tidy: $(SKELETONS)
+lint-tidy: $(SKELETONS) $(FILTERS)
 	$(call say,TIDY,$(words $(TIDY_FILES)) files)
 	$(Q)printf '%s\n' $(TIDY_FILES) | xargs -P $$(nproc) -n 4 \
 		sh -c 'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- $$TIDY_FLAGS 2>/dev/null' tidy

@@ -8,6 +8,7 @@
  */
 #include "faults/network.h"
 
+#include "faults/network_finding.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
 #include "injector/base/quantity.h"
@@ -83,7 +84,7 @@ static int probe(struct fault_support *out, struct error *err)
 {
 	struct network_support support;
 	struct stat about;
-	int result = network_survey(&support, err);
+	int result = network_survey_anew(&support, err);
 
 	if (result < 0)
 		return result;
@@ -211,6 +212,7 @@ static int inject(struct fault *fault, struct error *err)
 	int result = check_still_there(state, err);
 
 	state->has_hole = network_needs_hole(state);
+	state->owns_loopback_settings = false;
 
 	if (result == 0 && !state->nft) /* a failed end had to close it */
 		result = nft_open(fault->target->namespace_fd, &state->nft, err);
@@ -232,6 +234,7 @@ static int inject(struct fault *fault, struct error *err)
 	if (result == 0)
 		result = nft_commit(state->nft, text, err);
 	if (result < 0) {
+		network_finding_forget(); /* it may have been wrong about this kernel */
 		network_line_stop(state);
 		return result;
 	}
@@ -373,7 +376,7 @@ const struct fault_ops network_fault = {
 	 * guardian and a second injection of a delay line (pulses) have to enter it: SYS_ADMIN, and
 	 * SYS_PTRACE to find one that only a process holds. BPF: the delay line's program. */
 	.capabilities = 1ULL << CAP_NET_ADMIN | 1ULL << CAP_SYS_ADMIN | 1ULL << CAP_SYS_PTRACE |
-			1ULL << CAP_BPF,
+			1ULL << CAP_BPF | 1ULL << CAP_SYS_NICE, /* the delay line in real time */
 	.check = check,
 	.probe = probe,
 	.plan = network_plan,

@@ -37,11 +37,15 @@ enum network_way {
 struct network_support {
 	bool has_hook; /* owned table, egress hook, fwd, random numbers */
 	bool has_ifb;
-	bool has_netem;				  /* ifb and netem */
+	bool has_netem;		   /* ifb and netem */
+	bool lacks_netem_for_good; /* the kernel does not know it: not a lack of privileges */
 	char hook_reason[200], netem_reason[200]; /* the kernel's words when not */
 };
-/* Tried once a process. SQUALL_NETEM=off in the environment plays a kernel without netem. */
+/* Tried once a boot, see network_finding.h. SQUALL_NETEM=off in the environment plays a kernel
+ * without netem. */
 int network_survey(struct network_support *out, struct error *err);
+/* Tried now, whatever was found before. */
+int network_survey_anew(struct network_support *out, struct error *err);
 /* What to do about a missing netem here: distribution, cloud kernel, WSL. */
 void network_netem_remedy(char *out, size_t size);
 

@@ -119,8 +119,11 @@ static int undo_table(const struct network_record *record, struct access *access
 	uint32_t owner;
 	int result;
 
-	if (own)
+	if (own) { /* end() was not called, or failed: without a table nothing goes to the lines */
 		network_cut(own);
+		network_line_stop(own);
+		own->phase = NETWORK_IDLE;
+	}
 	while ((result = nft_find_table(access->netfilter, record->table, &owner, err)) == 0 &&
 	       clock_now_ns() < deadline_ns)
 		poll(NULL, 0, POLL_MS);

@@ -6,6 +6,7 @@
  */
 #include "faults/network.h"
 
+#include "faults/network_finding.h"
 #include "injector/base/cleanup.h"
 #include "injector/kernel/link.h"
 #include "injector/kernel/qdisc.h"
@@ -49,8 +50,10 @@ static int try_all(struct network_support *out, struct error *err)
 	struct nft *nft;
 	int index = 0, result;
 
-	if (unshare(CLONE_NEWNET) < 0)
-		return error_errno(err, errno, "cannot make a network namespace to try things in");
+	if (unshare(CLONE_NEWNET) < 0) {
+		error_errno(err, errno, "cannot make a network namespace to try things in");
+		return error_remedy(err, "run it as root; in a container, with CAP_SYS_ADMIN");
+	}
 	result = netlink_open(-1, &netlink, err);
 	if (result < 0)
 		return result;
@@ -60,6 +63,7 @@ static int try_all(struct network_support *out, struct error *err)
 	if (result == 0)
 		result = try_netem(netlink, index, &why);
 	out->has_netem = result == 0;
+	out->lacks_netem_for_good = result == -ENOENT || result == -EOPNOTSUPP;
 	snprintf(out->netem_reason, sizeof(out->netem_reason), "%.199s", result ? why.text : "");
 	netlink_close(netlink);
 
@@ -119,21 +123,43 @@ static int survey(struct network_support *out, struct error *err)
 	return 0;
 }
 
-int network_survey(struct network_support *out, struct error *err)
+static void obey_wish(struct network_support *out)
 {
-	static struct network_support known;
-	static bool is_known;
 	const char *wish = getenv("SQUALL_NETEM");
-	int result = is_known ? 0 : survey(&known, err);
 
-	if (result < 0)
-		return result;
-	is_known = true;
-	*out = known;
 	if (wish && strcmp(wish, "off") == 0) {
 		out->has_netem = false;
 		snprintf(out->netem_reason, sizeof(out->netem_reason), "SQUALL_NETEM=off");
 	}
+}
+
+int network_survey_anew(struct network_support *out, struct error *err)
+{
+	int result = survey(out, err);
+
+	if (result < 0)
+		return result;
+	network_finding_keep(out);
+	obey_wish(out);
+	return 0;
+}
+
+int network_survey(struct network_support *out, struct error *err)
+{
+	static struct network_support known;
+	static bool is_known;
+
+	is_known = is_known || network_finding_recall(&known);
+	if (!is_known) {
+		int result = survey(&known, err);
+
+		if (result < 0)
+			return result;
+		network_finding_keep(&known);
+		is_known = true;
+	}
+	*out = known;
+	obey_wish(out);
 	return 0;
 }
 

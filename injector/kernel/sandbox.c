@@ -6,13 +6,16 @@
 #include "injector/kernel/sandbox.h"
 
 #include "injector/base/cleanup.h"
-#include "injector/kernel/sandbox_lists.h"
+#include "injector/kernel/sandbox_filter.h"
+#include "injector/kernel/sandbox_filters.h" /* generated */
 
 #include <errno.h>
 #include <grp.h>
-#include <seccomp.h>
+#include <linux/seccomp.h>
+#include <string.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #define ALL_CAPABILITIES 64
 
@@ -34,9 +37,11 @@ static int no_new_privileges(struct error *err)
 static int drop_bounding(uint64_t keep, struct error *err)
 {
 	for (int cap = 0; cap < ALL_CAPABILITIES; cap++) {
-		if (keep >> cap & 1)
-			continue;
-		if (cap_get_bound(cap) != 1)
+		int is_bound = cap_get_bound(cap);
+
+		if (is_bound < 0) /* the kernel knows no more of them */
+			return 0;
+		if (!is_bound || keep >> cap & 1)
 			continue;
 		if (cap_drop_bound(cap) < 0 && errno != EPERM)
 			return error_errno(err, errno,
@@ -78,7 +83,7 @@ static int set_capabilities(uint64_t keep, struct error *err)
 		cap_set_flag(set, CAP_PERMITTED, 1, &cap, CAP_SET);
 		cap_set_flag(set, CAP_EFFECTIVE, 1, &cap, CAP_SET);
 	}
-	if (cap_reset_ambient() < 0 || cap_set_proc(set) < 0)
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 || cap_set_proc(set) < 0)
 		return error_errno(err, errno, "cannot give up capabilities");
 	return 0;
 }
@@ -105,15 +110,20 @@ static int verify_capabilities(uint64_t keep, struct error *err)
 	return 0;
 }
 
+static int give_up_rest(uint64_t keep, struct error *err)
+{
+	int result = set_capabilities(keep, err);
+
+	if (result == 0)
+		result = no_new_privileges(err);
+	return result < 0 ? result : verify_capabilities(keep, err);
+}
+
 int sandbox_keep_capabilities(uint64_t keep, struct error *err)
 {
 	int result = drop_bounding(keep, err);
 
-	if (result == 0)
-		result = set_capabilities(keep, err);
-	if (result == 0)
-		result = no_new_privileges(err);
-	return result < 0 ? result : verify_capabilities(keep, err);
+	return result < 0 ? result : give_up_rest(keep, err);
 }
 
 static int change_user(uid_t uid, gid_t gid, struct error *err)
@@ -150,95 +160,58 @@ int sandbox_drop_user(uid_t uid, gid_t gid, struct error *err)
 	if (uid == 0 || gid == 0)
 		return error_set(err, EINVAL,
 				 "giving up root for user %u, group %u changes nothing", uid, gid);
-	result = drop_bounding(0, err);
+	result = drop_bounding(0, err); /* takes CAP_SETPCAP, which goes with the user */
 	if (result == 0)
 		result = change_user(uid, gid, err);
 	if (result == 0)
-		result = sandbox_keep_capabilities(0, err);
+		result = give_up_rest(0, err);
 	/* Nobody of the same user may attach to what was root a moment ago (ptrace(2)). */
 	if (result == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		result = error_errno(err, errno, "cannot protect this process from tracing");
 	return result < 0 ? result : verify_user(uid, gid, err);
 }
 
-static int add_rule(scmp_filter_ctx filter, const struct sandbox_rule *rule)
+/* The filter compares the process's own number, which is known only now. */
+static void fill_in_pid(struct sock_filter *filter, size_t count)
 {
-	struct scmp_arg_cmp compare[SANDBOX_ARGS];
-
-	for (unsigned at = 0; at < rule->arg_count; at++)
-		compare[at] = SCMP_CMP64(rule->args[at].arg, SCMP_CMP_MASKED_EQ,
-					 rule->args[at].mask, rule->args[at].value);
-	return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, rule->call, rule->arg_count, compare);
+	for (size_t at = 0; at < count; at++)
+		if (BPF_CLASS(filter[at].code) == BPF_JMP && filter[at].k == SANDBOX_OWN_PID)
+			filter[at].k = (uint32_t)getpid();
 }
 
-static int add_common(scmp_filter_ctx filter)
+static int load(const struct sock_filter *filter, size_t count, const char *who, struct error *err)
 {
-	/* Its flags lie in memory, where no filter can look; ENOSYS makes glibc take clone(2). */
-	int result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+	struct sock_filter own[SANDBOX_FILTER_MAX];
+	const struct sock_fprog program = {.len = (unsigned short)count, .filter = own};
+	int result = no_new_privileges(err);
 
-	if (result == 0) /* abort() */
-		result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-					  SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)getpid()));
-	for (unsigned at = 0; result == 0 && sandbox_deadly[at] != SANDBOX_END; at++)
-		result = seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, sandbox_deadly[at], 0);
-	return result;
-}
-
-static int build(scmp_filter_ctx filter, const struct sandbox_rule *const *groups)
-{
-	int result = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
-
-	if (result == 0)
-		result = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
-	if (result == 0) /* a binary tree: the same few steps for every call */
-		result = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	if (result == 0)
-		result = add_common(filter);
-	for (; result == 0 && *groups; groups++)
-		for (const struct sandbox_rule *rule = *groups;
-		     result == 0 && rule->call != SANDBOX_END; rule++)
-			result = add_rule(filter, rule);
-	return result;
-}
-
-/* -DSQUALL_SANDBOX_LOG lets everything else pass and writes it to the kernel's audit log instead:
- * to find what a list lacks. A compile-time switch, for the environment of a root process is no
- * place. */
-#ifdef SQUALL_SANDBOX_LOG
-#define DEFAULT_ACTION SCMP_ACT_LOG
-#else
-#define DEFAULT_ACTION SCMP_ACT_ERRNO(EPERM)
-#endif
-
-static int load(const struct sandbox_rule *const *groups, const char *who, struct error *err)
-{
-	scmp_filter_ctx filter = seccomp_init(DEFAULT_ACTION);
-	int result;
-
-	if (!filter)
-		return error_errno(err, ENOMEM, "cannot make the system call filter of the %s",
-				   who);
-	result = build(filter, groups);
-	if (result == 0)
-		result = seccomp_load(filter);
-	seccomp_release(filter);
 	if (result < 0)
-		return error_errno(err, -result, "cannot load the system call filter of the %s",
-				   who);
+		return result;
+	memcpy(own, filter, count * sizeof(*filter));
+	fill_in_pid(own, count);
+	/* TSYNC: all threads, should there be any; a positive answer is one that could not follow
+	 */
+	result = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC,
+			      &program);
+	if (result != 0)
+		return error_errno(err, result < 0 ? errno : ESRCH,
+				   "cannot load the system call filter of the %s", who);
 	return 0;
 }
 
+#define LOAD(who, err) load(who##_filter, sizeof(who##_filter) / sizeof(*who##_filter), #who, err)
+
 int sandbox_conductor(struct error *err)
 {
-	return load(sandbox_conductor_groups, "conductor", err);
+	return LOAD(conductor, err);
 }
 
 int sandbox_worker(struct error *err)
 {
-	return load(sandbox_worker_groups, "worker", err);
+	return LOAD(worker, err);
 }
 
 int sandbox_guardian(struct error *err)
 {
-	return load(sandbox_guardian_groups, "guardian", err);
+	return LOAD(guardian, err);
 }

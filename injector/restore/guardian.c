@@ -27,7 +27,7 @@ static int start_failed(int code, struct error *err)
 	return -code;
 }
 
-int guardian_start(uint64_t capabilities, struct guardian *out, struct error *err)
+int guardian_start(struct guardian *out, struct error *err)
 {
 	cleanup_fd int near = -1, far = -1, worker = -1;
 	pid_t parent = getpid(), child;
@@ -45,7 +45,7 @@ int guardian_start(uint64_t capabilities, struct guardian *out, struct error *er
 	if (child < 0)
 		return start_failed(errno, err);
 	if (child == 0) {
-		guardian_process(far, worker, capabilities);
+		guardian_process(far, worker);
 		_exit(0);
 	}
 	child_fd = proc_pidfd_open(child);
@@ -80,6 +80,14 @@ static int wait_readable(int fd, int timeout_ms)
 	if (ready < 0)
 		return -errno;
 	return ready ? 0 : -ETIMEDOUT;
+}
+
+int guardian_confine(struct guardian *guardian, uint64_t capabilities, struct error *err)
+{
+	struct guardian_message message = {.kind = GUARDIAN_CONFINE, .capabilities = capabilities};
+	int result = send_message(guardian, &message);
+
+	return result < 0 ? start_failed(-result, err) : 0;
 }
 
 int guardian_begin(struct guardian *guardian, const char *run_id, int64_t deadline_ns,

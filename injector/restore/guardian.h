@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The guardian: forked by the worker before anything is attached (so that it never inherits a held
- * descriptor). Waits on the worker's pidfd, its pings and the deadline; when the worker is gone it
+ * descriptor), before even the experiment is known: it gets itself ready while the worker plans.
+ * Waits on the worker's pidfd, its pings and the deadline; when the worker is gone it
  * undoes what the journal says. It kills a worker that has stopped pinging or overran the deadline.
  */
 #ifndef SQUALL_GUARDIAN_H
@@ -18,9 +19,10 @@
 #define GUARDIAN_SILENCE_NS 2000000000LL /* silence after which the worker is killed */
 #define GUARDIAN_GRACE_NS   2000000000LL /* after the deadline, for the worker's own restore */
 
-/* Kept by the guardian beside what it is told to keep, when it has a control group of its own: the
- * root of cgroup v2 has mode 0555, so that even its owner needs this to remove a group from it. The
- * worker should keep it as well: guardian_end() removes the group of a guardian that was killed. */
+/* Kept by the guardian beside what it is told to keep, where it can have a control group of its
+ * own: the root of cgroup v2 has mode 0555, so that even its owner needs this to remove a group
+ * from it. The worker should keep it as well: guardian_end() removes the group of a guardian that
+ * was killed. */
 #define GUARDIAN_CAPABILITIES (1ULL << CAP_DAC_OVERRIDE)
 
 struct guardian {
@@ -29,9 +31,12 @@ struct guardian {
 	int socket; /* pings and the end message */
 };
 
-/* Forks it; it waits for guardian_begin() (the journal does not exist yet: its header names the
- * guardian). `capabilities` is what it keeps (the experiment's faults' union). */
-int guardian_start(uint64_t capabilities, struct guardian *out, struct error *err);
+/* Forks it; it waits for guardian_confine() and guardian_begin() (the journal does not exist yet:
+ * its header names the guardian). */
+int guardian_start(struct guardian *out, struct error *err);
+/* Tells it what to keep (the experiment's faults' union) and to give up everything else. Never
+ * blocks: whether it has done so is what guardian_begin() returns. */
+int guardian_confine(struct guardian *guardian, uint64_t capabilities, struct error *err);
 /* Tells it run and deadline (CLOCK_BOOTTIME) and waits for its ready byte. */
 int guardian_begin(struct guardian *guardian, const char *run_id, int64_t deadline_ns,
 		   struct error *err);

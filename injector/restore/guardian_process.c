@@ -29,16 +29,22 @@
 #include <syslog.h>
 #include <time.h>
 
-#define LATE_NS	      (GUARDIAN_SILENCE_NS / 4) /* woken later than this: we did not run either */
-#define DEATH_WAIT_MS 5000
-#define LOCK_WAIT_NS  (5 * NSEC_PER_SEC)
+#define LATE_NS (GUARDIAN_SILENCE_NS / 4) /* woken later than this: we did not run either */
+/* Changing the control group waits for an RCU grace period, in which no thread of this machine's
+ * can fork (cgroup_threadgroup_rwsem): tens of milliseconds that a fault must not wait for, and
+ * that a run which is over by then is spared. */
+#define GROUP_AFTER_NS (300 * NSEC_PER_MSEC)
+#define DEATH_WAIT_MS  5000
+#define LOCK_WAIT_NS   (5 * NSEC_PER_SEC)
 
 struct watch {
 	int socket, worker, timer; /* socket: -1 after the worker closed its end */
 	char run_id[RUN_ID_SIZE];  /* "": not begun */
 	int64_t heard_ns;	   /* CLOCK_MONOTONIC of the last message */
+	int64_t group_due_ns;	   /* CLOCK_MONOTONIC; 0: no group of its own, or already there */
 	const char *why;	   /* the worker was killed by us: reason */
-	bool has_ended;
+	bool may_have_group, has_group;
+	bool is_confined, has_ended;
 };
 
 /* CLOCK_MONOTONIC stands still while the machine sleeps, as worker and guardian do. */
@@ -105,8 +111,7 @@ static void lock_memory(void)
 		mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 }
 
-/* True when it has a control group of its own. */
-static bool become_hard_to_kill(void)
+static void become_hard_to_kill(void)
 {
 	static const uint64_t all = ~0ULL;
 	int result;
@@ -118,32 +123,44 @@ static bool become_hard_to_kill(void)
 	if (chdir("/") < 0)
 		log_debug("the guardian cannot change to /: %s", strerror(errno));
 	result = write_text("/proc/self/oom_score_adj", "-1000");
-	if (result < 0)
-		log_warning("the guardian may be chosen when memory runs out: "
-			    "/proc/self/oom_score_adj: %s",
-			    strerror(-result));
+	if (result < 0) /* `squall doctor` tells it, once */
+		log_debug("the guardian may be chosen when memory runs out: "
+			  "/proc/self/oom_score_adj: %s",
+			  strerror(-result));
 	lock_memory();
 	setpriority(PRIO_PROCESS, 0, -20);
-	result = guardian_cgroup_enter();
-	if (result < 0)
-		log_debug("the guardian has no control group of its own: %s", strerror(-result));
-	return result == 0;
 }
 
-static int prepare(struct watch *watch, uint64_t capabilities, struct error *err)
+static void enter_group(struct watch *watch)
+{
+	int result = guardian_cgroup_enter();
+
+	watch->group_due_ns = 0;
+	watch->has_group = result == 0;
+	if (result < 0)
+		log_debug("the guardian has no control group of its own: %s", strerror(-result));
+}
+
+static void leave_group(struct watch *watch)
+{
+	if (watch->has_group)
+		guardian_cgroup_leave();
+	watch->has_group = false;
+}
+
+static int prepare(struct watch *watch, struct error *err)
 {
 	int result;
 
-	if (become_hard_to_kill())
-		capabilities |= GUARDIAN_CAPABILITIES;
+	become_hard_to_kill();
 	watch->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (watch->timer < 0)
 		return error_errno(err, errno, "no timer for the deadline");
 	result = keep_descriptors(watch);
 	if (result < 0)
 		return error_errno(err, -result, "cannot close the worker's descriptors");
-	result = sandbox_keep_capabilities(capabilities, err);
-	return result < 0 ? result : sandbox_guardian(err);
+	watch->may_have_group = guardian_cgroup_is_possible();
+	return 0;
 }
 
 static void answer(struct watch *watch, const struct error *err)
@@ -155,6 +172,20 @@ static void answer(struct watch *watch, const struct error *err)
 		return; /* the worker is dead: its pidfd tells */
 }
 
+/* Without its sandbox it does not stand by, and says why. */
+static void confine(struct watch *watch, uint64_t capabilities)
+{
+	struct error err = ERROR_INIT;
+
+	if (watch->may_have_group)
+		capabilities |= GUARDIAN_CAPABILITIES;
+	if (sandbox_keep_capabilities(capabilities, &err) < 0 || sandbox_guardian(&err) < 0) {
+		answer(watch, &err);
+		watch->has_ended = true;
+	}
+	watch->is_confined = true;
+}
+
 static void begin(struct watch *watch, const struct guardian_message *message)
 {
 	int64_t due_ns = message->deadline_ns + GUARDIAN_GRACE_NS;
@@ -162,14 +193,18 @@ static void begin(struct watch *watch, const struct guardian_message *message)
 		.it_value = {.tv_sec = due_ns / NSEC_PER_SEC, .tv_nsec = due_ns % NSEC_PER_SEC}};
 	struct error err = ERROR_INIT;
 
-	if (message->deadline_ns <= 0)
+	if (!watch->is_confined)
+		error_set(&err, EPROTO, "it was not told what to keep");
+	else if (message->deadline_ns <= 0)
 		error_set(&err, EINVAL, "the run has no deadline");
 	else if (!memchr(message->run_id, '\0', RUN_ID_SIZE) || !journal_exists(message->run_id))
 		error_set(&err, ENOENT, "there is no journal of the run");
 	else if (timerfd_settime(watch->timer, TFD_TIMER_ABSTIME, &due, NULL) < 0)
 		error_errno(&err, errno, "cannot set the deadline");
-	if (!err.code)
+	if (!err.code) {
 		memcpy(watch->run_id, message->run_id, RUN_ID_SIZE);
+		watch->group_due_ns = watch->may_have_group ? monotonic_ns() + GROUP_AFTER_NS : 0;
+	}
 	answer(watch, &err);
 }
 
@@ -178,18 +213,22 @@ static void drain_socket(struct watch *watch)
 	struct guardian_message message;
 	ssize_t got;
 
-	while ((got = recv(watch->socket, &message, sizeof(message), MSG_DONTWAIT)) != 0) {
+	while (!watch->has_ended &&
+	       (got = recv(watch->socket, &message, sizeof(message), MSG_DONTWAIT)) != 0) {
 		if (got < 0)
 			return;
 		if (got != (ssize_t)sizeof(message))
 			continue;
 		watch->heard_ns = monotonic_ns();
-		if (message.kind == GUARDIAN_BEGIN && !watch->run_id[0])
+		if (message.kind == GUARDIAN_CONFINE && !watch->is_confined)
+			confine(watch, message.capabilities);
+		else if (message.kind == GUARDIAN_BEGIN && !watch->run_id[0])
 			begin(watch, &message);
 		else if (message.kind == GUARDIAN_END)
 			watch->has_ended = true;
 	}
-	watch->socket = -1; /* closed: no proof of death, but nothing more to read */
+	if (!watch->has_ended)
+		watch->socket = -1; /* closed: no proof of death, but nothing more to read */
 }
 
 static void kill_worker(struct watch *watch, const char *why)
@@ -203,13 +242,16 @@ static void kill_worker(struct watch *watch, const char *why)
 	poll(&poller, 1, DEATH_WAIT_MS);
 }
 
-/* Milliseconds until silence has lasted too long; -1: not begun */
+/* Milliseconds until silence has lasted too long or the group is due; -1: not begun */
 static int patience_ms(const struct watch *watch)
 {
-	int64_t left = watch->heard_ns + GUARDIAN_SILENCE_NS - monotonic_ns();
+	int64_t due = watch->heard_ns + GUARDIAN_SILENCE_NS, left;
 
 	if (!watch->run_id[0])
 		return -1;
+	if (watch->group_due_ns && watch->group_due_ns < due)
+		due = watch->group_due_ns;
+	left = due - monotonic_ns();
 	return left <= 0 ? 0 : (int)(left / NSEC_PER_MSEC) + 1;
 }
 
@@ -245,6 +287,9 @@ static void stand_by(struct watch *watch)
 			kill_worker(watch, "it overran the deadline");
 		else if (!watch->has_ended)
 			judge_silence(watch);
+		if (!watch->has_ended && watch->group_due_ns &&
+		    monotonic_ns() >= watch->group_due_ns)
+			enter_group(watch);
 	}
 }
 
@@ -324,18 +369,18 @@ static void restore_all(struct watch *watch)
 	restore_report_free(&report);
 }
 
-void guardian_process(int socket, int worker, uint64_t capabilities)
+void guardian_process(int socket, int worker)
 {
 	struct watch watch = {.socket = socket, .worker = worker, .timer = -1};
 	struct error err = ERROR_INIT;
 
-	if (prepare(&watch, capabilities, &err) < 0) {
+	if (prepare(&watch, &err) < 0) {
 		answer(&watch, &err);
-		guardian_cgroup_leave();
 		return;
 	}
 	stand_by(&watch);
-	if (!watch.has_ended)
-		restore_all(&watch);
-	guardian_cgroup_leave();
+	if (watch.has_ended)
+		return; /* the worker removes our group: quicker than moving out of it */
+	restore_all(&watch);
+	leave_group(&watch);
 }

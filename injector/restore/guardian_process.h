@@ -7,12 +7,13 @@
 
 #include "injector/restore/guardian.h"
 
-enum guardian_kind { GUARDIAN_PING = 1, GUARDIAN_BEGIN, GUARDIAN_END };
+enum guardian_kind { GUARDIAN_PING = 1, GUARDIAN_CONFINE, GUARDIAN_BEGIN, GUARDIAN_END };
 
 struct guardian_message {
-	uint32_t kind; /* enum guardian_kind */
-	char run_id[RUN_ID_SIZE];
-	int64_t deadline_ns; /* CLOCK_BOOTTIME */
+	uint32_t kind;		  /* enum guardian_kind */
+	char run_id[RUN_ID_SIZE]; /* BEGIN */
+	int64_t deadline_ns;	  /* BEGIN: CLOCK_BOOTTIME */
+	uint64_t capabilities;	  /* CONFINE: what it keeps */
 };
 
 /* Answer to GUARDIAN_BEGIN, or unasked when the guardian cannot do its work. */
@@ -23,6 +24,6 @@ struct guardian_reply {
 
 /* The whole life of the guardian, in the forked child. `worker` is the worker's pidfd. The caller
  * leaves by _exit() at once. */
-void guardian_process(int socket, int worker, uint64_t capabilities);
+void guardian_process(int socket, int worker);
 
 #endif

@@ -119,6 +119,24 @@ static enum view_kind choose_view(const struct run_options *options)
 	return isatty(STDERR_FILENO) && !options->command ? VIEW_LIVE : VIEW_PLAIN;
 }
 
+/* `./backlog.sh` in a file is the one beside the file, wherever squall was started. */
+static int enter_directory(struct run *run, struct error *err)
+{
+	cleanup_free char *path = NULL;
+	char *slash;
+
+	if (!run->launcher || !run->experiment->path)
+		return 0;
+	path = strdup(run->experiment->path);
+	if (!path)
+		return error_errno(err, ENOMEM, "cannot start commands");
+	slash = strrchr(path, '/');
+	if (!slash)
+		return 0;
+	*(slash == path ? slash + 1 : slash) = '\0';
+	return launcher_set_directory(run->launcher, path, err);
+}
+
 static int open_ears(struct run *run, struct error *err)
 {
 	const struct run_options *options = run->options;
@@ -126,6 +144,8 @@ static int open_ears(struct run *run, struct error *err)
 
 	if (result == 0)
 		result = options->load(options->context, &run->experiment, err);
+	if (result == 0)
+		result = enter_directory(run, err);
 	if (result == 0)
 		result = result_new(run->experiment, "", &run->result, err);
 	if (result == 0 && !options->is_quiet)
@@ -231,13 +251,14 @@ int run_start(const struct run_options *options, struct error *err)
 	/* Restoring and telling go on when nobody reads; commands get the signal back. */
 	signal(SIGPIPE, SIG_IGN);
 	if (result == 0)
-		result = restore_first(err);
-	if (result == 0)
 		result = sandbox_invoking_user(&run.user, err);
-	if (result == 0 && !options->plan_only)
-		result = halt_check(err);
+	/* It starts its guardian and listens while this process does what comes next. */
 	if (result == 0)
 		result = fork_worker(&run, err);
+	if (result == 0)
+		result = restore_first(err);
+	if (result == 0 && !options->plan_only)
+		result = halt_check(err);
 	if (result == 0)
 		result = give_up_rights(&run, err);
 	if (result == 0)

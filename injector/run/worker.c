@@ -162,11 +162,7 @@ static int arm(struct worker *worker, const char *title, struct error *err)
 	int result = halt_check(err);
 
 	if (result == 0)
-		result = guardian_start(capabilities, &worker->guardian, err);
-	if (result < 0)
-		return result;
-	worker->has_guardian = true;
-	result = open_journal(worker, title, err);
+		result = open_journal(worker, title, err);
 	/* Again: whoever pulled the lever in between has looked for runs and not found us. */
 	if (result == 0)
 		result = halt_check(err);
@@ -308,6 +304,10 @@ static int begin(struct worker *worker, struct error *err)
 
 	if (result == 0)
 		result = worker_settle_in(worker, err);
+	/* First of all: it gets itself ready while the conductor still reads the experiment. */
+	if (result == 0)
+		result = guardian_start(&worker->guardian, err);
+	worker->has_guardian = result == 0;
 	if (result == 0)
 		result = identify(getpid(), &worker->self, err);
 	if (result == 0)
@@ -374,6 +374,8 @@ int worker_main(const struct worker_options *options)
 
 	if (begin(&worker, &err) < 0) {
 		worker_reply_error(&worker, REPLY_REFUSED, 0, &err);
+		if (worker.has_guardian)
+			guardian_end(&worker.guardian);
 		return 1;
 	}
 	converse(&worker);

@@ -183,7 +183,10 @@ int worker_on_plan(struct worker *worker, const struct request *request, struct 
 	(void)request;
 	if (!worker->limits.duration_ns || !worker->step_count)
 		return error_set(err, EPROTO, "limits or steps are missing");
-	result = resolve_targets(worker, err);
+	/* No step comes after this: the guardian gives up the rest while we plan. */
+	result = guardian_confine(&worker->guardian, worker_capabilities(worker), err);
+	if (result == 0)
+		result = resolve_targets(worker, err);
 	for (unsigned i = 0; i < worker->step_count && result == 0; i++) {
 		struct worker_step *step = &worker->steps[i];
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A conductor under somebody else's control: whatever it sends, the worker does nothing beyond an approved
- * plan, and leaves in order with nothing behind. Runs the real worker against hand-made requests.
+ * A conductor under somebody else's control: whatever it sends, the worker does nothing beyond an
+ * approved plan, and leaves in order with nothing behind. Runs the real worker against hand-made
+ * requests.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -238,7 +239,8 @@ static void test_noise_is_survived(void **state)
 			request.type = (uint32_t)random() % (REQUEST_COUNT + 1);
 			request.index %= 3;
 			if (random() % 2)
-				memset(request.name, 0, sizeof(request.name) + sizeof(request.text));
+				memset(request.name, 0,
+				       sizeof(request.name) + sizeof(request.text));
 			(void)!send(peer.socket, &request, sizeof(request),
 				    MSG_NOSIGNAL | MSG_DONTWAIT);
 		}

@@ -196,7 +196,9 @@ static void worker(const struct orders *orders, int ready)
 	struct error err = ERROR_INIT;
 	struct journal *journal;
 
-	if (!orders->without_guardian && guardian_start(1ULL << CAP_NET_ADMIN, &guardian, &err) < 0)
+	if (!orders->without_guardian &&
+	    (guardian_start(&guardian, &err) < 0 ||
+	     guardian_confine(&guardian, 1ULL << CAP_NET_ADMIN, &err) < 0))
 		_exit(93);
 	fill_header(&header, guardian.pid, clock_now_ns() + orders->deadline_after_ns);
 	if (journal_create(&header, &journal, &err) < 0)

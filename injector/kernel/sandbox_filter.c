@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "injector/kernel/sandbox_filter.h"
+
+#include "injector/base/cleanup.h"
+
+#include <errno.h>
+#include <seccomp.h>
+#include <sys/mman.h>
+
+/* -DSQUALL_SANDBOX_LOG lets everything else pass and writes it to the kernel's audit log instead:
+ * to find what a list lacks. A compile-time switch, for the environment of a root process is no
+ * place. */
+#ifdef SQUALL_SANDBOX_LOG
+#define DEFAULT_ACTION SCMP_ACT_LOG
+#else
+#define DEFAULT_ACTION SCMP_ACT_ERRNO(EPERM)
+#endif
+
+/* libseccomp's level of what kernels since 4.14 have (KILL_PROCESS, LOG); by default it would ask
+ * the kernel that squall is built on. */
+#define API_LEVEL 3
+
+static int add_rule(scmp_filter_ctx filter, const struct sandbox_rule *rule)
+{
+	struct scmp_arg_cmp compare[SANDBOX_ARGS];
+
+	for (unsigned at = 0; at < rule->arg_count; at++)
+		compare[at] = SCMP_CMP64(rule->args[at].arg, SCMP_CMP_MASKED_EQ,
+					 rule->args[at].mask, rule->args[at].value);
+	return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, rule->call, rule->arg_count, compare);
+}
+
+static int add_common(scmp_filter_ctx filter)
+{
+	/* Its flags lie in memory, where no filter can look; ENOSYS makes glibc take clone(2). */
+	int result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+
+	if (result == 0) /* abort() */
+		result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+					  SCMP_A0_32(SCMP_CMP_EQ, SANDBOX_OWN_PID));
+	for (unsigned at = 0; result == 0 && sandbox_deadly[at] != SANDBOX_END; at++)
+		result = seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, sandbox_deadly[at], 0);
+	return result;
+}
+
+static int add_all(scmp_filter_ctx filter, const struct sandbox_rule *const *groups)
+{
+	int result = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+
+	if (result == 0) /* a binary tree: the same few steps for every call */
+		result = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+	if (result == 0)
+		result = add_common(filter);
+	for (; result == 0 && *groups; groups++)
+		for (const struct sandbox_rule *rule = *groups;
+		     result == 0 && rule->call != SANDBOX_END; rule++)
+			result = add_rule(filter, rule);
+	return result;
+}
+
+/* libseccomp 2.5 exports to a descriptor only. */
+static int export(scmp_filter_ctx filter, struct sock_filter *out)
+{
+	cleanup_fd int fd = memfd_create("filter", MFD_CLOEXEC);
+	const size_t room = SANDBOX_FILTER_MAX * sizeof(*out);
+	int result = fd < 0 ? -errno : seccomp_export_bpf(filter, fd);
+	ssize_t got;
+
+	if (result < 0)
+		return result;
+	if (lseek(fd, 0, SEEK_END) > (off_t)room)
+		return -E2BIG;
+	got = pread(fd, out, room, 0);
+	return got < 0 ? -errno : (int)((size_t)got / sizeof(*out));
+}
+
+int sandbox_filter_build(const struct sandbox_rule *const *groups, struct sock_filter *out)
+{
+	scmp_filter_ctx filter;
+	int result = seccomp_api_set(API_LEVEL);
+
+	if (result < 0)
+		return result;
+	filter = seccomp_init(DEFAULT_ACTION);
+	if (!filter)
+		return -ENOMEM;
+	result = add_all(filter, groups);
+	if (result == 0)
+		result = export(filter, out);
+	seccomp_release(filter);
+	return result;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The system call filter of a process as the kernel takes it, made from sandbox_lists.c by
+ * libseccomp. That costs a millisecond, so it is done when squall is built: generate/ writes the
+ * result into sandbox_filters.h, and nothing of this is in the program.
+ */
+#ifndef SQUALL_SANDBOX_FILTER_H
+#define SQUALL_SANDBOX_FILTER_H
+
+#include "injector/kernel/sandbox_lists.h"
+
+#include <linux/filter.h>
+
+#define SANDBOX_FILTER_MAX 1024 /* instructions */
+
+/* Stands for the process's own number, which the filter compares: no process can have this one. */
+#define SANDBOX_OWN_PID 0x7fffff1d
+
+/* Into `out`, SANDBOX_FILTER_MAX long. Returns how many instructions, or -errno. */
+int sandbox_filter_build(const struct sandbox_rule *const *groups, struct sock_filter *out);
+
+#endif
