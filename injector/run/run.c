@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -250,6 +251,8 @@ int run_start(const struct run_options *options, struct error *err)
 	struct run run = {.options = options, .socket = -1, .command = -1};
 	int result = need_root(err);
 
+	/* Restoring and telling go on when nobody reads; commands get the signal back. */
+	signal(SIGPIPE, SIG_IGN);
 	if (result == 0)
 		result = sandbox_invoking_user(&run.user, err);
 	/* It starts its guardian and listens while this process does what comes next. */

@@ -130,7 +130,7 @@ static void send_plan_line(void *context, enum plan_kind kind, const char *text)
 	struct reply reply = {.type = REPLY_PLAN_LINE, .index = lines->step, .numbers = {kind}};
 
 	snprintf(reply.text, sizeof(reply.text), "%s", text);
-	reply_send(lines->worker->options.socket, &reply, -1);
+	worker_send(lines->worker, &reply, -1);
 }
 
 static struct target *find_target(void *context, const char *name)
@@ -200,8 +200,7 @@ int worker_on_plan(struct worker *worker, const struct request *request, struct 
 	}
 	if (result < 0) {
 		worker_reply_error(worker, REPLY_REFUSED, 0, err);
-		worker->state = WORKER_STOPPING; /* one plan only */
-		loop_stop(worker->loop);
+		worker_leave_unarmed(worker);
 		return 0;
 	}
 	worker->state = WORKER_PLANNED;
