@@ -120,20 +120,6 @@ static void phase_event(const struct experiment *experiment, const struct event 
 			 quantity_format_duration(experiment->recovery.within_ns, time));
 }
 
-static void plan_event(const struct experiment *experiment, const struct event *event,
-		       struct words *out)
-{
-	static const char *const kinds[] = {
-		[PLAN_TARGET] = "target", [PLAN_CHANGE] = "change", [PLAN_NOTE] = "note"};
-	bool known = event->number >= PLAN_TARGET && event->number <= PLAN_NOTE;
-	const char *fault = event->step < experiment->step_count
-				    ? experiment->steps[event->step].ops->name
-				    : "";
-
-	snprintf(out->text, sizeof(out->text), "%s%s%s: %s", fault, *fault ? " " : "",
-		 kinds[known ? event->number : PLAN_NOTE], event->text ? event->text : "");
-}
-
 static void result_event(const struct event *event, struct words *out)
 {
 	const struct run_result *result = event->result;
@@ -197,7 +183,8 @@ bool words_of_event(const struct experiment *experiment, const struct event *eve
 	snprintf(out->text, sizeof(out->text), "%s", event->text ? event->text : "");
 	switch (event->kind) {
 	case EVENT_PLAN:
-		plan_event(experiment, event, out);
+		if (event->number >= PLAN_TARGET && event->number < PLAN_KIND_COUNT)
+			out->label = plan_kind_names[event->number];
 		break;
 	case EVENT_PHASE:
 		phase_event(experiment, event, out);
