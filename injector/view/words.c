@@ -120,6 +120,12 @@ static void phase_event(const struct experiment *experiment, const struct event 
 			 quantity_format_duration(experiment->recovery.within_ns, time));
 }
 
+const char *words_of_verdict(const struct experiment *experiment, enum verdict verdict)
+{
+	return verdict == VERDICT_HELD && !experiment->probe_count ? "done"
+								   : verdict_names[verdict];
+}
+
 static void result_event(const struct event *event, struct words *out)
 {
 	const struct run_result *result = event->result;
@@ -127,8 +133,8 @@ static void result_event(const struct event *event, struct words *out)
 	if (!result)
 		return;
 	out->tone = result->verdict == VERDICT_HELD ? TONE_GOOD : TONE_BAD;
-	snprintf(out->text, sizeof(out->text), "%s: %s", verdict_names[result->verdict],
-		 result->why);
+	snprintf(out->text, sizeof(out->text), "%s: %s",
+		 words_of_verdict(result->experiment, result->verdict), result->why);
 }
 
 static void timed_event(const struct event *event, struct words *out)
@@ -140,8 +146,8 @@ static void timed_event(const struct event *event, struct words *out)
 		snprintf(out->text, sizeof(out->text), "all faults out of force after %s", took);
 	} else if (event->kind == EVENT_COMMAND) {
 		out->tone = event->number ? TONE_BAD : TONE_GOOD;
-		snprintf(out->text, sizeof(out->text), "ended with status %" PRId64 " after %s",
-			 event->number, took);
+		snprintf(out->text, sizeof(out->text), "%s, after %s",
+			 event->text ? event->text : "", took);
 	} else if (event->number) {
 		snprintf(out->text, sizeof(out->text), "%s after the faults", took);
 	} else {
