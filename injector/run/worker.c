@@ -277,9 +277,9 @@ static void on_signal(void *context, uint32_t events)
 	if (read(worker->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return;
 	if (info.ssi_signo == SIGTERM)
-		snprintf(why, sizeof(why), "stopped by 'squall stop' or SIGTERM");
+		snprintf(why, sizeof(why), "got SIGTERM, as from squall stop or halt");
 	else
-		snprintf(why, sizeof(why), "signal SIG%s", signal_name((int)info.ssi_signo));
+		snprintf(why, sizeof(why), "got SIG%s", signal_name((int)info.ssi_signo));
 	worker_stop(worker, info.ssi_signo == SIGTERM ? STOP_REQUEST : STOP_SIGNAL, why);
 }
 
