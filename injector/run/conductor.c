@@ -104,8 +104,11 @@ static void on_armed(struct conductor *conductor, const struct reply *reply)
 
 static void on_planned(struct conductor *conductor)
 {
-	if (conductor->options.plan_only)
+	if (conductor->options.plan_only) {
+		conductor->phase = PHASE_FINISHED; /* the last step is complete */
+		conductor_emit(conductor, (struct event){.kind = EVENT_PHASE});
 		conductor_leave(conductor);
+	}
 }
 
 static void on_refused(struct conductor *conductor, const struct reply *reply)
