@@ -13,6 +13,7 @@
 #include "injector/base/clock.h"
 #include "injector/base/quantity.h"
 #include "injector/kernel/link.h"
+#include "injector/kernel/tap.h"
 
 #include <errno.h>
 #include <linux/capability.h>
@@ -166,7 +167,8 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 		result = read_counters(state, err);
 	if (result == 0 && state->phase != NETWORK_IDLE && state->way == NETWORK_NETEM)
 		result = network_netem_dropped(state, &dropped, err);
-	if (result < 0)
+	/* what is missing, and what that means, is said below */
+	if (result < 0 && result != -ENOENT && result != -ENODEV)
 		return result;
 	if (state->phase != NETWORK_IDLE && state->way == NETWORK_LINE)
 		dropped = network_line_dropped(state);
@@ -174,7 +176,7 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 	*out = state->evidence;
 	out->dropped += dropped;
 	describe_evidence(state, out);
-	return 0;
+	return state->phase == NETWORK_ACTIVE ? network_check_in_force(state, err) : 0;
 }
 
 /* Injecting. */
@@ -192,6 +194,8 @@ static int check_still_there(struct network_state *state, struct error *err)
 					 "were resolved",
 					 path->interface);
 		path->mtu = link.mtu;
+		path->has_address = link.has_address && tap_kind_for(link.type) == TAP_ETHERNET;
+		memcpy(path->address, link.address, sizeof(path->address));
 	}
 	return 0;
 }
@@ -320,6 +324,8 @@ static void finish(struct fault *fault)
 	struct evidence last;
 
 	evidence(fault, &last, NULL); /* what the queue dropped, while it is there */
+	if (state->way == NETWORK_NETEM)
+		state->queue_dropped += network_netem_abandon(state);
 	network_line_stop(state);
 	state->phase = NETWORK_IDLE;
 }

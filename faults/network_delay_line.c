@@ -80,8 +80,8 @@ int delay_line_prepare(const struct delay_line_config *config, struct delay_line
 	if (!status)
 		status = namespace_run(config->namespace_fd, open_inside, &inside, err);
 	if (!status)
-		status = delay_return_load(config->interface_index, config->is_ingress, config->mark,
-					   &line->program_fd, err);
+		status = delay_return_load(config->interface_index, config->is_ingress,
+					   config->mark, &line->program_fd, err);
 	if (status) {
 		delay_line_stop(line);
 		return error_prefix(err, "delay line");
