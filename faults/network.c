@@ -13,7 +13,6 @@
 #include "injector/base/clock.h"
 #include "injector/base/quantity.h"
 #include "injector/kernel/link.h"
-#include "injector/kernel/tap.h"
 
 #include <errno.h>
 #include <linux/capability.h>
@@ -194,8 +193,6 @@ static int check_still_there(struct network_state *state, struct error *err)
 					 "were resolved",
 					 path->interface);
 		path->mtu = link.mtu;
-		path->has_address = link.has_address && tap_kind_for(link.type) == TAP_ETHERNET;
-		memcpy(path->address, link.address, sizeof(path->address));
 	}
 	return 0;
 }

@@ -55,8 +55,6 @@ struct network_path {
 	char interface[16];
 	bool is_ingress, is_loopback;
 	uint32_t mtu;
-	bool has_address; /* an Ethernet address, as it was at inject */
-	uint8_t address[6];
 	struct delay_line *line; /* NETWORK_LINE */
 };
 

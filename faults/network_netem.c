@@ -70,6 +70,8 @@ int network_netem_check(struct network_state *state, struct error *err)
 	struct link link;
 	int result = link_get(state->route, state->ifb_index, &link, err);
 
+	if (result == -ENODEV)
+		return error_set(err, ENODEV, "interface %s is gone", state->record.link);
 	if (result < 0)
 		return result;
 	if (!(link.flags & IFF_UP))

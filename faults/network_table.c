@@ -98,33 +98,18 @@ static int write_action(const struct network_state *state, unsigned at, FILE *ou
 
 /* What a delay line gives back meets the ingress hook again (the egress hook it does not,
  * nf_skip_egress() in __netif_receive_skb_core()). Every chain of ours lets it pass by its mark, of
- * whichever run: were each to take off the mark of its own line, two lines would hand a packet to
- * each other for ever. The last chain takes it off, and says again for whom the packet is:
- * bpf_redirect() makes "for this host" of everything, so that a host that forwards would send on
- * what a bridge flooded to it. */
+ * whichever run, and the very last one takes the mark off: were each to take off that of its own
+ * line, two lines would hand a packet to each other for ever. */
 static void write_back(const struct network_state *state, unsigned at, FILE *out)
 {
-	const struct network_path *path = &state->paths[at];
-	const uint8_t *a = path->address;
 	char start[START_SIZE];
 
 	fprintf(out,
 		"add chain netdev %s back%u { type filter hook ingress device \"%s\" priority %d; "
 		"policy accept; }\n",
-		state->record.table, at, path->interface, PRIORITY_BACK);
-	start_of(state, "back", at, start);
-	fprintf(out, "%smeta mark != 0x%x accept\n", start, NETWORK_MARK);
-	fprintf(out, "%smeta mark set 0 comment \"back from a delay line\"\n", start);
-	if (!path->has_address)
-		return;
-	fprintf(out, "%sether daddr %02x:%02x:%02x:%02x:%02x:%02x accept\n", start, a[0], a[1],
-		a[2], a[3], a[4], a[5]);
-	fprintf(out, "%sether daddr ff:ff:ff:ff:ff:ff meta pkttype set broadcast accept\n", start);
-	fprintf(out,
-		"%sether daddr & 01:00:00:00:00:00 == 01:00:00:00:00:00 meta pkttype set multicast "
-		"accept\n",
-		start);
-	fprintf(out, "%smeta pkttype set other\n", start);
+		state->record.table, at, state->paths[at].interface, PRIORITY_BACK);
+	fprintf(out, "%smeta mark 0x%x meta mark set 0 comment \"back from a delay line\"\n",
+		start_of(state, "back", at, start), NETWORK_MARK);
 }
 
 static int write_path(const struct network_state *state, const struct network_scope *scope,

@@ -31,10 +31,6 @@ static int check_path(struct network_state *state, struct network_path *path, bo
 	if (strcmp(link.name, path->interface) != 0)
 		return error_set(err, ESTALE, "interface %s was renamed to %s", path->interface,
 				 link.name);
-	if (state->way == NETWORK_LINE && path->is_ingress && path->has_address &&
-	    memcmp(link.address, path->address, sizeof(path->address)) != 0)
-		return error_set(err, ESTALE, "interface %s has another address now",
-				 path->interface);
 	if (link.mtu > path->mtu) {
 		path->mtu = link.mtu;
 		*out_grown = true;

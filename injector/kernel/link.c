@@ -27,10 +27,6 @@ static void parse(const struct nlmsghdr *reply, struct link *out)
 	netlink_text(info[IFLA_INFO_KIND], out->kind, sizeof(out->kind));
 	out->group = netlink_u32(table[IFLA_GROUP], 0);
 	out->mtu = netlink_u32(table[IFLA_MTU], 0);
-	if (netlink_size(table[IFLA_ADDRESS]) == sizeof(out->address)) {
-		memcpy(out->address, netlink_data(table[IFLA_ADDRESS], 0), sizeof(out->address));
-		out->has_address = true;
-	}
 	out->tx_queue_length = netlink_u32(table[IFLA_TXQLEN], 0);
 	/* Older kernels have a shorter struct; what we read is in all of them. */
 	stats = netlink_data(table[IFLA_STATS64],

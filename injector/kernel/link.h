@@ -19,8 +19,6 @@ struct link {
 	uint32_t group, mtu, tx_queue_length;
 	uint32_t flags; /* IFF_* */
 	uint16_t type;	/* ARPHRD_* */
-	bool has_address;
-	uint8_t address[6]; /* if it has one of this length */
 	uint64_t rx_packets, rx_dropped, tx_packets, tx_dropped;
 };
 
