@@ -53,6 +53,7 @@ void network_netem_remedy(char *out, size_t size);
 struct network_path {
 	int index; /* of the interface */
 	char interface[16];
+	int lower, master; /* indexes of the interfaces below and above it, or 0 */
 	bool is_ingress, is_loopback;
 	uint32_t mtu;
 	struct delay_line *line; /* NETWORK_LINE */

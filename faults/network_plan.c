@@ -29,7 +29,9 @@ static int add_path(struct network_state *state, const struct link *link, bool i
 	*grown = (struct network_path){.index = link->index,
 				       .is_ingress = is_ingress,
 				       .is_loopback = link->flags & IFF_LOOPBACK,
-				       .mtu = link->mtu};
+				       .mtu = link->mtu,
+				       .lower = strcmp(link->kind, "veth") != 0 ? link->lower : 0,
+				       .master = link->master};
 	snprintf(grown->interface, sizeof(grown->interface), "%s", link->name);
 	return 0;
 }
@@ -67,6 +69,28 @@ static int add_paths(struct network_state *state, const struct fault *fault, str
 		if (result == 0 && direction != NETWORK_EGRESS)
 			result = add_path(state, &link, true, err);
 	}
+	return result;
+}
+
+/* What leaves through a VLAN device leaves through the one below as well, and so on. */
+static int list_stacked(const struct network_state *state, struct plan *plan)
+{
+	int result = 0;
+
+	for (unsigned i = 0; i < state->path_count; i++)
+		for (unsigned k = 0; result == 0 && k < state->path_count; k++) {
+			const struct network_path *upper = &state->paths[i];
+			const struct network_path *lower = &state->paths[k];
+
+			if (upper->is_ingress == lower->is_ingress &&
+			    (upper->lower == lower->index || lower->master == upper->index))
+				result = plan_add(plan, PLAN_NOTE,
+						  "%s %s: is on top of %s; what passes both is "
+						  "affected twice (name one: interface: %s)",
+						  upper->interface,
+						  upper->is_ingress ? "ingress" : "egress",
+						  lower->interface, upper->interface);
+		}
 	return result;
 }
 
@@ -196,7 +220,15 @@ static int choose_way(struct network_state *state, struct plan *plan, struct err
 		if (result == 0)
 			result = plan_add(
 				plan, PLAN_NOTE,
-				"behind the delay line packets have no mark and no owning socket");
+				"behind the delay line packets have no mark, priority or owning "
+				"socket");
+		for (unsigned i = 0; result == 0 && i < state->path_count; i++)
+			if (state->paths[i].is_ingress)
+				result = plan_add(plan, PLAN_NOTE,
+						  "%s ingress: XDP (generic), tc filters and other "
+						  "nf_tables chains there see a delayed packet "
+						  "again when it comes back",
+						  state->paths[i].interface);
 	} else {
 		result = plan_add(plan, PLAN_WAY,
 				  "random drops by nf_tables; with segmentation offload one drop "
@@ -364,6 +396,8 @@ static int fill(struct network_state *state, struct fault *fault, struct plan *p
 		result = add_paths(state, fault, plan, err);
 	if (result == 0)
 		result = list_targets(state, fault->target, plan);
+	if (result == 0)
+		result = list_stacked(state, plan);
 	if (result == 0)
 		result = choose_way(state, plan, err);
 	if (result == 0)

@@ -27,6 +27,8 @@ static void parse(const struct nlmsghdr *reply, struct link *out)
 	netlink_text(info[IFLA_INFO_KIND], out->kind, sizeof(out->kind));
 	out->group = netlink_u32(table[IFLA_GROUP], 0);
 	out->mtu = netlink_u32(table[IFLA_MTU], 0);
+	out->lower = (int)netlink_u32(table[IFLA_LINK], 0);
+	out->master = (int)netlink_u32(table[IFLA_MASTER], 0);
 	out->tx_queue_length = netlink_u32(table[IFLA_TXQLEN], 0);
 	/* Older kernels have a shorter struct; what we read is in all of them. */
 	stats = netlink_data(table[IFLA_STATS64],

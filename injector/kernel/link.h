@@ -17,6 +17,8 @@ struct link {
 	char alias[256];
 	char kind[16]; /* "ifb", "veth", ...; empty for hardware and lo */
 	uint32_t group, mtu, tx_queue_length;
+	int lower; /* the one it is made on (VLAN, macvlan); of veth its peer, maybe elsewhere; 0 */
+	int master;	/* bridge or bond that it is a port of; 0 */
 	uint32_t flags; /* IFF_* */
 	uint16_t type;	/* ARPHRD_* */
 	uint64_t rx_packets, rx_dropped, tx_packets, tx_dropped;

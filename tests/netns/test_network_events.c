@@ -191,6 +191,22 @@ static void test_what_is_for_another_host_stays_so(void **state)
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 }
 
+static void test_plan_tells_of_stacked_interfaces(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+
+	netlab_run("ip -n %s link add br0 type bridge", lab->near);
+	netlab_run("ip -n %s link set sqv0 master br0", lab->near);
+	start(lab, &fault, "eeeeeg",
+	      (const char *[]){"interface", "br0", "interface", "sqv0", "delay", "60ms", NULL});
+	assert_non_null(strstr(fault.plan, "br0 egress: is on top of sqv0"));
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	start(lab, &fault, "eeeeeh", (const char *[]){"interface", "sqv0", "delay", "60ms", NULL});
+	assert_null(strstr(fault.plan, "on top of"));
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+}
+
 /* On lo what leaves arrives with what it has: also a mark that would be ours. */
 static void test_no_mark_is_left_on_packets(void **state)
 {
@@ -283,6 +299,7 @@ int main(void)
 		ON_LAB(test_two_delays_arriving),
 		ON_LAB(test_loss_beside_delay_arriving),
 		ON_LAB(test_what_is_for_another_host_stays_so),
+		ON_LAB(test_plan_tells_of_stacked_interfaces),
 		ON_LAB(test_no_mark_is_left_on_packets),
 		ON_LAB(test_mtu_may_grow),
 		ON_LAB(test_what_is_abandoned_is_counted),
