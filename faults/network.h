@@ -177,6 +177,13 @@ int network_plan(struct fault *fault, struct plan *plan, struct error *err);
 	"needs Linux 5.16 or newer with CONFIG_NF_TABLES_NETDEV, CONFIG_NETFILTER_EGRESS and "     \
 	"nft_fwd_netdev (modprobe nft_fwd_netdev)"
 
+/* network_neighbours.c: notes on what else is met on the way. */
+int network_list_stacked(const struct network_state *state, struct plan *plan);
+int network_find_bypassed(struct network_state *state, struct plan *plan, bool *out_found,
+			  struct error *err);
+/* May change the way of this or another planned step. */
+int network_compose(struct network_state *state, struct plan *plan);
+
 /* Something that leaves is to be lost, and not by netem. */
 bool network_needs_hole(const struct network_state *state);
 

@@ -7,7 +7,6 @@
 
 #include "injector/base/quantity.h"
 #include "injector/kernel/link.h"
-#include "injector/kernel/qdisc.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -72,112 +71,6 @@ static int add_paths(struct network_state *state, const struct fault *fault, str
 	return result;
 }
 
-/* What leaves through a VLAN device leaves through the one below as well, and so on. */
-static int list_stacked(const struct network_state *state, struct plan *plan)
-{
-	int result = 0;
-
-	for (unsigned i = 0; i < state->path_count; i++)
-		for (unsigned k = 0; result == 0 && k < state->path_count; k++) {
-			const struct network_path *upper = &state->paths[i];
-			const struct network_path *lower = &state->paths[k];
-
-			if (upper->is_ingress == lower->is_ingress &&
-			    (upper->lower == lower->index || lower->master == upper->index))
-				result = plan_add(plan, PLAN_NOTE,
-						  "%s %s: is on top of %s; what passes both is "
-						  "affected twice (name one: interface: %s)",
-						  upper->interface,
-						  upper->is_ingress ? "ingress" : "egress",
-						  lower->interface, upper->interface);
-		}
-	return result;
-}
-
-struct filter_search {
-	unsigned with_actions, deciding;
-	char kind[16];
-};
-
-static void look_at_filter(void *context, const struct filter *filter)
-{
-	struct filter_search *search = context;
-
-	if (filter->is_direct_action) {
-		search->deciding++;
-		return;
-	}
-	search->with_actions++;
-	snprintf(search->kind, sizeof(search->kind), "%s", filter->kind);
-}
-
-/* The kernel skips the actions of tc filters for a packet that an ifb sent (act_api.c,
- * skb_skip_tc_classify): someone's drop or police would be bypassed. */
-static int find_bypassed(struct network_state *state, struct plan *plan, bool *out_found,
-			 struct error *err)
-{
-	int result = 0;
-
-	for (unsigned i = 0; result == 0 && i < state->path_count; i++) {
-		const struct network_path *path = &state->paths[i];
-		struct filter_search search = {0};
-
-		if (path->is_ingress)
-			continue; /* they have acted before the packet comes to us */
-		result = filter_each(state->route, path->index, QDISC_EGRESS, look_at_filter,
-				     &search, err);
-		if (result < 0 || search.with_actions == 0)
-			continue;
-		*out_found = true;
-		result = plan_add(plan, PLAN_NOTE,
-				  "%s has %u tc filters with actions at egress (%s), which packets "
-				  "from an ifb would bypass: netem is not used",
-				  path->interface, search.with_actions, search.kind);
-	}
-	return result;
-}
-
-static bool share_a_path(const struct network_state *a, const struct network_state *b)
-{
-	if (!namespace_is_same(&a->record.namespace_id, &b->record.namespace_id))
-		return false;
-	for (unsigned i = 0; i < a->path_count; i++)
-		for (unsigned k = 0; k < b->path_count; k++)
-			if (a->paths[i].index == b->paths[k].index &&
-			    a->paths[i].is_ingress == b->paths[k].is_ingress)
-				return true;
-	return false;
-}
-
-/* A packet that comes back from an ifb or a delay line is not forwarded again (network_table.c),
- * and the chain of the step injected last is the first. When that ends, the other one takes over.
- * Drops come before forwarding: so a pure loss beside a delay is made by nf_tables, and both hold.
- */
-static int compose(struct network_state *state, struct plan *plan, struct error *err)
-{
-	struct network_state *other;
-
-	(void)err;
-	for (other = network_first_live(); other; other = other->next) {
-		if (other == state || !share_a_path(state, other))
-			continue;
-		if (state->effect.delay_ns == 0 || other->effect.delay_ns == 0) {
-			if (state->effect.delay_ns == 0)
-				state->way = NETWORK_FILTER;
-			if (other->effect.delay_ns == 0 && other->phase == NETWORK_IDLE)
-				other->way = NETWORK_FILTER;
-			return plan_add(
-				plan, PLAN_NOTE,
-				"shares an interface with another network step: what both "
-				"match is first lost or not, then delayed (loss by nf_tables)");
-		}
-		return plan_add(plan, PLAN_NOTE,
-				"shares an interface with another network step: what both match is "
-				"delayed by the one injected last only");
-	}
-	return 0;
-}
-
 static int choose_way(struct network_state *state, struct plan *plan, struct error *err)
 {
 	bool is_partition = state->effect.loss_ppb >= SHARE_ONE, is_bypassed = false;
@@ -200,7 +93,7 @@ static int choose_way(struct network_state *state, struct plan *plan, struct err
 	if (is_partition)
 		return plan_add(plan, PLAN_WAY, "nf_tables drops everything in scope");
 	if (support.has_netem) {
-		result = find_bypassed(state, plan, &is_bypassed, err);
+		result = network_find_bypassed(state, plan, &is_bypassed, err);
 		if (result < 0)
 			return result;
 	}
@@ -397,11 +290,11 @@ static int fill(struct network_state *state, struct fault *fault, struct plan *p
 	if (result == 0)
 		result = list_targets(state, fault->target, plan);
 	if (result == 0)
-		result = list_stacked(state, plan);
+		result = network_list_stacked(state, plan);
 	if (result == 0)
 		result = choose_way(state, plan, err);
 	if (result == 0)
-		result = compose(state, plan, err);
+		result = network_compose(state, plan);
 	state->control_count = network_control_connections(
 		state->control, sizeof(state->control) / sizeof(*state->control));
 	if (result == 0 && state->way == NETWORK_LINE)
