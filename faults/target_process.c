@@ -203,8 +203,10 @@ static int scan_all(struct scan *scan, const struct params *params)
 	if (scan->protected_count)
 		return refuse_protected(scan, scan->err);
 	process_match_describe(params, words, sizeof(words));
-	if (!scan->unreadable_count)
-		return error_set(scan->err, ENOENT, "no process matches %s", words);
+	if (!scan->unreadable_count) {
+		error_set(scan->err, ENOENT, "no process matches %s", words);
+		return error_remedy(scan->err, "ps -eo pid,user,comm,args shows what there is");
+	}
 	error_set(scan->err, ENOENT, "no process matches %s; %u may not be looked into", words,
 		  scan->unreadable_count);
 	return error_remedy(scan->err, "`exe` and `port` need root (CAP_SYS_PTRACE)");

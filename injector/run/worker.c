@@ -92,6 +92,10 @@ static int on_finish(struct worker *worker, const struct request *request, struc
 {
 	(void)request, (void)err;
 	worker_stop(worker, STOP_NONE, "finished");
+	/* who got a signal that is not KILL leaves in its own time: looked at once more */
+	for (unsigned i = 0; i < worker->step_count; i++)
+		if (worker_step_was_instant(&worker->steps[i]))
+			worker_send_evidence(&worker->steps[i]);
 	return 0;
 }
 

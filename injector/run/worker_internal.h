@@ -76,6 +76,8 @@ uint64_t worker_capabilities(const struct worker *worker);
 int worker_on_inject(struct worker *worker, const struct request *request, struct error *err);
 int worker_on_end(struct worker *worker, const struct request *request, struct error *err);
 void worker_step_end(struct worker_step *step, enum fault_end how);
+/* It was done, and it has no end. */
+bool worker_step_was_instant(const struct worker_step *step);
 void worker_send_evidence(struct worker_step *step);
 /* Says STOPPED once the last effect has ended, and finishes once the last step is restored. */
 void worker_step_settled(struct worker *worker);

@@ -20,6 +20,11 @@ static bool is_instant(const struct worker_step *step)
 	return step->fault.ops->is_instant && step->fault.ops->is_instant(&step->params);
 }
 
+bool worker_step_was_instant(const struct worker_step *step)
+{
+	return step->fault.effect_started_ns && is_instant(step);
+}
+
 void worker_send_evidence(struct worker_step *step)
 {
 	struct evidence evidence = {.unit = ""};
