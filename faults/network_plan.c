@@ -47,6 +47,10 @@ static int add_paths(struct network_state *state, const struct fault *fault, str
 		result = link_get(state->route, target->interfaces[i].index, &link, err);
 		if (result < 0)
 			return result;
+		/* Only the name that was found plain may get into a transaction. */
+		if (strcmp(link.name, target->interfaces[i].name) != 0)
+			return error_set(err, ENODEV, "interface %s was renamed just now",
+					 target->interfaces[i].name);
 		if ((link.flags & IFF_LOOPBACK) && direction != NETWORK_EGRESS) {
 			/* every packet on lo leaves and arrives: twice the effect otherwise */
 			result = add_path(state, &link, false, err);

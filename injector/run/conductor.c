@@ -104,10 +104,11 @@ static void on_armed(struct conductor *conductor, const struct reply *reply)
 
 static void on_planned(struct conductor *conductor)
 {
-	if (conductor->options.plan_only)
+	if (conductor->options.plan_only) {
+		conductor->phase = PHASE_FINISHED; /* the last step is complete */
+		conductor_emit(conductor, (struct event){.kind = EVENT_PHASE});
 		conductor_leave(conductor);
-	else
-		conductor_request(conductor, REQUEST_ARM, 0, conductor->experiment->title);
+	}
 }
 
 static void on_refused(struct conductor *conductor, const struct reply *reply)
@@ -457,6 +458,10 @@ static int converse(struct conductor *conductor, struct error *err)
 	conductor_emit(conductor, (struct event){.kind = EVENT_PHASE});
 	on_tick(conductor);
 	conductor_request(conductor, REQUEST_PLAN, 0, NULL);
+	/* Nothing is decided here between the two, so the worker need not wait for an answer: it
+	 * arms if the plan is good. */
+	if (!conductor->options.plan_only)
+		conductor_request(conductor, REQUEST_ARM, 0, conductor->experiment->title);
 	result = loop_run(conductor->loop, err);
 	if (result == 0 && conductor->is_refused && !conductor->has_injected) {
 		*err = conductor->refusal;
