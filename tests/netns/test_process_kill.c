@@ -36,7 +36,8 @@ static void test_any_signal(void **state)
 	(void)state;
 	inject(&bench, by_pid(child), "signal=USR1");
 	assert_true(child_wait_count(1));
-	assert_non_null(strstr(evidence_of(&bench).detail, "1 process got SIGUSR1, 0 exited so far"));
+	assert_non_null(
+		strstr(evidence_of(&bench).detail, "1 process got SIGUSR1, 0 exited so far"));
 	release(&bench);
 	inject(&bench, by_pid(child), "signal=TERM");
 	assert_true(child_wait_exit(child));
