@@ -212,6 +212,7 @@ static int inject(struct fault *fault, struct error *err)
 	int result = check_still_there(state, err);
 
 	state->has_hole = network_needs_hole(state);
+	state->owns_loopback_settings = false;
 
 	if (result == 0 && !state->nft) /* a failed end had to close it */
 		result = nft_open(fault->target->namespace_fd, &state->nft, err);
@@ -375,7 +376,7 @@ const struct fault_ops network_fault = {
 	 * guardian and a second injection of a delay line (pulses) have to enter it: SYS_ADMIN, and
 	 * SYS_PTRACE to find one that only a process holds. BPF: the delay line's program. */
 	.capabilities = 1ULL << CAP_NET_ADMIN | 1ULL << CAP_SYS_ADMIN | 1ULL << CAP_SYS_PTRACE |
-			1ULL << CAP_BPF,
+			1ULL << CAP_BPF | 1ULL << CAP_SYS_NICE, /* the delay line in real time */
 	.check = check,
 	.probe = probe,
 	.plan = network_plan,

@@ -50,8 +50,10 @@ static int try_all(struct network_support *out, struct error *err)
 	struct nft *nft;
 	int index = 0, result;
 
-	if (unshare(CLONE_NEWNET) < 0)
-		return error_errno(err, errno, "cannot make a network namespace to try things in");
+	if (unshare(CLONE_NEWNET) < 0) {
+		error_errno(err, errno, "cannot make a network namespace to try things in");
+		return error_remedy(err, "run it as root; in a container, with CAP_SYS_ADMIN");
+	}
 	result = netlink_open(-1, &netlink, err);
 	if (result < 0)
 		return result;

@@ -13,8 +13,10 @@
 #include "injector/kernel/proc.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/select.h>
 
 #define PID_MAX 4194304 /* PID_MAX_LIMIT, include/linux/threads.h */
 
@@ -148,6 +150,8 @@ static int refuse_protected(const struct scan *scan, struct error *err)
 	if (scan->mildest == PROTECT_CRITICAL)
 		error_remedy(err,
 			     "if it is really meant, add `allow-critical: true` to the target");
+	else
+		error_remedy(err, "it is protected in any case: narrow the selector");
 	return -EPERM;
 }
 
@@ -158,8 +162,10 @@ static int check_named(pid_t pid, struct error *err)
 	struct proc_stat stat = {0};
 	int result = proc_pin(pid, &stat, &pidfd);
 
-	if (result == -ESRCH)
-		return error_set(err, ESRCH, "there is no process %d", pid);
+	if (result == -ESRCH) {
+		error_set(err, ESRCH, "there is no process %d", pid);
+		return error_remedy(err, "`ps -eo pid,user,comm,args` shows what there is");
+	}
 	if (result < 0)
 		return error_errno(err, -result, "process %d", pid);
 	if (stat.is_dead)
@@ -203,8 +209,10 @@ static int scan_all(struct scan *scan, const struct params *params)
 	if (scan->protected_count)
 		return refuse_protected(scan, scan->err);
 	process_match_describe(params, words, sizeof(words));
-	if (!scan->unreadable_count)
-		return error_set(scan->err, ENOENT, "no process matches %s", words);
+	if (!scan->unreadable_count) {
+		error_set(scan->err, ENOENT, "no process matches %s", words);
+		return error_remedy(scan->err, "`ps -eo pid,user,comm,args` shows what there is");
+	}
 	error_set(scan->err, ENOENT, "no process matches %s; %u may not be looked into", words,
 		  scan->unreadable_count);
 	return error_remedy(scan->err, "`exe` and `port` need root (CAP_SYS_PTRACE)");
@@ -254,6 +262,15 @@ static unsigned wanted_of(const struct params *params, unsigned count)
 	return wanted < 1 ? 1 : (unsigned)wanted;
 }
 
+/* Kept above 1023: libnftables waits with select(2), which ends the process on a number beyond.
+ * Where the limit allows no more, there is no such number either. */
+static int move_up(int *pidfd)
+{
+	int high = fcntl(*pidfd, F_DUPFD_CLOEXEC, FD_SETSIZE);
+
+	return high >= 0 ? high : steal_fd(pidfd);
+}
+
 /* 1: pinned; 0: gone since, changed, or protected by now. */
 static int pin(const struct scan *scan, const struct process_identity *id,
 	       struct target_process *out, struct error *err)
@@ -281,7 +298,7 @@ static int pin(const struct scan *scan, const struct process_identity *id,
 	snprintf(process.name, sizeof(process.name), "%.15s", stat.comm);
 	proc_make_printable(process.name);
 	proc_make_printable(process.command);
-	process.pidfd = steal_fd(&pidfd);
+	process.pidfd = move_up(&pidfd);
 	*out = process;
 	return 1;
 }

@@ -20,8 +20,8 @@ static const char help[] =
 	"Stops every run on this machine and lets none begin until 'squall resume'. Everything is\n"
 	"restored when it returns.\n"
 	"\n"
-	"      --reason TEXT  shown to whoever wants to run an experiment meanwhile\n"
-	"      --help         this text\n"
+	"  --reason TEXT  shown to whoever wants to run an experiment meanwhile\n"
+	"  --help         this text\n"
 	"\n"
 	"Exit code: 0 halted, nothing is left; 6 something is left, the commands to type are "
 	"shown.\n";
@@ -51,20 +51,26 @@ static unsigned ask_all(char (*ids)[RUN_ID_SIZE], unsigned count, struct stop *s
 	return asked;
 }
 
-static int stop_all(struct restore_report *report, struct error *err)
+/* The runs that were asked; *out is the caller's to free. */
+static int ask_everybody(struct stop **out, unsigned *out_count, struct restore_report *report,
+			 struct error *err)
 {
 	cleanup_free char(*ids)[RUN_ID_SIZE] = NULL;
-	cleanup_free struct stop *stops = NULL;
-	unsigned count = 0, asked;
+	unsigned count = 0;
 	int result = journal_list(&ids, &count, err);
 
 	if (result < 0)
 		return result;
-	stops = calloc(count + 1, sizeof(*stops));
-	if (!stops)
+	*out = calloc(count + 1, sizeof(**out));
+	if (!*out)
 		return error_errno(err, ENOMEM, "cannot stop the runs");
-	asked = ask_all(ids, count, stops, report);
-	for (unsigned at = 0; at < asked; at++) {
+	*out_count = ask_all(ids, count, *out, report);
+	return 0;
+}
+
+static void finish_all(struct stop *stops, unsigned count, struct restore_report *report)
+{
+	for (unsigned at = 0; at < count; at++) {
 		struct error why = ERROR_INIT;
 		unsigned failed = report->failed;
 
@@ -75,15 +81,17 @@ static int stop_all(struct restore_report *report, struct error *err)
 		if (report->failed == failed)
 			printf("run %s: stopped, everything restored\n", stops[at].run_id);
 	}
-	return 0;
 }
 
 int cli_halt(int argc, char **argv, struct error *err)
 {
 	struct options options = {.help = help, .text_name = "reason"};
 	struct restore_report report = {0};
+	cleanup_free struct stop *stops = NULL;
+	struct error pull_err = ERROR_INIT;
 	char path[512] = "";
-	int result = options_parse(&options, argc, argv, err);
+	unsigned count = 0;
+	int pulled, result = options_parse(&options, argc, argv, err);
 
 	if (result < 0 || options.helped)
 		return result;
@@ -91,14 +99,17 @@ int cli_halt(int argc, char **argv, struct error *err)
 		options_need_root("halt", "halting concerns the whole machine and needs root", err);
 	if (result < 0)
 		return result;
-	result = halt_pull(options.text ? options.text : "no reason given", path, err);
-	if (result < 0) /* not even that: the runs are stopped all the same */
-		log_failure(err);
+	pulled = halt_pull(options.text ? options.text : "no reason given", path, &pull_err);
+	/* Nothing is printed before: a pipe that nobody reads must not hold the brake. */
+	result = ask_everybody(&stops, &count, &report, err);
+	if (pulled < 0) /* not even that: the runs are stopped all the same */
+		log_failure(&pull_err);
 	else
 		printf("Halted (%s): no experiment begins until 'squall resume'.\n", path);
 	fflush(stdout);
-	if (stop_all(&report, err) < 0)
-		result = -err->code;
+	finish_all(stops, count, &report);
+	if (pulled < 0 && result == 0)
+		result = pulled; /* and said why already */
 	undone_print(&report);
 	if (result == 0)
 		result = options_flush(err);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -65,6 +66,8 @@ int options_parse(struct options *options, int argc, char **argv, struct error *
 
 int options_need_root(const char *command, const char *why, struct error *err)
 {
+	/* What root begins here must not end half way because nobody reads what it says. */
+	signal(SIGPIPE, SIG_IGN);
 	if (geteuid() == 0)
 		return 0;
 	error_set(err, EPERM, "%s: %s", command, why);

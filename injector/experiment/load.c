@@ -2,6 +2,7 @@
 #include "injector/experiment/load.h"
 
 #include "injector/base/cleanup.h"
+#include "injector/kernel/sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,11 +20,12 @@ static const char *kind_of(mode_t mode)
 static int open_file(const char *path, struct error *err)
 {
 	/* O_NONBLOCK: opening a named pipe must not wait for its writer */
-	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	cleanup_fd int fd =
+		sandbox_open_as_caller(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, err);
 	struct stat stat;
 
 	if (fd < 0)
-		return error_errno(err, errno, "cannot open %s", path);
+		return fd;
 	if (fstat(fd, &stat) < 0)
 		return error_errno(err, errno, "cannot read %s", path);
 	if (!S_ISREG(stat.st_mode)) {

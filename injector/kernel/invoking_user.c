@@ -8,9 +8,11 @@
 #include "injector/kernel/sandbox.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <string.h>
+#include <unistd.h>
 
 #define NOBODY	   65534
 #define MAX_GROUPS 4096
@@ -107,4 +109,72 @@ int sandbox_invoking_user(struct invoking_user *out, struct error *err)
 		found.conductor_gid = NOBODY;
 	*out = found;
 	return 0;
+}
+
+struct rights {
+	gid_t group, groups[MAX_GROUPS];
+	int count;
+};
+
+/* Effective rights only: the real ones stay root's, so nobody may signal us meanwhile. */
+static int take_rights(const struct invoking_user *user, struct rights *old)
+{
+	cleanup_free gid_t *groups = calloc(MAX_GROUPS, sizeof(*groups));
+	const struct passwd *entry = getpwuid(user->uid);
+	int count = MAX_GROUPS;
+
+	old->group = getegid();
+	old->count = getgroups(MAX_GROUPS, old->groups);
+	if (old->count < 0)
+		return -errno;
+	if (!groups)
+		return -ENOMEM;
+	if (!entry || getgrouplist(entry->pw_name, user->gid, groups, &count) < 0) {
+		groups[0] = user->gid;
+		count = 1;
+	}
+	if (setgroups((size_t)count, groups) < 0 || setegid(user->gid) < 0 ||
+	    seteuid(user->uid) < 0)
+		return -errno;
+	return 0;
+}
+
+static void take_back(const struct rights *old)
+{
+	/* Half a root would fail somewhere in the middle of a run. */
+	if (seteuid(0) < 0 || setegid(old->group) < 0 ||
+	    (old->count >= 0 && setgroups((size_t)old->count, old->groups) < 0))
+		abort();
+}
+
+int sandbox_open_as_caller(const char *path, int flags, struct error *err)
+{
+	struct invoking_user user = {0};
+	cleanup_free struct rights *old = NULL;
+	int fd = -1, result = geteuid() == 0 ? sandbox_invoking_user(&user, err) : 0;
+
+	if (result < 0)
+		return result;
+	if (user.uid == 0) {
+		fd = open(path, flags);
+		return fd < 0 ? error_errno(err, errno, "cannot open %s", path) : fd;
+	}
+	old = calloc(1, sizeof(*old));
+	if (!old)
+		return error_errno(err, ENOMEM, "cannot open %s", path);
+	result = take_rights(&user, old);
+	if (result == 0) {
+		fd = open(path, flags);
+		result = fd < 0 ? -errno : 0;
+	}
+	take_back(old);
+	if (result == 0)
+		return fd;
+	error_errno(err, -result, "cannot open %s", path);
+	if (result == -EACCES)
+		error_remedy(err,
+			     "it is read with the rights of user %u, who called sudo; let "
+			     "that user read it, or pass it as standard input: -",
+			     user.uid);
+	return result;
 }

@@ -14,6 +14,7 @@
 #include <nftables/libnftables.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -43,6 +44,9 @@ static int open_here(void *context, struct error *err)
 	if (lowest < 0)
 		return error_errno(err, errno, "/dev/null");
 	close(lowest);
+	/* It waits for answers with select(2), which ends the process on a number beyond. */
+	if (lowest >= FD_SETSIZE)
+		return error_errno(err, EMFILE, "cannot open nf_tables");
 	errno = 0;
 	nft->context = nft_ctx_new(NFT_CTX_DEFAULT);
 	if (!nft->context)

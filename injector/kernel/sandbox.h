@@ -29,5 +29,8 @@ struct invoking_user {
 	gid_t conductor_gid;
 };
 int sandbox_invoking_user(struct invoking_user *out, struct error *err);
+/* open(2) with the rights of who called: sudo for squall must not become sudo for reading files,
+ * pieces of which appear in messages. Before the first thread is made. */
+int sandbox_open_as_caller(const char *path, int flags, struct error *err);
 
 #endif

@@ -348,7 +348,10 @@ static void on_signal(void *context, uint32_t events)
 			view_resize(conductor->options.view);
 		return;
 	}
-	snprintf(why, sizeof(why), "interrupted by SIG%s", signal_name((int)info.ssi_signo));
+	snprintf(why, sizeof(why), "got SIG%s%s", signal_name((int)info.ssi_signo),
+		 info.ssi_signo == SIGINT   ? " (Ctrl-C)"
+		 : info.ssi_signo == SIGHUP ? " (the terminal was closed)"
+					    : "");
 	if (conductor->phase == PHASE_PLAN) {
 		error_set(&conductor->refusal, EINTR, "%s before anything was injected", why);
 		conductor->is_refused = true;

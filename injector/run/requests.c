@@ -7,8 +7,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define REPLY_PATIENCE_MS 200
-
 static bool is_clean(const char *text, size_t size)
 {
 	size_t length = strnlen(text, size);
@@ -51,7 +49,7 @@ int request_send(int socket, const struct request *request, struct error *err)
 	return 0;
 }
 
-void reply_send(int socket, const struct reply *reply, int fd)
+int reply_send(int socket, const struct reply *reply, int fd, int patience_ms)
 {
 	struct iovec part = {.iov_base = (void *)(uintptr_t)reply, .iov_len = sizeof(*reply)};
 	union {
@@ -70,13 +68,16 @@ void reply_send(int socket, const struct reply *reply, int fd)
 		header->cmsg_len = CMSG_LEN(sizeof(int));
 		memcpy(CMSG_DATA(header), &fd, sizeof(int));
 	}
-	if (sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno == EAGAIN) {
+	for (;;) {
 		struct pollfd room = {.fd = socket, .events = POLLOUT};
 
-		/* The conductor may be stopped: its silence is noticed elsewhere, so give up soon.
-		 */
-		if (poll(&room, 1, REPLY_PATIENCE_MS) > 0)
-			(void)!sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+			return 0;
+		if (errno != EAGAIN)
+			return -errno;
+		if (patience_ms <= 0 || poll(&room, 1, patience_ms) <= 0)
+			return -EAGAIN;
+		patience_ms = 0;
 	}
 }
 

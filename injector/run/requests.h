@@ -76,6 +76,7 @@ enum worker_state {
 	WORKER_PLANNED = 1 << 1,
 	WORKER_ARMED = 1 << 2,
 	WORKER_STOPPING = 1 << 3,
+	WORKER_LEAVING = 1 << 4, /* nothing is heard any more */
 };
 
 struct worker;
@@ -93,8 +94,9 @@ int request_check(const struct request_rule *rules, const struct request *reques
 
 /* Blocks until sent. `fd` is passed along when >= 0 (stays the caller's). */
 int request_send(int socket, const struct request *request, struct error *err);
-/* Never blocks for long (bounded): a stopped conductor must not stop the worker. */
-void reply_send(int socket, const struct reply *reply, int fd);
+/* Waits at most `patience_ms` for room: a conductor that does not read must not stop the worker.
+ * -EAGAIN: there was none. A conductor that is gone is noticed elsewhere. */
+int reply_send(int socket, const struct reply *reply, int fd, int patience_ms);
 /* 1: received; 0: the other side is gone; -EAGAIN: nothing there; -errno. */
 int request_receive(int socket, struct request *out, struct error *err);
 /* *out_fd: descriptor that came along or -1; the caller closes it. */

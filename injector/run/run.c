@@ -4,6 +4,7 @@
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
 #include "injector/base/log.h"
+#include "injector/journal/journal.h"
 #include "injector/kernel/sandbox.h"
 #include "injector/report/report.h"
 #include "injector/restore/halt.h"
@@ -14,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,11 +38,12 @@ struct run {
 	struct view *view;
 };
 
-static int need_root(struct error *err)
+static int need_root(const struct run_options *options, struct error *err)
 {
 	if (geteuid() == 0)
 		return 0;
-	error_set(err, EPERM, "injecting faults needs root");
+	error_set(err, EPERM, "%s needs root",
+		  options->plan_only ? "looking for the targets" : "injecting faults");
 	return error_remedy(err, "Run it with sudo. Without privileges there are: squall check, "
 				 "squall faults.");
 }
@@ -175,7 +178,9 @@ static void write_result(struct run *run, int fd)
 	if (fclose(file) != 0 && result == 0)
 		error_errno(&err, errno, "cannot write the result");
 	if (err.code)
-		log_warning("the result could not be stored: %s", err.text);
+		log_warning("the result could not be stored in " JOURNAL_STATE
+			    "/results/%s.json: %s",
+			    run->result->run_id, err.text);
 }
 
 static int conclude(struct run *run, int result_fd)
@@ -245,8 +250,10 @@ static void run_free(struct run *run)
 int run_start(const struct run_options *options, struct error *err)
 {
 	struct run run = {.options = options, .socket = -1, .command = -1};
-	int result = need_root(err);
+	int result = need_root(options, err);
 
+	/* Restoring and telling go on when nobody reads; commands get the signal back. */
+	signal(SIGPIPE, SIG_IGN);
 	if (result == 0)
 		result = sandbox_invoking_user(&run.user, err);
 	/* It starts its guardian and listens while this process does what comes next. */

@@ -25,34 +25,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-void worker_reply(struct worker *worker, enum reply_type type, unsigned index, const char *format,
-		  ...)
+#define REQUESTS_A_TURN 64
+
+/* Nothing was injected, and nothing will be: requests that wait already are not heard. */
+void worker_leave_unarmed(struct worker *worker)
 {
-	struct reply reply = {.type = type, .index = index};
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(reply.text, sizeof(reply.text), format, args);
-	va_end(args);
-	reply_send(worker->options.socket, &reply, -1);
-}
-
-void worker_reply_numbers(struct worker *worker, enum reply_type type, unsigned index, int64_t a,
-			  int64_t b)
-{
-	const struct reply reply = {.type = type, .index = index, .numbers = {a, b}};
-
-	reply_send(worker->options.socket, &reply, -1);
-}
-
-void worker_reply_error(struct worker *worker, enum reply_type type, unsigned index,
-			const struct error *err)
-{
-	struct reply reply = {.type = type, .index = index, .code = err->code};
-
-	snprintf(reply.text, sizeof(reply.text), "%s", err->text);
-	snprintf(reply.remedy, sizeof(reply.remedy), "%s", err->remedy);
-	reply_send(worker->options.socket, &reply, -1);
+	worker->state = WORKER_LEAVING;
+	loop_stop(worker->loop);
 }
 
 void worker_stop(struct worker *worker, enum stop_cause cause, const char *why)
@@ -62,17 +41,16 @@ void worker_stop(struct worker *worker, enum stop_cause cause, const char *why)
 	if (worker->state == WORKER_STOPPING)
 		return;
 	if (worker->state != WORKER_ARMED) {
-		loop_stop(worker->loop); /* nothing was injected */
+		worker_leave_unarmed(worker);
 		return;
 	}
 	worker->state = WORKER_STOPPING;
+	worker->stop_began_ns = reply.numbers[1];
 	loop_timer_cancel(worker->loop, &worker->evidence_timer);
-	/* Every effect ends first, by one system call each; telling and tidying come after. */
-	for (unsigned i = worker->step_count; i-- > 0;)
-		worker_step_end(&worker->steps[i], FAULT_END_NOW);
+	worker_cut_steps(worker);
 	snprintf(reply.text, sizeof(reply.text), "%s", why);
-	reply_send(worker->options.socket, &reply, -1);
-	worker_step_settled(worker);
+	worker_send(worker, &reply, -1);
+	worker_tidy_steps(worker);
 }
 
 static int on_ping(struct worker *worker, const struct request *request, struct error *err)
@@ -172,6 +150,7 @@ static void on_tick(void *context)
 
 	if (worker->has_guardian)
 		guardian_ping(&worker->guardian);
+	worker_regain_patience(worker);
 	if (!worker->is_conductor_lost && now_ns - worker->heard_ns > REQUEST_SILENCE_NS)
 		worker_stop(worker, STOP_INTERNAL, "the conductor does not answer");
 	loop_timer_set(worker->loop, &worker->ping_timer, now_ns + GUARDIAN_PING_NS, on_tick,
@@ -185,6 +164,9 @@ static int arm(struct worker *worker, const char *title, struct error *err)
 
 	if (result == 0)
 		result = open_journal(worker, title, err);
+	/* Again: whoever pulled the lever in between has looked for runs and not found us. */
+	if (result == 0)
+		result = halt_check(err);
 	if (result == 0)
 		result = sandbox_keep_capabilities(capabilities, err);
 	if (result == 0)
@@ -206,7 +188,7 @@ static int on_arm(struct worker *worker, const struct request *request, struct e
 		worker_reply_error(worker, REPLY_REFUSED, 0, err);
 		if (result_fd >= 0)
 			remove_result(worker);
-		loop_stop(worker->loop);
+		worker_leave_unarmed(worker);
 		return 0;
 	}
 	worker->state = WORKER_ARMED;
@@ -215,7 +197,7 @@ static int on_arm(struct worker *worker, const struct request *request, struct e
 		       worker->heard_ns + worker->limits.duration_ns, on_deadline, worker);
 	on_tick(worker);
 	memcpy(reply.text, worker->run_id, sizeof(worker->run_id));
-	reply_send(worker->options.socket, &reply, result_fd);
+	worker_send(worker, &reply, result_fd);
 	return 0;
 }
 
@@ -248,10 +230,14 @@ static void on_request(void *context, uint32_t events)
 	struct worker *worker = context;
 	struct error err = ERROR_INIT;
 	struct request request;
-	int result;
+	int received = 1, result;
 
 	(void)events;
-	while ((result = request_receive(worker->options.socket, &request, &err)) == 1) {
+	/* Bounded: whoever sends without end must not keep the timers from their turn. */
+	for (unsigned at = 0; at < REQUESTS_A_TURN && worker->state != WORKER_LEAVING; at++) {
+		received = request_receive(worker->options.socket, &request, &err);
+		if (received != 1)
+			break;
 		/* What was sent before the conductor learnt of the stop or the refusal is void. */
 		if (worker->state == WORKER_STOPPING &&
 		    (request.type == REQUEST_ARM || request.type == REQUEST_INJECT))
@@ -266,7 +252,7 @@ static void on_request(void *context, uint32_t events)
 			return;
 		}
 	}
-	if (result != -EAGAIN)
+	if (received != 1 && received != -EAGAIN)
 		conductor_is_lost(worker, "the conductor is lost");
 }
 
@@ -291,9 +277,9 @@ static void on_signal(void *context, uint32_t events)
 	if (read(worker->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return;
 	if (info.ssi_signo == SIGTERM)
-		snprintf(why, sizeof(why), "stopped by 'squall stop' or SIGTERM");
+		snprintf(why, sizeof(why), "got SIGTERM, as from squall stop or halt");
 	else
-		snprintf(why, sizeof(why), "signal SIG%s", signal_name((int)info.ssi_signo));
+		snprintf(why, sizeof(why), "got SIG%s", signal_name((int)info.ssi_signo));
 	worker_stop(worker, info.ssi_signo == SIGTERM ? STOP_REQUEST : STOP_SIGNAL, why);
 }
 
@@ -308,7 +294,6 @@ static int watch_signals(struct worker *worker, struct error *err)
 	sigaddset(&mask, SIGHUP);
 	sigaddset(&mask, SIGQUIT);
 	sigprocmask(SIG_BLOCK, &mask, NULL);
-	signal(SIGPIPE, SIG_IGN);
 	worker->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (worker->signal_fd < 0)
 		return error_errno(err, errno, "cannot watch signals");
@@ -319,11 +304,8 @@ static int begin(struct worker *worker, struct error *err)
 {
 	int result = journal_new_run_id(worker->run_id, err);
 
-	setsid();
-	prctl(PR_SET_NAME, "squall-worker");
-	umask(022);
-	if (chdir("/") < 0)
-		return error_errno(err, errno, "cannot enter /");
+	if (result == 0)
+		result = worker_settle_in(worker, err);
 	/* First of all: it gets itself ready while the conductor still reads the experiment. */
 	if (result == 0)
 		result = guardian_start(&worker->guardian, err);
@@ -375,6 +357,15 @@ static void leave(struct worker *worker)
 	worker_reply_numbers(worker, REPLY_FINISHED, 0, worker->left_count, 0);
 }
 
+/* A loop that fails is left, but in order: everything is cut at once, and leave() undoes it. */
+static void converse(struct worker *worker)
+{
+	struct error err = ERROR_INIT;
+
+	for (int failures = 0; failures < 2 && loop_run(worker->loop, &err) < 0; failures++)
+		worker_stop(worker, STOP_INTERNAL, err.text);
+}
+
 int worker_main(const struct worker_options *options)
 {
 	struct worker worker = {.options = *options,
@@ -389,9 +380,7 @@ int worker_main(const struct worker_options *options)
 			guardian_end(&worker.guardian);
 		return 1;
 	}
-	while (loop_run(worker.loop, &err) < 0)
-		worker_stop(&worker, STOP_INTERNAL,
-			    err.text); /* a loop that fails: leave, but in order */
+	converse(&worker);
 	leave(&worker);
 	for (unsigned i = 0; i < worker.step_count; i++) {
 		if (worker.steps[i].fault.ops->release)

@@ -130,7 +130,7 @@ static void send_plan_line(void *context, enum plan_kind kind, const char *text)
 	struct reply reply = {.type = REPLY_PLAN_LINE, .index = lines->step, .numbers = {kind}};
 
 	snprintf(reply.text, sizeof(reply.text), "%s", text);
-	reply_send(lines->worker->options.socket, &reply, -1);
+	worker_send(lines->worker, &reply, -1);
 }
 
 static struct target *find_target(void *context, const char *name)
@@ -156,11 +156,8 @@ static int resolve_targets(struct worker *worker, struct error *err)
 	for (unsigned i = 0; i < worker->target_count; i++) {
 		struct target *target = &worker->targets[i];
 
-		if (target_resolve(target, worker->limits.targets, &guard, err) < 0) {
-			if (target->name[0])
-				return error_prefix(err, "target '%s'", target->name);
+		if (target_resolve(target, worker->limits.targets, &guard, err) < 0)
 			return err->code ? -err->code : -EIO;
-		}
 		total += target_size(target);
 		if (total > worker->limits.targets) {
 			error_set(err, E2BIG,
@@ -203,8 +200,7 @@ int worker_on_plan(struct worker *worker, const struct request *request, struct 
 	}
 	if (result < 0) {
 		worker_reply_error(worker, REPLY_REFUSED, 0, err);
-		worker->state = WORKER_STOPPING; /* one plan only */
-		loop_stop(worker->loop);
+		worker_leave_unarmed(worker);
 		return 0;
 	}
 	worker->state = WORKER_PLANNED;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Shared between worker.c (life of the process), worker_define.c (what the conductor may define and
- * plan) and worker_step.c (life of one step).
+ * Shared between worker.c (life of the worker), worker_define.c (what the conductor may define and
+ * plan), worker_step.c (life of one step), worker_reply.c (what the conductor is told) and
+ * worker_process.c (what it inherits from whoever called).
  */
 #ifndef SQUALL_RUN_WORKER_INTERNAL_H
 #define SQUALL_RUN_WORKER_INTERNAL_H
@@ -31,8 +32,8 @@ struct worker_step {
 	unsigned target;
 	int64_t for_ns; /* 0: until told */
 	enum step_state state;
-	bool is_defined, is_end_reported;
-	int64_t end_began_ns;
+	bool is_end_reported;
+	int64_t end_began_ns, end_again_ns; /* again: what the last call of end() asked for */
 	struct loop_timer end_timer, again_timer;
 	char text[256];
 };
@@ -46,6 +47,7 @@ struct worker {
 	int conductor_pidfd, signal_fd;
 	struct guardian guardian;
 	bool has_guardian, is_conductor_lost, has_stopped;
+	int patience_ms; /* left for a conductor that does not read what it is told */
 	struct journal *journal;
 	struct fault_env env;
 	struct {
@@ -59,7 +61,8 @@ struct worker {
 	unsigned step_count;
 	unsigned left_count;
 	int64_t heard_ns; /* last request of the conductor */
-	struct loop_timer deadline_timer, ping_timer, evidence_timer;
+	int64_t stop_began_ns;
+	struct loop_timer deadline_timer, ping_timer, evidence_timer, deaf_timer;
 };
 
 /* worker_define.c */
@@ -75,18 +78,32 @@ uint64_t worker_capabilities(const struct worker *worker);
 /* worker_step.c */
 int worker_on_inject(struct worker *worker, const struct request *request, struct error *err);
 int worker_on_end(struct worker *worker, const struct request *request, struct error *err);
-void worker_step_end(struct worker_step *step, enum fault_end how);
-void worker_send_evidence(struct worker_step *step);
-/* Says STOPPED once the last effect has ended, and finishes once the last step is restored. */
-void worker_step_settled(struct worker *worker);
+/* An abort in two parts: first the effects of all steps end and nothing else happens; then it is
+ * told and tidied, which may wait for queues, processes or the conductor. */
+void worker_cut_steps(struct worker *worker);
+void worker_tidy_steps(struct worker *worker);
 
-/* worker.c */
+/* worker_process.c */
+/* Makes of a forked child of an arbitrary caller a process of its own: session, directory, umask,
+ * limits, descriptors. */
+int worker_settle_in(const struct worker *worker, struct error *err);
+
+/* worker_reply.c */
+/* Waits for a conductor that does not read, but only so long in all; then it counts as lost. `fd`
+ * goes along unless it is -1. */
+void worker_send(struct worker *worker, const struct reply *reply, int fd);
+/* Once in a while: what was used up of the patience comes back slowly. */
+void worker_regain_patience(struct worker *worker);
 void worker_reply(struct worker *worker, enum reply_type type, unsigned index, const char *format,
 		  ...) __attribute__((format(printf, 4, 5)));
 void worker_reply_numbers(struct worker *worker, enum reply_type type, unsigned index, int64_t a,
 			  int64_t b);
 void worker_reply_error(struct worker *worker, enum reply_type type, unsigned index,
 			const struct error *err);
+
+/* worker.c */
+/* Refused or given up before anything was injected. */
+void worker_leave_unarmed(struct worker *worker);
 /* Everything out of force, now; then the worker restores, reports and leaves. */
 void worker_stop(struct worker *worker, enum stop_cause cause, const char *why);
 

@@ -20,7 +20,7 @@ static bool is_instant(const struct worker_step *step)
 	return step->fault.ops->is_instant && step->fault.ops->is_instant(&step->params);
 }
 
-void worker_send_evidence(struct worker_step *step)
+static void send_evidence(struct worker_step *step)
 {
 	struct evidence evidence = {.unit = ""};
 	struct reply reply = {.type = REPLY_EVIDENCE, .index = step->fault.step};
@@ -32,7 +32,7 @@ void worker_send_evidence(struct worker_step *step)
 	reply.numbers[1] = (int64_t)evidence.dropped;
 	snprintf(reply.name, sizeof(reply.name), "%s", evidence.unit ? evidence.unit : "");
 	snprintf(reply.text, sizeof(reply.text), "%s", evidence.detail);
-	reply_send(step->worker->options.socket, &reply, -1);
+	worker_send(step->worker, &reply, -1);
 }
 
 static void send_all_evidence(void *context)
@@ -42,7 +42,7 @@ static void send_all_evidence(void *context)
 
 	for (unsigned i = 0; i < worker->step_count; i++)
 		if (worker->steps[i].state == STEP_IN_FORCE) {
-			worker_send_evidence(&worker->steps[i]);
+			send_evidence(&worker->steps[i]);
 			any = true;
 		}
 	if (any)
@@ -60,7 +60,37 @@ static void report_end(struct worker_step *step)
 	worker_reply_numbers(worker, REPLY_ENDED, step->fault.step, step->fault.effect_ended_ns,
 			     step->fault.effect_ended_ns - step->end_began_ns);
 	journal_ended(worker->journal, step->fault.step, NULL);
-	worker_send_evidence(step);
+	send_evidence(step);
+}
+
+/* Says STOPPED once the last effect has ended, and finishes once the last step is restored. */
+static void settle_steps(struct worker *worker)
+{
+	int64_t last_ns = 0;
+
+	if (worker->state != WORKER_STOPPING)
+		return;
+	for (unsigned i = 0; i < worker->step_count; i++) {
+		const struct worker_step *step = &worker->steps[i];
+
+		if ((step->state == STEP_IN_FORCE || step->state == STEP_ENDING) &&
+		    !step->fault.effect_ended_ns)
+			return;
+		if (step->fault.effect_ended_ns > last_ns)
+			last_ns = step->fault.effect_ended_ns;
+	}
+	if (!worker->has_stopped) {
+		worker->has_stopped = true;
+		/* nothing was in force: what ended before was not ended by the stop */
+		if (last_ns < worker->stop_began_ns)
+			last_ns = clock_now_ns();
+		worker_reply_numbers(worker, REPLY_STOPPED, 0, last_ns, 0);
+	}
+	for (unsigned i = 0; i < worker->step_count; i++)
+		if (worker->steps[i].state == STEP_IN_FORCE ||
+		    worker->steps[i].state == STEP_ENDING)
+			return;
+	loop_stop(worker->loop);
 }
 
 static void undo_step(struct worker_step *step)
@@ -86,26 +116,30 @@ static void undo_step(struct worker_step *step)
 	if (result == 0 && !report.left_count)
 		worker_reply_numbers(worker, REPLY_RESTORED, step->fault.step, report.undone, 0);
 	restore_report_free(&report);
-	worker_step_settled(worker);
+	settle_steps(worker);
 }
 
 static void continue_end(void *context);
 
-/* One call of ops->end(); schedules the next one or goes on to the undo. */
-static void turn_end(struct worker_step *step, enum fault_end how)
+/* One call of ops->end(); the effect is over, or undo() has to end it. */
+static void call_end(struct worker_step *step, enum fault_end how)
 {
 	struct error err = ERROR_INIT;
-	int64_t again_ns = 0;
 
-	if (step->fault.ops->end) {
-		int result = step->fault.ops->end(&step->fault, how, &again_ns, &err);
+	step->end_again_ns = 0;
+	if (step->fault.ops->end &&
+	    step->fault.ops->end(&step->fault, how, &step->end_again_ns, &err) < 0)
+		step->end_again_ns = 0;
+}
 
-		report_end(step);
-		if (result == 0 && again_ns > 0 &&
-		    loop_timer_set(step->worker->loop, &step->again_timer,
-				   clock_now_ns() + again_ns, continue_end, step) == 0)
-			return;
-	}
+/* Behind call_end(): tells the end, comes again or goes on to the undo. */
+static void follow_end(struct worker_step *step)
+{
+	report_end(step);
+	if (step->end_again_ns > 0 &&
+	    loop_timer_set(step->worker->loop, &step->again_timer,
+			   clock_now_ns() + step->end_again_ns, continue_end, step) == 0)
+		return;
 	/* Even if end() failed: undo works from the journal and reads back what is left. */
 	undo_step(step);
 }
@@ -115,35 +149,68 @@ static void continue_end(void *context)
 	struct worker_step *step = context;
 	bool is_stopping = step->worker->state == WORKER_STOPPING;
 
-	turn_end(step, is_stopping ? FAULT_END_NOW : FAULT_END_SOFT);
+	call_end(step, is_stopping ? FAULT_END_NOW : FAULT_END_SOFT);
+	follow_end(step);
 }
 
-void worker_step_end(struct worker_step *step, enum fault_end how)
+static void begin_end(struct worker_step *step)
 {
-	if (step->state != STEP_IN_FORCE && step->state != STEP_ENDING)
-		return;
-	if (step->state == STEP_ENDING && how == FAULT_END_SOFT)
-		return;
 	loop_timer_cancel(step->worker->loop, &step->end_timer);
 	loop_timer_cancel(step->worker->loop, &step->again_timer);
-	if (how == FAULT_END_SOFT)
-		worker_send_evidence(step);
 	if (step->state == STEP_IN_FORCE)
 		step->end_began_ns = clock_now_ns();
 	step->state = STEP_ENDING;
-	turn_end(step, how);
+}
+
+/* The planned end. */
+static void end_softly(struct worker_step *step)
+{
+	if (step->state != STEP_IN_FORCE)
+		return;
+	send_evidence(step);
+	begin_end(step);
+	call_end(step, FAULT_END_SOFT);
+	follow_end(step);
+}
+
+void worker_cut_steps(struct worker *worker)
+{
+	for (unsigned i = worker->step_count; i-- > 0;) {
+		struct worker_step *step = &worker->steps[i];
+
+		if (step->state != STEP_IN_FORCE && step->state != STEP_ENDING)
+			continue;
+		begin_end(step);
+		call_end(step, FAULT_END_NOW);
+	}
+}
+
+void worker_tidy_steps(struct worker *worker)
+{
+	/* Those that only undo() can end come before those that are over. */
+	for (unsigned i = worker->step_count; i-- > 0;)
+		if (worker->steps[i].state == STEP_ENDING &&
+		    !worker->steps[i].fault.effect_ended_ns && !worker->steps[i].end_again_ns)
+			undo_step(&worker->steps[i]);
+	for (unsigned i = worker->step_count; i-- > 0;)
+		if (worker->steps[i].state == STEP_ENDING)
+			report_end(&worker->steps[i]);
+	settle_steps(worker);
+	for (unsigned i = worker->step_count; i-- > 0;)
+		if (worker->steps[i].state == STEP_ENDING)
+			follow_end(&worker->steps[i]);
 }
 
 static void end_is_due(void *context)
 {
-	worker_step_end(context, FAULT_END_SOFT);
+	end_softly(context);
 }
 
 int worker_on_end(struct worker *worker, const struct request *request, struct error *err)
 {
 	if (request->index >= worker->step_count)
 		return error_set(err, EPROTO, "step %u is not defined", request->index);
-	worker_step_end(&worker->steps[request->index], FAULT_END_SOFT);
+	end_softly(&worker->steps[request->index]);
 	return 0;
 }
 
@@ -176,7 +243,7 @@ static void step_is_in_force(struct worker_step *step, int64_t began_ns)
 	worker_reply_numbers(worker, REPLY_INJECTED, fault->step, fault->effect_started_ns,
 			     fault->effect_started_ns - began_ns);
 	if (is_instant(step)) {
-		worker_send_evidence(step);
+		send_evidence(step);
 		fault->effect_ended_ns = fault->effect_started_ns;
 		step->end_began_ns = fault->effect_ended_ns;
 		undo_step(step);
@@ -213,31 +280,4 @@ int worker_on_inject(struct worker *worker, const struct request *request, struc
 	step->end_began_ns = clock_now_ns();
 	undo_step(step);
 	return 0;
-}
-
-void worker_step_settled(struct worker *worker)
-{
-	int64_t last_ns = 0;
-
-	if (worker->state != WORKER_STOPPING)
-		return;
-	for (unsigned i = 0; i < worker->step_count; i++) {
-		const struct worker_step *step = &worker->steps[i];
-
-		if ((step->state == STEP_IN_FORCE || step->state == STEP_ENDING) &&
-		    !step->fault.effect_ended_ns)
-			return;
-		if (step->fault.effect_ended_ns > last_ns)
-			last_ns = step->fault.effect_ended_ns;
-	}
-	if (!worker->has_stopped) {
-		worker->has_stopped = true;
-		worker_reply_numbers(worker, REPLY_STOPPED, 0, last_ns ? last_ns : clock_now_ns(),
-				     0);
-	}
-	for (unsigned i = 0; i < worker->step_count; i++)
-		if (worker->steps[i].state == STEP_IN_FORCE ||
-		    worker->steps[i].state == STEP_ENDING)
-			return;
-	loop_stop(worker->loop);
 }

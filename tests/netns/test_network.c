@@ -68,15 +68,6 @@ static struct evidence evidence_of(struct netlab_fault *fault)
 			fail_msg("took %lld us", (long long)took_ns / 1000);                       \
 	} while (0)
 
-static void same_as_before(const struct netlab *lab, char *before)
-{
-	char *after = netlab_dump(lab);
-
-	assert_string_equal(before, after);
-	free(before);
-	free(after);
-}
-
 /* Loss as a share of `count` datagrams, in per cent. */
 static double loss_of(const struct netlab *lab, const char *address, uint16_t port, unsigned count)
 {
@@ -106,7 +97,7 @@ static void check_delay(struct netlab *lab, const char *direction)
 	assert_int_equal(evidence_of(&fault).hits, 8);
 	assert_fast(netlab_fastest(lab, "10.88.0.2", NETLAB_PORT, 3));
 	netlab_fault_finish(&fault, FAULT_END_NOW);
-	same_as_before(lab, before);
+	netlab_same(lab, before);
 }
 
 static void test_delay_on_egress(void **state)
@@ -132,7 +123,7 @@ static void test_delay_both_ways_is_met_twice(void **state)
 	assert_true(took >= 2 * DELAY_NS && took < 4 * DELAY_NS);
 	assert_fast(netlab_fastest(lab, "10.88.0.3", NETLAB_PORT, 3));
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
-	same_as_before(lab, before);
+	netlab_same(lab, before);
 }
 
 static void test_delay_on_loopback(void **state)
@@ -150,7 +141,7 @@ static void test_delay_on_loopback(void **state)
 	netlab_fault_end(&fault, FAULT_END_SOFT);
 	assert_fast(netlab_fastest(lab, "127.0.0.1", NETLAB_PORT, 3));
 	netlab_fault_finish(&fault, FAULT_END_NOW);
-	same_as_before(lab, before);
+	netlab_same(lab, before);
 }
 
 static void test_jitter_varies_both_ways(void **state)
@@ -192,7 +183,7 @@ static void check_loss(struct netlab *lab, const char *direction)
 	netlab_fault_end(&fault, FAULT_END_SOFT);
 	assert_true(loss_of(lab, "10.88.0.2", NETLAB_PORT, 200) == 0);
 	netlab_fault_finish(&fault, FAULT_END_NOW);
-	same_as_before(lab, before);
+	netlab_same(lab, before);
 }
 
 static void test_loss_on_egress(void **state)
@@ -247,7 +238,7 @@ static void test_partition_keeps_neighbours(void **state)
 	assert_fast(netlab_fastest(lab, "10.88.0.2", NETLAB_PORT, 3));
 	assert_fast(netlab_fastest(lab, "fd88::2", NETLAB_PORT, 3));
 	netlab_fault_finish(&fault, FAULT_END_NOW);
-	same_as_before(lab, before);
+	netlab_same(lab, before);
 }
 
 /* What is lost on the wire nobody is told of, not even a sender that asks for errors. */
@@ -310,7 +301,7 @@ static void test_inject_again_after_end(void **state)
 		assert_fast(netlab_fastest(lab, "10.88.0.2", NETLAB_PORT, 2));
 	}
 	netlab_fault_finish(&fault, FAULT_END_NOW);
-	same_as_before(lab, before);
+	netlab_same(lab, before);
 }
 
 static void test_end_now_ends_at_once(void **state)

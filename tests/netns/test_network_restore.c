@@ -47,15 +47,6 @@ static bool is_fast(const struct netlab *lab, const char *address)
 	return took_ns >= 0 && took_ns < FAST_NS;
 }
 
-static void same_as_before(const struct netlab *lab, char *before)
-{
-	char *after = netlab_dump(lab);
-
-	assert_string_equal(before, after);
-	free(before);
-	free(after);
-}
-
 /* A worker of its own that injects and then waits to be killed. */
 static pid_t start_worker(struct netlab *lab, const char *run, const char *const *settings)
 {
@@ -106,7 +97,7 @@ static void check_kill(struct netlab *lab, const char *address, const char *cons
 	/* another process, from the journal alone, and once more */
 	netlab_undo_all("bbbbb1");
 	netlab_undo_all("bbbbb1");
-	same_as_before(lab, before);
+	netlab_same(lab, before);
 }
 
 static void test_killed_worker_leaves_nothing(void **state)
@@ -134,7 +125,7 @@ static void test_killed_worker_with_packets_waiting(void **state)
 	netlab_undo_all("bbbbb2");
 	assert_true(clock_now_ns() - begin_ns < 5 * NSEC_PER_SEC);
 	assert_true(is_fast(lab, "10.88.0.2"));
-	same_as_before(lab, before);
+	netlab_same(lab, before);
 }
 
 static void check_foreign(struct netlab *lab, const char *run, const char *const *settings)
@@ -145,7 +136,7 @@ static void check_foreign(struct netlab *lab, const char *run, const char *const
 	start(lab, &fault, run, settings);
 	assert_true(is_slow(lab, "10.88.0.2"));
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
-	same_as_before(lab, before);
+	netlab_same(lab, before);
 }
 
 static void test_htb_tree_stays(void **state)
@@ -202,7 +193,7 @@ static void test_foreign_filters_act_and_stay(void **state)
 	assert_int_equal(netlab_round_trip(lab, "10.88.0.2", NETLAB_OTHER_PORT, 300) < 0,
 			 is_filtered);
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
-	same_as_before(lab, before);
+	netlab_same(lab, before);
 }
 
 static void test_two_runs_overlap(void **state)
@@ -222,7 +213,7 @@ static void test_two_runs_overlap(void **state)
 	netlab_fault_finish(&second, FAULT_END_NOW);
 	assert_true(is_fast(lab, "10.88.0.2"));
 	assert_true(is_fast(lab, "10.88.0.3"));
-	same_as_before(lab, before);
+	netlab_same(lab, before);
 }
 
 /* 127.0.0.1 only is answered, so the second step delays the same traffic. */
@@ -246,7 +237,7 @@ static void test_two_steps_on_loopback_share_its_settings(void **state)
 	netlab_fault_end(&second, FAULT_END_NOW);
 	netlab_undo_step("bbbbb8", 1);
 	assert_true(is_fast(lab, "127.0.0.1"));
-	same_as_before(lab, before);
+	netlab_same(lab, before);
 	second.journal = NULL; /* the first one's */
 	netlab_fault_finish(&second, FAULT_END_NOW);
 	netlab_fault_finish(&first, FAULT_END_NOW);

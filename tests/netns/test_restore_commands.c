@@ -219,6 +219,36 @@ static void test_halt_stops_all_and_lets_none_begin(void **state)
 	assert_int_equal(access(root, F_OK), -1);
 }
 
+/* `squall halt | true`: the brake works although nobody reads what it says. */
+static void test_halt_into_a_closed_pipe(void **state)
+{
+	struct running one = start(&obedient), other = start(&obedient);
+	char *words[] = {WORD("halt"), NULL};
+	struct error err = ERROR_INIT;
+	bool was_pulled;
+	int ends[2], status;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	close(ends[0]);
+	pid = fork();
+	if (pid == 0) {
+		signal(SIGPIPE, SIG_DFL);
+		dup2(ends[1], STDOUT_FILENO);
+		dup2(ends[1], STDERR_FILENO);
+		_exit(cli_halt(1, words, &err) == 0 ? 0 : 1);
+	}
+	close(ends[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(effects_in_force(), 0);
+	reap(&one);
+	reap(&other);
+	assert_int_equal(halt_release(&was_pulled, &err), 0);
+	assert_true(was_pulled);
+}
+
 static void test_a_lever_without_text_is_pulled_all_the_same(void **state)
 {
 	struct error err = ERROR_INIT;
@@ -437,6 +467,7 @@ int main(void)
 		TEST(test_stop_never_signals_a_stranger),
 		TEST(test_status_tells_what_is_in_force),
 		TEST(test_halt_stops_all_and_lets_none_begin),
+		TEST(test_halt_into_a_closed_pipe),
 		TEST(test_a_lever_without_text_is_pulled_all_the_same),
 		TEST(test_halt_on_full_disks),
 		TEST(test_restore_command_says_six_until_nothing_is_left),

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -216,6 +217,48 @@ static void test_hostile_sudo_variables_are_refused(void **state)
 	assert_int_equal(user.uid, 77); /* outputs are untouched */
 }
 
+/* sudo for squall alone must not be sudo for reading any file. */
+static void test_files_are_opened_with_the_rights_of_the_caller(void **state)
+{
+	char path[] = "/tmp/squall-rights-XXXXXX", uid[16];
+	gid_t groups[2][64];
+	struct error err = ERROR_INIT;
+	uid_t some_uid = 0;
+	gid_t some_gid = 0;
+	int fd = mkstemp(path), count = getgroups(64, groups[0]);
+
+	(void)state;
+	assert_true(fd >= 0); /* mode 0600, root's */
+	close(fd);
+	somebody(&some_uid, &some_gid);
+	snprintf(uid, sizeof(uid), "%u", some_uid);
+	setenv("SUDO_UID", uid, 1);
+	unsetenv("SUDO_GID");
+	assert_int_equal(sandbox_open_as_caller(path, O_RDONLY | O_CLOEXEC, &err), -EACCES);
+	assert_non_null(strstr(err.remedy, uid));
+	/* root's group does not help either */
+	assert_int_equal(chmod(path, 0640), 0);
+	assert_int_equal(sandbox_open_as_caller(path, O_RDONLY | O_CLOEXEC, &err), -EACCES);
+	assert_int_equal(chmod(path, 0644), 0);
+	fd = sandbox_open_as_caller(path, O_RDONLY | O_CLOEXEC, &err);
+	assert_true(fd >= 0);
+	close(fd);
+	/* and root is root again, wholly */
+	assert_int_equal(geteuid(), 0);
+	assert_int_equal(getegid(), 0);
+	assert_int_equal(getgroups(64, groups[1]), count);
+	assert_memory_equal(groups[0], groups[1], (size_t)count * sizeof(gid_t));
+	assert_int_equal(chmod(path, 0600), 0);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	close(fd);
+	unsetenv("SUDO_UID");
+	fd = sandbox_open_as_caller(path, O_RDONLY | O_CLOEXEC, &err);
+	assert_true(fd >= 0);
+	close(fd);
+	unlink(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -223,6 +266,7 @@ int main(void)
 		cmocka_unit_test(test_only_the_wanted_capabilities_stay),
 		cmocka_unit_test(test_sudo_user_is_found),
 		cmocka_unit_test(test_hostile_sudo_variables_are_refused),
+		cmocka_unit_test(test_files_are_opened_with_the_rights_of_the_caller),
 	};
 
 	if (geteuid() != 0) {

@@ -139,11 +139,31 @@ char *netlab_dump(const struct netlab *lab)
 			 (int)(strstr(commands[i], "%s") - commands[i]), commands[i], lab->near,
 			 strstr(commands[i], "%s") + 2);
 		text = netlab_output("%s", command);
-		fprintf(out, "== %s\n%s", commands[i], text);
+		fprintf(out, "== %s\n", commands[i]);
+		for (char *rest, *line = strtok_r(text, "\n", &rest); line;
+		     line = strtok_r(NULL, "\n", &rest))
+			if (strncmp(line, "class fq_codel ", 15) != 0) /* a flow of the moment */
+				fprintf(out, "%s\n", line);
 		free(text);
 	}
 	fclose(out);
 	return all;
+}
+
+void netlab_same(const struct netlab *lab, char *before)
+{
+	char *after = netlab_dump(lab), *old_rest, *new_rest;
+	char *old = strtok_r(before, "\n", &old_rest), *new = strtok_r(after, "\n", &new_rest);
+
+	while (old || new) {
+		if (!old || !new || strcmp(old, new) != 0)
+			fail_msg("before: %s\nafter:  %s", old ? old : "(nothing)",
+				 new ? new : "(nothing)");
+		old = strtok_r(NULL, "\n", &old_rest);
+		new = strtok_r(NULL, "\n", &new_rest);
+	}
+	free(before);
+	free(after);
 }
 
 /* Sockets. */

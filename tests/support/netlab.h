@@ -44,6 +44,8 @@ char *netlab_output(const char *format, ...) __attribute__((format(printf, 1, 2)
 /* Links, qdiscs, classes, filters, nf_tables and the IPv4 settings of lo in the near namespace,
  * without counters. Caller frees. */
 char *netlab_dump(const struct netlab *lab);
+/* Fails the test with the first line that differs from a dump made before (which it frees). */
+void netlab_same(const struct netlab *lab, char *before);
 
 /* Round trip of one datagram to an address of the far side (or of lo), in ns; -1: lost. */
 int64_t netlab_round_trip(const struct netlab *lab, const char *address, uint16_t port,

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the worker tells the conductor. The conductor may be stopped, busy or hostile, so waiting
+ * for it is rationed: a fault must never last longer because somebody does not listen.
+ */
+#include "injector/run/worker_internal.h"
+
+#include "injector/base/clock.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define PATIENCE_MAX_MS	 1000  /* with faults armed */
+#define PATIENCE_GAIN_MS 50    /* a tick of GUARDIAN_PING_NS: a fifth of the time at most */
+#define PATIENCE_UNARMED 10000 /* nothing is in force */
+
+static void give_up(void *context)
+{
+	struct worker *worker = context;
+
+	worker->is_conductor_lost = true;
+	loop_unwatch(worker->loop, worker->options.socket);
+	worker_stop(worker, STOP_INTERNAL, "the conductor does not listen");
+}
+
+static bool is_armed(const struct worker *worker)
+{
+	return worker->state == WORKER_ARMED || worker->state == WORKER_STOPPING;
+}
+
+void worker_send(struct worker *worker, const struct reply *reply, int fd)
+{
+	int64_t began_ns = clock_now_ns();
+	int patience_ms = is_armed(worker) ? worker->patience_ms : PATIENCE_UNARMED;
+	int result;
+
+	/* It counts again what was counted before: one that is lost is no loss. */
+	if (reply->type == REPLY_EVIDENCE)
+		patience_ms = 0;
+	result = reply_send(worker->options.socket, reply, fd, patience_ms);
+	if (reply->type == REPLY_EVIDENCE || !is_armed(worker))
+		return;
+	worker->patience_ms -= (int)((clock_now_ns() - began_ns) / NSEC_PER_MSEC);
+	/* Not here: the caller may be half way through a change. */
+	if (result == -EAGAIN && worker->state == WORKER_ARMED && !worker->deaf_timer.heap_index)
+		loop_timer_set(worker->loop, &worker->deaf_timer, clock_now_ns(), give_up, worker);
+}
+
+void worker_regain_patience(struct worker *worker)
+{
+	worker->patience_ms += PATIENCE_GAIN_MS;
+	if (worker->patience_ms > PATIENCE_MAX_MS)
+		worker->patience_ms = PATIENCE_MAX_MS;
+}
+
+void worker_reply(struct worker *worker, enum reply_type type, unsigned index, const char *format,
+		  ...)
+{
+	struct reply reply = {.type = type, .index = index};
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(reply.text, sizeof(reply.text), format, args);
+	va_end(args);
+	worker_send(worker, &reply, -1);
+}
+
+void worker_reply_numbers(struct worker *worker, enum reply_type type, unsigned index, int64_t a,
+			  int64_t b)
+{
+	const struct reply reply = {.type = type, .index = index, .numbers = {a, b}};
+
+	worker_send(worker, &reply, -1);
+}
+
+void worker_reply_error(struct worker *worker, enum reply_type type, unsigned index,
+			const struct error *err)
+{
+	struct reply reply = {.type = type, .index = index, .code = err->code};
+
+	snprintf(reply.text, sizeof(reply.text), "%s", err->text);
+	snprintf(reply.remedy, sizeof(reply.remedy), "%s", err->remedy);
+	worker_send(worker, &reply, -1);
+}
