@@ -49,6 +49,9 @@ const char *stage_path(const struct stage *stage, const char *name);
 char *stage_state(const struct stage *stage, bool with_results);
 /* The state is what it was at the start: nothing is left, no process either. */
 void stage_assert_clean(const struct stage *stage);
+/* The journal is removed as the last act of a run, by whoever restores it: within a second, without
+ * any further command. */
+void stage_await_finished(const struct stage *stage);
 /* The fastest of three round trips is below / at least / about so many ms. What is "about" widens
  * with the slowest round trip of this lab at rest: an emulated machine is slow. */
 void stage_assert_fast(const struct stage *stage, const char *address, uint16_t port);

@@ -160,6 +160,17 @@ void stage_assert_clean(const struct stage *stage)
 	assert_int_equal(count, 0);
 }
 
+void stage_await_finished(const struct stage *stage)
+{
+	int64_t until_ns = clock_now_ns() + (is_emulated() ? 6 : 1) * NSEC_PER_SEC;
+
+	while (access(stage_path(stage, "run/squall"), F_OK) == 0) {
+		if (clock_now_ns() > until_ns)
+			fail_msg("a run is still in /run/squall");
+		pause_ms(5);
+	}
+}
+
 /* ---- Measuring ---- */
 
 /* What a round trip takes at its slowest while nothing is injected. */
