@@ -376,7 +376,7 @@ const struct fault_ops network_fault = {
 	 * guardian and a second injection of a delay line (pulses) have to enter it: SYS_ADMIN, and
 	 * SYS_PTRACE to find one that only a process holds. BPF: the delay line's program. */
 	.capabilities = 1ULL << CAP_NET_ADMIN | 1ULL << CAP_SYS_ADMIN | 1ULL << CAP_SYS_PTRACE |
-			1ULL << CAP_BPF,
+			1ULL << CAP_BPF | 1ULL << CAP_SYS_NICE, /* the delay line in real time */
 	.check = check,
 	.probe = probe,
 	.plan = network_plan,

@@ -326,8 +326,6 @@ static int open_sockets(struct network_state *state, const struct fault *fault, 
 
 	if (result == 0)
 		result = netlink_open_netfilter(namespace_fd, &state->netfilter, err);
-	if (result == 0)
-		result = nft_open(namespace_fd, &state->nft, err);
 	return result;
 }
 
@@ -368,6 +366,11 @@ static int fill(struct network_state *state, struct fault *fault, struct plan *p
 					      fault->env && fault->env->run_id ? fault->env->run_id
 									       : "RUN",
 					      fault->step, err);
+	/* After the taps: when the process is killed, the kernel lets go of the highest descriptor
+	 * first (measured). The table must vanish before the tap it forwards to, whose removal
+	 * takes milliseconds in which everything in scope would be lost. */
+	if (result == 0)
+		result = nft_open(fault->target->namespace_fd, &state->nft, err);
 	if (result == 0)
 		result = list_changes(state, plan);
 	if (result == 0)

@@ -240,8 +240,7 @@ static void put_changes(struct page *page, const struct run_result *result)
 	for (unsigned i = 0; i < result->experiment->step_count; i++) {
 		injected += result->steps[i].was_injected;
 		unrestored += result_is_unrestored(result, i);
-		lasting += result->steps[i].was_injected &&
-			   !run_is_instant(result->experiment, i);
+		lasting += result->steps[i].was_injected && !run_is_instant(result->experiment, i);
 	}
 	if (!injected && !result->left_count && !result->left_lost) {
 		put_label(page, TONE_TITLE, "Changed");

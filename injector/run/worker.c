@@ -257,8 +257,9 @@ static void on_request(void *context, uint32_t events)
 
 	(void)events;
 	while ((result = request_receive(worker->options.socket, &request, &err)) == 1) {
-		/* An INJECT that was sent before the conductor learnt of the stop is void. */
-		if (worker->state == WORKER_STOPPING && request.type == REQUEST_INJECT)
+		/* What was sent before the conductor learnt of the stop or the refusal is void. */
+		if (worker->state == WORKER_STOPPING &&
+		    (request.type == REQUEST_ARM || request.type == REQUEST_INJECT))
 			continue;
 		worker->heard_ns = clock_now_ns();
 		result = request_check(rules, &request, worker->state, &err);

@@ -200,7 +200,8 @@ int worker_on_plan(struct worker *worker, const struct request *request, struct 
 	}
 	if (result < 0) {
 		worker_reply_error(worker, REPLY_REFUSED, 0, err);
-		loop_stop(worker->loop); /* one plan only */
+		worker->state = WORKER_STOPPING; /* one plan only */
+		loop_stop(worker->loop);
 		return 0;
 	}
 	worker->state = WORKER_PLANNED;
