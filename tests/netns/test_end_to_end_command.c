@@ -216,6 +216,5 @@ int main(void)
 		TEST(test_killed_conductor_takes_its_command_along),
 	};
 
-	stage_init();
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return STAGE_RUN(tests);
 }

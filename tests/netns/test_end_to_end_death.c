@@ -320,6 +320,5 @@ int main(void)
 		TEST(test_interrupt_from_the_terminal),
 	};
 
-	stage_init();
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return STAGE_RUN(tests);
 }

@@ -276,6 +276,5 @@ int main(void)
 		TEST(test_plan_changes_nothing),
 	};
 
-	stage_init();
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return STAGE_RUN(tests);
 }
