@@ -249,6 +249,25 @@ static void test_noise_is_survived(void **state)
 	}
 }
 
+/* Journals of our own: other runs of this machine are none of ours. */
+static int enter(void **state)
+{
+	static char root[] = "/run/squall-boundary-XXXXXX";
+
+	(void)state;
+	if (!mkdtemp(root))
+		return -1;
+	journal_set_root(root);
+	return 0;
+}
+
+static int leave(void **state)
+{
+	(void)state;
+	rmdir(journal_root()); /* gone already when the last run left */
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -262,5 +281,5 @@ int main(void)
 		cmocka_unit_test(test_noise_is_survived),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, enter, leave);
 }
