@@ -36,7 +36,7 @@ Q :=
 endif
 say = @printf '  %-7s %s\n' '$(1)' '$(strip $(2))'
 
-PACKAGES := libnl-3.0 libnl-route-3.0 libnftables libbpf yaml-0.1 libseccomp jansson libcap
+PACKAGES := libnl-3.0 libnftables yaml-0.1 jansson libcap
 # libcurl is loaded by the HTTP probe when a file has one: its GnuTLS costs 10 ms at every start
 HEADERS_ONLY := libcurl
 
@@ -63,13 +63,16 @@ ALL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DSQUALL_VERSION='"$(VERSION)"' -I. -I$(B
 	$(WARNINGS) $(HARDENING) $(OPTIMIZE) \
 	$(shell pkg-config --cflags $(PACKAGES) $(HEADERS_ONLY) 2>/dev/null) $(CFLAGS)
 ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed $(OPTIMIZE) -pthread $(LDFLAGS)
-LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm
+# Small libraries go into the program where their archives are installed: each shared one costs every
+# start 50 us. A distribution that wants them shared says STATIC=
+STATIC ?= nl-3 yaml jansson cap
+archive = $(if $(findstring /,$(shell $(CC) -print-file-name=lib$(1).a)),-l:lib$(1).a)
+LIBS := $(foreach name,$(STATIC),$(call archive,$(name))) \
+	$(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm
 
 SOURCES := $(sort $(wildcard injector/*/*.c) $(wildcard faults/*.c))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 LIBRARY := $(BUILD)/libsquall.a
-BPF     := $(sort $(wildcard faults/bpf/*.bpf.c))
-SKELETONS := $(BPF:%.bpf.c=$(BUILD)/%.skel.h)
 SUPPORT := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/support/*.c)))
 UNIT_TESTS  := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/unit/test_*.c)))
 NETNS_TESTS := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/netns/test_*.c)))
@@ -86,17 +89,10 @@ $(LIBRARY): $(filter-out $(BUILD)/injector/cli/main.o,$(OBJECTS))
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-$(BUILD)/%.o: %.c | $(SKELETONS)
+$(BUILD)/%.o: %.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
-
-# The BPF objects run in the kernel: v2 instructions load on every kernel since 4.14
-$(BUILD)/%.bpf.o: %.bpf.c
-	$(call say,BPF,$<)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) -O2 -g -target bpf -mcpu=v2 -I/usr/include/$(shell $(CC) -print-multiarch) \
-		-Wall -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
 
 # The system call filters are made once, here: see injector/kernel/sandbox_filter.h
 FILTERS := $(BUILD)/injector/kernel/sandbox_filters.h
@@ -110,19 +106,16 @@ $(BUILD)/injector/kernel/generate/sandbox_filters: $(addprefix $(BUILD)/injector
 
 $(BUILD)/injector/kernel/sandbox.o $(BUILD)/tests/unit/test_sandbox_filter.o: $(FILTERS)
 
-$(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
-	$(Q)bpftool gen skeleton $< name $(subst -,_,$(notdir $*)) > $@.tmp && mv $@.tmp $@
-
 # muldefs: a test may stand in for a function of the library; the first definition, the test's, counts
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT) $(LIBRARY)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,-z,muldefs -o $@ $(filter %.o,$^) $(LIBRARY) $(LIBS) -lcmocka
+	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,-z,muldefs -o $@ $(filter %.o,$^) $(LIBRARY) $(LIBS) -lseccomp -lcmocka
 
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(LIBRARY)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIBRARY) $(LIBS)
 
-.PRECIOUS: $(BUILD)/%.o $(BUILD)/%.bpf.o $(BUILD)/%.skel.h
+.PRECIOUS: $(BUILD)/%.o
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
@@ -187,7 +180,7 @@ bench:
 
 C_FILES = $(shell git ls-files '*.c' '*.h')
 SCRIPTS = $(shell git ls-files | xargs -r grep -lE '^\#!/(usr/bin/env bash|bin/bash|bin/sh)' --)
-TIDY_FILES = $(filter-out %.bpf.c tests/fuzz/%,$(filter %.c,$(C_FILES)))
+TIDY_FILES = $(filter-out tests/fuzz/%,$(filter %.c,$(C_FILES)))
 .PHONY: lint lint-format lint-shell lint-tidy format
 lint: lint-format lint-shell lint-tidy
 
@@ -200,7 +193,7 @@ lint-shell:
 	$(Q)shellcheck -x -P SCRIPTDIR/.. -P . $(SCRIPTS)
 
 lint-tidy: export TIDY_FLAGS = $(filter-out -W% -f% -D_FORTIFY_SOURCE%,$(subst ',,$(ALL_CFLAGS)))
-lint-tidy: $(SKELETONS) $(FILTERS)
+lint-tidy: $(FILTERS)
 	$(call say,TIDY,$(words $(TIDY_FILES)) files)
 	$(Q)printf '%s\n' $(TIDY_FILES) | xargs -P $$(nproc) -n 4 \
 		sh -c 'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- $$TIDY_FLAGS 2>/dev/null' tidy

@@ -129,10 +129,11 @@ int network_table_text(const struct network_state *state, const struct target *t
 struct network_scope;
 int network_scope_new(const struct params *target, struct network_scope **out, struct error *err);
 void network_scope_free(struct network_scope *scope);
-void network_scope_write_sets(const struct network_scope *scope, FILE *out);
-/* ... and the rules that use them, each ending in `verdict`. */
+void network_scope_write_sets(const struct network_scope *scope, const char *table, FILE *out);
+/* ... and the rules that use them, each begun by `start` ("add rule ... ") and ending in `verdict`.
+ */
 void network_scope_write_rules(const struct network_scope *scope, bool is_ingress,
-			       const char *verdict, FILE *out);
+			       const char *start, const char *verdict, FILE *out);
 
 /* network_netem.c: the ifb. */
 int network_hole_build(struct network_state *state, struct error *err);

@@ -5,9 +5,9 @@
  */
 #include "faults/network_delay_line.h"
 
+#include "faults/delay_return.h"
 #include "faults/delay_thread.h"
 #include "injector/base/cleanup.h"
-#include "injector/kernel/bpf.h"
 #include "injector/kernel/link.h"
 #include "injector/kernel/namespace.h"
 #include "injector/kernel/netlink.h"
@@ -15,13 +15,7 @@
 #include "injector/kernel/tap.h"
 
 #include <errno.h>
-#include <linux/bpf.h>
 #include <string.h>
-
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wcast-qual"
-#include "faults/bpf/delay_return.skel.h"
-#pragma GCC diagnostic pop
 
 struct delay_line {
 	int tap_fd, program_fd, ipv6_fd;
@@ -52,21 +46,6 @@ static int open_inside(void *context, struct error *err)
 	line->tap.kind = tap_kind_for(link.type);
 	status = tap_open(&line->tap_fd, err);
 	return status ? status : tap_open_ipv6(&line->ipv6_fd, err);
-}
-
-static int load_program(const struct delay_line_config *config, int *out_fd, struct error *err)
-{
-	struct delay_return__rodata constants = {
-		.return_index = config->interface_index,
-		.return_flags = config->is_ingress ? BPF_F_INGRESS : 0,
-		.return_mark = config->mark,
-	};
-	struct bpf_source source = {.program = "delay_return",
-				    .constants = &constants,
-				    .constants_size = sizeof(constants)};
-
-	source.object = delay_return__elf_bytes(&source.object_size);
-	return bpf_load(&source, out_fd, err);
 }
 
 static int check_config(const struct delay_line_config *config, struct error *err)
@@ -101,7 +80,8 @@ int delay_line_prepare(const struct delay_line_config *config, struct delay_line
 	if (!status)
 		status = namespace_run(config->namespace_fd, open_inside, &inside, err);
 	if (!status)
-		status = load_program(config, &line->program_fd, err);
+		status = delay_return_load(config->interface_index, config->is_ingress, config->mark,
+					   &line->program_fd, err);
 	if (status) {
 		delay_line_stop(line);
 		return error_prefix(err, "delay line");

@@ -60,11 +60,11 @@ static void look_at_modules(struct finding *out)
 	out->modules_size = status.st_size;
 }
 
-static bool has_netem_module(void)
+static bool has_module(const char *name)
 {
 	char path[512];
 
-	snprintf(path, sizeof(path), "%s/sys/module/sch_netem", modules_root);
+	snprintf(path, sizeof(path), "%s/sys/module/%s", modules_root, name);
 	return access(path, F_OK) == 0;
 }
 
@@ -79,7 +79,7 @@ static bool is_current(const struct finding *finding)
 		return true;
 	look_at_modules(&now);
 	return now.modules_ns == finding->modules_ns && now.modules_size == finding->modules_size &&
-	       !has_netem_module();
+	       !has_module("sch_netem") && (finding->has_ifb || !has_module("ifb"));
 }
 
 static bool is_whole(const struct finding *finding)

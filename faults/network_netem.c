@@ -83,8 +83,8 @@ int network_netem_soften(struct network_state *state, struct error *err)
 
 int network_netem_is_empty(struct netlink *netlink, int index, bool *out_empty, struct error *err)
 {
-	struct qdisc root;
-	struct link link;
+	struct qdisc root = {0};
+	struct link link = {0};
 	int result = qdisc_get(netlink, index, TC_H_ROOT, &root, err);
 
 	if (result == -ENOENT) { /* no qdisc was put there yet, or it has been taken away */

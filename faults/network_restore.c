@@ -20,11 +20,13 @@
 #define RUN_OWNER_NS (500 * NSEC_PER_MSEC) /* a dead owner's socket is closed by then */
 
 static struct network_state *live;
+static pid_t live_in; /* a guardian is forked with the list, but has closed the sockets in it */
 
 void network_register(struct network_state *state)
 {
 	state->next = live;
 	live = state;
+	live_in = getpid();
 }
 
 void network_unregister(struct network_state *state)
@@ -36,18 +38,18 @@ void network_unregister(struct network_state *state)
 		}
 }
 
+struct network_state *network_first_live(void)
+{
+	return live_in == getpid() ? live : NULL;
+}
+
 struct network_state *network_live(const struct namespace_id *namespace_id, const char *table)
 {
-	for (struct network_state *state = live; state; state = state->next)
+	for (struct network_state *state = network_first_live(); state; state = state->next)
 		if (namespace_is_same(&state->record.namespace_id, namespace_id) &&
 		    (!table || strcmp(state->record.table, table) == 0))
 			return state;
 	return NULL;
-}
-
-struct network_state *network_first_live(void)
-{
-	return live;
 }
 
 static bool needs_loopback_settings(const struct network_state *state,
@@ -60,7 +62,7 @@ static bool needs_loopback_settings(const struct network_state *state,
 uint32_t network_inherit_setting(const struct network_state *state, unsigned setting,
 				 uint32_t value)
 {
-	for (const struct network_state *other = live; other; other = other->next)
+	for (const struct network_state *other = network_first_live(); other; other = other->next)
 		if (other != state && needs_loopback_settings(other, &state->record.namespace_id))
 			return other->loopback_old[setting == IPV4_DEVCONF_ACCEPT_LOCAL];
 	return value;
@@ -182,7 +184,7 @@ static int undo_setting(const struct network_record *record, struct access *acce
 	uint32_t value;
 	int result;
 
-	for (struct network_state *state = live; state; state = state->next)
+	for (struct network_state *state = network_first_live(); state; state = state->next)
 		if (needs_loopback_settings(state, &record->namespace_id))
 			return 0; /* its own record gives the setting back */
 	result = link_get_ipv4(access->route, record->index, record->setting, &value, err);
@@ -274,7 +276,7 @@ static int verify_one(const struct network_record *record, unsigned type, struct
 		*out_gone =
 			result == -ENODEV ||
 			(result == 0 && (value != record->our_value || value == record->old_value));
-		for (struct network_state *state = live; state; state = state->next)
+		for (struct network_state *state = network_first_live(); state; state = state->next)
 			*out_gone |= needs_loopback_settings(state, &record->namespace_id);
 		snprintf(out_left, left_size, "setting %s of lo: %ssysctl net.ipv4.conf.lo.%s=%u",
 			 name, prefix, name, record->old_value);

@@ -259,11 +259,12 @@ static void write_ranges(const struct pieces *ranges, FILE *out)
 	fputs(" } ", out);
 }
 
-static void write_set(const struct pieces *pieces, unsigned family, bool has_ports, FILE *out)
+static void write_set(const struct pieces *pieces, unsigned family, bool has_ports,
+		      const char *table, FILE *out)
 {
 	char address[INET6_ADDRSTRLEN];
 
-	fprintf(out, "\tset %s {\n\t\ttype %s%s\n\t\tflags interval\n\t\telements = {",
+	fprintf(out, "add set netdev %s %s { type %s%s; flags interval; elements = {", table,
 		has_ports ? service_set[family] : address_set[family], address_type[family],
 		has_ports ? " . inet_service" : "");
 	for (unsigned i = 0; i < pieces->count; i++) {
@@ -276,7 +277,7 @@ static void write_set(const struct pieces *pieces, unsigned family, bool has_por
 			write_ports(piece, out);
 		}
 	}
-	fputs(" }\n\t}\n", out);
+	fputs(" }; }\n", out);
 }
 
 /* 0.0.0.0/0 or ::/0: sorted first, and then alone without ports. */
@@ -285,22 +286,22 @@ static bool is_whole_family(const struct pieces *pieces)
 	return pieces->count > 0 && pieces->list[0].prefix == 0;
 }
 
-void network_scope_write_sets(const struct network_scope *scope, FILE *out)
+void network_scope_write_sets(const struct network_scope *scope, const char *table, FILE *out)
 {
 	if (scope->has_everything)
 		return;
 	for (unsigned family = 0; family < 2; family++) {
 		if (scope->addresses[family].count && !is_whole_family(&scope->addresses[family]))
-			write_set(&scope->addresses[family], family, false, out);
+			write_set(&scope->addresses[family], family, false, table, out);
 		if (scope->services[family].count)
-			write_set(&scope->services[family], family, true, out);
+			write_set(&scope->services[family], family, true, table, out);
 	}
 }
 
 static void begin_rule(const struct network_scope *scope, bool is_ingress, bool has_ports,
-		       FILE *out)
+		       const char *start, FILE *out)
 {
-	fputs("\t\t", out);
+	fputs(start, out);
 	if (scope->protocol[0])
 		fputs(scope->protocol, out);
 	else if (has_ports)
@@ -312,39 +313,39 @@ static void begin_rule(const struct network_scope *scope, bool is_ingress, bool 
 }
 
 static void write_family(const struct network_scope *scope, unsigned family, bool is_ingress,
-			 const char *verdict, FILE *out)
+			 const char *start, const char *verdict, FILE *out)
 {
 	const char *name = family_name[family], *side = is_ingress ? "saddr" : "daddr";
 	const char *port = is_ingress ? "sport" : "dport";
 
 	if (scope->addresses[family].count) {
-		begin_rule(scope, is_ingress, false, out);
+		begin_rule(scope, is_ingress, false, start, out);
 		if (is_whole_family(&scope->addresses[family]))
 			fprintf(out, "meta protocol %s %s\n", name, verdict);
 		else
 			fprintf(out, "%s %s @%s %s\n", name, side, address_set[family], verdict);
 	}
 	if (scope->services[family].count) {
-		begin_rule(scope, is_ingress, true, out);
+		begin_rule(scope, is_ingress, true, start, out);
 		fprintf(out, "%s %s . th %s @%s %s\n", name, side, port, service_set[family],
 			verdict);
 	}
 }
 
 void network_scope_write_rules(const struct network_scope *scope, bool is_ingress,
-			       const char *verdict, FILE *out)
+			       const char *start, const char *verdict, FILE *out)
 {
 	if (scope->has_everything) {
-		begin_rule(scope, is_ingress, false, out);
+		begin_rule(scope, is_ingress, false, start, out);
 		fprintf(out, "%s\n", verdict);
 		return;
 	}
 	if (scope->any_ports.count) {
-		begin_rule(scope, is_ingress, true, out);
+		begin_rule(scope, is_ingress, true, start, out);
 		fputs(is_ingress ? "th sport " : "th dport ", out);
 		write_ranges(&scope->any_ports, out);
 		fprintf(out, "%s\n", verdict);
 	}
 	for (unsigned family = 0; family < 2; family++)
-		write_family(scope, family, is_ingress, verdict, out);
+		write_family(scope, family, is_ingress, start, verdict, out);
 }

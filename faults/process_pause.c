@@ -149,6 +149,9 @@ int pause_plan(struct pause *pause, const struct fault *fault, enum pause_way wa
 		error_prefix(err, "the freezer cannot be used");
 		return error_remedy(err, "pause-by: sigstop");
 	}
+	result = pause_check_others(pause, fault, err);
+	if (result < 0)
+		return result;
 	pause->is_stopped = calloc(fault->target->process_count, sizeof(*pause->is_stopped));
 	if (!pause->is_stopped)
 		return error_errno(err, ENOMEM, "cannot plan a pause");

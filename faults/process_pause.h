@@ -26,6 +26,8 @@ struct pause {
 	unsigned paused, gone, already, slow;
 };
 
+/* process_conflict.c: -EBUSY when another run holds one of the targets still. */
+int pause_check_others(const struct pause *pause, const struct fault *fault, struct error *err);
 int pause_plan(struct pause *pause, const struct fault *fault, enum pause_way way,
 	       struct plan *plan, struct error *err);
 int pause_inject(struct pause *pause, struct fault *fault, struct error *err);

@@ -2,6 +2,7 @@
 #include "faults/target.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -65,12 +66,14 @@ static void forget(struct target *target)
 int target_resolve(struct target *target, unsigned limit, const struct target_guard *guard,
 		   struct error *err)
 {
-	const char *name = target->name[0] ? target->name : "target";
+	char name[sizeof(target->name) + 16] = "target";
 	unsigned size;
 	int result;
 
 	if (target->is_resolved)
 		return 0;
+	if (target->name[0])
+		snprintf(name, sizeof(name), "target '%s'", target->name);
 	target->namespace_fd = -1;
 	if (target->kind == TARGET_TRAFFIC)
 		result = target_traffic_resolve(target, guard, err);

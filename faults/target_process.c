@@ -150,6 +150,8 @@ static int refuse_protected(const struct scan *scan, struct error *err)
 	if (scan->mildest == PROTECT_CRITICAL)
 		error_remedy(err,
 			     "if it is really meant, add `allow-critical: true` to the target");
+	else
+		error_remedy(err, "it is protected in any case: narrow the selector");
 	return -EPERM;
 }
 
@@ -160,8 +162,10 @@ static int check_named(pid_t pid, struct error *err)
 	struct proc_stat stat = {0};
 	int result = proc_pin(pid, &stat, &pidfd);
 
-	if (result == -ESRCH)
-		return error_set(err, ESRCH, "there is no process %d", pid);
+	if (result == -ESRCH) {
+		error_set(err, ESRCH, "there is no process %d", pid);
+		return error_remedy(err, "`ps -eo pid,user,comm,args` shows what there is");
+	}
 	if (result < 0)
 		return error_errno(err, -result, "process %d", pid);
 	if (stat.is_dead)
@@ -205,8 +209,10 @@ static int scan_all(struct scan *scan, const struct params *params)
 	if (scan->protected_count)
 		return refuse_protected(scan, scan->err);
 	process_match_describe(params, words, sizeof(words));
-	if (!scan->unreadable_count)
-		return error_set(scan->err, ENOENT, "no process matches %s", words);
+	if (!scan->unreadable_count) {
+		error_set(scan->err, ENOENT, "no process matches %s", words);
+		return error_remedy(scan->err, "`ps -eo pid,user,comm,args` shows what there is");
+	}
 	error_set(scan->err, ENOENT, "no process matches %s; %u may not be looked into", words,
 		  scan->unreadable_count);
 	return error_remedy(scan->err, "`exe` and `port` need root (CAP_SYS_PTRACE)");

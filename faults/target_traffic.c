@@ -295,7 +295,7 @@ int target_traffic_resolve(struct target *target, const struct target_guard *gua
 {
 	unsigned endpoints = params_count(&target->params, TRAFFIC_TO);
 	const struct endpoint everything = {.family = AF_UNSPEC};
-	struct netlink *netlink;
+	struct netlink *netlink = NULL;
 	int result = check_selector(target, err);
 
 	if (result == 0)

@@ -23,8 +23,9 @@ int cli_resume(int argc, char **argv, struct error *err)
 
 	if (result < 0 || options.helped)
 		return result;
-	result = options_need_root("resume", "halting concerns the whole machine and needs root",
-				   err);
+	result = options_need_root(
+		"resume", "allowing experiments again concerns the whole machine and needs root",
+		err);
 	if (result < 0)
 		return result;
 	halt_look(&halt);

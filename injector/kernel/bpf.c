@@ -3,25 +3,15 @@
 
 #include "injector/base/cleanup.h"
 
-#include <bpf/libbpf.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define LOG_SIZE 16384
-
-static int print_nothing(enum libbpf_print_level level, const char *format, va_list args)
-{
-	(void)level;
-	(void)format;
-	(void)args;
-	return 0;
-}
-
-static void cleanup_object_at(struct bpf_object **object)
-{
-	bpf_object__close(*object);
-}
 
 /* The reason is in the last lines; the very last one only counts instructions. */
 static const char *last_words(char *log)
@@ -35,68 +25,46 @@ static const char *last_words(char *log)
 	return line;
 }
 
-static int set_constants(struct bpf_object *object, const struct bpf_source *source)
+/* A descriptor (close-on-exec, as the kernel makes all of its kind) or -errno. */
+static int load(const struct bpf_code *code, char *log)
 {
-	struct bpf_map *map;
-	const char *name;
+	union bpf_attr attributes;
+	long result;
 
-	if (!source->constants)
-		return 0;
-	bpf_object__for_each_map(map, object)
-	{
-		name = bpf_map__name(map); /* cut to 15 bytes, with the object's name in front */
-		if (bpf_map__is_internal(map) && name && strstr(name, ".rodata"))
-			return bpf_map__set_initial_value(map, source->constants,
-							  source->constants_size);
+	memset(&attributes, 0, sizeof(attributes)); /* the kernel refuses what it does not know */
+	attributes.prog_type = code->type;
+	attributes.insns = (uintptr_t)code->instructions;
+	attributes.insn_cnt = code->count;
+	attributes.license = (uintptr_t) "GPL";
+	snprintf(attributes.prog_name, sizeof(attributes.prog_name), "%s", code->name);
+	if (log) {
+		attributes.log_buf = (uintptr_t)log;
+		attributes.log_size = LOG_SIZE;
+		attributes.log_level = 1;
 	}
-	return -ENOENT;
+	/* EAGAIN: a signal came while the verifier was at it (bpf_prog_load in libbpf) */
+	do
+		result = syscall(SYS_bpf, BPF_PROG_LOAD, &attributes,
+				 offsetof(union bpf_attr, prog_ifindex));
+	while (result < 0 && errno == EAGAIN);
+	return result < 0 ? -errno : (int)result;
 }
 
-/* Only the one program: the others of the object may need a newer kernel. */
-static struct bpf_program *choose(struct bpf_object *object, const char *name)
+int bpf_load(const struct bpf_code *code, int *out_program_fd, struct error *err)
 {
-	struct bpf_program *program, *chosen = NULL;
+	cleanup_free char *log = NULL;
+	const char *words = NULL;
+	int fd = load(code, NULL);
 
-	bpf_object__for_each_program(program, object)
-	{
-		bool is_it = !strcmp(bpf_program__name(program), name);
-
-		bpf_program__set_autoload(program, is_it);
-		if (is_it)
-			chosen = program;
+	if (fd < 0) { /* again, for the reason */
+		log = calloc(1, LOG_SIZE);
+		fd = load(code, log);
 	}
-	return chosen;
-}
-
-int bpf_load(const struct bpf_source *source, int *out_program_fd, struct error *err)
-{
-	cleanup_free char *log = calloc(1, LOG_SIZE);
-	__attribute__((cleanup(cleanup_object_at))) struct bpf_object *object = NULL;
-	LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = source->program,
-		    .kernel_log_buf = log, .kernel_log_size = log ? LOG_SIZE : 0);
-	libbpf_print_fn_t old = libbpf_set_print(print_nothing);
-	struct bpf_program *program = NULL;
-	const char *words;
-	int status = 0, fd;
-
-	object = bpf_object__open_mem(source->object, source->object_size, &options);
-	if (!object)
-		status = -errno;
-	if (!status)
-		status = set_constants(object, source);
-	if (!status) {
-		program = choose(object, source->program);
-		status = program ? bpf_object__load(object) : -ENOENT;
-	}
-	libbpf_set_print(old);
-	if (status) {
+	if (fd < 0) {
 		words = log ? last_words(log) : NULL;
-		return error_errno(err, -status, "cannot load the BPF program %s%s%s",
-				   source->program, words ? ": " : "", words ? words : "");
+		return error_errno(err, -fd, "cannot load the BPF program %s%s%s", code->name,
+				   words ? ": " : "", words ? words : "");
 	}
-	fd = fcntl(bpf_program__fd(program), F_DUPFD_CLOEXEC, 3);
-	if (fd < 0)
-		return error_errno(err, errno, "BPF program %s", source->program);
 	*out_program_fd = fd;
 	return 0;
 }

@@ -1,28 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Loading BPF programs. The only user of libbpf: others pass the object (the ELF bytes of a
- * skeleton header) and get a descriptor. Nothing is pinned, ever: a program lives as long as its
- * descriptor or what it is attached to.
+ * Loading BPF programs, given as instructions, by the bare system call: libbpf first asks the
+ * kernel some twenty questions about itself, which takes ten times as long as loading what we have.
+ * Nothing is pinned, ever: a program lives as long as its descriptor or what it is attached to.
  */
 #ifndef SQUALL_BPF_H
 #define SQUALL_BPF_H
 
 #include "injector/base/error.h"
 
-#include <stddef.h>
+#include <linux/bpf.h>
 
-struct bpf_source {
-	const void *object; /* ELF */
-	size_t object_size;
-	const char *program; /* function name */
-	const void *
-		constants; /* contents of .rodata, as in the skeleton's struct; NULL: as compiled */
-	size_t constants_size;
+struct bpf_code {
+	const char *name; /* at most 15 characters; what bpftool shows */
+	enum bpf_prog_type type;
+	const struct bpf_insn *instructions;
+	unsigned count;
 };
 
-/* Loads one program of the object; its constants are frozen, its maps stay with it. Needs CAP_BPF
- * and CAP_NET_ADMIN (or CAP_SYS_ADMIN) in the initial user namespace. The error carries what the
- * kernel's verifier said last. */
-int bpf_load(const struct bpf_source *source, int *out_program_fd, struct error *err);
+/* Needs CAP_BPF and CAP_NET_ADMIN (or CAP_SYS_ADMIN) in the initial user namespace. The error
+ * carries what the kernel's verifier said last. */
+int bpf_load(const struct bpf_code *code, int *out_program_fd, struct error *err);
 
 #endif

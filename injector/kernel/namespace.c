@@ -83,9 +83,9 @@ bool namespace_is_same(const struct namespace_id *a, const struct namespace_id *
 /* Opens it if it is the wanted one. */
 static bool open_if(const char *path, const struct namespace_id *id, int *out_fd)
 {
-	struct namespace_id found;
+	struct namespace_id found = {0};
 	struct stat about;
-	int fd;
+	int fd = -1;
 
 	if (stat(path, &about) < 0 || about.st_dev != id->device || about.st_ino != id->inode)
 		return false;

@@ -136,7 +136,7 @@ void netlink_nest(struct netlink_request *request, uint16_t type)
 {
 	struct nlattr *nest = NULL;
 
-	if (!request->is_broken && request->depth < sizeof(request->nests) / sizeof(nest))
+	if (!request->is_broken && request->depth < NETLINK_NESTS_MAX)
 		nest = nla_nest_start(request->message, type);
 	if (nest)
 		request->nests[request->depth++] = nest;
@@ -293,7 +293,8 @@ void netlink_area(const void *area, size_t size, const struct nlattr **table, un
 {
 	const char *at = area;
 
-	memset(table, 0, (max + 1) * sizeof(*table));
+	for (unsigned i = 0; i <= max; i++)
+		table[i] = NULL;
 	while (size >= NLA_HDRLEN) {
 		const struct nlattr *attribute = (const void *)at;
 		size_t length = attribute->nla_len, step = NLA_ALIGN(length);

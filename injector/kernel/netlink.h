@@ -25,10 +25,12 @@ int netlink_open(int namespace_fd, struct netlink **out, struct error *err);
 int netlink_open_netfilter(int namespace_fd, struct netlink **out, struct error *err);
 void netlink_close(struct netlink *netlink);
 
+#define NETLINK_NESTS_MAX 8
+
 /* A request under construction. A failure while it is built is kept and reported by the call. */
 struct netlink_request {
 	struct nl_msg *message;
-	struct nlattr *nests[8];
+	struct nlattr *nests[NETLINK_NESTS_MAX];
 	unsigned depth;
 	bool is_broken;
 };

@@ -156,10 +156,9 @@ static const struct sandbox_rule tap[] = {
 	IOCTL(SIOCSIFMTU), END,
 };
 
-/* BPF programs, and libbpf's own memory limit on kernels before 5.11 */
+/* BPF programs */
 static const struct sandbox_rule bpf[] = {
-	ALLOW(bpf), ALLOW_IF(prlimit64, 0, INT, 0), ALLOW(setrlimit), ALLOW(perf_event_open),
-	END,
+	ALLOW(bpf), END,
 };
 
 /* Children: waiting, and signals by pidfd alone (a number may be somebody else's by now) */

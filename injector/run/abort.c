@@ -20,7 +20,8 @@ struct condition {
 	/* a share over a window: ring of the attempts in it */
 	struct attempt *ring;
 	unsigned capacity, first, count, failed;
-	unsigned expected; /* attempts that a full window holds */
+	unsigned expected; /* attempts that a full window holds, when none of them is slow */
+	int64_t began_ns;  /* the first attempt */
 };
 
 struct abort_watch {
@@ -82,6 +83,23 @@ static void drop_oldest(struct condition *condition)
 	condition->count--;
 }
 
+/* The part of a window that has not passed yet counts as full of passes: one early failure is no
+ * 100 %. Afterwards the attempts that were made count, and nothing else: they are fewer than
+ * expected just when the system is slow. */
+static unsigned share_base(struct condition *condition, int64_t at_ns)
+{
+	int64_t over_ns = condition->spec->over_ns, left_ns;
+
+	if (!condition->began_ns)
+		condition->began_ns = at_ns;
+	left_ns = condition->began_ns + over_ns - at_ns;
+	if (left_ns <= 0)
+		return condition->count;
+	/* rounded up, without the attempt at hand */
+	return condition->count - 1 +
+	       (unsigned)(((__int128)condition->expected * left_ns + over_ns - 1) / over_ns);
+}
+
 static bool note_share(struct condition *condition, int64_t at_ns, bool failed)
 {
 	unsigned base;
@@ -94,8 +112,7 @@ static bool note_share(struct condition *condition, int64_t at_ns, bool failed)
 		(struct attempt){at_ns, failed};
 	condition->count++;
 	condition->failed += failed;
-	/* A window that has just begun counts as full of passes: one early failure is no 100 %. */
-	base = condition->count > condition->expected ? condition->count : condition->expected;
+	base = share_base(condition, at_ns);
 	return condition->failed && (__int128)condition->failed * SHARE_ONE >=
 					    (__int128)condition->spec->share_ppb * base;
 }

@@ -106,8 +106,6 @@ static void on_planned(struct conductor *conductor)
 {
 	if (conductor->options.plan_only)
 		conductor_leave(conductor);
-	else
-		conductor_request(conductor, REQUEST_ARM, 0, conductor->experiment->title);
 }
 
 static void on_refused(struct conductor *conductor, const struct reply *reply)
@@ -454,6 +452,10 @@ static int converse(struct conductor *conductor, struct error *err)
 	conductor_emit(conductor, (struct event){.kind = EVENT_PHASE});
 	on_tick(conductor);
 	conductor_request(conductor, REQUEST_PLAN, 0, NULL);
+	/* Nothing is decided here between the two, so the worker need not wait for an answer: it
+	 * arms if the plan is good. */
+	if (!conductor->options.plan_only)
+		conductor_request(conductor, REQUEST_ARM, 0, conductor->experiment->title);
 	result = loop_run(conductor->loop, err);
 	if (result == 0 && conductor->is_refused && !conductor->has_injected) {
 		*err = conductor->refusal;

@@ -4,6 +4,7 @@
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
 #include "injector/base/log.h"
+#include "injector/journal/journal.h"
 #include "injector/kernel/sandbox.h"
 #include "injector/report/report.h"
 #include "injector/restore/halt.h"
@@ -176,7 +177,9 @@ static void write_result(struct run *run, int fd)
 	if (fclose(file) != 0 && result == 0)
 		error_errno(&err, errno, "cannot write the result");
 	if (err.code)
-		log_warning("the result could not be stored: %s", err.text);
+		log_warning("the result could not be stored in " JOURNAL_STATE
+			    "/results/%s.json: %s",
+			    run->result->run_id, err.text);
 }
 
 static int conclude(struct run *run, int result_fd)

@@ -163,11 +163,8 @@ static int resolve_targets(struct worker *worker, struct error *err)
 	for (unsigned i = 0; i < worker->target_count; i++) {
 		struct target *target = &worker->targets[i];
 
-		if (target_resolve(target, worker->limits.targets, &guard, err) < 0) {
-			if (target->name[0])
-				return error_prefix(err, "target '%s'", target->name);
+		if (target_resolve(target, worker->limits.targets, &guard, err) < 0)
 			return err->code ? -err->code : -EIO;
-		}
 		total += target_size(target);
 		if (total > worker->limits.targets) {
 			error_set(err, E2BIG,

@@ -63,6 +63,7 @@ struct worker {
 	unsigned step_count;
 	unsigned left_count;
 	int64_t heard_ns; /* last request of the conductor */
+	int64_t stop_began_ns;
 	struct loop_timer deadline_timer, ping_timer, evidence_timer, deaf_timer;
 };
 

@@ -81,8 +81,10 @@ static void settle_steps(struct worker *worker)
 	}
 	if (!worker->has_stopped) {
 		worker->has_stopped = true;
-		worker_reply_numbers(worker, REPLY_STOPPED, 0, last_ns ? last_ns : clock_now_ns(),
-				     0);
+		/* nothing was in force: what ended before was not ended by the stop */
+		if (last_ns < worker->stop_began_ns)
+			last_ns = clock_now_ns();
+		worker_reply_numbers(worker, REPLY_STOPPED, 0, last_ns, 0);
 	}
 	for (unsigned i = 0; i < worker->step_count; i++)
 		if (worker->steps[i].state == STEP_IN_FORCE ||

@@ -94,6 +94,18 @@ static void assert_nothing_left(const struct squall *squall, struct stage *stage
 	stage_assert_clean(stage);
 }
 
+/* The journal is removed as the last act: without any further command. */
+static void assert_finished(const struct stage *stage)
+{
+	int64_t until_ns = clock_now_ns() + PROMPTLY_MS * NSEC_PER_MSEC;
+
+	while (access(stage_path(stage, "run/squall"), F_OK) == 0) {
+		if (clock_now_ns() > until_ns)
+			fail_msg("the run is still in /run/squall");
+		pause_ms(5);
+	}
+}
+
 static void kill_some(struct stage *stage, unsigned whom, int exit_code, const char *how)
 {
 	pid_t child = stage_child(stage);
@@ -103,6 +115,7 @@ static void kill_some(struct stage *stage, unsigned whom, int exit_code, const c
 	hit(squall, whom, SIGKILL);
 	assert_restored(stage, how, PROMPTLY_MS);
 	squall_assert_exit(squall, exit_code);
+	assert_finished(stage);
 	assert_nothing_left(squall, stage);
 }
 
@@ -155,6 +168,22 @@ static void test_kill_all_then_restore(void **state)
 static void test_kill_all_then_the_next_run(void **state)
 {
 	kill_all_then(*state, "inject --quiet network to=10.88.0.3:7001 delay=1ms for=100ms");
+}
+
+/* On the loopback interface settings of the kernel are changed, which outlive the worker. */
+static void test_kill_the_worker_of_a_fault_on_loopback(void **state)
+{
+	struct stage *stage = *state;
+	struct squall *squall = squall_start(
+		stage, NULL, "inject --json network to=127.0.0.1:7001 delay=100ms for=30s");
+
+	squall_await_injected(squall);
+	stage_assert_delay(stage, "127.0.0.1", NETLAB_PORT, 100);
+	hit(squall, WORKER, SIGKILL);
+	stage_until_fast(stage, "127.0.0.1", NETLAB_PORT, PROMPTLY_MS);
+	squall_assert_exit(squall, 4);
+	assert_finished(stage);
+	stage_assert_clean(stage);
 }
 
 static void test_stop_the_worker(void **state)
@@ -295,6 +324,7 @@ int main(void)
 		TEST(test_kill_worker_and_conductor),
 		TEST(test_kill_all_then_restore),
 		TEST(test_kill_all_then_the_next_run),
+		TEST(test_kill_the_worker_of_a_fault_on_loopback),
 		TEST(test_stop_the_worker),
 		TEST(test_stop_the_conductor),
 		TEST(test_stop_the_guardian),

@@ -107,6 +107,22 @@ static void test_share_waits_for_enough_failures(void **state)
 	abort_free(watch);
 }
 
+/* Attempts that time out come more rarely than announced: all of them fail, which is 100%. */
+static void test_share_of_slow_attempts_counts_those_made(void **state)
+{
+	struct experiment_abort spec = {
+		.probe = 0, .share_ppb = SHARE_ONE / 10 * 9, .over_ns = 10 * SECOND};
+	struct experiment experiment;
+	struct abort_watch *watch = watch_one(&experiment, &spec);
+
+	(void)state;
+	for (int i = 1; i < 10; i += 3)
+		assert_false(note(watch, 0, i * SECOND, PROBE_FAIL));
+	assert_true(note(watch, 0, 10 * SECOND, PROBE_FAIL));
+	assert_true(note(watch, 0, 13 * SECOND, PROBE_FAIL));
+	abort_free(watch);
+}
+
 static void test_share_forgets_what_left_the_window(void **state)
 {
 	struct experiment_abort spec = {
@@ -183,6 +199,7 @@ int main(void)
 		cmocka_unit_test(test_unknown_counts_as_a_failure),
 		cmocka_unit_test(test_another_probe_does_not_count),
 		cmocka_unit_test(test_share_waits_for_enough_failures),
+		cmocka_unit_test(test_share_of_slow_attempts_counts_those_made),
 		cmocka_unit_test(test_share_forgets_what_left_the_window),
 		cmocka_unit_test(test_share_survives_a_faster_probe_than_announced),
 		cmocka_unit_test(test_streak_begins_with_the_last_probe_to_pass),
