@@ -33,7 +33,9 @@ struct fault_env {
 enum plan_kind {
 	PLAN_TARGET, /* what will be touched: "process 4711 nginx (www-data)" */
 	PLAN_CHANGE, /* one change of the kernel's state, in order */
-	PLAN_NOTE,   /* the way chosen and why, side effects, what is excluded */
+	PLAN_NOTE,   /* side effects, what is excluded, what would be better */
+	PLAN_WAY,    /* the mechanism chosen, in one line */
+	PLAN_KIND_COUNT,
 };
 struct plan {
 	void (*line)(void *context, enum plan_kind kind, const char *text);

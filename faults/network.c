@@ -135,9 +135,9 @@ static void describe_evidence(const struct network_state *state, struct evidence
 		comma = ", ";
 	}
 	if (state->effect.loss_ppb || evidence->dropped || used == 0)
-		used += snprintf(out + used, (size_t)(size - used), "%s%llu of %llu dropped", comma,
-				 (unsigned long long)evidence->dropped,
-				 (unsigned long long)evidence->hits);
+		used += snprintf(out + used, (size_t)(size - used), "%s%llu of %llu%s dropped",
+				 comma, (unsigned long long)evidence->dropped,
+				 (unsigned long long)evidence->hits, *comma ? "" : " packets");
 	for (unsigned i = 0; i < state->path_count && used < size; i++)
 		used += snprintf(out + used, (size_t)(size - used), "%s%s %s", i ? ", " : " on ",
 				 state->paths[i].interface,

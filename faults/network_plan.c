@@ -173,7 +173,7 @@ static int choose_way(struct network_state *state, struct plan *plan, struct err
 	state->has_ifb = support.has_ifb;
 	state->way = NETWORK_FILTER;
 	if (is_partition)
-		return plan_add(plan, PLAN_NOTE, "everything in scope is dropped by nf_tables");
+		return plan_add(plan, PLAN_WAY, "nf_tables drops everything in scope");
 	if (support.has_netem) {
 		result = find_bypassed(state, plan, &is_bypassed, err);
 		if (result < 0)
@@ -182,22 +182,24 @@ static int choose_way(struct network_state *state, struct plan *plan, struct err
 	if (support.has_netem && !is_bypassed) {
 		state->way = NETWORK_NETEM;
 		result =
-			plan_add(plan, PLAN_NOTE, "way: nf_tables forwards to an ifb with netem%s",
+			plan_add(plan, PLAN_WAY, "nf_tables forwards to an ifb with netem%s",
 				 state->effect.loss_ppb
 					 ? "; segmented before it, so that the loss counts packets "
 					   "as on the wire"
 					 : "");
 	} else if (state->effect.delay_ns) {
 		state->way = NETWORK_LINE;
-		result = plan_add(
-			plan, PLAN_NOTE,
-			"way: nf_tables forwards to a delay line in user space; behind it packets "
-			"have no mark and no owning socket");
+		result = plan_add(plan, PLAN_WAY,
+				  "nf_tables forwards to a delay line in user space%s",
+				  support.has_netem ? "" : " (no netem here: squall doctor)");
+		if (result == 0)
+			result = plan_add(
+				plan, PLAN_NOTE,
+				"behind the delay line packets have no mark and no owning socket");
 	} else {
-		result = plan_add(
-			plan, PLAN_NOTE,
-			"way: random drops by nf_tables; with segmentation offload one drop "
-			"is up to 64 KiB of a TCP stream");
+		result = plan_add(plan, PLAN_WAY,
+				  "random drops by nf_tables; with segmentation offload one drop "
+				  "is up to 64 KiB of a TCP stream");
 	}
 	if (result == 0 && !support.has_netem) {
 		network_netem_remedy(remedy, sizeof(remedy));
@@ -257,8 +259,8 @@ static int list_targets(const struct network_state *state, const struct target *
 				  protocol && strcmp(protocol, "any") != 0 ? protocol : "");
 	}
 	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
-		result = plan_add(plan, PLAN_TARGET, "interface %s (%d) %s%s%s",
-				  state->paths[i].interface, state->paths[i].index,
+		result = plan_add(plan, PLAN_TARGET, "interface %s %s%s%s",
+				  state->paths[i].interface,
 				  state->paths[i].is_ingress ? "ingress" : "egress",
 				  target->namespace_name[0] ? ", network namespace " : "",
 				  target->namespace_name);
@@ -276,11 +278,13 @@ static int list_changes(const struct network_state *state, struct plan *plan)
 	quantity_format_share((int64_t)effect->loss_ppb, share);
 	if (state->way == NETWORK_NETEM)
 		result = plan_add(plan, PLAN_CHANGE,
-				  "add interface %s (ifb) with netem delay %s jitter %s loss %s",
+				  "add interface %s (ifb) with netem delay %s, jitter %s, loss %s",
 				  state->record.link, delay, jitter, share);
 	else if (state->way == NETWORK_LINE)
-		result = plan_add(plan, PLAN_CHANGE, "add %u tap interfaces, delay %s jitter %s",
-				  state->path_count, delay, jitter);
+		result = plan_add(plan, PLAN_CHANGE, "add %u tap interface%s, delay %s%s%s",
+				  state->path_count, state->path_count == 1 ? "" : "s", delay,
+				  effect->jitter_ns ? ", jitter " : "",
+				  effect->jitter_ns ? jitter : "");
 	if (result == 0 && network_needs_hole(state))
 		result = plan_add(plan, PLAN_CHANGE,
 				  "add interface %s (ifb, down), where what is lost ends",

@@ -21,13 +21,13 @@
 #define EXIT_BAD 2 /* as for a run that is refused because of its file */
 
 static const char usage[] =
-	"Usage: squall check [--json] FILE...\n"
+	"usage: squall check [--json] FILE...\n"
 	"\n"
 	"Says whether experiment files are valid, without touching anything. FILE may be -\n"
 	"for standard input. No privileges are needed.\n"
 	"\n"
 	"  --json      one JSON object with all problems\n"
-	"  -h, --help  this text\n"
+	"  --help      this text\n"
 	"\n"
 	"Exit code: 0 all files are valid, 2 at least one is not.\n";
 

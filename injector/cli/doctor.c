@@ -23,14 +23,14 @@
 #define EXIT_UNUSABLE 1
 
 static const char usage[] =
-	"Usage: squall doctor [--json]\n"
+	"usage: squall doctor [--json]\n"
 	"\n"
 	"Says what this machine can do: the kernel, the privileges, and for each fault whether\n"
 	"it can be injected, in which way, and what to do when it cannot. Needs root to try\n"
 	"the faults; changes nothing.\n"
 	"\n"
 	"  --json      the same as JSON\n"
-	"  -h, --help  this text\n"
+	"  --help      this text\n"
 	"\n"
 	"Exit code: 0 every fault is usable, 1 at least one is not.\n";
 
@@ -52,25 +52,32 @@ static void find_kernel(struct finding *out)
 		 name.machine);
 }
 
+static bool has_capability(cap_t caps, cap_value_t which)
+{
+	cap_flag_value_t is_set = CAP_CLEAR;
+
+	return caps && cap_get_flag(caps, which, CAP_EFFECTIVE, &is_set) == 0 && is_set == CAP_SET;
+}
+
 static void find_privileges(struct finding *out)
 {
 	static const cap_value_t needed[] = {CAP_NET_ADMIN, CAP_SYS_ADMIN, CAP_KILL};
 	cap_t caps = cap_get_proc();
 	unsigned missing = 0;
 
-	for (unsigned i = 0; i < sizeof(needed) / sizeof(*needed); i++) {
-		cap_flag_value_t is_set = CAP_CLEAR;
-
-		if (!caps || cap_get_flag(caps, needed[i], CAP_EFFECTIVE, &is_set) < 0 ||
-		    is_set != CAP_SET)
-			missing++;
+	for (unsigned i = 0; i < sizeof(needed) / sizeof(*needed); i++)
+		missing += !has_capability(caps, needed[i]);
+	if (geteuid() == 0 && !missing) {
+		snprintf(out->text, sizeof(out->text), "root");
+		if (!has_capability(caps, CAP_SYS_RESOURCE))
+			snprintf(out->reason, sizeof(out->reason),
+				 "without CAP_SYS_RESOURCE: when memory runs out, the guardian may "
+				 "be killed like any other process");
+		cap_free(caps);
+		return;
 	}
 	if (caps)
 		cap_free(caps);
-	if (geteuid() == 0 && !missing) {
-		snprintf(out->text, sizeof(out->text), "root");
-		return;
-	}
 	out->kind = FINDING_BAD;
 	snprintf(out->text, sizeof(out->text), "%s",
 		 geteuid() == 0 ? "root, but without all capabilities (a container?)" : "not root");

@@ -16,12 +16,12 @@
 #include <unistd.h>
 
 static const char usage[] =
-	"Usage: squall faults [--json] [NAME]\n"
+	"usage: squall faults [--json] [NAME]\n"
 	"\n"
 	"Lists the faults that can be injected; with NAME, the parameters of one of them.\n"
 	"\n"
 	"  --json      the same as JSON\n"
-	"  -h, --help  this text\n"
+	"  --help      this text\n"
 	"\n"
 	"Exit code: 0, or 2 when there is no fault of that name.\n";
 

@@ -20,8 +20,8 @@ static const char help[] =
 	"Stops every run on this machine and lets none begin until 'squall resume'. Everything is\n"
 	"restored when it returns.\n"
 	"\n"
-	"      --reason TEXT  shown to whoever wants to run an experiment meanwhile\n"
-	"      --help         this text\n"
+	"  --reason TEXT  shown to whoever wants to run an experiment meanwhile\n"
+	"  --help         this text\n"
 	"\n"
 	"Exit code: 0 halted, nothing is left; 6 something is left, the commands to type are "
 	"shown.\n";

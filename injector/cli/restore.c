@@ -17,11 +17,11 @@ static const char help[] =
 	"\n"
 	"Undoes what experiments that were killed have left behind: all of them, or one RUN.\n"
 	"Works from the journals in " JOURNAL_ROOT " alone, may be run at any time and any number\n"
-	"of times. Live runs are not touched (see squall stop). Every other squall command that\n"
-	"runs as root does the same before it begins.\n"
+	"of times. Live runs are not touched (see squall stop). squall run, inject and plan do\n"
+	"the same before they begin.\n"
 	"\n"
-	"      --json  what was undone and what is left, as one JSON object\n"
-	"      --help  this text\n"
+	"  --json  what was undone and what is left, as one JSON object\n"
+	"  --help  this text\n"
 	"\n"
 	"Exit code: 0 nothing is left; 6 something is left, the commands to type are shown.\n";
 

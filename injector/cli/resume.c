@@ -12,7 +12,7 @@ static const char help[] = "usage: squall resume\n"
 			   "\n"
 			   "Lets experiments run again after 'squall halt'.\n"
 			   "\n"
-			   "      --help  this text\n";
+			   "  --help  this text\n";
 
 int cli_resume(int argc, char **argv, struct error *err)
 {
@@ -33,7 +33,7 @@ int cli_resume(int argc, char **argv, struct error *err)
 	if (result < 0)
 		return result;
 	if (was_pulled)
-		printf("Experiments may run again (halted by %s since %s: %s).\n",
+		printf("Experiments may run again. They were halted by %s since %s: %s\n",
 		       halt.by[0] ? halt.by : "?", halt.at[0] ? halt.at : "?",
 		       halt.reason[0] ? halt.reason : "no reason was recorded");
 	else

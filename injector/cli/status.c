@@ -24,8 +24,8 @@ static const char help[] =
 	"Shows the runs on this machine: who started them, when they end, what is in force; and\n"
 	"whether experiments are halted. Without root only their names are known.\n"
 	"\n"
-	"      --json  the same as one JSON object\n"
-	"      --help  this text\n";
+	"  --json  the same as one JSON object\n"
+	"  --help  this text\n";
 
 struct run_view {
 	const char *id;

@@ -22,8 +22,8 @@ static const char help[] =
 	"only one run is live. A run that does not obey within ten seconds is killed: the kernel\n"
 	"then takes away what it held, and its guardian undoes the rest.\n"
 	"\n"
-	"      --json  the outcome as one JSON object\n"
-	"      --help  this text\n"
+	"  --json  the outcome as one JSON object\n"
+	"  --help  this text\n"
 	"\n"
 	"Exit code: 0 stopped, nothing is left; 6 something is left, the commands to type are "
 	"shown.\n";

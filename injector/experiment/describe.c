@@ -32,8 +32,12 @@ static void say_values(struct words *words, const struct params *params, unsigne
 {
 	unsigned count = params_count(params, index);
 
-	for (unsigned i = 0; i < count && i < LIST_SHOWN; i++)
-		say(words, "%s%s", i ? ", " : "", params_value(params, index, i)->text);
+	for (unsigned i = 0; i < count && i < LIST_SHOWN; i++) {
+		const char *text = params_value(params, index, i)->text;
+		const char *quote = strpbrk(text, " ,") ? "'" : "";
+
+		say(words, "%s%s%s%s", i ? ", " : "", quote, text, quote);
+	}
 	if (count > LIST_SHOWN)
 		say(words, " and %u more", count - LIST_SHOWN);
 }
@@ -56,26 +60,45 @@ static bool is_verb(const struct param *param)
 	return param->type == PARAM_WORD && strcmp(param->name, "action") == 0;
 }
 
+/* Which way the packets go says more about the target than about the effect. */
+static bool is_direction(const struct param *param)
+{
+	return param->type == PARAM_WORD && strcmp(param->name, "direction") == 0;
+}
+
+static void say_direction(struct words *words, const struct experiment_step *step)
+{
+	for (unsigned i = 0; i < step->params.count; i++)
+		if (is_direction(&step->params.table[i]) && params_is_set(&step->params, i)) {
+			say(words, ", ");
+			say_setting(words, &step->params, i);
+		}
+}
+
 static void say_effects(struct words *words, const struct experiment_step *step)
 {
-	bool is_first = true;
+	bool is_first = true, has_verb = false;
 
 	for (unsigned i = 0; i < step->params.count; i++) {
 		const struct param *param = &step->params.table[i];
 
-		if (param->type == PARAM_TARGET ||
+		if (param->type == PARAM_TARGET || is_direction(param) ||
 		    (!is_verb(param) && !params_is_set(&step->params, i)) ||
 		    !params_text(&step->params, i))
 			continue;
-		say(words, "%s", is_first ? "" : ", ");
-		if (is_verb(param))
+		if (is_verb(param)) {
 			say(words, "%s", params_text(&step->params, i));
-		else
-			say_setting(words, &step->params, i);
+			has_verb = true;
+			continue;
+		}
+		say(words, "%s", !is_first ? ", " : has_verb ? " (" : "");
+		say_setting(words, &step->params, i);
 		is_first = false;
 	}
+	if (has_verb && !is_first)
+		say(words, ")");
 	/* nothing set: the fault's own defaults */
-	if (is_first)
+	if (is_first && !has_verb)
 		say(words, "%s", step->ops->name);
 }
 
@@ -97,7 +120,7 @@ static void say_traffic(struct words *words, const struct params *params)
 
 static void say_processes(struct words *words, const struct params *params)
 {
-	const char *separator = " on process ";
+	const char *separator = " processes with ";
 
 	for (unsigned i = 0; i < params->count; i++) {
 		if (!params_is_set(params, i))
@@ -115,6 +138,7 @@ void experiment_describe_effects(const struct experiment_step *step, char *out, 
 	if (size)
 		out[0] = '\0';
 	say_effects(&words, step);
+	say_direction(&words, step);
 }
 
 void experiment_describe_step(const struct experiment *experiment, unsigned index, char *out,
@@ -128,8 +152,10 @@ void experiment_describe_step(const struct experiment *experiment, unsigned inde
 	say_effects(&words, step);
 	if (step->target >= experiment->target_count)
 		return;
-	if (experiment->targets[step->target].kind == TARGET_TRAFFIC)
+	if (experiment->targets[step->target].kind == TARGET_TRAFFIC) {
 		say_traffic(&words, &experiment->targets[step->target].params);
-	else
+		say_direction(&words, step);
+	} else {
 		say_processes(&words, &experiment->targets[step->target].params);
+	}
 }

@@ -190,13 +190,7 @@ static void read_aborts(struct reader *reader, const struct tree_node *node)
 static void read_root_values(struct reader *reader, const struct params *values)
 {
 	struct experiment *experiment = reader->experiment;
-	const struct param_value *version = params_value(values, ROOT_VERSION, 0);
 
-	if (version && version->number != 1)
-		problems_add(reader->problems, version->line, version->column,
-			     "version %.20s of the format is not known; this is squall %s, which "
-			     "reads version 1",
-			     version->text, SQUALL_VERSION);
 	if (params_is_set(values, ROOT_TITLE))
 		experiment->title = reader_copy(reader, params_text(values, ROOT_TITLE));
 	if (params_is_set(values, ROOT_HYPOTHESIS))
@@ -284,6 +278,21 @@ static void check_duration(struct reader *reader, const struct tree_node *limits
 		       quantity_format_duration(experiment->recovery.for_ns, parts[2]));
 }
 
+/* Of a format that is not known nothing else can be said. */
+static bool is_other_version(struct reader *reader, const struct tree_node *root)
+{
+	const struct tree_node *version = tree_find(root, "version");
+
+	if (!version || version->kind != TREE_SCALAR || !*version->text ||
+	    version->text[strspn(version->text, "0123456789")] || atoi(version->text) == 1)
+		return false;
+	reader_problem(reader, version,
+		       "version %.20s of the format is not known; this is squall %s, which reads "
+		       "version 1",
+		       version->text, SQUALL_VERSION);
+	return true;
+}
+
 static void read_root(struct reader *reader, const struct tree_node *root)
 {
 	/* the order in which names must be known, not that of the file */
@@ -296,7 +305,8 @@ static void read_root(struct reader *reader, const struct tree_node *root)
 	const struct tree_node *sections[SECTION_COUNT] = {0};
 
 	if (!reader_is(reader, root, TREE_MAPPING, "an experiment",
-		       "version: 1, title: ..., limits: ..., method: ..."))
+		       "version: 1, title: ..., limits: ..., method: ...") ||
+	    is_other_version(reader, root))
 		return;
 	read_root_keys(reader, root, sections);
 	for (unsigned i = 0; i < SECTION_COUNT; i++)

@@ -89,9 +89,11 @@ static void read_target(struct reader *reader, const struct tree_node *entry)
 
 		if (at->kind == TREE_BROKEN || reader_take(reader, &target->params, at))
 			continue;
-		if (params_find(process_params, at->key->text) >= 0)
+		if (params_find(process_params, at->key->text) >= 0) {
 			snprintf(more, sizeof(more),
 				 "processes are selected by 'process: {%s: ...}'", at->key->text);
+			target->kind = TARGET_NONE; /* what uses it is not to blame */
+		}
 		reader_unknown_key(reader, at, what, &allowed, more[0] ? more : NULL);
 	}
 	reader_check_required(reader, &target->params, entry, what);

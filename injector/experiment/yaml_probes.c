@@ -134,6 +134,21 @@ static void add_subject(struct probe_reading *reading, const struct tree_node *n
 	spec->subject[++spec->subject_count] = NULL;
 }
 
+/* `command: "redis-cli ping"`: no shell is there that would split it. */
+static void refuse_line(struct probe_reading *reading, const struct tree_node *node)
+{
+	char words[200] = "", line[160], *rest = line, *word;
+
+	snprintf(line, sizeof(line), "%s", node->text);
+	while ((word = strsep(&rest, " ")))
+		if (*word)
+			snprintf(words + strlen(words), sizeof(words) - strlen(words), "%s%s",
+				 words[0] ? ", " : "", word);
+	reader_problem(reading->reader, node,
+		       "'%s' is a list of words, which no shell splits or expands; write [%s]",
+		       reading->spec->ops->name, words);
+}
+
 static void read_subject(struct probe_reading *reading)
 {
 	const struct probe_ops *ops = reading->spec->ops;
@@ -141,6 +156,8 @@ static void read_subject(struct probe_reading *reading)
 
 	if (node->kind != TREE_LIST || !ops->subject_is_list) {
 		add_subject(reading, node);
+		if (ops->subject_is_list && node->kind == TREE_SCALAR && strchr(node->text, ' '))
+			refuse_line(reading, node);
 		return;
 	}
 	if (!node->count)

@@ -9,9 +9,6 @@
 
 #define SCHEMA 1
 
-static const char *const plan_kinds[] = {
-	[PLAN_TARGET] = "target", [PLAN_CHANGE] = "change", [PLAN_NOTE] = "note"};
-
 static int64_t since(const struct run_result *result, int64_t time_ns)
 {
 	return time_ns ? time_ns - result->started_ns : -1;
@@ -127,7 +124,8 @@ static json_t *plan_json(const struct run_result *result)
 		json_object_set_new(root, "step", json_integer(line->step));
 		json_object_set_new(
 			root, "kind",
-			json_string(plan_kinds[line->kind <= PLAN_NOTE ? line->kind : PLAN_NOTE]));
+			json_string(plan_kind_names[line->kind < PLAN_KIND_COUNT ? line->kind
+										 : PLAN_NOTE]));
 		json_object_set_new(root, "text", json_text(line->text));
 		json_array_append_new(list, root);
 	}

@@ -55,7 +55,11 @@ static void put_verdict(struct page *page, const struct run_result *result)
 		[VERDICT_NOT_RESTORED] = {"NOT RESTORED", TONE_BAD},
 	};
 
-	page_put(page, words[result->verdict].tone, "%s", words[result->verdict].word);
+	/* without a probe nothing was there that could hold */
+	page_put(page, words[result->verdict].tone, "%s",
+		 result->verdict == VERDICT_HELD && !result->experiment->probe_count
+			 ? "DONE"
+			 : words[result->verdict].word);
 	page_put(page, TONE_NORMAL, "  ");
 	page_wrap(page, TONE_NORMAL, page->column, "%s", result->why);
 }
@@ -228,8 +232,8 @@ static void put_outcome(struct page *page, const struct run_result *result)
 	}
 	if (result->command_status >= 0) {
 		put_label(page, TONE_TITLE, "Command");
-		page_wrap(page, result->command_status ? TONE_BAD : TONE_NORMAL, LABEL,
-			  "ended with status %d", result->command_status);
+		page_wrap(page, result->command_status ? TONE_BAD : TONE_NORMAL, LABEL, "%s",
+			  result->command_end);
 	}
 }
 

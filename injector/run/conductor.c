@@ -104,8 +104,11 @@ static void on_armed(struct conductor *conductor, const struct reply *reply)
 
 static void on_planned(struct conductor *conductor)
 {
-	if (conductor->options.plan_only)
+	if (conductor->options.plan_only) {
+		conductor->phase = PHASE_FINISHED; /* the last step is complete */
+		conductor_emit(conductor, (struct event){.kind = EVENT_PHASE});
 		conductor_leave(conductor);
+	}
 }
 
 static void on_refused(struct conductor *conductor, const struct reply *reply)
@@ -348,7 +351,10 @@ static void on_signal(void *context, uint32_t events)
 			view_resize(conductor->options.view);
 		return;
 	}
-	snprintf(why, sizeof(why), "interrupted by SIG%s", signal_name((int)info.ssi_signo));
+	snprintf(why, sizeof(why), "got SIG%s%s", signal_name((int)info.ssi_signo),
+		 info.ssi_signo == SIGINT   ? " (Ctrl-C)"
+		 : info.ssi_signo == SIGHUP ? " (the terminal was closed)"
+					    : "");
 	if (conductor->phase == PHASE_PLAN) {
 		error_set(&conductor->refusal, EINTR, "%s before anything was injected", why);
 		conductor->is_refused = true;

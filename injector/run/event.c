@@ -22,6 +22,13 @@ const char *const stop_cause_names[STOP_CAUSE_COUNT] = {
 	[STOP_INTERNAL] = "internal",
 };
 
+const char *const plan_kind_names[PLAN_KIND_COUNT] = {
+	[PLAN_TARGET] = "target",
+	[PLAN_CHANGE] = "change",
+	[PLAN_NOTE] = "note",
+	[PLAN_WAY] = "way",
+};
+
 const char *const event_kind_names[EVENT_KIND_COUNT] = {
 	[EVENT_PLAN] = "plan",	       [EVENT_ARMED] = "armed",
 	[EVENT_PHASE] = "phase",       [EVENT_SAMPLE] = "sample",

@@ -36,7 +36,8 @@ enum stop_cause {
 	STOP_INTERNAL,	    /* a process of ours died */
 };
 #define STOP_CAUSE_COUNT (STOP_INTERNAL + 1)
-extern const char *const stop_cause_names[]; /* "none", "breach", "signal", ... */
+extern const char *const stop_cause_names[];		   /* "none", "breach", "signal", ... */
+extern const char *const plan_kind_names[PLAN_KIND_COUNT]; /* "target", "change", ... */
 
 /* EVENT_RESTORED comes once for every step that was injected and is not instant, whoever undid it
  * (worker, guardian, restore): a step without it makes the verdict "not restored". */

@@ -279,6 +279,7 @@ static void on_event(void *context, const struct event *event)
 		break;
 	case EVENT_COMMAND:
 		result->command_status = (int)event->number;
+		copy_text(result->command_end, sizeof(result->command_end), event->text);
 		break;
 	case EVENT_ARMED:
 	case EVENT_RESULT:

@@ -80,8 +80,9 @@ struct run_result {
 	char recovery[256];	    /* what was said of the recovery */
 	char (*left)[512];	    /* what could not be restored; owned */
 	unsigned left_count, left_capacity;
-	unsigned left_lost; /* more was left than could be kept in memory */
-	int command_status; /* of run -- COMMAND; -1: none */
+	unsigned left_lost;    /* more was left than could be kept in memory */
+	int command_status;    /* of run -- COMMAND; -1: none */
+	char command_end[160]; /* the same in words, "" when there is none */
 };
 
 /* Keeps a pointer to `experiment`. */

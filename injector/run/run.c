@@ -38,11 +38,12 @@ struct run {
 	struct view *view;
 };
 
-static int need_root(struct error *err)
+static int need_root(const struct run_options *options, struct error *err)
 {
 	if (geteuid() == 0)
 		return 0;
-	error_set(err, EPERM, "injecting faults needs root");
+	error_set(err, EPERM, "%s needs root",
+		  options->plan_only ? "looking for the targets" : "injecting faults");
 	return error_remedy(err, "Run it with sudo. Without privileges there are: squall check, "
 				 "squall faults.");
 }
@@ -249,7 +250,7 @@ static void run_free(struct run *run)
 int run_start(const struct run_options *options, struct error *err)
 {
 	struct run run = {.options = options, .socket = -1, .command = -1};
-	int result = need_root(err);
+	int result = need_root(options, err);
 
 	/* Restoring and telling go on when nobody reads; commands get the signal back. */
 	signal(SIGPIPE, SIG_IGN);

@@ -58,11 +58,9 @@ static bool is_left(const struct run_result *result, char *why, size_t size)
 	unsigned told = result->left_count + result->left_lost;
 	unsigned unproven = count_steps(result, result_is_unrestored);
 
-	if (told == 1 && !unproven)
-		snprintf(why, size, "1 change could not be undone; see below");
-	else if (told)
-		snprintf(why, size, "%u changes could not be undone; see below",
-			 told > unproven ? told : unproven);
+	if (told)
+		snprintf(why, size, "%u change%s could not be undone; see below",
+			 told > unproven ? told : unproven, told > 1 || unproven > 1 ? "s" : "");
 	else if (unproven)
 		snprintf(why, size,
 			 "%u fault%s ended without proof that everything is undone (%s); "
@@ -123,7 +121,7 @@ static bool is_unasked(const struct run_result *result, char *why, size_t size)
 			continue;
 		snprintf(why, size,
 			 "probe %s made no attempt during the faults: they were shorter than its "
-			 "interval",
+			 "interval (set a shorter 'every')",
 			 experiment->probes[i].name);
 		return true;
 	}
@@ -165,7 +163,11 @@ static bool has_failed(const struct run_result *result, bool allow_idle, char *w
 	if (deviates(result, why, size) || is_slow(result, why, size))
 		return true;
 	if (result->command_status > 0) {
-		snprintf(why, size, "the command failed with status %d", result->command_status);
+		if (result->command_end[0])
+			snprintf(why, size, "the command failed: %s", result->command_end);
+		else
+			snprintf(why, size, "the command failed with status %d",
+				 result->command_status);
 		return true;
 	}
 	return (!allow_idle && is_idle(result, why, size)) || is_unasked(result, why, size);
@@ -207,16 +209,23 @@ static enum verdict stopped(const struct run_result *result, char *why, size_t s
 static void say_held(const struct run_result *result, char *why, size_t size)
 {
 	unsigned required = 0, injected = count_steps(result, was_injected);
+	unsigned idle = count_steps(result, result_is_idle);
+	bool lasting = false;
 	char took[QUANTITY_TEXT_SIZE];
 	size_t used;
 
 	for (unsigned i = 0; i < result->experiment->probe_count; i++)
 		required += result_is_required(result, i);
+	for (unsigned i = 0; i < result->experiment->step_count; i++)
+		lasting |= was_injected(result, i) && !run_is_instant(result->experiment, i);
 	if (!injected)
 		snprintf(why, size, "no fault was injected");
 	else if (!required)
-		snprintf(why, size, "%u fault%s injected and undone; no probe watched", injected,
-			 injected == 1 ? "" : "s");
+		snprintf(why, size, "%u fault%s injected%s; no probe watched%s", injected,
+			 injected == 1 ? "" : "s", lasting ? " and undone" : "",
+			 idle == injected ? ", and nothing was hit"
+			 : idle		  ? ", and not every fault hit something"
+					  : "");
 	else
 		snprintf(why, size, "every attempt passed during the faults");
 	used = strlen(why);

@@ -73,6 +73,8 @@ static int on_finish(struct worker *worker, const struct request *request, struc
 {
 	(void)request, (void)err;
 	worker_stop(worker, STOP_NONE, "finished");
+	/* who got a signal that is not KILL leaves in its own time: looked at once more */
+	worker_look_back(worker);
 	return 0;
 }
 
@@ -241,8 +243,9 @@ static void on_request(void *context, uint32_t events)
 		received = request_receive(worker->options.socket, &request, &err);
 		if (received != 1)
 			break;
-		/* An INJECT that was sent before the conductor learnt of the stop is void. */
-		if (worker->state == WORKER_STOPPING && request.type == REQUEST_INJECT)
+		/* What was sent before the conductor learnt of the stop or the refusal is void. */
+		if (worker->state == WORKER_STOPPING &&
+		    (request.type == REQUEST_ARM || request.type == REQUEST_INJECT))
 			continue;
 		worker->heard_ns = clock_now_ns();
 		result = request_check(rules, &request, worker->state, &err);
@@ -279,9 +282,9 @@ static void on_signal(void *context, uint32_t events)
 	if (read(worker->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return;
 	if (info.ssi_signo == SIGTERM)
-		snprintf(why, sizeof(why), "stopped by 'squall stop' or SIGTERM");
+		snprintf(why, sizeof(why), "got SIGTERM, as from squall stop or halt");
 	else
-		snprintf(why, sizeof(why), "signal SIG%s", signal_name((int)info.ssi_signo));
+		snprintf(why, sizeof(why), "got SIG%s", signal_name((int)info.ssi_signo));
 	worker_stop(worker, info.ssi_signo == SIGTERM ? STOP_REQUEST : STOP_SIGNAL, why);
 }
 

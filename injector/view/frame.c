@@ -146,7 +146,7 @@ static void draw_verdict(struct frame_canvas *canvas)
 
 	frame_put(canvas, line, tone, 0, "%s %s",
 		  frame_glyph(canvas, held ? GLYPH_GOOD : GLYPH_BAD),
-		  verdict_names[state->verdict]);
+		  words_of_verdict(state->experiment, state->verdict));
 	frame_put(canvas, line, TONE_NORMAL, 0, ": %s", state->why);
 }
 

@@ -71,13 +71,12 @@ static void add_probe(json_t *root, const struct experiment *experiment, unsigne
 static void add_details(json_t *root, const struct experiment *experiment,
 			const struct event *event)
 {
-	static const char *const plan_kinds[] = {"target", "change", "note"};
-
 	switch (event->kind) {
 	case EVENT_PLAN:
 		add_step(root, experiment, event->step);
-		if (event->number >= PLAN_TARGET && event->number <= PLAN_NOTE)
-			json_object_set_new(root, "line", json_string(plan_kinds[event->number]));
+		if (event->number >= PLAN_TARGET && event->number < PLAN_KIND_COUNT)
+			json_object_set_new(root, "line",
+					    json_string(plan_kind_names[event->number]));
 		break;
 	case EVENT_ARMED:
 		json_object_set_new(root, "schema_version", json_integer(SCHEMA));

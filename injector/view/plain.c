@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * One line an event, for logs and for people without a terminal that can be redrawn. Samples are
- * told only when a probe changes its mind, and then at most once a second. */
+ * told only when a probe changes its mind, and then at most once a second. Of the plan there are
+ * the targets and the way: `squall plan` tells the rest. */
 #include "injector/base/clock.h"
 #include "injector/base/printable.h"
 #include "injector/base/quantity.h"
@@ -92,7 +93,7 @@ static void print_sample(struct view *view, const struct event *event)
 {
 	const struct probe_sample *sample = event->sample;
 	struct plain_probe *probe = &((struct plain *)view->state)->probes[event->probe];
-	char text[400], latency[QUANTITY_TEXT_SIZE] = "", turns[64] = "";
+	char text[400], turns[64] = "";
 
 	probe->changes += probe->is_told && sample->result != probe->last;
 	probe->last = sample->result;
@@ -100,13 +101,11 @@ static void print_sample(struct view *view, const struct event *event)
 		return;
 	if (probe->is_told && event->time_ns - probe->told_ns < CHANGE_EVERY_NS)
 		return;
-	if (sample->latency_ns >= 0)
-		quantity_format_latency(sample->latency_ns, latency);
 	if (probe->changes > 1)
 		snprintf(turns, sizeof(turns), " (changed %u times)", probe->changes);
-	snprintf(text, sizeof(text), "%s: %s%s%s%s%s%s",
-		 view->experiment->probes[event->probe].name, probe_result_names[sample->result],
-		 sample->reason[0] ? ", " : "", sample->reason, *latency ? ", after " : "", latency,
+	/* the reason holds the time already, when it matters */
+	snprintf(text, sizeof(text), "%s: %s%s%s%s", view->experiment->probes[event->probe].name,
+		 probe_result_names[sample->result], sample->reason[0] ? ", " : "", sample->reason,
 		 turns);
 	print_line(view, event, "probe",
 		   sample->result == PROBE_PASS	  ? TONE_GOOD
@@ -117,6 +116,28 @@ static void print_sample(struct view *view, const struct event *event)
 				      .told = sample->result,
 				      .last = sample->result,
 				      .told_ns = event->time_ns};
+}
+
+static void keep_evidence(struct plain *plain, const struct event *event)
+{
+	struct evidence *kept = &plain->evidence[event->step];
+	const struct evidence *now = event->evidence;
+	bool is_same = kept->hits == now->hits && kept->dropped == now->dropped &&
+		       strcmp(kept->detail, now->detail) == 0;
+
+	/* looked at again, with nothing new: told once */
+	if (!is_same || !kept->unit)
+		plain->has_evidence[event->step] = true;
+	*kept = *now;
+}
+
+/* The plan and the end are told by other lines: what is touched, and the result. */
+static bool is_wanted(const struct event *event)
+{
+	if (event->kind == EVENT_PLAN)
+		return event->number == PLAN_TARGET || event->number == PLAN_WAY;
+	return event->kind != EVENT_PHASE ||
+	       (event->phase != PHASE_PLAN && event->phase != PHASE_FINISHED);
 }
 
 static void plain_event(struct view *view, const struct event *event)
@@ -134,16 +155,14 @@ static void plain_event(struct view *view, const struct event *event)
 	    event->probe < view->experiment->probe_count)
 		print_sample(view, event);
 	if (event->kind == EVENT_EVIDENCE && event->evidence &&
-	    event->step < view->experiment->step_count) {
-		plain->evidence[event->step] = *event->evidence;
-		plain->has_evidence[event->step] = true;
-	}
+	    event->step < view->experiment->step_count)
+		keep_evidence(plain, event);
 	/* what could not be told behind the end of its fault is told before the result */
 	if (event->kind == EVENT_RESTORED && event->step < view->experiment->step_count)
 		print_evidence(view, event, event->step);
 	for (unsigned i = 0; event->kind == EVENT_RESULT && i < view->experiment->step_count; i++)
 		print_evidence(view, event, i);
-	if (words_of_event(view->experiment, event, &words))
+	if (is_wanted(event) && words_of_event(view->experiment, event, &words))
 		print_line(view, event, words.label, words.tone, words.text);
 }
 

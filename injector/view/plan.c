@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What `squall plan` shows: step by step what would be touched and changed. Collects nothing: the
- * lines come in the order of the steps. */
+ * What `squall plan` shows: step by step what would be touched and changed. The lines come in the
+ * order of the steps; those of one step are collected, so that each kind stands together. */
 #include "injector/base/clock.h"
 #include "injector/base/quantity.h"
 #include "injector/view/part.h"
@@ -17,8 +17,8 @@ struct plan_view {
 	char *text; /* what page writes to, owned by `memory` */
 	size_t size;
 	FILE *memory;
-	unsigned step; /* shown last, 1-based; 0: none */
-	const char *label;
+	unsigned step;		      /* shown last, 1-based; 0: none */
+	char *lines[PLAN_KIND_COUNT]; /* of this step, each ends with a newline; owned */
 };
 
 static int plan_open(struct view *view, struct error *err)
@@ -45,6 +45,8 @@ static void plan_close(struct view *view)
 		return;
 	if (plan->memory)
 		fclose(plan->memory);
+	for (unsigned i = 0; i < PLAN_KIND_COUNT; i++)
+		free(plan->lines[i]);
 	free(plan->text);
 	free(plan);
 	view->state = NULL;
@@ -76,24 +78,49 @@ static void show_step(struct plan_view *plan, const struct experiment *experimen
 			 quantity_format_duration(at->for_ns, lasts));
 	page_line(&plan->page);
 	plan->step = step + 1;
-	plan->label = NULL;
 }
 
-static void show_line(struct plan_view *plan, const struct event *event)
+static void keep_line(struct plan_view *plan, const struct event *event)
 {
-	static const char *const labels[] = {
-		[PLAN_TARGET] = "touches", [PLAN_CHANGE] = "changes", [PLAN_NOTE] = "note"};
-	bool known = event->number >= PLAN_TARGET && event->number <= PLAN_NOTE;
-	const char *label = labels[known ? event->number : PLAN_NOTE];
-	bool is_note = label == labels[PLAN_NOTE];
+	bool known = event->number >= PLAN_TARGET && event->number < PLAN_KIND_COUNT;
+	char **lines = &plan->lines[known ? event->number : PLAN_NOTE];
+	const char *text = event->text ? event->text : "";
+	size_t used = *lines ? strlen(*lines) : 0, length = strlen(text);
+	char *grown = realloc(*lines, used + length + 2);
 
-	page_tab(&plan->page, 4);
-	if (label != plan->label)
-		page_put(&plan->page, TONE_QUIET, "%s", label);
-	plan->label = label;
-	page_tab(&plan->page, INDENT);
-	page_wrap(&plan->page, is_note ? TONE_QUIET : TONE_NORMAL, INDENT + 2, "%s",
-		  event->text ? event->text : "");
+	if (!grown)
+		return;
+	memcpy(grown + used, text, length);
+	memcpy(grown + used + length, "\n", 2);
+	*lines = grown;
+}
+
+static void show_lines(struct plan_view *plan)
+{
+	static const struct {
+		enum plan_kind kind;
+		const char *label;
+		enum tone tone;
+	} order[] = {
+		{PLAN_TARGET, "touches", TONE_NORMAL},
+		{PLAN_WAY, "way", TONE_NORMAL},
+		{PLAN_CHANGE, "changes", TONE_NORMAL},
+		{PLAN_NOTE, "note", TONE_QUIET},
+	};
+
+	for (unsigned i = 0; i < sizeof(order) / sizeof(*order); i++) {
+		char *lines = plan->lines[order[i].kind], *rest = lines, *line;
+
+		while (rest && (line = strsep(&rest, "\n")) && *line) {
+			page_tab(&plan->page, 4);
+			if (line == lines)
+				page_put(&plan->page, TONE_QUIET, "%s", order[i].label);
+			page_tab(&plan->page, INDENT);
+			page_wrap(&plan->page, order[i].tone, INDENT + 2, "%s", line);
+		}
+		free(lines);
+		plan->lines[order[i].kind] = NULL;
+	}
 }
 
 static void show_head(struct plan_view *plan, const struct experiment *experiment)
@@ -115,12 +142,14 @@ static void plan_event(struct view *view, const struct event *event)
 	struct plan_view *plan = view->state;
 	const struct experiment *experiment = view->experiment;
 
+	if (event->kind != EVENT_PLAN || plan->step != event->step + 1)
+		show_lines(plan);
 	if (event->kind == EVENT_PHASE && event->phase == PHASE_PLAN)
 		show_head(plan, experiment);
 	else if (event->kind == EVENT_PLAN && event->step < experiment->step_count) {
 		if (plan->step != event->step + 1)
 			show_step(plan, experiment, event->step);
-		show_line(plan, event);
+		keep_line(plan, event);
 	} else if (event->kind == EVENT_STOPPING || event->kind == EVENT_NOTE) {
 		page_line(&plan->page);
 		page_wrap(&plan->page, event->kind == EVENT_NOTE ? TONE_NORMAL : TONE_BAD, 0, "%s",

@@ -120,18 +120,10 @@ static void phase_event(const struct experiment *experiment, const struct event 
 			 quantity_format_duration(experiment->recovery.within_ns, time));
 }
 
-static void plan_event(const struct experiment *experiment, const struct event *event,
-		       struct words *out)
+const char *words_of_verdict(const struct experiment *experiment, enum verdict verdict)
 {
-	static const char *const kinds[] = {
-		[PLAN_TARGET] = "target", [PLAN_CHANGE] = "change", [PLAN_NOTE] = "note"};
-	bool known = event->number >= PLAN_TARGET && event->number <= PLAN_NOTE;
-	const char *fault = event->step < experiment->step_count
-				    ? experiment->steps[event->step].ops->name
-				    : "";
-
-	snprintf(out->text, sizeof(out->text), "%s%s%s: %s", fault, *fault ? " " : "",
-		 kinds[known ? event->number : PLAN_NOTE], event->text ? event->text : "");
+	return verdict == VERDICT_HELD && !experiment->probe_count ? "done"
+								   : verdict_names[verdict];
 }
 
 static void result_event(const struct event *event, struct words *out)
@@ -141,8 +133,8 @@ static void result_event(const struct event *event, struct words *out)
 	if (!result)
 		return;
 	out->tone = result->verdict == VERDICT_HELD ? TONE_GOOD : TONE_BAD;
-	snprintf(out->text, sizeof(out->text), "%s: %s", verdict_names[result->verdict],
-		 result->why);
+	snprintf(out->text, sizeof(out->text), "%s: %s",
+		 words_of_verdict(result->experiment, result->verdict), result->why);
 }
 
 static void timed_event(const struct event *event, struct words *out)
@@ -154,8 +146,8 @@ static void timed_event(const struct event *event, struct words *out)
 		snprintf(out->text, sizeof(out->text), "all faults out of force after %s", took);
 	} else if (event->kind == EVENT_COMMAND) {
 		out->tone = event->number ? TONE_BAD : TONE_GOOD;
-		snprintf(out->text, sizeof(out->text), "ended with status %" PRId64 " after %s",
-			 event->number, took);
+		snprintf(out->text, sizeof(out->text), "%s, after %s",
+			 event->text ? event->text : "", took);
 	} else if (event->number) {
 		snprintf(out->text, sizeof(out->text), "%s after the faults", took);
 	} else {
@@ -197,7 +189,8 @@ bool words_of_event(const struct experiment *experiment, const struct event *eve
 	snprintf(out->text, sizeof(out->text), "%s", event->text ? event->text : "");
 	switch (event->kind) {
 	case EVENT_PLAN:
-		plan_event(experiment, event, out);
+		if (event->number >= PLAN_TARGET && event->number < PLAN_KIND_COUNT)
+			out->label = plan_kind_names[event->number];
 		break;
 	case EVENT_PHASE:
 		phase_event(experiment, event, out);

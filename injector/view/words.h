@@ -7,6 +7,7 @@
 
 #include "injector/base/page.h"
 #include "injector/run/event.h"
+#include "injector/run/result.h"
 
 #include <stddef.h>
 
@@ -27,5 +28,8 @@ void words_of_hits(const struct evidence *evidence, char *out, size_t size);
 char *words_of_count(uint64_t count, char *out, size_t size);
 /* "0:42", "1:02:03"; negative times are 0:00. */
 char *words_of_clock(int64_t ns, char *out, size_t size);
+
+/* "held", "failed" ...; "done" for what held without a probe that could have failed. */
+const char *words_of_verdict(const struct experiment *experiment, enum verdict verdict);
 
 #endif

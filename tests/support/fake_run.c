@@ -118,7 +118,10 @@ static const struct {
 } script[] = {
 	{0, {.kind = EVENT_PHASE, .phase = PHASE_PLAN}},
 	{0, {.kind = EVENT_PLAN, .number = PLAN_TARGET, .text = "10.0.5.0/24:443 by eth0"}},
+	{0, {.kind = EVENT_PLAN, .number = PLAN_NOTE, .text = "not affected: ARP"}},
+	{0, {.kind = EVENT_PLAN, .number = PLAN_WAY, .text = "nf_tables forwards to an ifb"}},
 	{0, {.kind = EVENT_PLAN, .number = PLAN_CHANGE, .text = "eth0: add ingress hook"}},
+	{0, {.kind = EVENT_PLAN, .number = PLAN_NOTE, .text = "jitter reorders"}},
 	{0,
 	 {.kind = EVENT_PLAN,
 	  .step = 1,

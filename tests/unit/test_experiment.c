@@ -124,9 +124,9 @@ static void check_steps(const struct experiment *experiment)
 {
 	static const char *const words[] = {
 		"delay 400ms, jitter 50ms to 10.0.5.0/24:443, store:443, namespace target:orders",
-		"kill, signal 9 on process unit orders.service",
-		"kill on process name nginx, count 1",
-		"pause on process unit orders.service",
+		"kill (signal 9) processes with unit orders.service",
+		"kill processes with name nginx, count 1",
+		"pause processes with unit orders.service",
 		"loss 100% to 1.2.3.4, 1.2.3.5, 1.2.3.6 and 1 more",
 	};
 	static const unsigned targets[] = {0, 1, 3, 1, 2}; /* 2 and 3 have no name */

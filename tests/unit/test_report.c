@@ -49,7 +49,7 @@ static struct run_result *make(struct fake_run *run, enum how how)
 		fake_run_tell(run, 5500 * MS,
 			      (struct event){.kind = EVENT_STOPPING,
 					     .number = STOP_SIGNAL,
-					     .text = "interrupted by SIGINT"});
+					     .text = "got SIGINT (Ctrl-C)"});
 		fake_run_tell(run, 5512 * MS,
 			      (struct event){.kind = EVENT_STOPPED, .duration_ns = 12 * MS});
 		fake_run_tell(run, 5520 * MS, (struct event){.kind = EVENT_RESTORED, .step = 0});
@@ -147,9 +147,51 @@ static void test_text_tells_the_stop_latency(void **state)
 
 	(void)state;
 	text = text_of(result, false, 80);
-	assert_non_null(strstr(text, "INTERRUPTED  interrupted by SIGINT"));
+	assert_non_null(strstr(text, "INTERRUPTED  got SIGINT (Ctrl-C)"));
 	assert_non_null(strstr(
-		text, "Stopped     interrupted by SIGINT; all faults out of force after 12.0ms"));
+		text, "Stopped     got SIGINT (Ctrl-C); all faults out of force after 12.0ms"));
+	result_free(result);
+}
+
+/* Without a probe there was nothing that could hold or fail. */
+static void test_text_without_probes_is_done_not_held(void **state)
+{
+	cleanup_free char *text = NULL, *idle = NULL;
+	struct fake_run run;
+	struct run_result *result = make(&run, RUN_HELD);
+
+	(void)state;
+	run.experiment.probe_count = 0;
+	run.experiment.recovery.count = 0;
+	result->recovery_ns = -1;
+	result_finish(result);
+	text = text_of(result, false, 80);
+	assert_non_null(strstr(text, "DONE  3 faults injected and undone; no probe watched\n"));
+	run.experiment.allow_idle = true;
+	for (unsigned i = 0; i < run.experiment.step_count; i++)
+		result->steps[i].evidence = (struct evidence){.unit = "packets"};
+	result_finish(result);
+	idle = text_of(result, false, 80);
+	assert_non_null(strstr(idle, "no probe watched, and nothing was hit\n"));
+	run.experiment.probe_count = FAKE_PROBES;
+	result_free(result);
+}
+
+static void test_text_says_why_the_command_failed(void **state)
+{
+	cleanup_free char *text = NULL;
+	struct fake_run run;
+	struct run_result *result = make(&run, RUN_HELD);
+
+	(void)state;
+	fake_run_tell(&run, 9600 * MS,
+		      (struct event){.kind = EVENT_COMMAND,
+				     .number = 127,
+				     .text = "cannot start 'tset': no such program in PATH"});
+	result_finish(result);
+	text = text_of(result, false, 100);
+	assert_non_null(strstr(text, "FAILED  the command failed: cannot start 'tset'"));
+	assert_non_null(strstr(text, "Command     cannot start 'tset': no such program in PATH\n"));
 	result_free(result);
 }
 
@@ -286,6 +328,8 @@ int main(void)
 		cmocka_unit_test(test_text_says_what_matters),
 		cmocka_unit_test(test_text_names_what_is_left),
 		cmocka_unit_test(test_text_tells_the_stop_latency),
+		cmocka_unit_test(test_text_without_probes_is_done_not_held),
+		cmocka_unit_test(test_text_says_why_the_command_failed),
 		cmocka_unit_test(test_text_stays_within_its_width),
 		cmocka_unit_test(test_hostile_text_is_stripped),
 		cmocka_unit_test(test_json_has_the_whole_result),

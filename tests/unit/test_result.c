@@ -110,7 +110,7 @@ static void test_windows_follow_the_faults(void **state)
 	assert_int_equal(result->faults_started_ns - result->started_ns, 2003 * MS);
 	assert_int_equal(result->faults_ended_ns - result->started_ns, 8001 * MS);
 	assert_int_equal(result->recovery_ns, 1200 * MS);
-	assert_int_equal(result->line_count, 3);
+	assert_int_equal(result->line_count, 6);
 	assert_string_equal(result->last_reasons[0], "no answer within 2s");
 	result_free(result);
 }

@@ -438,9 +438,34 @@ static void test_plain_tells_changes_and_not_samples(void **state)
 				     "10.0.5.0/24:443 (took 3.10ms)\n"));
 	assert_non_null(strstr(text, "   +5.1s  probe     checkout: fail, no answer within 2s\n"));
 	assert_non_null(strstr(text, "   +8.2s  probe     checkout: pass"));
+	/* of the plan, what is touched and how */
+	assert_non_null(strstr(text, "   +0.0s  target    10.0.5.0/24:443 by eth0\n"));
+	assert_non_null(strstr(text, "   +0.0s  way       nf_tables forwards to an ifb\n"));
+	assert_null(strstr(text, "ingress hook"));
+	assert_null(strstr(text, "not affected"));
+	assert_null(strstr(text, "phase     plan"));
 	assert_non_null(strstr(text, "evidence  loss 100% to store.internal:443: 713 packets "
 				     "dropped on eth0\n"));
 	assert_non_null(strstr(text, "   +9.4s  recovered 1.20s after the faults\n"));
+}
+
+static void test_plan_groups_the_lines_of_a_step(void **state)
+{
+	static const char expected[] = "    touches   10.0.5.0/24:443 by eth0\n"
+				       "    way       nf_tables forwards to an ifb\n"
+				       "    changes   eth0: add ingress hook\n"
+				       "    note      not affected: ARP\n"
+				       "              jitter reorders\n"
+				       "\n"
+				       "  2 ";
+	cleanup_free char *text = NULL;
+	size_t size;
+
+	(void)state;
+	text = record(VIEW_PLAN, false, &size);
+	if (!strstr(text, expected))
+		fail_msg("not in: %s", text);
+	assert_non_null(strstr(text, "    touches   process 4711 orders (www-data)\n"));
 }
 
 static void test_plain_calms_a_flapping_probe(void **state)
@@ -588,6 +613,7 @@ int main(void)
 		cmocka_unit_test(test_slow_reader_gets_whole_lines_and_blocks_nobody),
 		cmocka_unit_test(test_reader_that_goes_away),
 		cmocka_unit_test(test_plain_tells_changes_and_not_samples),
+		cmocka_unit_test(test_plan_groups_the_lines_of_a_step),
 		cmocka_unit_test(test_plain_calms_a_flapping_probe),
 		cmocka_unit_test(test_hostile_text_is_harmless_in_plain_lines),
 		cmocka_unit_test(test_hostile_text_is_harmless_in_the_live_view),

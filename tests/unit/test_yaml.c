@@ -159,6 +159,12 @@ static const struct bad bad_probes[] = {
 	 "{status: 200}}, not a single value"},
 	{ON_PROBE("{http: [\"http://x/\"]}\n"), 7, 13, "'http' must be: URL; here is a list"},
 	{ON_PROBE("{http: }\n"), 7, 13, "'http' must be: URL; here is nothing"},
+	{"version: 2\ntitel: t\nfuture: [x]\n", 1, 10,
+	 "version 2 of the format is not known; this is squall " SQUALL_VERSION
+	 ", which reads version 1"},
+	{ON_PROBE("{command: \"redis-cli -p 6379  ping\"}\n"), 7, 16,
+	 "'command' is a list of words, which no shell splits or expands; write [redis-cli, -p, "
+	 "6379, ping]"},
 	{ON_PROBE("{command: []}\n"), 7, 16,
 	 "'command' is an empty list; it must be: [PROGRAM, ARGUMENT...]"},
 	{ON_PROBE("{tcp: \"x:1\", every: 500}\n"), 7, 26,
@@ -207,6 +213,9 @@ static const struct bad bad_targets[] = {
 	 "target 't' must be a mapping like {to: 10.0.5.0/24:443} for traffic or {process: {name: "
 	 "nginx}} for processes, not a single value"},
 	{ON_TARGET("{name: nginx}\n"), 8, 7,
+	 "unknown key 'name' in target 't'; processes are selected by 'process: {name: ...}'"},
+	/* the step that uses it is not blamed as well */
+	{HEAD "targets:\n  t: {name: nginx}\nmethod:\n  - {at: 0s, process: {target: t}}\n", 5, 7,
 	 "unknown key 'name' in target 't'; processes are selected by 'process: {name: ...}'"},
 	{ON_TARGET("{process: {name: nginx}, count: 1}\n"), 8, 31,
 	 "target 't' selects processes; 'count' cannot stand beside 'process' (keys of the "
