@@ -47,6 +47,9 @@ void worker_stop(struct worker *worker, enum stop_cause cause, const char *why)
 	worker->state = WORKER_STOPPING;
 	worker->stop_began_ns = reply.numbers[1];
 	loop_timer_cancel(worker->loop, &worker->evidence_timer);
+	/* Every effect ends first, by one system call each. Then the conductor hears why, before it
+	 * hears that the steps are over: else it takes that for the planned end. Undoing and
+	 * reading back, which take longer, come last. */
 	worker_cut_steps(worker);
 	snprintf(reply.text, sizeof(reply.text), "%s", why);
 	worker_send(worker, &reply, -1);

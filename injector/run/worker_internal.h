@@ -55,6 +55,8 @@ struct worker {
 		unsigned targets;
 	} limits;
 	uint64_t seed;
+	unsigned value_count; /* of all targets and steps: they are kept in memory */
+	size_t value_bytes;
 	struct target *targets; /* EXPERIMENT_MAX_TARGETS slots, allocated as defined */
 	unsigned target_count;
 	struct worker_step *steps;
