@@ -274,12 +274,12 @@ static bool is_empty(struct network_state *state)
 	return empty;
 }
 
-/* Seldom while there is long to wait, soon towards the end. */
+/* Seldom while there is long to wait, soon towards the end and once the queue was seen empty. */
 static int64_t pause_ns(const struct network_state *state, int64_t now_ns)
 {
 	int64_t pause = (state->wait_until_ns - now_ns) / 8;
 
-	if (pause < NSEC_PER_MSEC)
+	if (pause < NSEC_PER_MSEC || state->idle_polls)
 		return NSEC_PER_MSEC;
 	return pause > 20 * NSEC_PER_MSEC ? 20 * NSEC_PER_MSEC : pause;
 }

@@ -80,8 +80,8 @@ int delay_line_prepare(const struct delay_line_config *config, struct delay_line
 	if (!status)
 		status = namespace_run(config->namespace_fd, open_inside, &inside, err);
 	if (!status)
-		status = delay_return_load(config->interface_index, config->is_ingress, config->mark,
-					   &line->program_fd, err);
+		status = delay_return_load(config->interface_index, config->is_ingress,
+					   config->mark, &line->program_fd, err);
 	if (status) {
 		delay_line_stop(line);
 		return error_prefix(err, "delay line");
@@ -102,6 +102,8 @@ int delay_line_start(struct delay_line *line, struct error *err)
 	if (!status)
 		status = qdisc_add_bpf(line->netlink, line->tap.index, QDISC_INGRESS,
 				       line->program_fd, "squall_delay_return", err);
+	if (!status)
+		status = tap_bring_up(&line->tap, line->netlink, err);
 	if (!status)
 		status = delay_thread_start(line->thread, line->tap_fd, &line->tap, err);
 	if (status)

@@ -238,6 +238,7 @@ int restore_dead_runs(struct restore_report *report, struct error *err)
 		report_left(report, "run %s: %s%s%s", ids[at], inner.text,
 			    inner.remedy[0] ? "; " : "", inner.remedy);
 	}
-	guardian_cgroup_sweep();
+	if (count) /* else a run's end does it: this is on the way to every injection */
+		guardian_cgroup_sweep();
 	return 0;
 }

@@ -43,7 +43,7 @@ struct watch {
 	int64_t heard_ns;	   /* CLOCK_MONOTONIC of the last message */
 	int64_t group_due_ns;	   /* CLOCK_MONOTONIC; 0: no group of its own, or already there */
 	const char *why;	   /* the worker was killed by us: reason */
-	bool may_have_group, has_group;
+	bool has_group;
 	bool is_confined, has_ended;
 };
 
@@ -159,7 +159,6 @@ static int prepare(struct watch *watch, struct error *err)
 	result = keep_descriptors(watch);
 	if (result < 0)
 		return error_errno(err, -result, "cannot close the worker's descriptors");
-	watch->may_have_group = guardian_cgroup_is_possible();
 	return 0;
 }
 
@@ -177,8 +176,7 @@ static void confine(struct watch *watch, uint64_t capabilities)
 {
 	struct error err = ERROR_INIT;
 
-	if (watch->may_have_group)
-		capabilities |= GUARDIAN_CAPABILITIES;
+	capabilities |= GUARDIAN_CAPABILITIES;
 	if (sandbox_keep_capabilities(capabilities, &err) < 0 || sandbox_guardian(&err) < 0) {
 		answer(watch, &err);
 		watch->has_ended = true;
@@ -203,7 +201,7 @@ static void begin(struct watch *watch, const struct guardian_message *message)
 		error_errno(&err, errno, "cannot set the deadline");
 	if (!err.code) {
 		memcpy(watch->run_id, message->run_id, RUN_ID_SIZE);
-		watch->group_due_ns = watch->may_have_group ? monotonic_ns() + GROUP_AFTER_NS : 0;
+		watch->group_due_ns = monotonic_ns() + GROUP_AFTER_NS;
 	}
 	answer(watch, &err);
 }
@@ -380,7 +378,7 @@ void guardian_process(int socket, int worker)
 	}
 	stand_by(&watch);
 	if (watch.has_ended)
-		return; /* the worker removes our group: quicker than moving out of it */
+		return; /* the worker sweeps our group: quicker than moving out of it */
 	restore_all(&watch);
 	leave_group(&watch);
 }

@@ -450,18 +450,19 @@ static int converse(struct conductor *conductor, struct error *err)
 	if (result == 0)
 		result = loop_watch(conductor->loop, conductor->options.worker_socket, EPOLLIN,
 				    on_worker, conductor, err);
+	if (result < 0)
+		return result;
+	/* Nothing is decided here between the two, so the worker need not wait for an answer: it
+	 * arms if the plan is good, while this process confines itself. */
+	conductor_request(conductor, REQUEST_PLAN, 0, NULL);
+	if (!conductor->options.plan_only)
+		conductor_request(conductor, REQUEST_ARM, 0, conductor->experiment->title);
 	/* Names are looked up and libraries loaded: from here on nothing else is needed. */
-	if (result == 0)
-		result = sandbox_conductor(err);
+	result = sandbox_conductor(err);
 	if (result < 0)
 		return result;
 	conductor_emit(conductor, (struct event){.kind = EVENT_PHASE});
 	on_tick(conductor);
-	conductor_request(conductor, REQUEST_PLAN, 0, NULL);
-	/* Nothing is decided here between the two, so the worker need not wait for an answer: it
-	 * arms if the plan is good. */
-	if (!conductor->options.plan_only)
-		conductor_request(conductor, REQUEST_ARM, 0, conductor->experiment->title);
 	result = loop_run(conductor->loop, err);
 	if (result == 0 && conductor->is_refused && !conductor->has_injected) {
 		*err = conductor->refusal;

@@ -115,6 +115,8 @@ static void test_killed_beside_a_live_one(void **state)
 	kill(delay->guardian, SIGKILL);
 	kill(delay->pid, SIGKILL);
 	squall_assert_exit(delay, 128 + SIGKILL);
+	assert_true(process_await_gone(delay->worker, STAGE_WAIT_MS));
+	assert_true(process_await_gone(delay->guardian, STAGE_WAIT_MS));
 	/* the other one is left alone */
 	assert_int_equal(squall_call(stage, NULL, "restore"), 0);
 	stage_assert_fast(stage, "10.88.0.2", NETLAB_PORT);
@@ -163,6 +165,5 @@ int main(void)
 		TEST(test_stop_and_halt_with_two_runs),
 	};
 
-	stage_init();
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return STAGE_RUN(tests);
 }

@@ -212,6 +212,21 @@ static void test_full_disk(void **state)
 		       "/run/squall", "free");
 }
 
+/* Neither netem nor tun: no way to delay. What needs neither still works. */
+static void test_machine_that_cannot(void **state)
+{
+	static const char *const off[] = {"SQUALL_NETEM=off", NULL};
+	static const struct squall_how poor = {.extra = off, .hidden = "/dev/net"};
+	struct stage *stage = *state;
+
+	assert_refused(stage, &poor, "inject network to=10.88.0.2:7001 delay=100ms for=1s",
+		       "/dev/net/tun", "modprobe");
+	assert_int_equal(squall_call(stage, &poor,
+				     "inject --quiet network to=10.88.0.2 loss=100%% for=50ms"),
+			 0);
+	stage_assert_clean(stage);
+}
+
 static void test_second_pause_of_the_same_process(void **state)
 {
 	struct stage *stage = *state;
@@ -242,9 +257,9 @@ int main(void)
 		TEST(test_files_with_mistakes),
 		TEST(test_while_halted),
 		TEST(test_full_disk),
+		TEST(test_machine_that_cannot),
 		TEST(test_second_pause_of_the_same_process),
 	};
 
-	stage_init();
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return STAGE_RUN(tests);
 }
