@@ -357,7 +357,10 @@ static void leave(struct worker *worker)
 	}
 	if (worker->has_guardian) {
 		loop_unwatch(worker->loop, worker->guardian.pidfd);
-		guardian_end(&worker->guardian);
+		/* What is left here may be our own fault (a broken socket, no memory): the guardian
+		 * is not sent away, and tries again once we are dead. */
+		if (!worker->left_count)
+			guardian_end(&worker->guardian);
 	}
 	worker_reply_numbers(worker, REPLY_FINISHED, 0, worker->left_count, 0);
 }
