@@ -378,12 +378,15 @@ static void on_tick(void *context)
 
 static int watch_signals(struct conductor *conductor, struct error *err)
 {
+	struct sigaction hangup;
 	sigset_t mask;
 
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGINT);
 	sigaddset(&mask, SIGTERM);
-	sigaddset(&mask, SIGHUP);
+	/* Started by nohup(1) it outlives its terminal: signalfd would hear what is ignored, too. */
+	if (sigaction(SIGHUP, NULL, &hangup) < 0 || hangup.sa_handler != SIG_IGN)
+		sigaddset(&mask, SIGHUP);
 	sigaddset(&mask, SIGQUIT);
 	sigaddset(&mask, SIGWINCH);
 	/* Ctrl-Z would leave faults in force with nobody watching the abort conditions. */
