@@ -148,6 +148,18 @@ static void on_deadline(void *context)
 	worker_stop(context, STOP_DEADLINE, "the deadline (limits.duration) is reached");
 }
 
+/* What runs, but does not answer, may only be short of time. */
+static bool is_conductor_silent(const struct worker *worker, int64_t silent_ns)
+{
+	enum proc_stop stop;
+
+	if (silent_ns <= REQUEST_SILENCE_NS)
+		return false;
+	return silent_ns > REQUEST_STARVED_NS ||
+	       (proc_read_stop(worker->conductor.pid, &stop) == 0 &&
+		(stop == PROC_STOPPED || stop == PROC_TRACED));
+}
+
 static void on_tick(void *context)
 {
 	struct worker *worker = context;
@@ -156,7 +168,7 @@ static void on_tick(void *context)
 	if (worker->has_guardian)
 		guardian_ping(&worker->guardian);
 	worker_regain_patience(worker);
-	if (!worker->is_conductor_lost && now_ns - worker->heard_ns > REQUEST_SILENCE_NS)
+	if (!worker->is_conductor_lost && is_conductor_silent(worker, now_ns - worker->heard_ns))
 		worker_stop(worker, STOP_INTERNAL, "the conductor does not answer");
 	loop_timer_set(worker->loop, &worker->ping_timer, now_ns + GUARDIAN_PING_NS, on_tick,
 		       worker);
