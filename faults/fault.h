@@ -110,6 +110,8 @@ struct fault_ops {
 	 * `out_left` names what is left and gives the command that removes it by hand. */
 	int (*verify)(const struct journal_record *record, bool *out_gone, char *out_left,
 		      size_t left_size, struct error *err);
+	/* -ESTALE with a sentence: it is not in force any more, by no doing of ours (`out` is
+	 * filled all the same); the run is stopped. Other failures: nothing is known this time. */
 	int (*evidence)(struct fault *fault, struct evidence *out, struct error *err);
 	/* Frees fault->state. The effect has ended before. */
 	void (*release)(struct fault *fault);

@@ -135,9 +135,9 @@ static void describe_evidence(const struct network_state *state, struct evidence
 		comma = ", ";
 	}
 	if (state->effect.loss_ppb || evidence->dropped || used == 0)
-		used += snprintf(out + used, (size_t)(size - used), "%s%llu of %llu dropped", comma,
-				 (unsigned long long)evidence->dropped,
-				 (unsigned long long)evidence->hits);
+		used += snprintf(out + used, (size_t)(size - used), "%s%llu of %llu%s dropped",
+				 comma, (unsigned long long)evidence->dropped,
+				 (unsigned long long)evidence->hits, *comma ? "" : " packets");
 	for (unsigned i = 0; i < state->path_count && used < size; i++)
 		used += snprintf(out + used, (size_t)(size - used), "%s%s %s", i ? ", " : " on ",
 				 state->paths[i].interface,
@@ -166,7 +166,8 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 		result = read_counters(state, err);
 	if (result == 0 && state->phase != NETWORK_IDLE && state->way == NETWORK_NETEM)
 		result = network_netem_dropped(state, &dropped, err);
-	if (result < 0)
+	/* what is missing, and what that means, is said below */
+	if (result < 0 && result != -ENOENT && result != -ENODEV)
 		return result;
 	if (state->phase != NETWORK_IDLE && state->way == NETWORK_LINE)
 		dropped = network_line_dropped(state);
@@ -174,7 +175,7 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 	*out = state->evidence;
 	out->dropped += dropped;
 	describe_evidence(state, out);
-	return 0;
+	return state->phase == NETWORK_ACTIVE ? network_check_in_force(state, err) : 0;
 }
 
 /* Injecting. */
@@ -320,6 +321,8 @@ static void finish(struct fault *fault)
 	struct evidence last;
 
 	evidence(fault, &last, NULL); /* what the queue dropped, while it is there */
+	if (state->way == NETWORK_NETEM)
+		state->queue_dropped += network_netem_abandon(state);
 	network_line_stop(state);
 	state->phase = NETWORK_IDLE;
 }

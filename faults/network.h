@@ -145,6 +145,17 @@ int network_netem_is_empty(struct netlink *netlink, int index, bool *out_empty, 
 /* Packets that the queue dropped, by intent or because it was full. */
 int network_netem_dropped(struct network_state *state, uint64_t *out, struct error *err);
 
+/* Throws away what still waits, with the ifb, and says how many packets that were. */
+uint64_t network_netem_abandon(struct network_state *state);
+/* The MTU of an interface may have grown: what is cut before the queue may be larger. */
+int network_netem_resize(struct network_state *state, struct error *err);
+/* The queues are there and work. -ENODEV, -ENOENT: not. */
+int network_netem_check(struct network_state *state, struct error *err);
+
+/* network_watch.c: what was injected is still there and can do what it is for. -ESTALE: not, and
+ * why; then packets in scope pass undisturbed or, worse, are all lost. */
+int network_check_in_force(struct network_state *state, struct error *err);
+
 /* network_line.c: the delay lines of all paths. */
 int network_line_prepare(struct network_state *state, int namespace_fd, const char *run_id,
 			 unsigned step, struct error *err);
@@ -152,6 +163,8 @@ int network_line_start(struct network_state *state, const struct fault *fault, s
 /* Name of the device that packets of a path are forwarded to; its index. */
 int network_line_device(const struct network_state *state, unsigned path, int *out_index,
 			struct error *err);
+/* Their devices are there and up. -ENODEV: not. */
+int network_line_check(const struct network_state *state, struct error *err);
 void network_line_soften(struct network_state *state);
 bool network_line_is_empty(const struct network_state *state);
 uint64_t network_line_dropped(const struct network_state *state);

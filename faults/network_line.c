@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <linux/ip.h>
+#include <net/if.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -147,6 +148,22 @@ int network_line_device(const struct network_state *state, unsigned path, int *o
 	if (result == 0)
 		*out_index = link.index;
 	return result;
+}
+
+int network_line_check(const struct network_state *state, struct error *err)
+{
+	for (unsigned i = 0; i < state->path_count; i++) {
+		const char *name = delay_line_device(state->paths[i].line);
+		struct link link;
+		int result = link_find(state->route, name, &link, err);
+
+		if (result == 0 &&
+		    (!(link.flags & IFF_UP) || delay_line_is_broken(state->paths[i].line)))
+			result = error_set(err, ENODEV, "interface %s was taken down", name);
+		if (result < 0)
+			return result;
+	}
+	return 0;
 }
 
 void network_line_soften(struct network_state *state)

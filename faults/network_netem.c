@@ -10,6 +10,7 @@
 #include "injector/kernel/qdisc.h"
 
 #include <errno.h>
+#include <net/if.h>
 
 #define TBF_HANDLE	QDISC_HANDLE(1)
 #define TBF_CLASS	(TBF_HANDLE | 1)
@@ -44,22 +45,56 @@ int network_hole_build(struct network_state *state, struct error *err)
 			       state->record.alias, false, &state->ifb_index, err);
 }
 
+static uint32_t largest_packet(const struct network_state *state)
+{
+	uint32_t mtu = 0;
+
+	for (unsigned i = 0; i < state->path_count; i++)
+		if (state->paths[i].mtu > mtu)
+			mtu = state->paths[i].mtu;
+	return mtu + LINK_HEADER_MAX;
+}
+
+int network_netem_resize(struct network_state *state, struct error *err)
+{
+	if (state->effect.loss_ppb == 0)
+		return 0;
+	return qdisc_change_segmenter(state->route, state->ifb_index, TBF_HANDLE,
+				      largest_packet(state), err);
+}
+
+int network_netem_check(struct network_state *state, struct error *err)
+{
+	uint32_t handle = state->effect.loss_ppb ? TBF_HANDLE : NETEM_HANDLE;
+	struct qdisc root;
+	struct link link;
+	int result = link_get(state->route, state->ifb_index, &link, err);
+
+	if (result == -ENODEV)
+		return error_set(err, ENODEV, "interface %s is gone", state->record.link);
+	if (result < 0)
+		return result;
+	if (!(link.flags & IFF_UP))
+		return error_set(err, ENODEV, "interface %s was taken down", link.name);
+	result = qdisc_get(state->route, state->ifb_index, TC_H_ROOT, &root, err);
+	if (result == 0 && root.handle != handle)
+		result =
+			error_set(err, ENOENT, "the queue of interface %s was replaced", link.name);
+	return result;
+}
+
 static int add_queues(struct network_state *state, struct error *err)
 {
 	struct netem_config config = configuration(&state->effect);
-	uint32_t max_packet = 0;
 	int result;
 
-	for (unsigned i = 0; i < state->path_count; i++)
-		if (state->paths[i].mtu > max_packet)
-			max_packet = state->paths[i].mtu;
 	if (config.loss_ppb == 0)
 		return qdisc_add_netem(state->route, state->ifb_index, TC_H_ROOT, NETEM_HANDLE,
 				       &config, err);
 	/* What the stack hands down is up to 64 KiB; losing that whole would lose 40 wire packets
 	 * at once. tbf cuts it first. */
 	result = qdisc_add_segmenter(state->route, state->ifb_index, TBF_HANDLE,
-				     max_packet + LINK_HEADER_MAX, err);
+				     largest_packet(state), err);
 	if (result == 0)
 		result = qdisc_add_netem(state->route, state->ifb_index, TBF_CLASS, NETEM_HANDLE,
 					 &config, err);
@@ -110,6 +145,17 @@ int network_netem_is_empty(struct netlink *netlink, int index, bool *out_empty, 
 	/* what left the queue may still be on its way through the ifb's tasklet */
 	*out_empty = root.waiting == 0 && link.rx_packets - link.rx_dropped == link.tx_packets;
 	return 0;
+}
+
+uint64_t network_netem_abandon(struct network_state *state)
+{
+	struct qdisc root = {0};
+
+	if (qdisc_get(state->route, state->ifb_index, TC_H_ROOT, &root, NULL) < 0 || !root.waiting)
+		return 0;
+	/* here and not in undo(), which would give it another second: then the count would lie */
+	link_delete(state->route, state->ifb_index, NULL);
+	return root.waiting;
 }
 
 static void add_dropped(void *context, const struct qdisc *qdisc)

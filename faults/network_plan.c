@@ -125,7 +125,8 @@ static bool share_a_path(const struct network_state *a, const struct network_sta
 	return false;
 }
 
-/* A packet that comes back from an ifb passes the hook for good, so it cannot be forwarded twice.
+/* A packet that comes back from an ifb or a delay line is not forwarded again (network_table.c),
+ * and the chain of the step injected last is the first. When that ends, the other one takes over.
  * Drops come before forwarding: so a pure loss beside a delay is made by nf_tables, and both hold.
  */
 static int compose(struct network_state *state, struct plan *plan, struct error *err)
@@ -148,7 +149,7 @@ static int compose(struct network_state *state, struct plan *plan, struct error 
 		}
 		return plan_add(plan, PLAN_NOTE,
 				"shares an interface with another network step: what both match is "
-				"delayed by the one injected first only");
+				"delayed by the one injected last only");
 	}
 	return 0;
 }

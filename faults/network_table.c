@@ -24,6 +24,13 @@ static void write_endpoint(int family, const uint8_t *address, const char *side,
 	fprintf(out, "%s %s %s ", family == AF_INET ? "ip" : "ip6", side, text);
 }
 
+/* Where our chains stand among all others at the hook, the last of them being after everybody's.
+ * Drops come before anybody's forwarding: a lost packet is lost however late it would have been.
+ * Among equal priorities the newer chain is first (nf_hook_entries_grow()). */
+#define PRIORITY_LOSS  (NETWORK_MAX_HOOK - 2)
+#define PRIORITY_DELAY (NETWORK_MAX_HOOK - 1)
+#define PRIORITY_BACK  NETWORK_MAX_HOOK
+
 /* How each rule of a chain begins. */
 #define START_SIZE 80
 
@@ -89,6 +96,22 @@ static int write_action(const struct network_state *state, unsigned at, FILE *ou
 	return result;
 }
 
+/* What a delay line gives back meets the ingress hook again (the egress hook it does not,
+ * nf_skip_egress() in __netif_receive_skb_core()). Every chain of ours lets it pass by its mark, of
+ * whichever run, and the very last one takes the mark off: were each to take off that of its own
+ * line, two lines would hand a packet to each other for ever. */
+static void write_back(const struct network_state *state, unsigned at, FILE *out)
+{
+	char start[START_SIZE];
+
+	fprintf(out,
+		"add chain netdev %s back%u { type filter hook ingress device \"%s\" priority %d; "
+		"policy accept; }\n",
+		state->record.table, at, state->paths[at].interface, PRIORITY_BACK);
+	fprintf(out, "%smeta mark 0x%x meta mark set 0 comment \"back from a delay line\"\n",
+		start_of(state, "back", at, start), NETWORK_MARK);
+}
+
 static int write_path(const struct network_state *state, const struct network_scope *scope,
 		      unsigned at, FILE *out, struct error *err)
 {
@@ -104,18 +127,16 @@ static int write_path(const struct network_state *state, const struct network_sc
 		"add chain netdev %s %s%u { type filter hook %s device \"%s\" priority %d; policy "
 		"accept; }\n",
 		table, chain, at, path->is_ingress ? "ingress" : "egress", path->interface,
-		/* Drops come before anybody's forwarding: a lost packet is lost however late it
-		 * would have been. Among equal priorities the older chain is first. */
-		state->way == NETWORK_FILTER ? NETWORK_MAX_HOOK - 1 : NETWORK_MAX_HOOK);
+		state->way == NETWORK_FILTER ? PRIORITY_LOSS : PRIORITY_DELAY);
 	start_of(state, chain, at, start);
-	if (state->way == NETWORK_LINE)
-		fprintf(out,
-			"%smeta mark 0x%x meta mark set 0 accept comment \"back from the delay "
-			"line\"\n",
-			start, NETWORK_MARK);
+	if (path->is_ingress)
+		fprintf(out, "%smeta mark 0x%x accept comment \"back from a delay line\"\n", start,
+			NETWORK_MARK);
 	write_exclusions(state, path->is_ingress, start, out);
 	snprintf(verdict, sizeof(verdict), "goto act%u comment \"scope\"", at);
 	network_scope_write_rules(scope, path->is_ingress, start, verdict, out);
+	if (path->is_ingress && state->way == NETWORK_LINE)
+		write_back(state, at, out);
 	return result;
 }
 

@@ -87,34 +87,43 @@ int qdisc_change_netem(struct netlink *netlink, int index, uint32_t parent, uint
 	return call(netlink, &request, "change netem", index, err);
 }
 
-static int add_tbf(struct netlink *netlink, int index, uint32_t handle, uint64_t rate,
-		   uint32_t burst, uint32_t limit, struct error *err)
+static int put_tbf(struct netlink *netlink, uint16_t flags, int index, uint32_t handle,
+		   uint64_t rate, uint32_t burst, uint32_t limit, struct error *err)
 {
 	/* With linklayer given and TCA_TBF_BURST the kernel wants no rate table (sch_tbf.c) */
 	struct tc_tbf_qopt options = {.limit = limit, .rate.linklayer = TC_LINKLAYER_ETHERNET};
 	struct netlink_request request;
 
 	options.rate.rate = rate >= UINT32_MAX ? UINT32_MAX : (uint32_t)rate;
-	begin(&request, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, index, TC_H_ROOT, handle, "tbf");
+	begin(&request, RTM_NEWQDISC, flags, index, TC_H_ROOT, handle, "tbf");
 	netlink_nest(&request, TCA_OPTIONS);
 	netlink_put(&request, TCA_TBF_PARMS, &options, sizeof(options));
 	netlink_put_u32(&request, TCA_TBF_BURST, burst);
 	if (rate >= UINT32_MAX)
 		netlink_put_u64(&request, TCA_TBF_RATE64, rate);
 	netlink_unnest(&request);
-	return call(netlink, &request, "add tbf", index, err);
+	return call(netlink, &request, flags ? "add tbf" : "change tbf", index, err);
 }
 
 int qdisc_add_segmenter(struct netlink *netlink, int index, uint32_t handle, uint32_t max_packet,
 			struct error *err)
 {
-	return add_tbf(netlink, index, handle, KEEPS_ORDER_RATE, max_packet, UINT32_MAX / 2, err);
+	return put_tbf(netlink, NLM_F_CREATE | NLM_F_EXCL, index, handle, KEEPS_ORDER_RATE,
+		       max_packet, UINT32_MAX / 2, err);
+}
+
+int qdisc_change_segmenter(struct netlink *netlink, int index, uint32_t handle, uint32_t max_packet,
+			   struct error *err)
+{
+	return put_tbf(netlink, 0, index, handle, KEEPS_ORDER_RATE, max_packet, UINT32_MAX / 2,
+		       err);
 }
 
 int qdisc_add_rate(struct netlink *netlink, int index, uint32_t handle, uint64_t bytes_a_second,
 		   uint32_t burst_bytes, uint32_t limit_bytes, struct error *err)
 {
-	return add_tbf(netlink, index, handle, bytes_a_second, burst_bytes, limit_bytes, err);
+	return put_tbf(netlink, NLM_F_CREATE | NLM_F_EXCL, index, handle, bytes_a_second,
+		       burst_bytes, limit_bytes, err);
 }
 
 static void parse(const struct nlmsghdr *reply, struct qdisc *out)

@@ -32,6 +32,8 @@ int qdisc_change_netem(struct netlink *netlink, int index, uint32_t parent, uint
  * `max_packet` bytes (link-layer header included); its child goes to parent handle|1. */
 int qdisc_add_segmenter(struct netlink *netlink, int index, uint32_t handle, uint32_t max_packet,
 			struct error *err);
+int qdisc_change_segmenter(struct netlink *netlink, int index, uint32_t handle, uint32_t max_packet,
+			   struct error *err);
 /* A tbf that limits. */
 int qdisc_add_rate(struct netlink *netlink, int index, uint32_t handle, uint64_t bytes_a_second,
 		   uint32_t burst_bytes, uint32_t limit_bytes, struct error *err);

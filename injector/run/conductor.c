@@ -104,8 +104,11 @@ static void on_armed(struct conductor *conductor, const struct reply *reply)
 
 static void on_planned(struct conductor *conductor)
 {
-	if (conductor->options.plan_only)
+	if (conductor->options.plan_only) {
+		conductor->phase = PHASE_FINISHED; /* the last step is complete */
+		conductor_emit(conductor, (struct event){.kind = EVENT_PHASE});
 		conductor_leave(conductor);
+	}
 }
 
 static void on_refused(struct conductor *conductor, const struct reply *reply)
@@ -375,12 +378,15 @@ static void on_tick(void *context)
 
 static int watch_signals(struct conductor *conductor, struct error *err)
 {
+	struct sigaction hangup;
 	sigset_t mask;
 
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGINT);
 	sigaddset(&mask, SIGTERM);
-	sigaddset(&mask, SIGHUP);
+	/* Started by nohup(1) it outlives its terminal: signalfd would hear what is ignored, too. */
+	if (sigaction(SIGHUP, NULL, &hangup) < 0 || hangup.sa_handler != SIG_IGN)
+		sigaddset(&mask, SIGHUP);
 	sigaddset(&mask, SIGQUIT);
 	sigaddset(&mask, SIGWINCH);
 	/* Ctrl-Z would leave faults in force with nobody watching the abort conditions. */

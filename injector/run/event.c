@@ -20,6 +20,7 @@ const char *const stop_cause_names[STOP_CAUSE_COUNT] = {
 	[STOP_REFUSED] = "refused",
 	[STOP_INJECT_FAILED] = "inject-failed",
 	[STOP_INTERNAL] = "internal",
+	[STOP_FAULT_LOST] = "fault-lost",
 };
 
 const char *const plan_kind_names[PLAN_KIND_COUNT] = {

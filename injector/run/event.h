@@ -34,8 +34,9 @@ enum stop_cause {
 	STOP_REFUSED,	    /* the plan was refused (no target, too many, machine cannot) */
 	STOP_INJECT_FAILED, /* a step could not be injected */
 	STOP_INTERNAL,	    /* a process of ours died */
+	STOP_FAULT_LOST,    /* a fault went out of force by no doing of ours */
 };
-#define STOP_CAUSE_COUNT (STOP_INTERNAL + 1)
+#define STOP_CAUSE_COUNT (STOP_FAULT_LOST + 1)
 extern const char *const stop_cause_names[];		   /* "none", "breach", "signal", ... */
 extern const char *const plan_kind_names[PLAN_KIND_COUNT]; /* "target", "change", ... */
 

@@ -71,6 +71,7 @@ static int restore_first(struct error *err)
 
 static int fork_worker(struct run *run, struct error *err)
 {
+	pid_t self = getpid();
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -84,7 +85,7 @@ static int fork_worker(struct run *run, struct error *err)
 	if (run->worker == 0) {
 		const struct worker_options options = {
 			.socket = pair[1],
-			.conductor = getppid(),
+			.conductor = self, /* getppid() would say 1 if it had died */
 			.invoking_uid = run->user.uid,
 			.result_uid = run->user.uid,
 		};

@@ -47,6 +47,9 @@ void worker_stop(struct worker *worker, enum stop_cause cause, const char *why)
 	worker->state = WORKER_STOPPING;
 	worker->stop_began_ns = reply.numbers[1];
 	loop_timer_cancel(worker->loop, &worker->evidence_timer);
+	/* Every effect ends first, by one system call each. Then the conductor hears why, before it
+	 * hears that the steps are over: else it takes that for the planned end. Undoing and
+	 * reading back, which take longer, come last. */
 	worker_cut_steps(worker);
 	snprintf(reply.text, sizeof(reply.text), "%s", why);
 	worker_send(worker, &reply, -1);
@@ -70,6 +73,8 @@ static int on_finish(struct worker *worker, const struct request *request, struc
 {
 	(void)request, (void)err;
 	worker_stop(worker, STOP_NONE, "finished");
+	/* who got a signal that is not KILL leaves in its own time: looked at once more */
+	worker_look_back(worker);
 	return 0;
 }
 
@@ -352,7 +357,10 @@ static void leave(struct worker *worker)
 	}
 	if (worker->has_guardian) {
 		loop_unwatch(worker->loop, worker->guardian.pidfd);
-		guardian_end(&worker->guardian);
+		/* What is left here may be our own fault (a broken socket, no memory): the guardian
+		 * is not sent away, and tries again once we are dead. */
+		if (!worker->left_count)
+			guardian_end(&worker->guardian);
 	}
 	worker_reply_numbers(worker, REPLY_FINISHED, 0, worker->left_count, 0);
 }

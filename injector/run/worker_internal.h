@@ -55,6 +55,8 @@ struct worker {
 		unsigned targets;
 	} limits;
 	uint64_t seed;
+	unsigned value_count; /* of all targets and steps: they are kept in memory */
+	size_t value_bytes;
 	struct target *targets; /* EXPERIMENT_MAX_TARGETS slots, allocated as defined */
 	unsigned target_count;
 	struct worker_step *steps;
@@ -82,6 +84,8 @@ int worker_on_end(struct worker *worker, const struct request *request, struct e
  * told and tidied, which may wait for queues, processes or the conductor. */
 void worker_cut_steps(struct worker *worker);
 void worker_tidy_steps(struct worker *worker);
+/* Evidence of what was done and has no end, once more. */
+void worker_look_back(struct worker *worker);
 
 /* worker_process.c */
 /* Makes of a forked child of an arbitrary caller a process of its own: session, directory, umask,

@@ -20,19 +20,39 @@ static bool is_instant(const struct worker_step *step)
 	return step->fault.ops->is_instant && step->fault.ops->is_instant(&step->params);
 }
 
-static void send_evidence(struct worker_step *step)
+/* -ESTALE: the fault is not in force any more. */
+static int send_evidence(struct worker_step *step, struct error *err)
 {
 	struct evidence evidence = {.unit = ""};
 	struct reply reply = {.type = REPLY_EVIDENCE, .index = step->fault.step};
+	int result;
 
-	if (!step->fault.ops->evidence ||
-	    step->fault.ops->evidence(&step->fault, &evidence, NULL) < 0)
-		return;
+	if (!step->fault.ops->evidence)
+		return 0;
+	result = step->fault.ops->evidence(&step->fault, &evidence, err);
+	if (result < 0 && result != -ESTALE)
+		return result;
 	reply.numbers[0] = (int64_t)evidence.hits;
 	reply.numbers[1] = (int64_t)evidence.dropped;
 	snprintf(reply.name, sizeof(reply.name), "%s", evidence.unit ? evidence.unit : "");
 	snprintf(reply.text, sizeof(reply.text), "%s", evidence.detail);
 	worker_send(step->worker, &reply, -1);
+	return result;
+}
+
+/* A fault that somebody else took away must neither pass for one that was survived nor leave half
+ * of itself in the way. False: it was so, and the run is being stopped. */
+static bool watch_step(struct worker_step *step)
+{
+	struct error err = ERROR_INIT;
+	char why[sizeof(err.text) + 64];
+
+	if (send_evidence(step, &err) != -ESTALE)
+		return true;
+	snprintf(why, sizeof(why), "fault %u (%s) went out of force: %s", step->fault.step + 1,
+		 step->fault.ops->name, err.text);
+	worker_stop(step->worker, STOP_FAULT_LOST, why);
+	return false;
 }
 
 static void send_all_evidence(void *context)
@@ -42,12 +62,23 @@ static void send_all_evidence(void *context)
 
 	for (unsigned i = 0; i < worker->step_count; i++)
 		if (worker->steps[i].state == STEP_IN_FORCE) {
-			send_evidence(&worker->steps[i]);
+			if (!watch_step(&worker->steps[i]))
+				return;
 			any = true;
 		}
 	if (any)
 		loop_timer_set(worker->loop, &worker->evidence_timer,
 			       clock_now_ns() + EVIDENCE_EVERY_NS, send_all_evidence, worker);
+}
+
+void worker_look_back(struct worker *worker)
+{
+	for (unsigned i = 0; i < worker->step_count; i++) {
+		struct worker_step *step = &worker->steps[i];
+
+		if (step->fault.effect_started_ns && is_instant(step))
+			send_evidence(step, NULL);
+	}
 }
 
 static void report_end(struct worker_step *step)
@@ -60,7 +91,7 @@ static void report_end(struct worker_step *step)
 	worker_reply_numbers(worker, REPLY_ENDED, step->fault.step, step->fault.effect_ended_ns,
 			     step->fault.effect_ended_ns - step->end_began_ns);
 	journal_ended(worker->journal, step->fault.step, NULL);
-	send_evidence(step);
+	send_evidence(step, NULL);
 }
 
 /* Says STOPPED once the last effect has ended, and finishes once the last step is restored. */
@@ -165,9 +196,8 @@ static void begin_end(struct worker_step *step)
 /* The planned end. */
 static void end_softly(struct worker_step *step)
 {
-	if (step->state != STEP_IN_FORCE)
+	if (step->state != STEP_IN_FORCE || !watch_step(step))
 		return;
-	send_evidence(step);
 	begin_end(step);
 	call_end(step, FAULT_END_SOFT);
 	follow_end(step);
@@ -243,7 +273,7 @@ static void step_is_in_force(struct worker_step *step, int64_t began_ns)
 	worker_reply_numbers(worker, REPLY_INJECTED, fault->step, fault->effect_started_ns,
 			     fault->effect_started_ns - began_ns);
 	if (is_instant(step)) {
-		send_evidence(step);
+		send_evidence(step, NULL);
 		fault->effect_ended_ns = fault->effect_started_ns;
 		step->end_began_ns = fault->effect_ended_ns;
 		undo_step(step);

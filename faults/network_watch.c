@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Somebody else may take an interface away while a fault is in force, the one it acts on or one of
+ * ours. Then it acts on nothing, or what is forwarded to a device that is gone or down is all lost.
+ * Neither may last: who sees it here ends the fault.
+ */
+#include "faults/network.h"
+
+#include "injector/kernel/link.h"
+
+#include <errno.h>
+#include <string.h>
+
+static bool is_missing(int result)
+{
+	return result == -ENODEV || result == -ENOENT;
+}
+
+/* On 6.16 and newer a chain is bound to the name of its device, before to the device: renamed, it
+ * may be out of reach either way. */
+static int check_path(struct network_state *state, struct network_path *path, bool *out_grown,
+		      struct error *err)
+{
+	struct link link;
+	int result = link_get(state->route, path->index, &link, err);
+
+	if (is_missing(result))
+		return error_set(err, ESTALE, "interface %s is gone", path->interface);
+	if (result < 0)
+		return 0; /* nothing is known: the next look tells */
+	if (strcmp(link.name, path->interface) != 0)
+		return error_set(err, ESTALE, "interface %s was renamed to %s", path->interface,
+				 link.name);
+	if (link.mtu > path->mtu) {
+		path->mtu = link.mtu;
+		*out_grown = true;
+	}
+	return 0;
+}
+
+int network_check_in_force(struct network_state *state, struct error *err)
+{
+	struct error why = ERROR_INIT;
+	bool is_grown = false;
+	uint32_t owner;
+	int result = 0;
+
+	for (unsigned i = 0; i < state->path_count; i++) {
+		result = check_path(state, &state->paths[i], &is_grown, err);
+		if (result < 0)
+			return result;
+	}
+	if (state->way == NETWORK_NETEM)
+		result = network_netem_check(state, &why);
+	else if (state->way == NETWORK_LINE)
+		result = network_line_check(state, &why);
+	if (result == 0 && is_grown && state->way == NETWORK_NETEM)
+		result = network_netem_resize(state, &why);
+	if (!is_missing(result))
+		result = nft_find_table(state->netfilter, state->record.table, &owner, &why);
+	return is_missing(result) ? error_set(err, ESTALE, "%s", why.text) : 0;
+}
