@@ -398,6 +398,7 @@ int worker_main(const struct worker_options *options)
 		worker_reply_error(&worker, REPLY_REFUSED, 0, &err);
 		if (worker.has_guardian)
 			guardian_end(&worker.guardian);
+		worker_hang_up(&worker);
 		return 1;
 	}
 	converse(&worker);
@@ -413,6 +414,6 @@ int worker_main(const struct worker_options *options)
 	free(worker.targets);
 	journal_close(worker.journal);
 	loop_free(worker.loop);
-	close(worker.options.socket);
+	worker_hang_up(&worker);
 	return worker.left_count ? 6 : 0;
 }

@@ -98,6 +98,10 @@ int worker_settle_in(const struct worker *worker, struct error *err);
 void worker_send(struct worker *worker, const struct reply *reply, int fd);
 /* Once in a while: what was used up of the patience comes back slowly. */
 void worker_regain_patience(struct worker *worker);
+/* Closes the conversation. A local socket that is closed with something unread in it takes from the
+ * other side what it was sent last (ECONNRESET; unix_release_sock() in net/unix/af_unix.c): so the
+ * requests that crossed our last words are read away first. */
+void worker_hang_up(struct worker *worker);
 void worker_reply(struct worker *worker, enum reply_type type, unsigned index, const char *format,
 		  ...) __attribute__((format(printf, 4, 5)));
 void worker_reply_numbers(struct worker *worker, enum reply_type type, unsigned index, int64_t a,
