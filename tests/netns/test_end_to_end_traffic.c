@@ -226,6 +226,7 @@ static char *dump_user(const struct stage *stage)
 		fputs(text, out);
 	}
 	fclose(out);
+	stage_drop_flows(all);
 	return all;
 }
 

@@ -120,7 +120,8 @@ static void test_recovery_that_comes_too_late(void **state)
 	result = result_of(squall);
 	assert_false(
 		json_is_true(json_object_get(json_object_get(result, "recovery"), "recovered")));
-	assert_non_null(strstr(member_text(result, "why"), "1s"));
+	/* the sentence of the verdict may name an attempt that fell into the fault instead */
+	assert_non_null(strstr(member_text(json_object_get(result, "recovery"), "text"), "1s"));
 	json_decref(result);
 	stage_assert_clean(stage);
 }

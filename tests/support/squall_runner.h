@@ -51,6 +51,8 @@ const char *stage_path(const struct stage *stage, const char *name);
 /* netlab_dump() and the files below /run/squall and /var/lib/squall (stored results not, unless
  * asked for). Caller frees. */
 char *stage_state(const struct stage *stage, bool with_results);
+/* fq_codel lists its flows as classes: they come and go with traffic. Takes such lines out. */
+void stage_drop_flows(char *text);
 /* The state is what it was at the start: nothing is left, no process either. */
 void stage_assert_clean(struct stage *stage);
 /* The journal is removed as the last act of a run, by whoever restores it: within a second, without
