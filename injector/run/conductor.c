@@ -384,7 +384,8 @@ static int watch_signals(struct conductor *conductor, struct error *err)
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGINT);
 	sigaddset(&mask, SIGTERM);
-	/* Started by nohup(1) it outlives its terminal: signalfd would hear what is ignored, too. */
+	/* Started by nohup(1) it outlives its terminal: signalfd would hear what is ignored, too.
+	 */
 	if (sigaction(SIGHUP, NULL, &hangup) < 0 || hangup.sa_handler != SIG_IGN)
 		sigaddset(&mask, SIGHUP);
 	sigaddset(&mask, SIGQUIT);
