@@ -213,6 +213,7 @@ static void *run(void *context)
 	int64_t trim_at_ns = INT64_MAX, next_ns, now_ns;
 	int received = 0, sent = 0;
 
+	set_realtime(false); /* the worker's own priority is not for this */
 	prctl(PR_SET_NAME, "squall-delay");
 	prctl(PR_SET_TIMERSLACK, 1UL); /* the default of 50 us is half of all the error */
 	while (!atomic_load(&thread->is_stopping)) {

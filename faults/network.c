@@ -135,9 +135,9 @@ static void describe_evidence(const struct network_state *state, struct evidence
 		comma = ", ";
 	}
 	if (state->effect.loss_ppb || evidence->dropped || used == 0)
-		used += snprintf(out + used, (size_t)(size - used), "%s%llu of %llu dropped", comma,
-				 (unsigned long long)evidence->dropped,
-				 (unsigned long long)evidence->hits);
+		used += snprintf(out + used, (size_t)(size - used), "%s%llu of %llu%s dropped",
+				 comma, (unsigned long long)evidence->dropped,
+				 (unsigned long long)evidence->hits, *comma ? "" : " packets");
 	for (unsigned i = 0; i < state->path_count && used < size; i++)
 		used += snprintf(out + used, (size_t)(size - used), "%s%s %s", i ? ", " : " on ",
 				 state->paths[i].interface,
@@ -275,12 +275,12 @@ static bool is_empty(struct network_state *state)
 	return empty;
 }
 
-/* Seldom while there is long to wait, soon towards the end. */
+/* Seldom while there is long to wait, soon towards the end and once the queue was seen empty. */
 static int64_t pause_ns(const struct network_state *state, int64_t now_ns)
 {
 	int64_t pause = (state->wait_until_ns - now_ns) / 8;
 
-	if (pause < NSEC_PER_MSEC)
+	if (pause < NSEC_PER_MSEC || state->idle_polls)
 		return NSEC_PER_MSEC;
 	return pause > 20 * NSEC_PER_MSEC ? 20 * NSEC_PER_MSEC : pause;
 }

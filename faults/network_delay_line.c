@@ -103,6 +103,8 @@ int delay_line_start(struct delay_line *line, struct error *err)
 		status = qdisc_add_bpf(line->netlink, line->tap.index, QDISC_INGRESS,
 				       line->program_fd, "squall_delay_return", err);
 	if (!status)
+		status = tap_bring_up(&line->tap, line->netlink, err);
+	if (!status)
 		status = delay_thread_start(line->thread, line->tap_fd, &line->tap, err);
 	if (status)
 		return error_prefix(err, "delay line");

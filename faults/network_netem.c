@@ -83,14 +83,11 @@ int network_netem_check(struct network_state *state, struct error *err)
 	return result;
 }
 
-int network_netem_build(struct network_state *state, struct error *err)
+static int add_queues(struct network_state *state, struct error *err)
 {
 	struct netem_config config = configuration(&state->effect);
-	int result = link_create_ifb(state->route, state->record.link, NETWORK_LINK_GROUP,
-				     state->record.alias, true, &state->ifb_index, err);
+	int result;
 
-	if (result < 0)
-		return result;
 	if (config.loss_ppb == 0)
 		return qdisc_add_netem(state->route, state->ifb_index, TC_H_ROOT, NETEM_HANDLE,
 				       &config, err);
@@ -101,6 +98,21 @@ int network_netem_build(struct network_state *state, struct error *err)
 	if (result == 0)
 		result = qdisc_add_netem(state->route, state->ifb_index, TBF_CLASS, NETEM_HANDLE,
 					 &config, err);
+	return result;
+}
+
+/* Down until its queues are there: to change them on a device that is up waits for an RCU grace
+ * period (dev_deactivate_many() in net/sched/sch_generic.c). */
+int network_netem_build(struct network_state *state, struct error *err)
+{
+	const struct link_change up = {.up = true};
+	int result = link_create_ifb(state->route, state->record.link, NETWORK_LINK_GROUP,
+				     state->record.alias, false, &state->ifb_index, err);
+
+	if (result == 0)
+		result = add_queues(state, err);
+	if (result == 0)
+		result = link_change(state->route, state->ifb_index, &up, err);
 	return result;
 }
 

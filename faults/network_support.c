@@ -9,10 +9,12 @@
 #include "faults/network_finding.h"
 #include "injector/base/cleanup.h"
 #include "injector/kernel/link.h"
+#include "injector/kernel/namespace.h"
 #include "injector/kernel/qdisc.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,7 +59,7 @@ static int try_all(struct network_support *out, struct error *err)
 	result = netlink_open(-1, &netlink, err);
 	if (result < 0)
 		return result;
-	result = link_create_ifb(netlink, "squall0", NETWORK_LINK_GROUP, "squall", true, &index,
+	result = link_create_ifb(netlink, "squall0", NETWORK_LINK_GROUP, "squall", false, &index,
 				 &why);
 	out->has_ifb = result == 0;
 	if (result == 0)
@@ -86,7 +88,35 @@ struct answer {
 };
 _Static_assert(sizeof(struct answer) <= 4096, "an answer is one write (PIPE_BUF)");
 
-static int survey(struct network_support *out, struct error *err)
+/* The ifb module makes ifb0 and ifb1 in the first namespace when it is loaded (numifbs=2,
+ * drivers/net/ ifb.c), whoever asked for it. Nobody has used them yet, and nobody asked for them:
+ * we did. */
+static void remove_module_links(void)
+{
+	static const char *const names[] = {"ifb0", "ifb1"};
+	struct netlink *netlink;
+	struct link link;
+	int fd;
+
+	if (namespace_open_pid(1, &fd, NULL) < 0)
+		return;
+	if (netlink_open(fd, &netlink, NULL) == 0) {
+		for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++)
+			if (link_find(netlink, names[i], &link, NULL) == 0 &&
+			    strcmp(link.kind, "ifb") == 0 && !(link.flags & IFF_UP) &&
+			    !link.alias[0])
+				link_delete(netlink, link.index, NULL);
+		netlink_close(netlink);
+	}
+	close(fd);
+}
+
+static bool has_ifb_module(void)
+{
+	return access("/sys/module/ifb", F_OK) == 0;
+}
+
+static int ask_child(struct network_support *out, struct error *err)
 {
 	static struct answer answer; /* large for a stack */
 	int ends[2], status;
@@ -121,6 +151,16 @@ static int survey(struct network_support *out, struct error *err)
 	}
 	*out = answer.support;
 	return 0;
+}
+
+static int survey(struct network_support *out, struct error *err)
+{
+	bool was_there = has_ifb_module();
+	int result = ask_child(out, err);
+
+	if (!was_there && has_ifb_module())
+		remove_module_links();
+	return result;
 }
 
 static void obey_wish(struct network_support *out)

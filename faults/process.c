@@ -354,11 +354,14 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 	notice_exits(state, fault->target);
 	seen.hits = state->signalled;
 	name_signal(number, signal_text, sizeof(signal_text));
-	used = snprintf(seen.detail, sizeof(seen.detail), "%u got %s, %u exited", state->signalled,
-			signal_text, state->exited);
+	used = snprintf(seen.detail, sizeof(seen.detail), "%u process%s got %s, %u exited",
+			state->signalled, state->signalled == 1 ? "" : "es", signal_text,
+			state->exited);
 	if (state->exited)
 		used += snprintf(seen.detail + used, sizeof(seen.detail) - (size_t)used,
 				 " within %s", quantity_format_latency(state->slowest_ns, took));
+	if (state->exited < state->signalled)
+		used += snprintf(seen.detail + used, sizeof(seen.detail) - (size_t)used, " so far");
 	if (state->gone)
 		used += snprintf(seen.detail + used, sizeof(seen.detail) - (size_t)used,
 				 ", %u gone before", state->gone);

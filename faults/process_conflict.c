@@ -83,7 +83,7 @@ int pause_check_others(const struct pause *pause, const struct fault *fault, str
 {
 	cleanup_free char(*ids)[RUN_ID_SIZE] = NULL;
 	unsigned count = 0;
-	const char *own = fault->env ? fault->env->run_id : "";
+	const char *own = fault->env && fault->env->run_id ? fault->env->run_id : "";
 	int result = journal_list(&ids, &count, err);
 
 	for (unsigned i = 0; i < count && result == 0; i++)

@@ -17,7 +17,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PF_KTHREAD 0x00200000 /* include/linux/sched.h; the flags field of stat shows it */
+/* include/linux/sched.h; the flags field of stat shows them */
+#define PF_EXITING 0x00000004
+#define PF_KTHREAD 0x00200000
 
 static const char *root = "/proc";
 
@@ -86,6 +88,7 @@ static int parse_stat(char *text, struct proc_stat *out)
 	if (read != 7)
 		return -EPROTO;
 	out->is_kernel_thread = flags & PF_KTHREAD;
+	out->is_exiting = flags & PF_EXITING;
 	out->is_dead = (out->state == 'Z' && threads <= 1) || out->state == 'X';
 	return 0;
 }
@@ -253,9 +256,25 @@ int proc_read_inner_pid(pid_t pid, pid_t *out)
 	return 0;
 }
 
-static bool has_stop_bit(const char *mask)
+static bool has_bit(const char *mask, int signal)
 {
-	return strtoull(mask, NULL, 16) & (1ULL << (SIGSTOP - 1));
+	return strtoull(mask, NULL, 16) & (1ULL << (signal - 1));
+}
+
+int proc_is_dying(pid_t pid)
+{
+	static const char *const key[] = {"SigPnd"};
+	char pending[1][STATUS_VALUE_SIZE];
+	struct proc_stat stat;
+	/* pending first: what has been taken in between shows as exiting */
+	int result = read_status(pid, 1, key, pending);
+
+	if (result == 0)
+		result = proc_read_stat(pid, &stat);
+	if (result < 0)
+		return result;
+	/* SIGKILL is put before each thread (complete_signal(), kernel/signal.c) */
+	return has_bit(pending[0], SIGKILL) || stat.is_exiting || stat.is_dead;
 }
 
 /* SIGSTOP is taken by one thread, which asks the others to stop (do_signal_stop(),
@@ -309,7 +328,7 @@ int proc_read_stop(pid_t pid, enum proc_stop *out)
 		return result;
 	if (threads.stopped && !threads.unclear && !threads.asleep)
 		*out = PROC_STOPPED;
-	else if (threads.stopped || has_stop_bit(pending[0]) || has_stop_bit(pending[1]))
+	else if (threads.stopped || has_bit(pending[0], SIGSTOP) || has_bit(pending[1], SIGSTOP))
 		*out = PROC_STOPPING;
 	else if (threads.traced)
 		*out = PROC_TRACED;

@@ -21,6 +21,7 @@ struct proc_stat {
 	char comm[PROC_COMM_SIZE];
 	char state; /* R S D T t Z X I, proc(5) */
 	bool is_kernel_thread;
+	bool is_exiting; /* its main thread is on its way out; it may still hold what it had */
 	bool is_dead; /* only its parent has not noticed; a leader whose threads live on is none */
 	uint64_t user_ticks; /* time spent in user mode */
 	uint64_t start_time; /* clock ticks after boot */
@@ -62,6 +63,10 @@ enum proc_stop {
 };
 /* -ESRCH also for zombies. */
 int proc_read_stop(pid_t pid, enum proc_stop *out);
+
+/* 1: killed, or ending by itself, so that it does nothing any more of its own; 0: not so; -ESRCH.
+ */
+int proc_is_dying(pid_t pid);
 
 /* Calls fn for every process (thread group) until it returns non-zero; returns that, 0 or -errno.
  */

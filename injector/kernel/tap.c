@@ -134,17 +134,19 @@ static int set_noqueue(const struct tap *tap, struct netlink *netlink, struct er
 	return netlink_call(netlink, &request, NULL, NULL, err);
 }
 
-static int bring_up(const struct tap *tap, struct netlink *netlink, struct error *err)
+int tap_bring_up(const struct tap *tap, struct netlink *netlink, struct error *err)
 {
 	struct ifinfomsg header = {.ifi_index = tap->index,
 				   .ifi_flags = IFF_UP | IFF_NOARP,
 				   .ifi_change = IFF_UP | IFF_NOARP};
 	struct netlink_request request;
+	int status;
 
 	netlink_begin(&request, RTM_SETLINK, 0, &header, sizeof(header));
 	netlink_put_u32(&request, IFLA_MTU, TAP_MTU);
 	netlink_put_u32(&request, IFLA_TXQLEN, TAP_QUEUE);
-	return netlink_call(netlink, &request, NULL, NULL, err);
+	status = netlink_call(netlink, &request, NULL, NULL, err);
+	return status ? error_prefix(err, "cannot bring up the tap '%s'", tap->name) : 0;
 }
 
 int tap_configure(struct tap *tap, struct netlink *netlink, int ipv6_fd, struct error *err)
@@ -158,9 +160,7 @@ int tap_configure(struct tap *tap, struct netlink *netlink, int ipv6_fd, struct 
 	tap->index = link.index;
 	if (silence_ipv6(tap, ipv6_fd, &silence) && tap->kind == TAP_IP)
 		return error_set(err, silence.code, "%s", silence.text);
-	status = bring_up(tap, netlink, err);
-	if (!status)
-		status = set_noqueue(tap, netlink, err);
+	status = set_noqueue(tap, netlink, err);
 	return status ? error_prefix(err, "cannot set up the tap '%s'", tap->name) : 0;
 }
 

@@ -54,12 +54,16 @@ int tap_create(int fd, const char *name, enum tap_kind kind, struct tap *out, st
  * kernel has no IPv6. */
 int tap_open_ipv6(int *out_fd, struct error *err);
 
-/* Fills in the index and makes the tap ready and up: MTU, queue, no ARP, and no word of its own.
- * `netlink` is in the tap's namespace; `ipv6_fd` by tap_open_ipv6() there. IPv6 is switched off
- * before the device is up, else it would solicit routers and report groups. Where /proc/sys is
- * read-only that fails, which is an error for TAP_IP only: an Ethernet tap's own packets can be
- * told by their source address. */
+/* Fills in the index and makes the tap ready: no queue, and no word of its own. It stays down: a
+ * queueing discipline that is changed on a device that is up waits for an RCU grace period, of a
+ * millisecond on a busy machine (dev_deactivate_many() in net/sched/sch_generic.c). `netlink` is in
+ * the tap's namespace; `ipv6_fd` by tap_open_ipv6() there. IPv6 is switched off before the device
+ * is up, else it would solicit routers and report groups. Where /proc/sys is read-only that fails,
+ * which is an error for TAP_IP only: an Ethernet tap's own packets can be told by their source
+ * address. */
 int tap_configure(struct tap *tap, struct netlink *netlink, int ipv6_fd, struct error *err);
+/* Sets MTU and queue length, no ARP, and up: when all else is in place. */
+int tap_bring_up(const struct tap *tap, struct netlink *netlink, struct error *err);
 
 /* What a device needs so that its packets can come back to it. `type` is ARPHRD_*. */
 enum tap_kind tap_kind_for(unsigned type);

@@ -16,8 +16,9 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#define GRACE_NS  NSEC_PER_SEC /* COMMAND: from SIGTERM to SIGKILL */
-#define DRAIN_MAX (1 << 20)    /* of what is in the pipe, or still written, after the end */
+#define RUNS_OF_A_COMMAND 8
+#define GRACE_NS	  NSEC_PER_SEC /* COMMAND: from SIGTERM to SIGKILL */
+#define DRAIN_MAX	  (1 << 20)    /* of what is in the pipe, or still written, after the end */
 
 struct run {
 	struct run *next;
@@ -206,6 +207,17 @@ void launcher_runs_reap(struct launcher_server *server)
 	}
 }
 
+/* The conductor starts a command once at a time; those it gave up may still be dying. More of them
+ * are the work of somebody else, who gets no fork bomb out of a registered command. */
+static bool has_too_many(const struct launcher_server *server, unsigned number)
+{
+	unsigned count = 0;
+
+	for (const struct run *run = server->runs; run; run = run->next)
+		count += run->command == &server->commands[number];
+	return count >= RUNS_OF_A_COMMAND;
+}
+
 void launcher_runs_start(struct launcher_server *server, const struct launcher_request *request)
 {
 	struct launcher_reply failed = {.run = request->run, .result = {.status = -1}};
@@ -213,7 +225,12 @@ void launcher_runs_start(struct launcher_server *server, const struct launcher_r
 	struct error err = ERROR_INIT;
 	int result = -ENOMEM;
 
-	if (run) {
+	if (has_too_many(server, request->number)) {
+		free(run);
+		run = NULL;
+		error_set(&err, EAGAIN, "too many runs of '%s' have not ended yet",
+			  server->commands[request->number].argv[0]);
+	} else if (run) {
 		run->server = server;
 		run->command = &server->commands[request->number];
 		run->reply.run = request->run;

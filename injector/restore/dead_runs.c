@@ -12,10 +12,12 @@
 #include "injector/restore/report_lines.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <time.h>
 
 #define GUARDIAN_PATIENCE_NS (2 * NSEC_PER_SEC)
+#define DYING_PATIENCE_MS    2000
 
 int restore_run_state(const struct journal_record *records, unsigned count, enum run_state *out,
 		      struct error *err)
@@ -148,6 +150,31 @@ int restore_locked(const char *run_id, struct restore_report *report, struct err
 	return result;
 }
 
+/* Killed a moment ago, it may still be letting go of what the kernel held for it: then it is as
+ * good as dead, and waited for. */
+static void wait_for_dying(const struct process_identity *worker)
+{
+	struct pollfd ended = {.events = POLLIN};
+	cleanup_fd int pidfd = proc_pidfd_open(worker->pid);
+
+	if (pidfd < 0 || proc_is_same(worker) <= 0 || proc_is_dying(worker->pid) <= 0)
+		return;
+	ended.fd = pidfd;
+	poll(&ended, 1, DYING_PATIENCE_MS);
+}
+
+/* As restore_look(), but a worker on its way out is not taken for a live one. */
+static int look_again(const char *run_id, enum run_state *out, struct error *err)
+{
+	struct journal_header header;
+	int result = restore_look(run_id, out, &header, err);
+
+	if (result < 0 || *out != RUN_LIVE)
+		return result;
+	wait_for_dying(&header.worker);
+	return restore_look(run_id, out, NULL, err);
+}
+
 /* Until the guardian has removed the run, died, or had time enough. */
 static void wait_for_guardian(const char *run_id)
 {
@@ -165,7 +192,7 @@ int restore_run(const char *run_id, struct restore_report *report, struct error 
 	struct error inner = ERROR_INIT;
 	enum run_state state = RUN_DEAD;
 	cleanup_fd int lock = -1;
-	int result = restore_look(run_id, &state, NULL, &inner);
+	int result = look_again(run_id, &state, &inner);
 
 	if (result == 0 && state == RUN_LIVE) {
 		error_set(err, EBUSY, "run %s is live: it is not touched", run_id);
@@ -203,7 +230,7 @@ int restore_dead_runs(struct restore_report *report, struct error *err)
 		struct error inner = ERROR_INIT;
 		enum run_state state;
 
-		if (restore_look(ids[at], &state, NULL, NULL) == 0 && state == RUN_LIVE)
+		if (look_again(ids[at], &state, NULL) == 0 && state == RUN_LIVE)
 			continue;
 		if (restore_run(ids[at], report, &inner) == 0)
 			continue;
@@ -211,6 +238,7 @@ int restore_dead_runs(struct restore_report *report, struct error *err)
 		report_left(report, "run %s: %s%s%s", ids[at], inner.text,
 			    inner.remedy[0] ? "; " : "", inner.remedy);
 	}
-	guardian_cgroup_sweep();
+	if (count) /* else a run's end does it: this is on the way to every injection */
+		guardian_cgroup_sweep();
 	return 0;
 }

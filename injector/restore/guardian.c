@@ -134,7 +134,7 @@ void guardian_end(struct guardian *guardian)
 		proc_pidfd_signal(guardian->pidfd, SIGKILL);
 	while (waitpid(guardian->pid, NULL, 0) < 0 && errno == EINTR)
 		;
-	guardian_cgroup_remove(guardian->pid); /* killed, it could not do so itself */
+	guardian_cgroup_sweep(); /* its group, and those of guardians killed in the last moment */
 	close(guardian->pidfd);
 	close(guardian->socket);
 	*guardian = (struct guardian){.pidfd = -1, .socket = -1};

@@ -44,13 +44,6 @@ static const char *group_name(pid_t pid, char out[64])
 	return out;
 }
 
-bool guardian_cgroup_is_possible(void)
-{
-	cleanup_fd int root = open_root();
-
-	return root >= 0 && faccessat(root, ".", W_OK, 0) == 0;
-}
-
 int guardian_cgroup_enter(void)
 {
 	cleanup_fd int root = open_root();

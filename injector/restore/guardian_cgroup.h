@@ -8,11 +8,8 @@
 #ifndef SQUALL_GUARDIAN_CGROUP_H
 #define SQUALL_GUARDIAN_CGROUP_H
 
-#include <stdbool.h>
 #include <sys/types.h>
 
-/* Is there a cgroup v2 whose root the calling process may write to? */
-bool guardian_cgroup_is_possible(void);
 /* Moves the calling process into a group of its own. 0 or -errno. */
 int guardian_cgroup_enter(void);
 /* Moves the calling process, the guardian itself, out again and removes the group. */

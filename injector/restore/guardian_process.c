@@ -41,9 +41,10 @@ struct watch {
 	int socket, worker, timer; /* socket: -1 after the worker closed its end */
 	char run_id[RUN_ID_SIZE];  /* "": not begun */
 	int64_t heard_ns;	   /* CLOCK_MONOTONIC of the last message */
+	int64_t judged_ns;	   /* CLOCK_MONOTONIC of the last look at the silence */
 	int64_t group_due_ns;	   /* CLOCK_MONOTONIC; 0: no group of its own, or already there */
 	const char *why;	   /* the worker was killed by us: reason */
-	bool may_have_group, has_group;
+	bool has_group;
 	bool is_confined, has_ended;
 };
 
@@ -159,7 +160,6 @@ static int prepare(struct watch *watch, struct error *err)
 	result = keep_descriptors(watch);
 	if (result < 0)
 		return error_errno(err, -result, "cannot close the worker's descriptors");
-	watch->may_have_group = guardian_cgroup_is_possible();
 	return 0;
 }
 
@@ -177,8 +177,7 @@ static void confine(struct watch *watch, uint64_t capabilities)
 {
 	struct error err = ERROR_INIT;
 
-	if (watch->may_have_group)
-		capabilities |= GUARDIAN_CAPABILITIES;
+	capabilities |= GUARDIAN_CAPABILITIES;
 	if (sandbox_keep_capabilities(capabilities, &err) < 0 || sandbox_guardian(&err) < 0) {
 		answer(watch, &err);
 		watch->has_ended = true;
@@ -203,7 +202,7 @@ static void begin(struct watch *watch, const struct guardian_message *message)
 		error_errno(&err, errno, "cannot set the deadline");
 	if (!err.code) {
 		memcpy(watch->run_id, message->run_id, RUN_ID_SIZE);
-		watch->group_due_ns = watch->may_have_group ? monotonic_ns() + GROUP_AFTER_NS : 0;
+		watch->group_due_ns = monotonic_ns() + GROUP_AFTER_NS;
 	}
 	answer(watch, &err);
 }
@@ -245,27 +244,40 @@ static void kill_worker(struct watch *watch, const char *why)
 /* Milliseconds until silence has lasted too long or the group is due; -1: not begun */
 static int patience_ms(const struct watch *watch)
 {
+	int64_t silent = monotonic_ns() - watch->heard_ns;
 	int64_t due = watch->heard_ns + GUARDIAN_SILENCE_NS, left;
 
 	if (!watch->run_id[0])
 		return -1;
+	if (silent >= GUARDIAN_SILENCE_NS) /* but not stopped, see judge_silence() */
+		due = watch->heard_ns + silent + GUARDIAN_PING_NS;
 	if (watch->group_due_ns && watch->group_due_ns < due)
 		due = watch->group_due_ns;
 	left = due - monotonic_ns();
 	return left <= 0 ? 0 : (int)(left / NSEC_PER_MSEC) + 1;
 }
 
+/* The worker is our parent. What runs, but does not answer, may only be short of time. */
+static bool is_stopped(pid_t pid)
+{
+	enum proc_stop stop;
+
+	return proc_read_stop(pid, &stop) == 0 && (stop == PROC_STOPPED || stop == PROC_TRACED);
+}
+
 static void judge_silence(struct watch *watch)
 {
-	int64_t silent = monotonic_ns() - watch->heard_ns;
+	int64_t now = monotonic_ns(), silent = now - watch->heard_ns;
+	bool was_late = now - watch->judged_ns > GUARDIAN_SILENCE_NS + LATE_NS;
 
+	watch->judged_ns = now;
 	if (!watch->run_id[0] || silent < GUARDIAN_SILENCE_NS)
 		return;
 	/* Woken late means that we, too, were stopped (a paused machine): it gets another chance.
 	 */
-	if (silent > GUARDIAN_SILENCE_NS + LATE_NS)
-		watch->heard_ns = monotonic_ns();
-	else
+	if (was_late)
+		watch->heard_ns = now;
+	else if (silent >= GUARDIAN_STARVED_NS || is_stopped(getppid()))
 		kill_worker(watch, "it had stopped answering");
 }
 
@@ -380,7 +392,7 @@ void guardian_process(int socket, int worker)
 	}
 	stand_by(&watch);
 	if (watch.has_ended)
-		return; /* the worker removes our group: quicker than moving out of it */
+		return; /* the worker sweeps our group: quicker than moving out of it */
 	restore_all(&watch);
 	leave_group(&watch);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Shared between conductor.c (life, signals, what the worker says) and timeline.c (phases, steps,
- * samples).
+ * Shared between conductor.c (life, signals), conductor_worker.c (what the worker says) and
+ * timeline.c (phases, steps, samples).
  */
 #ifndef SQUALL_RUN_CONDUCTOR_INTERNAL_H
 #define SQUALL_RUN_CONDUCTOR_INTERNAL_H
@@ -54,6 +54,13 @@ void conductor_request(struct conductor *conductor, enum request_type type, unsi
 void conductor_stop(struct conductor *conductor, int64_t seen_ns, enum stop_cause cause,
 		    const char *why);
 void conductor_leave(struct conductor *conductor);
+/* The run stops, by whomever: told, and from now on it only restores. */
+void conductor_note_stop(struct conductor *conductor, int64_t seen_ns, enum stop_cause cause,
+			 const char *why);
+
+/* conductor_worker.c */
+/* Loop callback of the worker's socket: hears everything that it has said. */
+void conductor_on_worker(void *context, uint32_t events);
 
 /* timeline.c */
 void timeline_begin(struct conductor *conductor);

@@ -111,6 +111,11 @@ int reply_receive(int socket, struct reply *out, int *out_fd, struct error *err)
 	struct cmsghdr *header;
 	ssize_t size = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
+	/* The worker left with a request of ours unread (net/unix/af_unix.c, unix_release_sock):
+	 * that is told once, before what it had said last. */
+	if (size < 0 && errno == ECONNRESET)
+		size = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
 	*out_fd = -1;
 	if (size == 0 || (size < 0 && errno == ECONNRESET))
 		return 0;

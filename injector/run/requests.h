@@ -68,7 +68,8 @@ struct reply {
 };
 
 #define REQUEST_PING_NS	   250000000LL
-#define REQUEST_SILENCE_NS 2000000000LL
+#define REQUEST_SILENCE_NS 2000000000LL /* of a stopped conductor */
+#define REQUEST_STARVED_NS 8000000000LL /* of any other: the machine may be busy */
 
 /* What the worker has reached; each request is allowed in some of them. */
 enum worker_state {

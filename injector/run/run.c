@@ -5,6 +5,7 @@
 #include "injector/base/clock.h"
 #include "injector/base/log.h"
 #include "injector/journal/journal.h"
+#include "injector/kernel/realtime.h"
 #include "injector/kernel/sandbox.h"
 #include "injector/report/report.h"
 #include "injector/restore/halt.h"
@@ -70,6 +71,7 @@ static int restore_first(struct error *err)
 
 static int fork_worker(struct run *run, struct error *err)
 {
+	pid_t self = getpid();
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -83,7 +85,7 @@ static int fork_worker(struct run *run, struct error *err)
 	if (run->worker == 0) {
 		const struct worker_options options = {
 			.socket = pair[1],
-			.conductor = getppid(),
+			.conductor = self, /* getppid() would say 1 if it had died */
 			.invoking_uid = run->user.uid,
 			.result_uid = run->user.uid,
 		};
@@ -101,6 +103,7 @@ static int give_up_rights(struct run *run, struct error *err)
 	const struct run_options *options = run->options;
 	int result = 0;
 
+	realtime_end(); /* what the user wrote is neither read nor run before everybody else */
 	if (options->has_launcher || options->command)
 		result = launcher_new(run->user.uid, run->user.gid, &run->launcher, err);
 	if (result == 0 && options->command) {
@@ -256,6 +259,7 @@ int run_start(const struct run_options *options, struct error *err)
 	signal(SIGPIPE, SIG_IGN);
 	if (result == 0)
 		result = sandbox_invoking_user(&run.user, err);
+	realtime_begin(); /* for worker and guardian */
 	/* It starts its guardian and listens while this process does what comes next. */
 	if (result == 0)
 		result = fork_worker(&run, err);

@@ -47,6 +47,9 @@ void worker_stop(struct worker *worker, enum stop_cause cause, const char *why)
 	worker->state = WORKER_STOPPING;
 	worker->stop_began_ns = reply.numbers[1];
 	loop_timer_cancel(worker->loop, &worker->evidence_timer);
+	/* Every effect ends first, by one system call each. Then the conductor hears why, before it
+	 * hears that the steps are over: else it takes that for the planned end. Undoing and
+	 * reading back, which take longer, come last. */
 	worker_cut_steps(worker);
 	snprintf(reply.text, sizeof(reply.text), "%s", why);
 	worker_send(worker, &reply, -1);
@@ -70,6 +73,8 @@ static int on_finish(struct worker *worker, const struct request *request, struc
 {
 	(void)request, (void)err;
 	worker_stop(worker, STOP_NONE, "finished");
+	/* who got a signal that is not KILL leaves in its own time: looked at once more */
+	worker_look_back(worker);
 	return 0;
 }
 
@@ -143,6 +148,18 @@ static void on_deadline(void *context)
 	worker_stop(context, STOP_DEADLINE, "the deadline (limits.duration) is reached");
 }
 
+/* What runs, but does not answer, may only be short of time. */
+static bool is_conductor_silent(const struct worker *worker, int64_t silent_ns)
+{
+	enum proc_stop stop;
+
+	if (silent_ns <= REQUEST_SILENCE_NS)
+		return false;
+	return silent_ns > REQUEST_STARVED_NS ||
+	       (proc_read_stop(worker->conductor.pid, &stop) == 0 &&
+		(stop == PROC_STOPPED || stop == PROC_TRACED));
+}
+
 static void on_tick(void *context)
 {
 	struct worker *worker = context;
@@ -151,7 +168,7 @@ static void on_tick(void *context)
 	if (worker->has_guardian)
 		guardian_ping(&worker->guardian);
 	worker_regain_patience(worker);
-	if (!worker->is_conductor_lost && now_ns - worker->heard_ns > REQUEST_SILENCE_NS)
+	if (!worker->is_conductor_lost && is_conductor_silent(worker, now_ns - worker->heard_ns))
 		worker_stop(worker, STOP_INTERNAL, "the conductor does not answer");
 	loop_timer_set(worker->loop, &worker->ping_timer, now_ns + GUARDIAN_PING_NS, on_tick,
 		       worker);
@@ -352,7 +369,10 @@ static void leave(struct worker *worker)
 	}
 	if (worker->has_guardian) {
 		loop_unwatch(worker->loop, worker->guardian.pidfd);
-		guardian_end(&worker->guardian);
+		/* What is left here may be our own fault (a broken socket, no memory): the guardian
+		 * is not sent away, and tries again once we are dead. */
+		if (!worker->left_count)
+			guardian_end(&worker->guardian);
 	}
 	worker_reply_numbers(worker, REPLY_FINISHED, 0, worker->left_count, 0);
 }
@@ -378,6 +398,7 @@ int worker_main(const struct worker_options *options)
 		worker_reply_error(&worker, REPLY_REFUSED, 0, &err);
 		if (worker.has_guardian)
 			guardian_end(&worker.guardian);
+		worker_hang_up(&worker);
 		return 1;
 	}
 	converse(&worker);
@@ -393,6 +414,6 @@ int worker_main(const struct worker_options *options)
 	free(worker.targets);
 	journal_close(worker.journal);
 	loop_free(worker.loop);
-	close(worker.options.socket);
+	worker_hang_up(&worker);
 	return worker.left_count ? 6 : 0;
 }

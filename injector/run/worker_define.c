@@ -14,6 +14,9 @@
 
 #define MAX_DURATION_NS (7LL * 24 * 3600 * 1000000000LL)
 #define MAX_TARGETS	100000
+/* An experiment is a file of 1 MiB at most; what is more comes from nobody we know. */
+#define MAX_VALUES	(2 * MAX_TARGETS)
+#define MAX_VALUE_BYTES (2 << 20)
 
 int worker_on_limits(struct worker *worker, const struct request *request, struct error *err)
 {
@@ -57,10 +60,14 @@ int worker_on_target(struct worker *worker, const struct request *request, struc
 	return 0;
 }
 
-static int add_value(struct params *params, const struct request *request, struct error *err)
+static int add_value(struct worker *worker, struct params *params, const struct request *request,
+		     struct error *err)
 {
 	int index = params_find(params->table, request->name);
 
+	worker->value_bytes += strlen(request->text) + 1;
+	if (++worker->value_count > MAX_VALUES || worker->value_bytes > MAX_VALUE_BYTES)
+		return error_set(err, E2BIG, "there are more values than an experiment can have");
 	if (index < 0)
 		return error_set(err, EPROTO, "parameter '%s' is not known to the worker",
 				 request->name);
@@ -71,7 +78,7 @@ int worker_on_target_value(struct worker *worker, const struct request *request,
 {
 	if (request->index >= worker->target_count)
 		return error_set(err, EPROTO, "target %u is not defined", request->index);
-	return add_value(&worker->targets[request->index].params, request, err);
+	return add_value(worker, &worker->targets[request->index].params, request, err);
 }
 
 int worker_on_step(struct worker *worker, const struct request *request, struct error *err)
@@ -116,7 +123,7 @@ int worker_on_step_value(struct worker *worker, const struct request *request, s
 {
 	if (request->index >= worker->step_count)
 		return error_set(err, EPROTO, "step %u is not defined", request->index);
-	return add_value(&worker->steps[request->index].params, request, err);
+	return add_value(worker, &worker->steps[request->index].params, request, err);
 }
 
 struct plan_lines {

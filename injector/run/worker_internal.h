@@ -55,6 +55,8 @@ struct worker {
 		unsigned targets;
 	} limits;
 	uint64_t seed;
+	unsigned value_count; /* of all targets and steps: they are kept in memory */
+	size_t value_bytes;
 	struct target *targets; /* EXPERIMENT_MAX_TARGETS slots, allocated as defined */
 	unsigned target_count;
 	struct worker_step *steps;
@@ -82,6 +84,8 @@ int worker_on_end(struct worker *worker, const struct request *request, struct e
  * told and tidied, which may wait for queues, processes or the conductor. */
 void worker_cut_steps(struct worker *worker);
 void worker_tidy_steps(struct worker *worker);
+/* Evidence of what was done and has no end, once more. */
+void worker_look_back(struct worker *worker);
 
 /* worker_process.c */
 /* Makes of a forked child of an arbitrary caller a process of its own: session, directory, umask,
@@ -94,6 +98,10 @@ int worker_settle_in(const struct worker *worker, struct error *err);
 void worker_send(struct worker *worker, const struct reply *reply, int fd);
 /* Once in a while: what was used up of the patience comes back slowly. */
 void worker_regain_patience(struct worker *worker);
+/* Closes the conversation. A local socket that is closed with something unread in it takes from the
+ * other side what it was sent last (ECONNRESET; unix_release_sock() in net/unix/af_unix.c): so the
+ * requests that crossed our last words are read away first. */
+void worker_hang_up(struct worker *worker);
 void worker_reply(struct worker *worker, enum reply_type type, unsigned index, const char *format,
 		  ...) __attribute__((format(printf, 4, 5)));
 void worker_reply_numbers(struct worker *worker, enum reply_type type, unsigned index, int64_t a,

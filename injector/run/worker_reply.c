@@ -9,6 +9,8 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define PATIENCE_MAX_MS	 1000  /* with faults armed */
 #define PATIENCE_GAIN_MS 50    /* a tick of GUARDIAN_PING_NS: a fifth of the time at most */
@@ -81,4 +83,14 @@ void worker_reply_error(struct worker *worker, enum reply_type type, unsigned in
 	snprintf(reply.text, sizeof(reply.text), "%s", err->text);
 	snprintf(reply.remedy, sizeof(reply.remedy), "%s", err->remedy);
 	worker_send(worker, &reply, -1);
+}
+
+void worker_hang_up(struct worker *worker)
+{
+	struct request request;
+
+	shutdown(worker->options.socket, SHUT_RD); /* from here on nothing more can come */
+	while (recv(worker->options.socket, &request, sizeof(request), MSG_DONTWAIT) > 0)
+		;
+	close(worker->options.socket);
 }

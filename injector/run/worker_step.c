@@ -71,6 +71,16 @@ static void send_all_evidence(void *context)
 			       clock_now_ns() + EVIDENCE_EVERY_NS, send_all_evidence, worker);
 }
 
+void worker_look_back(struct worker *worker)
+{
+	for (unsigned i = 0; i < worker->step_count; i++) {
+		struct worker_step *step = &worker->steps[i];
+
+		if (step->fault.effect_started_ns && is_instant(step))
+			send_evidence(step, NULL);
+	}
+}
+
 static void report_end(struct worker_step *step)
 {
 	struct worker *worker = step->worker;

@@ -118,6 +118,19 @@ static void print_sample(struct view *view, const struct event *event)
 				      .told_ns = event->time_ns};
 }
 
+static void keep_evidence(struct plain *plain, const struct event *event)
+{
+	struct evidence *kept = &plain->evidence[event->step];
+	const struct evidence *now = event->evidence;
+	bool is_same = kept->hits == now->hits && kept->dropped == now->dropped &&
+		       strcmp(kept->detail, now->detail) == 0;
+
+	/* looked at again, with nothing new: told once */
+	if (!is_same || !kept->unit)
+		plain->has_evidence[event->step] = true;
+	*kept = *now;
+}
+
 /* The plan and the end are told by other lines: what is touched, and the result. */
 static bool is_wanted(const struct event *event)
 {
@@ -142,10 +155,8 @@ static void plain_event(struct view *view, const struct event *event)
 	    event->probe < view->experiment->probe_count)
 		print_sample(view, event);
 	if (event->kind == EVENT_EVIDENCE && event->evidence &&
-	    event->step < view->experiment->step_count) {
-		plain->evidence[event->step] = *event->evidence;
-		plain->has_evidence[event->step] = true;
-	}
+	    event->step < view->experiment->step_count)
+		keep_evidence(plain, event);
 	/* what could not be told behind the end of its fault is told before the result */
 	if (event->kind == EVENT_RESTORED && event->step < view->experiment->step_count)
 		print_evidence(view, event, event->step);

@@ -37,6 +37,7 @@
 static struct seen {
 	int64_t ended_ns[STEPS], undone_ns[STEPS];
 	struct rlimit descriptors, size;
+	pid_t broken_process; /* in which undo() fails */
 } * seen;
 
 static const struct param slow_params[] = {
@@ -74,9 +75,10 @@ static int slow_undo(const struct journal_record *record, struct error *err)
 	const struct timespec pause = {.tv_nsec = SLOW_MS * NSEC_PER_MSEC};
 	unsigned step;
 
-	(void)err;
 	memcpy(&step, record->payload, sizeof(step));
 	seen->undone_ns[step] = clock_now_ns();
+	if (seen->broken_process == getpid())
+		return error_set(err, EIO, "this process cannot");
 	nanosleep(&pause, NULL);
 	return 0;
 }
@@ -205,6 +207,35 @@ static void test_all_effects_end_before_the_first_undo(void **state)
 	}
 }
 
+/* What the worker cannot undo, for reasons of its own, the guardian can. */
+static void test_the_guardian_tries_what_the_worker_could_not(void **state)
+{
+	int64_t limit_ns = clock_now_ns() + 5 * NSEC_PER_SEC;
+	const struct timespec pause = {.tv_nsec = NSEC_PER_MSEC};
+	char(*runs)[RUN_ID_SIZE] = NULL;
+	unsigned count = 0;
+	struct peer peer;
+	int status;
+
+	(void)state;
+	start(&peer, NULL);
+	inject(&peer);
+	seen->broken_process = peer.pid;
+	transmit(&peer, REQUEST_STOP, 0, "", "enough", 0, 0);
+	await(&peer, REPLY_LEFT);
+	await(&peer, REPLY_FINISHED);
+	close(peer.socket);
+	assert_int_equal(waitpid(peer.pid, &status, 0), peer.pid);
+	assert_int_equal(WEXITSTATUS(status), 6);
+	do {
+		free(runs);
+		nanosleep(&pause, NULL);
+		assert_int_equal(journal_list(&runs, &count, NULL), 0);
+	} while (count && clock_now_ns() < limit_ns);
+	free(runs);
+	assert_int_equal(count, 0);
+}
+
 static void limit_everything(void)
 {
 	const struct rlimit descriptors = {20, 4096}, size = {65536, RLIM_INFINITY};
@@ -285,6 +316,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all_effects_end_before_the_first_undo),
+		cmocka_unit_test(test_the_guardian_tries_what_the_worker_could_not),
 		cmocka_unit_test(test_limits_of_the_caller_are_not_the_workers),
 		cmocka_unit_test(test_descriptors_of_the_caller_are_not_the_workers),
 	};

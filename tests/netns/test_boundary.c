@@ -212,6 +212,21 @@ static void test_limits_hold(void **state)
 	expect_refused(&peer, "limit");
 }
 
+static void test_memory_is_not_for_the_taking(void **state)
+{
+	char name[PARAM_TEXT_MAX + 1];
+	struct peer peer;
+
+	(void)state;
+	memset(name, 'x', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	start(&peer);
+	define_target(&peer);
+	for (int i = 0; i < 6000; i++)
+		transmit(&peer, REQUEST_TARGET_VALUE, 0, "interface", name, 0, 0);
+	expect_refused(&peer, "more values");
+}
+
 static void test_a_step_needs_a_target_of_its_kind(void **state)
 {
 	struct peer peer;
@@ -249,6 +264,25 @@ static void test_noise_is_survived(void **state)
 	}
 }
 
+/* Journals of our own: other runs of this machine are none of ours. */
+static int enter(void **state)
+{
+	static char root[] = "/run/squall-boundary-XXXXXX";
+
+	(void)state;
+	if (!mkdtemp(root))
+		return -1;
+	journal_set_root(root);
+	return 0;
+}
+
+static int leave(void **state)
+{
+	(void)state;
+	rmdir(journal_root()); /* gone already when the last run left */
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -258,9 +292,10 @@ int main(void)
 		cmocka_unit_test(test_control_characters_are_refused),
 		cmocka_unit_test(test_values_are_parsed_again),
 		cmocka_unit_test(test_limits_hold),
+		cmocka_unit_test(test_memory_is_not_for_the_taking),
 		cmocka_unit_test(test_a_step_needs_a_target_of_its_kind),
 		cmocka_unit_test(test_noise_is_survived),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, enter, leave);
 }

@@ -94,18 +94,6 @@ static void assert_nothing_left(const struct squall *squall, struct stage *stage
 	stage_assert_clean(stage);
 }
 
-/* The journal is removed as the last act: without any further command. */
-static void assert_finished(const struct stage *stage)
-{
-	int64_t until_ns = clock_now_ns() + PROMPTLY_MS * NSEC_PER_MSEC;
-
-	while (access(stage_path(stage, "run/squall"), F_OK) == 0) {
-		if (clock_now_ns() > until_ns)
-			fail_msg("the run is still in /run/squall");
-		pause_ms(5);
-	}
-}
-
 static void kill_some(struct stage *stage, unsigned whom, int exit_code, const char *how)
 {
 	pid_t child = stage_child(stage);
@@ -115,7 +103,7 @@ static void kill_some(struct stage *stage, unsigned whom, int exit_code, const c
 	hit(squall, whom, SIGKILL);
 	assert_restored(stage, how, PROMPTLY_MS);
 	squall_assert_exit(squall, exit_code);
-	assert_finished(stage);
+	stage_await_finished(stage);
 	assert_nothing_left(squall, stage);
 }
 
@@ -182,7 +170,7 @@ static void test_kill_the_worker_of_a_fault_on_loopback(void **state)
 	hit(squall, WORKER, SIGKILL);
 	stage_until_fast(stage, "127.0.0.1", NETLAB_PORT, PROMPTLY_MS);
 	squall_assert_exit(squall, 4);
-	assert_finished(stage);
+	stage_await_finished(stage);
 	stage_assert_clean(stage);
 }
 
@@ -332,6 +320,5 @@ int main(void)
 		TEST(test_interrupt_from_the_terminal),
 	};
 
-	stage_init();
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return STAGE_RUN(tests);
 }

@@ -87,19 +87,42 @@ static void test_one_by_netem_and_one_without(void **state)
 	overlap(*state, &without_netem, NULL, true);
 }
 
-/* Settings of lo that a second run would find changed: it is refused, and the first one goes on. */
-static void test_second_run_on_loopback_is_refused(void **state)
+/* The delay line needs settings of lo that a second run would find changed: it is refused, and the
+ * first one goes on. */
+static void test_second_delay_line_on_loopback_is_refused(void **state)
 {
 	struct stage *stage = *state;
-	struct squall *first = inject(stage, NULL, "to=127.0.0.1:7001 delay=100ms"), *second;
+	struct squall *first = inject(stage, &without_netem, "to=127.0.0.1:7001 delay=100ms");
+	struct squall *second = squall_start(stage, &without_netem,
+					     "inject network to=127.0.0.1:7009 delay=100ms for=5s");
 
-	second = squall_start(stage, NULL, "inject network to=127.0.0.1:7009 delay=100ms for=5s");
 	squall_assert_exit(second, 2);
 	assert_true(squall_has_said(second, "another run affects lo"));
 	assert_true(squall_has_said(second, "squall status"));
 	stage_assert_delay(stage, "127.0.0.1", NETLAB_PORT, 100);
 	end(first);
 	stage_assert_fast(stage, "127.0.0.1", NETLAB_PORT);
+	stage_assert_clean(stage);
+}
+
+static void test_two_on_loopback_by_netem(void **state)
+{
+	struct stage *stage = *state;
+
+	if (!netlab_has_netem())
+		stage_skip("this kernel has no netem");
+	{
+		struct squall *first = inject(stage, NULL, "to=127.0.0.1:7001 delay=100ms");
+		struct squall *second = inject(stage, NULL, "to=[::1]:7001 delay=50ms");
+
+		stage_assert_delay(stage, "127.0.0.1", NETLAB_PORT, 100);
+		stage_assert_delay(stage, "::1", NETLAB_PORT, 50);
+		end(first);
+		stage_assert_fast(stage, "127.0.0.1", NETLAB_PORT);
+		stage_assert_delay(stage, "::1", NETLAB_PORT, 50);
+		end(second);
+	}
+	stage_assert_fast(stage, "::1", NETLAB_PORT);
 	stage_assert_clean(stage);
 }
 
@@ -115,6 +138,8 @@ static void test_killed_beside_a_live_one(void **state)
 	kill(delay->guardian, SIGKILL);
 	kill(delay->pid, SIGKILL);
 	squall_assert_exit(delay, 128 + SIGKILL);
+	assert_true(process_await_gone(delay->worker, STAGE_WAIT_MS));
+	assert_true(process_await_gone(delay->guardian, STAGE_WAIT_MS));
 	/* the other one is left alone */
 	assert_int_equal(squall_call(stage, NULL, "restore"), 0);
 	stage_assert_fast(stage, "10.88.0.2", NETLAB_PORT);
@@ -158,11 +183,11 @@ int main(void)
 		TEST(test_first_ends_first),
 		TEST(test_second_ends_first),
 		TEST(test_one_by_netem_and_one_without),
-		TEST(test_second_run_on_loopback_is_refused),
+		TEST(test_second_delay_line_on_loopback_is_refused),
+		TEST(test_two_on_loopback_by_netem),
 		TEST(test_killed_beside_a_live_one),
 		TEST(test_stop_and_halt_with_two_runs),
 	};
 
-	stage_init();
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return STAGE_RUN(tests);
 }

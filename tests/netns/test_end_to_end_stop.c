@@ -315,6 +315,5 @@ int main(void)
 		TEST(test_long_delay_ends_at_once),
 	};
 
-	stage_init();
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return STAGE_RUN(tests);
 }

@@ -226,6 +226,7 @@ static char *dump_user(const struct stage *stage)
 		fputs(text, out);
 	}
 	fclose(out);
+	stage_drop_flows(all);
 	return all;
 }
 
@@ -234,7 +235,8 @@ static void check_user_configuration(struct stage *stage)
 	cleanup_free char *before = dump_user(stage), *during = NULL, *after = NULL;
 
 	free(stage->before);
-	stage->before = stage_state(stage, true);
+	stage->before = stage_state(stage, false);
+	stage->is_spent = true;
 	for (unsigned way = 0; way < ways(); way++) {
 		struct squall *squall;
 
@@ -291,6 +293,5 @@ int main(void)
 		TEST(test_tuned_fq_codel_of_the_user_stays),
 	};
 
-	stage_init();
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return STAGE_RUN(tests);
 }

@@ -5,7 +5,6 @@
  * a file; "undone" means that the file is gone, and so is every trace of the run. Needs root.
  */
 #include "injector/journal/crc32.h"
-#include "injector/restore/guardian_cgroup.h"
 #include "tests/support/fake_worker.h"
 
 #include <sys/prctl.h>
@@ -462,10 +461,57 @@ static void test_unborn_run_is_tidied_up(void **state)
 	restore_report_free(&report);
 }
 
+/* The kernel takes its time to end a process: it must not be taken for a live one meanwhile. */
+static void test_dying_worker_is_not_live(void **state)
+{
+	struct journal_header header = {0};
+	struct error err = ERROR_INIT;
+	struct restore_report report;
+	const size_t memory = 192UL << 20;
+	struct journal *journal;
+	int ready[2], status;
+	pid_t worker;
+	char byte;
+
+	(void)state;
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	worker = fork();
+	if (worker == 0) {
+		char *much = malloc(memory);
+
+		/* the more it has, the longer it dies */
+		if (much)
+			memset(much, 1, memory);
+		if (!much || write(ready[1], much, 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	close(ready[1]);
+	assert_int_equal(journal_new_run_id(run_id, &err), 0);
+	fill_header(&header, 0, INT64_MAX);
+	assert_int_equal(proc_identity(worker, &header.worker), 0);
+	assert_int_equal(journal_create(&header, &journal, &err), 0);
+	assert_int_equal(inject(journal, 0), 0);
+	journal_close(journal);
+	report = restore_dead();
+	assert_int_equal(report.undone, 0); /* live */
+	restore_report_free(&report);
+	kill(worker, SIGKILL);
+	report = restore_dead();
+	assert_int_equal(report.undone, 1);
+	assert_false(journal_exists(run_id));
+	restore_report_free(&report);
+	assert_int_equal(waitpid(worker, &status, 0), worker);
+}
+
 /* What the guardian is: hard to kill, confined, holding nothing of the worker's. */
 static void test_guardian_holds_nothing_and_is_confined(void **state)
 {
 	int held[2], null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	struct cgroup_mounts mounts;
 	struct running running;
 	char text[4096], path[64], wanted[64];
 	unsigned descriptors = 0;
@@ -482,8 +528,7 @@ static void test_guardian_holds_nothing_and_is_confined(void **state)
 	assert_non_null(strstr(text, "Seccomp:\t2"));
 	assert_non_null(strstr(text, "NoNewPrivs:\t1"));
 	snprintf(wanted, sizeof(wanted), "CapEff:\t%016llx",
-		 1ULL << CAP_NET_ADMIN |
-			 (guardian_cgroup_is_possible() ? GUARDIAN_CAPABILITIES : 0));
+		 1ULL << CAP_NET_ADMIN | GUARDIAN_CAPABILITIES);
 	assert_non_null(strstr(text, wanted));
 	memcpy(wanted, "CapBnd", 6);
 	assert_non_null(strstr(text, wanted));
@@ -497,11 +542,11 @@ static void test_guardian_holds_nothing_and_is_confined(void **state)
 	while (stream && readdir(stream))
 		descriptors++;
 	closedir(stream);
-	assert_int_equal(descriptors - 2, 6); /* 0 1 2, socket, pidfd, timer */
+	assert_int_equal(descriptors - 2, 6);	    /* 0 1 2, socket, pidfd, timer */
 	assert_false(has_cgroup(running.guardian)); /* a fault does not wait for that ... */
 	for (int tries = 0; tries < 20 && !has_cgroup(running.guardian); tries++)
 		sleep_ms(50);
-	if (guardian_cgroup_is_possible())
+	if (cgroup_find_mounts(&mounts, NULL) == 0 && access(mounts.unified, W_OK) == 0)
 		assert_true(has_cgroup(running.guardian)); /* ... but it comes */
 	else
 		print_message("skipped: control group, no writable cgroup v2 here\n");
@@ -536,6 +581,7 @@ int main(void)
 		TEST(test_overrun_deadline_ends_the_worker),
 		TEST(test_killed_guardian_is_noticed_by_the_worker),
 		TEST(test_end_leaves_nothing),
+		TEST(test_dying_worker_is_not_live),
 		TEST(test_worker_killed_before_the_run_began),
 		TEST(test_both_killed_is_undone_by_the_next_command),
 		TEST(test_live_run_is_left_alone),

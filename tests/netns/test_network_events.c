@@ -306,6 +306,5 @@ int main(void)
 		ON_STAGE(test_run_ends_when_its_interface_goes),
 	};
 
-	stage_init();
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return STAGE_RUN(tests);
 }

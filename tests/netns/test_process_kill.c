@@ -19,7 +19,7 @@ static void test_kill_hits_and_sees_the_exit(void **state)
 	inject(&bench, by_pid(child), "");
 	evidence = evidence_of(&bench);
 	assert_int_equal(evidence.hits, 1);
-	assert_non_null(strstr(evidence.detail, "1 got SIGKILL, 1 exited within"));
+	assert_non_null(strstr(evidence.detail, "1 process got SIGKILL, 1 exited within"));
 	assert_int_equal(record_count, 0);
 	assert_non_null(strstr(plan_text, "cannot be undone"));
 	assert_true(process_fault.is_instant(&bench.params));
@@ -36,11 +36,12 @@ static void test_any_signal(void **state)
 	(void)state;
 	inject(&bench, by_pid(child), "signal=USR1");
 	assert_true(child_wait_count(1));
-	assert_non_null(strstr(evidence_of(&bench).detail, "1 got SIGUSR1, 0 exited"));
+	assert_non_null(
+		strstr(evidence_of(&bench).detail, "1 process got SIGUSR1, 0 exited so far"));
 	release(&bench);
 	inject(&bench, by_pid(child), "signal=TERM");
 	assert_true(child_wait_exit(child));
-	assert_non_null(strstr(evidence_of(&bench).detail, "1 got SIGTERM, 1 exited"));
+	assert_non_null(strstr(evidence_of(&bench).detail, "1 process got SIGTERM, 1 exited"));
 	release(&bench);
 	child_stop(child);
 }

@@ -21,6 +21,8 @@ struct stage {
 	struct netlab *lab;
 	char folder[64];  /* run/ and lib/ are its /run and /var/lib; files of the test beside them
 			   */
+	bool is_clean;	  /* stage_assert_clean() was the last thing done */
+	bool is_spent;	  /* the next test needs a new one */
 	char *before;	  /* the state of the machine at the start, owned */
 	int64_t slack_ns; /* the slowest round trip with nothing injected */
 	struct squall *runs[STAGE_MEMBERS]; /* owned */
@@ -34,8 +36,10 @@ int stage_teardown(void **state);
 /* Skips the running test, or fails it with SQUALL_MUST_RUN=1. */
 void stage_skip(const char *why);
 
-/* Once, before the tests. */
-void stage_init(void);
+/* cmocka_run_group_tests() with what is needed around it. */
+#define STAGE_RUN(tests) stage_run(#tests, tests, sizeof(tests) / sizeof(*(tests)))
+struct CMUnitTest;
+int stage_run(const char *name, const struct CMUnitTest *tests, size_t count);
 
 /* A process to pause or kill: counts, see children.h. One at a time. Ends with the test. */
 pid_t stage_child(struct stage *stage);
@@ -47,8 +51,13 @@ const char *stage_path(const struct stage *stage, const char *name);
 /* netlab_dump() and the files below /run/squall and /var/lib/squall (stored results not, unless
  * asked for). Caller frees. */
 char *stage_state(const struct stage *stage, bool with_results);
+/* fq_codel lists its flows as classes: they come and go with traffic. Takes such lines out. */
+void stage_drop_flows(char *text);
 /* The state is what it was at the start: nothing is left, no process either. */
-void stage_assert_clean(const struct stage *stage);
+void stage_assert_clean(struct stage *stage);
+/* The journal is removed as the last act of a run, by whoever restores it: within a second, without
+ * any further command. */
+void stage_await_finished(const struct stage *stage);
 /* The fastest of three round trips is below / at least / about so many ms. What is "about" widens
  * with the slowest round trip of this lab at rest: an emulated machine is slow. */
 void stage_assert_fast(const struct stage *stage, const char *address, uint16_t port);
@@ -65,11 +74,12 @@ struct squall_how {
 	int terminal;		  /* > 0: controlling terminal and standard streams */
 	/* > 0: a disk of so many KiB, full, takes the place of /run or /var/lib */
 	unsigned full_run_kib, full_lib_kib;
+	const char *hidden; /* a folder that is empty for it */
 };
 
 struct squall {
 	pid_t pid; /* the conductor; leads its process group */
-	const struct stage *stage;
+	struct stage *stage;
 	int out, err;
 	size_t parsed;	/* bytes of `out` */
 	json_t *events; /* of --json */

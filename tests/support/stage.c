@@ -19,49 +19,43 @@
 
 #include <cmocka.h>
 
-void stage_init(void)
+static int64_t measure_slack(const struct stage *stage);
+
+/* One for all tests of a program: making namespaces takes seconds on an emulated machine. A test
+ * that has left or changed something gets a new one made for the next. */
+static struct stage *shared;
+
+static void make_shared(void)
 {
-	/* the worker of a killed conductor becomes our child and can be reaped */
-	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	children_init();
-	setvbuf(stdout, NULL, _IOLBF, 0);
+	shared = calloc(1, sizeof(*shared));
+	assert_non_null(shared);
+	assert_int_equal(netlab_setup((void **)&shared->lab), 0);
+	snprintf(shared->folder, sizeof(shared->folder), "/tmp/sqee-XXXXXX");
+	assert_non_null(mkdtemp(shared->folder));
+	assert_int_equal(chmod(shared->folder, 0755), 0);
+	netlab_run("mkdir -p -m 755 %s/run/netns %s/lib", shared->folder, shared->folder);
+	shared->before = stage_state(shared, false);
+	shared->slack_ns = measure_slack(shared);
 }
 
-static int64_t measure_slack(const struct stage *stage);
+static void drop_shared(void)
+{
+	if (!shared)
+		return;
+	netlab_teardown((void **)&shared->lab);
+	netlab_try("rm -r %s", shared->folder);
+	free(shared->before);
+	free(shared);
+	shared = NULL;
+}
 
 int stage_setup(void **state)
 {
-	struct stage *stage = calloc(1, sizeof(*stage));
-
-	assert_non_null(stage);
-	assert_int_equal(netlab_setup((void **)&stage->lab), 0);
-	snprintf(stage->folder, sizeof(stage->folder), "/tmp/sqee-XXXXXX");
-	assert_non_null(mkdtemp(stage->folder));
-	assert_int_equal(chmod(stage->folder, 0755), 0);
-	netlab_run("mkdir -p -m 755 %s/run/netns %s/lib", stage->folder, stage->folder);
-	stage->before = stage_state(stage, true);
-	stage->slack_ns = measure_slack(stage);
-	*state = stage;
+	if (!shared)
+		make_shared();
+	shared->is_clean = false;
+	*state = shared;
 	return 0;
-}
-
-pid_t stage_child(struct stage *stage)
-{
-	for (unsigned i = 0; i < STAGE_MEMBERS; i++)
-		if (!stage->children[i])
-			return stage->children[i] = child_start(CHILD_COUNTS, NULL);
-	fail_msg("too many children");
-	return -1;
-}
-
-void stage_skip(const char *why)
-{
-	const char *must = getenv("SQUALL_MUST_RUN");
-
-	printf("%s\n", why);
-	if (must && strcmp(must, "1") == 0)
-		fail_msg("skipped, but must run: %s", why);
-	skip();
 }
 
 /* Whatever is still there after a failed test: reaped if it ended, else its own deadline ends it.
@@ -87,13 +81,54 @@ int stage_teardown(void **state)
 			squall_free(stage->runs[i]);
 		if (stage->children[i])
 			child_stop(stage->children[i]);
+		stage->runs[i] = NULL;
+		stage->children[i] = 0;
 	}
 	reap_all();
-	netlab_teardown((void **)&stage->lab);
-	netlab_try("rm -r %s", stage->folder);
-	free(stage->before);
-	free(stage);
+	if (!stage->is_clean) {
+		cleanup_free char *after = stage_state(stage, false);
+
+		stage->is_spent |= strcmp(after, stage->before) != 0;
+	}
+	if (stage->is_spent)
+		drop_shared();
+	if (shared)
+		netlab_run("find %s -mindepth 1 -maxdepth 1 ! -name run ! -name lib -exec rm -r {} "
+			   "+",
+			   shared->folder);
 	return 0;
+}
+
+int stage_run(const char *name, const struct CMUnitTest *tests, size_t count)
+{
+	int failed;
+
+	/* the worker of a killed conductor becomes our child and can be reaped */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	children_init();
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	failed = _cmocka_run_group_tests(name, tests, count, NULL, NULL);
+	drop_shared();
+	return failed;
+}
+
+pid_t stage_child(struct stage *stage)
+{
+	for (unsigned i = 0; i < STAGE_MEMBERS; i++)
+		if (!stage->children[i])
+			return stage->children[i] = child_start(CHILD_COUNTS, NULL);
+	fail_msg("too many children");
+	return -1;
+}
+
+void stage_skip(const char *why)
+{
+	const char *must = getenv("SQUALL_MUST_RUN");
+
+	printf("%s\n", why);
+	if (must && strcmp(must, "1") == 0)
+		fail_msg("skipped, but must run: %s", why);
+	skip();
 }
 
 const char *stage_path(const struct stage *stage, const char *name)
@@ -122,6 +157,22 @@ const char *stage_write(const struct stage *stage, const char *name, const char 
 	return path;
 }
 
+void stage_drop_flows(char *text)
+{
+	static const char flow[] = "class fq_codel ";
+	char *to = text;
+
+	for (char *line = text, *next; *line; line = next) {
+		next = strchrnul(line, '\n');
+		next += *next == '\n';
+		if (strncmp(line, flow, strlen(flow)) == 0)
+			continue;
+		memmove(to, line, (size_t)(next - line));
+		to += next - line;
+	}
+	*to = '\0';
+}
+
 char *stage_state(const struct stage *stage, bool with_results)
 {
 	cleanup_free char *network = netlab_dump(stage->lab);
@@ -133,6 +184,7 @@ char *stage_state(const struct stage *stage, bool with_results)
 					     stage->folder);
 	char *all;
 
+	stage_drop_flows(network);
 	assert_true(asprintf(&all, "%s== /run\n%s== /var/lib\n%s", network, run, lib) > 0);
 	return all;
 }
@@ -150,7 +202,7 @@ static int count_processes(pid_t pid, void *context)
 	return 0;
 }
 
-void stage_assert_clean(const struct stage *stage)
+void stage_assert_clean(struct stage *stage)
 {
 	cleanup_free char *after = stage_state(stage, false);
 	unsigned count = 0;
@@ -158,6 +210,18 @@ void stage_assert_clean(const struct stage *stage)
 	assert_string_equal(after, stage->before);
 	proc_each(count_processes, &count);
 	assert_int_equal(count, 0);
+	stage->is_clean = true;
+}
+
+void stage_await_finished(const struct stage *stage)
+{
+	int64_t until_ns = clock_now_ns() + (is_emulated() ? 6 : 1) * NSEC_PER_SEC;
+
+	while (access(stage_path(stage, "run/squall"), F_OK) == 0) {
+		if (clock_now_ns() > until_ns)
+			fail_msg("a run is still in /run/squall");
+		pause_ms(5);
+	}
 }
 
 /* ---- Measuring ---- */

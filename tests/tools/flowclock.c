@@ -50,7 +50,8 @@ struct options {
 	uint16_t port;
 	int64_t interval_ns, late_ns, hold_ns, most_ns;
 	bool in_user_space;
-	int signal; /* sent to COMMAND once the effect has held for hold_ns; 0: none */
+	int signal;	  /* sent to COMMAND once the effect has held for hold_ns; 0: none */
+	bool ends_itself; /* the effect is to end after hold_ns: no signal, but that is its time */
 	char **command;
 };
 
@@ -293,7 +294,11 @@ static int watch(const struct options *options, const struct flow *flow, pid_t c
 			times->signal_ns = clock_wall_ns();
 			send_signal(options, command, tree);
 		}
-		if (times->effective_ns > 0 && times->unaffected_ns < 0)
+		if (options->ends_itself && times->effective_ns > 0)
+			times->signal_ns = times->effective_ns + options->hold_ns;
+		/* not before its time: the last packets may be let go early, and the flow moves on
+		 */
+		if (times->effective_ns > 0 && times->unaffected_ns < 0 && now > times->signal_ns)
 			times->unaffected_ns = find_change(
 				flow, times->signal_ns > 0 ? times->signal_ns : times->effective_ns,
 				ON_TIME);
@@ -410,19 +415,22 @@ out:
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: flowclock [options] ADDRESS COMMAND...\n"
-			"  -c NAME     network namespace of the client, where COMMAND runs\n"
-			"  -s NAME     network namespace of the server, which has ADDRESS\n"
-			"  -d MS       a packet later than this is affected (5)\n"
-			"  -i US       between two packets (200)\n"
-			"  -e SIGNAL   number sent to COMMAND when the effect has held for -a; 9: "
-			"to all it started\n"
-			"  -a MS       see -e (300)\n"
-			"  -t MS       at most this long (10000)\n"
-			"  -u          time of receipt in this program, not the kernel's, which is "
-			"taken before\n"
-			"              what an ingress hook of the server does\n"
-			"One line is printed; COMMAND's output goes to standard error.\n");
+	fprintf(stderr,
+		"usage: flowclock [options] ADDRESS COMMAND...\n"
+		"  -c NAME     network namespace of the client, where COMMAND runs\n"
+		"  -s NAME     network namespace of the server, which has ADDRESS\n"
+		"  -d MS       a packet later than this is affected (5)\n"
+		"  -i US       between two packets (200)\n"
+		"  -e SIGNAL   number sent to COMMAND when the effect has held for -a; 9: "
+		"to all it started\n"
+		"  -a MS       see -e (300)\n"
+		"  -f MS       COMMAND is to end the effect after so long: what is printed as from "
+		"the\n              signal is from then\n"
+		"  -t MS       at most this long (10000)\n"
+		"  -u          time of receipt in this program, not the kernel's, which is "
+		"taken before\n"
+		"              what an ingress hook of the server does\n"
+		"One line is printed; COMMAND's output goes to standard error.\n");
 	return 2;
 }
 
@@ -435,7 +443,7 @@ int main(int argc, char **argv)
 				  .most_ns = 10 * NSEC_PER_SEC};
 	int letter;
 
-	while ((letter = getopt(argc, argv, "+c:s:d:i:e:a:t:u")) != -1) {
+	while ((letter = getopt(argc, argv, "+c:s:d:i:e:a:f:t:u")) != -1) {
 		if (letter == 'c')
 			options.client = optarg;
 		else if (letter == 's')
@@ -448,7 +456,10 @@ int main(int argc, char **argv)
 			options.signal = (int)strtol(optarg, NULL, 10);
 		else if (letter == 'a')
 			options.hold_ns = strtol(optarg, NULL, 10) * NSEC_PER_MSEC;
-		else if (letter == 't')
+		else if (letter == 'f') {
+			options.hold_ns = strtol(optarg, NULL, 10) * NSEC_PER_MSEC;
+			options.ends_itself = true;
+		} else if (letter == 't')
 			options.most_ns = strtol(optarg, NULL, 10) * NSEC_PER_MSEC;
 		else if (letter == 'u')
 			options.in_user_space = true;

@@ -3,6 +3,7 @@
  * The launcher with real programs: what they are given, and what they inherit (nothing).
  */
 #include "injector/base/clock.h"
+#include "injector/probes/launcher_message.h"
 #include "tests/support/launcher_workbench.h"
 #include "tests/support/probe_fixture.h"
 
@@ -18,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -216,6 +218,48 @@ static void test_nothing_can_be_added_after_the_seal(void **state)
 	workbench_free(bench);
 }
 
+static void tell(int socket, struct launcher_request request)
+{
+	assert_int_equal(send(socket, &request, sizeof(request), MSG_NOSIGNAL), sizeof(request));
+}
+
+/* A conductor under somebody's control, which asks for the same command again and again. */
+static void test_a_command_is_no_fork_bomb(void **state)
+{
+	static const char text[] = "\0sleep\0"
+				   "60";
+	struct launcher_request add_text = {.op = LAUNCHER_TEXT, .length = sizeof(text)};
+	struct launcher_reply reply;
+	pid_t self = getpid(), child;
+	int pair[2], status;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	child = fork();
+	if (child == 0) {
+		close(pair[0]);
+		_exit(launcher_child_main(pair[1], self, getuid(), getgid()));
+	}
+	close(pair[1]);
+	assert_int_equal(recv(pair[0], &reply, sizeof(reply), 0), sizeof(reply));
+	assert_int_equal(reply.result.status, 0);
+	memcpy(add_text.data, text, sizeof(text));
+	tell(pair[0], (struct launcher_request){.op = LAUNCHER_ADD, .length = sizeof(text)});
+	tell(pair[0], add_text);
+	tell(pair[0], (struct launcher_request){.op = LAUNCHER_SEAL});
+	for (uint64_t run = 1; run <= 100; run++)
+		tell(pair[0], (struct launcher_request){.op = LAUNCHER_RUN, .run = run});
+	/* all but a few are refused, and the few still run */
+	for (unsigned refused = 0; refused < 90; refused++) {
+		assert_int_equal(recv(pair[0], &reply, sizeof(reply), 0), sizeof(reply));
+		assert_int_equal(reply.result.status, -1);
+		assert_non_null(strstr(reply.result.output, "too many"));
+	}
+	close(pair[0]);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
 static void test_long_arguments_arrive_whole(void **state)
 {
 	struct workbench *bench = workbench_new();
@@ -321,6 +365,7 @@ int main(void)
 		cmocka_unit_test(test_huge_output_is_cut_and_does_not_block),
 		cmocka_unit_test(test_a_running_command_is_not_started_twice),
 		cmocka_unit_test(test_nothing_can_be_added_after_the_seal),
+		cmocka_unit_test(test_a_command_is_no_fork_bomb),
 		cmocka_unit_test(test_long_arguments_arrive_whole),
 		cmocka_unit_test(test_own_environment_stays_with_us),
 		cmocka_unit_test(test_user_is_dropped_for_good),
