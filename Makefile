@@ -7,7 +7,7 @@
 #
 # make check-unit | check-netns | check-vm          one tier; TEST_ONLY=word picks programs
 # make check-kernels                                the machine tier on KERNELS="bullseye trixie ..."
-# make asan | ubsan                                 the first two tiers with a sanitizer
+# make asan | ubsan | sanitize                      the first two tiers with a sanitizer, or both
 # make fuzz                                         every fuzzer for FUZZ_SECONDS=60
 # make bench                                        measured times, with tc, ip and nft beside them
 # make lint | format                                clang-format, clang-tidy, shellcheck
@@ -49,6 +49,9 @@ OPTIMIZE := -O1 -fno-omit-frame-pointer -fsanitize=address
 endif
 ifeq ($(VARIANT),ubsan)
 OPTIMIZE := -O1 -fno-omit-frame-pointer -fsanitize=undefined -fno-sanitize-recover=undefined
+endif
+ifeq ($(VARIANT),sanitize)
+OPTIMIZE := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 endif
 ifeq ($(VARIANT),fuzz)
 WARNINGS := # clang's; gcc's are the ones that count
@@ -156,8 +159,8 @@ check-kernels: test-programs
 	$(Q)rc=0; for suite in $(KERNELS); do \
 		BUILD=$(BUILD) scripts/run-tests -k $$suite vm || rc=1; done; exit $$rc
 
-.PHONY: asan ubsan
-asan ubsan:
+.PHONY: asan ubsan sanitize
+asan ubsan sanitize:
 	$(Q)$(MAKE) --no-print-directory VARIANT=$@ test-programs
 	$(Q)BUILD=build/$@ scripts/run-tests unit netns
 
