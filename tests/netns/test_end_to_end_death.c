@@ -136,6 +136,8 @@ static void kill_all_then(struct stage *stage, const char *next)
 	int64_t took_ms;
 
 	squall = start_run(stage, child);
+	/* stopped first: else one of them may act between the deaths of the others */
+	hit(squall, GUARDIAN | WORKER | CONDUCTOR, SIGSTOP);
 	hit(squall, GUARDIAN | WORKER | CONDUCTOR, SIGKILL);
 	took_ms = stage_until_fast(stage, "10.88.0.2", NETLAB_PORT, PROMPTLY_MS);
 	printf("# all killed: traffic as before after %lld ms\n", (long long)took_ms);

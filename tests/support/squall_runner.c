@@ -45,8 +45,10 @@ static const char *binary(void)
 
 static char **make_environment(const struct squall_how *how)
 {
-	static char *list[512];
-	unsigned count = 0;
+	/* looking for leaks takes ptrace, which no sandbox allows: the unit tests do that */
+	static char sanitizer[] = "ASAN_OPTIONS=detect_leaks=0";
+	static char *list[512] = {sanitizer};
+	unsigned count = 1;
 
 	for (char **each = environ; *each && count < 500; each++)
 		if (strncmp(*each, "SUDO_", 5) != 0 && strncmp(*each, "SSH_", 4) != 0)
