@@ -67,8 +67,8 @@ ALL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DSQUALL_VERSION='"$(VERSION)"' -I. -I$(B
 	$(shell pkg-config --cflags $(PACKAGES) $(HEADERS_ONLY) 2>/dev/null) $(CFLAGS)
 ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed $(OPTIMIZE) -pthread $(LDFLAGS)
 # Small libraries go into the program where their archives are installed: each shared one costs every
-# start 50 us. A distribution that wants them shared says STATIC=
-STATIC ?= nl-3 yaml jansson cap
+# start 50 us (jansson comes with libnftables anyway). A distribution that wants them shared says STATIC=
+STATIC ?= nl-3 yaml cap
 archive = $(if $(findstring /,$(shell $(CC) -print-file-name=lib$(1).a)),-l:lib$(1).a)
 LIBS := $(foreach name,$(STATIC),$(call archive,$(name))) \
 	$(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm

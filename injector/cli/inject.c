@@ -43,7 +43,7 @@ int cli_inject(int argc, char **argv, struct error *err)
 	struct options options = {
 		.help = help, .has_json = true, .has_quiet = true, .max_operands = -1};
 	struct words words;
-	struct run_options run = {.load = load_words, .context = &words};
+	struct run_options run = {.load = load_words, .context = &words, .is_one_fault = true};
 	int result = options_parse(&options, argc, argv, err);
 
 	if (result < 0 || options.helped)

@@ -103,7 +103,9 @@ static int give_up_rights(struct run *run, struct error *err)
 	const struct run_options *options = run->options;
 	int result = 0;
 
-	realtime_end(); /* what the user wrote is neither read nor run before everybody else */
+	/* A file of the user's, and what it starts, does not go before everybody else. */
+	if (!options->is_one_fault)
+		realtime_end();
 	if (options->has_launcher || options->command)
 		result = launcher_new(run->user.uid, run->user.gid, &run->launcher, err);
 	if (result == 0 && options->command) {
@@ -259,7 +261,7 @@ int run_start(const struct run_options *options, struct error *err)
 	signal(SIGPIPE, SIG_IGN);
 	if (result == 0)
 		result = sandbox_invoking_user(&run.user, err);
-	realtime_begin(); /* for worker and guardian */
+	realtime_begin(); /* for worker and guardian, and for this process until it has begun */
 	/* It starts its guardian and listens while this process does what comes next. */
 	if (result == 0)
 		result = fork_worker(&run, err);

@@ -7,6 +7,7 @@
 
 #include "injector/base/clock.h"
 #include "injector/base/quantity.h"
+#include "injector/kernel/realtime.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -212,6 +213,7 @@ static void begin_method(struct conductor *conductor)
 				       conductor->phase_began_ns + experiment->steps[i].at_ns,
 				       step_is_due, &conductor->steps[i]);
 	}
+	realtime_end(); /* see run.c: all faults of the beginning are asked for */
 	if (conductor->options.command >= 0)
 		await_command(conductor);
 }
