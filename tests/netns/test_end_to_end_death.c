@@ -256,13 +256,18 @@ static void await_on_terminal(int master, const char *text)
 	fail_msg("'%s' did not come on the terminal: %s", text, seen);
 }
 
-/* The live view is no stream of events: the fault is in force when it can be felt. */
+/* The live view is no stream of events: the fault is in force when it can be felt, again and again (a
+ * busy machine may hold a packet once). */
 static void await_delay(const struct stage *stage)
 {
 	int64_t until_ns = clock_now_ns() + STAGE_WAIT_MS * NSEC_PER_MSEC;
 
-	while (netlab_round_trip(stage->lab, "10.88.0.2", NETLAB_PORT, 1000) < 90 * NSEC_PER_MSEC)
+	for (unsigned in_row = 0; in_row < 4;) {
+		int64_t took_ns = netlab_round_trip(stage->lab, "10.88.0.2", NETLAB_PORT, 1000);
+
+		in_row = took_ns < 90 * NSEC_PER_MSEC ? 0 : in_row + 1;
 		assert_true(clock_now_ns() < until_ns);
+	}
 }
 
 static void test_terminal_that_goes_away(void **state)
