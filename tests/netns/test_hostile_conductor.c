@@ -147,7 +147,7 @@ static int64_t await_no_faults(int64_t since_ns)
 /* The worker itself must have left in order: killed by its guardian is not. */
 static void expect_leaves(const struct peer *peer)
 {
-	int64_t limit_ns = clock_now_ns() + 8 * NSEC_PER_SEC;
+	int64_t limit_ns = clock_now_ns() + 20 * NSEC_PER_SEC;
 	char(*runs)[RUN_ID_SIZE] = NULL;
 	unsigned count = 1;
 	int status;
@@ -230,7 +230,8 @@ static void test_answers_that_nobody_reads_do_not_delay_an_abort(void **state)
 	       (long long)took_ns / NSEC_PER_MSEC);
 	expect_leaves(&peer);
 	close(peer.socket);
-	assert_in_range(took_ns, 0, 1500 * NSEC_PER_MSEC);
+	assert_in_range(took_ns, 0,
+			4 * NSEC_PER_SEC); /* 0.2 s on an idle machine; waiting: 24 * 0.2 */
 }
 
 static void name_and_wait(int alive)
