@@ -256,8 +256,8 @@ static void await_on_terminal(int master, const char *text)
 	fail_msg("'%s' did not come on the terminal: %s", text, seen);
 }
 
-/* The live view is no stream of events: the fault is in force when it can be felt, again and again (a
- * busy machine may hold a packet once). */
+/* The live view is no stream of events: the fault is in force when it can be felt, again and again
+ * (a busy machine may hold a packet once). */
 static void await_delay(const struct stage *stage)
 {
 	int64_t until_ns = clock_now_ns() + STAGE_WAIT_MS * NSEC_PER_MSEC;
