@@ -211,9 +211,10 @@ static void test_jitter_reorders_and_stays_in_its_range(void **state)
 	pthread_join(thread, NULL);
 	print_message("  20 +- 10 ms: mean %.2f ms, least %.2f ms, %lu of %d overtaken\n",
 		      sum / sender.count / 1e6, least / 1e6, overtaken, sender.count);
-	assert_true(least >= 10 * NSEC_PER_MSEC && least < 12 * NSEC_PER_MSEC);
+	assert_true(least >= 10 * NSEC_PER_MSEC && least < 20 * NSEC_PER_MSEC);
 	assert_true(sum / sender.count > 19.0 * NSEC_PER_MSEC);
-	assert_true(sum / sender.count < 24.0 * NSEC_PER_MSEC);
+	/* a busy or emulated machine adds to each; none may be early */
+	assert_true(sum / sender.count < 60.0 * NSEC_PER_MSEC);
 	assert_true(overtaken > 100);
 	close(sender.fd);
 	close(to);
