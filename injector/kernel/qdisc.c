@@ -9,6 +9,7 @@
 #include <linux/pkt_cls.h>
 #include <linux/rtnetlink.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -131,7 +132,8 @@ static void parse(const struct nlmsghdr *reply, struct qdisc *out)
 	const struct nlattr *table[TCA_MAX + 1], *stats[TCA_STATS_MAX + 1];
 	const struct tcmsg *header = NLMSG_DATA(reply);
 	const struct gnet_stats_queue *queue;
-	const struct gnet_stats_basic *basic;
+	const char *basic;
+	uint32_t packets;
 
 	*out = (struct qdisc){0};
 	if (reply->nlmsg_len < NLMSG_LENGTH(sizeof(*header)))
@@ -147,9 +149,14 @@ static void parse(const struct nlmsghdr *reply, struct qdisc *out)
 		out->waiting = queue->qlen;
 		out->dropped = queue->drops;
 	}
-	basic = netlink_data(stats[TCA_STATS_BASIC], sizeof(*basic) - 4 /* tail padding */);
-	if (basic)
-		out->sent = basic->packets;
+	/* struct gnet_stats_basic holds a u64, but attributes are aligned to four bytes */
+	basic = netlink_data(stats[TCA_STATS_BASIC],
+			     offsetof(struct gnet_stats_basic, packets) + sizeof(packets));
+	if (basic) {
+		memcpy(&packets, basic + offsetof(struct gnet_stats_basic, packets),
+		       sizeof(packets));
+		out->sent = packets;
+	}
 }
 
 struct walk {
