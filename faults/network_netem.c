@@ -42,7 +42,7 @@ static struct netem_config configuration(const struct network_effect *effect)
 int network_hole_build(struct network_state *state, struct error *err)
 {
 	return link_create_ifb(state->route, state->record.link, NETWORK_LINK_GROUP,
-			       state->record.alias, false, &state->ifb_index, err);
+			       state->record.alias, &state->ifb_index, err);
 }
 
 static uint32_t largest_packet(const struct network_state *state)
@@ -107,7 +107,7 @@ int network_netem_build(struct network_state *state, struct error *err)
 {
 	const struct link_change up = {.up = true};
 	int result = link_create_ifb(state->route, state->record.link, NETWORK_LINK_GROUP,
-				     state->record.alias, false, &state->ifb_index, err);
+				     state->record.alias, &state->ifb_index, err);
 
 	if (result == 0)
 		result = add_queues(state, err);

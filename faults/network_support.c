@@ -59,8 +59,7 @@ static int try_all(struct network_support *out, struct error *err)
 	result = netlink_open(-1, &netlink, err);
 	if (result < 0)
 		return result;
-	result = link_create_ifb(netlink, "squall0", NETWORK_LINK_GROUP, "squall", false, &index,
-				 &why);
+	result = link_create_ifb(netlink, "squall0", NETWORK_LINK_GROUP, "squall", &index, &why);
 	out->has_ifb = result == 0;
 	if (result == 0)
 		result = try_netem(netlink, index, &why);

@@ -102,27 +102,44 @@ int link_get(struct netlink *netlink, int index, struct link *out, struct error 
 	return result;
 }
 
-int link_set_alias(struct netlink *netlink, int index, const char *alias, struct error *err)
+static int send_label(struct netlink *netlink, int index, const char *alias, bool is_mute,
+		      struct error *err)
 {
 	struct ifinfomsg header = {.ifi_family = AF_UNSPEC, .ifi_index = index};
+	const uint8_t mode = IN6_ADDR_GEN_MODE_NONE;
 	struct netlink_request request;
-	int result;
 
 	netlink_begin(&request, RTM_SETLINK, 0, &header, sizeof(header));
 	netlink_put_text(&request, IFLA_IFALIAS, alias);
-	result = netlink_call(netlink, &request, NULL, NULL, err);
-	if (result < 0)
-		error_prefix(err, "cannot label interface %d", index);
+	if (is_mute) {
+		netlink_nest(&request, IFLA_AF_SPEC);
+		netlink_nest(&request, AF_INET6);
+		netlink_put(&request, IFLA_INET6_ADDR_GEN_MODE, &mode, sizeof(mode));
+		netlink_unnest(&request);
+		netlink_unnest(&request);
+	}
+	return netlink_call(netlink, &request, NULL, NULL, err);
+}
+
+/* Its own IPv6 would send router solicitations into the queue, among the packets that are counted
+ * there: so it gets no address. */
+static int label(struct netlink *netlink, int index, const char *alias, struct error *err)
+{
+	struct error why = ERROR_INIT;
+	int result = send_label(netlink, index, alias, true, &why);
+
+	if (result == -EAFNOSUPPORT) /* there is no IPv6 here: mute anyway */
+		return send_label(netlink, index, alias, false, err);
+	if (result < 0 && err)
+		*err = why;
 	return result;
 }
 
 /* NLM_F_ECHO hands the new link back with the acknowledgement (since 6.2); before, ask. */
 int link_create_ifb(struct netlink *netlink, const char *name, uint32_t group, const char *alias,
-		    bool is_up, int *out_index, struct error *err)
+		    int *out_index, struct error *err)
 {
-	struct ifinfomsg header = {.ifi_family = AF_UNSPEC,
-				   .ifi_flags = is_up ? IFF_UP : 0,
-				   .ifi_change = is_up ? IFF_UP : 0};
+	struct ifinfomsg header = {.ifi_family = AF_UNSPEC};
 	struct netlink_request request;
 	struct finding finding = {.is_found = false};
 	int result;
@@ -143,8 +160,9 @@ int link_create_ifb(struct netlink *netlink, const char *name, uint32_t group, c
 		error_prefix(err, "cannot create the intermediate interface %s", name);
 		return result;
 	}
-	result = link_set_alias(netlink, finding.link.index, alias, err);
+	result = label(netlink, finding.link.index, alias, err);
 	if (result < 0) {
+		error_prefix(err, "cannot label interface %s", name);
 		link_delete(netlink, finding.link.index, NULL);
 		return result;
 	}

@@ -24,12 +24,11 @@ struct link {
 	uint64_t rx_packets, rx_dropped, tx_packets, tx_dropped;
 };
 
-/* Creates an ifb; -EEXIST if the name is taken. One that is down drops what is forwarded to it
- * without a word. The alias needs a second message (IFLA_IFALIAS is ignored at creation); when that
- * fails the ifb is deleted again. */
+/* Creates an ifb, down: then it drops what is forwarded to it without a word. -EEXIST if the name
+ * is taken. The alias needs a second message (IFLA_IFALIAS is ignored at creation); when that fails
+ * the ifb is deleted again. */
 int link_create_ifb(struct netlink *netlink, const char *name, uint32_t group, const char *alias,
-		    bool is_up, int *out_index, struct error *err);
-int link_set_alias(struct netlink *netlink, int index, const char *alias, struct error *err);
+		    int *out_index, struct error *err);
 
 /* -ENODEV if there is none. */
 int link_find(struct netlink *netlink, const char *name, struct link *out, struct error *err);

@@ -316,7 +316,8 @@ static void test_ifb_drains_before_it_is_deleted(void **state)
 	int index;
 
 	if (netlink_open(lab->near_fd, &netlink, &err) < 0 ||
-	    link_create_ifb(netlink, "sqntifb", 7, "sqnt test", true, &index, &err) < 0 ||
+	    link_create_ifb(netlink, "sqntifb", 7, "sqnt test", &index, &err) < 0 ||
+	    link_change(netlink, index, &(struct link_change){.up = true}, &err) < 0 ||
 	    qdisc_add_rate(netlink, index, QDISC_HANDLE(1), 20000, 2000, 1000000, &err) < 0 ||
 	    nft_open(lab->near_fd, &nft, &err) < 0)
 		fail_msg("%s", err.text);
