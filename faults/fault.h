@@ -59,7 +59,8 @@ struct fault {
 	const struct params *params; /* of ops->params */
 	struct target *target;	     /* resolved and pinned; shared between steps, not owned */
 	const struct fault_env *env;
-	void *state;				    /* owned by ops, freed by release() */
+	void *state;	   /* owned by ops, freed by release() */
+	int64_t level_ppb; /* strength: SHARE_ONE as the parameters say; inject() begins at it */
 	int64_t effect_started_ns, effect_ended_ns; /* set by inject() and end() */
 };
 
@@ -97,6 +98,10 @@ struct fault_ops {
 	/* Journals, then acts; returns when the effect is in force. On failure everything this call
 	 * did is undone or journalled. */
 	int (*inject)(struct fault *fault, struct error *err);
+	/* Changes the live fault to fault->level_ppb (a ramp), losing and reordering no packet by
+	 * the change itself; the undo record stays as it is. NULL: it has no levels, ramps are
+	 * refused. */
+	int (*set_level)(struct fault *fault, struct error *err);
 	/* Ends the effect. When work remains that needs time (a soft end, a queue that drains),
 	 * sets *out_again_ns to the delay after which it wants to be called again; 0: finished. May
 	 * be called with FAULT_END_NOW while a soft end is under way. NULL: undo() ends the effect.

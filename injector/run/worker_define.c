@@ -107,6 +107,7 @@ int worker_on_step(struct worker *worker, const struct request *request, struct 
 	step->target = (unsigned)request->numbers[0];
 	step->for_ns = request->numbers[1];
 	step->fault = (struct fault){
+		.level_ppb = SHARE_ONE,
 		.ops = ops,
 		.step = request->index,
 		.params = &step->params,

@@ -598,6 +598,7 @@ static int plan_step(struct netlab *lab, struct netlab_fault *out, unsigned step
 		set(out, settings[0], settings[1]);
 	out->env = (struct fault_env){.run_id = out->run_id, .journal = out->journal};
 	out->fault = (struct fault){.ops = &network_fault,
+				    .level_ppb = SHARE_ONE,
 				    .step = step,
 				    .params = &out->params,
 				    .target = &out->target,
