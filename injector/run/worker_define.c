@@ -5,6 +5,7 @@
  */
 #include "injector/run/worker_internal.h"
 
+#include "injector/base/quantity.h"
 #include "injector/experiment/model.h"
 
 #include <errno.h>

@@ -2,6 +2,7 @@
 #include "tests/support/netlab.h"
 
 #include "faults/network.h"
+#include "injector/base/quantity.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
 #include "injector/kernel/namespace.h"
