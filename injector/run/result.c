@@ -30,6 +30,10 @@ int result_new(const struct experiment *experiment, const char *run_id, struct r
 		result_free(result);
 		return error_errno(err, ENOMEM, "cannot keep a result");
 	}
+	if (history_init(&result->history, experiment, err) < 0) {
+		result_free(result);
+		return -ENOMEM;
+	}
 	strncpy(result->run_id, run_id, sizeof(result->run_id) - 1);
 	for (unsigned i = 0; i < experiment->step_count; i++)
 		experiment_describe_step(experiment, i, result->steps[i].text,
@@ -48,6 +52,7 @@ void result_free(struct run_result *result)
 	for (unsigned i = 0; result->probes && i < result->experiment->probe_count; i++)
 		for (unsigned w = 0; w < WINDOW_COUNT; w++)
 			histogram_free(&result->probes[i][w].latencies);
+	history_free(&result->history);
 	free(result->probes);
 	free(result->last_reasons);
 	free(result->steps);
@@ -240,6 +245,7 @@ static void on_event(void *context, const struct event *event)
 		result->started_wall_ns = event->wall_ns;
 	}
 	result->finished_ns = event->time_ns;
+	history_event(&result->history, event);
 	switch (event->kind) {
 	case EVENT_PLAN:
 		add_line(&result->lines, &result->line_count, &result->line_capacity,

@@ -8,6 +8,7 @@
 #include "injector/experiment/model.h"
 #include "injector/run/event.h"
 #include "injector/run/histogram.h"
+#include "injector/run/history.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -68,6 +69,7 @@ struct run_result {
 	struct probe_window (*probes)[WINDOW_COUNT]; /* one row a probe, owned */
 	char (*last_reasons)[160];		     /* last failure of each probe, owned */
 	struct step_result *steps;		     /* owned */
+	struct history history;			     /* its course, for the report */
 	struct result_line *lines, *notes;	     /* owned */
 	unsigned line_count, line_capacity, lines_lost;
 	unsigned note_count, note_capacity, notes_lost;
