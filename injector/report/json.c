@@ -112,7 +112,9 @@ static json_t *steps_json(const struct run_result *result)
 		json_object_set_new(root, "text", json_text(step->text));
 		json_object_set_new(root, "at_ns", json_integer(plan->at_ns));
 		json_object_set_new(root, "for_ns", json_integer(plan->for_ns));
+		json_object_set_new(root, "name", plan->name ? json_text(plan->name) : json_null());
 		json_object_set_new(root, "injected", json_boolean(step->was_injected));
+		json_object_set_new(root, "injections", json_integer(step->injections));
 		json_object_set_new(root, "failure", json_text(step->failure));
 		json_object_set_new(root, "injected_after_ns",
 				    json_count_or_null(since(result, step->injected_ns)));
@@ -204,6 +206,7 @@ static void add_head(json_t *root, const struct run_result *result)
 	json_object_set_new(root, "file", json_text(result->experiment->path));
 	json_object_set_new(root, "title", json_text(result->experiment->title));
 	json_object_set_new(root, "hypothesis", json_text(result->experiment->hypothesis));
+	json_object_set_new(root, "source", json_text(result->experiment->source));
 	json_object_set_new(root, "verdict", json_string(verdict_names[result->verdict]));
 	json_object_set_new(root, "exit_code", json_integer(result->verdict));
 	json_object_set_new(root, "why", json_text(result->why));

@@ -187,6 +187,7 @@ static void on_step(struct run_result *result, const struct event *event)
 			step->inject_took_ns = event->duration_ns;
 		}
 		step->was_injected = true;
+		step->injections++;
 		step->is_restored = false;
 		step->ended_ns = 0;
 		if (event->text && *event->text)
@@ -211,6 +212,7 @@ static void on_step(struct run_result *result, const struct event *event)
 	default:
 		step->has_evidence = true;
 		step->evidence = *event->evidence;
+		step->level_ppb = event->number;
 		break;
 	}
 }
@@ -287,6 +289,7 @@ static void on_event(void *context, const struct event *event)
 		result->command_status = (int)event->number;
 		copy_text(result->command_end, sizeof(result->command_end), event->text);
 		break;
+	case EVENT_LEVEL:
 	case EVENT_ARMED:
 	case EVENT_RESULT:
 		break;
@@ -300,9 +303,7 @@ struct event_listener result_listener(struct run_result *result)
 
 bool run_is_instant(const struct experiment *experiment, unsigned step)
 {
-	const struct experiment_step *at = &experiment->steps[step];
-
-	return at->ops->is_instant && at->ops->is_instant(&at->params);
+	return experiment_is_instant(&experiment->steps[step]);
 }
 
 bool result_is_unrestored(const struct run_result *result, unsigned step)

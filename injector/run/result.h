@@ -42,6 +42,8 @@ struct step_result {
 	bool was_injected, is_restored, has_evidence;
 	int64_t injected_ns, ended_ns; /* CLOCK_BOOTTIME, first injection and last end; 0: never */
 	int64_t inject_took_ns, end_took_ns;
+	unsigned injections; /* pulses are counted one by one */
+	int64_t level_ppb;   /* the strength at the last look */
 	struct evidence evidence;
 	char text[256];
 	char failure[512];

@@ -113,6 +113,7 @@ static void on_step(struct frame_state *state, const struct event *event)
 		if (!fault->is_injected)
 			fault->injected_ns = event->time_ns;
 		fault->is_injected = true;
+		fault->injections++;
 		fault->is_ended = fault->is_restored = false;
 		break;
 	case EVENT_INJECT_FAILED:
