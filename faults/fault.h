@@ -87,6 +87,10 @@ struct fault_ops {
 	 * parameters that passed check(). */
 	bool (*is_instant)(const struct params *params);
 
+	/* Replaces what parameters name (files) by what is in it, as values that the worker parses
+	 * again; called where the experiment is read, before check(), never in the worker. Relative
+	 * names are below `directory` ("" or ending in '/'). May be NULL. */
+	int (*load)(struct params *params, const char *directory, struct error *err);
 	/* The parameters make sense together; called unprivileged by `check` as well. May be NULL.
 	 */
 	int (*check)(const struct params *params, struct error *err);

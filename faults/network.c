@@ -11,7 +11,6 @@
 #include "faults/network_finding.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
-#include "injector/base/quantity.h"
 #include "injector/kernel/link.h"
 
 #include <errno.h>
@@ -24,61 +23,6 @@
 #define DRAIN_MAX_NS (2 * NSEC_PER_SEC)	  /* after an abort */
 #define MARGIN_NS    (50 * NSEC_PER_MSEC) /* for the queue to pass once it is due */
 #define IDLE_POLLS   3
-
-static const char *const directions[] = {
-	[NETWORK_EGRESS] = "egress", [NETWORK_INGRESS] = "ingress", [NETWORK_BOTH] = "both", NULL};
-
-static const struct param network_params[] = {
-	[NETWORK_TARGET] = {.name = "target",
-			    .type = PARAM_TARGET,
-			    .flags = PARAM_REQUIRED,
-			    .doc = "the traffic to affect"},
-	[NETWORK_DELAY] = {.name = "delay",
-			   .type = PARAM_DURATION,
-			   .max = 3600 * NSEC_PER_SEC,
-			   .doc = "time each packet is held back, one way"},
-	/* netem computes with 2 * jitter in 32 bits of nanoseconds (sch_netem.c, tabledist) */
-	[NETWORK_JITTER] =
-		{.name = "jitter",
-		 .type = PARAM_DURATION,
-		 .max = 2 * NSEC_PER_SEC,
-		 .doc = "the delay varies evenly by as much up and down; reorders packets"},
-	[NETWORK_LOSS] = {.name = "loss",
-			  .type = PARAM_SHARE,
-			  .max = SHARE_ONE,
-			  .doc = "share of packets that is lost; 100% is a partition"},
-	[NETWORK_DIRECTION] =
-		{.name = "direction",
-		 .type = PARAM_WORD,
-		 .words = directions,
-		 .fallback = "egress",
-		 .doc = "what leaves, what arrives, or both (then the delay is met twice)"},
-	{.name = NULL},
-};
-
-struct network_effect network_effect_of(const struct params *params)
-{
-	return (struct network_effect){
-		.delay_ns = params_number(params, NETWORK_DELAY, 0),
-		.jitter_ns = params_number(params, NETWORK_JITTER, 0),
-		.loss_ppb = (uint64_t)params_number(params, NETWORK_LOSS, 0),
-	};
-}
-
-static int check(const struct params *params, struct error *err)
-{
-	struct network_effect effect = network_effect_of(params);
-
-	if (effect.jitter_ns > 0 && effect.delay_ns == 0)
-		return error_set(err, EINVAL, "jitter needs a delay to vary");
-	if (effect.jitter_ns > effect.delay_ns)
-		return error_set(err, EINVAL,
-				 "jitter is greater than the delay: a packet cannot "
-				 "arrive before it was sent");
-	if (effect.delay_ns == 0 && effect.loss_ppb == 0)
-		return error_set(err, EINVAL, "no effect: give delay or loss");
-	return 0;
-}
 
 static int probe(struct fault_support *out, struct error *err)
 {
@@ -129,12 +73,12 @@ static void describe_evidence(const struct network_state *state, struct evidence
 	const int size = sizeof(evidence->detail);
 
 	evidence->unit = "packets";
-	if (state->effect.delay_ns && evidence->hits >= evidence->dropped) {
+	if (state->effect.full.delay_ns && evidence->hits >= evidence->dropped) {
 		used = snprintf(out, (size_t)size, "%llu packets delayed",
 				(unsigned long long)(evidence->hits - evidence->dropped));
 		comma = ", ";
 	}
-	if (state->effect.loss_ppb || evidence->dropped || used == 0)
+	if (netem_loses(&state->effect.full) || evidence->dropped || used == 0)
 		used += snprintf(out + used, (size_t)(size - used), "%s%llu of %llu%s dropped",
 				 comma, (unsigned long long)evidence->dropped,
 				 (unsigned long long)evidence->hits, *comma ? "" : " packets");
@@ -287,7 +231,8 @@ static int64_t pause_ns(const struct network_state *state, int64_t now_ns)
 
 static bool begin_soft(struct network_state *state, int64_t now_ns)
 {
-	int64_t longest_ns = state->effect.delay_ns + state->effect.jitter_ns + MARGIN_NS;
+	int64_t longest_ns =
+		network_effect_longest_ns(&state->effect, network_mtu(state)) + MARGIN_NS;
 
 	if (state->way == NETWORK_FILTER)
 		return false;
@@ -304,7 +249,8 @@ static bool begin_soft(struct network_state *state, int64_t now_ns)
 static void begin_drain(struct fault *fault, enum fault_end how)
 {
 	struct network_state *state = fault->state;
-	int64_t longest_ns = state->effect.delay_ns + state->effect.jitter_ns + MARGIN_NS;
+	int64_t longest_ns =
+		network_effect_longest_ns(&state->effect, network_mtu(state)) + MARGIN_NS;
 
 	network_cut(state);
 	fault->effect_ended_ns = clock_now_ns();
@@ -360,6 +306,7 @@ static void release(struct fault *fault)
 	if (!state)
 		return;
 	network_unregister(state);
+	network_effect_free(&state->effect);
 	/* the table first, should it still be there: then nothing points at what goes next */
 	nft_close(state->nft);
 	network_line_stop(state);
@@ -380,7 +327,8 @@ const struct fault_ops network_fault = {
 	 * SYS_PTRACE to find one that only a process holds. BPF: the delay line's program. */
 	.capabilities = 1ULL << CAP_NET_ADMIN | 1ULL << CAP_SYS_ADMIN | 1ULL << CAP_SYS_PTRACE |
 			1ULL << CAP_BPF | 1ULL << CAP_SYS_NICE, /* the delay line in real time */
-	.check = check,
+	.load = network_load,
+	.check = network_check,
 	.probe = probe,
 	.plan = network_plan,
 	.inject = inject,

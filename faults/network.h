@@ -8,6 +8,7 @@
 #define SQUALL_NETWORK_H
 
 #include "faults/fault.h"
+#include "faults/network_effect.h"
 #include "injector/kernel/namespace.h"
 #include "injector/kernel/netlink.h"
 #include "injector/kernel/nft.h"
@@ -18,13 +19,51 @@
 
 extern const struct fault_ops network_fault;
 
+/* network_params.c: see there what they mean. */
 enum network_param {
 	NETWORK_TARGET,
 	NETWORK_DELAY,
 	NETWORK_JITTER,
+	NETWORK_DELAY_CORRELATION,
+	NETWORK_DISTRIBUTION,
+	NETWORK_DISTRIBUTION_FILE,
+	NETWORK_DISTRIBUTION_SAMPLES, /* also what was in the file */
 	NETWORK_LOSS,
+	NETWORK_LOSS_CORRELATION,
+	NETWORK_GEMODEL_P,
+	NETWORK_GEMODEL_R,
+	NETWORK_GEMODEL_1_H,
+	NETWORK_GEMODEL_1_K,
+	NETWORK_STATE_P13,
+	NETWORK_STATE_P31,
+	NETWORK_STATE_P32,
+	NETWORK_STATE_P23,
+	NETWORK_STATE_P14,
+	NETWORK_ECN,
+	NETWORK_DUPLICATE,
+	NETWORK_DUPLICATE_CORRELATION,
+	NETWORK_CORRUPT,
+	NETWORK_CORRUPT_CORRELATION,
+	NETWORK_REORDER,
+	NETWORK_REORDER_CORRELATION,
+	NETWORK_REORDER_GAP,
+	NETWORK_RATE,
+	NETWORK_BURST,
+	NETWORK_PACKET_OVERHEAD,
+	NETWORK_CELL_SIZE,
+	NETWORK_CELL_OVERHEAD,
+	NETWORK_SLOT,
+	NETWORK_SLOT_MAX,
+	NETWORK_SLOT_PACKETS,
+	NETWORK_SLOT_BYTES,
+	NETWORK_SEED,
+	NETWORK_LIMIT,
 	NETWORK_DIRECTION,
 };
+extern const struct param network_params[];
+int network_check(const struct params *params, struct error *err);
+/* network_samples.c: see fault_ops.load. */
+int network_load(struct params *params, const char *directory, struct error *err);
 
 /* How packets are affected. */
 enum network_way {
@@ -38,6 +77,7 @@ struct network_support {
 	bool has_hook; /* owned table, egress hook, fwd, random numbers */
 	bool has_ifb;
 	bool has_netem;		   /* ifb and netem */
+	bool has_netem_seed;	   /* and it keeps a seed (6.6) */
 	bool lacks_netem_for_good; /* the kernel does not know it: not a lack of privileges */
 	char hook_reason[200], netem_reason[200]; /* the kernel's words when not */
 };
@@ -57,11 +97,6 @@ struct network_path {
 	bool is_ingress, is_loopback;
 	uint32_t mtu;
 	struct delay_line *line; /* NETWORK_LINE */
-};
-
-struct network_effect {
-	int64_t delay_ns, jitter_ns;
-	uint64_t loss_ppb;
 };
 
 /* A TCP connection, addresses in network order. */
@@ -113,6 +148,7 @@ struct network_state {
 	struct network_connection control[8];
 	unsigned control_count;
 	int ifb_index;
+	unsigned change_count; /* of the live effect: each has its own sequence of a seed */
 	int64_t wait_until_ns; /* end of the current phase, at the latest */
 	unsigned idle_polls;
 	struct evidence evidence;    /* of the table, as last read */
@@ -139,8 +175,12 @@ void network_scope_write_rules(const struct network_scope *scope, bool is_ingres
 /* network_netem.c: the ifb. */
 int network_hole_build(struct network_state *state, struct error *err);
 int network_netem_build(struct network_state *state, struct error *err);
+/* state->effect.at has changed. */
+int network_netem_change(struct network_state *state, struct error *err);
 /* Lets what is queued pass in order, and new packets behind it without delay. */
 int network_netem_soften(struct network_state *state, struct error *err);
+/* The largest packet of the interfaces, link-layer header included. */
+uint32_t network_mtu(const struct network_state *state);
 /* Nothing queued and nothing on its way; `out_gone`: the interface is not there any more. */
 int network_netem_is_empty(struct netlink *netlink, int index, bool *out_empty, struct error *err);
 /* Packets that the queue dropped, by intent or because it was full. */
@@ -187,8 +227,6 @@ int network_compose(struct network_state *state, struct plan *plan);
 /* Something that leaves is to be lost, and not by netem. */
 bool network_needs_hole(const struct network_state *state);
 
-/* network.c: the effects that are asked for. */
-struct network_effect network_effect_of(const struct params *params);
 enum { NETWORK_EGRESS, NETWORK_INGRESS, NETWORK_BOTH }; /* words of NETWORK_DIRECTION */
 /* Reads the counters a last time and takes the table away: the effect ends here. Cannot
  * fail: when the transaction does, the table's owner is closed. */

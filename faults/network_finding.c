@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #define MAGIC	0x4e465153 /* "SQFN" */
-#define VERSION 1
+#define VERSION 2
 
 /* The file: this and nothing else. */
 struct finding {
@@ -22,7 +22,7 @@ struct finding {
 	char boot_id[40], release[65];
 	/* of modules.dep, when there is no netem: a package with it may come any time */
 	int64_t modules_ns, modules_size;
-	bool has_ifb, has_netem;
+	bool has_ifb, has_netem, has_netem_seed;
 	char netem_reason[200];
 	uint32_t crc; /* of what is in front of it */
 };
@@ -117,8 +117,10 @@ bool network_finding_recall(struct network_support *out)
 		unlinkat(directory, NETWORK_FINDING_FILE, 0);
 		return false;
 	}
-	*out = (struct network_support){
-		.has_hook = true, .has_ifb = finding.has_ifb, .has_netem = finding.has_netem};
+	*out = (struct network_support){.has_hook = true,
+					.has_ifb = finding.has_ifb,
+					.has_netem = finding.has_netem,
+					.has_netem_seed = finding.has_netem_seed};
 	memcpy(out->netem_reason, finding.netem_reason, sizeof(out->netem_reason));
 	return true;
 }
@@ -150,6 +152,7 @@ void network_finding_keep(const struct network_support *found)
 	finding.version = VERSION;
 	finding.has_ifb = found->has_ifb;
 	finding.has_netem = found->has_netem;
+	finding.has_netem_seed = found->has_netem_seed;
 	memcpy(finding.netem_reason, found->netem_reason, sizeof(finding.netem_reason));
 	if (identify_kernel(&finding) < 0)
 		return;

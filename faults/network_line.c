@@ -28,8 +28,8 @@ int network_line_prepare(struct network_state *state, int namespace_fd, const ch
 						   .interface_index = path->index,
 						   .is_ingress = path->is_ingress,
 						   .is_loopback = path->is_loopback,
-						   .delay_ns = state->effect.delay_ns,
-						   .jitter_ns = state->effect.jitter_ns,
+						   .delay_ns = state->effect.at.delay_ns,
+						   .jitter_ns = state->effect.at.jitter_ns,
 						   .mark = NETWORK_MARK,
 						   .name = name};
 		int result;
@@ -129,8 +129,8 @@ int network_line_start(struct network_state *state, const struct fault *fault, s
 	     i++)
 		result = change_setting(state, fault, loopback_settings[i], err);
 	for (unsigned i = 0; result == 0 && i < state->path_count; i++) {
-		delay_line_set(state->paths[i].line, state->effect.delay_ns,
-			       state->effect.jitter_ns);
+		delay_line_set(state->paths[i].line, state->effect.at.delay_ns,
+			       state->effect.at.jitter_ns);
 		result = delay_line_start(state->paths[i].line, err);
 	}
 	if (result < 0)

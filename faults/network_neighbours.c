@@ -98,10 +98,10 @@ int network_compose(struct network_state *state, struct plan *plan)
 	for (other = network_first_live(); other; other = other->next) {
 		if (other == state || !share_a_path(state, other))
 			continue;
-		if (state->effect.delay_ns == 0 || other->effect.delay_ns == 0) {
-			if (state->effect.delay_ns == 0)
+		if (!state->effect.full.delay_ns || !other->effect.full.delay_ns) {
+			if (!state->effect.full.delay_ns)
 				state->way = NETWORK_FILTER;
-			if (other->effect.delay_ns == 0 && other->phase == NETWORK_IDLE)
+			if (!other->effect.full.delay_ns && other->phase == NETWORK_IDLE)
 				other->way = NETWORK_FILTER;
 			return plan_add(
 				plan, PLAN_NOTE,

@@ -12,28 +12,47 @@
 #include <errno.h>
 #include <net/if.h>
 
-#define TBF_HANDLE	QDISC_HANDLE(1)
-#define TBF_CLASS	(TBF_HANDLE | 1)
-#define NETEM_HANDLE	QDISC_HANDLE(2)
-#define ORDERLY_RATE	12500000000ULL /* 100 gbit/s: any rate makes netem keep the order */
-#define LINK_HEADER_MAX 64	       /* Ethernet, two VLAN tags, and some */
-#define LIMIT_A_SECOND	2000000	       /* packets a second that the queue must be able to hold */
-#define LIMIT_MIN	10000
-#define LIMIT_MAX	1000000
+#define SEGMENTER_HANDLE QDISC_HANDLE(1)
+#define NETEM_HANDLE	 QDISC_HANDLE(2)
+#define LIMITER_HANDLE	 QDISC_HANDLE(3)
+#define ORDERLY_RATE	 12500000000ULL /* 100 gbit/s: any rate makes netem keep the order */
+#define LINK_HEADER_MAX	 64		/* Ethernet, two VLAN tags, and some */
 
-static struct netem_config configuration(const struct network_effect *effect)
+/* The queues of the ifb, from its root: tbf that cuts what the stack hands down as one into packets
+ * of the wire, tbf that limits with bursts, netem. Only those that are needed. */
+static uint32_t root_handle(const struct network_state *state)
 {
-	int64_t longest_ns = effect->delay_ns + effect->jitter_ns;
-	int64_t limit = longest_ns / 1000 * (LIMIT_A_SECOND / 1000) / 1000;
+	if (network_effect_needs_wire_packets(&state->effect))
+		return SEGMENTER_HANDLE;
+	return state->effect.burst ? LIMITER_HANDLE : NETEM_HANDLE;
+}
 
-	if (limit < LIMIT_MIN)
-		limit = LIMIT_MIN;
-	if (limit > LIMIT_MAX)
-		limit = LIMIT_MAX;
-	return (struct netem_config){.delay_ns = effect->delay_ns,
-				     .jitter_ns = effect->jitter_ns,
-				     .loss_ppb = effect->loss_ppb,
-				     .limit = (uint32_t)limit};
+static uint32_t limiter_parent(const struct network_state *state)
+{
+	return network_effect_needs_wire_packets(&state->effect) ? SEGMENTER_HANDLE | 1 : TC_H_ROOT;
+}
+
+static uint32_t netem_parent(const struct network_state *state)
+{
+	return state->effect.burst ? LIMITER_HANDLE | 1 : limiter_parent(state);
+}
+
+static struct qdisc_rate limiter_of(const struct network_state *state)
+{
+	return (struct qdisc_rate){.bytes = state->effect.at.rate_bytes,
+				   .burst = state->effect.burst,
+				   .overhead = (uint16_t)state->effect.at.packet_overhead};
+}
+
+static struct netem_config netem_of(const struct network_state *state)
+{
+	struct netem_config config = state->effect.at;
+
+	if (state->effect.burst)
+		config.rate_bytes = 0;
+	/* the same seed again would repeat the same draws after each change */
+	config.seed += state->change_count;
+	return config;
 }
 
 /* Dropped by a verdict, a packet that leaves is reported to its sender: UDP may see ENOBUFS, TCP
@@ -57,15 +76,14 @@ static uint32_t largest_packet(const struct network_state *state)
 
 int network_netem_resize(struct network_state *state, struct error *err)
 {
-	if (state->effect.loss_ppb == 0)
+	if (!network_effect_needs_wire_packets(&state->effect))
 		return 0;
-	return qdisc_change_segmenter(state->route, state->ifb_index, TBF_HANDLE,
+	return qdisc_change_segmenter(state->route, state->ifb_index, SEGMENTER_HANDLE,
 				      largest_packet(state), err);
 }
 
 int network_netem_check(struct network_state *state, struct error *err)
 {
-	uint32_t handle = state->effect.loss_ppb ? TBF_HANDLE : NETEM_HANDLE;
 	struct qdisc root;
 	struct link link;
 	int result = link_get(state->route, state->ifb_index, &link, err);
@@ -77,7 +95,7 @@ int network_netem_check(struct network_state *state, struct error *err)
 	if (!(link.flags & IFF_UP))
 		return error_set(err, ENODEV, "interface %s was taken down", link.name);
 	result = qdisc_get(state->route, state->ifb_index, TC_H_ROOT, &root, err);
-	if (result == 0 && root.handle != handle)
+	if (result == 0 && root.handle != root_handle(state))
 		result =
 			error_set(err, ENOENT, "the queue of interface %s was replaced", link.name);
 	return result;
@@ -85,19 +103,19 @@ int network_netem_check(struct network_state *state, struct error *err)
 
 static int add_queues(struct network_state *state, struct error *err)
 {
-	struct netem_config config = configuration(&state->effect);
-	int result;
+	const struct netem_config netem = netem_of(state);
+	const struct qdisc_rate limiter = limiter_of(state);
+	int result = 0;
 
-	if (config.loss_ppb == 0)
-		return qdisc_add_netem(state->route, state->ifb_index, TC_H_ROOT, NETEM_HANDLE,
-				       &config, err);
-	/* What the stack hands down is up to 64 KiB; losing that whole would lose 40 wire packets
-	 * at once. tbf cuts it first. */
-	result = qdisc_add_segmenter(state->route, state->ifb_index, TBF_HANDLE,
-				     largest_packet(state), err);
+	if (network_effect_needs_wire_packets(&state->effect))
+		result = qdisc_add_segmenter(state->route, state->ifb_index, SEGMENTER_HANDLE,
+					     largest_packet(state), err);
+	if (result == 0 && state->effect.burst)
+		result = qdisc_add_rate(state->route, state->ifb_index, limiter_parent(state),
+					LIMITER_HANDLE, &limiter, err);
 	if (result == 0)
-		result = qdisc_add_netem(state->route, state->ifb_index, TBF_CLASS, NETEM_HANDLE,
-					 &config, err);
+		result = netem_add(state->route, state->ifb_index, netem_parent(state),
+				   NETEM_HANDLE, &netem, err);
 	return result;
 }
 
@@ -116,16 +134,45 @@ int network_netem_build(struct network_state *state, struct error *err)
 	return result;
 }
 
+static int change(struct network_state *state, struct netem_config *netem,
+		  const struct qdisc_rate *limiter, struct error *err)
+{
+	int result = 0;
+
+	/* A rate makes a packet wait for the one before it: so none overtakes what came when the
+	 * delay was longer. With jitter they overtake each other anyway. */
+	if (!netem->rate_bytes && !netem->jitter_ns)
+		netem->rate_bytes = ORDERLY_RATE;
+	if (state->effect.burst)
+		result = qdisc_change_rate(state->route, state->ifb_index, limiter_parent(state),
+					   LIMITER_HANDLE, limiter, err);
+	if (result == 0)
+		result = netem_change(state->route, state->ifb_index, netem_parent(state),
+				      NETEM_HANDLE, netem, err);
+	return result;
+}
+
+int network_netem_change(struct network_state *state, struct error *err)
+{
+	const struct qdisc_rate limiter = limiter_of(state);
+	struct netem_config netem;
+
+	state->change_count++;
+	netem = netem_of(state);
+	return change(state, &netem, &limiter, err);
+}
+
 int network_netem_soften(struct network_state *state, struct error *err)
 {
-	struct netem_config config = configuration(&state->effect);
+	const struct qdisc_rate limiter = {.burst = state->effect.burst};
+	struct netem_config netem = {.limit = state->effect.at.limit};
 
-	config.delay_ns = config.jitter_ns = 0;
-	config.loss_ppb = 0;
-	config.rate_bytes = ORDERLY_RATE;
-	return qdisc_change_netem(state->route, state->ifb_index,
-				  state->effect.loss_ppb ? TBF_CLASS : TC_H_ROOT, NETEM_HANDLE,
-				  &config, err);
+	return change(state, &netem, &limiter, err);
+}
+
+uint32_t network_mtu(const struct network_state *state)
+{
+	return largest_packet(state);
 }
 
 int network_netem_is_empty(struct netlink *netlink, int index, bool *out_empty, struct error *err)

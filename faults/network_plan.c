@@ -73,7 +73,7 @@ static int add_paths(struct network_state *state, const struct fault *fault, str
 
 static int choose_way(struct network_state *state, struct plan *plan, struct error *err)
 {
-	bool is_partition = state->effect.loss_ppb >= SHARE_ONE, is_bypassed = false;
+	bool is_partition = network_effect_is_partition(&state->effect), is_bypassed = false;
 	char remedy[200];
 	struct network_support support;
 	int result = network_survey(&support, err);
@@ -99,13 +99,17 @@ static int choose_way(struct network_state *state, struct plan *plan, struct err
 	}
 	if (support.has_netem && !is_bypassed) {
 		state->way = NETWORK_NETEM;
-		result =
-			plan_add(plan, PLAN_WAY, "nf_tables forwards to an ifb with netem%s",
-				 state->effect.loss_ppb
-					 ? "; segmented before it, so that the loss counts packets "
-					   "as on the wire"
-					 : "");
-	} else if (state->effect.delay_ns) {
+		result = plan_add(
+			plan, PLAN_WAY, "nf_tables forwards to an ifb with netem%s",
+			network_effect_needs_wire_packets(&state->effect)
+				? "; segmented before it, so that what is decided packet by "
+				  "packet counts packets as on the wire"
+				: "");
+		if (result == 0 && state->effect.full.has_seed && !support.has_netem_seed)
+			result = plan_add(plan, PLAN_NOTE,
+					  "this kernel's netem has no seed (Linux 6.6 has): every "
+					  "run draws other packets");
+	} else if (state->effect.full.delay_ns) {
 		state->way = NETWORK_LINE;
 		result = plan_add(plan, PLAN_WAY,
 				  "nf_tables forwards to a delay line in user space%s",
@@ -137,7 +141,7 @@ static int choose_way(struct network_state *state, struct plan *plan, struct err
 
 bool network_needs_hole(const struct network_state *state)
 {
-	if (!state->has_ifb || state->way == NETWORK_NETEM || state->effect.loss_ppb == 0)
+	if (!state->has_ifb || state->way == NETWORK_NETEM || state->effect.full.loss_ppb == 0)
 		return false;
 	for (unsigned i = 0; i < state->path_count; i++)
 		if (!state->paths[i].is_ingress)
@@ -193,24 +197,33 @@ static int list_targets(const struct network_state *state, const struct target *
 	return result;
 }
 
+static int list_queue(const struct network_state *state, struct plan *plan)
+{
+	char words[600];
+
+	network_effect_describe(&state->effect, words, sizeof(words));
+	if (state->way == NETWORK_NETEM)
+		return plan_add(plan, PLAN_CHANGE,
+				"add interface %s (ifb) with %s%snetem %s limit %u",
+				state->record.link,
+				network_effect_needs_wire_packets(&state->effect)
+					? "tbf that cuts to wire packets, "
+					: "",
+				state->effect.burst ? "tbf that limits the rate, " : "", words,
+				state->effect.at.limit);
+	if (state->way == NETWORK_LINE)
+		return plan_add(plan, PLAN_CHANGE, "add %u tap interface%s, %s", state->path_count,
+				state->path_count == 1 ? "" : "s", words);
+	return 0;
+}
+
 static int list_changes(const struct network_state *state, struct plan *plan)
 {
-	const struct network_effect *effect = &state->effect;
-	char delay[QUANTITY_TEXT_SIZE], jitter[QUANTITY_TEXT_SIZE], share[QUANTITY_TEXT_SIZE];
-	int result = 0;
+	const struct netem_config *effect = &state->effect.full;
+	char share[QUANTITY_TEXT_SIZE];
+	int result = list_queue(state, plan);
 
-	quantity_format_duration(effect->delay_ns, delay);
-	quantity_format_duration(effect->jitter_ns, jitter);
 	quantity_format_share((int64_t)effect->loss_ppb, share);
-	if (state->way == NETWORK_NETEM)
-		result = plan_add(plan, PLAN_CHANGE,
-				  "add interface %s (ifb) with netem delay %s, jitter %s, loss %s",
-				  state->record.link, delay, jitter, share);
-	else if (state->way == NETWORK_LINE)
-		result = plan_add(plan, PLAN_CHANGE, "add %u tap interface%s, delay %s%s%s",
-				  state->path_count, state->path_count == 1 ? "" : "s", delay,
-				  effect->jitter_ns ? ", jitter " : "",
-				  effect->jitter_ns ? jitter : "");
 	if (result == 0 && network_needs_hole(state))
 		result = plan_add(plan, PLAN_CHANGE,
 				  "add interface %s (ifb, down), where what is lost ends",
@@ -248,7 +261,7 @@ static int list_notes(struct network_state *state, struct plan *plan, struct err
 				  "not affected: this session's connection with %s port %u", remote,
 				  c->remote_port);
 	}
-	if (result == 0 && state->effect.jitter_ns)
+	if (result == 0 && state->effect.full.jitter_ns && !state->effect.full.rate_bytes)
 		result = plan_add(plan, PLAN_NOTE, "jitter lets packets overtake each other");
 	return result;
 }
@@ -322,9 +335,10 @@ int network_plan(struct fault *fault, struct plan *plan, struct error *err)
 	if (!state)
 		return error_errno(err, ENOMEM, "network");
 	fault->state = state;
-	state->effect = network_effect_of(fault->params);
 	network_register(state);
-	result = fill(state, fault, plan, err);
+	result = network_effect_read(fault->params, &state->effect, err);
+	if (result == 0)
+		result = fill(state, fault, plan, err);
 	if (result < 0)
 		fault->ops->release(fault);
 	return result;

@@ -10,6 +10,7 @@
 #include "injector/base/cleanup.h"
 #include "injector/kernel/link.h"
 #include "injector/kernel/namespace.h"
+#include "injector/kernel/netem.h"
 #include "injector/kernel/qdisc.h"
 
 #include <errno.h>
@@ -32,15 +33,21 @@ static const char hook_test[] =
 	"	}\n"
 	"}\n";
 
-static int try_netem(struct netlink *netlink, int index, struct error *err)
+static int try_netem(struct netlink *netlink, int index, bool *out_seed, struct error *err)
 {
-	const struct netem_config config = {
-		.delay_ns = 1000000, .jitter_ns = 1000, .loss_ppb = 1, .limit = 1000};
+	const struct netem_config config = {.delay_ns = 1000000,
+					    .jitter_ns = 1000,
+					    .loss_ppb = 1,
+					    .has_seed = true,
+					    .seed = 1,
+					    .limit = 1000};
 	int result = qdisc_add_segmenter(netlink, index, QDISC_HANDLE(1), 2000, err);
 
 	if (result == 0)
-		result = qdisc_add_netem(netlink, index, QDISC_HANDLE(1) | 1, QDISC_HANDLE(2),
-					 &config, err);
+		result = netem_add(netlink, index, QDISC_HANDLE(1) | 1, QDISC_HANDLE(2), &config,
+				   err);
+	if (result == 0)
+		result = netem_reads_seed(netlink, index, QDISC_HANDLE(1) | 1, out_seed, err);
 	return result;
 }
 
@@ -62,7 +69,7 @@ static int try_all(struct network_support *out, struct error *err)
 	result = link_create_ifb(netlink, "squall0", NETWORK_LINK_GROUP, "squall", &index, &why);
 	out->has_ifb = result == 0;
 	if (result == 0)
-		result = try_netem(netlink, index, &why);
+		result = try_netem(netlink, index, &out->has_netem_seed, &why);
 	out->has_netem = result == 0;
 	out->lacks_netem_for_good = result == -ENOENT || result == -EOPNOTSUPP;
 	snprintf(out->netem_reason, sizeof(out->netem_reason), "%.199s", result ? why.text : "");

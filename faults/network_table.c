@@ -66,7 +66,7 @@ static void write_exclusions(const struct network_state *state, bool is_ingress,
 static int write_action(const struct network_state *state, unsigned at, FILE *out,
 			struct error *err)
 {
-	const struct network_effect *effect = &state->effect;
+	const struct netem_config *effect = &state->effect.at;
 	char share[QUANTITY_TEXT_SIZE], delay[QUANTITY_TEXT_SIZE];
 	int device = state->ifb_index, result = 0;
 	char drop[48] = "drop", start[START_SIZE];

@@ -194,8 +194,8 @@ static int check(const struct inline_reading *reading, struct error *err)
 	result = check_required(&reading->step->params, err);
 	if (result == 0 && reading->target)
 		result = check_required(&reading->target->params, err);
-	if (result == 0 && ops->check)
-		result = ops->check(&reading->step->params, err);
+	if (result == 0)
+		result = experiment_check_fault(reading->experiment, reading->step, err);
 	return result < 0 ? result : check_for(reading, err);
 }
 

@@ -4,7 +4,10 @@
  */
 #include "injector/experiment/model.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void free_probe(struct probe_spec *probe)
 {
@@ -88,4 +91,21 @@ bool experiment_target_selects(const struct experiment_target *target)
 		if (params_is_set(&target->params, i))
 			return true;
 	return false;
+}
+
+int experiment_check_fault(const struct experiment *experiment, struct experiment_step *step,
+			   struct error *err)
+{
+	const char *slash = experiment->path ? strrchr(experiment->path, '/') : NULL;
+	char directory[PATH_MAX] = "";
+	int result = 0;
+
+	if (slash)
+		snprintf(directory, sizeof(directory), "%.*s", (int)(slash + 1 - experiment->path),
+			 experiment->path);
+	if (step->ops->load)
+		result = step->ops->load(&step->params, directory, err);
+	if (result == 0 && step->ops->check)
+		result = step->ops->check(&step->params, err);
+	return result;
 }

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "injector/kernel/qdisc.h"
 
-#include "injector/base/quantity.h"
-
 #include <errno.h>
 #include <linux/gen_stats.h>
 #include <linux/if_ether.h>
@@ -38,68 +36,21 @@ static int call(struct netlink *netlink, struct netlink_request *request, const 
 	return result;
 }
 
-/* Parts per billion to the 2^32 scale of netem, rounded; 100 % is all bits set. */
-static uint32_t netem_probability(uint64_t ppb)
+static int put_tbf(struct netlink *netlink, uint16_t flags, int index, uint32_t parent,
+		   uint32_t handle, const struct qdisc_rate *config, struct error *err)
 {
-	return ppb >= SHARE_ONE ? UINT32_MAX
-				: (uint32_t)((ppb * UINT32_MAX + SHARE_ONE / 2) / SHARE_ONE);
-}
-
-/* `struct tc_netem_qopt` followed by attributes inside the same attribute. Times go as 64-bit
- * nanoseconds (since 4.15): the 32-bit ones are in ticks. Everything is sent every time: `change`
- * resets loss, jitter and limit when they are missing, but keeps the rate (sch_netem.c). */
-static void put_netem(struct netlink_request *request, const struct netem_config *config)
-{
-	struct tc_netem_qopt options = {.limit = config->limit,
-					.loss = netem_probability(config->loss_ppb)};
-	struct tc_netem_rate rate = {0};
-
-	netlink_nest(request, TCA_OPTIONS);
-	netlink_put_bytes(request, &options, sizeof(options));
-	netlink_put_u64(request, TCA_NETEM_LATENCY64, (uint64_t)config->delay_ns);
-	netlink_put_u64(request, TCA_NETEM_JITTER64, (uint64_t)config->jitter_ns);
-	if (config->rate_bytes >= UINT32_MAX) {
-		rate.rate = UINT32_MAX;
-		netlink_put_u64(request, TCA_NETEM_RATE64, config->rate_bytes);
-	} else {
-		rate.rate = (uint32_t)config->rate_bytes;
-	}
-	netlink_put(request, TCA_NETEM_RATE, &rate, sizeof(rate));
-	netlink_unnest(request);
-}
-
-int qdisc_add_netem(struct netlink *netlink, int index, uint32_t parent, uint32_t handle,
-		    const struct netem_config *config, struct error *err)
-{
-	struct netlink_request request;
-
-	begin(&request, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, index, parent, handle, "netem");
-	put_netem(&request, config);
-	return call(netlink, &request, "add netem", index, err);
-}
-
-int qdisc_change_netem(struct netlink *netlink, int index, uint32_t parent, uint32_t handle,
-		       const struct netem_config *config, struct error *err)
-{
-	struct netlink_request request;
-
-	begin(&request, RTM_NEWQDISC, 0, index, parent, handle, "netem");
-	put_netem(&request, config);
-	return call(netlink, &request, "change netem", index, err);
-}
-
-static int put_tbf(struct netlink *netlink, uint16_t flags, int index, uint32_t handle,
-		   uint64_t rate, uint32_t burst, uint32_t limit, struct error *err)
-{
+	uint64_t rate = config->bytes ? config->bytes : KEEPS_ORDER_RATE;
 	/* With linklayer given and TCA_TBF_BURST the kernel wants no rate table (sch_tbf.c) */
-	struct tc_tbf_qopt options = {.limit = limit, .rate.linklayer = TC_LINKLAYER_ETHERNET};
+	struct tc_tbf_qopt options = {.limit = config->limit ? config->limit : UINT32_MAX / 2,
+				      .rate.linklayer = TC_LINKLAYER_ETHERNET,
+				      .rate.overhead = config->overhead};
 	struct netlink_request request;
 
 	options.rate.rate = rate >= UINT32_MAX ? UINT32_MAX : (uint32_t)rate;
-	begin(&request, RTM_NEWQDISC, flags, index, TC_H_ROOT, handle, "tbf");
+	begin(&request, RTM_NEWQDISC, flags, index, parent, handle, "tbf");
 	netlink_nest(&request, TCA_OPTIONS);
 	netlink_put(&request, TCA_TBF_PARMS, &options, sizeof(options));
-	netlink_put_u32(&request, TCA_TBF_BURST, burst);
+	netlink_put_u32(&request, TCA_TBF_BURST, config->burst);
 	if (rate >= UINT32_MAX)
 		netlink_put_u64(&request, TCA_TBF_RATE64, rate);
 	netlink_unnest(&request);
@@ -109,22 +60,29 @@ static int put_tbf(struct netlink *netlink, uint16_t flags, int index, uint32_t 
 int qdisc_add_segmenter(struct netlink *netlink, int index, uint32_t handle, uint32_t max_packet,
 			struct error *err)
 {
-	return put_tbf(netlink, NLM_F_CREATE | NLM_F_EXCL, index, handle, KEEPS_ORDER_RATE,
-		       max_packet, UINT32_MAX / 2, err);
+	const struct qdisc_rate config = {.burst = max_packet};
+
+	return qdisc_add_rate(netlink, index, TC_H_ROOT, handle, &config, err);
 }
 
 int qdisc_change_segmenter(struct netlink *netlink, int index, uint32_t handle, uint32_t max_packet,
 			   struct error *err)
 {
-	return put_tbf(netlink, 0, index, handle, KEEPS_ORDER_RATE, max_packet, UINT32_MAX / 2,
-		       err);
+	const struct qdisc_rate config = {.burst = max_packet};
+
+	return qdisc_change_rate(netlink, index, TC_H_ROOT, handle, &config, err);
 }
 
-int qdisc_add_rate(struct netlink *netlink, int index, uint32_t handle, uint64_t bytes_a_second,
-		   uint32_t burst_bytes, uint32_t limit_bytes, struct error *err)
+int qdisc_add_rate(struct netlink *netlink, int index, uint32_t parent, uint32_t handle,
+		   const struct qdisc_rate *config, struct error *err)
 {
-	return put_tbf(netlink, NLM_F_CREATE | NLM_F_EXCL, index, handle, bytes_a_second,
-		       burst_bytes, limit_bytes, err);
+	return put_tbf(netlink, NLM_F_CREATE | NLM_F_EXCL, index, parent, handle, config, err);
+}
+
+int qdisc_change_rate(struct netlink *netlink, int index, uint32_t parent, uint32_t handle,
+		      const struct qdisc_rate *config, struct error *err)
+{
+	return put_tbf(netlink, 0, index, parent, handle, config, err);
 }
 
 static void parse(const struct nlmsghdr *reply, struct qdisc *out)

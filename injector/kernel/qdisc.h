@@ -15,28 +15,23 @@
 
 #define QDISC_HANDLE(major) ((uint32_t)(major) << 16)
 
-struct netem_config {
-	int64_t delay_ns, jitter_ns;
-	uint64_t loss_ppb;   /* SHARE_ONE: everything */
-	uint64_t rate_bytes; /* bytes a second; 0: no rate */
-	uint32_t limit;	     /* packets */
-};
-
-/* Adds netem below `parent` (TC_H_ROOT or a class); -EEXIST if something is there. */
-int qdisc_add_netem(struct netlink *netlink, int index, uint32_t parent, uint32_t handle,
-		    const struct netem_config *config, struct error *err);
-/* Changes it in place; what waits in it stays. Sends every attribute: what is left out is reset. */
-int qdisc_change_netem(struct netlink *netlink, int index, uint32_t parent, uint32_t handle,
-		       const struct netem_config *config, struct error *err);
 /* tbf that does not limit but cuts segmentation-offload packets into wire packets of at most
  * `max_packet` bytes (link-layer header included); its child goes to parent handle|1. */
 int qdisc_add_segmenter(struct netlink *netlink, int index, uint32_t handle, uint32_t max_packet,
 			struct error *err);
 int qdisc_change_segmenter(struct netlink *netlink, int index, uint32_t handle, uint32_t max_packet,
 			   struct error *err);
-/* A tbf that limits. */
-int qdisc_add_rate(struct netlink *netlink, int index, uint32_t handle, uint64_t bytes_a_second,
-		   uint32_t burst_bytes, uint32_t limit_bytes, struct error *err);
+/* A tbf that limits; its child goes to parent handle|1. */
+struct qdisc_rate {
+	uint64_t bytes;	   /* a second; 0: does not limit */
+	uint32_t burst;	   /* bytes; larger packets are cut, or dropped where they cannot be */
+	uint32_t limit;	   /* bytes that wait in it while it has no child */
+	uint16_t overhead; /* bytes counted in addition for each packet */
+};
+int qdisc_add_rate(struct netlink *netlink, int index, uint32_t parent, uint32_t handle,
+		   const struct qdisc_rate *rate, struct error *err);
+int qdisc_change_rate(struct netlink *netlink, int index, uint32_t parent, uint32_t handle,
+		      const struct qdisc_rate *rate, struct error *err);
 
 struct qdisc {
 	int index;

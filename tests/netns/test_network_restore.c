@@ -306,6 +306,7 @@ static void test_undo_leaves_what_is_not_ours(void **state)
 static void test_ifb_drains_before_it_is_deleted(void **state)
 {
 	struct netlab *lab = *state;
+	const struct qdisc_rate slow = {.bytes = 20000, .burst = 2000, .limit = 1000000};
 	struct netlab_stream stream;
 	struct netlink *netlink;
 	struct error err = ERROR_INIT;
@@ -318,7 +319,7 @@ static void test_ifb_drains_before_it_is_deleted(void **state)
 	if (netlink_open(lab->near_fd, &netlink, &err) < 0 ||
 	    link_create_ifb(netlink, "sqntifb", 7, "sqnt test", &index, &err) < 0 ||
 	    link_change(netlink, index, &(struct link_change){.up = true}, &err) < 0 ||
-	    qdisc_add_rate(netlink, index, QDISC_HANDLE(1), 20000, 2000, 1000000, &err) < 0 ||
+	    qdisc_add_rate(netlink, index, TC_H_ROOT, QDISC_HANDLE(1), &slow, &err) < 0 ||
 	    nft_open(lab->near_fd, &nft, &err) < 0)
 		fail_msg("%s", err.text);
 	snprintf(text, sizeof(text),

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What a network fault does to a packet: from its parameters, at a strength, in words. One
+ * description (that of netem) for both ways, netem and the delay line.
+ */
+#ifndef SQUALL_NETWORK_EFFECT_H
+#define SQUALL_NETWORK_EFFECT_H
+
+#include "injector/base/params.h"
+#include "injector/kernel/netem.h"
+
+#include <stddef.h>
+
+struct network_effect {
+	struct netem_config at;	      /* in force now; at.table may point to `measured` */
+	struct netem_config full;     /* at strength SHARE_ONE */
+	uint32_t burst;		      /* bytes; 0: the rate admits no bursts */
+	struct netem_table *measured; /* owned, or NULL */
+};
+
+/* Which packets are lost, spoilt, doubled or overtaken is decided one by one: what the stack hands
+ * down as one (up to 64 KiB) must be cut into packets of the wire before. */
+bool network_effect_needs_wire_packets(const struct network_effect *effect);
+/* Everything in scope is lost: no queue is needed. */
+bool network_effect_is_partition(const struct network_effect *effect);
+/* Nothing but independent random loss. */
+bool network_effect_is_plain_loss(const struct network_effect *effect);
+/* No packet waits longer because of it (a packet of `mtu` bytes, as many waiting as may). */
+int64_t network_effect_longest_ns(const struct network_effect *effect, uint32_t mtu);
+
+/* Parameters that passed network_check(). Caller: network_effect_free(). */
+int network_effect_read(const struct params *params, struct network_effect *out, struct error *err);
+void network_effect_free(struct network_effect *effect);
+/* Makes effect->at the share `level_ppb` of effect->full: delay, jitter, shares and slots in
+ * proportion, a model of loss by its losses with its rhythm kept; a rate by the time that a byte
+ * takes (half the strength is twice the rate, and none is no limit). */
+void network_effect_scale(struct network_effect *effect, int64_t level_ppb);
+
+/* "delay 100ms jitter 10ms 25% distribution normal loss 1%", in the words of tc. */
+char *network_effect_describe(const struct network_effect *effect, char *out, size_t size);
+
+/* network_distribution.c: tables for the jitter. */
+enum network_distribution { NETWORK_UNIFORM, NETWORK_NORMAL, NETWORK_PARETO, NETWORK_PARETONORMAL };
+/* NULL for NETWORK_UNIFORM. Computed once, never freed. */
+const struct netem_table *network_distribution(enum network_distribution which);
+/* From measured delays (any order, at least two different ones): the table and the delay and jitter
+ * that make it what was measured. -ERANGE: they reach too far from their mean. */
+int network_distribution_measured(const int64_t *delays_ns, unsigned count, struct netem_table *out,
+				  int64_t *out_delay_ns, int64_t *out_jitter_ns, struct error *err);
+
+#endif

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The parameters of the network fault, in netem's terms, and which of them make sense together.
+ */
+#include "faults/network.h"
+
+#include "injector/base/clock.h"
+#include "injector/base/quantity.h"
+
+#include <errno.h>
+
+static const char *const directions[] = {
+	[NETWORK_EGRESS] = "egress", [NETWORK_INGRESS] = "ingress", [NETWORK_BOTH] = "both", NULL};
+static const char *const distributions[] = {[NETWORK_UNIFORM] = "uniform",
+					    [NETWORK_NORMAL] = "normal",
+					    [NETWORK_PARETO] = "pareto",
+					    [NETWORK_PARETONORMAL] = "paretonormal",
+					    NULL};
+
+#define DURATION(key, most, text)                                                                  \
+	{                                                                                          \
+		.name = key, .type = PARAM_DURATION, .max = (most), .doc = text                    \
+	}
+#define SHARE(key, text)                                                                           \
+	{                                                                                          \
+		.name = key, .type = PARAM_SHARE, .max = SHARE_ONE, .doc = text                    \
+	}
+#define INTEGER(key, least, most, text)                                                            \
+	{                                                                                          \
+		.name = key, .type = PARAM_INTEGER, .min = (least), .max = (most), .doc = text     \
+	}
+
+const struct param network_params[] = {
+	[NETWORK_TARGET] = {.name = "target",
+			    .type = PARAM_TARGET,
+			    .flags = PARAM_REQUIRED,
+			    .doc = "the traffic to affect"},
+	[NETWORK_DELAY] =
+		DURATION("delay", 3600 * NSEC_PER_SEC, "time each packet is held back, one way"),
+	/* netem computes with 2 * jitter in 32 bits of nanoseconds (sch_netem.c, tabledist) */
+	[NETWORK_JITTER] = DURATION("jitter", 2 * NSEC_PER_SEC,
+				    "the delay varies by as much; reorders packets"),
+	[NETWORK_DELAY_CORRELATION] = SHARE(
+		"delay-correlation", "how much the jitter of a packet is like the last one's"),
+	[NETWORK_DISTRIBUTION] = {.name = "distribution",
+				  .type = PARAM_WORD,
+				  .words = distributions,
+				  .fallback = "uniform",
+				  .doc = "shape of the jitter: even up and down, or with it as "
+					 "standard deviation"},
+	[NETWORK_DISTRIBUTION_FILE] =
+		{.name = "distribution-file",
+		 .type = PARAM_TEXT,
+		 .doc = "measured round trips to replay in place of delay and jitter: output of "
+			"ping, or a duration a line"},
+	[NETWORK_DISTRIBUTION_SAMPLES] = {.name = "distribution-samples",
+					  .type = PARAM_DURATION,
+					  .flags = PARAM_LIST,
+					  .max = 3600 * NSEC_PER_SEC,
+					  .doc = "the same, written out"},
+	[NETWORK_LOSS] = SHARE("loss", "share of packets that is lost; 100% is a partition"),
+	[NETWORK_LOSS_CORRELATION] =
+		SHARE("loss-correlation", "how much the fate of a packet is like the last one's"),
+	[NETWORK_GEMODEL_P] =
+		SHARE("gemodel-p", "Gilbert-Elliott loss: chance that good times turn bad"),
+	[NETWORK_GEMODEL_R] =
+		SHARE("gemodel-r", "chance that bad times turn good; without it 100% - p"),
+	[NETWORK_GEMODEL_1_H] = SHARE("gemodel-1-h", "loss in bad times; without it 100%"),
+	[NETWORK_GEMODEL_1_K] = SHARE("gemodel-1-k", "loss in good times; without it 0%"),
+	[NETWORK_STATE_P13] = SHARE(
+		"state-p13", "Markov loss of four states: chance that a burst of loss begins"),
+	[NETWORK_STATE_P31] =
+		SHARE("state-p31", "chance that a burst of loss ends; without it 100% - p13"),
+	[NETWORK_STATE_P32] =
+		SHARE("state-p32", "chance of a packet received in a burst; without it 0%"),
+	[NETWORK_STATE_P23] = SHARE("state-p23", "chance that loss follows it; without it 100%"),
+	[NETWORK_STATE_P14] = SHARE("state-p14", "chance of a single loss; without it 0%"),
+	[NETWORK_ECN] = {.name = "ecn",
+			 .type = PARAM_BOOL,
+			 .doc = "mark packets of ECN connections (congestion experienced) instead "
+				"of losing them"},
+	[NETWORK_DUPLICATE] = SHARE("duplicate", "share of packets that arrive twice"),
+	[NETWORK_DUPLICATE_CORRELATION] = SHARE("duplicate-correlation", "as loss-correlation"),
+	[NETWORK_CORRUPT] = SHARE("corrupt", "share of packets in which one bit is wrong"),
+	[NETWORK_CORRUPT_CORRELATION] = SHARE("corrupt-correlation", "as loss-correlation"),
+	[NETWORK_REORDER] = SHARE("reorder", "share of packets that is not delayed and overtakes"),
+	[NETWORK_REORDER_CORRELATION] = SHARE("reorder-correlation", "as loss-correlation"),
+	[NETWORK_REORDER_GAP] =
+		INTEGER("reorder-gap", 1, 1000000, "only every so-manieth packet may overtake"),
+	[NETWORK_RATE] = {.name = "rate",
+			  .type = PARAM_RATE,
+			  .min = 8,
+			  .max = 1000000000000LL,
+			  .doc = "bandwidth, for all packets in scope together"},
+	[NETWORK_BURST] = {.name = "burst",
+			   .type = PARAM_SIZE,
+			   .min = 1600,
+			   .max = 1 << 30,
+			   .doc = "so much may pass at once after a pause; needs netem"},
+	[NETWORK_PACKET_OVERHEAD] = INTEGER("packet-overhead", -1000, 10000,
+					    "bytes that a packet counts more (or less)"),
+	[NETWORK_CELL_SIZE] =
+		INTEGER("cell-size", 1, 65535, "packets count as whole cells of so many bytes"),
+	[NETWORK_CELL_OVERHEAD] =
+		INTEGER("cell-overhead", -1000, 10000, "bytes that a cell counts more"),
+	[NETWORK_SLOT] = DURATION("slot", 60 * NSEC_PER_SEC,
+				  "packets are collected and leave together, after so long"),
+	[NETWORK_SLOT_MAX] = DURATION("slot-max", 60 * NSEC_PER_SEC,
+				      "the time between two slots varies from slot to slot-max"),
+	[NETWORK_SLOT_PACKETS] =
+		INTEGER("slot-packets", 1, 1000000, "no more packets leave in one slot"),
+	[NETWORK_SLOT_BYTES] = {.name = "slot-bytes",
+				.type = PARAM_SIZE,
+				.min = 1600,
+				.max = 1 << 30,
+				.doc = "no more bytes leave in one slot"},
+	[NETWORK_SEED] = INTEGER("seed", 1, INT64_MAX,
+				 "the same seed and the same packets give the same effect"),
+	[NETWORK_LIMIT] = INTEGER("limit", 1, 1000000,
+				  "packets that may wait; more are dropped (and counted)"),
+	[NETWORK_DIRECTION] =
+		{.name = "direction",
+		 .type = PARAM_WORD,
+		 .words = directions,
+		 .fallback = "egress",
+		 .doc = "what leaves, what arrives, or both (then the delay is met twice)"},
+	{.name = NULL},
+};
+
+/* `key` means nothing without one of the others. */
+struct need {
+	enum network_param key, of[2];
+	const char *why;
+};
+
+static const struct need needs[] = {
+	{NETWORK_JITTER, {NETWORK_DELAY}, "needs a delay to vary"},
+	{NETWORK_DISTRIBUTION, {NETWORK_JITTER}, "is the shape of a jitter: give jitter"},
+	{NETWORK_LOSS_CORRELATION, {NETWORK_LOSS}, "needs loss"},
+	{NETWORK_GEMODEL_R, {NETWORK_GEMODEL_P}, "needs gemodel-p"},
+	{NETWORK_GEMODEL_1_H, {NETWORK_GEMODEL_P}, "needs gemodel-p"},
+	{NETWORK_GEMODEL_1_K, {NETWORK_GEMODEL_P}, "needs gemodel-p"},
+	{NETWORK_STATE_P31, {NETWORK_STATE_P13}, "needs state-p13"},
+	{NETWORK_STATE_P32, {NETWORK_STATE_P13}, "needs state-p13"},
+	{NETWORK_STATE_P23, {NETWORK_STATE_P13}, "needs state-p13"},
+	{NETWORK_STATE_P14, {NETWORK_STATE_P13}, "needs state-p13"},
+	{NETWORK_DUPLICATE_CORRELATION, {NETWORK_DUPLICATE}, "needs duplicate"},
+	{NETWORK_CORRUPT_CORRELATION, {NETWORK_CORRUPT}, "needs corrupt"},
+	{NETWORK_REORDER_CORRELATION, {NETWORK_REORDER}, "needs reorder"},
+	{NETWORK_REORDER_GAP, {NETWORK_REORDER}, "needs reorder"},
+	{NETWORK_BURST, {NETWORK_RATE}, "needs rate"},
+	{NETWORK_PACKET_OVERHEAD, {NETWORK_RATE}, "needs rate"},
+	{NETWORK_CELL_SIZE, {NETWORK_RATE}, "needs rate"},
+	{NETWORK_CELL_OVERHEAD, {NETWORK_CELL_SIZE}, "needs cell-size"},
+	{NETWORK_SLOT_MAX, {NETWORK_SLOT}, "needs slot"},
+	{NETWORK_SLOT_PACKETS, {NETWORK_SLOT}, "needs slot"},
+	{NETWORK_SLOT_BYTES, {NETWORK_SLOT}, "needs slot"},
+	{NETWORK_DELAY_CORRELATION,
+	 {NETWORK_JITTER, NETWORK_DISTRIBUTION_SAMPLES},
+	 "needs jitter or measured round trips"},
+	{NETWORK_REORDER,
+	 {NETWORK_DELAY, NETWORK_DISTRIBUTION_SAMPLES},
+	 "needs a delay: without it nothing can be overtaken"},
+};
+
+static bool is_given(const struct params *params, enum network_param key)
+{
+	if (network_params[key].flags & PARAM_LIST)
+		return params_count(params, key) > 0;
+	return params_number(params, key, 0) > 0; /* what is 0 is not there */
+}
+
+static int check_needs(const struct params *params, struct error *err)
+{
+	for (unsigned i = 0; i < sizeof(needs) / sizeof(*needs); i++) {
+		const struct need *need = &needs[i];
+		bool is_met = is_given(params, need->of[0]) ||
+			      (need->of[1] && is_given(params, need->of[1]));
+
+		if (params_is_set(params, need->key) && !is_met)
+			return error_set(err, EINVAL, "%s %s", network_params[need->key].name,
+					 need->why);
+	}
+	return 0;
+}
+
+static int check_delay(const struct params *params, struct error *err)
+{
+	int64_t delay_ns = params_number(params, NETWORK_DELAY, 0);
+	unsigned samples = params_count(params, NETWORK_DISTRIBUTION_SAMPLES);
+
+	if (params_number(params, NETWORK_JITTER, 0) > delay_ns)
+		return error_set(err, EINVAL,
+				 "jitter is greater than the delay: a packet cannot "
+				 "arrive before it was sent");
+	if (!samples && !params_is_set(params, NETWORK_DISTRIBUTION_FILE))
+		return 0;
+	if (params_is_set(params, NETWORK_DELAY) || params_is_set(params, NETWORK_JITTER))
+		return error_set(err, EINVAL,
+				 "delay and jitter come from the measured round trips: give them "
+				 "or distribution-%s",
+				 params_is_set(params, NETWORK_DISTRIBUTION_FILE) ? "file"
+										  : "samples");
+	if (samples < 2)
+		return error_set(err, EINVAL,
+				 "distribution-samples: a distribution needs two round trips at "
+				 "least");
+	return 0;
+}
+
+static int check_loss(const struct params *params, struct error *err)
+{
+	bool has_gemodel = params_is_set(params, NETWORK_GEMODEL_P);
+	bool has_state = params_is_set(params, NETWORK_STATE_P13);
+
+	if (params_is_set(params, NETWORK_LOSS) + has_gemodel + has_state > 1)
+		return error_set(err, EINVAL,
+				 "loss, gemodel-p and state-p13 are three models of loss: give "
+				 "one");
+	if (params_number(params, NETWORK_STATE_P13, 0) +
+		    params_number(params, NETWORK_STATE_P14, 0) >
+	    SHARE_ONE)
+		return error_set(err, EINVAL,
+				 "state-p13 and state-p14 are more than 100%% together");
+	if (params_number(params, NETWORK_STATE_P31, 0) +
+		    params_number(params, NETWORK_STATE_P32, 0) >
+	    SHARE_ONE)
+		return error_set(err, EINVAL,
+				 "state-p31 and state-p32 are more than 100%% together");
+	if (params_number(params, NETWORK_ECN, 0) && !has_gemodel && !has_state &&
+	    !params_number(params, NETWORK_LOSS, 0))
+		return error_set(err, EINVAL, "ecn needs a loss, in place of which it marks");
+	return 0;
+}
+
+static int check_rate(const struct params *params, struct error *err)
+{
+	int64_t slot_ns = params_number(params, NETWORK_SLOT, 0);
+
+	if (params_is_set(params, NETWORK_BURST) &&
+	    (params_is_set(params, NETWORK_CELL_SIZE) ||
+	     params_number(params, NETWORK_PACKET_OVERHEAD, 0) < 0))
+		return error_set(err, EINVAL,
+				 "burst does not go with cell-size or a negative packet-overhead");
+	if (params_number(params, NETWORK_SLOT_MAX, slot_ns) < slot_ns)
+		return error_set(err, EINVAL, "slot-max is less than slot");
+	return 0;
+}
+
+int network_check(const struct params *params, struct error *err)
+{
+	static const enum network_param effects[] = {
+		NETWORK_DELAY,	   NETWORK_DISTRIBUTION_SAMPLES,
+		NETWORK_LOSS,	   NETWORK_GEMODEL_P,
+		NETWORK_STATE_P13, NETWORK_DUPLICATE,
+		NETWORK_CORRUPT,   NETWORK_RATE,
+		NETWORK_SLOT};
+	bool has_effect = false;
+	int result = check_delay(params, err);
+
+	if (result == 0)
+		result = check_needs(params, err);
+	if (result == 0)
+		result = check_loss(params, err);
+	if (result == 0)
+		result = check_rate(params, err);
+	for (unsigned i = 0; i < sizeof(effects) / sizeof(*effects); i++)
+		has_effect |= is_given(params, effects[i]);
+	if (result == 0 && !has_effect)
+		result = error_set(err, EINVAL,
+				   "no effect: give delay, distribution-file, loss, gemodel-p, "
+				   "state-p13, duplicate, corrupt, rate or slot");
+	return result;
+}
