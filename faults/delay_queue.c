@@ -63,27 +63,15 @@ struct delay_queue {
 
 	uint64_t sequence; /* of the last packet */
 	int64_t last_due_ns;
-	int64_t delay_ns, jitter_ns;
 	/* After a shrink: entries of the list up to cap_sequence leave at arrival + cap_ns at the
 	 * latest. Kept as a rule because walking a long list would stop the traffic. */
 	uint64_t cap_sequence;
 	int64_t cap_ns;
-	uint64_t random;
 };
 
 static struct entry *entry_at(const struct delay_queue *queue, uint32_t slot)
 {
 	return (struct entry *)(void *)(queue->memory + (size_t)slot * SLOT_SIZE);
-}
-
-/* SplitMix64 (Steele, Lea, Flood 2014): one addition and a mix, any seed is a good one. */
-static uint64_t next_random(struct delay_queue *queue)
-{
-	uint64_t z = (queue->random += 0x9e3779b97f4a7c15ULL);
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-	return z ^ (z >> 31);
 }
 
 static void *map_lazily(size_t size)
@@ -99,7 +87,7 @@ static void *map_lazily(size_t size)
 	return memory;
 }
 
-int delay_queue_new(size_t limit_bytes, size_t frame_max, uint64_t seed, struct delay_queue **out,
+int delay_queue_new(size_t limit_bytes, size_t frame_max, struct delay_queue **out,
 		    struct error *err)
 {
 	size_t entry_max =
@@ -132,7 +120,6 @@ int delay_queue_new(size_t limit_bytes, size_t frame_max, uint64_t seed, struct 
 	queue->free_low = queue->free_count;
 	queue->first = queue->last = NO_SLOT;
 	queue->last_due_ns = INT64_MIN;
-	queue->random = seed;
 	*out = queue;
 	return 0;
 }
@@ -238,15 +225,8 @@ static void list_push(struct delay_queue *queue, struct entry *entry, uint32_t s
 	queue->last = slot;
 }
 
-/* Uniform in [-jitter, jitter): the high half of a product, as netem's own default distribution. */
-static int64_t draw_jitter(struct delay_queue *queue)
-{
-	uint64_t width = 2 * (uint64_t)queue->jitter_ns;
-
-	return (int64_t)(((unsigned __int128)next_random(queue) * width) >> 64) - queue->jitter_ns;
-}
-
-void delay_queue_commit(struct delay_queue *queue, size_t length, int64_t now_ns)
+void delay_queue_commit(struct delay_queue *queue, size_t length, int64_t now_ns, int64_t due_ns,
+			bool is_ordered)
 {
 	struct block *block = &queue->blocks[queue->current];
 	size_t offset = queue->current * DELAY_QUEUE_BLOCK + block->used;
@@ -260,17 +240,14 @@ void delay_queue_commit(struct delay_queue *queue, size_t length, int64_t now_ns
 	block->live++;
 	block->is_touched = true;
 	queue->was_used = true;
-	entry->due_ns = now_ns + queue->delay_ns;
-	if (queue->jitter_ns) {
-		entry->due_ns += draw_jitter(queue);
-		if (entry->due_ns < now_ns)
-			entry->due_ns = now_ns;
-		heap_push(queue, (struct node){entry->due_ns, slot, (uint32_t)entry->sequence});
-	} else {
-		/* also not before packets that got jitter earlier */
+	entry->due_ns = due_ns;
+	if (is_ordered) {
+		/* also not before packets in the heap */
 		if (entry->due_ns < queue->last_due_ns)
 			entry->due_ns = queue->last_due_ns;
 		list_push(queue, entry, slot);
+	} else {
+		heap_push(queue, (struct node){entry->due_ns, slot, (uint32_t)entry->sequence});
 	}
 	if (entry->due_ns > queue->last_due_ns)
 		queue->last_due_ns = entry->due_ns;
@@ -336,29 +313,29 @@ void delay_queue_pop(struct delay_queue *queue)
 		queue->free_blocks[queue->free_count++] = index;
 }
 
-/* What waits may wait until now + delay + jitter at most: the time a packet that comes now can get.
- * The list is capped by a rule (see cap_ns). Nodes of the heap are changed in place, 16 bytes each;
+/* The list is capped by a rule (see cap_ns). Nodes of the heap are changed in place, 16 bytes each;
  * those with equal times then leave in the order they came. */
-void delay_queue_set(struct delay_queue *queue, int64_t delay_ns, int64_t jitter_ns, int64_t now_ns)
+void delay_queue_hasten(struct delay_queue *queue, int64_t longest_ns, int64_t now_ns)
 {
-	int64_t cap_ns = delay_ns + jitter_ns, latest_ns = now_ns + cap_ns;
+	int64_t latest_ns = now_ns + longest_ns;
 
-	if (cap_ns < queue->delay_ns + queue->jitter_ns) {
-		queue->cap_ns = cap_ns;
-		queue->cap_sequence = queue->sequence;
-		for (uint32_t i = 0; i < queue->heap_count; i++) {
-			if (queue->heap[i].due_ns > latest_ns)
-				queue->heap[i].due_ns = latest_ns;
-		}
-		for (uint32_t i = queue->heap_count / HEAP_WIDTH + 1; i-- > 0;) {
-			if (i < queue->heap_count)
-				sift_down(queue, i);
-		}
-		if (queue->last_due_ns > latest_ns)
-			queue->last_due_ns = latest_ns;
+	queue->cap_ns = longest_ns;
+	queue->cap_sequence = queue->sequence;
+	for (uint32_t i = 0; i < queue->heap_count; i++) {
+		if (queue->heap[i].due_ns > latest_ns)
+			queue->heap[i].due_ns = latest_ns;
 	}
-	queue->delay_ns = delay_ns;
-	queue->jitter_ns = jitter_ns;
+	for (uint32_t i = queue->heap_count / HEAP_WIDTH + 1; i-- > 0;) {
+		if (i < queue->heap_count)
+			sift_down(queue, i);
+	}
+	if (queue->last_due_ns > latest_ns)
+		queue->last_due_ns = latest_ns;
+}
+
+int64_t delay_queue_last_ns(const struct delay_queue *queue)
+{
+	return queue->last_due_ns;
 }
 
 static void give_back(void *from, size_t size)

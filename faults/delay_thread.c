@@ -5,6 +5,8 @@
  */
 #include "faults/delay_thread.h"
 
+#include "faults/delay_effect.h"
+#include "faults/delay_packet.h"
 #include "faults/delay_queue.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
@@ -32,7 +34,8 @@
 
 /* Written by the thread, read by others. */
 struct published {
-	_Atomic uint64_t received, sent, dropped_full, dropped_error, foreign, queued, memory;
+	_Atomic uint64_t received, sent, lost, marked, duplicated, corrupted;
+	_Atomic uint64_t dropped_full, dropped_error, foreign, queued, memory;
 	/* Odd while the thread sleeps with an empty queue. */
 	_Atomic uint64_t sleep_state;
 	_Atomic bool is_broken;
@@ -43,13 +46,17 @@ struct delay_thread {
 	int wake_fd;
 	struct tap tap;
 	struct delay_queue *queue;
+	struct delay_effect effect;
+	unsigned char spare[TAP_HEADER_SIZE + TAP_FRAME_MAX]; /* while a packet is doubled */
 
 	pthread_t id;
 	bool is_started;
+	bool had_rate;
 	clockid_t processor_clock;
 
 	pthread_mutex_t lock; /* the two below */
-	int64_t delay_ns, jitter_ns;
+	struct netem_config config;
+	struct netem_table table; /* of config */
 	_Atomic bool is_changed, is_stopping;
 	struct published published;
 };
@@ -76,6 +83,67 @@ static bool is_foreign(const struct delay_thread *thread, const unsigned char *p
 	       !memcmp(source, thread->tap.address, 6);
 }
 
+/* A packet in the reserved room gets its time. */
+static void admit(struct delay_thread *thread, const void *packet, size_t length, int64_t now_ns)
+{
+	struct delay_due due =
+		delay_effect_due(&thread->effect, delay_packet_wire_length(packet, length), now_ns,
+				 delay_queue_last_ns(thread->queue));
+
+	delay_queue_commit(thread->queue, length, now_ns, due.at_ns, due.is_ordered);
+}
+
+static bool is_full(const struct delay_thread *thread)
+{
+	return thread->effect.config.limit &&
+	       delay_queue_count(thread->queue) >= thread->effect.config.limit;
+}
+
+/* Lost, marked, damaged or let in: what the reserved room holds. A copy of a packet is decided on
+ * anew, as netem does. */
+static void decide(struct delay_thread *thread, void *packet, size_t length, int64_t now_ns)
+{
+	struct delay_effect *effect = &thread->effect;
+
+	if (delay_effect_loses(effect)) {
+		if (!effect->config.has_ecn ||
+		    !delay_packet_mark(packet, length, thread->tap.kind)) {
+			add(&thread->published.lost, 1);
+			return;
+		}
+		add(&thread->published.marked, 1);
+	}
+	if (delay_effect_corrupts(effect)) {
+		delay_packet_damage(packet, length,
+				    delay_effect_below(effect, delay_packet_bits(length)));
+		add(&thread->published.corrupted, 1);
+	}
+	if (is_full(thread))
+		add(&thread->published.dropped_full, 1);
+	else
+		admit(thread, packet, length, now_ns);
+}
+
+static void take_in(struct delay_thread *thread, unsigned char *packet, size_t length)
+{
+	int64_t now_ns = clock_now_ns();
+	void *copy;
+
+	if (delay_effect_duplicates(&thread->effect)) {
+		add(&thread->published.duplicated, 1);
+		memcpy(thread->spare, packet, length);
+		decide(thread, packet, length, now_ns);
+		copy = delay_queue_reserve(thread->queue);
+		if (!copy) {
+			add(&thread->published.dropped_full, 1);
+			return;
+		}
+		memcpy(copy, thread->spare, length);
+		packet = copy;
+	}
+	decide(thread, packet, length, now_ns);
+}
+
 /* Reads until the tap is empty or the batch is full. Returns the packets read, or -errno. */
 static int receive(struct delay_thread *thread)
 {
@@ -99,10 +167,10 @@ static int receive(struct delay_thread *thread)
 			failed++; /* the tap could not express it, and has thrown it away */
 		else if (!room)
 			dropped++;
-		else if (is_foreign(thread, room, length))
+		else if (is_foreign(thread, room, (size_t)length))
 			foreign++;
 		else
-			delay_queue_commit(thread->queue, length, clock_now_ns());
+			take_in(thread, room, (size_t)length);
 	}
 	if (count) {
 		add(&thread->published.received, received - foreign);
@@ -141,10 +209,17 @@ static int send_due(struct delay_thread *thread, int64_t now_ns)
 
 static void apply_change(struct delay_thread *thread)
 {
+	int64_t before_ns = delay_effect_longest_ns(&thread->effect), after_ns;
+
 	pthread_mutex_lock(&thread->lock);
 	atomic_store(&thread->is_changed, false);
-	delay_queue_set(thread->queue, thread->delay_ns, thread->jitter_ns, clock_now_ns());
+	delay_effect_set(&thread->effect, &thread->config);
 	pthread_mutex_unlock(&thread->lock);
+	after_ns = delay_effect_longest_ns(&thread->effect);
+	/* What waits for a rate must not leave in a burst; without one it may. */
+	if (!thread->effect.config.rate_bytes && (after_ns < before_ns || thread->had_rate))
+		delay_queue_hasten(thread->queue, after_ns, clock_now_ns());
+	thread->had_rate = thread->effect.config.rate_bytes != 0;
 }
 
 /* Sleeps until a packet comes, one is due, memory may be given back, or the worker calls. */
@@ -260,8 +335,9 @@ int delay_thread_new(size_t limit_bytes, uint64_t seed, struct delay_thread **ou
 	if (thread->wake_fd < 0)
 		status = error_errno(err, errno, "eventfd");
 	else
-		status = delay_queue_new(limit_bytes, TAP_HEADER_SIZE + TAP_FRAME_MAX, seed,
+		status = delay_queue_new(limit_bytes, TAP_HEADER_SIZE + TAP_FRAME_MAX,
 					 &thread->queue, err);
+	delay_effect_init(&thread->effect, seed);
 	if (status)
 		delay_thread_free(thread);
 	else
@@ -317,11 +393,14 @@ void delay_thread_free(struct delay_thread *thread)
 	free(thread);
 }
 
-void delay_thread_set(struct delay_thread *thread, int64_t delay_ns, int64_t jitter_ns)
+void delay_thread_set(struct delay_thread *thread, const struct netem_config *config)
 {
 	pthread_mutex_lock(&thread->lock);
-	thread->delay_ns = delay_ns;
-	thread->jitter_ns = jitter_ns;
+	thread->config = *config;
+	if (config->table) {
+		thread->table = *config->table;
+		thread->config.table = &thread->table;
+	}
 	atomic_store(&thread->is_changed, true);
 	pthread_mutex_unlock(&thread->lock);
 	if (thread->is_started)
@@ -355,6 +434,10 @@ void delay_thread_counters(const struct delay_thread *thread, struct delay_threa
 	*out = (struct delay_thread_counters){
 		.received = get(&published->received),
 		.sent = get(&published->sent),
+		.lost = get(&published->lost),
+		.marked = get(&published->marked),
+		.duplicated = get(&published->duplicated),
+		.corrupted = get(&published->corrupted),
 		.dropped_full = get(&published->dropped_full),
 		.dropped_error = get(&published->dropped_error),
 		.foreign = get(&published->foreign),

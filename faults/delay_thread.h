@@ -8,6 +8,7 @@
 #define SQUALL_DELAY_THREAD_H
 
 #include "injector/base/error.h"
+#include "injector/kernel/netem.h"
 #include "injector/kernel/tap.h"
 
 #include <stddef.h>
@@ -24,15 +25,16 @@ int delay_thread_start(struct delay_thread *thread, int tap_fd, const struct tap
 /* Ends the thread; what waits is lost. Also for one that was not started, or NULL. */
 void delay_thread_free(struct delay_thread *thread);
 
-/* See delay_queue_set(); takes effect at once. */
-void delay_thread_set(struct delay_thread *thread, int64_t delay_ns, int64_t jitter_ns);
+/* Takes effect at once. config->table is copied. */
+void delay_thread_set(struct delay_thread *thread, const struct netem_config *config);
 /* Nothing is on its way: not in the tap, not in the queue, not between. */
 bool delay_thread_is_empty(const struct delay_thread *thread);
 /* The tap is gone and the thread has ended by itself. */
 bool delay_thread_is_broken(const struct delay_thread *thread);
 
 struct delay_thread_counters {
-	uint64_t received, sent, dropped_full, dropped_error, foreign, queued, memory;
+	uint64_t received, sent, lost, marked, duplicated, corrupted, dropped_full, dropped_error,
+		foreign, queued, memory;
 	int64_t processor_ns;
 };
 void delay_thread_counters(const struct delay_thread *thread, struct delay_thread_counters *out);

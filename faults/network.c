@@ -156,6 +156,7 @@ static int inject(struct fault *fault, struct error *err)
 	cleanup_free char *text = NULL;
 	int result = check_still_there(state, err);
 
+	network_effect_scale(&state->effect, fault->level_ppb);
 	state->has_hole = network_needs_hole(state);
 	state->owns_loopback_settings = false;
 
@@ -187,6 +188,26 @@ static int inject(struct fault *fault, struct error *err)
 	fault->effect_ended_ns = 0;
 	state->phase = NETWORK_ACTIVE;
 	return 0;
+}
+
+/* Strength. */
+
+static int set_level(struct fault *fault, struct error *err)
+{
+	struct network_state *state = fault->state;
+
+	network_effect_scale(&state->effect, fault->level_ppb);
+	if (state->phase != NETWORK_ACTIVE) /* inject() begins with it */
+		return 0;
+	switch (state->way) {
+	case NETWORK_NETEM:
+		return network_netem_change(state, err);
+	case NETWORK_LINE:
+		network_line_change(state);
+		return 0;
+	default:
+		return error_set(err, EOPNOTSUPP, "a drop by nf_tables has no levels");
+	}
 }
 
 /* Ending. */
@@ -332,6 +353,7 @@ const struct fault_ops network_fault = {
 	.probe = probe,
 	.plan = network_plan,
 	.inject = inject,
+	.set_level = set_level,
 	.end = end,
 	.undo = network_undo,
 	.verify = network_verify,

@@ -206,6 +206,8 @@ int network_line_device(const struct network_state *state, unsigned path, int *o
 			struct error *err);
 /* Their devices are there and up. -ENODEV: not. */
 int network_line_check(const struct network_state *state, struct error *err);
+/* state->effect.at has changed. */
+void network_line_change(struct network_state *state);
 void network_line_soften(struct network_state *state);
 bool network_line_is_empty(const struct network_state *state);
 uint64_t network_line_dropped(const struct network_state *state);

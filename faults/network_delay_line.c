@@ -50,8 +50,8 @@ static int open_inside(void *context, struct error *err)
 
 static int check_config(const struct delay_line_config *config, struct error *err)
 {
-	if (config->delay_ns < 0 || config->jitter_ns < 0 || !config->mark ||
-	    config->interface_index <= 0 || strlen(config->name) >= IFNAMSIZ)
+	if (!config->effect || config->effect->delay_ns < 0 || config->effect->jitter_ns < 0 ||
+	    !config->mark || config->interface_index <= 0 || strlen(config->name) >= IFNAMSIZ)
 		return error_set(err, EINVAL, "delay line '%s': delay, jitter, mark, or interface",
 				 config->name);
 	if (config->is_loopback && config->is_ingress)
@@ -86,14 +86,18 @@ int delay_line_prepare(const struct delay_line_config *config, struct delay_line
 		delay_line_stop(line);
 		return error_prefix(err, "delay line");
 	}
-	delay_line_set(line, config->delay_ns, config->jitter_ns);
+	line->tap.offload = !config->cuts_to_wire	 ? TAP_WHOLE
+			    : config->finishes_checksums ? TAP_FINISHED
+							 : TAP_CUT;
+	delay_line_set(line, config->effect);
 	*out = line;
 	return 0;
 }
 
 int delay_line_start(struct delay_line *line, struct error *err)
 {
-	int status = tap_create(line->tap_fd, line->name, line->tap.kind, &line->tap, err);
+	int status = tap_create(line->tap_fd, line->name, line->tap.kind, line->tap.offload,
+				&line->tap, err);
 
 	if (!status)
 		status = tap_configure(&line->tap, line->netlink, line->ipv6_fd, err);
@@ -129,9 +133,9 @@ const char *delay_line_device(const struct delay_line *line)
 	return line->name;
 }
 
-void delay_line_set(struct delay_line *line, int64_t delay_ns, int64_t jitter_ns)
+void delay_line_set(struct delay_line *line, const struct netem_config *effect)
 {
-	delay_thread_set(line->thread, delay_ns, jitter_ns);
+	delay_thread_set(line->thread, effect);
 }
 
 bool delay_line_is_empty(const struct delay_line *line)
@@ -153,6 +157,10 @@ void delay_line_counters(const struct delay_line *line, struct delay_line_counte
 	*out = (struct delay_line_counters){
 		.received = counters.received,
 		.sent = counters.sent,
+		.lost = counters.lost,
+		.marked = counters.marked,
+		.duplicated = counters.duplicated,
+		.corrupted = counters.corrupted,
 		.dropped_full = counters.dropped_full,
 		.dropped_error = counters.dropped_error,
 		.foreign = counters.foreign,

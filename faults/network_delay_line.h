@@ -29,6 +29,7 @@
 #define SQUALL_NETWORK_DELAY_LINE_H
 
 #include "injector/base/error.h"
+#include "injector/kernel/netem.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -41,12 +42,15 @@ struct delay_line;
 struct delay_line_config {
 	int namespace_fd; /* of the interface; -1: our own. Used during prepare only */
 	int interface_index;
-	bool is_ingress;  /* false: egress */
-	bool is_loopback; /* lo: egress only, ingress would delay twice */
-	int64_t delay_ns, jitter_ns;
-	uint32_t mark;	  /* what a packet coming back carries; not 0 */
-	const char *name; /* of the tap; copied */
-	uint64_t seed;	  /* of the jitter */
+	bool is_ingress;		   /* false: egress */
+	bool is_loopback;		   /* lo: egress only, ingress would delay twice */
+	const struct netem_config *effect; /* copied, with its table */
+	/* What the stack hands down as one is cut into packets of the wire before it comes here, */
+	bool cuts_to_wire;
+	bool finishes_checksums; /* and their checksums are calculated */
+	uint32_t mark;		 /* what a packet coming back carries; not 0 */
+	const char *name;	 /* of the tap; copied */
+	uint64_t seed;		 /* of all that is random */
 };
 
 /* Opens everything that needs privileges or the namespace and loads the program; nothing is visible
@@ -67,11 +71,11 @@ void delay_line_stop(struct delay_line *line);
 const char *delay_line_device(const struct delay_line *line);
 
 /* Changes a running line (or one not started). Without jitter no packet overtakes another, also
- * when the delay shrinks: what waits leaves as soon as the new delay allows, in order. For a soft
- * end: set 0, 0, wait until empty, then take the table away, wait until empty again, stop: nothing
- * is lost. A packet that is inside the line (tens of microseconds) when the table goes may be
- * overtaken. */
-void delay_line_set(struct delay_line *line, int64_t delay_ns, int64_t jitter_ns);
+ * when the delay shrinks: what waits leaves as soon as the new delay allows, in order; what waits
+ * for a rate keeps its time as long as there is one. For a soft end: set an empty effect, wait
+ * until empty, then take the table away, wait until empty again, stop: nothing is lost. A packet
+ * that is inside the line (tens of microseconds) when the table goes may be overtaken. */
+void delay_line_set(struct delay_line *line, const struct netem_config *effect);
 
 /* Nothing waits, neither in the queue nor in the tap. */
 bool delay_line_is_empty(const struct delay_line *line);
@@ -80,7 +84,8 @@ bool delay_line_is_broken(const struct delay_line *line);
 
 struct delay_line_counters {
 	uint64_t received, sent; /* packets as the stack made them, up to 64 KiB each */
-	uint64_t dropped_full;	 /* the memory limit was reached */
+	uint64_t lost, marked, duplicated, corrupted; /* as asked for */
+	uint64_t dropped_full;			      /* the memory limit was reached */
 	uint64_t dropped_error;	 /* the kernel could not hand it over or take it back */
 	uint64_t dropped_device; /* the tap's ring was full: the thread got no processor time */
 	uint64_t foreign; /* sent by the tap itself (DHCP clients and the like); not passed on */

@@ -106,6 +106,7 @@ static void read_others(const struct params *params, struct netem_config *out)
 	out->packet_overhead = (int32_t)params_number(params, NETWORK_PACKET_OVERHEAD, 0);
 	out->cell_size = (uint32_t)params_number(params, NETWORK_CELL_SIZE, 0);
 	out->cell_overhead = (int32_t)params_number(params, NETWORK_CELL_OVERHEAD, 0);
+	out->burst = (uint32_t)params_number(params, NETWORK_BURST, 0);
 	out->slot_min_ns = params_number(params, NETWORK_SLOT, 0);
 	out->slot_max_ns = params_number(params, NETWORK_SLOT_MAX, out->slot_min_ns);
 	out->slot_packets = (uint32_t)params_number(params, NETWORK_SLOT_PACKETS, 0);
@@ -152,7 +153,6 @@ int network_effect_read(const struct params *params, struct network_effect *out,
 			params, NETWORK_DISTRIBUTION, NETWORK_UNIFORM));
 	read_loss(params, full);
 	read_others(params, full);
-	effect.burst = (uint32_t)params_number(params, NETWORK_BURST, 0);
 	result = read_measured(params, &effect, err);
 	if (result < 0) {
 		network_effect_free(&effect);
@@ -298,14 +298,12 @@ static void say_losses(struct words *words, const struct netem_config *at)
 		say(words, " ecn");
 }
 
-static void say_rate(struct words *words, const struct network_effect *effect)
+static void say_rate(struct words *words, const struct netem_config *at)
 {
-	const struct netem_config *at = &effect->at;
-
 	if (at->rate_bytes) {
 		say(words, "%srate %" PRIu64 "bit", words->used ? " " : "", at->rate_bytes * 8);
-		if (effect->burst)
-			say(words, " burst %uB", effect->burst);
+		if (at->burst)
+			say(words, " burst %uB", at->burst);
 		if (at->packet_overhead)
 			say(words, " packetoverhead %d", at->packet_overhead);
 		if (at->cell_size)
@@ -335,7 +333,7 @@ char *network_effect_describe(const struct network_effect *effect, char *out, si
 	say_correlated(&words, "reorder", at->reorder_ppb, at->reorder_correlation_ppb);
 	if (at->reorder_gap > 1)
 		say(&words, " gap %u", at->reorder_gap);
-	say_rate(&words, effect);
+	say_rate(&words, at);
 	if (at->has_seed)
 		say(&words, " seed %" PRIu64, at->seed);
 	return out;

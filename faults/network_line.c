@@ -24,21 +24,25 @@ int network_line_prepare(struct network_state *state, int namespace_fd, const ch
 	for (unsigned i = 0; i < state->path_count; i++) {
 		struct network_path *path = &state->paths[i];
 		char name[32];
-		struct delay_line_config config = {.namespace_fd = namespace_fd,
-						   .interface_index = path->index,
-						   .is_ingress = path->is_ingress,
-						   .is_loopback = path->is_loopback,
-						   .delay_ns = state->effect.at.delay_ns,
-						   .jitter_ns = state->effect.at.jitter_ns,
-						   .mark = NETWORK_MARK,
-						   .name = name};
+		struct delay_line_config config = {
+			.namespace_fd = namespace_fd,
+			.interface_index = path->index,
+			.is_ingress = path->is_ingress,
+			.is_loopback = path->is_loopback,
+			.effect = &state->effect.at,
+			.cuts_to_wire = network_effect_needs_wire_packets(&state->effect),
+			.finishes_checksums = state->effect.full.corrupt_ppb > 0,
+			.mark = NETWORK_MARK,
+			.name = name};
 		int result;
 
 		if (path->line)
 			continue;
 		if (snprintf(name, sizeof(name), "sq%s-%ut%u", run_id, step, i) > 15)
 			return error_set(err, E2BIG, "too many interfaces for one step");
-		if (getrandom(&config.seed, sizeof(config.seed), 0) != sizeof(config.seed))
+		config.seed = state->effect.full.seed + i;
+		if (!state->effect.full.has_seed &&
+		    getrandom(&config.seed, sizeof(config.seed), 0) != sizeof(config.seed))
 			return error_errno(err, EIO, "getrandom");
 		result = delay_line_prepare(&config, &path->line, err);
 		if (result < 0) {
@@ -129,8 +133,7 @@ int network_line_start(struct network_state *state, const struct fault *fault, s
 	     i++)
 		result = change_setting(state, fault, loopback_settings[i], err);
 	for (unsigned i = 0; result == 0 && i < state->path_count; i++) {
-		delay_line_set(state->paths[i].line, state->effect.at.delay_ns,
-			       state->effect.at.jitter_ns);
+		delay_line_set(state->paths[i].line, &state->effect.at);
 		result = delay_line_start(state->paths[i].line, err);
 	}
 	if (result < 0)
@@ -166,10 +169,18 @@ int network_line_check(const struct network_state *state, struct error *err)
 	return 0;
 }
 
-void network_line_soften(struct network_state *state)
+void network_line_change(struct network_state *state)
 {
 	for (unsigned i = 0; i < state->path_count; i++)
-		delay_line_set(state->paths[i].line, 0, 0);
+		delay_line_set(state->paths[i].line, &state->effect.at);
+}
+
+void network_line_soften(struct network_state *state)
+{
+	const struct netem_config nothing = {0};
+
+	for (unsigned i = 0; i < state->path_count; i++)
+		delay_line_set(state->paths[i].line, &nothing);
 }
 
 bool network_line_is_empty(const struct network_state *state)
@@ -191,7 +202,8 @@ uint64_t network_line_dropped(const struct network_state *state)
 		if (!state->paths[i].line)
 			continue;
 		delay_line_counters(state->paths[i].line, &counters);
-		dropped += counters.dropped_full + counters.dropped_error + counters.dropped_device;
+		dropped += counters.lost + counters.dropped_full + counters.dropped_error +
+			   counters.dropped_device;
 	}
 	return dropped;
 }

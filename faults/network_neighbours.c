@@ -98,10 +98,12 @@ int network_compose(struct network_state *state, struct plan *plan)
 	for (other = network_first_live(); other; other = other->next) {
 		if (other == state || !share_a_path(state, other))
 			continue;
-		if (!state->effect.full.delay_ns || !other->effect.full.delay_ns) {
-			if (!state->effect.full.delay_ns)
+		if (network_effect_is_plain_loss(&state->effect) ||
+		    network_effect_is_plain_loss(&other->effect)) {
+			if (network_effect_is_plain_loss(&state->effect))
 				state->way = NETWORK_FILTER;
-			if (!other->effect.full.delay_ns && other->phase == NETWORK_IDLE)
+			if (network_effect_is_plain_loss(&other->effect) &&
+			    other->phase == NETWORK_IDLE)
 				other->way = NETWORK_FILTER;
 			return plan_add(
 				plan, PLAN_NOTE,

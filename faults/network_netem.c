@@ -24,7 +24,7 @@ static uint32_t root_handle(const struct network_state *state)
 {
 	if (network_effect_needs_wire_packets(&state->effect))
 		return SEGMENTER_HANDLE;
-	return state->effect.burst ? LIMITER_HANDLE : NETEM_HANDLE;
+	return state->effect.full.burst ? LIMITER_HANDLE : NETEM_HANDLE;
 }
 
 static uint32_t limiter_parent(const struct network_state *state)
@@ -34,13 +34,13 @@ static uint32_t limiter_parent(const struct network_state *state)
 
 static uint32_t netem_parent(const struct network_state *state)
 {
-	return state->effect.burst ? LIMITER_HANDLE | 1 : limiter_parent(state);
+	return state->effect.full.burst ? LIMITER_HANDLE | 1 : limiter_parent(state);
 }
 
 static struct qdisc_rate limiter_of(const struct network_state *state)
 {
 	return (struct qdisc_rate){.bytes = state->effect.at.rate_bytes,
-				   .burst = state->effect.burst,
+				   .burst = state->effect.full.burst,
 				   .overhead = (uint16_t)state->effect.at.packet_overhead};
 }
 
@@ -48,7 +48,7 @@ static struct netem_config netem_of(const struct network_state *state)
 {
 	struct netem_config config = state->effect.at;
 
-	if (state->effect.burst)
+	if (state->effect.full.burst)
 		config.rate_bytes = 0;
 	/* the same seed again would repeat the same draws after each change */
 	config.seed += state->change_count;
@@ -110,7 +110,7 @@ static int add_queues(struct network_state *state, struct error *err)
 	if (network_effect_needs_wire_packets(&state->effect))
 		result = qdisc_add_segmenter(state->route, state->ifb_index, SEGMENTER_HANDLE,
 					     largest_packet(state), err);
-	if (result == 0 && state->effect.burst)
+	if (result == 0 && state->effect.full.burst)
 		result = qdisc_add_rate(state->route, state->ifb_index, limiter_parent(state),
 					LIMITER_HANDLE, &limiter, err);
 	if (result == 0)
@@ -143,7 +143,7 @@ static int change(struct network_state *state, struct netem_config *netem,
 	 * delay was longer. With jitter they overtake each other anyway. */
 	if (!netem->rate_bytes && !netem->jitter_ns)
 		netem->rate_bytes = ORDERLY_RATE;
-	if (state->effect.burst)
+	if (state->effect.full.burst)
 		result = qdisc_change_rate(state->route, state->ifb_index, limiter_parent(state),
 					   LIMITER_HANDLE, limiter, err);
 	if (result == 0)
@@ -164,7 +164,7 @@ int network_netem_change(struct network_state *state, struct error *err)
 
 int network_netem_soften(struct network_state *state, struct error *err)
 {
-	const struct qdisc_rate limiter = {.burst = state->effect.burst};
+	const struct qdisc_rate limiter = {.burst = state->effect.full.burst};
 	struct netem_config netem = {.limit = state->effect.at.limit};
 
 	return change(state, &netem, &limiter, err);

@@ -96,7 +96,7 @@ const struct param network_params[] = {
 			   .type = PARAM_SIZE,
 			   .min = 1600,
 			   .max = 1 << 30,
-			   .doc = "so much may pass at once after a pause; needs netem"},
+			   .doc = "so much may pass at once after a pause"},
 	[NETWORK_PACKET_OVERHEAD] = INTEGER("packet-overhead", -1000, 10000,
 					    "bytes that a packet counts more (or less)"),
 	[NETWORK_CELL_SIZE] =

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 static int add_path(struct network_state *state, const struct link *link, bool is_ingress,
 		    struct error *err)
@@ -109,7 +110,8 @@ static int choose_way(struct network_state *state, struct plan *plan, struct err
 			result = plan_add(plan, PLAN_NOTE,
 					  "this kernel's netem has no seed (Linux 6.6 has): every "
 					  "run draws other packets");
-	} else if (state->effect.full.delay_ns) {
+	} else if (!network_effect_is_plain_loss(&state->effect) ||
+		   access("/dev/net/tun", R_OK | W_OK) == 0) {
 		state->way = NETWORK_LINE;
 		result = plan_add(plan, PLAN_WAY,
 				  "nf_tables forwards to a delay line in user space%s",
@@ -141,7 +143,7 @@ static int choose_way(struct network_state *state, struct plan *plan, struct err
 
 bool network_needs_hole(const struct network_state *state)
 {
-	if (!state->has_ifb || state->way == NETWORK_NETEM || state->effect.full.loss_ppb == 0)
+	if (!state->has_ifb || state->way != NETWORK_FILTER || state->effect.full.loss_ppb == 0)
 		return false;
 	for (unsigned i = 0; i < state->path_count; i++)
 		if (!state->paths[i].is_ingress)
@@ -209,7 +211,7 @@ static int list_queue(const struct network_state *state, struct plan *plan)
 				network_effect_needs_wire_packets(&state->effect)
 					? "tbf that cuts to wire packets, "
 					: "",
-				state->effect.burst ? "tbf that limits the rate, " : "", words,
+				state->effect.full.burst ? "tbf that limits the rate, " : "", words,
 				state->effect.at.limit);
 	if (state->way == NETWORK_LINE)
 		return plan_add(plan, PLAN_CHANGE, "add %u tap interface%s, %s", state->path_count,
@@ -234,11 +236,12 @@ static int list_changes(const struct network_state *state, struct plan *plan)
 				plan, PLAN_CHANGE,
 				"set net.ipv4.conf.lo.route_localnet=1 and accept_local=1");
 	if (result == 0)
-		result = plan_add(plan, PLAN_CHANGE,
-				  "add table netdev %s (owned: vanishes with its process)%s%s",
-				  state->record.table,
-				  state->way != NETWORK_NETEM && effect->loss_ppb ? ", drops " : "",
-				  state->way != NETWORK_NETEM && effect->loss_ppb ? share : "");
+		result =
+			plan_add(plan, PLAN_CHANGE,
+				 "add table netdev %s (owned: vanishes with its process)%s%s",
+				 state->record.table,
+				 state->way == NETWORK_FILTER && effect->loss_ppb ? ", drops " : "",
+				 state->way == NETWORK_FILTER && effect->loss_ppb ? share : "");
 	return result;
 }
 

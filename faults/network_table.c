@@ -70,7 +70,7 @@ static int write_action(const struct network_state *state, unsigned at, FILE *ou
 	char share[QUANTITY_TEXT_SIZE], delay[QUANTITY_TEXT_SIZE];
 	int device = state->ifb_index, result = 0;
 	char drop[48] = "drop", start[START_SIZE];
-	bool drops = state->way != NETWORK_NETEM && effect->loss_ppb > 0;
+	bool drops = state->way == NETWORK_FILTER && effect->loss_ppb > 0;
 
 	if (state->has_hole && !state->paths[at].is_ingress)
 		snprintf(drop, sizeof(drop), "fwd to " NFT_DEVICE_FORMAT, state->ifb_index);

@@ -63,6 +63,7 @@ struct netem_config {
 	int32_t packet_overhead;
 	uint32_t cell_size;
 	int32_t cell_overhead;
+	uint32_t burst; /* bytes; not netem's: a token bucket (tbf) does it. 0: none */
 
 	int64_t slot_min_ns, slot_max_ns;  /* both 0: no slots */
 	uint32_t slot_packets, slot_bytes; /* 0: any number */

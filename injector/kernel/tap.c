@@ -62,16 +62,21 @@ static int set_offloads(int fd, struct tap *tap)
 {
 	unsigned long offloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
 
+	/* What the device cannot do, the kernel does in front of it (validate_xmit_skb()) */
+	if (tap->offload != TAP_WHOLE)
+		return ioctl(fd, TUNSETOFFLOAD, tap->offload == TAP_CUT ? TUN_F_CSUM : 0) ? -errno
+											  : 0;
 	tap->has_udp_segmentation = !ioctl(fd, TUNSETOFFLOAD, offloads | TUN_F_USO4 | TUN_F_USO6);
 	if (tap->has_udp_segmentation)
 		return 0;
 	return ioctl(fd, TUNSETOFFLOAD, offloads) ? -errno : 0;
 }
 
-int tap_create(int fd, const char *name, enum tap_kind kind, struct tap *out, struct error *err)
+int tap_create(int fd, const char *name, enum tap_kind kind, enum tap_offload offload,
+	       struct tap *out, struct error *err)
 {
 	struct ifreq request = {0};
-	struct tap tap = {.kind = kind};
+	struct tap tap = {.kind = kind, .offload = offload};
 	int header = TAP_HEADER_SIZE, unlimited = INT_MAX, status;
 
 	if (!name[0] || strlen(name) >= sizeof(tap.name))

@@ -29,6 +29,10 @@ enum tap_kind {
 	TAP_IP,	      /* packets begin with the IP header: for devices without link-layer header */
 };
 
+/* How packets come: as large as the stack made them; cut to the interface's packets; and with their
+ * checksums finished. */
+enum tap_offload { TAP_WHOLE, TAP_CUT, TAP_FINISHED };
+
 /* Opens the clone device; the namespace this thread is in now is the one the device will be in.
  * -ENOENT, -ENODEV: the kernel or the container has none (the error says what to do). The
  * descriptor is non-blocking. Open it before the socket of the table that forwards to it, so that
@@ -39,6 +43,7 @@ int tap_open(int *out_fd, struct error *err);
 
 struct tap {
 	enum tap_kind kind;
+	enum tap_offload offload;
 	int index;
 	char name[IFNAMSIZ];
 	unsigned char address[6];  /* TAP_ETHERNET: its own MAC, random */
@@ -46,9 +51,9 @@ struct tap {
 };
 
 /* Makes the device, down, index not filled in; -EBUSY if the name is taken (of an attached or a
- * persistent device). Checksum and segmentation offloads are on: packets come as large as the stack
- * made them. Needs CAP_NET_ADMIN in the namespace's user namespace. */
-int tap_create(int fd, const char *name, enum tap_kind kind, struct tap *out, struct error *err);
+ * persistent device). Needs CAP_NET_ADMIN in the namespace's user namespace. */
+int tap_create(int fd, const char *name, enum tap_kind kind, enum tap_offload offload,
+	       struct tap *out, struct error *err);
 
 /* Opens this namespace's /proc/sys/net/ipv6/conf, for tap_configure(); -1 in *out_fd when the
  * kernel has no IPv6. */

@@ -28,6 +28,8 @@
 #define LATE  (5 * NSEC_PER_MSEC)
 #define TRIES 10
 
+static const struct netem_config no_effect;
+
 struct path {
 	int from_fd, to_fd; /* namespaces */
 	const char *from, *to;
@@ -284,7 +286,7 @@ static int make_ip_device(void *context)
 	struct ip_device *device = context;
 
 	assert_int_equal(tap_open(&device->fd, NULL), 0);
-	return tap_create(device->fd, "sqdltun", TAP_IP, &device->tap, NULL);
+	return tap_create(device->fd, "sqdltun", TAP_IP, TAP_WHOLE, &device->tap, NULL);
 }
 
 static void test_device_without_link_layer_header(void **state)
@@ -327,6 +329,7 @@ static int start_with_few_capabilities(struct lab *lab)
 	struct delay_line_config config = {
 		.namespace_fd = lab->near_fd,
 		.interface_index = lab_index(lab->near_fd, "sqdla"),
+		.effect = &no_effect,
 		.mark = LAB_MARK,
 		.name = LAB_TAP,
 	};
@@ -366,6 +369,7 @@ static void test_name_in_use_is_an_error_and_harms_nothing(void **state)
 	struct delay_line_config config = {
 		.namespace_fd = lab->near_fd,
 		.interface_index = lab_index(lab->near_fd, "sqdla"),
+		.effect = &no_effect,
 		.mark = LAB_MARK,
 		.name = LAB_TAP,
 	};

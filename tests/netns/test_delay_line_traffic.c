@@ -113,7 +113,7 @@ static void test_delay_changes_live_without_loss_or_reordering(void **state)
 	assert_int_equal(pthread_create(&thread, NULL, send_many, &sender), 0);
 	for (unsigned i = 0; i < sizeof(delays_ms) / sizeof(delays_ms[0]); i++) {
 		sleep_ns(120 * NSEC_PER_MSEC);
-		delay_line_set(lab->line, delays_ms[i] * NSEC_PER_MSEC, 0);
+		lab_set(lab, delays_ms[i] * NSEC_PER_MSEC, 0);
 	}
 	receive_in_order(to, 0, sender.count);
 	pthread_join(thread, NULL);
@@ -146,7 +146,7 @@ static void test_soft_end_loses_nothing(void **state)
 	lab_forward(lab, "sqdla", "egress", "ip daddr 10.77.0.2");
 	assert_int_equal(pthread_create(&thread, NULL, send_many, &sender), 0);
 	sleep_ns(100 * NSEC_PER_MSEC);
-	delay_line_set(lab->line, 0, 0);
+	lab_set(lab, 0, 0);
 	assert_true(wait_until_empty(lab, 2 * NSEC_PER_SEC));
 	lab_drop_table(lab);
 	assert_true(wait_until_empty(lab, 2 * NSEC_PER_SEC));
@@ -178,7 +178,7 @@ static void test_shrink_releases_what_waits_at_once(void **state)
 		lab_send(from, &address, i, 64);
 	assert_int_equal(lab_receive(to, 100, NULL), -1);
 	assert_false(delay_line_is_empty(lab->line));
-	delay_line_set(lab->line, 0, 0);
+	lab_set(lab, 0, 0);
 	receive_in_order(to, 0, 500);
 	assert_true(wait_until_empty(lab, NSEC_PER_SEC));
 	close(from);
@@ -337,7 +337,7 @@ static void test_full_line_drops_counts_and_gives_memory_back(void **state)
 	assert_int_equal(counters.received, queued + counters.dropped_full);
 	assert_true(counters.dropped_full > 100);
 	assert_true(queued * 60000 > DELAY_LINE_BYTES * 9 / 10);
-	delay_line_set(lab->line, 0, 0);
+	lab_set(lab, 0, 0);
 	assert_true(wait_until_empty(lab, 5 * NSEC_PER_SEC));
 	delay_line_counters(lab->line, &counters);
 	assert_int_equal(counters.sent, queued);

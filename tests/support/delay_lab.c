@@ -137,14 +137,14 @@ int lab_teardown(void **state)
 void lab_start(struct lab *lab, const char *device, bool is_ingress, int64_t delay_ns,
 	       int64_t jitter_ns)
 {
+	const struct netem_config effect = {.delay_ns = delay_ns, .jitter_ns = jitter_ns};
 	struct error err = ERROR_INIT;
 	struct delay_line_config config = {
 		.namespace_fd = lab->near_fd,
 		.interface_index = lab_index(lab->near_fd, device),
 		.is_ingress = is_ingress,
 		.is_loopback = !strcmp(device, "lo"),
-		.delay_ns = delay_ns,
-		.jitter_ns = jitter_ns,
+		.effect = &effect,
 		.mark = LAB_MARK,
 		.name = LAB_TAP,
 		.seed = 1,
@@ -157,6 +157,13 @@ void lab_start(struct lab *lab, const char *device, bool is_ingress, int64_t del
 		fail_msg("start: %s", err.text);
 	assert_string_equal(delay_line_device(lab->line), LAB_TAP);
 	assert_true(lab_index(lab->near_fd, LAB_TAP) > 0);
+}
+
+void lab_set(struct lab *lab, int64_t delay_ns, int64_t jitter_ns)
+{
+	const struct netem_config effect = {.delay_ns = delay_ns, .jitter_ns = jitter_ns};
+
+	delay_line_set(lab->line, &effect);
 }
 
 struct rule {

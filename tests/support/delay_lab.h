@@ -37,6 +37,8 @@ int lab_index(int namespace_fd, const char *device);
 
 void lab_start(struct lab *lab, const char *device, bool is_ingress, int64_t delay_ns,
 	       int64_t jitter_ns);
+/* Changes the running line. */
+void lab_set(struct lab *lab, int64_t delay_ns, int64_t jitter_ns);
 /* The table as the injector has it: what comes back passes once, what matches goes to the line. */
 void lab_forward(struct lab *lab, const char *device, const char *hook, const char *match);
 void lab_drop_table(struct lab *lab);

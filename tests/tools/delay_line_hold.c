@@ -45,7 +45,9 @@ int main(int argc, char **argv)
 {
 	struct delay_line *line = NULL;
 	struct error err = ERROR_INIT;
-	struct delay_line_config config = {.namespace_fd = -1, .mark = MARK, .name = TAP};
+	struct netem_config effect = {0};
+	struct delay_line_config config = {
+		.namespace_fd = -1, .effect = &effect, .mark = MARK, .name = TAP};
 	struct nft_ctx *table;
 	sigset_t set;
 	int signal;
@@ -58,8 +60,8 @@ int main(int argc, char **argv)
 	config.interface_index = (int)if_nametoindex(argv[1]);
 	config.is_ingress = !strcmp(argv[2], "ingress");
 	config.is_loopback = !strcmp(argv[1], "lo");
-	config.delay_ns = atoll(argv[3]) * 1000;
-	config.jitter_ns = atoll(argv[4]) * 1000;
+	effect.delay_ns = atoll(argv[3]) * 1000;
+	effect.jitter_ns = atoll(argv[4]) * 1000;
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);

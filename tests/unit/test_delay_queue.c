@@ -2,6 +2,7 @@
  *
  * The queue of the delay line with a clock of our own: order, jitter, live changes, memory.
  */
+#include "faults/delay_effect.h"
 #include "faults/delay_queue.h"
 
 #include <math.h>
@@ -21,18 +22,33 @@ struct stamp {
 	int64_t arrival_ns;
 };
 
+static struct delay_effect effect; /* of the one queue at a time */
+
+/* As the thread of the line does it. */
+static void set(struct delay_queue *queue, int64_t delay_ns, int64_t jitter_ns, int64_t now_ns)
+{
+	const struct netem_config config = {.delay_ns = delay_ns, .jitter_ns = jitter_ns};
+	int64_t before_ns = delay_effect_longest_ns(&effect);
+
+	delay_effect_set(&effect, &config);
+	if (delay_effect_longest_ns(&effect) < before_ns)
+		delay_queue_hasten(queue, delay_effect_longest_ns(&effect), now_ns);
+}
+
 static struct delay_queue *make(size_t limit, int64_t delay_ns, int64_t jitter_ns, uint64_t seed)
 {
 	struct delay_queue *queue = NULL;
 
-	assert_int_equal(delay_queue_new(limit, 65800, seed, &queue, NULL), 0);
-	delay_queue_set(queue, delay_ns, jitter_ns, 0);
+	assert_int_equal(delay_queue_new(limit, 65800, &queue, NULL), 0);
+	delay_effect_init(&effect, seed);
+	set(queue, delay_ns, jitter_ns, 0);
 	return queue;
 }
 
 static bool push(struct delay_queue *queue, uint64_t number, int64_t now_ns, size_t length)
 {
 	struct stamp stamp = {number, now_ns};
+	struct delay_due due;
 	unsigned char *room = delay_queue_reserve(queue);
 
 	if (!room)
@@ -40,7 +56,8 @@ static bool push(struct delay_queue *queue, uint64_t number, int64_t now_ns, siz
 	assert_int_equal((uintptr_t)room % 16, 0);
 	memset(room, (int)number, length);
 	memcpy(room, &stamp, sizeof(stamp));
-	delay_queue_commit(queue, length, now_ns);
+	due = delay_effect_due(&effect, length, now_ns, delay_queue_last_ns(queue));
+	delay_queue_commit(queue, length, now_ns, due.at_ns, due.is_ordered);
 	return true;
 }
 
@@ -191,7 +208,7 @@ static void test_shrink_lets_waiting_packets_go_in_order(void **state)
 	(void)state;
 	for (int i = 0; i < 50; i++)
 		assert_true(push(queue, i, i * MSEC, 64));
-	delay_queue_set(queue, 10 * MSEC, 0, 50 * MSEC);
+	set(queue, 10 * MSEC, 0, 50 * MSEC);
 	assert_true(push(queue, 50, 50 * MSEC, 64));
 	/* waiting for 10 ms or longer: at once */
 	for (unsigned i = 0; i <= 40; i++) {
@@ -214,7 +231,7 @@ static void test_growing_leaves_waiting_packets_alone(void **state)
 
 	(void)state;
 	assert_true(push(queue, 0, 0, 64));
-	delay_queue_set(queue, 50 * MSEC, 0, MSEC);
+	set(queue, 50 * MSEC, 0, MSEC);
 	assert_true(push(queue, 1, MSEC, 64));
 	assert_true(take(queue, 10 * MSEC, &got));
 	assert_false(take(queue, 50 * MSEC, &got));
@@ -234,7 +251,7 @@ static void test_ramp_never_reorders(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 10000; i++, now += 100000) {
 		if (i % 300 == 0)
-			delay_queue_set(queue, delays[i / 300 % 7] * MSEC, 0, now);
+			set(queue, delays[i / 300 % 7] * MSEC, 0, now);
 		assert_true(push(queue, i, now, 64));
 		while (take(queue, now, &got)) {
 			assert_int_equal(got.number, received++);
@@ -255,7 +272,7 @@ static void test_without_jitter_nothing_overtakes_packets_that_got_it(void **sta
 	(void)state;
 	for (int i = 0; i < 100; i++)
 		assert_true(push(queue, i, 0, 64));
-	delay_queue_set(queue, 10 * MSEC, 0, 0);
+	set(queue, 10 * MSEC, 0, 0);
 	for (int i = 100; i < 200; i++)
 		assert_true(push(queue, i, 0, 64));
 	for (int i = 0; i < 100; i++) {
@@ -277,7 +294,7 @@ static void test_shrink_to_zero_empties_a_jittered_queue_in_order(void **state)
 	(void)state;
 	for (int i = 0; i < 5000; i++)
 		assert_true(push(queue, i, 0, 64));
-	delay_queue_set(queue, 0, 0, MSEC);
+	set(queue, 0, 0, MSEC);
 	assert_true(push(queue, 5000, MSEC, 64));
 	for (unsigned i = 0; i <= 5000; i++) {
 		assert_true(take(queue, MSEC, &got));

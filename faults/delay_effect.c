@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "faults/delay_effect.h"
+
+#include "injector/base/clock.h"
+#include "injector/base/quantity.h"
+
+#include <string.h>
+
+enum { RECEIVED = 1, RECEIVED_IN_BURST, LOST_IN_BURST, LOST_ALONE };
+
+/* SplitMix64 (Steele, Lea, Flood 2014): one addition and a mix, any seed is a good one. */
+static uint64_t next_random(struct delay_effect *effect)
+{
+	uint64_t z = (effect->random += 0x9e3779b97f4a7c15ULL);
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+	return z ^ (z >> 31);
+}
+
+static uint32_t next_32(struct delay_effect *effect)
+{
+	return (uint32_t)(next_random(effect) >> 32);
+}
+
+/* Weighted with the one before, as netem does; that this makes extremes rarer is netem's way, too.
+ */
+static uint32_t next_in(struct delay_effect *effect, struct delay_sequence *sequence)
+{
+	uint64_t value = next_32(effect), weight = (uint64_t)sequence->correlation + 1;
+
+	if (sequence->correlation == 0)
+		return (uint32_t)value;
+	sequence->last =
+		(uint32_t)((value * ((1ULL << 32) - weight) + sequence->last * weight) >> 32);
+	return sequence->last;
+}
+
+static uint32_t scale(uint64_t ppb)
+{
+	return ppb >= SHARE_ONE ? UINT32_MAX : (uint32_t)(ppb * UINT32_MAX / SHARE_ONE);
+}
+
+static bool happens(struct delay_effect *effect, uint64_t ppb)
+{
+	return ppb >= SHARE_ONE || (ppb && next_32(effect) < scale(ppb));
+}
+
+static bool happens_in(struct delay_effect *effect, uint64_t ppb, struct delay_sequence *sequence)
+{
+	return ppb && scale(ppb) >= next_in(effect, sequence);
+}
+
+void delay_effect_init(struct delay_effect *effect, uint64_t seed)
+{
+	*effect = (struct delay_effect){
+		.random = seed, .state = RECEIVED, .bucket_ns = INT64_MIN, .slot_ns = INT64_MIN};
+	effect->delay.last = next_32(effect);
+	effect->loss.last = next_32(effect);
+	effect->duplicate.last = next_32(effect);
+	effect->corrupt.last = next_32(effect);
+	effect->reorder.last = next_32(effect);
+}
+
+void delay_effect_set(struct delay_effect *effect, const struct netem_config *config)
+{
+	effect->config = *config;
+	if (config->table) {
+		effect->table = *config->table;
+		effect->config.table = &effect->table;
+	}
+	effect->delay.correlation = scale(config->delay_correlation_ppb);
+	effect->loss.correlation = scale(config->loss_correlation_ppb);
+	effect->duplicate.correlation = scale(config->duplicate_correlation_ppb);
+	effect->corrupt.correlation = scale(config->corrupt_correlation_ppb);
+	effect->reorder.correlation = scale(config->reorder_correlation_ppb);
+}
+
+int64_t delay_effect_longest_ns(const struct delay_effect *effect)
+{
+	const struct netem_config *config = &effect->config;
+
+	return config->delay_ns + config->jitter_ns * (config->table ? NETEM_TABLE_REACH : 1) +
+	       config->slot_max_ns;
+}
+
+bool delay_effect_duplicates(struct delay_effect *effect)
+{
+	return happens_in(effect, effect->config.duplicate_ppb, &effect->duplicate);
+}
+
+bool delay_effect_corrupts(struct delay_effect *effect)
+{
+	return happens_in(effect, effect->config.corrupt_ppb, &effect->corrupt);
+}
+
+uint32_t delay_effect_below(struct delay_effect *effect, uint32_t count)
+{
+	return (uint32_t)(((uint64_t)next_32(effect) * count) >> 32);
+}
+
+static bool loses_by_gemodel(struct delay_effect *effect)
+{
+	const struct netem_gemodel *model = &effect->config.gemodel;
+
+	if (!effect->is_bad) {
+		effect->is_bad = happens(effect, model->p_ppb);
+		return happens(effect, model->good_ppb);
+	}
+	effect->is_bad = !happens(effect, model->r_ppb);
+	return happens(effect, model->bad_ppb);
+}
+
+/* One draw decides between the ways out of a state. */
+static bool loses_by_state(struct delay_effect *effect)
+{
+	const struct netem_state *model = &effect->config.state;
+	uint64_t draw = ((uint64_t)next_32(effect) * SHARE_ONE) >> 32;
+
+	switch (effect->state) {
+	case RECEIVED:
+		if (draw < model->p14_ppb)
+			effect->state = LOST_ALONE;
+		else if (draw < model->p14_ppb + model->p13_ppb)
+			effect->state = LOST_IN_BURST;
+		break;
+	case RECEIVED_IN_BURST:
+		if (draw < model->p23_ppb)
+			effect->state = LOST_IN_BURST;
+		break;
+	case LOST_IN_BURST:
+		if (draw < model->p32_ppb)
+			effect->state = RECEIVED_IN_BURST;
+		else if (draw < model->p32_ppb + model->p31_ppb)
+			effect->state = RECEIVED;
+		break;
+	default:
+		effect->state = RECEIVED;
+	}
+	return effect->state == LOST_IN_BURST || effect->state == LOST_ALONE;
+}
+
+bool delay_effect_loses(struct delay_effect *effect)
+{
+	switch (effect->config.loss_model) {
+	case NETEM_LOSS_GEMODEL:
+		return loses_by_gemodel(effect);
+	case NETEM_LOSS_STATE:
+		return loses_by_state(effect);
+	default:
+		return happens_in(effect, effect->config.loss_ppb, &effect->loss);
+	}
+}
+
+static int64_t draw_delay(struct delay_effect *effect)
+{
+	const struct netem_config *config = &effect->config;
+	uint32_t draw;
+
+	if (!config->jitter_ns)
+		return config->delay_ns;
+	draw = next_in(effect, &effect->delay);
+	if (!config->table) { /* in [-jitter, jitter) */
+		uint64_t width = 2 * (uint64_t)config->jitter_ns;
+
+		return config->delay_ns - config->jitter_ns + (int64_t)((draw * width) >> 32);
+	}
+	return config->delay_ns + config->jitter_ns *
+					  config->table->values[draw % NETEM_TABLE_SIZE] /
+					  NETEM_DIST_SCALE;
+}
+
+/* How long the packet occupies the line. */
+static int64_t time_on_wire(const struct netem_config *config, uint64_t length)
+{
+	int64_t bytes = (int64_t)length + config->packet_overhead;
+
+	if (config->cell_size) {
+		int64_t cells = (bytes + config->cell_size - 1) / config->cell_size;
+
+		bytes = cells * ((int64_t)config->cell_size + config->cell_overhead);
+	}
+	if (bytes <= 0)
+		return 0;
+	return (int64_t)((unsigned __int128)bytes * NSEC_PER_SEC / config->rate_bytes);
+}
+
+/* When the packet is through: after it has been sent bit by bit, or, with a burst, as soon as the
+ * bucket holds enough for it. */
+static int64_t through_rate(struct delay_effect *effect, uint64_t length, int64_t due_ns)
+{
+	const struct netem_config *config = &effect->config;
+	int64_t ready_ns;
+
+	if (!config->burst)
+		return due_ns + time_on_wire(config, length);
+	if (effect->bucket_ns < due_ns)
+		effect->bucket_ns = due_ns;
+	effect->bucket_ns += time_on_wire(config, length);
+	ready_ns = effect->bucket_ns -
+		   (int64_t)((unsigned __int128)config->burst * NSEC_PER_SEC / config->rate_bytes);
+	return ready_ns > due_ns ? ready_ns : due_ns;
+}
+
+static void open_slot(struct delay_effect *effect, int64_t after_ns)
+{
+	const struct netem_config *config = &effect->config;
+	uint64_t width = (uint64_t)(config->slot_max_ns - config->slot_min_ns);
+
+	effect->slot_ns = after_ns + config->slot_min_ns +
+			  (int64_t)(((unsigned __int128)next_32(effect) * width) >> 32);
+	effect->slot_packets = 0;
+	effect->slot_bytes = 0;
+}
+
+/* netem lets packets out in slots; since what leaves is in order, the slot of each is known when it
+ * comes. */
+static int64_t in_slot(struct delay_effect *effect, uint64_t length, int64_t due_ns)
+{
+	const struct netem_config *config = &effect->config;
+
+	if (due_ns > effect->slot_ns)
+		open_slot(effect, due_ns);
+	else if ((config->slot_packets && effect->slot_packets >= config->slot_packets) ||
+		 (config->slot_bytes && effect->slot_bytes >= config->slot_bytes))
+		open_slot(effect, effect->slot_ns);
+	effect->slot_packets++;
+	effect->slot_bytes += length;
+	return effect->slot_ns;
+}
+
+static bool overtakes(struct delay_effect *effect)
+{
+	const struct netem_config *config = &effect->config;
+
+	if (config->reorder_gap == 0 || ++effect->since_reordered < config->reorder_gap ||
+	    !happens_in(effect, config->reorder_ppb, &effect->reorder))
+		return false;
+	effect->since_reordered = 0;
+	return true;
+}
+
+struct delay_due delay_effect_due(struct delay_effect *effect, uint64_t length, int64_t now_ns,
+				  int64_t last_ns)
+{
+	const struct netem_config *config = &effect->config;
+	struct delay_due due = {.at_ns = now_ns};
+
+	if (overtakes(effect))
+		return due;
+	due.at_ns += draw_delay(effect);
+	if (due.at_ns < now_ns)
+		due.at_ns = now_ns;
+	due.is_ordered = !config->jitter_ns || config->rate_bytes;
+	if (due.is_ordered && due.at_ns < last_ns)
+		due.at_ns = last_ns;
+	if (config->rate_bytes)
+		due.at_ns = through_rate(effect, length, due.at_ns);
+	if (config->slot_max_ns)
+		due.at_ns = in_slot(effect, length, due.at_ns);
+	return due;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The bytes of a packet as a tap hands them over: a virtio header, a link-layer header (unless the
+ * tap is of IP), IP. Every length is checked: the bytes come from anybody.
+ */
+#ifndef SQUALL_DELAY_PACKET_H
+#define SQUALL_DELAY_PACKET_H
+
+#include "injector/kernel/tap.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Bytes on the wire, link-layer headers included: what was not cut yet counts as if it were. */
+uint64_t delay_packet_wire_length(const void *packet, size_t length);
+/* Turns one bit over, of what is behind the virtio header. `draw` is below the bits there are. */
+uint32_t delay_packet_bits(size_t length);
+void delay_packet_damage(void *packet, size_t length, uint32_t draw);
+/* Marks an IP packet that may be marked "congestion experienced" (RFC 3168). False: it may not. */
+bool delay_packet_mark(void *packet, size_t length, enum tap_kind kind);
+
+#endif
