@@ -152,6 +152,8 @@ bool delay_effect_loses(struct delay_effect *effect)
 	}
 }
 
+/* By the upper bits of the draw, which are those that a correlation keeps; netem takes the
+ * remainder of a division, so that its delays have none, whatever was asked for (measured). */
 static int64_t draw_delay(struct delay_effect *effect)
 {
 	const struct netem_config *config = &effect->config;

@@ -75,6 +75,8 @@ static int add_paths(struct network_state *state, const struct fault *fault, str
 static int choose_way(struct network_state *state, struct plan *plan, struct error *err)
 {
 	bool is_partition = network_effect_is_partition(&state->effect), is_bypassed = false;
+	const bool has_tun = access("/dev/net/tun", R_OK | W_OK) == 0;
+	const bool is_correlated = state->effect.full.delay_correlation_ppb && has_tun;
 	char remedy[200];
 	struct network_support support;
 	int result = network_survey(&support, err);
@@ -93,12 +95,17 @@ static int choose_way(struct network_state *state, struct plan *plan, struct err
 	state->way = NETWORK_FILTER;
 	if (is_partition)
 		return plan_add(plan, PLAN_WAY, "nf_tables drops everything in scope");
-	if (support.has_netem) {
+	if (support.has_netem && is_correlated)
+		result =
+			plan_add(plan, PLAN_NOTE,
+				 "netem does not correlate delays (it divides the drawn number and "
+				 "keeps the remainder): a delay line does");
+	if (result == 0 && support.has_netem) {
 		result = network_find_bypassed(state, plan, &is_bypassed, err);
 		if (result < 0)
 			return result;
 	}
-	if (support.has_netem && !is_bypassed) {
+	if (support.has_netem && !is_bypassed && !is_correlated) {
 		state->way = NETWORK_NETEM;
 		result = plan_add(
 			plan, PLAN_WAY, "nf_tables forwards to an ifb with netem%s",
@@ -110,8 +117,7 @@ static int choose_way(struct network_state *state, struct plan *plan, struct err
 			result = plan_add(plan, PLAN_NOTE,
 					  "this kernel's netem has no seed (Linux 6.6 has): every "
 					  "run draws other packets");
-	} else if (!network_effect_is_plain_loss(&state->effect) ||
-		   access("/dev/net/tun", R_OK | W_OK) == 0) {
+	} else if (!network_effect_is_plain_loss(&state->effect) || has_tun) {
 		state->way = NETWORK_LINE;
 		result = plan_add(plan, PLAN_WAY,
 				  "nf_tables forwards to a delay line in user space%s",

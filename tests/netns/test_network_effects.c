@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Every effect of the network fault by its statistics, and the same tests for both ways: netem,
+ * where the kernel has it, and the delay line. Bounds are five standard errors of what was asked
+ * for; a delay may besides be late on a busy machine, never early.
+ */
+#include "tests/support/netlab_flow.h"
+
+#include "faults/network.h"
+#include "injector/base/clock.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define COUNT 4000
+#define MSEC  1e6
+
+static const struct netlab_flow steady = {
+	.count = COUNT, .size = 200, .at_once = 20, .pause_us = 1000, .quiet_ms = 200};
+
+struct both {
+	struct netlab *lab;
+	bool is_line;
+};
+
+static int setup(void **state, bool is_line)
+{
+	struct both *both = calloc(1, sizeof(*both));
+	void *lab = NULL;
+
+	assert_non_null(both);
+	both->is_line = is_line;
+	if (is_line)
+		setenv("SQUALL_NETEM", "off", 1);
+	else
+		unsetenv("SQUALL_NETEM");
+	assert_int_equal(netlab_setup(&lab), 0);
+	both->lab = lab;
+	*state = both;
+	return 0;
+}
+
+static int setup_line(void **state)
+{
+	return setup(state, true);
+}
+
+static int setup_netem(void **state)
+{
+	return setup(state, false);
+}
+
+static int teardown(void **state)
+{
+	struct both *both = *state;
+	void *lab = both->lab;
+
+	free(both);
+	return netlab_teardown(&lab);
+}
+
+/* With the fault in force: what becomes of the flow. */
+static struct netlab_seen see_with(const struct both *both, const struct netlab_flow *flow,
+				   const char *const *settings)
+{
+	struct netlab_fault fault;
+	struct netlab_seen seen;
+	struct error err = ERROR_INIT;
+
+	if (netlab_fault_plan(both->lab, &fault, "aaaaf1", settings, &err) < 0)
+		fail_msg("plan: %s", err.text);
+	assert_non_null(strstr(fault.plan, both->is_line ? "delay line" : "ifb with netem"));
+	if (network_fault.inject(&fault.fault, &err) < 0)
+		fail_msg("inject: %s", err.text);
+	netlab_flow_run(both->lab, flow, &seen);
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+	print_message("  %u arrived, %u twice, %u overtaken, %u damaged, %u bursts lost; %.3f ms "
+		      "+- %.3f, %.0f ms long\n",
+		      seen.arrived, seen.duplicated, seen.overtaken, seen.damaged, seen.bursts,
+		      seen.mean_ns / MSEC, seen.deviation_ns / MSEC, (double)seen.took_ns / MSEC);
+	assert_int_equal(seen.garbled, 0);
+	return seen;
+}
+
+#define SEE(flow, ...)                                                                             \
+	see_with(*state, flow, (const char *[]){"to", "10.88.0.2", __VA_ARGS__, NULL})
+
+/* `count` of `of` is what a chance of `p` gives; `spread` widens it for what comes in bursts. */
+static void assert_share(unsigned count, unsigned of, double p, double spread)
+{
+	double error = 5 * spread * sqrt(p * (1 - p) / of);
+
+	if (fabs((double)count / of - p) > error)
+		fail_msg("%u of %u is not %.4f +- %.4f", count, of, p, error);
+}
+
+static double median(const struct netlab_seen *seen)
+{
+	return seen->arrived ? seen->delays_ns[seen->arrived / 2] : 0;
+}
+
+static void test_delay(void **state)
+{
+	struct netlab_seen seen = SEE(&steady, "delay", "20ms");
+
+	assert_int_equal(seen.arrived, COUNT);
+	assert_int_equal(seen.overtaken, 0);
+	assert_true(seen.least_ns >= 20 * MSEC);
+	assert_true(seen.least_ns < 25 * MSEC);
+	free(seen.delays_ns);
+}
+
+static void test_jitter_is_even(void **state)
+{
+	struct netlab_seen seen = SEE(&steady, "delay", "40ms", "jitter", "20ms");
+
+	assert_int_equal(seen.arrived, COUNT);
+	assert_true(seen.least_ns >= 20 * MSEC && seen.least_ns < 22 * MSEC);
+	assert_true(netlab_seen_below(&seen, 30 * MSEC) < 0.27);
+	assert_true(fabs(median(&seen) - 40 * MSEC) < 4 * MSEC);
+	assert_true(fabs(seen.deviation_ns - 40 * MSEC / sqrt(12)) < 2 * MSEC);
+	free(seen.delays_ns);
+}
+
+static void test_jitter_of_a_normal_distribution(void **state)
+{
+	struct netlab_seen seen =
+		SEE(&steady, "delay", "60ms", "jitter", "15ms", "distribution", "normal");
+
+	assert_true(fabs(median(&seen) - 60 * MSEC) < 4 * MSEC);
+	assert_true(fabs(seen.deviation_ns - 15 * MSEC) < 1.5 * MSEC);
+	/* one deviation below the mean: 15.9 % */
+	assert_true(fabs(netlab_seen_below(&seen, 45 * MSEC) - 0.159) < 0.05);
+	free(seen.delays_ns);
+}
+
+static void test_jitter_of_a_pareto_distribution(void **state)
+{
+	struct netlab_seen seen =
+		SEE(&steady, "delay", "60ms", "jitter", "15ms", "distribution", "pareto");
+
+	/* nothing is faster than mean - 2/3 jitter; half of all is below mean - 0.32 jitter */
+	assert_true(seen.least_ns >= 49.9 * MSEC && seen.least_ns < 52 * MSEC);
+	assert_true(fabs(median(&seen) - 55.2 * MSEC) < 4 * MSEC);
+	free(seen.delays_ns);
+}
+
+static void test_correlated_jitter_changes_slowly(void **state)
+{
+	/* less spread: netem's way of correlating averages (alpha = 0.75: sqrt(0.25 / 1.75)) */
+	struct netlab_seen seen =
+		SEE(&steady, "delay", "40ms", "jitter", "20ms", "delay-correlation", "75%");
+
+	assert_true(fabs(seen.deviation_ns - 20 * MSEC / sqrt(3) * sqrt(0.25 / 1.75)) < 1 * MSEC);
+	free(seen.delays_ns);
+}
+
+static void test_measured_round_trips(void **state)
+{
+	/* one in four takes 90 ms */
+	struct netlab_seen seen =
+		SEE(&steady, "distribution-samples", "10ms", "distribution-samples", "10ms",
+		    "distribution-samples", "10ms", "distribution-samples", "90ms");
+
+	assert_true(seen.least_ns > 9.8 * MSEC && seen.least_ns < 13 * MSEC);
+	assert_true(fabs(netlab_seen_below(&seen, 15 * MSEC) - 0.63) < 0.05);
+	assert_true(fabs(netlab_seen_below(&seen, 85 * MSEC) - 0.86) < 0.05);
+	free(seen.delays_ns);
+}
+
+static void test_loss(void **state)
+{
+	struct netlab_seen seen = SEE(&steady, "loss", "10%");
+
+	assert_share(COUNT - seen.arrived, COUNT, 0.1, 1);
+	/* no bursts but those of chance: 9 of 10 losses begin one */
+	assert_share(seen.bursts, COUNT - seen.arrived, 0.9, 1);
+	free(seen.delays_ns);
+}
+
+static void test_gilbert_elliott_loses_in_bursts(void **state)
+{
+	struct netlab_seen seen = SEE(&steady, "gemodel-p", "2%", "gemodel-r", "20%");
+	double burst;
+
+	/* p / (p + r); neighbours are alike (correlation 0.78) */
+	assert_share(COUNT - seen.arrived, COUNT, 0.02 / 0.22, sqrt(1.78 / 0.22));
+	burst = (double)(COUNT - seen.arrived) / seen.bursts; /* 1 / r */
+	assert_true(burst > 3.5 && burst < 6.8);
+	free(seen.delays_ns);
+}
+
+static void test_four_states_lose_in_bursts_and_alone(void **state)
+{
+	struct netlab_seen seen =
+		SEE(&steady, "state-p13", "1%", "state-p31", "25%", "state-p14", "2%");
+	double one = 1 / (1 + 0.01 / 0.25 + 0.02); /* share of the first state */
+
+	assert_share(COUNT - seen.arrived, COUNT, 1 - one, 2.5);
+	/* bursts of four, and twice as many of one: two on average */
+	assert_true((double)(COUNT - seen.arrived) / seen.bursts > 1.3);
+	assert_true((double)(COUNT - seen.arrived) / seen.bursts < 2.9);
+	free(seen.delays_ns);
+}
+
+static void test_duplicates(void **state)
+{
+	struct netlab_seen seen = SEE(&steady, "duplicate", "10%");
+
+	assert_int_equal(seen.arrived, COUNT);
+	assert_share(seen.duplicated, COUNT, 0.1, 1);
+	free(seen.delays_ns);
+}
+
+static void test_damage_reaches_who_does_not_check(void **state)
+{
+	struct netlab_flow flow = steady;
+	struct netlab_seen seen;
+
+	flow.has_no_sum = true;
+	flow.size = 1000;
+	seen = SEE(&flow, "corrupt", "20%");
+	/* one bit, anywhere in 1042 bytes; what hits a header is dropped on the way or at the end
+	 */
+	assert_share(seen.damaged, COUNT, 0.2 * 1000 / 1042, 1);
+	assert_true(seen.arrived >= COUNT * 97 / 100);
+	free(seen.delays_ns);
+}
+
+static void test_damage_is_dropped_by_who_checks(void **state)
+{
+	struct netlab_seen seen = SEE(&steady, "corrupt", "20%");
+
+	assert_int_equal(seen.damaged, 0);
+	/* some bits of the headers are nobody's loss: those of the sender's address, and such */
+	assert_true(seen.arrived > COUNT * 78 / 100 && seen.arrived < COUNT * 85 / 100);
+	free(seen.delays_ns);
+}
+
+static void test_reordering(void **state)
+{
+	struct netlab_seen seen = SEE(&steady, "delay", "50ms", "reorder", "25%");
+
+	assert_int_equal(seen.arrived, COUNT);
+	/* what overtakes is not delayed at all */
+	assert_share((unsigned)(netlab_seen_below(&seen, 40 * MSEC) * COUNT), COUNT, 0.25, 1);
+	assert_true(seen.overtaken > COUNT / 2);
+	free(seen.delays_ns);
+}
+
+static void test_reordering_with_a_gap(void **state)
+{
+	struct netlab_seen seen =
+		SEE(&steady, "delay", "50ms", "reorder", "100%", "reorder-gap", "5");
+
+	assert_share((unsigned)(netlab_seen_below(&seen, 40 * MSEC) * COUNT), COUNT, 0.2, 0.2);
+	free(seen.delays_ns);
+}
+
+static void assert_rate(const struct netlab_seen *seen, double bytes, double bits_a_second)
+{
+	double took_ns = bytes * 8 * 1e9 / bits_a_second;
+
+	assert_true(fabs((double)seen->took_ns - took_ns) < 0.1 * took_ns);
+}
+
+static const struct netlab_flow bulk = {.count = 500, .size = 958, .quiet_ms = 200};
+
+static void test_rate(void **state)
+{
+	struct netlab_seen seen = SEE(&bulk, "rate", "8mbit", "limit", "1000");
+
+	assert_int_equal(seen.arrived, bulk.count);
+	assert_int_equal(seen.overtaken, 0);
+	assert_rate(&seen, 1000.0 * bulk.count, 8e6);
+	free(seen.delays_ns);
+}
+
+static void test_rate_with_overhead(void **state)
+{
+	struct netlab_seen seen =
+		SEE(&bulk, "rate", "8mbit", "packet-overhead", "500", "limit", "1000");
+
+	assert_rate(&seen, 1500.0 * bulk.count, 8e6);
+	free(seen.delays_ns);
+}
+
+static void test_rate_with_burst(void **state)
+{
+	struct netlab_seen seen = SEE(&bulk, "rate", "8mbit", "burst", "200kB", "limit", "1000");
+
+	assert_int_equal(seen.arrived, bulk.count);
+	/* what fits the burst is there at once */
+	assert_true(netlab_seen_below(&seen, 50 * MSEC) > 0.35);
+	assert_rate(&seen, 1000.0 * bulk.count - 200000, 8e6);
+	free(seen.delays_ns);
+}
+
+static void test_full_queue_drops(void **state)
+{
+	struct netlab_seen seen = SEE(&bulk, "rate", "8mbit", "limit", "100");
+
+	assert_in_range(seen.arrived, 95, 140); /* some leave while the others come */
+	free(seen.delays_ns);
+}
+
+static void test_slots_collect_packets(void **state)
+{
+	struct netlab_seen seen = SEE(&steady, "slot", "50ms");
+
+	assert_int_equal(seen.arrived, COUNT);
+	assert_int_equal(seen.overtaken, 0);
+	/* they wait evenly from 0 to 50 ms */
+	assert_true(seen.least_ns < 10 * MSEC);
+	assert_true(fabs(median(&seen) - 25 * MSEC) < 8 * MSEC);
+	free(seen.delays_ns);
+}
+
+static void test_ecn_marks_in_place_of_losing(void **state)
+{
+	struct netlab_flow flow = steady;
+	struct netlab_seen seen;
+
+	flow.tos = 2; /* ECT(0) */
+	seen = SEE(&flow, "loss", "10%", "ecn", "true");
+	assert_int_equal(seen.arrived, COUNT);
+	assert_share(seen.marked, COUNT, 0.1, 1);
+	free(seen.delays_ns);
+}
+
+static void test_a_seed_repeats_itself(void **state)
+{
+	struct netlab_seen a = SEE(&steady, "loss", "10%", "seed", "7");
+	struct netlab_seen b = SEE(&steady, "loss", "10%", "seed", "7");
+	struct netlab_seen c = SEE(&steady, "loss", "10%", "seed", "8");
+	struct both *both = *state;
+	struct network_support support;
+
+	assert_int_equal(network_survey(&support, NULL), 0);
+	if (both->is_line || support.has_netem_seed)
+		assert_true(a.fingerprint == b.fingerprint);
+	assert_true(a.fingerprint != c.fingerprint);
+	free(a.delays_ns);
+	free(b.delays_ns);
+	free(c.delays_ns);
+}
+
+int main(void)
+{
+#define LINE(name)  cmocka_unit_test_setup_teardown(name, setup_line, teardown)
+#define NETEM(name) cmocka_unit_test_setup_teardown(name, setup_netem, teardown)
+#define ALL(WAY)                                                                                   \
+	WAY(test_delay), WAY(test_jitter_is_even), WAY(test_jitter_of_a_normal_distribution),      \
+		WAY(test_jitter_of_a_pareto_distribution), WAY(test_measured_round_trips),         \
+		WAY(test_loss), WAY(test_gilbert_elliott_loses_in_bursts),                         \
+		WAY(test_four_states_lose_in_bursts_and_alone), WAY(test_duplicates),              \
+		WAY(test_damage_reaches_who_does_not_check),                                       \
+		WAY(test_damage_is_dropped_by_who_checks), WAY(test_reordering),                   \
+		WAY(test_reordering_with_a_gap), WAY(test_rate), WAY(test_rate_with_overhead),     \
+		WAY(test_rate_with_burst), WAY(test_full_queue_drops),                             \
+		WAY(test_slots_collect_packets), WAY(test_ecn_marks_in_place_of_losing),           \
+		WAY(test_a_seed_repeats_itself)
+	/* netem cannot: there it is a delay line as well */
+	const struct CMUnitTest line[] = {ALL(LINE), LINE(test_correlated_jitter_changes_slowly)};
+	const struct CMUnitTest netem[] = {ALL(NETEM)};
+	int failed = 0;
+
+	/* An emulated machine is slow, and these are run outside of it, too. */
+	if (!netlab_has_netem() || !getenv("SQUALL_IN_VM"))
+		failed += cmocka_run_group_tests_name("delay line", line, NULL, NULL);
+	unsetenv("SQUALL_NETEM");
+	if (netlab_has_netem())
+		failed += cmocka_run_group_tests_name("netem", netem, NULL, NULL);
+	else
+		print_message("no netem here: in the test machine these tests run with it\n");
+	return failed;
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tests/support/netlab_flow.h"
+
+#include "injector/base/clock.h"
+#include "injector/kernel/namespace.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <math.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define FLOW_PORT 7100
+#define SLICE_MS  20
+
+struct stamp {
+	uint32_t number, check; /* check: the number, turned over */
+	int64_t sent_ns;
+};
+
+struct run {
+	const struct netlab_flow *flow;
+	int from, to;
+	unsigned *times; /* each arrived */
+	_Atomic bool is_sent;
+	unsigned highest;
+	struct netlab_seen seen;
+};
+
+static int64_t wall_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return now.tv_sec * NSEC_PER_SEC + now.tv_nsec;
+}
+
+static int open_udp(void *context, struct error *err)
+{
+	int *out = context;
+
+	*out = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	return *out < 0 ? error_errno(err, errno, "socket") : 0;
+}
+
+static int open_socket(int namespace_fd, const char *address, uint16_t port)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port)};
+	int fd = -1, on = 1, large = 64 << 20;
+
+	assert_int_equal(namespace_run(namespace_fd, open_udp, &fd, NULL), 0);
+	assert_int_equal(inet_pton(AF_INET, address, &at.sin_addr), 1);
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &large, sizeof(large));
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &large, sizeof(large));
+	setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_IP, IP_RECVTOS, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	return fd;
+}
+
+static void *send_all(void *context)
+{
+	struct run *run = context;
+	const struct netlab_flow *flow = run->flow;
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(FLOW_PORT)};
+	static unsigned char datagram[65536];
+
+	inet_pton(AF_INET, "10.88.0.2", &to.sin_addr);
+	memset(datagram, 0, sizeof(datagram));
+	for (unsigned i = 0; i < flow->count; i++) {
+		struct stamp stamp = {i, ~i, wall_ns()};
+
+		memcpy(datagram, &stamp, sizeof(stamp));
+		if (sendto(run->from, datagram, flow->size, 0, (struct sockaddr *)&to, sizeof(to)) <
+		    0)
+			break; /* then some are missing, and the test fails */
+		if (flow->at_once && i % flow->at_once == flow->at_once - 1)
+			usleep(flow->pause_us);
+	}
+	run->is_sent = true;
+	return NULL;
+}
+
+static unsigned bits_wrong(const unsigned char *datagram, size_t size, const struct stamp *stamp)
+{
+	unsigned wrong = (unsigned)__builtin_popcount(stamp->number ^ ~stamp->check);
+
+	for (size_t i = sizeof(*stamp); i < size; i++)
+		wrong += (unsigned)__builtin_popcount(datagram[i]);
+	return wrong;
+}
+
+static void take(struct run *run, const unsigned char *datagram, int64_t arrived_ns, int tos)
+{
+	struct netlab_seen *seen = &run->seen;
+	struct stamp stamp;
+	unsigned wrong;
+
+	memcpy(&stamp, datagram, sizeof(stamp));
+	wrong = bits_wrong(datagram, run->flow->size, &stamp);
+	seen->damaged += wrong == 1;
+	seen->garbled += wrong > 1;
+	seen->marked += (tos & 3) == 3;
+	if (stamp.number >= run->flow->count || stamp.number != ~stamp.check)
+		return; /* the number itself is damaged */
+	if (run->times[stamp.number]++) {
+		seen->duplicated++;
+		return;
+	}
+	seen->overtaken += stamp.number < run->highest;
+	run->highest = stamp.number > run->highest ? stamp.number : run->highest;
+	/* a damaged time of sending says nothing */
+	if (!wrong || llabs(arrived_ns - stamp.sent_ns) < 100 * NSEC_PER_SEC)
+		seen->delays_ns[seen->arrived++] = (double)(arrived_ns - stamp.sent_ns);
+}
+
+/* One datagram; false: none came in time. */
+static bool receive(struct run *run, int timeout_ms, int64_t *out_ns)
+{
+	static unsigned char datagram[65536];
+	union {
+		struct cmsghdr header;
+		char room[256];
+	} control;
+	struct iovec vector = {datagram, sizeof(datagram)};
+	struct msghdr message = {.msg_iov = &vector,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
+				 .msg_controllen = sizeof(control)};
+	struct pollfd polled = {.fd = run->to, .events = POLLIN};
+	int64_t arrived_ns = wall_ns();
+	uint8_t tos = 0;
+
+	if (poll(&polled, 1, timeout_ms) <= 0)
+		return false;
+	if (recvmsg(run->to, &message, 0) != (ssize_t)run->flow->size)
+		return true;
+	for (struct cmsghdr *at = CMSG_FIRSTHDR(&message); at; at = CMSG_NXTHDR(&message, at)) {
+		struct timespec time;
+
+		if (at->cmsg_level == SOL_SOCKET && at->cmsg_type == SCM_TIMESTAMPNS) {
+			memcpy(&time, CMSG_DATA(at), sizeof(time));
+			arrived_ns = time.tv_sec * NSEC_PER_SEC + time.tv_nsec;
+		} else if (at->cmsg_level == IPPROTO_IP && at->cmsg_type == IP_TOS) {
+			memcpy(&tos, CMSG_DATA(at), 1);
+		}
+	}
+	take(run, datagram, arrived_ns, tos);
+	*out_ns = arrived_ns;
+	return true;
+}
+
+static int compare(const void *left, const void *right)
+{
+	double a = *(const double *)left, b = *(const double *)right;
+
+	return a < b ? -1 : a > b;
+}
+
+static void sum_up(struct run *run)
+{
+	struct netlab_seen *seen = &run->seen;
+	double sum = 0, squares = 0;
+
+	for (unsigned i = 0; i < seen->arrived; i++)
+		sum += seen->delays_ns[i];
+	seen->mean_ns = seen->arrived ? sum / seen->arrived : 0;
+	for (unsigned i = 0; i < seen->arrived; i++)
+		squares += pow(seen->delays_ns[i] - seen->mean_ns, 2);
+	seen->deviation_ns = seen->arrived ? sqrt(squares / seen->arrived) : 0;
+	qsort(seen->delays_ns, seen->arrived, sizeof(double), compare);
+	seen->least_ns = seen->arrived ? seen->delays_ns[0] : 0;
+	for (unsigned i = 0; i < run->flow->count; i++) {
+		seen->bursts += !run->times[i] && (i == 0 || run->times[i - 1]);
+		seen->fingerprint = seen->fingerprint * 1099511628211ULL + run->times[i];
+	}
+}
+
+void netlab_flow_run(const struct netlab *lab, const struct netlab_flow *flow,
+		     struct netlab_seen *out)
+{
+	struct run run = {.flow = flow};
+	int64_t first_ns = 0, last_ns = 0;
+	int on = 1, tos = flow->tos;
+	pthread_t sender;
+
+	run.times = calloc(flow->count, sizeof(*run.times));
+	run.seen.delays_ns = calloc(flow->count, sizeof(double));
+	assert_true(run.times && run.seen.delays_ns);
+	run.from = open_socket(lab->near_fd, "10.88.0.1", 0);
+	run.to = open_socket(lab->far_fd, "10.88.0.2", FLOW_PORT);
+	if (flow->has_no_sum)
+		setsockopt(run.from, SOL_SOCKET, SO_NO_CHECK, &on, sizeof(on));
+	setsockopt(run.from, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
+	assert_int_equal(pthread_create(&sender, NULL, send_all, &run), 0);
+	for (unsigned quiet_ms = 0; quiet_ms < flow->quiet_ms;) {
+		if (receive(&run, SLICE_MS, &last_ns)) {
+			first_ns = first_ns ? first_ns : last_ns;
+			quiet_ms = 0;
+		} else {
+			quiet_ms += run.is_sent ? SLICE_MS : 0;
+		}
+	}
+	pthread_join(sender, NULL);
+	run.seen.took_ns = last_ns - first_ns;
+	sum_up(&run);
+	free(run.times);
+	close(run.from);
+	close(run.to);
+	*out = run.seen;
+}
+
+double netlab_seen_below(const struct netlab_seen *seen, double ns)
+{
+	unsigned below = 0;
+
+	while (below < seen->arrived && seen->delays_ns[below] < ns)
+		below++;
+	return seen->arrived ? (double)below / seen->arrived : 0;
+}
