@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-const struct command commands[] = {
+const struct command cli_commands[] = {
 	{"run", cli_run, "FILE [-- COMMAND...]", "run an experiment and restore everything"},
 	{"inject", cli_inject, "FAULT key=value...", "one fault, without a file"},
 	{"plan", cli_plan, "FILE", "what would happen, changing nothing"},

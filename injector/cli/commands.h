@@ -15,7 +15,7 @@ struct command {
 	const char *arguments;
 	const char *summary;
 };
-extern const struct command commands[]; /* a NULL name ends it */
+extern const struct command cli_commands[]; /* a NULL name ends it */
 
 int cli_run(int argc, char **argv, struct error *err);
 int cli_inject(int argc, char **argv, struct error *err);

@@ -26,7 +26,7 @@ static void print_usage(FILE *out)
 		"squall %s - rehearse an outage; everything is restored, always\n\n"
 		"usage: squall COMMAND [ARGUMENTS]\n\n",
 		SQUALL_VERSION);
-	for (const struct command *command = commands; command->name; command++) {
+	for (const struct command *command = cli_commands; command->name; command++) {
 		char left[64];
 
 		snprintf(left, sizeof(left), "%s %s", command->name, command->arguments);
@@ -47,7 +47,7 @@ static void ensure_standard_streams(void)
 
 static const struct command *find_command(const char *name)
 {
-	for (const struct command *command = commands; command->name; command++)
+	for (const struct command *command = cli_commands; command->name; command++)
 		if (strcmp(command->name, name) == 0)
 			return command;
 	return NULL;
@@ -57,8 +57,8 @@ static int unknown_command(const char *name)
 {
 	const char *names[64] = {0}, *nearest;
 
-	for (unsigned i = 0; i < 63 && commands[i].name; i++)
-		names[i] = commands[i].name;
+	for (unsigned i = 0; i < 63 && cli_commands[i].name; i++)
+		names[i] = cli_commands[i].name;
 	nearest = names_nearest(names, name);
 	if (nearest)
 		log_error("unknown command '%s'; did you mean '%s'?", name, nearest);

@@ -113,7 +113,7 @@ static FILE *ask(const char *program, const char *command)
 
 static void put_commands(const char *program)
 {
-	for (const struct command *each = commands; each->name; each++) {
+	for (const struct command *each = cli_commands; each->name; each++) {
 		FILE *help = ask(program, each->name);
 		char line[512];
 
@@ -255,7 +255,7 @@ static const char bash_tail[] =
 static void bash(const char *program)
 {
 	fputs(bash_head, stdout);
-	for (const struct command *each = commands; each->name; each++)
+	for (const struct command *each = cli_commands; each->name; each++)
 		printf(" %s", each->name);
 	fputs(bash_middle, stdout);
 	for (const struct fault_ops *const *each = fault_all(); *each; each++) {
@@ -266,7 +266,7 @@ static void bash(const char *program)
 	printf("\t\tesac\n\tfi\n\tfaults='");
 	put_names();
 	printf("'\n\tcase $command in\n");
-	for (const struct command *each = commands; each->name; each++) {
+	for (const struct command *each = cli_commands; each->name; each++) {
 		printf("\t%s) words='", each->name);
 		put_options(program, each->name);
 		printf("' ;;\n");
@@ -291,7 +291,7 @@ static void zsh(const char *program)
 	fputs("#compdef squall\n# zsh completion for squall; made from the tables in its code\n"
 	      "local -a commands\ncommands=(\n",
 	      stdout);
-	for (const struct command *each = commands; each->name; each++) {
+	for (const struct command *each = cli_commands; each->name; each++) {
 		printf("\t'%s:", each->name);
 		put_quoted(each->summary);
 		printf("'\n");
@@ -301,7 +301,7 @@ static void zsh(const char *program)
 	      stdout);
 	put_names();
 	fputs(")\ncase $words[2] in\n", stdout);
-	for (const struct command *each = commands; each->name; each++) {
+	for (const struct command *each = cli_commands; each->name; each++) {
 		printf("%s) options=(", each->name);
 		put_options(program, each->name);
 		printf(") ;;\n");
@@ -328,7 +328,7 @@ static void fish(const char *program)
 	fputs("# fish completion for squall; made from the tables in its code\n"
 	      "complete -c squall -n __fish_use_subcommand -f -l help -l version\n",
 	      stdout);
-	for (const struct command *each = commands; each->name; each++) {
+	for (const struct command *each = cli_commands; each->name; each++) {
 		printf("complete -c squall -n __fish_use_subcommand -f -a %s -d '", each->name);
 		for (const char *at = each->summary; *at; at++)
 			printf("%s%c", *at == '\'' ? "\\" : "", *at);
