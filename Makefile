@@ -262,7 +262,7 @@ uninstall:
 	$(foreach page,$(MANUALS),rm -f \
 		$(SHARE)/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page));)
 
-EXAMPLES := $(sort $(wildcard experiments/*.yaml))
+EXAMPLES := $(sort $(wildcard experiments/*.yaml experiments/*.txt))
 
 .PHONY: clean help
 clean:

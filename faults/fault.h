@@ -52,6 +52,15 @@ struct evidence {
 	char detail[160]; /* one line: "1234 packets delayed, 12 dropped on eth0" */
 };
 
+/* How a fault reads what its parameters name, before it goes to the worker. */
+struct fault_files {
+	/* A file beside the experiment, of at most `max` bytes, with the rights of who called;
+	 * *out_text ends with a NUL and is the caller's. */
+	int (*read)(void *context, const char *name, size_t max, char **out_text,
+		    size_t *out_length, struct error *err);
+	void *context;
+};
+
 /* One step of the method, alive in the worker. */
 struct fault {
 	const struct fault_ops *ops;
@@ -88,9 +97,9 @@ struct fault_ops {
 	bool (*is_instant)(const struct params *params);
 
 	/* Replaces what parameters name (files) by what is in it, as values that the worker parses
-	 * again; called where the experiment is read, before check(), never in the worker. Relative
-	 * names are below `directory` ("" or ending in '/'). May be NULL. */
-	int (*load)(struct params *params, const char *directory, struct error *err);
+	 * again; called where the experiment is read, before check(), never in the worker. May be
+	 * NULL. */
+	int (*load)(struct params *params, const struct fault_files *files, struct error *err);
 	/* The parameters make sense together; called unprivileged by `check` as well. May be NULL.
 	 */
 	int (*check)(const struct params *params, struct error *err);

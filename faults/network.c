@@ -340,7 +340,8 @@ static void release(struct fault *fault)
 
 const struct fault_ops network_fault = {
 	.name = "network",
-	.summary = "delays or loses packets of the traffic in scope",
+	.summary = "delays, loses, damages, doubles, reorders or slows packets of the traffic in "
+		   "scope",
 	.params = network_params,
 	.target_kind = TARGET_TRAFFIC,
 	/* NET_ADMIN: links, queues, tables. In another network namespace than our own, undo in the

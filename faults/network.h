@@ -63,7 +63,7 @@ enum network_param {
 extern const struct param network_params[];
 int network_check(const struct params *params, struct error *err);
 /* network_samples.c: see fault_ops.load. */
-int network_load(struct params *params, const char *directory, struct error *err);
+int network_load(struct params *params, const struct fault_files *files, struct error *err);
 
 /* How packets are affected. */
 enum network_way {

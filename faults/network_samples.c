@@ -9,16 +9,12 @@
 
 #include "injector/base/cleanup.h"
 #include "injector/base/quantity.h"
-#include "injector/kernel/sandbox.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#define FILE_MAX (16 << 20)
+#define FILE_MAX (4 << 20)
 /* More say no more: a table has as many entries. */
 #define SAMPLES_MAX NETEM_TABLE_SIZE
 
@@ -88,49 +84,29 @@ static int take_line(struct samples *samples, char *line, struct error *err)
 	return result < 0 ? result : add(samples, delay_ns);
 }
 
-static int read_lines(FILE *file, const char *path, struct samples *out, struct error *err)
+static int read_lines(char *text, size_t length, const char *name, struct samples *out,
+		      struct error *err)
 {
-	cleanup_free char *line = NULL;
-	size_t room = 0, size = 0;
-	ssize_t length;
+	char *line = text;
 
-	for (unsigned number = 1; (length = getline(&line, &room, file)) >= 0; number++) {
+	if (strlen(text) != length)
+		return error_set(err, EINVAL, "%s is not text", name);
+	for (unsigned number = 1; *line; number++) {
+		char *end = line + strcspn(line, "\n"), *next = end + (*end != '\0');
 		struct error why = ERROR_INIT;
 		int result;
 
-		size += (size_t)length;
-		if (size > FILE_MAX)
-			return error_set(err, EFBIG, "%s is larger than 16 MiB", path);
-		if (strlen(line) != (size_t)length)
-			return error_set(err, EINVAL, "%s:%u: it is not text", path, number);
+		*end = '\0';
 		result = take_line(out, line, &why);
 		if (result == -ENOMEM)
-			return error_errno(err, ENOMEM, "%s", path);
+			return error_errno(err, ENOMEM, "%s", name);
 		if (result < 0)
 			return error_set(err, EINVAL,
 					 "%s:%u: no round trip: %s (a line of ping, \"12.3ms\", or "
 					 "a number of milliseconds is)",
-					 path, number, why.text);
+					 name, number, why.text);
+		line = next;
 	}
-	if (ferror(file))
-		return error_errno(err, EIO, "cannot read %s", path);
-	return 0;
-}
-
-static int open_file(const char *path, FILE **out, struct error *err)
-{
-	cleanup_fd int fd =
-		sandbox_open_as_caller(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, err);
-	struct stat stat;
-
-	if (fd < 0)
-		return fd;
-	if (fstat(fd, &stat) < 0 || !S_ISREG(stat.st_mode))
-		return error_set(err, EINVAL, "%s is not a file", path);
-	*out = fdopen(fd, "r");
-	if (!*out)
-		return error_errno(err, ENOMEM, "cannot read %s", path);
-	steal_fd(&fd);
 	return 0;
 }
 
@@ -158,12 +134,12 @@ static int give(struct samples *samples, struct params *params, struct error *er
 	return result;
 }
 
-int network_load(struct params *params, const char *directory, struct error *err)
+int network_load(struct params *params, const struct fault_files *files, struct error *err)
 {
 	const char *name = params_text(params, NETWORK_DISTRIBUTION_FILE);
 	struct samples samples = {0};
-	cleanup_file FILE *file = NULL;
-	char path[PATH_MAX];
+	cleanup_free char *text = NULL;
+	size_t length = 0;
 	int result;
 
 	if (!name)
@@ -171,15 +147,15 @@ int network_load(struct params *params, const char *directory, struct error *err
 	if (params_count(params, NETWORK_DISTRIBUTION_SAMPLES))
 		return error_set(err, EINVAL,
 				 "give distribution-file or distribution-samples, not both");
-	if (snprintf(path, sizeof(path), "%s%s", name[0] == '/' ? "" : directory, name) >=
-	    (int)sizeof(path))
-		return error_set(err, ENAMETOOLONG, "distribution-file: the path is too long");
-	result = open_file(path, &file, err);
-	if (result == 0)
-		result = read_lines(file, path, &samples, err);
+	result = files->read(files->context, name, FILE_MAX, &text, &length, err);
+	if (result < 0) {
+		error_prefix(err, "distribution-file");
+		return result;
+	}
+	result = read_lines(text, length, name, &samples, err);
 	if (result == 0 && samples.count < 2)
 		result = error_set(err, EINVAL, "%s holds %s: a distribution needs two at least",
-				   path, samples.count ? "one round trip" : "no round trips");
+				   name, samples.count ? "one round trip" : "no round trips");
 	if (result == 0)
 		result = give(&samples, params, err);
 	free(samples.list);

@@ -82,7 +82,7 @@ static int start_reader(struct file *file, struct error *err)
 	int result;
 
 	if (geteuid() != 0 ||
-	    (!strstr(file->text.bytes, "include") && !strstr(file->text.bytes, "from-file")))
+	    (!strstr(file->text.bytes, "include") && !strstr(file->text.bytes, "-file")))
 		return 0;
 	result = sandbox_invoking_user(&user, err);
 	if (result < 0 || user.uid != 0)

@@ -8,6 +8,7 @@
 #include "injector/base/clock.h"
 #include "injector/base/quantity.h"
 #include "injector/experiment/format.h"
+#include "injector/experiment/load.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -171,6 +172,7 @@ static int check_for(const struct inline_reading *reading, struct error *err)
 
 static int check(const struct inline_reading *reading, struct error *err)
 {
+	const struct experiment_inputs inputs = {.read = experiment_read_as_caller};
 	const struct fault_ops *ops = reading->step->ops;
 	char keys[300] = "";
 	int result;
@@ -195,7 +197,7 @@ static int check(const struct inline_reading *reading, struct error *err)
 	if (result == 0 && reading->target)
 		result = check_required(&reading->target->params, err);
 	if (result == 0)
-		result = experiment_check_fault(reading->experiment, reading->step, err);
+		result = experiment_check_fault(reading->experiment, reading->step, &inputs, err);
 	return result < 0 ? result : check_for(reading, err);
 }
 

@@ -33,6 +33,9 @@ int experiment_load(const char *path, struct experiment **out, struct yaml_probl
 /* Reads the whole of a descriptor that is a file: inputs.read of those who open otherwise. */
 int experiment_read_input(int fd, const char *path, size_t max, char **out_text, size_t *out_length,
 			  struct error *err);
+/* Opens and reads with the rights of the caller: inputs.read of everybody else. */
+int experiment_read_as_caller(void *context, const char *path, size_t max, char **out_text,
+			      size_t *out_length, struct error *err);
 void experiment_text_free(struct experiment_text *text);
 /* The name for messages: "-" is EXPERIMENT_STDIN_NAME. */
 const char *experiment_file_name(const char *path);

@@ -4,10 +4,11 @@
  */
 #include "injector/experiment/model.h"
 
-#include <limits.h>
-#include <stdio.h>
+#include "injector/experiment/include.h"
+#include "injector/experiment/inputs.h"
+
+#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 static void free_probe(struct probe_spec *probe)
 {
@@ -98,18 +99,38 @@ bool experiment_target_selects(const struct experiment_target *target)
 	return false;
 }
 
-int experiment_check_fault(const struct experiment *experiment, struct experiment_step *step,
-			   struct error *err)
+struct reading {
+	const struct experiment *experiment;
+	const struct experiment_inputs *inputs;
+};
+
+static int read_beside(void *context, const char *name, size_t max, char **out_text,
+		       size_t *out_length, struct error *err)
 {
-	const char *slash = experiment->path ? strrchr(experiment->path, '/') : NULL;
-	char directory[PATH_MAX] = "";
+	const struct reading *reading = context;
+	const struct experiment_inputs *inputs = reading->inputs;
+	char *path;
+	int result;
+
+	if (!inputs || !inputs->read)
+		return error_set(err, EINVAL, "no file can be read here");
+	path = include_path(reading->experiment->path, name);
+	if (!path)
+		return error_errno(err, ENOMEM, "%s", name);
+	result = inputs->read(inputs->context, path, max, out_text, out_length, err);
+	free(path);
+	return result;
+}
+
+int experiment_check_fault(const struct experiment *experiment, struct experiment_step *step,
+			   const struct experiment_inputs *inputs, struct error *err)
+{
+	struct reading reading = {.experiment = experiment, .inputs = inputs};
+	const struct fault_files files = {.read = read_beside, .context = &reading};
 	int result = 0;
 
-	if (slash)
-		snprintf(directory, sizeof(directory), "%.*s", (int)(slash + 1 - experiment->path),
-			 experiment->path);
 	if (step->ops->load)
-		result = step->ops->load(&step->params, directory, err);
+		result = step->ops->load(&step->params, &files, err);
 	if (result == 0 && step->ops->check)
 		result = step->ops->check(&step->params, err);
 	return result;

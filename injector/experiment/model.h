@@ -96,9 +96,11 @@ int64_t experiment_step_end_ns(const struct experiment_step *step);
 void experiment_describe_step(const struct experiment *experiment, unsigned step, char *out,
 			      size_t size);
 
-/* The fault's own checks of its parameters, after what they name was read (fault_ops.load). */
+/* The fault's own checks of its parameters, after what they name was read by `inputs` (NULL: no
+ * files). Names are relative to the experiment's own file. */
+struct experiment_inputs;
 int experiment_check_fault(const struct experiment *experiment, struct experiment_step *step,
-			   struct error *err);
+			   const struct experiment_inputs *inputs, struct error *err);
 
 /* A process selector that only limits (count, share) would take every process of the machine. */
 bool experiment_target_selects(const struct experiment_target *target);

@@ -259,7 +259,7 @@ static bool read_fault(struct reader *reader, struct experiment_step *step,
 	if (reader->problems->found.count != before || reader->problems->is_full ||
 	    reader->problems->is_out_of_memory)
 		return false;
-	if (experiment_check_fault(reader->experiment, step, &err) < 0) {
+	if (experiment_check_fault(reader->experiment, step, reader->inputs, &err) < 0) {
 		reader_problem(reader, fault->key, "%s: %s%s%s", step->ops->name, err.text,
 			       err.remedy[0] ? "; remedy: " : "", err.remedy);
 		return false;

@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 
 #define REPLY_TIMEOUT_NS (5 * NSEC_PER_SEC)
+#define MESSAGE_MAX	 16384 /* a table of delays for netem has 8 KiB */
 #define BUFFER_SIZE	 65536 /* rtnetlink(7): the kernel fills at most 32 KiB a datagram */
 
 struct netlink {
@@ -90,9 +91,9 @@ void netlink_close(struct netlink *netlink)
 void netlink_begin(struct netlink_request *request, uint16_t type, uint16_t flags,
 		   const void *header, size_t size)
 {
-	*request = (struct netlink_request){
-		.message = nlmsg_alloc_simple(type, NLM_F_REQUEST | NLM_F_ACK | flags)};
-	if (!request->message)
+	*request = (struct netlink_request){.message = nlmsg_alloc_size(MESSAGE_MAX)};
+	if (!request->message ||
+	    !nlmsg_put(request->message, 0, 0, type, 0, NLM_F_REQUEST | NLM_F_ACK | flags))
 		request->is_broken = true;
 	netlink_put_bytes(request, header, size);
 }
