@@ -46,6 +46,16 @@ static int probe(struct fault_support *out, struct error *err)
 	return 0;
 }
 
+/* What belongs to one injection: there may be another one (pulses). */
+static void forget_copy(struct file_state *state)
+{
+	if (state->copy >= 0)
+		close(state->copy);
+	if (state->watch >= 0)
+		close(state->watch);
+	state->copy = state->watch = -1;
+}
+
 static void release(struct fault *fault)
 {
 	struct file_state *state = fault->state;
@@ -54,10 +64,7 @@ static void release(struct fault *fault)
 		return;
 	file_place_close(&state->place);
 	file_content_free(&state->content);
-	if (state->copy >= 0)
-		close(state->copy);
-	if (state->watch >= 0)
-		close(state->watch);
+	forget_copy(state);
 	free(state);
 	fault->state = NULL;
 }
@@ -208,8 +215,10 @@ static int inject(struct fault *fault, struct error *err)
 {
 	struct file_state *state = fault->state;
 	cleanup_fd int original = -1;
-	int result = reopen(state, &original, err);
+	int result;
 
+	forget_copy(state);
+	result = reopen(state, &original, err);
 	if (result == 0)
 		result = file_swap_inject(&state->swap, &state->place, original, &state->content,
 					  fault->env->journal, &state->copy, err);
