@@ -11,6 +11,7 @@
 # make fuzz                                         every fuzzer for FUZZ_SECONDS=60
 # make bench                                        measured times, with tc, ip and nft beside them
 # make lint | format                                clang-format, clang-tidy, shellcheck
+# make check-powerloss                              reset in mid-experiment, boot with systemd (2 min)
 # make install | uninstall                          PREFIX=/usr/local, DESTDIR=
 # make clean
 #
@@ -204,16 +205,25 @@ lint-tidy: $(FILTERS)
 format:
 	$(Q)clang-format -i $(C_FILES)
 
+# systemd also looks below /usr/local. Wanted from the start: restoring is no option.
+UNITS ?= $(PREFIX)/lib/systemd/system
+RESTORE_UNIT := squall-restore.service
+
 .PHONY: install uninstall
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/squall/experiments
 	install -m 755 $(BUILD)/squall $(DESTDIR)$(PREFIX)/sbin/squall
+	install -d $(DESTDIR)$(UNITS)/sysinit.target.wants
+	sed 's|@SBIN@|$(PREFIX)/sbin|' packaging/$(RESTORE_UNIT) > $(DESTDIR)$(UNITS)/$(RESTORE_UNIT)
+	chmod 644 $(DESTDIR)$(UNITS)/$(RESTORE_UNIT)
+	ln -sf ../$(RESTORE_UNIT) $(DESTDIR)$(UNITS)/sysinit.target.wants/$(RESTORE_UNIT)
 	$(if $(EXAMPLES),install -m 644 $(EXAMPLES) $(DESTDIR)$(PREFIX)/share/squall/experiments)
 	$(foreach page,$(MANUALS),install -D -m 644 $(page) \
 		$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page));)
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/sbin/squall
+	rm -f $(DESTDIR)$(PREFIX)/sbin/squall $(DESTDIR)$(UNITS)/$(RESTORE_UNIT) \
+		$(DESTDIR)$(UNITS)/sysinit.target.wants/$(RESTORE_UNIT)
 	rm -rf $(DESTDIR)$(PREFIX)/share/squall
 	$(foreach page,$(MANUALS),rm -f \
 		$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page));)
