@@ -9,6 +9,7 @@
 # make check-kernels                                the machine tier on KERNELS="bullseye trixie ..."
 # make asan | ubsan | sanitize                      the first two tiers with a sanitizer, or both
 # make fuzz                                         every fuzzer for FUZZ_SECONDS=60
+# make sweep                                        death at every system call of whole experiments (hours)
 # make bench                                        measured times, with tc, ip and nft beside them
 # make lint | format                                clang-format, clang-tidy, shellcheck
 # make install | uninstall                          PREFIX=/usr/local, DESTDIR=
@@ -114,6 +115,14 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT) $(LIBRARY)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,-z,muldefs -o $@ $(filter %.o,$^) $(LIBRARY) $(LIBS) -lseccomp -lcmocka
 
+# The sweep's own parts, and a squall with a mistake that it must find
+SWEEP := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/sweep/mutant.c,$(sort $(wildcard tests/sweep/*.c))))
+$(BUILD)/tests/netns/test_sweep: $(SWEEP) | $(BUILD)/tests/sweep/mutant
+
+$(BUILD)/tests/sweep/mutant: $(BUILD)/injector/cli/main.o $(BUILD)/tests/sweep/mutant.o $(LIBRARY)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=journal_undo,--wrap=journal_started -o $@ $^ $(LIBS)
+
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(LIBRARY)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIBRARY) $(LIBS)
@@ -174,6 +183,11 @@ fuzzers:
 
 fuzz: fuzzers
 	$(Q)scripts/fuzz $(FUZZ_SECONDS) $(FUZZERS:%=build/fuzz/tests/fuzz/%)
+
+# A sample of it is tests/netns/test_sweep; EXPERIMENTS="loss stop" picks by name
+.PHONY: sweep
+sweep: $(BUILD)/squall $(BUILD)/tests/netns/test_sweep
+	$(Q)BUILD=$(BUILD) scripts/sweep $(EXPERIMENTS)
 
 .PHONY: bench
 bench:
