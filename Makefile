@@ -6,7 +6,7 @@
 # sudo make check   all tests: unit, network namespaces, Debian's kernel in a virtual machine
 #
 # make check-unit | check-netns | check-vm          one tier; TEST_ONLY=word picks programs
-# make check-kernels                                the machine tier on KERNELS="bullseye trixie ..."
+# make check-kernels                                the machine tier on KERNELS="bullseye ... sid", and a table
 # make check-report                                 the HTML report in a real browser, with pictures
 # make asan | ubsan | sanitize                      the first two tiers with a sanitizer, or both
 # make fuzz                                         every fuzzer for FUZZ_SECONDS=60
@@ -191,10 +191,9 @@ check-netns: test-programs
 check-vm: test-programs
 	$(run_tests) vm
 
-KERNELS ?= bullseye bookworm trixie
+KERNELS ?= bullseye bookworm trixie sid
 check-kernels: test-programs
-	$(Q)rc=0; for suite in $(KERNELS); do \
-		BUILD=$(BUILD) scripts/run-tests -k $$suite vm || rc=1; done; exit $$rc
+	$(Q)BUILD=$(BUILD) scripts/check-kernels $(KERNELS)
 
 # The HTML report in headless Chromium; pictures to look at in build/report
 .PHONY: check-report
