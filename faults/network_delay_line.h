@@ -48,9 +48,11 @@ struct delay_line_config {
 	/* What the stack hands down as one is cut into packets of the wire before it comes here, */
 	bool cuts_to_wire;
 	bool finishes_checksums; /* and their checksums are calculated */
-	uint32_t mark;		 /* what a packet coming back carries; not 0 */
-	const char *name;	 /* of the tap; copied */
-	uint64_t seed;		 /* of all that is random */
+	uint32_t mark;		 /* what a packet coming back to ingress carries; not 0 */
+	/* also to egress: filters of tc meet it again there, chains of nf_tables do not */
+	bool marks_leaving;
+	const char *name; /* of the tap; copied */
+	uint64_t seed;	  /* of all that is random */
 };
 
 /* Opens everything that needs privileges or the namespace and loads the program; nothing is visible

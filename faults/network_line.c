@@ -33,6 +33,7 @@ int network_line_prepare(struct network_state *state, int namespace_fd, const ch
 			.cuts_to_wire = network_effect_needs_wire_packets(&state->effect),
 			.finishes_checksums = state->effect.full.corrupt_ppb > 0,
 			.mark = NETWORK_MARK,
+			.marks_leaving = state->hook == NETWORK_GATE,
 			.name = name};
 		int result;
 

@@ -5,6 +5,7 @@
  */
 #include "faults/network.h"
 
+#include "faults/network_gate.h"
 #include "injector/base/quantity.h"
 #include "injector/kernel/link.h"
 
@@ -72,6 +73,29 @@ static int add_paths(struct network_state *state, const struct fault *fault, str
 	return result;
 }
 
+static int choose_gate(struct network_state *state, const struct network_support *support,
+		       struct plan *plan, struct error *err)
+{
+	struct utsname kernel;
+
+	if (support->has_gate) {
+		state->hook = NETWORK_GATE;
+		return plan_add(plan, PLAN_NOTE,
+				"no nf_tables egress hook (%s): tc filters at clsact instead",
+				support->hook_reason);
+	}
+	uname(&kernel);
+	error_set(err, EOPNOTSUPP,
+		  "the kernel (%s) has no nf_tables hook for this: %s; nor clsact: %s",
+		  kernel.release, support->hook_reason, support->gate_reason);
+	return error_remedy(err, "%s", NETWORK_HOOK_REMEDY);
+}
+
+static const char *hook_words(const struct network_state *state)
+{
+	return state->hook == NETWORK_GATE ? "a BPF filter" : "nf_tables";
+}
+
 static int choose_way(struct network_state *state, struct plan *plan, struct error *err)
 {
 	bool is_partition = network_effect_is_partition(&state->effect), is_bypassed = false;
@@ -84,17 +108,14 @@ static int choose_way(struct network_state *state, struct plan *plan, struct err
 	if (result < 0)
 		return result;
 	if (!support.has_hook) {
-		struct utsname kernel;
-
-		uname(&kernel);
-		error_set(err, EOPNOTSUPP, "the kernel (%s) has no nf_tables hook for this: %s",
-			  kernel.release, support.hook_reason);
-		return error_remedy(err, "%s", NETWORK_HOOK_REMEDY);
+		result = choose_gate(state, &support, plan, err);
+		if (result < 0)
+			return result;
 	}
 	state->has_ifb = support.has_ifb;
 	state->way = NETWORK_FILTER;
 	if (is_partition)
-		return plan_add(plan, PLAN_WAY, "nf_tables drops everything in scope");
+		return plan_add(plan, PLAN_WAY, "%s drops everything in scope", hook_words(state));
 	if (support.has_netem && is_correlated)
 		result =
 			plan_add(plan, PLAN_NOTE,
@@ -108,7 +129,7 @@ static int choose_way(struct network_state *state, struct plan *plan, struct err
 	if (support.has_netem && !is_bypassed && !is_correlated) {
 		state->way = NETWORK_NETEM;
 		result = plan_add(
-			plan, PLAN_WAY, "nf_tables forwards to an ifb with netem%s",
+			plan, PLAN_WAY, "%s forwards to an ifb with netem%s", hook_words(state),
 			network_effect_needs_wire_packets(&state->effect)
 				? "; segmented before it, so that what is decided packet by "
 				  "packet counts packets as on the wire"
@@ -119,8 +140,8 @@ static int choose_way(struct network_state *state, struct plan *plan, struct err
 					  "run draws other packets");
 	} else if (!network_effect_is_plain_loss(&state->effect) || has_tun) {
 		state->way = NETWORK_LINE;
-		result = plan_add(plan, PLAN_WAY,
-				  "nf_tables forwards to a delay line in user space%s",
+		result = plan_add(plan, PLAN_WAY, "%s forwards to a delay line in user space%s",
+				  hook_words(state),
 				  support.has_netem ? "" : " (no netem here: squall doctor)");
 		if (result == 0)
 			result = plan_add(
@@ -136,8 +157,9 @@ static int choose_way(struct network_state *state, struct plan *plan, struct err
 						  state->paths[i].interface);
 	} else {
 		result = plan_add(plan, PLAN_WAY,
-				  "random drops by nf_tables; with segmentation offload one drop "
-				  "is up to 64 KiB of a TCP stream");
+				  "random drops by %s; with segmentation offload one drop "
+				  "is up to 64 KiB of a TCP stream",
+				  hook_words(state));
 	}
 	if (result == 0 && !support.has_netem) {
 		network_netem_remedy(remedy, sizeof(remedy));
@@ -149,7 +171,9 @@ static int choose_way(struct network_state *state, struct plan *plan, struct err
 
 bool network_needs_hole(const struct network_state *state)
 {
-	if (!state->has_ifb || state->way != NETWORK_FILTER || state->effect.full.loss_ppb == 0)
+	/* a filter can take a packet without a word to its sender */
+	if (!state->has_ifb || state->way != NETWORK_FILTER || state->effect.full.loss_ppb == 0 ||
+	    state->hook == NETWORK_GATE)
 		return false;
 	for (unsigned i = 0; i < state->path_count; i++)
 		if (!state->paths[i].is_ingress)
@@ -225,7 +249,7 @@ static int list_queue(const struct network_state *state, struct plan *plan)
 	return 0;
 }
 
-static int list_changes(const struct network_state *state, struct plan *plan)
+static int list_changes(const struct network_state *state, struct plan *plan, struct error *err)
 {
 	const struct netem_config *effect = &state->effect.full;
 	char share[QUANTITY_TEXT_SIZE];
@@ -241,6 +265,8 @@ static int list_changes(const struct network_state *state, struct plan *plan)
 			result = plan_add(
 				plan, PLAN_CHANGE,
 				"set net.ipv4.conf.lo.route_localnet=1 and accept_local=1");
+	if (result == 0 && state->hook == NETWORK_GATE)
+		return network_gate_list(state, plan, err);
 	if (result == 0)
 		result =
 			plan_add(plan, PLAN_CHANGE,
@@ -329,8 +355,10 @@ static int fill(struct network_state *state, struct fault *fault, struct plan *p
 	 * takes milliseconds in which everything in scope would be lost. */
 	if (result == 0)
 		result = nft_open(fault->target->namespace_fd, &state->nft, err);
+	if (result == 0 && state->hook == NETWORK_GATE)
+		result = network_gate_prepare(state, fault->target, err);
 	if (result == 0)
-		result = list_changes(state, plan);
+		result = list_changes(state, plan, err);
 	if (result == 0)
 		result = list_notes(state, plan, err);
 	return result;
