@@ -37,7 +37,7 @@ void nft_batch_drop(struct nft_batch *batch)
 }
 
 void nft_add_message(struct netlink_request *request, const struct nft_batch *batch,
-			unsigned message, uint16_t flags)
+		     unsigned message, uint16_t flags)
 {
 	const struct nfgenmsg header = {.nfgen_family = batch->family, .version = NFNETLINK_V0};
 

@@ -39,8 +39,8 @@ void nft_match_icmpv6(struct nft_batch *batch, uint8_t first, uint8_t last);
 /* (mark & mask) == value; and to change the bits of the mask. */
 void nft_match_mark(struct nft_batch *batch, uint32_t mask, uint32_t value);
 void nft_set_mark(struct nft_batch *batch, uint32_t mask, uint32_t value);
-/* The control group `id` (inode number), at its level below the root, or one in it, owns the socket.
- * Family inet. */
+/* The control group `id` (inode number), at its level below the root, or one in it, owns the
+ * socket. Family inet. */
 void nft_match_cgroup(struct nft_batch *batch, uint32_t level, uint64_t id);
 /* A share of the packets, drawn for each; of the flows, the same for both directions. */
 #define NFT_SHARE_ONE 1000000000U

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The nf_tables encoder against the kernel and against `nft`, which must show every rule in the words
- * that an operator would have written. Tables belong to this process and a namespace of its own.
+ * The nf_tables encoder against the kernel and against `nft`, which must show every rule in the
+ * words that an operator would have written. Tables belong to this process and a namespace of its
+ * own.
  */
 #include "injector/base/clock.h"
 #include "injector/kernel/nft.h"
@@ -177,7 +178,8 @@ static void test_conditions_read_as_an_operator_writes_them(void **state)
 			"icmpv6 type 133-137 accept\n",
 			"meta mark & 0x0000ff00 == 0x00001200 meta mark set meta mark & 0xffff00ff",
 			"ip saddr 10.0.0.1 ip daddr != @to4 tcp dport 80 accept",
-			"ip daddr @to4 meta l4proto { tcp, udp } th sport { 80, 90-99 } symhash mod "
+			"ip daddr @to4 meta l4proto { tcp, udp } th sport { 80, 90-99 } symhash "
+			"mod "
 			"1000000000 < 300 goto act comment \"scope\"",
 			"meta l4proto { tcp, udp } th sport 90-99 ip6 daddr . th dport @to6_ports "
 			"limit rate over 10/second burst 7 packets jump act",
@@ -244,10 +246,9 @@ static void test_ranges_that_touch_or_overlap_are_joined(void **state)
 	nft_add_table(&batch, NFPROTO_NETDEV, "t", NULL);
 	add_address_set("to4", ranges);
 	commit();
-	assert_shown("netdev t",
-		     (const char *[]){"elements = { 0.0.0.0-0.0.0.9, 10.0.0.0/24,\n"
-				      "10.0.2.1, 255.255.255.254/31 }",
-				      NULL});
+	assert_shown("netdev t", (const char *[]){"elements = { 0.0.0.0-0.0.0.9, 10.0.0.0/24,\n"
+						  "10.0.2.1, 255.255.255.254/31 }",
+						  NULL});
 }
 
 static void test_ranges_out_of_order_are_refused_as_a_whole(void **state)
@@ -321,8 +322,8 @@ static void test_a_hundred_thousand_networks(void **state)
 
 	(void)state;
 	nft_add_table(&batch, NFPROTO_NETDEV, "t", NULL);
-	nft_add_set(&batch,
-		    &(struct nft_set){.name = "to4", .fields = {NFT_TYPE_IPV4}, .has_ranges = true});
+	nft_add_set(&batch, &(struct nft_set){
+				    .name = "to4", .fields = {NFT_TYPE_IPV4}, .has_ranges = true});
 	for (uint32_t i = 0; i < 100000; i++) {
 		uint32_t first = htonl(0x0a000000 + i * 512), last = htonl(0x0a0000ff + i * 512);
 
@@ -330,9 +331,11 @@ static void test_a_hundred_thousand_networks(void **state)
 	}
 	nft_set_end(&batch);
 	commit();
-	print_message("  100,000 networks in %.3f s\n", (double)(clock_now_ns() - started_ns) / 1e9);
+	print_message("  100,000 networks in %.3f s\n",
+		      (double)(clock_now_ns() - started_ns) / 1e9);
 	/* first, last, and that there are some in each of the messages between */
-	text = listing("netdev t | grep -oE '10[.](0[.]0|128[.]2|255[.]254)[.]0/24|13[.]13[.]62[.]0/24'");
+	text = listing(
+		"netdev t | grep -oE '10[.](0[.]0|128[.]2|255[.]254)[.]0/24|13[.]13[.]62[.]0/24'");
 	while ((text = strchr(text, '\n'))) {
 		shown++;
 		text++;
