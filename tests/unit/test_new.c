@@ -116,7 +116,8 @@ static void test_explain_counts_round_trips(void **state)
 		 "5% of the packets are lost. Of requests with about 10 packets, 40% meet a loss"},
 		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", loss: 100%}}",
 		 "Nothing gets through and nothing is refused"},
-		{"{at: 61s, process: {name: nginx}}", "1:01 kill processes with name nginx They die"},
+		{"{at: 61s, process: {name: nginx}}",
+		 "1:01 kill processes with name nginx They die"},
 		{"{at: 0s, for: 10s, process: {name: nginx, action: pause}}", "They stand still"},
 	};
 
