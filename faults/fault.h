@@ -24,6 +24,7 @@
 struct fault_env {
 	const char *run_id;
 	struct journal *journal;
+	uint64_t seed; /* of the run: what is random comes from it, so that it can be repeated */
 	bool allow_critical;   /* reserved for the experiment's own switch */
 	uint32_t invoking_uid; /* who called sudo: files that a file names are read as that user */
 	/* for the whole run: hosts and processes that must not be touched */
@@ -105,6 +106,10 @@ struct fault_ops {
 	 * again; called where the experiment is read, before check(), never in the worker. May be
 	 * NULL. */
 	int (*load)(struct params *params, const struct fault_files *files, struct error *err);
+	/* What whoever uses the target will feel, in whole sentences, for people who have not read
+	 * the manual. On parameters that passed check(). NULL: the summary is all there is to say.
+	 */
+	void (*explain)(const struct params *params, char *out, size_t size);
 	/* The parameters make sense together; called unprivileged by `check` as well. May be NULL.
 	 */
 	int (*check)(const struct params *params, struct error *err);

@@ -94,8 +94,8 @@ int experiment_read(const char *path, struct experiment_text *out, struct error 
 		result = experiment_read_input(STDIN_FILENO, EXPERIMENT_STDIN_NAME,
 					       EXPERIMENT_FILE_MAX, &out->bytes, &out->length, err);
 	else
-		result = experiment_read_as_caller(NULL, path, EXPERIMENT_FILE_MAX, &out->bytes, &out->length,
-					err);
+		result = experiment_read_as_caller(NULL, path, EXPERIMENT_FILE_MAX, &out->bytes,
+						   &out->length, err);
 	if (result == 0 && !out->inputs.read)
 		out->inputs.read = experiment_read_as_caller;
 	return result;
