@@ -112,7 +112,7 @@ static int compare(const char *run_id, const struct file_place *place, struct er
 	journal_close(journal);
 	for (unsigned i = 1; i < count && result == 0; i++) {
 		if (!journal_is_open(records, count, i) ||
-		    records[i].type == FILE_RECORD_DIRECTORY ||
+		    (records[i].type != FILE_RECORD_COPY && records[i].type != FILE_RECORD_SWAP) ||
 		    strcmp(records[i].owner, FILE_FAULT_NAME) != 0 ||
 		    file_record_read(&records[i], other, NULL) < 0 ||
 		    other->record.directory.inode != place->directory_id.inode ||

@@ -173,20 +173,27 @@ static void assert_same(const struct stage *stage, const char *before)
 	await_no_journal(stage);
 }
 
-static struct squall *start_run(struct stage *stage, const char *with, const char *how_long)
+/* `where` is more of the selector: "" or ", namespace: pid:N". */
+static struct squall *start_run_in(struct stage *stage, const char *with, const char *how_long,
+				   const char *where)
 {
 	struct squall *squall;
 	const char *path = stage_write(
 		stage, "file.yaml",
 		"version: 1\ntitle: bad configuration\nlimits: {duration: 2m, targets: 1}\n"
-		"targets: {config: {file: {path: %s}}}\nmethod:\n"
+		"targets: {config: {file: {path: %s%s}}}\nmethod:\n"
 		"  - {at: 0s, for: %s, file: {target: config, pattern: \"%s\", with: \"%s\",\n"
 		"     reload-signal: %s, reload-pidfile: %s}}\n",
-		config, how_long, service->good, with, service->signal, pidfile);
+		config, where, how_long, service->good, with, service->signal, pidfile);
 
 	squall = squall_start(stage, NULL, "run --json %s", path);
 	squall_await_injected(squall);
 	return squall;
+}
+
+static struct squall *start_run(struct stage *stage, const char *with, const char *how_long)
+{
+	return start_run_in(stage, with, how_long, "");
 }
 
 /* --- tests --- */
@@ -372,6 +379,79 @@ static void test_a_deployment_in_the_middle_is_kept(void **state)
 	stage_assert_clean(stage);
 }
 
+/* `ip netns exec` has given nginx a mount namespace of its own. */
+static struct squall *start_run_inside(struct stage *stage)
+{
+	cleanup_free char *outside = NULL, *inside = NULL;
+	struct squall *squall;
+	char where[64];
+
+	snprintf(where, sizeof(where), ", namespace: \"pid:%d\"", service_pid());
+	squall = start_run_in(stage, nginx.wrong, "60s", where);
+	await_answer(stage, 500, "with the wrong configuration mounted");
+	outside = netlab_output("cat %s", config);
+	inside = netlab_output("nsenter -m -t %d cat %s", service_pid(), config);
+	assert_non_null(strstr(outside, nginx.good));
+	assert_non_null(strstr(inside, nginx.wrong));
+	return squall;
+}
+
+static void test_only_one_process_tree_sees_it(void **state)
+{
+	struct stage *stage = *state;
+	cleanup_free char *before = NULL;
+	struct squall *squall;
+
+	start_service(stage, &nginx);
+	before = describe();
+	squall = start_run_inside(stage);
+	assert_int_equal(squall_call(stage, NULL, "stop"), 0);
+	squall_assert_exit(squall, 4);
+	await_answer(stage, 200, "afterwards");
+	assert_same(stage, before);
+	stop_service();
+	stage_assert_clean(stage);
+}
+
+static void test_a_mount_is_undone_when_everybody_was_killed(void **state)
+{
+	struct stage *stage = *state;
+	cleanup_free char *before = NULL, *inside = NULL;
+	struct squall *squall;
+
+	start_service(stage, &nginx);
+	before = describe();
+	squall = start_run_inside(stage);
+	kill_all(squall);
+	squall_await_exit(squall);
+	assert_int_equal(answer(stage), 500);
+	assert_int_equal(squall_call(stage, NULL, "restore"), 0);
+	await_answer(stage, 200, "after squall restore");
+	inside = netlab_output("nsenter -m -t %d cat %s", service_pid(), config);
+	assert_non_null(strstr(inside, nginx.good));
+	assert_same(stage, before);
+	stop_service();
+	stage_assert_clean(stage);
+}
+
+static void test_a_mount_is_undone_by_the_guardian(void **state)
+{
+	struct stage *stage = *state;
+	cleanup_free char *before = NULL;
+	struct squall *squall;
+
+	start_service(stage, &nginx);
+	before = describe();
+	squall = start_run_inside(stage);
+	assert_int_equal(kill(squall->worker, SIGKILL), 0);
+	await_answer(stage, 200, "without any command");
+	squall_assert_exit(squall, 4);
+	assert_same(stage, before);
+	stop_service();
+	assert_true(process_await_gone(squall->guardian, PATIENCE_MS));
+	stage_assert_clean(stage);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, stage_setup, stage_teardown)
@@ -385,6 +465,9 @@ int main(void)
 		TEST(test_everybody_killed_restore_puts_it_back_once),
 		TEST(test_a_dead_service_does_not_keep_the_file_bad),
 		TEST(test_a_deployment_in_the_middle_is_kept),
+		TEST(test_only_one_process_tree_sees_it),
+		TEST(test_a_mount_is_undone_when_everybody_was_killed),
+		TEST(test_a_mount_is_undone_by_the_guardian),
 	};
 
 	if (geteuid() != 0) {
