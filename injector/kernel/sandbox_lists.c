@@ -128,11 +128,16 @@ static const struct sandbox_rule socket_local[] = {
 	ALLOW_IF(socket, 0, INT, AF_UNIX), END,
 };
 
-/* TCP and UDP for probes; never raw. Without AF_NETLINK getaddrinfo takes both families for usable.
+/* TCP and UDP for probes, and to answer DNS queries; never raw. Without AF_NETLINK getaddrinfo takes both families for usable.
  */
 static const struct sandbox_rule socket_internet[] = {
 	SOCKET(AF_INET, SOCK_STREAM), SOCKET(AF_INET, SOCK_DGRAM), SOCKET(AF_INET6, SOCK_STREAM),
 	SOCKET(AF_INET6, SOCK_DGRAM), END,
+};
+
+/* Answering whoever connects: redirected DNS queries */
+static const struct sandbox_rule socket_serving[] = {
+	ALLOW(listen), ALLOW(accept4), END,
 };
 
 /* The kernel's configuration: links and qdiscs, nftables, sockets, births and deaths of processes
@@ -173,7 +178,8 @@ const struct sandbox_rule *const sandbox_conductor_groups[] = {
 
 const struct sandbox_rule *const sandbox_worker_groups[] = {
 	process, memory, locks, threads, waiting, descriptors, files_read, files_write,
-	socket_use, socket_local, socket_netlink, network, tap, bpf, children, NULL,
+	socket_use, socket_local, socket_internet, socket_serving, socket_netlink, network, tap,
+	bpf, children, NULL,
 };
 
 const struct sandbox_rule *const sandbox_guardian_groups[] = {
