@@ -91,21 +91,25 @@ static int open_from(struct dns_responder *responder, uint16_t first, bool with_
 	return result;
 }
 
-static bool has_ipv6_loopback(void)
+/* No: IPv6 is switched off, for lo or for all. */
+static int find_ipv6_loopback(bool *out)
 {
 	struct dns_socket tried = {.fd = -1};
-	bool is_there = open_socket(&tried, AF_INET6, SOCK_DGRAM, 0) == 0;
+	int result = open_socket(&tried, AF_INET6, SOCK_DGRAM, 0);
 
 	cleanup_fd_at(&tried.fd);
-	return is_there;
+	*out = result == 0;
+	return result == -EADDRNOTAVAIL || result == -EAFNOSUPPORT ? 0 : result;
 }
 
 static int open_here(void *context, struct error *err)
 {
 	struct dns_responder *responder = context;
-	bool with_ipv6 = has_ipv6_loopback();
-	int result = -EADDRINUSE;
+	bool with_ipv6;
+	int result = find_ipv6_loopback(&with_ipv6);
 
+	if (result == 0)
+		result = -EADDRINUSE;
 	for (unsigned i = 0; i < PORT_TRIES && result == -EADDRINUSE; i++) {
 		close_sockets(responder);
 		result = open_from(responder, 0, with_ipv6);
