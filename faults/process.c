@@ -295,6 +295,7 @@ static int inject_kill(struct process_state *state, struct fault *fault, struct 
 	const struct target *target = fault->target;
 	int number = signal_of(fault->params), result = 0;
 
+	state->sent_ns = 0; /* it may be sent again and again */
 	for (unsigned i = 0; result == 0 && i < target->process_count; i++)
 		result = kill_one(state, target, i, number, err);
 	if (result < 0)

@@ -85,7 +85,8 @@ static void finish_all(struct stop *stops, unsigned count, struct restore_report
 
 int cli_halt(int argc, char **argv, struct error *err)
 {
-	struct options options = {.help = help, .text_name = "reason"};
+	struct option_text texts[] = {{.name = "reason"}, {0}};
+	struct options options = {.help = help, .texts = texts};
 	struct restore_report report = {0};
 	cleanup_free struct stop *stops = NULL;
 	struct error pull_err = ERROR_INIT;
@@ -99,7 +100,7 @@ int cli_halt(int argc, char **argv, struct error *err)
 		options_need_root("halt", "halting concerns the whole machine and needs root", err);
 	if (result < 0)
 		return result;
-	pulled = halt_pull(options.text ? options.text : "no reason given", path, &pull_err);
+	pulled = halt_pull(texts[0].text ? texts[0].text : "no reason given", path, &pull_err);
 	/* Nothing is printed before: a pipe that nobody reads must not hold the brake. */
 	result = ask_everybody(&stops, &count, &report, err);
 	if (pulled < 0) /* not even that: the runs are stopped all the same */

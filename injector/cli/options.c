@@ -11,12 +11,18 @@
 #include <string.h>
 #include <unistd.h>
 
+#define FIRST_TEXT 256 /* beyond every letter */
+
 static int unknown(const struct options *options, char **argv, int at, struct error *err)
 {
 	const char *text = at > 0 && argv[at] ? argv[at] : "?";
+	bool is_known = false;
 
-	if (options->text_name && strncmp(text, "--", 2) == 0 &&
-	    strcmp(text + 2, options->text_name) == 0)
+	for (const struct option_text *each = options->texts; each && each->name; each++)
+		is_known |= strncmp(text, "--", 2) == 0
+				    ? strcmp(text + 2, each->name) == 0
+				    : text[0] == '-' && text[1] && text[1] == each->letter;
+	if (is_known)
 		error_set(err, EINVAL, "%s: %s needs a text behind it", argv[0], text);
 	else
 		error_set(err, EINVAL, "%s: unknown option '%.60s'", argv[0], text);
@@ -24,21 +30,35 @@ static int unknown(const struct options *options, char **argv, int at, struct er
 	return -EINVAL;
 }
 
+static void take_text(struct options *options, int option, const char *text)
+{
+	for (int i = 0; options->texts && options->texts[i].name; i++)
+		if (option == FIRST_TEXT + i || (option && option == options->texts[i].letter))
+			options->texts[i].text = text;
+}
+
 int options_parse(struct options *options, int argc, char **argv, struct error *err)
 {
-	struct option known[5] = {{"help", no_argument, NULL, 'h'}};
+	struct option known[4 + OPTIONS_MAX_TEXTS] = {{"help", no_argument, NULL, 'h'}};
+	char letters[2 + 2 * OPTIONS_MAX_TEXTS] = "h", *letter = letters + 1;
 	int count = 1, option, before;
 
 	if (options->has_json)
 		known[count++] = (struct option){"json", no_argument, NULL, 'j'};
 	if (options->has_quiet)
 		known[count++] = (struct option){"quiet", no_argument, NULL, 'q'};
-	if (options->text_name)
-		known[count++] = (struct option){options->text_name, required_argument, NULL, 't'};
+	for (int i = 0; options->texts && options->texts[i].name; i++) {
+		known[count++] = (struct option){options->texts[i].name, required_argument, NULL,
+						 FIRST_TEXT + i};
+		if (options->texts[i].letter) {
+			*letter++ = options->texts[i].letter;
+			*letter++ = ':';
+		}
+	}
 	known[count] = (struct option){0};
 	optind = 0;
 	opterr = 0;
-	for (before = 1; (option = getopt_long(argc, argv, "h", known, NULL)) != -1;
+	for (before = 1; (option = getopt_long(argc, argv, letters, known, NULL)) != -1;
 	     before = optind) {
 		if (option == 'h') {
 			fputs(options->help, stdout);
@@ -51,8 +71,7 @@ int options_parse(struct options *options, int argc, char **argv, struct error *
 			options->json = true;
 		if (option == 'q')
 			options->quiet = true;
-		if (option == 't')
-			options->text = optarg;
+		take_text(options, option, optarg);
 	}
 	options->operands = argv + optind;
 	options->operand_count = argc - optind;

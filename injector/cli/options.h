@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the small commands have in common: --help, --json, one text option, operands, being root.
+ * What the small commands have in common: --help, --json, options with a text, operands, being
+ * root.
  */
 #ifndef SQUALL_CLI_OPTIONS_H
 #define SQUALL_CLI_OPTIONS_H
@@ -9,15 +10,22 @@
 
 #include <stdbool.h>
 
-struct options {
-	const char *help;      /* the whole text of --help */
-	const char *text_name; /* name of an option with a value, NULL: none */
-	bool has_json;	       /* --json is allowed */
-	bool has_quiet;	       /* --quiet is allowed */
-	int max_operands;      /* -1: any number */
+struct option_text {	  /* an option with a text behind it */
+	const char *name; /* NULL ends a list */
+	char letter;	  /* its short form; 0: none */
+	const char *text; /* found: the last one given, or NULL */
+};
 
-	const char *text; /* found: the option's value, or NULL */
-	bool json, quiet, helped;
+#define OPTIONS_MAX_TEXTS 16
+
+struct options {
+	const char *help;	   /* the whole text of --help */
+	struct option_text *texts; /* NULL: none */
+	bool has_json;		   /* --json is allowed */
+	bool has_quiet;		   /* --quiet is allowed */
+	int max_operands;	   /* -1: any number */
+
+	bool json, quiet, helped; /* found */
 	char **operands;
 	int operand_count;
 };

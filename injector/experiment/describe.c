@@ -146,6 +146,7 @@ void experiment_describe_step(const struct experiment *experiment, unsigned inde
 {
 	const struct experiment_step *step = &experiment->steps[index];
 	struct words words = {.out = out, .size = size};
+	char shape[160];
 
 	if (size)
 		out[0] = '\0';
@@ -158,4 +159,6 @@ void experiment_describe_step(const struct experiment *experiment, unsigned inde
 	} else {
 		say_processes(&words, &experiment->targets[step->target].params);
 	}
+	shape_describe(&step->shape, shape, sizeof(shape));
+	say(&words, "%s", shape);
 }

@@ -5,6 +5,8 @@
 #include "injector/experiment/format.h"
 
 #include "injector/base/clock.h"
+#include "injector/base/quantity.h"
+#include "injector/experiment/shape.h"
 
 #define DAY_NS (24 * 3600 * NSEC_PER_SEC)
 
@@ -20,6 +22,16 @@ const struct param format_root[] = {
 	[ROOT_HYPOTHESIS] = {.name = "hypothesis",
 			     .type = PARAM_TEXT,
 			     .doc = "what is expected to stay true meanwhile"},
+	[ROOT_SOURCE] = {.name = "source",
+			 .type = PARAM_TEXT,
+			 .doc = "address of the report that the timeline comes from"},
+	[ROOT_TIME_SCALE] = {.name = "time-scale",
+			     .type = PARAM_INTEGER,
+			     .min = 1,
+			     .max = 100000,
+			     .fallback = "1",
+			     .doc = "the times of the method are divided by this: 60 makes a "
+				    "minute of an hour"},
 	[ROOT_ALLOW_IDLE] = {.name = "allow-idle",
 			     .type = PARAM_BOOL,
 			     .fallback = "false",
@@ -119,15 +131,69 @@ const struct param format_abort[] = {
 };
 
 const struct param format_step[] = {
+	[STEP_NAME] = {.name = "name",
+		       .type = PARAM_NAME,
+		       .doc = "what other steps call it behind 'after'"},
 	[STEP_AT] = {.name = "at",
 		     .type = PARAM_DURATION,
 		     .max = 7 * DAY_NS,
-		     .doc = "when it begins, counted from the start of the method"},
+		     .doc = "when it begins, counted from the start of the method, or with "
+			    "'after' from the end of that step"},
+	[STEP_AFTER] = {.name = "after",
+			.type = PARAM_NAME,
+			.doc = "begins at the planned end of the step of that name; 'previous' is "
+			       "the one written before"},
 	[STEP_FOR] = {.name = "for",
 		      .type = PARAM_DURATION,
 		      .min = NSEC_PER_MSEC,
 		      .max = 7 * DAY_NS,
 		      .doc = "how long the fault lasts"},
+	[STEP_EVERY] = {.name = "every",
+			.type = PARAM_DURATION,
+			.min = 20 * NSEC_PER_MSEC,
+			.max = DAY_NS,
+			.doc = "pulses: from the beginning of one to that of the next"},
+	[STEP_ACTIVE] = {.name = "active",
+			 .type = PARAM_DURATION,
+			 .min = NSEC_PER_MSEC,
+			 .max = DAY_NS,
+			 .doc = "pulses: how long each lasts"},
+	[STEP_REPEAT] = {.name = "repeat",
+			 .type = PARAM_INTEGER,
+			 .min = 1,
+			 .max = SHAPE_MAX_INJECTIONS,
+			 .doc = "pulses: how many, instead of 'for'"},
+	[STEP_RAMP] = {.name = "ramp",
+		       .type = PARAM_DURATION,
+		       .min = NSEC_PER_MSEC,
+		       .max = 7 * DAY_NS,
+		       .doc = "how long the fault takes to reach its full strength, or {from: "
+			      "10%, to: 100%, over: 30s}"},
+	{0},
+};
+
+const struct param format_ramp[] = {
+	[RAMP_FROM] = {.name = "from",
+		       .type = PARAM_SHARE,
+		       .max = SHARE_ONE,
+		       .fallback = "0%",
+		       .doc = "strength at the beginning"},
+	[RAMP_TO] = {.name = "to",
+		     .type = PARAM_SHARE,
+		     .max = SHARE_ONE,
+		     .fallback = "100%",
+		     .doc = "strength at the end"},
+	[RAMP_OVER] = {.name = "over",
+		       .type = PARAM_DURATION,
+		       .flags = PARAM_REQUIRED,
+		       .min = NSEC_PER_MSEC,
+		       .max = 7 * DAY_NS,
+		       .doc = "how long the way takes"},
+	[RAMP_STEPS] = {.name = "steps",
+			.type = PARAM_INTEGER,
+			.min = 2,
+			.max = SHAPE_MAX_STAIRS,
+			.doc = "in so many equal steps; default: evenly"},
 	{0},
 };
 

@@ -8,7 +8,14 @@
 
 #include "injector/base/params.h"
 
-enum format_root_param { ROOT_VERSION, ROOT_TITLE, ROOT_HYPOTHESIS, ROOT_ALLOW_IDLE };
+enum format_root_param {
+	ROOT_VERSION,
+	ROOT_TITLE,
+	ROOT_HYPOTHESIS,
+	ROOT_SOURCE,
+	ROOT_TIME_SCALE,
+	ROOT_ALLOW_IDLE,
+};
 extern const struct param format_root[];
 
 /* Keys of the top level whose values are mappings or lists; NULL-terminated, with one line each. */
@@ -39,8 +46,20 @@ extern const struct param format_recovery[];
 enum format_abort_param { ABORT_PROBE, ABORT_FAILS, ABORT_OVER };
 extern const struct param format_abort[];
 
-enum format_step_param { STEP_AT, STEP_FOR };
+enum format_step_param {
+	STEP_NAME,
+	STEP_AT,
+	STEP_AFTER,
+	STEP_FOR,
+	STEP_EVERY,
+	STEP_ACTIVE,
+	STEP_REPEAT,
+	STEP_RAMP, /* a duration, or a mapping of format_ramp */
+};
 extern const struct param format_step[];
+
+enum format_ramp_param { RAMP_FROM, RAMP_TO, RAMP_OVER, RAMP_STEPS };
+extern const struct param format_ramp[];
 
 enum format_probe_param { PROBE_EVERY, PROBE_TIMEOUT };
 extern const struct param format_probe[];

@@ -208,6 +208,7 @@ static int prepare(struct inline_reading *reading, const struct fault_ops *ops, 
 	reading->table[INLINE_FOR] = format_step[STEP_FOR];
 	reading->table[INLINE_TARGETS] = format_limits[LIMITS_TARGETS];
 	reading->table[INLINE_TARGETS].fallback = TARGETS_DEFAULT;
+	experiment->time_scale = 1;
 	experiment->path = strdup("command line");
 	experiment->steps = calloc(1, sizeof(*experiment->steps));
 	experiment->targets = calloc(1, sizeof(*experiment->targets));

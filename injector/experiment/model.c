@@ -26,8 +26,10 @@ void experiment_free(struct experiment *experiment)
 	}
 	for (unsigned i = 0; i < experiment->probe_count; i++)
 		free_probe(&experiment->probes[i]);
-	for (unsigned i = 0; i < experiment->step_count; i++)
+	for (unsigned i = 0; i < experiment->step_count; i++) {
 		params_free(&experiment->steps[i].params);
+		free(experiment->steps[i].name);
+	}
 	free(experiment->targets);
 	free(experiment->probes);
 	free(experiment->steps);
@@ -37,19 +39,27 @@ void experiment_free(struct experiment *experiment)
 	free(experiment->path);
 	free(experiment->title);
 	free(experiment->hypothesis);
+	free(experiment->source);
 	*experiment = (struct experiment){0};
+}
+
+bool experiment_is_instant(const struct experiment_step *step)
+{
+	return step->ops->is_instant && step->ops->is_instant(&step->params);
+}
+
+int64_t experiment_step_end_ns(const struct experiment_step *step)
+{
+	return step->at_ns + shape_lasts_ns(&step->shape, step->for_ns);
 }
 
 int64_t experiment_method_ns(const struct experiment *experiment)
 {
 	int64_t end = 0;
 
-	for (unsigned i = 0; i < experiment->step_count; i++) {
-		const struct experiment_step *step = &experiment->steps[i];
-
-		if (step->at_ns + step->for_ns > end)
-			end = step->at_ns + step->for_ns;
-	}
+	for (unsigned i = 0; i < experiment->step_count; i++)
+		if (experiment_step_end_ns(&experiment->steps[i]) > end)
+			end = experiment_step_end_ns(&experiment->steps[i]);
 	return end;
 }
 

@@ -9,6 +9,7 @@
 #include "faults/fault.h"
 #include "faults/target.h"
 #include "injector/base/params.h"
+#include "injector/experiment/shape.h"
 #include "injector/probes/probe.h"
 
 #include <stdbool.h>
@@ -32,6 +33,8 @@ struct experiment_step {
 	unsigned target;      /* index into targets */
 	int64_t at_ns;	      /* after the start of the method */
 	int64_t for_ns;	      /* 0: instant fault, or until the method ends */
+	struct shape shape;   /* pulses and ramp */
+	char *name;	      /* NULL: none */
 	int line, column;
 };
 
@@ -53,6 +56,8 @@ struct experiment_requirement { /* steady-state, recovery */
 struct experiment {
 	char *path;		  /* where it came from, for messages */
 	char *title, *hypothesis; /* hypothesis may be NULL */
+	char *source;		  /* address of the report it replays; may be NULL */
+	int64_t time_scale;	  /* the times of the method were divided by it */
 	struct {
 		int64_t duration_ns; /* hard deadline of the whole run */
 		unsigned targets;    /* most things touched */
@@ -73,6 +78,11 @@ struct experiment {
 void experiment_free(struct experiment *experiment);
 /* End of the method: the latest end of a step (instant ones count at their start). */
 int64_t experiment_method_ns(const struct experiment *experiment);
+
+/* Has no end, by its parameters (kill). */
+bool experiment_is_instant(const struct experiment_step *step);
+/* From the beginning of the method to the last end of the step. */
+int64_t experiment_step_end_ns(const struct experiment_step *step);
 
 /* "delay 400ms, jitter 50ms to 10.0.5.0/24:443": one step in words. */
 void experiment_describe_step(const struct experiment *experiment, unsigned step, char *out,

@@ -187,6 +187,16 @@ static void read_aborts(struct reader *reader, const struct tree_node *node)
 	}
 }
 
+static void read_source(struct reader *reader, const struct param_value *source)
+{
+	if (strncmp(source->text, "https://", 8) != 0 && strncmp(source->text, "http://", 7) != 0)
+		problems_add(
+			reader->problems, source->line, source->column,
+			"source: '%.60s' is no address; write it like https://example.org/report",
+			source->text);
+	reader->experiment->source = reader_copy(reader, source->text);
+}
+
 static void read_root_values(struct reader *reader, const struct params *values)
 {
 	struct experiment *experiment = reader->experiment;
@@ -195,6 +205,9 @@ static void read_root_values(struct reader *reader, const struct params *values)
 		experiment->title = reader_copy(reader, params_text(values, ROOT_TITLE));
 	if (params_is_set(values, ROOT_HYPOTHESIS))
 		experiment->hypothesis = reader_copy(reader, params_text(values, ROOT_HYPOTHESIS));
+	if (params_is_set(values, ROOT_SOURCE))
+		read_source(reader, params_value(values, ROOT_SOURCE, 0));
+	experiment->time_scale = params_number(values, ROOT_TIME_SCALE, 1);
 	experiment->allow_idle = params_number(values, ROOT_ALLOW_IDLE, 0) != 0;
 }
 

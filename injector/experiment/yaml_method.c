@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * targets: {NAME: {to: ...} or {process: {...}}} and method: [{at:, for:, FAULT: {...}}]. A step
- * names a target or carries the selector itself; then a target without a name is made for it.
+ * names a target or carries the selector itself; then a target without a name is made for it. Its
+ * times are read in schedule.c.
  */
 #include "injector/experiment/format.h"
-#include "injector/base/quantity.h"
 #include "injector/experiment/reader.h"
+#include "injector/experiment/schedule.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -265,14 +266,14 @@ static void unknown_step_key(struct reader *reader, const struct tree_node *entr
 }
 
 static const struct tree_node *read_step_keys(struct reader *reader, const struct tree_node *node,
-					      struct params *times)
+					      struct schedule_entry *times)
 {
 	const struct tree_node *fault = NULL;
 	bool has_unknown = false;
 
 	for (const struct tree_node *entry = node->first; entry; entry = entry->next) {
 		has_unknown |= entry->kind == TREE_BROKEN;
-		if (entry->kind == TREE_BROKEN || reader_take(reader, times, entry))
+		if (entry->kind == TREE_BROKEN || schedule_take(reader, times, entry))
 			continue;
 		if (!fault_find(entry->key->text)) {
 			unknown_step_key(reader, entry);
@@ -299,50 +300,13 @@ static const struct tree_node *read_step_keys(struct reader *reader, const struc
 	return fault;
 }
 
-static void check_end(struct reader *reader, const struct tree_node *node,
-		      const struct experiment_step *step)
-{
-	int64_t limit = reader->experiment->limits.duration_ns, end = step->at_ns + step->for_ns;
-	char end_text[QUANTITY_TEXT_SIZE], limit_text[QUANTITY_TEXT_SIZE];
-
-	/* 0: the limit itself is missing or wrong, which was said */
-	if (limit && end > limit)
-		reader_problem(reader, node,
-			       "the step ends after %s, but 'limits' allows the whole run only %s",
-			       quantity_format_duration(end, end_text),
-			       quantity_format_duration(limit, limit_text));
-}
-
-/* `for`, which some faults have and some have not, depending on their parameters. */
-static void check_for(struct reader *reader, const struct tree_node *node,
-		      const struct experiment_step *step, bool is_sound)
-{
-	const struct tree_node *lasts = tree_find(node, "for");
-	bool is_instant = false;
-	char words[200];
-
-	if (step->ops->is_instant && !is_sound)
-		return; /* cannot be told */
-	if (step->ops->is_instant)
-		is_instant = step->ops->is_instant(&step->params);
-	if (is_instant == (lasts == NULL))
-		return;
-	experiment_describe_effects(step, words, sizeof(words));
-	if (is_instant)
-		reader_problem(reader, lasts->key,
-			       "'%s' (%s) acts at once and has no end: remove 'for'",
-			       step->ops->name, words);
-	else
-		reader_problem(reader, node, "'for' is missing: how long '%s' lasts, like for: 30s",
-			       step->ops->name);
-}
-
-static void read_step(struct reader *reader, const struct tree_node *node, bool is_alone)
+static void read_step(struct reader *reader, struct schedule *schedule,
+		      const struct tree_node *node, bool is_alone)
 {
 	struct experiment *experiment = reader->experiment;
 	struct experiment_step *grown, *step;
 	const struct tree_node *fault;
-	struct params times = {0};
+	struct schedule_entry *entry;
 
 	if (!reader_is(reader, node, TREE_MAPPING, "a step",
 		       "{at: 0s, for: 30s, network: {target: store, delay: 100ms}}"))
@@ -350,44 +314,27 @@ static void read_step(struct reader *reader, const struct tree_node *node, bool 
 	grown = reader_grow(reader, experiment->steps, experiment->step_count, sizeof(*grown));
 	if (grown)
 		experiment->steps = grown;
-	if (!grown || !reader_init(reader, &times, format_step))
+	entry = grown ? schedule_add(reader, schedule, node) : NULL;
+	if (!entry)
 		return;
-	fault = read_step_keys(reader, node, &times);
+	fault = read_step_keys(reader, node, entry);
 	step = &grown[experiment->step_count];
 	*step = (struct experiment_step){
 		.line = node->line, .column = node->column, .target = UINT32_MAX};
 	step->ops = fault ? fault_find(fault->key->text) : NULL;
-	step->at_ns = params_number(&times, STEP_AT, 0);
-	step->for_ns = params_number(&times, STEP_FOR, 0);
-	params_free(&times);
-	if (!is_alone && !reader_has_misspelt(node, "at"))
+	if (!is_alone && !reader_has_misspelt(node, "at") && !tree_find(node, "after"))
 		reader_problem(reader, node,
 			       "'at' is missing: steps do not wait for one another, each says when "
-			       "it begins, like at: 30s");
-	check_end(reader, node, step);
+			       "it begins, like at: 30s or after: previous");
 	if (!step->ops || !reader_init(reader, &step->params, step->ops->params))
 		return;
-	experiment->step_count++;
-	check_for(reader, node, step, read_fault(reader, step, fault));
+	entry->step = (int)experiment->step_count++;
+	schedule_read(reader, entry, step, read_fault(reader, step, fault));
 }
 
-void reader_method(struct reader *reader, const struct tree_node *node)
+/* Stable: what begins at the same time keeps the order of the file. */
+static void sort_steps(struct experiment *experiment)
 {
-	struct experiment *experiment = reader->experiment;
-	unsigned read = 0;
-
-	if (!reader_is(reader, node, TREE_LIST, "'method'", format_sections[SECTION_METHOD].like))
-		return;
-	for (const struct tree_node *at = node->first; at; at = at->next) {
-		if (reader->problems->is_full || reader->problems->is_out_of_memory)
-			return;
-		if (read++ == EXPERIMENT_MAX_STEPS) {
-			reader_problem(reader, at, "more than %d steps", EXPERIMENT_MAX_STEPS);
-			return;
-		}
-		read_step(reader, at, node->count == 1);
-	}
-	/* stable: what begins at the same time keeps the order of the file */
 	for (unsigned i = 1; i < experiment->step_count; i++) {
 		struct experiment_step moved = experiment->steps[i];
 		unsigned to = i;
@@ -396,4 +343,26 @@ void reader_method(struct reader *reader, const struct tree_node *node)
 			experiment->steps[to] = experiment->steps[to - 1];
 		experiment->steps[to] = moved;
 	}
+}
+
+void reader_method(struct reader *reader, const struct tree_node *node)
+{
+	struct schedule schedule = {0};
+	unsigned read = 0;
+
+	if (!reader_is(reader, node, TREE_LIST, "'method'", format_sections[SECTION_METHOD].like))
+		return;
+	for (const struct tree_node *at = node->first; at; at = at->next) {
+		if (reader->problems->is_full || reader->problems->is_out_of_memory)
+			break;
+		if (read++ == EXPERIMENT_MAX_STEPS) {
+			reader_problem(reader, at, "more than %d steps", EXPERIMENT_MAX_STEPS);
+			break;
+		}
+		read_step(reader, &schedule, at, node->count == 1);
+	}
+	if (!reader->problems->is_full && !reader->problems->is_out_of_memory)
+		schedule_bind(reader, &schedule);
+	schedule_free(&schedule);
+	sort_steps(reader->experiment);
 }

@@ -156,7 +156,7 @@ int sandbox_open_as_caller(const char *path, int flags, struct error *err)
 	if (result < 0)
 		return result;
 	if (user.uid == 0) {
-		fd = open(path, flags);
+		fd = open(path, flags, 0666);
 		return fd < 0 ? error_errno(err, errno, "cannot open %s", path) : fd;
 	}
 	old = calloc(1, sizeof(*old));
@@ -164,7 +164,7 @@ int sandbox_open_as_caller(const char *path, int flags, struct error *err)
 		return error_errno(err, ENOMEM, "cannot open %s", path);
 	result = take_rights(&user, old);
 	if (result == 0) {
-		fd = open(path, flags);
+		fd = open(path, flags, 0666);
 		result = fd < 0 ? -errno : 0;
 	}
 	take_back(old);

@@ -30,7 +30,8 @@ struct invoking_user {
 };
 int sandbox_invoking_user(struct invoking_user *out, struct error *err);
 /* open(2) with the rights of who called: sudo for squall must not become sudo for reading files,
- * pieces of which appear in messages. Before the first thread is made. */
+ * pieces of which appear in messages, nor for writing them (O_CREAT: mode 0666 and the umask).
+ * Before the first thread is made. */
 int sandbox_open_as_caller(const char *path, int flags, struct error *err);
 
 #endif

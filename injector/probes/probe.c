@@ -31,6 +31,11 @@ const char *const probe_result_names[] = {
 	[PROBE_UNKNOWN] = "unknown",
 };
 
+bool probe_is_timed(const struct probe_ops *ops)
+{
+	return ops->expect && params_find(ops->expect, "latency") >= 0;
+}
+
 const struct probe_ops *const *probe_all(void)
 {
 	return all;

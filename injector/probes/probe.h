@@ -110,6 +110,8 @@ int probe_parse_host_port(const char *text, struct endpoint *out, struct error *
 /* First line of `text` (`length` bytes) in printable characters, shortened with "...". */
 char *probe_excerpt(const char *text, size_t length, char *out, size_t size);
 
+/* False: a kind without an expectation on latency (pressure, processes) is about a number. */
+bool probe_is_timed(const struct probe_ops *ops);
 const struct probe_ops *const *probe_all(void);
 const struct probe_ops *probe_find(const char *name);
 

@@ -5,7 +5,10 @@
 #include "injector/base/json.h"
 
 #include "injector/base/clock.h"
+#include "injector/report/course.h"
 #include "injector/report/report.h"
+
+#include <errno.h>
 
 #define SCHEMA 1
 
@@ -43,6 +46,18 @@ static json_t *window_json(const struct probe_window *window)
 	return root;
 }
 
+/* What is expected, as it was written: {"status": "200", "latency": "< 1s"}. */
+static json_t *expect_json(const struct params *expect)
+{
+	json_t *root = json_object();
+
+	for (unsigned i = 0; expect->settings && i < expect->count; i++)
+		if (params_is_set(expect, i))
+			json_object_set_new(root, expect->table[i].name,
+					    json_text(params_text(expect, i)));
+	return root;
+}
+
 static json_t *probes_json(const struct run_result *result)
 {
 	json_t *list = json_array();
@@ -55,10 +70,15 @@ static json_t *probes_json(const struct run_result *result)
 		json_object_set_new(probe, "kind", json_text(spec->ops->name));
 		json_object_set_new(probe, "required", json_boolean(result_is_required(result, i)));
 		json_object_set_new(probe, "last_failure", json_text(result->last_reasons[i]));
+		json_object_set_new(probe, "every_ns", json_integer(spec->every_ns));
+		json_object_set_new(probe, "expect", expect_json(&spec->expect));
+		json_object_set_new(probe, "measures",
+				    json_string(probe_is_timed(spec->ops) ? "latency" : "value"));
 		for (unsigned w = 0; w < WINDOW_COUNT; w++)
 			json_object_set_new(windows, window_names[w],
 					    window_json(&result->probes[i][w]));
 		json_object_set_new(probe, "windows", windows);
+		json_object_set_new(probe, "series", course_series(result, i));
 		json_array_append_new(list, probe);
 	}
 	return list;
@@ -92,7 +112,9 @@ static json_t *steps_json(const struct run_result *result)
 		json_object_set_new(root, "text", json_text(step->text));
 		json_object_set_new(root, "at_ns", json_integer(plan->at_ns));
 		json_object_set_new(root, "for_ns", json_integer(plan->for_ns));
+		json_object_set_new(root, "name", plan->name ? json_text(plan->name) : json_null());
 		json_object_set_new(root, "injected", json_boolean(step->was_injected));
+		json_object_set_new(root, "injections", json_integer(step->injections));
 		json_object_set_new(root, "failure", json_text(step->failure));
 		json_object_set_new(root, "injected_after_ns",
 				    json_count_or_null(since(result, step->injected_ns)));
@@ -108,6 +130,7 @@ static json_t *steps_json(const struct run_result *result)
 		json_object_set_new(root, "restored",
 				    lasts ? json_boolean(step->is_restored) : json_null());
 		json_object_set_new(root, "evidence", evidence_json(step));
+		json_object_set_new(root, "windows", course_windows(result, i));
 		json_array_append_new(list, root);
 	}
 	return list;
@@ -183,6 +206,7 @@ static void add_head(json_t *root, const struct run_result *result)
 	json_object_set_new(root, "file", json_text(result->experiment->path));
 	json_object_set_new(root, "title", json_text(result->experiment->title));
 	json_object_set_new(root, "hypothesis", json_text(result->experiment->hypothesis));
+	json_object_set_new(root, "source", json_text(result->experiment->source));
 	json_object_set_new(root, "verdict", json_string(verdict_names[result->verdict]));
 	json_object_set_new(root, "exit_code", json_integer(result->verdict));
 	json_object_set_new(root, "why", json_text(result->why));
@@ -191,11 +215,12 @@ static void add_head(json_t *root, const struct run_result *result)
 			    json_integer(result->finished_ns - result->started_ns));
 }
 
-int report_json(const struct run_result *result, FILE *out, struct error *err)
+json_t *report_build(const struct run_result *result)
 {
 	json_t *root = json_object();
 
 	add_head(root, result);
+	json_object_set_new(root, "environment", course_environment());
 	json_object_set_new(root, "method_started_after_ns",
 			    json_count_or_null(since(result, result->method_started_ns)));
 	json_object_set_new(root, "method_ended_after_ns",
@@ -208,6 +233,7 @@ int report_json(const struct run_result *result, FILE *out, struct error *err)
 	json_object_set_new(root, "stop", stop_json(result));
 	json_object_set_new(root, "recovery", recovery_json(result));
 	json_object_set_new(root, "command_status", json_count_or_null(result->command_status));
+	json_object_set_new(root, "command_end", json_text(result->command_end));
 	json_object_set_new(root, "probes", probes_json(result));
 	json_object_set_new(root, "steps", steps_json(result));
 	json_object_set_new(root, "plan", plan_json(result));
@@ -215,5 +241,7 @@ int report_json(const struct run_result *result, FILE *out, struct error *err)
 	json_object_set_new(root, "notes", texts_json(result, false));
 	json_object_set_new(root, "left", texts_json(result, true));
 	json_object_set_new(root, "left_lost", json_integer(result->left_lost));
-	return json_print(root, out, true, err);
+	json_object_set_new(root, "log", course_log(result));
+	json_object_set_new(root, "log_lost", json_integer(history_lost(&result->history)));
+	return root;
 }

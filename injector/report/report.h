@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A finished run, written out: the summary for people and the JSON that is kept.
+ * A finished run, written out. report_build() makes the stored form of a result; everything else
+ * reads that form (see stored.h) and escapes every text on its way out.
  */
 #ifndef SQUALL_REPORT_H
 #define SQUALL_REPORT_H
 
 #include "injector/run/result.h"
 
+#include <jansson.h>
 #include <stdio.h>
 
-/* Hypothesis, verdict, each probe before/during/after (p50, p99, failures), time to recover, what
- * was changed and that it is restored. `coloured`: escape sequences allowed. `width`: columns. */
-void report_text(const struct run_result *result, FILE *out, bool coloured, unsigned width);
-/* The whole result as one JSON object (indented). 0 or -errno (a full disk is reported). */
-int report_json(const struct run_result *result, FILE *out, struct error *err);
+/* The whole result as one JSON object, the caller's; NULL: no memory. */
+json_t *report_build(const struct run_result *result);
+
+/* For the terminal: hypothesis, verdict, each probe before/during/after (p50, p99, failures), time
+ * to recover, what was changed and that it is restored. `coloured`: escape sequences allowed.
+ * `width`: columns. Write errors of all of them show in ferror(out). */
+void report_text(const json_t *root, FILE *out, bool coloured, unsigned width);
 
 #endif

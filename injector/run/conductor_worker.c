@@ -115,7 +115,16 @@ static void on_evidence(struct conductor *conductor, const struct reply *reply)
 		 reply->text);
 	conductor_emit(conductor, (struct event){.kind = EVENT_EVIDENCE,
 						 .step = reply->index,
+						 .number = reply->numbers[2],
 						 .evidence = &evidence});
+}
+
+static void on_level(struct conductor *conductor, const struct reply *reply)
+{
+	conductor_emit(conductor, (struct event){.kind = EVENT_LEVEL,
+						 .time_ns = reply->numbers[1],
+						 .step = reply->index,
+						 .number = reply->numbers[0]});
 }
 
 static void on_reply(struct conductor *conductor, const struct reply *reply)
@@ -150,7 +159,11 @@ static void on_reply(struct conductor *conductor, const struct reply *reply)
 		break;
 	case REPLY_RESTORED:
 		conductor_note(conductor, EVENT_RESTORED, reply->index, "%s", reply->text);
-		timeline_step_over(conductor, reply->index);
+		if (!reply->numbers[1]) /* else another pulse comes */
+			timeline_step_over(conductor, reply->index);
+		break;
+	case REPLY_LEVEL:
+		on_level(conductor, reply);
 		break;
 	case REPLY_STOPPING:
 		on_worker_stopping(conductor, reply);

@@ -102,6 +102,35 @@ static int send_target(int socket, const struct experiment *experiment, unsigned
 	return result;
 }
 
+static int send_shape(int socket, const struct experiment *experiment, unsigned index,
+		      bool until_told, struct error *err)
+{
+	const struct experiment_step *step = &experiment->steps[index];
+	const struct shape *shape = &step->shape;
+	struct request pulses = {.type = REQUEST_STEP_PULSES,
+				 .index = index,
+				 .numbers = {shape->every_ns, shape->active_ns, shape->count}};
+	const struct request ramp = {
+		.type = REQUEST_STEP_RAMP,
+		.index = index,
+		.numbers = {shape->over_ns, shape->from_ppb, shape->to_ppb, shape->stairs}};
+	int result = 0;
+
+	if (until_told && shape->active_ns) {
+		pulses.numbers[2] = shape_pulses_within(shape, experiment->limits.duration_ns);
+		if (pulses.numbers[2] > SHAPE_MAX_INJECTIONS)
+			return error_set(err, E2BIG,
+					 "step %u would pulse more than %d times within "
+					 "limits.duration",
+					 index + 1, SHAPE_MAX_INJECTIONS);
+	}
+	if (shape->every_ns)
+		result = request_send(socket, &pulses, err);
+	if (result == 0 && shape->over_ns)
+		result = request_send(socket, &ramp, err);
+	return result;
+}
+
 static int send_step(int socket, const struct experiment *experiment, unsigned index,
 		     bool until_told, struct error *err)
 {
@@ -110,10 +139,12 @@ static int send_step(int socket, const struct experiment *experiment, unsigned i
 		.type = REQUEST_STEP, .index = index, .numbers = {step->target, step->for_ns}};
 	int result;
 
-	if (until_told && step->at_ns + step->for_ns >= experiment_method_ns(experiment))
+	if (until_told && experiment_step_end_ns(step) >= experiment_method_ns(experiment))
 		request.numbers[1] = 0;
 	snprintf(request.name, sizeof(request.name), "%s", step->ops->name);
 	result = request_send(socket, &request, err);
+	if (result == 0)
+		result = send_shape(socket, experiment, index, request.numbers[1] == 0, err);
 	for (unsigned p = 0; p < step->params.count && result == 0; p++)
 		for (unsigned i = 0; i < params_count(&step->params, p) && result == 0; i++)
 			result = send_value(socket, REQUEST_STEP_VALUE, index,

@@ -39,5 +39,5 @@ const char *const event_kind_names[EVENT_KIND_COUNT] = {
 	[EVENT_STOPPING] = "stopping", [EVENT_STOPPED] = "stopped",
 	[EVENT_LEFT] = "left",	       [EVENT_NOTE] = "note",
 	[EVENT_RESULT] = "result",     [EVENT_RECOVERED] = "recovered",
-	[EVENT_COMMAND] = "command",
+	[EVENT_COMMAND] = "command",   [EVENT_LEVEL] = "level",
 };

@@ -51,7 +51,7 @@ enum event_kind {
 	EVENT_INJECT_FAILED, /* step; text: reason */
 	EVENT_ENDED,	     /* step; out of force; duration_ns: how long that took */
 	EVENT_RESTORED,	     /* step; everything undone and verified (see below) */
-	EVENT_EVIDENCE,	     /* step, evidence */
+	EVENT_EVIDENCE,	     /* step, evidence; number: the strength, in parts per billion */
 	EVENT_BREACH,	     /* abort condition fired: probe; text */
 	EVENT_STOPPING,	     /* text: why, for people; number: enum stop_cause */
 	EVENT_STOPPED,	     /* all faults out of force; duration_ns: stop latency */
@@ -61,8 +61,9 @@ enum event_kind {
 	EVENT_RECOVERED, /* number: 1 met, 0 not in time; duration_ns: since the end of the method;
 			    text */
 	EVENT_COMMAND,	 /* run -- COMMAND ended; number: exit status (128 + signal); duration_ns */
+	EVENT_LEVEL,	 /* step; a ramp has got to the strength `number`, in parts per billion */
 };
-#define EVENT_KIND_COUNT (EVENT_COMMAND + 1)
+#define EVENT_KIND_COUNT (EVENT_LEVEL + 1)
 extern const char *const event_kind_names[]; /* "plan", "armed", ..., as in --json */
 
 struct run_result;

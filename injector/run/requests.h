@@ -22,6 +22,8 @@ enum request_type {
 	REQUEST_TARGET_VALUE, /* index, name: parameter, text: value */
 	REQUEST_STEP,	      /* index, name: fault; numbers: target, for_ns */
 	REQUEST_STEP_VALUE,   /* index, name: parameter, text: value */
+	REQUEST_STEP_PULSES,  /* index; numbers: every_ns, active_ns, count */
+	REQUEST_STEP_RAMP,    /* index; numbers: over_ns, from_ppb, to_ppb, stairs */
 	REQUEST_PLAN,
 	REQUEST_ARM,	/* text: title */
 	REQUEST_INJECT, /* index */
@@ -34,7 +36,7 @@ enum request_type {
 struct request {
 	uint32_t type;
 	uint32_t index;
-	int64_t numbers[3];
+	int64_t numbers[4];
 	char name[64];
 	char text[PARAM_TEXT_MAX + 8];
 };
@@ -46,12 +48,13 @@ enum reply_type {
 	REPLY_REFUSED,	     /* PLAN or ARM failed: code, text, remedy; nothing was injected */
 	REPLY_INJECTED,	     /* index; numbers: effect_started_ns, took_ns */
 	REPLY_INJECT_FAILED, /* index; code, text, remedy */
-	REPLY_EVIDENCE,	     /* index; numbers: hits, dropped; name: unit; text: detail */
-	REPLY_ENDED,	     /* index; numbers: effect_ended_ns, took_ns */
-	REPLY_RESTORED,	     /* index: undone and read back */
-	REPLY_STOPPING,	     /* the worker itself stops the run; text: why */
-	REPLY_STOPPED,	     /* numbers: when the last effect ended */
-	REPLY_LEFT,	     /* index; text: what could not be restored, and the command to type */
+	REPLY_EVIDENCE, /* index; numbers: hits, dropped, level_ppb; name: unit; text: detail */
+	REPLY_LEVEL,	/* index; numbers: level_ppb, when; a ramp has got so far */
+	REPLY_ENDED,	/* index; numbers: effect_ended_ns, took_ns */
+	REPLY_RESTORED, /* index: undone and read back; numbers: changes, pulses to come */
+	REPLY_STOPPING, /* the worker itself stops the run; text: why */
+	REPLY_STOPPED,	/* numbers: when the last effect ended */
+	REPLY_LEFT,	/* index; text: what could not be restored, and the command to type */
 	REPLY_FINISHED,
 	REPLY_COUNT,
 };

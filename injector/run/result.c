@@ -30,6 +30,10 @@ int result_new(const struct experiment *experiment, const char *run_id, struct r
 		result_free(result);
 		return error_errno(err, ENOMEM, "cannot keep a result");
 	}
+	if (history_init(&result->history, experiment, err) < 0) {
+		result_free(result);
+		return -ENOMEM;
+	}
 	strncpy(result->run_id, run_id, sizeof(result->run_id) - 1);
 	for (unsigned i = 0; i < experiment->step_count; i++)
 		experiment_describe_step(experiment, i, result->steps[i].text,
@@ -48,6 +52,7 @@ void result_free(struct run_result *result)
 	for (unsigned i = 0; result->probes && i < result->experiment->probe_count; i++)
 		for (unsigned w = 0; w < WINDOW_COUNT; w++)
 			histogram_free(&result->probes[i][w].latencies);
+	history_free(&result->history);
 	free(result->probes);
 	free(result->last_reasons);
 	free(result->steps);
@@ -182,6 +187,7 @@ static void on_step(struct run_result *result, const struct event *event)
 			step->inject_took_ns = event->duration_ns;
 		}
 		step->was_injected = true;
+		step->injections++;
 		step->is_restored = false;
 		step->ended_ns = 0;
 		if (event->text && *event->text)
@@ -206,6 +212,7 @@ static void on_step(struct run_result *result, const struct event *event)
 	default:
 		step->has_evidence = true;
 		step->evidence = *event->evidence;
+		step->level_ppb = event->number;
 		break;
 	}
 }
@@ -238,6 +245,7 @@ static void on_event(void *context, const struct event *event)
 		result->started_wall_ns = event->wall_ns;
 	}
 	result->finished_ns = event->time_ns;
+	history_event(&result->history, event);
 	switch (event->kind) {
 	case EVENT_PLAN:
 		add_line(&result->lines, &result->line_count, &result->line_capacity,
@@ -281,6 +289,7 @@ static void on_event(void *context, const struct event *event)
 		result->command_status = (int)event->number;
 		copy_text(result->command_end, sizeof(result->command_end), event->text);
 		break;
+	case EVENT_LEVEL:
 	case EVENT_ARMED:
 	case EVENT_RESULT:
 		break;
@@ -294,9 +303,7 @@ struct event_listener result_listener(struct run_result *result)
 
 bool run_is_instant(const struct experiment *experiment, unsigned step)
 {
-	const struct experiment_step *at = &experiment->steps[step];
-
-	return at->ops->is_instant && at->ops->is_instant(&at->params);
+	return experiment_is_instant(&experiment->steps[step]);
 }
 
 bool result_is_unrestored(const struct run_result *result, unsigned step)

@@ -8,6 +8,7 @@
 #include "injector/experiment/model.h"
 #include "injector/run/event.h"
 #include "injector/run/histogram.h"
+#include "injector/run/history.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -41,6 +42,8 @@ struct step_result {
 	bool was_injected, is_restored, has_evidence;
 	int64_t injected_ns, ended_ns; /* CLOCK_BOOTTIME, first injection and last end; 0: never */
 	int64_t inject_took_ns, end_took_ns;
+	unsigned injections; /* pulses are counted one by one */
+	int64_t level_ppb;   /* the strength at the last look */
 	struct evidence evidence;
 	char text[256];
 	char failure[512];
@@ -66,6 +69,7 @@ struct run_result {
 	struct probe_window (*probes)[WINDOW_COUNT]; /* one row a probe, owned */
 	char (*last_reasons)[160];		     /* last failure of each probe, owned */
 	struct step_result *steps;		     /* owned */
+	struct history history;			     /* its course, for the report */
 	struct result_line *lines, *notes;	     /* owned */
 	unsigned line_count, line_capacity, lines_lost;
 	unsigned note_count, note_capacity, notes_lost;

@@ -3,6 +3,7 @@
 
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
+#include "injector/base/json.h"
 #include "injector/base/log.h"
 #include "injector/journal/journal.h"
 #include "injector/kernel/realtime.h"
@@ -169,7 +170,8 @@ static unsigned terminal_width(void)
 	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
 }
 
-static void write_result(struct run *run, int fd)
+/* `fd` is closed. */
+static void write_result(const struct run *run, json_t *root, int fd)
 {
 	struct error err = ERROR_INIT;
 	FILE *file = fdopen(fd, "w");
@@ -179,7 +181,7 @@ static void write_result(struct run *run, int fd)
 		close(fd);
 		return;
 	}
-	result = report_json(run->result, file, &err);
+	result = json_print(json_incref(root), file, false, &err);
 	if (fclose(file) != 0 && result == 0)
 		error_errno(&err, errno, "cannot write the result");
 	if (err.code)
@@ -190,6 +192,8 @@ static void write_result(struct run *run, int fd)
 
 static int conclude(struct run *run, int result_fd)
 {
+	json_t *root;
+
 	result_finish(run->result);
 	if (run->view) {
 		const struct event event = {
@@ -200,10 +204,15 @@ static int conclude(struct run *run, int result_fd)
 		view_free(run->view);
 		run->view = NULL;
 	}
-	if (!run->options->is_json && !run->options->is_quiet)
-		report_text(run->result, stdout, log_has_colour(STDOUT_FILENO), terminal_width());
+	root = report_build(run->result);
+	if (!root)
+		log_warning("there is no memory for the report; the verdict is: %s",
+			    run->result->why);
+	else if (!run->options->is_json && !run->options->is_quiet)
+		report_text(root, stdout, log_has_colour(STDOUT_FILENO), terminal_width());
 	if (result_fd >= 0)
-		write_result(run, result_fd);
+		write_result(run, root, result_fd);
+	json_decref(root);
 	return (int)run->result->verdict;
 }
 

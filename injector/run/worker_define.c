@@ -107,6 +107,7 @@ int worker_on_step(struct worker *worker, const struct request *request, struct 
 	step->worker = worker;
 	step->target = (unsigned)request->numbers[0];
 	step->for_ns = request->numbers[1];
+	worker->injection_count++;
 	step->fault = (struct fault){
 		.level_ppb = SHARE_ONE,
 		.ops = ops,
@@ -126,6 +127,73 @@ int worker_on_step_value(struct worker *worker, const struct request *request, s
 	if (request->index >= worker->step_count)
 		return error_set(err, EPROTO, "step %u is not defined", request->index);
 	return add_value(worker, &worker->steps[request->index].params, request, err);
+}
+
+/* The step of a request about its shape, if that may still be given. */
+static struct worker_step *step_to_shape(struct worker *worker, const struct request *request,
+					 struct error *err)
+{
+	if (request->index < worker->step_count && request->numbers[0] >= 1 &&
+	    request->numbers[0] <= worker->limits.duration_ns)
+		return &worker->steps[request->index];
+	error_set(err, EPROTO, "step %u is not defined, or its times are out of range",
+		  request->index);
+	return NULL;
+}
+
+int worker_on_step_pulses(struct worker *worker, const struct request *request, struct error *err)
+{
+	struct worker_step *step = step_to_shape(worker, request, err);
+	int64_t every_ns = request->numbers[0], active_ns = request->numbers[1],
+		count = request->numbers[2];
+
+	if (!step)
+		return -EPROTO;
+	if (step->shape.every_ns)
+		return error_set(err, EPROTO, "step %u is given pulses twice", request->index);
+	if (active_ns < 0 || active_ns >= every_ns || count < 1 ||
+	    count > worker->limits.duration_ns / every_ns + 1)
+		return error_set(err, ERANGE, "the pulses of step %u are beyond the limits",
+				 request->index);
+	worker->injection_count += (unsigned)count - 1;
+	if (count > SHAPE_MAX_INJECTIONS || worker->injection_count > SHAPE_MAX_INJECTIONS)
+		return error_set(err, E2BIG, "there are more pulses than the journal can hold");
+	step->shape.every_ns = every_ns;
+	step->shape.active_ns = active_ns;
+	step->shape.count = (unsigned)count;
+	return 0;
+}
+
+int worker_on_step_ramp(struct worker *worker, const struct request *request, struct error *err)
+{
+	struct worker_step *step = step_to_shape(worker, request, err);
+
+	if (!step)
+		return -EPROTO;
+	if (step->shape.over_ns)
+		return error_set(err, EPROTO, "step %u is given a ramp twice", request->index);
+	if (!step->fault.ops->set_level)
+		return error_set(err, EPROTO, "fault '%s' has no strength to change",
+				 step->fault.ops->name);
+	if (request->numbers[3] < 0 || request->numbers[3] > SHAPE_MAX_STAIRS)
+		return error_set(err, ERANGE, "the ramp of step %u is out of range",
+				 request->index);
+	step->shape.over_ns = request->numbers[0];
+	step->shape.from_ppb = request->numbers[1];
+	step->shape.to_ppb = request->numbers[2];
+	step->shape.stairs = (unsigned)request->numbers[3];
+	return 0;
+}
+
+/* Once its parameters are known, as in the file. */
+static int check_shape(const struct worker_step *step, struct error *err)
+{
+	bool is_instant = step->fault.ops->is_instant && step->fault.ops->is_instant(&step->params);
+	enum shape_key key;
+
+	if (is_instant && step->for_ns)
+		return error_set(err, EINVAL, "it acts at once and has no end");
+	return shape_check(&step->shape, step->for_ns, is_instant, &key, err);
 }
 
 struct plan_lines {
@@ -200,6 +268,8 @@ int worker_on_plan(struct worker *worker, const struct request *request, struct 
 		result = params_check_required(&step->params, err);
 		if (result == 0 && step->fault.ops->check)
 			result = step->fault.ops->check(&step->params, err);
+		if (result == 0)
+			result = check_shape(step, err);
 		if (result == 0)
 			result = step->fault.ops->plan(&step->fault, &plan, err);
 		if (result == 0)

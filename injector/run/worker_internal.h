@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Shared between worker.c (life of the worker), worker_define.c (what the conductor may define and
- * plan), worker_step.c (life of one step), worker_reply.c (what the conductor is told) and
- * worker_process.c (what it inherits from whoever called).
+ * plan), worker_step.c (life of one step), worker_shape.c (its pulses and ramp), worker_reply.c
+ * (what the conductor is told) and worker_process.c (what it inherits from whoever called).
  */
 #ifndef SQUALL_RUN_WORKER_INTERNAL_H
 #define SQUALL_RUN_WORKER_INTERNAL_H
 
 #include "faults/fault.h"
 #include "injector/base/loop.h"
+#include "injector/experiment/shape.h"
 #include "injector/restore/guardian.h"
 #include "injector/run/event.h"
 #include "injector/run/requests.h"
@@ -22,6 +23,7 @@ enum step_state {
 	STEP_PLANNED,
 	STEP_IN_FORCE,
 	STEP_ENDING,   /* out of force, or softly ending; something inert remains */
+	STEP_BETWEEN,  /* two pulses: undone and read back, to be injected again */
 	STEP_RESTORED, /* undone and read back; or failed to be, see is_left */
 };
 
@@ -31,10 +33,15 @@ struct worker_step {
 	struct params params;
 	unsigned target;
 	int64_t for_ns; /* 0: until told */
+	struct shape shape;
+	int64_t first_ns; /* beginning of the step: of the first pulse, of the ramp */
+	unsigned pulse;	  /* the present one, or the next one between two; from 0 */
+	unsigned injections;
+	struct evidence before; /* of the pulses before */
 	enum step_state state;
-	bool is_end_reported;
+	bool is_end_reported, is_last;	    /* last: no further pulses */
 	int64_t end_began_ns, end_again_ns; /* again: what the last call of end() asked for */
-	struct loop_timer end_timer, again_timer;
+	struct loop_timer end_timer, again_timer, shape_timer;
 	char text[256];
 };
 
@@ -61,6 +68,7 @@ struct worker {
 	unsigned target_count;
 	struct worker_step *steps;
 	unsigned step_count;
+	unsigned injection_count; /* pulses counted one by one */
 	unsigned left_count;
 	int64_t heard_ns; /* last request of the conductor */
 	int64_t stop_began_ns;
@@ -76,6 +84,21 @@ int worker_on_step_value(struct worker *worker, const struct request *request, s
 int worker_on_plan(struct worker *worker, const struct request *request, struct error *err);
 /* Union of the capabilities of the faults in the method. */
 uint64_t worker_capabilities(const struct worker *worker);
+
+int worker_on_step_pulses(struct worker *worker, const struct request *request, struct error *err);
+int worker_on_step_ramp(struct worker *worker, const struct request *request, struct error *err);
+
+/* worker_shape.c: pulses and ramps, by timers of the worker. */
+/* The strength that the step has now. */
+int64_t worker_shape_level(const struct worker_step *step);
+/* The step is in force: the ramp goes on. */
+void worker_shape_follow(struct worker_step *step);
+/* When the present injection ends; 0: when told. */
+int64_t worker_shape_end_ns(const struct worker_step *step);
+/* The injection is undone. True: another pulse will come, by `inject`, with the step as context. */
+bool worker_shape_again(struct worker_step *step, void (*inject)(void *step));
+/* Adds what was hit in the pulses before, and says which one this is. */
+void worker_shape_sum(const struct worker_step *step, struct evidence *evidence);
 
 /* worker_step.c */
 int worker_on_inject(struct worker *worker, const struct request *request, struct error *err);

@@ -32,6 +32,9 @@ static int send_evidence(struct worker_step *step, struct error *err)
 	result = step->fault.ops->evidence(&step->fault, &evidence, err);
 	if (result < 0 && result != -ESTALE)
 		return result;
+	if (!is_instant(step)) /* that one goes on counting by itself */
+		worker_shape_sum(step, &evidence);
+	reply.numbers[2] = step->fault.level_ppb;
 	reply.numbers[0] = (int64_t)evidence.hits;
 	reply.numbers[1] = (int64_t)evidence.dropped;
 	snprintf(reply.name, sizeof(reply.name), "%s", evidence.unit ? evidence.unit : "");
@@ -124,6 +127,8 @@ static void settle_steps(struct worker *worker)
 	loop_stop(worker->loop);
 }
 
+static void next_pulse(void *context);
+
 static void undo_step(struct worker_step *step)
 {
 	struct worker *worker = step->worker;
@@ -144,8 +149,12 @@ static void undo_step(struct worker_step *step)
 		worker->left_count++;
 		worker_reply(worker, REPLY_LEFT, step->fault.step, "%s", report.left[i]);
 	}
-	if (result == 0 && !report.left_count)
-		worker_reply_numbers(worker, REPLY_RESTORED, step->fault.step, report.undone, 0);
+	if (result == 0 && !report.left_count) {
+		if (worker_shape_again(step, next_pulse))
+			step->state = STEP_BETWEEN;
+		worker_reply_numbers(worker, REPLY_RESTORED, step->fault.step, report.undone,
+				     step->state == STEP_BETWEEN);
+	}
 	restore_report_free(&report);
 	settle_steps(worker);
 }
@@ -188,6 +197,7 @@ static void begin_end(struct worker_step *step)
 {
 	loop_timer_cancel(step->worker->loop, &step->end_timer);
 	loop_timer_cancel(step->worker->loop, &step->again_timer);
+	loop_timer_cancel(step->worker->loop, &step->shape_timer);
 	if (step->state == STEP_IN_FORCE)
 		step->end_began_ns = clock_now_ns();
 	step->state = STEP_ENDING;
@@ -203,11 +213,20 @@ static void end_softly(struct worker_step *step)
 	follow_end(step);
 }
 
+/* Nothing is in force, and nothing more will come. */
+static void end_between(struct worker_step *step)
+{
+	loop_timer_cancel(step->worker->loop, &step->shape_timer);
+	step->state = STEP_RESTORED;
+}
+
 void worker_cut_steps(struct worker *worker)
 {
 	for (unsigned i = worker->step_count; i-- > 0;) {
 		struct worker_step *step = &worker->steps[i];
 
+		if (step->state == STEP_BETWEEN)
+			end_between(step);
 		if (step->state != STEP_IN_FORCE && step->state != STEP_ENDING)
 			continue;
 		begin_end(step);
@@ -238,9 +257,18 @@ static void end_is_due(void *context)
 
 int worker_on_end(struct worker *worker, const struct request *request, struct error *err)
 {
+	struct worker_step *step;
+
 	if (request->index >= worker->step_count)
 		return error_set(err, EPROTO, "step %u is not defined", request->index);
-	end_softly(&worker->steps[request->index]);
+	step = &worker->steps[request->index];
+	step->is_last = true;
+	if (step->state == STEP_BETWEEN) {
+		end_between(step);
+		worker_reply_numbers(worker, REPLY_RESTORED, request->index, 0, 0);
+	} else {
+		end_softly(step);
+	}
 	return 0;
 }
 
@@ -263,6 +291,16 @@ static void describe(struct worker_step *step)
 	describe_params(&step->fault.target->params, step->text, sizeof(step->text));
 }
 
+static void arm_end(struct worker_step *step)
+{
+	int64_t end_ns = worker_shape_end_ns(step);
+
+	if (end_ns &&
+	    loop_timer_set(step->worker->loop, &step->end_timer, end_ns, end_is_due, step) < 0)
+		worker_stop(step->worker, STOP_INTERNAL,
+			    "out of memory while arming the end of a fault");
+}
+
 static void step_is_in_force(struct worker_step *step, int64_t began_ns)
 {
 	struct worker *worker = step->worker;
@@ -270,6 +308,9 @@ static void step_is_in_force(struct worker_step *step, int64_t began_ns)
 
 	if (!fault->effect_started_ns)
 		fault->effect_started_ns = clock_now_ns();
+	if (!step->first_ns)
+		step->first_ns = fault->effect_started_ns;
+	step->injections++;
 	worker_reply_numbers(worker, REPLY_INJECTED, fault->step, fault->effect_started_ns,
 			     fault->effect_started_ns - began_ns);
 	if (is_instant(step)) {
@@ -282,32 +323,58 @@ static void step_is_in_force(struct worker_step *step, int64_t began_ns)
 	step->state = STEP_IN_FORCE;
 	describe(step);
 	journal_started(worker->journal, fault->step, step->text, NULL);
-	if (step->for_ns &&
-	    loop_timer_set(worker->loop, &step->end_timer, fault->effect_started_ns + step->for_ns,
-			   end_is_due, step) < 0)
-		worker_stop(worker, STOP_INTERNAL, "out of memory while arming the end of a fault");
+	arm_end(step);
+	if (step->state == STEP_IN_FORCE)
+		worker_shape_follow(step);
 	if (!worker->evidence_timer.heap_index)
 		loop_timer_set(worker->loop, &worker->evidence_timer,
 			       clock_now_ns() + EVIDENCE_EVERY_NS, send_all_evidence, worker);
 }
 
+static void inject(struct worker_step *step)
+{
+	struct worker *worker = step->worker;
+	struct error err = ERROR_INIT;
+	int64_t began_ns = clock_now_ns();
+
+	step->fault.level_ppb = worker_shape_level(step);
+	if (step->fault.ops->inject(&step->fault, &err) == 0) {
+		step_is_in_force(step, began_ns);
+		return;
+	}
+	worker_reply_error(worker, REPLY_INJECT_FAILED, step->fault.step, &err);
+	step->is_last = true;
+	step->end_began_ns = clock_now_ns();
+	undo_step(step);
+}
+
+static void next_pulse(void *context)
+{
+	struct worker_step *step = context;
+	struct evidence evidence = {.unit = ""};
+
+	if (step->state != STEP_BETWEEN || step->worker->state != WORKER_ARMED)
+		return;
+	/* a fault that lasts begins to count anew, one that is instant goes on counting */
+	if (!is_instant(step) && step->fault.ops->evidence &&
+	    step->fault.ops->evidence(&step->fault, &evidence, NULL) == 0) {
+		step->before.hits += evidence.hits;
+		step->before.dropped += evidence.dropped;
+	}
+	step->fault.effect_started_ns = step->fault.effect_ended_ns = 0;
+	step->is_end_reported = false;
+	inject(step);
+}
+
 int worker_on_inject(struct worker *worker, const struct request *request, struct error *err)
 {
 	struct worker_step *step;
-	int64_t began_ns = clock_now_ns();
 
 	if (request->index >= worker->step_count)
 		return error_set(err, EPROTO, "step %u is not defined", request->index);
 	step = &worker->steps[request->index];
 	if (step->state != STEP_PLANNED)
 		return error_set(err, EPROTO, "step %u was injected before", request->index);
-	if (step->fault.ops->inject(&step->fault, err) == 0) {
-		step_is_in_force(step, began_ns);
-		return 0;
-	}
-	worker_reply_error(worker, REPLY_INJECT_FAILED, request->index, err);
-	*err = (struct error)ERROR_INIT;
-	step->end_began_ns = clock_now_ns();
-	undo_step(step);
+	inject(step);
 	return 0;
 }

@@ -38,6 +38,7 @@ struct frame_probe {
 
 struct frame_fault {
 	bool is_injected, is_ended, is_restored, has_failed, has_evidence;
+	unsigned injections; /* pulses are counted one by one */
 	int64_t injected_ns, ended_ns;
 	struct evidence evidence;
 };

@@ -75,6 +75,22 @@ static void draw_axis(struct frame_canvas *canvas, struct frame_line *out,
 	}
 }
 
+/* Between two pulses it is not over. */
+static bool is_over(const struct frame_fault *fault, const struct experiment_step *plan)
+{
+	return fault->is_ended && (!plan->shape.every_ns || fault->injections >= plan->shape.count);
+}
+
+/* A fault in pulses is there in some columns and in others not. */
+static bool has_pulse(const struct timeline *line, const struct experiment_step *plan,
+		      int64_t began_ns, unsigned column)
+{
+	double wide_ns = (double)line->length_ns / line->columns;
+
+	return shape_is_active_within(&plan->shape, (int64_t)(column * wide_ns) - began_ns,
+				      (int64_t)((column + 1) * wide_ns) - began_ns);
+}
+
 /* What stands in one column of a fault's bar. */
 static enum frame_glyph cell(const struct frame_canvas *canvas, const struct timeline *line,
 			     unsigned step, unsigned column, enum tone *out_tone, bool *out_blank)
@@ -98,7 +114,8 @@ static enum frame_glyph cell(const struct frame_canvas *canvas, const struct tim
 		int64_t until_ns = fault->is_ended ? fault->ended_ns : canvas->now_ns;
 
 		if (column >= column_of(line, fault->injected_ns - method_ns) &&
-		    column <= column_of(line, until_ns - method_ns - 1))
+		    column <= column_of(line, until_ns - method_ns - 1) &&
+		    has_pulse(line, plan, fault->injected_ns - method_ns, column))
 			return GLYPH_DONE;
 	}
 	if (line->now_ns >= 0 && column == column_of(line, line->now_ns)) {
@@ -106,9 +123,10 @@ static enum frame_glyph cell(const struct frame_canvas *canvas, const struct tim
 		return GLYPH_NOW;
 	}
 	*out_tone = TONE_QUIET;
-	if (!instant && !fault->is_ended && !canvas->state->ended_ns &&
+	if (!instant && !is_over(fault, plan) && !canvas->state->ended_ns &&
 	    column >= column_of(line, plan->at_ns) && column <= column_of(line, end_ns - 1) &&
-	    (line->now_ns < 0 || column > column_of(line, line->now_ns)))
+	    (line->now_ns < 0 || column > column_of(line, line->now_ns)) &&
+	    has_pulse(line, plan, plan->at_ns, column))
 		return GLYPH_PLANNED;
 	*out_blank = true;
 	return GLYPH_PLANNED;
@@ -238,9 +256,9 @@ static void draw_fault(struct frame_canvas *canvas, unsigned step, unsigned name
 static unsigned rank_of(const struct frame_state *state, unsigned step)
 {
 	const struct frame_fault *fault = &state->faults[step];
-	bool is_over = fault->is_ended || run_is_instant(state->experiment, step);
+	bool is_done = fault->is_ended || run_is_instant(state->experiment, step);
 
-	return !fault->is_injected ? 1 : is_over ? 2 : 0;
+	return !fault->is_injected ? 1 : is_done ? 2 : 0;
 }
 
 static bool is_chosen(const struct frame_state *state, unsigned step, unsigned rows)

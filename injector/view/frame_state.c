@@ -24,12 +24,8 @@ int frame_state_init(struct frame_state *state, const struct experiment *experim
 		return error_errno(err, ENOMEM, "cannot make a view");
 	}
 	for (unsigned i = 0; i < experiment->probe_count; i++) {
-		const struct param *expect = experiment->probes[i].ops->expect;
-
 		state->probes[i].latest = NAN;
-		/* a kind without an expectation on latency (pressure, processes) is about a number
-		 */
-		state->probes[i].has_values = !expect || params_find(expect, "latency") < 0;
+		state->probes[i].has_values = !probe_is_timed(experiment->probes[i].ops);
 	}
 	return 0;
 }
@@ -117,6 +113,7 @@ static void on_step(struct frame_state *state, const struct event *event)
 		if (!fault->is_injected)
 			fault->injected_ns = event->time_ns;
 		fault->is_injected = true;
+		fault->injections++;
 		fault->is_ended = fault->is_restored = false;
 		break;
 	case EVENT_INJECT_FAILED:

@@ -7,6 +7,7 @@
 
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
+#include "injector/base/quantity.h"
 #include "injector/run/result.h"
 #include "injector/view/part.h"
 
@@ -43,6 +44,12 @@ static void add_evidence(json_t *root, const struct evidence *evidence)
 	json_object_set_new(root, "dropped", json_integer((json_int_t)evidence->dropped));
 	json_object_set_new(root, "unit", json_text(evidence->unit));
 	json_object_set_new(root, "detail", json_text(evidence->detail));
+}
+
+/* 1: as strong as the parameters say. */
+static void add_level(json_t *root, const struct event *event)
+{
+	json_object_set_new(root, "level", json_real((double)event->number / SHARE_ONE));
 }
 
 static void add_result(json_t *root, const struct run_result *result)
@@ -93,6 +100,11 @@ static void add_details(json_t *root, const struct experiment *experiment,
 		add_step(root, experiment, event->step);
 		if (event->evidence)
 			add_evidence(root, event->evidence);
+		add_level(root, event);
+		break;
+	case EVENT_LEVEL:
+		add_step(root, experiment, event->step);
+		add_level(root, event);
 		break;
 	case EVENT_INJECTED:
 	case EVENT_ENDED:

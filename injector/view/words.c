@@ -103,6 +103,16 @@ static void step_event(const struct experiment *experiment, const struct event *
 			 took, *took ? ")" : "");
 }
 
+static void level_event(const struct experiment *experiment, const struct event *event,
+			struct words *out)
+{
+	char step[300], level[QUANTITY_TEXT_SIZE];
+
+	step_words(experiment, event, false, step, sizeof(step));
+	snprintf(out->text, sizeof(out->text), "at %s: %s",
+		 quantity_format_share(event->number, level), step);
+}
+
 static void phase_event(const struct experiment *experiment, const struct event *event,
 			struct words *out)
 {
@@ -177,6 +187,7 @@ static const struct {
 	[EVENT_RESULT] = {"result", TONE_NORMAL},
 	[EVENT_RECOVERED] = {"recovered", TONE_GOOD},
 	[EVENT_COMMAND] = {"command", TONE_NORMAL},
+	[EVENT_LEVEL] = {"level", TONE_FAULT},
 };
 
 bool words_of_event(const struct experiment *experiment, const struct event *event,
@@ -200,6 +211,9 @@ bool words_of_event(const struct experiment *experiment, const struct event *eve
 	case EVENT_ENDED:
 	case EVENT_RESTORED:
 		step_event(experiment, event, out);
+		break;
+	case EVENT_LEVEL:
+		level_event(experiment, event, out);
 		break;
 	case EVENT_BREACH:
 		if (event->probe < experiment->probe_count)

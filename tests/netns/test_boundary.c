@@ -212,6 +212,50 @@ static void test_limits_hold(void **state)
 	expect_refused(&peer, "limit");
 }
 
+static void shape(struct peer *peer, enum request_type type, int64_t a, int64_t b, int64_t c)
+{
+	struct request request = {.type = type, .numbers = {a, b, c}};
+
+	(void)!send(peer->socket, &request, sizeof(request), MSG_NOSIGNAL);
+}
+
+static void test_pulses_hold_the_limits(void **state)
+{
+	static const struct {
+		int64_t every_ns, active_ns, count;
+	} bad[] = {
+		{0, 0, 1},
+		{-1, -2, 1},
+		{NSEC_PER_SEC, NSEC_PER_SEC, 1},
+		{NSEC_PER_SEC, -1, 1},
+		{NSEC_PER_SEC, 1, 0},
+		{NSEC_PER_SEC, 1, 100}, /* beyond limits.duration */
+		{11 * NSEC_PER_SEC, 1, 1},
+		{NSEC_PER_MSEC, 1, 5000}, /* beyond the journal */
+		{1, 0, INT64_MAX},
+	};
+	struct peer peer;
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		start(&peer);
+		define_target(&peer);
+		transmit(&peer, REQUEST_STEP, 0, "network", "", 0, 5 * NSEC_PER_SEC);
+		shape(&peer, REQUEST_STEP_PULSES, bad[i].every_ns, bad[i].active_ns, bad[i].count);
+		expect_refused(&peer, i == 7 ? "more pulses" : "");
+	}
+	start(&peer);
+	define_target(&peer);
+	shape(&peer, REQUEST_STEP_PULSES, NSEC_PER_SEC, 1, 1);
+	expect_refused(&peer, "not defined");
+	start(&peer);
+	define_target(&peer);
+	transmit(&peer, REQUEST_STEP, 0, "network", "", 0, 5 * NSEC_PER_SEC);
+	shape(&peer, REQUEST_STEP_PULSES, NSEC_PER_SEC, 1, 1);
+	shape(&peer, REQUEST_STEP_PULSES, NSEC_PER_SEC, 1, 1);
+	expect_refused(&peer, "twice");
+}
+
 static void test_memory_is_not_for_the_taking(void **state)
 {
 	char name[PARAM_TEXT_MAX + 1];
@@ -292,6 +336,7 @@ int main(void)
 		cmocka_unit_test(test_control_characters_are_refused),
 		cmocka_unit_test(test_values_are_parsed_again),
 		cmocka_unit_test(test_limits_hold),
+		cmocka_unit_test(test_pulses_hold_the_limits),
 		cmocka_unit_test(test_memory_is_not_for_the_taking),
 		cmocka_unit_test(test_a_step_needs_a_target_of_its_kind),
 		cmocka_unit_test(test_noise_is_survived),

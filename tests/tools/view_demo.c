@@ -6,6 +6,7 @@
  *   build/tests/tools/view_demo [live|plain|json|report|report-json] [healthy|idle|left]
  */
 #include "injector/base/clock.h"
+#include "injector/base/json.h"
 #include "injector/base/log.h"
 #include "injector/report/report.h"
 #include "injector/run/result.h"
@@ -58,6 +59,7 @@ int main(int argc, char **argv)
 	struct view *view = NULL;
 	struct loop *loop = NULL;
 	struct fake_run run;
+	json_t *root;
 	struct winsize size = {.ws_col = 80};
 
 	fake_run_init(&run, clock_now_ns());
@@ -84,10 +86,12 @@ int main(int argc, char **argv)
 		view_free(view);
 	}
 	ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
+	root = report_build(result);
 	if (strcmp(kind, "report-json") == 0)
-		report_json(result, stdout, NULL);
+		json_print(json_incref(root), stdout, true, NULL);
 	else if (strcmp(kind, "json") != 0)
-		report_text(result, stdout, log_has_colour(STDOUT_FILENO), size.ws_col);
+		report_text(root, stdout, log_has_colour(STDOUT_FILENO), size.ws_col);
+	json_decref(root);
 	result_free(result);
 	loop_free(loop);
 	return 0;

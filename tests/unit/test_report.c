@@ -2,6 +2,7 @@
  *
  * The summary and the JSON of a finished run. */
 #include "injector/base/cleanup.h"
+#include "injector/base/json.h"
 #include "injector/base/printable.h"
 #include "injector/report/report.h"
 #include "tests/support/fake_run.h"
@@ -76,9 +77,12 @@ static char *text_of(const struct run_result *result, bool coloured, unsigned wi
 	char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
+	json_t *root = report_build(result);
 
-	report_text(result, out, coloured, width);
+	assert_non_null(root);
+	report_text(root, out, coloured, width);
 	fclose(out);
+	json_decref(root);
 	return text;
 }
 
@@ -87,9 +91,9 @@ static json_t *json_of(const struct run_result *result)
 	cleanup_free char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
-	json_t *root;
+	json_t *root = report_build(result);
 
-	assert_int_equal(report_json(result, out, NULL), 0);
+	assert_int_equal(json_print(root, out, false, NULL), 0);
 	fclose(out);
 	root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
 	assert_non_null(root);
@@ -316,7 +320,7 @@ static void test_json_reports_a_full_disk(void **state)
 
 	(void)state;
 	assert_non_null(full);
-	assert_int_equal(report_json(result, full, &err), -ENOSPC);
+	assert_int_equal(json_print(report_build(result), full, true, &err), -ENOSPC);
 	assert_non_null(strstr(err.text, "No space left"));
 	fclose(full);
 	result_free(result);

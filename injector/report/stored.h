@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A result as it was stored, for those who write it out. All reports read this and nothing else, so
+ * the summary at the end of a run and `squall report` a year later are the same. The file is taken
+ * for what it is, text from outside: what is absent or of another type reads as "" or -1.
+ */
+#ifndef SQUALL_REPORT_STORED_H
+#define SQUALL_REPORT_STORED_H
+
+#include "faults/fault.h"
+#include "injector/base/error.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define STORED_SCHEMA 1
+
+/* Reads a whole result. -EINVAL: it is none, or of another schema. `name` is for messages. The
+ * caller releases *out with json_decref(). */
+int stored_read(FILE *in, const char *name, json_t **out, struct error *err);
+
+const char *stored_text(const json_t *at, const char *key); /* "" when it is not there */
+int64_t stored_number(const json_t *at, const char *key);   /* -1 */
+bool stored_is(const json_t *at, const char *key);	    /* false */
+/* Something is there and is not null. */
+bool stored_has(const json_t *at, const char *key);
+
+/* A step that was injected and has an end. */
+bool stored_lasts(const json_t *step);
+/* Such a step of which nobody has said that it is undone. */
+bool stored_is_unrestored(const json_t *step);
+/* "1234 packets delayed on eth0"; "no evidence of what it hit". */
+void stored_evidence(const json_t *step, char *out, size_t size);
+/* "held", "failed", ...; "done" for what held without a probe that could have failed. */
+const char *stored_verdict(const json_t *root);
+/* All injected steps are undone and verified, and nothing is left. */
+bool stored_is_restored(const json_t *root);
+
+#endif
