@@ -10,9 +10,12 @@
 #include "injector/base/clock.h"
 #include "injector/base/quantity.h"
 #include "injector/kernel/link.h"
+#include "injector/kernel/nft.h"
+#include "injector/kernel/trial.h"
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <linux/netfilter.h>
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +24,9 @@
 #define DRAIN_NOW_NS  (200 * NSEC_PER_MSEC)
 #define POLL_NS	      (2 * NSEC_PER_MSEC)
 #define SERVERS_MAX   1000
+#define REMEDY                                                                                     \
+	"needs Linux 5.12 or newer with CONFIG_NF_TABLES_INET, nft_redir, nft_ct and "             \
+	"nf_conntrack_netlink (modprobe nft_redir nf_conntrack_netlink)"
 
 enum dns_param {
 	DNS_TARGET,
@@ -146,12 +152,24 @@ static int check(const struct params *params, struct error *err)
 	return result < 0 ? result : read_policy(params, &policy, err);
 }
 
+static int try_table(void *answer, struct error *err)
+{
+	(void)answer;
+	return dns_table_try(err);
+}
+
 static int probe(struct fault_support *out, struct error *err)
 {
+	struct error why = ERROR_INIT;
+	int result = trial_run(try_table, NULL, 0, &why);
+
 	(void)err;
-	*out = (struct fault_support){.usable = true};
-	snprintf(out->way, sizeof(out->way),
-		 "nftables owner table redirects queries to a responder of the worker");
+	*out = (struct fault_support){.usable = result == 0};
+	if (result == 0)
+		snprintf(out->way, sizeof(out->way),
+			 "nftables owner table redirects queries to a responder of the worker");
+	snprintf(out->reason, sizeof(out->reason), "%.*s", (int)sizeof(out->reason) - 1, why.text);
+	snprintf(out->remedy, sizeof(out->remedy), "%s", result ? REMEDY : "");
 	return 0;
 }
 
@@ -293,6 +311,8 @@ static int plan(struct fault *fault, struct plan *plan, struct error *err)
 		result = read_policy(fault->params, &state->policy, err);
 	if (result == 0)
 		result = dns_match_new(fault->params, &keys, &state->policy.match, err);
+	if (result == 0 && (result = trial_run(try_table, NULL, 0, err)) < 0)
+		error_remedy(err, "%s", REMEDY);
 	if (result == 0)
 		result = check_loopback(fault->target, err);
 	if (result == 0)
@@ -336,15 +356,13 @@ static int start_responder(struct dns_state *state, const struct fault *fault, s
 
 static int start_table(struct dns_state *state, const struct fault *fault, struct error *err)
 {
-	cleanup_free char *text = NULL;
 	/* After the responder's sockets: when the process is killed, the kernel lets go of the
 	 * highest descriptor first, and the table must not outlive them. */
-	int result = nft_open(fault->target->namespace_fd, &state->nft, err);
+	int result = netlink_open_netfilter(fault->target->namespace_fd, &state->owner, err);
 
-	if (result == 0)
-		result = dns_table_text(state, fault->target, fault->env->run_id, fault->step,
-					&text, err);
-	return result < 0 ? result : nft_commit(state->nft, text, err);
+	if (result < 0)
+		return result;
+	return dns_table_commit(state, fault->target, fault->env->run_id, fault->step, err);
 }
 
 static int inject(struct fault *fault, struct error *err)
@@ -373,8 +391,8 @@ static int inject(struct fault *fault, struct error *err)
 
 void dns_finish(struct dns_state *state)
 {
-	nft_close(state->nft);
-	state->nft = NULL;
+	netlink_close(state->owner); /* and the table with it */
+	state->owner = NULL;
 	if (state->responder)
 		dns_responder_counters(state->responder, &state->last);
 	dns_responder_free(state->responder);
@@ -392,7 +410,7 @@ static int end(struct fault *fault, enum fault_end how, int64_t *out_again_ns, s
 	if (state->phase == DNS_IDLE)
 		return 0;
 	if (state->phase == DNS_ACTIVE) {
-		bool is_soft = dns_table_soften(state, NULL) == 0;
+		bool is_soft = state->owner && dns_table_soften(state, NULL) == 0;
 
 		if (!is_soft)
 			dns_finish(state);
@@ -421,7 +439,8 @@ static int check_in_force(const struct dns_state *state, struct error *err)
 
 	if (dns_responder_is_broken(state->responder))
 		return error_set(err, ESTALE, "the responder has stopped");
-	if (dns_table_find(state->netfilter, state->record.table, &owner, NULL) == -ENOENT)
+	if (nft_find_table(state->netfilter, NFPROTO_INET, state->record.table, &owner, NULL) ==
+	    -ENOENT)
 		return error_set(err, ESTALE, "table %s was removed", state->record.table);
 	return 0;
 }

@@ -13,7 +13,6 @@
 #include "faults/fault.h"
 #include "injector/kernel/namespace.h"
 #include "injector/kernel/netlink.h"
-#include "injector/kernel/nft.h"
 
 extern const struct fault_ops dns_fault;
 
@@ -34,7 +33,7 @@ struct dns_state {
 	enum dns_phase phase;
 	struct dns_policy policy;
 	struct dns_responder *responder; /* while in force */
-	struct nft *nft;		 /* the same; owns the table */
+	struct netlink *owner;		 /* the same; of the table */
 	struct netlink *netfilter;
 	struct dns_record record;
 	uint32_t mark;
@@ -43,14 +42,13 @@ struct dns_state {
 	struct dns_state *next;		    /* live ones of this process */
 };
 
-/* dns_table.c: the text of the transaction that starts the effect. Caller frees. */
-int dns_table_text(const struct dns_state *state, const struct target *target, const char *run_id,
-		   unsigned step, char **out, struct error *err);
+/* dns_table.c: starts the effect. */
+int dns_table_commit(const struct dns_state *state, const struct target *target, const char *run_id,
+		     unsigned step, struct error *err);
+/* Can this kernel do it? Tried in the namespace the process is in; nothing is left. */
+int dns_table_try(struct error *err);
 /* No query is redirected any more; answers under way still find back. */
 int dns_table_soften(struct dns_state *state, struct error *err);
-/* -ENOENT: there is none. */
-int dns_table_find(struct netlink *netfilter, const char *table, uint32_t *out_owner,
-		   struct error *err);
 
 /* dns.c: takes table and responder away. */
 void dns_finish(struct dns_state *state);

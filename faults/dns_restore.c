@@ -7,14 +7,11 @@
 #include "faults/dns.h"
 
 #include "injector/base/cleanup.h"
-#include "injector/base/clock.h"
+#include "injector/kernel/nft.h"
 
 #include <errno.h>
-#include <poll.h>
+#include <linux/netfilter.h>
 #include <string.h>
-
-#define POLL_MS	 2
-#define OWNER_NS (500 * NSEC_PER_MSEC) /* a dead owner's socket is closed by then */
 
 static struct dns_state *live;
 static pid_t live_in; /* a guardian is forked with the list, but has closed the sockets in it */
@@ -70,32 +67,11 @@ static int open_namespace(const struct dns_record *record, int *out_fd, struct n
 	return result < 0 ? result : netlink_open_netfilter(*out_fd, out, err);
 }
 
-static int delete_table(const struct dns_record *record, int namespace_fd, uint32_t owner,
-			struct error *err)
-{
-	char text[64];
-	struct nft *nft;
-	int result = nft_open(namespace_fd, &nft, err);
-
-	if (result < 0)
-		return result;
-	snprintf(text, sizeof(text), "delete table inet %s\n", record->table);
-	result = nft_commit(nft, text, err);
-	nft_close(nft);
-	if (result < 0 && owner) {
-		error_prefix(err, "table %s is held by process %u", record->table, owner);
-		error_remedy(err, "end that process: kill -9 %u", owner);
-	}
-	return result;
-}
-
 int dns_undo(const struct journal_record *record, struct error *err)
 {
-	int64_t deadline_ns = clock_now_ns() + OWNER_NS;
 	cleanup_fd int namespace_fd = -1;
 	struct netlink *netfilter = NULL;
 	struct dns_record what;
-	uint32_t owner = 0;
 	int result = read_record(record, &what, err);
 
 	if (result < 0)
@@ -104,14 +80,9 @@ int dns_undo(const struct journal_record *record, struct error *err)
 	result = open_namespace(&what, &namespace_fd, &netfilter, err);
 	if (result < 0)
 		return result == -ENOENT ? 0 : result;
-	while ((result = dns_table_find(netfilter, what.table, &owner, err)) == 0 &&
-	       clock_now_ns() < deadline_ns)
-		poll(NULL, 0, POLL_MS);
+	result = nft_remove_table(netfilter, NFPROTO_INET, what.table, err);
 	netlink_close(netfilter);
-	/* Still there: not owned (somebody's copy), or a process that outlived its own death. */
-	if (result == 0)
-		result = delete_table(&what, namespace_fd, owner, err);
-	return result == -ENOENT ? 0 : result;
+	return result;
 }
 
 int dns_verify(const struct journal_record *record, bool *out_gone, char *out_left,
@@ -128,7 +99,7 @@ int dns_verify(const struct journal_record *record, bool *out_gone, char *out_le
 		return result;
 	result = open_namespace(&what, &namespace_fd, &netfilter, err);
 	if (result == 0)
-		result = dns_table_find(netfilter, what.table, &owner, err);
+		result = nft_find_table(netfilter, NFPROTO_INET, what.table, &owner, err);
 	netlink_close(netfilter);
 	if (result < 0 && result != -ENOENT)
 		return result;

@@ -8,7 +8,10 @@
 
 #include "injector/kernel/link.h"
 
+#include <netinet/in.h> /* before linux/: they share types */
+
 #include <errno.h>
+#include <linux/netfilter.h>
 #include <string.h>
 
 static bool is_missing(int result)
@@ -57,6 +60,7 @@ int network_check_in_force(struct network_state *state, struct error *err)
 	if (result == 0 && is_grown && state->way == NETWORK_NETEM)
 		result = network_netem_resize(state, &why);
 	if (!is_missing(result))
-		result = nft_find_table(state->netfilter, state->record.table, &owner, &why);
+		result = nft_find_table(state->netfilter, NFPROTO_NETDEV, state->record.table,
+					&owner, &why);
 	return is_missing(result) ? error_set(err, ESTALE, "%s", why.text) : 0;
 }

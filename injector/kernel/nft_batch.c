@@ -37,7 +37,7 @@ void nft_batch_drop(struct nft_batch *batch)
 }
 
 void nft_add_message(struct netlink_request *request, const struct nft_batch *batch,
-			unsigned message, uint16_t flags)
+		     unsigned message, uint16_t flags)
 {
 	const struct nfgenmsg header = {.nfgen_family = batch->family, .version = NFNETLINK_V0};
 
@@ -84,6 +84,12 @@ void nft_add_chain(struct nft_batch *batch, const char *name)
 {
 	nft_add_message(&batch->request, batch, NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_EXCL);
 	netlink_put_text(&batch->request, NFTA_CHAIN_NAME, name);
+}
+
+void nft_flush_chain(struct nft_batch *batch, const char *name)
+{
+	nft_add_message(&batch->request, batch, NFT_MSG_DELRULE, 0);
+	netlink_put_text(&batch->request, NFTA_RULE_CHAIN, name);
 }
 
 void nft_add_hook_chain(struct nft_batch *batch, const struct nft_hook_chain *chain)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A transaction of nf_tables, as the netlink messages that the kernel takes: all of it or nothing.
- * Encoded here and not by libnftables, whose parser and caches cost a millisecond a commit and eight
- * shared libraries a start; what it would write, and how `nft` reads it back, is followed closely, so
- * that an operator sees ordinary rules.
+ * Encoded here and not by libnftables, whose parser and caches cost a millisecond a commit and
+ * eight shared libraries a start; what it would write, and how `nft` reads it back, is followed
+ * closely, so that an operator sees ordinary rules.
  *
  *     struct nft_batch batch;
  *     nft_batch_begin(&batch);
@@ -49,8 +49,8 @@ struct nft_batch {
 void nft_batch_begin(struct nft_batch *batch);
 /* Throws an unsent batch away. */
 void nft_batch_drop(struct nft_batch *batch);
-/* Consumes the batch in every case. A failure is the kernel's, with its sentence and the object that
- * it is about, and nothing was changed. */
+/* Consumes the batch in every case. A failure is the kernel's, with its sentence and the object
+ * that it is about, and nothing was changed. */
 int nft_commit(struct netlink *netlink, struct nft_batch *batch, struct error *err);
 
 /* A new table (one that exists is an error), owned by the socket that commits it: it vanishes when
@@ -65,13 +65,15 @@ void nft_delete_table(struct nft_batch *batch, uint8_t family, const char *name)
 void nft_add_chain(struct nft_batch *batch, const char *name);
 struct nft_hook_chain {
 	const char *name;
-	uint32_t hook;	    /* NF_NETDEV_EGRESS, NF_INET_LOCAL_OUT, ... */
+	uint32_t hook; /* NF_NETDEV_EGRESS, NF_INET_LOCAL_OUT, ... */
 	int32_t priority;
 	const char *device; /* family netdev; NULL otherwise */
 	const char *type;   /* NULL: "filter" */
 };
 /* A chain that packets come to at a hook; what it does not decide is accepted. */
 void nft_add_hook_chain(struct nft_batch *batch, const struct nft_hook_chain *chain);
+/* Takes the rules out of a chain. */
+void nft_flush_chain(struct nft_batch *batch, const char *name);
 void nft_add_counter(struct nft_batch *batch, const char *name);
 
 void nft_rule_begin(struct nft_batch *batch, const char *chain);

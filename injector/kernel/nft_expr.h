@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The expressions of a rule, one function each, between nft_rule_begin() and nft_rule_end(). They are
- * the instructions of a small machine: load into a register, change, compare, decide; a comparison
- * that does not hold ends the rule. Most rules are written more shortly with nft_match.h.
+ * The expressions of a rule, one function each, between nft_rule_begin() and nft_rule_end(). They
+ * are the instructions of a small machine: load into a register, change, compare, decide; a
+ * comparison that does not hold ends the rule. Most rules are written more shortly with
+ * nft_match.h.
  *
- * A register is named by its number of 32-bit words, 0 to 15; a value takes as many as it needs. The
- * fields of a concatenation stand in a row, each padded to a word.
+ * A register is named by its number of 32-bit words, 0 to 15; a value takes as many as it needs.
+ * The fields of a concatenation stand in a row, each padded to a word.
  */
 #ifndef SQUALL_NFT_EXPR_H
 #define SQUALL_NFT_EXPR_H
@@ -67,5 +68,8 @@ void nft_forward(struct nft_batch *batch, int interface_index);
 void nft_duplicate(struct nft_batch *batch, int interface_index);
 /* Of family inet: NFT_REJECT_TCP_RST, or NFT_REJECT_ICMPX_UNREACH with NFT_REJECT_ICMPX_... */
 void nft_reject(struct nft_batch *batch, enum nft_reject_types type, uint8_t code);
+/* To a local port (one that is free for this flow, of several) on the loopback address; in a chain
+ * of type "nat". The packet's transport protocol must have been matched. */
+void nft_redirect(struct nft_batch *batch, uint16_t first, uint16_t last);
 
 #endif
