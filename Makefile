@@ -7,6 +7,7 @@
 #
 # make check-unit | check-netns | check-vm          one tier; TEST_ONLY=word picks programs
 # make check-kernels                                the machine tier on KERNELS="bullseye trixie ..."
+# make check-report                                 the HTML report in a real browser, with pictures
 # make asan | ubsan | sanitize                      the first two tiers with a sanitizer, or both
 # make fuzz                                         every fuzzer for FUZZ_SECONDS=60
 # make bench                                        measured times, with tc, ip and nft beside them
@@ -159,6 +160,13 @@ check-kernels: test-programs
 	$(Q)rc=0; for suite in $(KERNELS); do \
 		BUILD=$(BUILD) scripts/run-tests -k $$suite vm || rc=1; done; exit $$rc
 
+# The HTML report in headless Chromium; pictures to look at in build/report
+.PHONY: check-report
+check-report:
+	$(Q)scripts/setup report
+	$(Q)$(MAKE) --no-print-directory all $(BUILD)/tests/tools/view_demo
+	$(Q)BUILD=$(BUILD) tests/report/check
+
 .PHONY: asan ubsan sanitize
 asan ubsan sanitize:
 	$(Q)$(MAKE) --no-print-directory VARIANT=$@ test-programs
@@ -206,7 +214,9 @@ format:
 
 .PHONY: install uninstall
 install: all
-	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/squall/experiments
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/squall/experiments \
+		$(DESTDIR)$(PREFIX)/share/squall/schema
+	install -m 644 schema/*.json $(DESTDIR)$(PREFIX)/share/squall/schema
 	install -m 755 $(BUILD)/squall $(DESTDIR)$(PREFIX)/sbin/squall
 	$(if $(EXAMPLES),install -m 644 $(EXAMPLES) $(DESTDIR)$(PREFIX)/share/squall/experiments)
 	$(foreach page,$(MANUALS),install -D -m 644 $(page) \

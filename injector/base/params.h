@@ -40,7 +40,8 @@ enum param_type {
 
 enum param_flags {
 	PARAM_REQUIRED = 1 << 0,
-	PARAM_LIST = 1 << 1, /* a sequence of values; a single value is a list of one */
+	PARAM_SECRET = 1 << 2, /* never shown, so that a secret may be in it */
+	PARAM_LIST = 1 << 1,   /* a sequence of values; a single value is a list of one */
 };
 
 struct param {

@@ -21,11 +21,12 @@
 #define EXIT_BAD 2 /* as for a run that is refused because of its file */
 
 static const char usage[] =
-	"usage: squall check [--json] FILE...\n"
+	"usage: squall check [--json] [--set NAME=VALUE]... FILE...\n"
 	"\n"
 	"Says whether experiment files are valid, without touching anything. FILE may be -\n"
 	"for standard input. No privileges are needed.\n"
 	"\n"
+	"  --set       gives a variable of the files another value\n"
 	"  --json      one JSON object with all problems\n"
 	"  --help      this text\n"
 	"\n"
@@ -47,11 +48,13 @@ static void file_free(struct file *file)
 	yaml_problems_free(&file->problems);
 }
 
-static void check_file(const char *path, struct file *file)
+static void check_file(const char *path, const struct option_text *set, struct file *file)
 {
 	struct experiment *experiment = NULL;
 
 	*file = (struct file){.path = path, .name = experiment_file_name(path)};
+	for (unsigned i = 0; i < set->count && i < INPUTS_MAX_SETTING; i++)
+		file->text.inputs.settings[file->text.inputs.setting_count++] = set->list[i];
 	if (experiment_read(path, &file->text, &file->error) < 0)
 		return;
 	if (experiment_parse(&file->text, path, &experiment, &file->problems, &file->error) < 0)
@@ -94,6 +97,9 @@ static json_t *file_json(const struct file *file)
 		const struct yaml_problem *problem = &file->problems.list[i];
 		json_t *item = json_object();
 
+		if (problem->file && file->problems.files)
+			json_object_set_new(item, "file",
+					    json_text(file->problems.files[problem->file].path));
 		json_object_set_new(item, "line", json_integer(problem->line));
 		json_object_set_new(item, "column", json_integer(problem->column));
 		json_object_set_new(item, "text", json_text(problem->text));
@@ -115,7 +121,11 @@ static json_t *file_json(const struct file *file)
 
 int cli_check(int argc, char **argv, struct error *err)
 {
-	struct options options = {.help = usage, .has_json = true, .max_operands = -1};
+	const char *settings[INPUTS_MAX_SETTING];
+	struct option_text texts[] = {
+		{.name = "set", .list = settings, .capacity = INPUTS_MAX_SETTING}, {.name = NULL}};
+	struct options options = {
+		.help = usage, .texts = texts, .has_json = true, .max_operands = -1};
 	struct page page;
 	json_t *files = NULL;
 	bool any_bad = false;
@@ -133,7 +143,7 @@ int cli_check(int argc, char **argv, struct error *err)
 	for (int i = 0; i < options.operand_count; i++) {
 		struct file file;
 
-		check_file(options.operands[i], &file);
+		check_file(options.operands[i], &texts[0], &file);
 		any_bad |= !file.is_good;
 		if (options.json)
 			json_array_append_new(files, file_json(&file));

@@ -36,7 +36,7 @@ static const struct command commands[] = {
 	{"halt", cli_halt, "[--reason TEXT]", "stop all runs and refuse new ones"},
 	{"resume", cli_resume, "", "allow runs again after halt"},
 	{"restore", cli_restore, "[RUN]", "finish what dead runs left"},
-	{"report", cli_report, "[RUN|FILE]", "the result of a finished run again"},
+	{"report", cli_report, "[RUN|FILE]", "a run again: text, HTML, Markdown, JUnit, JSON"},
 	{"doctor", cli_doctor, "", "what this machine can do, and remedies"},
 	{"faults", cli_faults, "[NAME]", "the faults and their parameters"},
 	{NULL, NULL, NULL, NULL},

@@ -32,9 +32,16 @@ static int unknown(const struct options *options, char **argv, int at, struct er
 
 static void take_text(struct options *options, int option, const char *text)
 {
-	for (int i = 0; options->texts && options->texts[i].name; i++)
-		if (option == FIRST_TEXT + i || (option && option == options->texts[i].letter))
-			options->texts[i].text = text;
+	for (int i = 0; options->texts && options->texts[i].name; i++) {
+		struct option_text *each = &options->texts[i];
+
+		if (option != FIRST_TEXT + i && (!option || option != each->letter))
+			continue;
+		each->text = text;
+		if (each->count < each->capacity)
+			each->list[each->count] = text;
+		each->count++;
+	}
 }
 
 int options_parse(struct options *options, int argc, char **argv, struct error *err)

@@ -14,6 +14,9 @@ struct option_text {	  /* an option with a text behind it */
 	const char *name; /* NULL ends a list */
 	char letter;	  /* its short form; 0: none */
 	const char *text; /* found: the last one given, or NULL */
+	/* found: all that were given, where there is room for them */
+	const char **list;
+	unsigned capacity, count; /* count: also of those without room */
 };
 
 #define OPTIONS_MAX_TEXTS 16

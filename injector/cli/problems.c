@@ -87,8 +87,17 @@ void problems_write(const struct yaml_problems *problems, const char *path, cons
 	struct page page;
 
 	page_init(&page, out, fd >= 0 && log_has_colour(fd), 0);
-	for (unsigned i = 0; i < problems->count; i++)
-		show_problem(&page, &source, &problems->list[i], is_terminal);
+	for (unsigned i = 0; i < problems->count; i++) {
+		unsigned file = problems->list[i].file;
+		struct source included = {0};
+
+		if (file && problems->files)
+			included = (struct source){problems->files[file].path,
+						   problems->files[file].text,
+						   problems->files[file].length};
+		show_problem(&page, included.name ? &included : &source, &problems->list[i],
+			     is_terminal);
+	}
 	fflush(out);
 }
 

@@ -30,8 +30,8 @@ static const char help[] =
 	"Writes out the result of a finished run: that of RUN, one kept in FILE (- for standard\n"
 	"input), or the last one of this machine.\n"
 	"\n"
-	"  --format FORMAT    text (default) or json; without it, the end of the name behind -o\n"
-	"                     decides\n"
+	"  --format FORMAT    text (default), markdown, html, junit or json; without it, the end\n"
+	"                     of the name behind -o decides: .md, .html, .xml, .json\n"
 	"  -o, --output FILE  write there instead of standard output\n"
 	"  --help             this text\n"
 	"\n"
@@ -46,9 +46,9 @@ static const struct format {
 	const char *name, *suffix;
 	void (*write)(const json_t *root, FILE *out); /* NULL: text, json */
 } formats[] = {
-	{"text", ".txt", NULL},
-	{"json", ".json", NULL},
-	{0},
+	{"text", ".txt", NULL},		{"markdown", ".md", report_markdown},
+	{"html", ".html", report_html}, {"junit", ".xml", report_junit},
+	{"json", ".json", NULL},	{0},
 };
 
 static bool ends_with(const char *text, const char *end)
@@ -76,7 +76,7 @@ static const struct format *choose_format(const char *name, const char *path, st
 	nearest = names_nearest(names, name);
 	error_set(err, EINVAL, "report: there is no format '%.40s'%s%s%s", name,
 		  nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
-	error_remedy(err, "one of text, json");
+	error_remedy(err, "one of text, markdown, html, junit, json");
 	return NULL;
 }
 

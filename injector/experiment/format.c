@@ -40,6 +40,10 @@ const struct param format_root[] = {
 };
 
 const struct format_section format_sections[SECTION_COUNT + 1] = {
+	[SECTION_INCLUDE] = {"include", "[common.yaml]",
+			     "files with shared targets, probes and variables"},
+	[SECTION_VARIABLES] = {"variables", "{host: 10.0.0.1, port: {from-env: PORT}}",
+			       "what stands for ${name} elsewhere"},
 	[SECTION_LIMITS] = {"limits", "{duration: 5m, targets: 3}",
 			    "the longest the run may take and the most it may touch"},
 	[SECTION_TARGETS] = {"targets", "{store: {to: 10.0.5.0/24:443}}",
@@ -57,6 +61,23 @@ const struct format_section format_sections[SECTION_COUNT + 1] = {
 	[SECTION_RECOVERY] = {"recovery", "{require: [shop], within: 15s}",
 			      "what must hold again afterwards"},
 	[SECTION_COUNT] = {0},
+};
+
+const struct param format_variable[] = {
+	[VARIABLE_FROM_ENV] = {.name = "from-env",
+			       .type = PARAM_NAME,
+			       .doc = "a variable of the environment that has the value"},
+	[VARIABLE_FROM_FILE] = {.name = "from-file",
+				.type = PARAM_TEXT,
+				.doc = "a file whose one line is the value"},
+	[VARIABLE_DEFAULT] = {.name = "default",
+			      .type = PARAM_TEXT,
+			      .doc = "when the environment has none"},
+	[VARIABLE_SECRET] = {.name = "secret",
+			     .type = PARAM_BOOL,
+			     .fallback = "false",
+			     .doc = "it is never shown, and can be used where nothing is shown"},
+	{0},
 };
 
 const struct param format_limits[] = {

@@ -23,6 +23,8 @@ struct format_section {
 	const char *name, *like, *doc;
 };
 enum format_section_index {
+	SECTION_INCLUDE,
+	SECTION_VARIABLES,
 	SECTION_LIMITS,
 	SECTION_TARGETS,
 	SECTION_PROBES,
@@ -33,6 +35,14 @@ enum format_section_index {
 	SECTION_COUNT,
 };
 extern const struct format_section format_sections[SECTION_COUNT + 1];
+
+enum format_variable_param {
+	VARIABLE_FROM_ENV,
+	VARIABLE_FROM_FILE,
+	VARIABLE_DEFAULT,
+	VARIABLE_SECRET
+};
+extern const struct param format_variable[];
 
 enum format_limits_param { LIMITS_DURATION, LIMITS_TARGETS };
 extern const struct param format_limits[];

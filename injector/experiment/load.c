@@ -33,33 +33,52 @@ static int open_file(const char *path, struct error *err)
 		error_remedy(err, "write - to read from standard input");
 		return -EINVAL;
 	}
-	if (stat.st_size > EXPERIMENT_FILE_MAX)
-		return error_set(err, EFBIG, "%s is larger than an experiment may be (1 MiB)",
-				 path);
 	return steal_fd(&fd);
 }
 
-static int read_all(int fd, const char *name, struct experiment_text *out, struct error *err)
+static int too_large(const char *name, size_t max, struct error *err)
 {
-	cleanup_free char *text = malloc(EXPERIMENT_FILE_MAX + 2);
+	if (max == EXPERIMENT_FILE_MAX)
+		return error_set(err, EFBIG, "%s is larger than an experiment may be (1 MiB)",
+				 name);
+	return error_set(err, EFBIG, "%s is larger than a value may be (%zu bytes)", name, max);
+}
+
+int experiment_read_input(int fd, const char *name, size_t max, char **out_text, size_t *out_length,
+			  struct error *err)
+{
+	cleanup_free char *text = NULL;
 	size_t length = 0;
+	struct stat stat;
 	ssize_t got;
 
+	if (fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode) && (size_t)stat.st_size > max)
+		return too_large(name, max, err);
+	text = malloc(max + 2);
 	if (!text)
 		return error_errno(err, ENOMEM, "cannot read %s", name);
 	/* one byte more than allowed tells that there is more */
 	do {
-		got = read(fd, text + length, EXPERIMENT_FILE_MAX + 1 - length);
+		got = read(fd, text + length, max + 1 - length);
 		if (got < 0 && errno != EINTR)
 			return error_errno(err, errno, "cannot read %s", name);
 		length += got > 0 ? (size_t)got : 0;
-	} while (got != 0 && length <= EXPERIMENT_FILE_MAX);
-	if (length > EXPERIMENT_FILE_MAX)
-		return error_set(err, EFBIG, "%s is larger than an experiment may be (1 MiB)",
-				 name);
+	} while (got != 0 && length <= max);
+	if (length > max)
+		return too_large(name, max, err);
 	text[length] = '\0';
-	*out = (struct experiment_text){.bytes = steal_pointer(&text), .length = length};
+	*out_text = steal_pointer(&text);
+	*out_length = length;
 	return 0;
+}
+
+static int read_as_caller(void *context, const char *path, size_t max, char **out_text,
+			  size_t *out_length, struct error *err)
+{
+	cleanup_fd int fd = open_file(path, err);
+
+	(void)context;
+	return fd < 0 ? fd : experiment_read_input(fd, path, max, out_text, out_length, err);
 }
 
 const char *experiment_file_name(const char *path)
@@ -69,21 +88,24 @@ const char *experiment_file_name(const char *path)
 
 int experiment_read(const char *path, struct experiment_text *out, struct error *err)
 {
-	cleanup_fd int fd = -1;
+	int result;
 
 	if (strcmp(path, "-") == 0)
-		return read_all(STDIN_FILENO, EXPERIMENT_STDIN_NAME, out, err);
-	fd = open_file(path, err);
-	if (fd < 0)
-		return fd;
-	return read_all(fd, path, out, err);
+		result = experiment_read_input(STDIN_FILENO, EXPERIMENT_STDIN_NAME,
+					       EXPERIMENT_FILE_MAX, &out->bytes, &out->length, err);
+	else
+		result = read_as_caller(NULL, path, EXPERIMENT_FILE_MAX, &out->bytes, &out->length,
+					err);
+	if (result == 0 && !out->inputs.read)
+		out->inputs.read = read_as_caller;
+	return result;
 }
 
-int experiment_parse(const struct experiment_text *text, const char *path, struct experiment **out,
+int experiment_parse(struct experiment_text *text, const char *path, struct experiment **out,
 		     struct yaml_problems *problems, struct error *err)
 {
-	return yaml_parse_experiment(text->bytes, text->length, experiment_file_name(path), out,
-				     problems, err);
+	return yaml_parse_with(text->bytes, text->length, experiment_file_name(path), &text->inputs,
+			       out, problems, err);
 }
 
 int experiment_load(const char *path, struct experiment **out, struct yaml_problems *problems,
@@ -97,11 +119,13 @@ int experiment_load(const char *path, struct experiment **out, struct yaml_probl
 	if (result == 0)
 		result = experiment_parse(&text, path, out, problems, err);
 	experiment_text_free(&text);
+	problems->files = NULL;
 	return result;
 }
 
 void experiment_text_free(struct experiment_text *text)
 {
 	free(text->bytes);
+	inputs_free(&text->inputs);
 	*text = (struct experiment_text){0};
 }

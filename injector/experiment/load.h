@@ -17,17 +17,22 @@
 struct experiment_text {
 	char *bytes; /* NUL-terminated, owned */
 	size_t length;
+	/* What is read beside it: files by the rights of the caller, unless changed. */
+	struct experiment_inputs inputs;
 };
 
 /* Reads, with the rights of the caller; caller: experiment_text_free(). */
 int experiment_read(const char *path, struct experiment_text *out, struct error *err);
 /* Parses; may run with fewer rights than what read it. -EINVAL with problems->count > 0: the file
- * is bad, see yaml_parse_experiment(). The caller frees *problems in every case. */
-int experiment_parse(const struct experiment_text *text, const char *path, struct experiment **out,
+ * is bad, see yaml_parse_with(). The caller frees *problems in every case, before the text. */
+int experiment_parse(struct experiment_text *text, const char *path, struct experiment **out,
 		     struct yaml_problems *problems, struct error *err);
 /* Both. problems->count == 0 after a failure: it could not be read. */
 int experiment_load(const char *path, struct experiment **out, struct yaml_problems *problems,
 		    struct error *err);
+/* Reads the whole of a descriptor that is a file: inputs.read of those who open otherwise. */
+int experiment_read_input(int fd, const char *path, size_t max, char **out_text, size_t *out_length,
+			  struct error *err);
 void experiment_text_free(struct experiment_text *text);
 /* The name for messages: "-" is EXPERIMENT_STDIN_NAME. */
 const char *experiment_file_name(const char *path);

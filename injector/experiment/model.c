@@ -30,6 +30,11 @@ void experiment_free(struct experiment *experiment)
 		params_free(&experiment->steps[i].params);
 		free(experiment->steps[i].name);
 	}
+	for (unsigned i = 0; i < experiment->variable_count; i++) {
+		free(experiment->variables[i].name);
+		free(experiment->variables[i].value);
+	}
+	free(experiment->variables);
 	free(experiment->targets);
 	free(experiment->probes);
 	free(experiment->steps);

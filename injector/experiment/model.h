@@ -53,6 +53,12 @@ struct experiment_requirement { /* steady-state, recovery */
 			    */
 };
 
+struct experiment_variable {
+	char *name, *value; /* value: NULL of a secret; of a list with commas */
+	bool is_secret;
+	const char *origin; /* static: "command line", "environment", ... */
+};
+
 struct experiment {
 	char *path;		  /* where it came from, for messages */
 	char *title, *hypothesis; /* hypothesis may be NULL */
@@ -62,6 +68,8 @@ struct experiment {
 		int64_t duration_ns; /* hard deadline of the whole run */
 		unsigned targets;    /* most things touched */
 	} limits;
+	struct experiment_variable *variables;
+	unsigned variable_count;
 	struct experiment_target *targets;
 	unsigned target_count;
 	struct probe_spec *probes;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Collects problems and puts them in the order of the file. Texts carry pieces of the file to a
+ * Collects problems and puts them in the order of the files. Texts carry pieces of the file to a
  * terminal, so nothing in them may control one.
  */
 #include "injector/experiment/problems.h"
@@ -56,7 +56,7 @@ void problems_add(struct problem_list *list, int line, int column, const char *f
 
 	if (!problem)
 		return;
-	problem->line = line;
+	problem->line = line | (TREE_FILE(line) ? 0 : (int)(list->file << TREE_LINE_BITS));
 	problem->column = column;
 	va_start(args, format);
 	length = vsnprintf(problem->text, sizeof(problem->text), format, args);
@@ -83,6 +83,10 @@ void problems_finish(struct problem_list *list)
 		for (; at > 0 && is_before(&moved, &found->list[at - 1]); at--)
 			found->list[at] = found->list[at - 1];
 		found->list[at] = moved;
+	}
+	for (unsigned i = 0; i < found->count; i++) {
+		found->list[i].file = TREE_FILE(found->list[i].line);
+		found->list[i].line = TREE_LINE(found->list[i].line);
 	}
 	if (list->is_full && found->count) {
 		found->list[found->count] = (struct yaml_problem){.line = 0};

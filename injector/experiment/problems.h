@@ -13,7 +13,15 @@
 /* Nobody mends more at once, and a hostile file must not make us think long about each. */
 #define PROBLEMS_MAX 50
 
+/* A line is known together with its file, so that a value that has come far still knows both: the
+ * upper bits are the index in experiment_inputs.files, 0 for the main file. A file of
+ * EXPERIMENT_FILE_MAX bytes has no more lines than the lower bits can hold. */
+#define TREE_LINE_BITS	21
+#define TREE_LINE(line) ((line) & ((1 << TREE_LINE_BITS) - 1))
+#define TREE_FILE(line) ((unsigned)(line) >> TREE_LINE_BITS)
+
 struct problem_list {
+	unsigned file; /* that is being parsed: problems with a plain line are in it */
 	struct yaml_problems found;
 	bool is_full;	       /* PROBLEMS_MAX reached; further ones are dropped */
 	bool is_out_of_memory; /* something could not be kept: the result is worthless */

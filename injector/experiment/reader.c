@@ -61,6 +61,18 @@ bool reader_is(struct reader *reader, const struct tree_node *node, enum tree_ki
 	return false;
 }
 
+bool reader_is_secret(struct reader *reader, const struct tree_node *node, const char *name,
+		      bool is_allowed)
+{
+	if (!node->is_secret || is_allowed)
+		return false;
+	reader_problem(reader, node,
+		       "a secret cannot be used in '%s', which is shown in plans, results and "
+		       "process lists; it can be used in 'headers'",
+		       name);
+	return true;
+}
+
 static void add_one(struct reader *reader, struct params *params, unsigned index,
 		    const struct tree_node *node)
 {
@@ -71,6 +83,8 @@ static void add_one(struct reader *reader, struct params *params, unsigned index
 	if (node->kind == TREE_BROKEN)
 		return;
 	param_describe(param, allowed, sizeof(allowed));
+	if (reader_is_secret(reader, node, param->name, (param->flags & PARAM_SECRET) != 0))
+		return;
 	if (node->kind == TREE_SCALAR && node->is_null)
 		reader_problem(reader, node, "'%s' has no value; it must be: %s", param->name,
 			       allowed);
@@ -307,4 +321,15 @@ int reader_find_target(struct reader *reader, const char *name, int line, int co
 	if (!reader->has_no_targets)
 		report_unknown_name(reader, "target", name, known, line, column);
 	return -1;
+}
+
+const char *reader_where(const struct reader *reader, int line, char *out, size_t size)
+{
+	unsigned file = TREE_FILE(line);
+
+	snprintf(out, size, "%.200s:%d",
+		 file && reader->inputs ? reader->inputs->files[file].path
+					: reader->experiment->path,
+		 TREE_LINE(line));
+	return out;
 }

@@ -15,7 +15,8 @@
 
 struct reader {
 	struct problem_list *problems;
-	struct experiment *experiment; /* being filled */
+	struct experiment *experiment;		/* being filled */
+	const struct experiment_inputs *inputs; /* NULL: none */
 	bool has_no_probes,
 		has_no_targets; /* unreadable: say nothing of names that are not there */
 };
@@ -32,6 +33,9 @@ void name_list_add_table(struct name_list *list, const struct param *table);
 /* At a node; nothing is said about a TREE_BROKEN one. */
 void reader_problem(struct reader *reader, const struct tree_node *at, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+/* A secret where one cannot be: reported. */
+bool reader_is_secret(struct reader *reader, const struct tree_node *node, const char *name,
+		      bool is_allowed);
 /* Is it of that kind? Otherwise: "WHAT must be a mapping like LIKE, not a list". */
 bool reader_is(struct reader *reader, const struct tree_node *node, enum tree_kind kind,
 	       const char *what, const char *like);
@@ -59,6 +63,8 @@ bool reader_check_name(struct reader *reader, const struct tree_node *entry, con
 void *reader_grow(struct reader *reader, void *array, unsigned count, size_t size);
 char *reader_copy(struct reader *reader, const char *text);
 
+/* "file.yaml:3" of a line that may be in another file than the problem. */
+const char *reader_where(const struct reader *reader, int line, char *out, size_t size);
 /* Index of the probe, or -1 after a message at line:column. */
 int reader_find_probe(struct reader *reader, const char *name, int line, int column);
 /* Index of the named target, or -1 after a message at line:column. */

@@ -307,7 +307,7 @@ static void check_names(struct reader *reader, const struct schedule *schedule)
 			if (other && strcmp(other->text, name->text) == 0) {
 				problems_add(reader->problems, name->line, name->column,
 					     "the step in line %d has the name '%.60s', too",
-					     other->line, name->text);
+					     TREE_LINE(other->line), name->text);
 				break;
 			}
 		}

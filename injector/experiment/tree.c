@@ -32,9 +32,9 @@ struct builder {
 	unsigned depth;
 };
 
-static void *allocate(struct builder *builder, size_t size)
+void *tree_allocate(struct tree *tree, struct problem_list *problems, size_t size)
 {
-	struct tree_block *block = builder->tree->blocks;
+	struct tree_block *block = tree->blocks;
 	void *result;
 
 	size = (size + 15) & ~(size_t)15;
@@ -43,15 +43,20 @@ static void *allocate(struct builder *builder, size_t size)
 
 		block = malloc(sizeof(*block) + room);
 		if (!block) {
-			builder->problems->is_out_of_memory = true;
+			problems->is_out_of_memory = true;
 			return NULL;
 		}
-		*block = (struct tree_block){.next = builder->tree->blocks, .size = room};
-		builder->tree->blocks = block;
+		*block = (struct tree_block){.next = tree->blocks, .size = room};
+		tree->blocks = block;
 	}
 	result = block->bytes + block->used;
 	block->used += size;
 	return memset(result, 0, size);
+}
+
+static void *allocate(struct builder *builder, size_t size)
+{
+	return tree_allocate(builder->tree, builder->problems, size);
 }
 
 void tree_free(struct tree *tree)
@@ -72,7 +77,7 @@ static struct tree_node *new_node(struct builder *builder, enum tree_kind kind,
 
 	if (node) {
 		node->kind = kind;
-		node->line = (int)at->line + 1;
+		node->line = ((int)at->line + 1) | (int)(builder->problems->file << TREE_LINE_BITS);
 		node->column = (int)at->column + 1;
 	}
 	return node;
@@ -127,7 +132,7 @@ static struct tree_node *new_scalar(struct builder *builder, const yaml_event_t 
 	return node;
 }
 
-static void append(struct tree_node *parent, struct tree_node *child)
+void tree_append(struct tree_node *parent, struct tree_node *child)
 {
 	if (parent->last)
 		parent->last->next = child;
@@ -175,7 +180,7 @@ static void place(struct builder *builder, struct tree_node *node)
 		if (node->key->kind != TREE_SCALAR)
 			return;
 	}
-	append(level->node, node);
+	tree_append(level->node, node);
 }
 
 static bool open_collection(struct builder *builder, enum tree_kind kind, const yaml_event_t *event,
@@ -234,7 +239,7 @@ static void drop_duplicates(struct builder *builder, struct tree_node *mapping)
 		}
 		problems_add(builder->problems, key->line, key->column,
 			     "key '%.60s' is given twice; the first is in line %d, column %d",
-			     key->text, before->line, before->column);
+			     key->text, TREE_LINE(before->line), before->column);
 		sorted[i]->kind = TREE_BROKEN;
 	}
 	free(sorted);

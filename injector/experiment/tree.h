@@ -22,9 +22,10 @@ enum tree_kind {
 
 struct tree_node {
 	enum tree_kind kind;
-	int line, column;
+	int line, column;	 /* the line with the file in it, see problems.h */
 	const char *text;	 /* TREE_SCALAR */
 	bool is_null;		 /* TREE_SCALAR: nothing there, ~ or null */
+	bool is_secret;		 /* TREE_SCALAR: may not be shown to anybody */
 	struct tree_node *key;	 /* of an entry of a mapping; a TREE_SCALAR */
 	struct tree_node *first; /* TREE_LIST, TREE_MAPPING: entries in the order of the file */
 	struct tree_node *next;
@@ -44,6 +45,9 @@ void tree_free(struct tree *tree);
 
 /* The entry of a mapping with that key, or NULL. */
 const struct tree_node *tree_find(const struct tree_node *mapping, const char *key);
+/* For what is made from a tree, and goes with it. NULL: problems->is_out_of_memory. */
+void *tree_allocate(struct tree *tree, struct problem_list *problems, size_t size);
+void tree_append(struct tree_node *parent, struct tree_node *child);
 /* "a mapping", "a list", "a single value", "nothing" */
 const char *tree_kind_name(const struct tree_node *node);
 

@@ -8,6 +8,7 @@
 #include "injector/base/cleanup.h"
 #include "injector/base/quantity.h"
 #include "injector/experiment/format.h"
+#include "injector/experiment/include.h"
 #include "injector/experiment/reader.h"
 #include "injector/experiment/text.h"
 
@@ -306,8 +307,23 @@ static bool is_other_version(struct reader *reader, const struct tree_node *root
 	return true;
 }
 
-static void read_root(struct reader *reader, const struct tree_node *root)
+/* Shared targets and probes of included files; those of the main file come last. */
+static void read_included(struct reader *reader, const struct include_set *set, const char *name,
+			  void (*read)(struct reader *, const struct tree_node *))
 {
+	for (unsigned i = set->count; i-- > 1;) {
+		const struct tree_node *root = set->trees[i].root;
+		const struct tree_node *section =
+			root && root->kind == TREE_MAPPING ? tree_find(root, name) : NULL;
+
+		if (section && section->kind != TREE_BROKEN)
+			read(reader, section);
+	}
+}
+
+static void read_root(struct reader *reader, const struct include_set *set)
+{
+	const struct tree_node *root = set->trees[0].root;
 	/* the order in which names must be known, not that of the file */
 	static void (*const readers[SECTION_COUNT])(struct reader *, const struct tree_node *) = {
 		[SECTION_LIMITS] = read_limits,	    [SECTION_TARGETS] = reader_targets,
@@ -322,9 +338,12 @@ static void read_root(struct reader *reader, const struct tree_node *root)
 	    is_other_version(reader, root))
 		return;
 	read_root_keys(reader, root, sections);
-	for (unsigned i = 0; i < SECTION_COUNT; i++)
-		if (sections[i])
+	for (unsigned i = 0; i < SECTION_COUNT; i++) {
+		if (i == SECTION_TARGETS || i == SECTION_PROBES)
+			read_included(reader, set, format_sections[i].name, readers[i]);
+		if (sections[i] && readers[i])
 			readers[i](reader, sections[i]);
+	}
 	if (!reader_has_misspelt(root, "limits"))
 		reader_problem(reader, root,
 			       "'limits' is missing: an experiment needs an end and a bound on its "
@@ -339,11 +358,11 @@ static void read_root(struct reader *reader, const struct tree_node *root)
 }
 
 static struct experiment *parse(const char *text, size_t length, const char *path,
-				struct problem_list *problems)
+				struct experiment_inputs *inputs, struct problem_list *problems)
 {
 	struct experiment *experiment = calloc(1, sizeof(*experiment));
-	struct reader reader = {.problems = problems, .experiment = experiment};
-	struct tree tree = {0};
+	struct reader reader = {.problems = problems, .experiment = experiment, .inputs = inputs};
+	struct include_set set = {0};
 	size_t mark = length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
 
 	if (!experiment || !(experiment->path = strdup(path))) {
@@ -351,10 +370,14 @@ static struct experiment *parse(const char *text, size_t length, const char *pat
 		return experiment;
 	}
 	if (text_check(text, length, problems))
-		tree_parse(text + mark, length - mark, problems, &tree);
-	if (tree.root && !problems->is_out_of_memory)
-		read_root(&reader, tree.root);
-	tree_free(&tree);
+		tree_parse(text + mark, length - mark, problems, &set.trees[0]);
+	if (set.trees[0].root) {
+		include_read(&reader, path, inputs, &set);
+		variables_replace(&reader, path, inputs, &set);
+	}
+	if (set.trees[0].root && !problems->is_out_of_memory)
+		read_root(&reader, &set);
+	include_free(&set);
 	return experiment;
 }
 
@@ -362,12 +385,20 @@ int yaml_parse_experiment(const char *text, size_t length, const char *path,
 			  struct experiment **out, struct yaml_problems *problems,
 			  struct error *err)
 {
+	return yaml_parse_with(text, length, path, NULL, out, problems, err);
+}
+
+int yaml_parse_with(const char *text, size_t length, const char *path,
+		    struct experiment_inputs *inputs, struct experiment **out,
+		    struct yaml_problems *problems, struct error *err)
+{
 	struct problem_list list = {0};
-	struct experiment *experiment = parse(text, length, path, &list);
+	struct experiment *experiment = parse(text, length, path, inputs, &list);
 	const struct yaml_problem *first;
 	int result;
 
 	problems_finish(&list);
+	list.found.files = inputs ? inputs->files : NULL;
 	if (!list.is_out_of_memory && !list.found.count) {
 		*out = experiment;
 		*problems = list.found;
@@ -381,6 +412,8 @@ int yaml_parse_experiment(const char *text, size_t length, const char *path,
 		return error_errno(err, ENOMEM, "cannot read %s", path);
 	}
 	first = &list.found.list[0];
+	if (first->file && inputs)
+		path = inputs->files[first->file].path;
 	result = first->line ? error_set(err, EINVAL, "%s:%d:%d: %s", path, first->line,
 					 first->column, first->text)
 			     : error_set(err, EINVAL, "%s: %s", path, first->text);

@@ -100,6 +100,23 @@ static void read_target(struct reader *reader, const struct tree_node *entry)
 	reader_check_required(reader, &target->params, entry, what);
 }
 
+/* In one file the second of two equal keys is dropped; between files it is looked for. */
+static bool is_new(struct reader *reader, const struct tree_node *entry)
+{
+	const struct experiment *experiment = reader->experiment;
+	char where[256];
+
+	for (unsigned i = 0; i < experiment->target_count; i++)
+		if (strcmp(experiment->targets[i].name, entry->key->text) == 0) {
+			reader_problem(reader, entry->key, "target '%.63s' is defined in %s, too",
+				       entry->key->text,
+				       reader_where(reader, experiment->targets[i].line, where,
+						    sizeof(where)));
+			return false;
+		}
+	return true;
+}
+
 void reader_targets(struct reader *reader, const struct tree_node *node)
 {
 	if (!reader_is(reader, node, TREE_MAPPING, "'targets'",
@@ -111,7 +128,8 @@ void reader_targets(struct reader *reader, const struct tree_node *node)
 		if (reader->problems->is_full || reader->problems->is_out_of_memory ||
 		    reader->experiment->target_count > EXPERIMENT_MAX_TARGETS)
 			return;
-		if (entry->kind != TREE_BROKEN && reader_check_name(reader, entry, "target"))
+		if (entry->kind != TREE_BROKEN && reader_check_name(reader, entry, "target") &&
+		    is_new(reader, entry))
 			read_target(reader, entry);
 	}
 }
@@ -283,7 +301,7 @@ static const struct tree_node *read_step_keys(struct reader *reader, const struc
 				reader, entry->key,
 				"a step has one fault, and '%s' is already there in line %d; "
 				"make it a step of its own (steps may overlap)",
-				fault->key->text, fault->key->line);
+				fault->key->text, TREE_LINE(fault->key->line));
 		} else {
 			fault = entry;
 		}

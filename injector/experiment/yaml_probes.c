@@ -92,7 +92,8 @@ static void find_kind(struct probe_reading *reading)
 		} else {
 			reader_problem(reading->reader, entry->key,
 				       "a probe is of one kind: '%s' is already given in line %d",
-				       reading->spec->ops->name, reading->kind->key->line);
+				       reading->spec->ops->name,
+				       TREE_LINE(reading->kind->key->line));
 		}
 	}
 	if (!reading->kind)
@@ -110,6 +111,8 @@ static void add_subject(struct probe_reading *reading, const struct tree_node *n
 			       spec->ops->subject_doc, tree_kind_name(node));
 		return;
 	}
+	if (reader_is_secret(reader, node, spec->ops->name, false))
+		return;
 	if (!spec->ops->subject_is_list || spec->subject_count == 0) {
 		if (!*node->text)
 			reader_problem(reader, node, "'%s' is empty; it must be: %s",
@@ -238,6 +241,23 @@ static void read_probe(struct reader *reader, const struct tree_node *node, stru
 			       err.remedy[0] ? "; remedy: " : "", err.remedy);
 }
 
+/* In one file the second of two equal keys is dropped; between files it is looked for. */
+static bool is_new(struct reader *reader, const struct tree_node *entry)
+{
+	const struct experiment *experiment = reader->experiment;
+	char where[256];
+
+	for (unsigned i = 0; i < experiment->probe_count; i++)
+		if (strcmp(experiment->probes[i].name, entry->key->text) == 0) {
+			reader_problem(reader, entry->key, "probe '%.63s' is defined in %s, too",
+				       entry->key->text,
+				       reader_where(reader, experiment->probes[i].line, where,
+						    sizeof(where)));
+			return false;
+		}
+	return true;
+}
+
 void reader_probes(struct reader *reader, const struct tree_node *node)
 {
 	struct experiment *experiment = reader->experiment;
@@ -250,7 +270,8 @@ void reader_probes(struct reader *reader, const struct tree_node *node)
 	for (const struct tree_node *entry = node->first; entry; entry = entry->next) {
 		struct probe_spec *grown, *spec;
 
-		if (entry->kind == TREE_BROKEN || !reader_check_name(reader, entry, "probe"))
+		if (entry->kind == TREE_BROKEN || !reader_check_name(reader, entry, "probe") ||
+		    !is_new(reader, entry))
 			continue;
 		if (experiment->probe_count == EXPERIMENT_MAX_PROBES) {
 			reader_problem(reader, entry->key, "more than %d probes",

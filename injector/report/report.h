@@ -18,5 +18,12 @@ json_t *report_build(const struct run_result *result);
  * to recover, what was changed and that it is restored. `coloured`: escape sequences allowed.
  * `width`: columns. Write errors of all of them show in ferror(out). */
 void report_text(const json_t *root, FILE *out, bool coloured, unsigned width);
+/* For a wiki or an issue. */
+void report_markdown(const json_t *root, FILE *out);
+/* One page with charts and everything it needs, for people and for print. */
+void report_html(const json_t *root, FILE *out);
+/* What CI servers read: one test case for the hypothesis, each required probe, each fault, recovery
+ * and restore. */
+void report_junit(const json_t *root, FILE *out);
 
 #endif

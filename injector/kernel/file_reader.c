@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "injector/kernel/file_reader.h"
+
+#include "injector/base/cleanup.h"
+#include "injector/kernel/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MOST_FILES 300 /* included ones and values */
+
+struct answer {
+	int code;
+	char text[512], remedy[256];
+};
+
+static void answer(int socket, const struct answer *answer, int fd)
+{
+	struct iovec part = {.iov_base = (void *)(uintptr_t)answer, .iov_len = sizeof(*answer)};
+	union {
+		char space[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = {0};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	struct cmsghdr *header;
+
+	if (fd >= 0) {
+		message.msg_control = control.space;
+		message.msg_controllen = sizeof(control.space);
+		header = CMSG_FIRSTHDR(&message);
+		header->cmsg_level = SOL_SOCKET;
+		header->cmsg_type = SCM_RIGHTS;
+		header->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(header), &fd, sizeof(int));
+	}
+	(void)!sendmsg(socket, &message, MSG_NOSIGNAL);
+}
+
+/* What is no regular file is not handed out: a device or a pipe could be anything. */
+static int open_regular(const char *path, struct error *err)
+{
+	cleanup_fd int fd =
+		sandbox_open_as_caller(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, err);
+	struct stat stat;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &stat) < 0)
+		return error_errno(err, errno, "cannot read %s", path);
+	if (!S_ISREG(stat.st_mode))
+		return error_set(err, EINVAL, "%s is not a regular file", path);
+	return steal_fd(&fd);
+}
+
+static void serve(int socket)
+{
+	for (int served = 0; served < MOST_FILES; served++) {
+		char path[PATH_MAX + 1];
+		struct answer reply = {0};
+		struct error err = ERROR_INIT;
+		ssize_t size = recv(socket, path, sizeof(path) - 1, 0);
+		int fd;
+
+		if (size <= 1) /* gone, or told to leave */
+			return;
+		path[size] = '\0';
+		fd = open_regular(path, &err);
+		reply.code = fd < 0 ? -fd : 0;
+		snprintf(reply.text, sizeof(reply.text), "%.*s", (int)sizeof(reply.text) - 1,
+			 err.text);
+		snprintf(reply.remedy, sizeof(reply.remedy), "%.*s", (int)sizeof(reply.remedy) - 1,
+			 err.remedy);
+		answer(socket, &reply, fd);
+		if (fd >= 0)
+			close(fd);
+	}
+}
+
+int file_reader_start(struct file_reader *reader, struct error *err)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return error_errno(err, errno, "cannot talk to a reader of files");
+	reader->pid = fork();
+	if (reader->pid < 0) {
+		close(pair[0]);
+		close(pair[1]);
+		reader->pid = 0;
+		return error_errno(err, errno, "cannot start a reader of files");
+	}
+	if (reader->pid == 0) {
+		close(pair[0]);
+		signal(SIGINT, SIG_DFL);
+		serve(pair[1]);
+		_exit(0);
+	}
+	close(pair[1]);
+	reader->socket = pair[0];
+	return 0;
+}
+
+int file_reader_open(const struct file_reader *reader, const char *path, struct error *err)
+{
+	struct answer reply;
+	struct iovec part = {.iov_base = &reply, .iov_len = sizeof(reply)};
+	union {
+		char space[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct msghdr message = {.msg_iov = &part,
+				 .msg_iovlen = 1,
+				 .msg_control = control.space,
+				 .msg_controllen = sizeof(control.space)};
+	struct cmsghdr *header;
+	int fd = -1;
+
+	if (strlen(path) > PATH_MAX ||
+	    send(reader->socket, path, strlen(path) + 1, MSG_NOSIGNAL) < 0)
+		return error_errno(err, ENAMETOOLONG, "cannot open %.200s", path);
+	if (recvmsg(reader->socket, &message, MSG_CMSG_CLOEXEC) != sizeof(reply))
+		return error_errno(err, EIO, "cannot open %.200s", path);
+	header = CMSG_FIRSTHDR(&message);
+	if (header && header->cmsg_type == SCM_RIGHTS)
+		memcpy(&fd, CMSG_DATA(header), sizeof(int));
+	if (reply.code == 0 && fd >= 0)
+		return fd;
+	error_set(err, reply.code ? reply.code : EIO, "%s", reply.text);
+	if (reply.remedy[0])
+		error_remedy(err, "%s", reply.remedy);
+	return reply.code ? -reply.code : -EIO;
+}
+
+void file_reader_stop(struct file_reader *reader)
+{
+	if (reader->pid <= 0)
+		return;
+	(void)!send(reader->socket, "", 1, MSG_NOSIGNAL);
+	close(reader->socket);
+	while (waitpid(reader->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	reader->pid = 0;
+}
