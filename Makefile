@@ -10,8 +10,10 @@
 # make check-report                                 the HTML report in a real browser, with pictures
 # make asan | ubsan | sanitize                      the first two tiers with a sanitizer, or both
 # make fuzz                                         every fuzzer for FUZZ_SECONDS=60
+# make sweep                                        death at every system call of whole experiments (hours)
 # make bench                                        measured times, with tc, ip and nft beside them
-# make lint | format                                clang-format, clang-tidy, shellcheck
+# make lint | format                                clang-format, clang-tidy, shellcheck, documents
+# make documents                                    manual pages, completion, schema, in build/
 # make install | uninstall                          PREFIX=/usr/local, DESTDIR=
 # make clean
 #
@@ -115,9 +117,42 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT) $(LIBRARY)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,-z,muldefs -o $@ $(filter %.o,$^) $(LIBRARY) $(LIBS) -lseccomp -lcmocka
 
+# The sweep's own parts, and a squall with a mistake that it must find
+SWEEP := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/sweep/mutant.c,$(sort $(wildcard tests/sweep/*.c))))
+$(BUILD)/tests/netns/test_sweep: $(SWEEP) | $(BUILD)/tests/sweep/mutant
+
+$(BUILD)/tests/sweep/mutant: $(BUILD)/injector/cli/main.o $(BUILD)/tests/sweep/mutant.o $(LIBRARY)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=journal_undo,--wrap=journal_started -o $@ $^ $(LIBS)
+
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(LIBRARY)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIBRARY) $(LIBS)
+
+# Manual pages and completion are made from the tables in the code
+WORDS := $(BUILD)/injector/cli/generate/words
+$(WORDS): $(WORDS).o $(LIBRARY)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+MANUALS := $(patsubst manual/%.in,$(BUILD)/manual/%,$(sort $(wildcard manual/*.[1-8].in)))
+COMPLETIONS := $(addprefix $(BUILD)/completion/,squall.bash squall.zsh squall.fish)
+SCHEMAS := $(BUILD)/schema/experiment.schema.json schema/result.schema.json
+.PHONY: documents
+documents: $(MANUALS) $(COMPLETIONS) $(SCHEMAS)
+
+$(BUILD)/manual/%: manual/%.in $(WORDS) $(BUILD)/squall
+	$(call say,MANUAL,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(WORDS) manual $(BUILD)/squall $< > $@.tmp && mv $@.tmp $@
+
+$(BUILD)/completion/squall.%: $(WORDS) $(BUILD)/squall
+	$(call say,SHELL,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(WORDS) $* $(BUILD)/squall > $@.tmp && mv $@.tmp $@
+
+$(BUILD)/schema/experiment.schema.json: $(BUILD)/squall
+	$(Q)mkdir -p $(@D)
+	$(Q)$< schema > $@.tmp && mv $@.tmp $@
 
 .PRECIOUS: $(BUILD)/%.o
 
@@ -183,6 +218,11 @@ fuzzers:
 fuzz: fuzzers
 	$(Q)scripts/fuzz $(FUZZ_SECONDS) $(FUZZERS:%=build/fuzz/tests/fuzz/%)
 
+# A sample of it is tests/netns/test_sweep; EXPERIMENTS="loss stop" picks by name
+.PHONY: sweep
+sweep: $(BUILD)/squall $(BUILD)/tests/netns/test_sweep
+	$(Q)BUILD=$(BUILD) scripts/sweep $(EXPERIMENTS)
+
 .PHONY: bench
 bench:
 	$(Q)scripts/setup demo
@@ -192,8 +232,11 @@ bench:
 C_FILES = $(shell git ls-files '*.c' '*.h')
 SCRIPTS = $(shell git ls-files | xargs -r grep -lE '^\#!/(usr/bin/env bash|bin/bash|bin/sh)' --)
 TIDY_FILES = $(filter-out tests/fuzz/%,$(filter %.c,$(C_FILES)))
-.PHONY: lint lint-format lint-shell lint-tidy format
-lint: lint-format lint-shell lint-tidy
+.PHONY: lint lint-format lint-shell lint-documents lint-tidy format
+lint: lint-format lint-shell lint-documents lint-tidy
+
+lint-documents: documents
+	$(Q)BUILD=$(BUILD) tests/documents/check
 
 lint-format:
 	$(call say,FORMAT,$(words $(C_FILES)) files)
@@ -212,24 +255,28 @@ lint-tidy: $(FILTERS)
 format:
 	$(Q)clang-format -i $(C_FILES)
 
+# Where Debian looks; empty where a system has no such shell
+SHARE := $(DESTDIR)$(PREFIX)/share
 .PHONY: install uninstall
-install: all
-	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/squall/experiments \
-		$(DESTDIR)$(PREFIX)/share/squall/schema
-	install -m 644 schema/*.json $(DESTDIR)$(PREFIX)/share/squall/schema
+install: all documents
+	install -d $(DESTDIR)$(PREFIX)/sbin $(SHARE)/squall/experiments $(SHARE)/squall/schema
 	install -m 755 $(BUILD)/squall $(DESTDIR)$(PREFIX)/sbin/squall
-	$(if $(EXAMPLES),install -m 644 $(EXAMPLES) $(DESTDIR)$(PREFIX)/share/squall/experiments)
+	install -m 644 $(EXAMPLES) $(SHARE)/squall/experiments
+	install -m 644 $(SCHEMAS) $(SHARE)/squall/schema
 	$(foreach page,$(MANUALS),install -D -m 644 $(page) \
-		$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page));)
+		$(SHARE)/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page));)
+	install -D -m 644 $(BUILD)/completion/squall.bash $(SHARE)/bash-completion/completions/squall
+	install -D -m 644 $(BUILD)/completion/squall.zsh $(SHARE)/zsh/vendor-completions/_squall
+	install -D -m 644 $(BUILD)/completion/squall.fish $(SHARE)/fish/vendor_completions.d/squall.fish
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/sbin/squall
-	rm -rf $(DESTDIR)$(PREFIX)/share/squall
+	rm -f $(DESTDIR)$(PREFIX)/sbin/squall $(SHARE)/bash-completion/completions/squall \
+		$(SHARE)/zsh/vendor-completions/_squall $(SHARE)/fish/vendor_completions.d/squall.fish
+	rm -rf $(SHARE)/squall
 	$(foreach page,$(MANUALS),rm -f \
-		$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page));)
+		$(SHARE)/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page));)
 
 EXAMPLES := $(sort $(wildcard experiments/*.yaml))
-MANUALS  := $(sort $(wildcard manual/*.[1-8]))
 
 .PHONY: clean help
 clean:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * squall: a table of commands, and the only place that prints an error and decides the exit code.
+ * squall: runs a command of the table, and the only place that prints an error and decides the exit
+ * code.
  */
 #include "injector/base/error.h"
 #include "injector/base/log.h"
@@ -19,36 +20,13 @@
 
 #define EXIT_REFUSED 2 /* invalid or refused; nothing was injected */
 
-struct command {
-	const char *name;
-	int (*run)(int argc, char **argv, struct error *err);
-	const char *arguments;
-	const char *summary;
-};
-
-static const struct command commands[] = {
-	{"run", cli_run, "FILE [-- COMMAND...]", "run an experiment and restore everything"},
-	{"inject", cli_inject, "FAULT key=value...", "one fault, without a file"},
-	{"plan", cli_plan, "FILE", "what would happen, changing nothing"},
-	{"check", cli_check, "FILE...", "validate files; needs no privileges"},
-	{"status", cli_status, "", "live runs and what they have in force"},
-	{"stop", cli_stop, "[RUN]", "stop a run and restore"},
-	{"halt", cli_halt, "[--reason TEXT]", "stop all runs and refuse new ones"},
-	{"resume", cli_resume, "", "allow runs again after halt"},
-	{"restore", cli_restore, "[RUN]", "finish what dead runs left"},
-	{"report", cli_report, "[RUN|FILE]", "a run again: text, HTML, Markdown, JUnit, JSON"},
-	{"doctor", cli_doctor, "", "what this machine can do, and remedies"},
-	{"faults", cli_faults, "[NAME]", "the faults and their parameters"},
-	{NULL, NULL, NULL, NULL},
-};
-
 static void print_usage(FILE *out)
 {
 	fprintf(out,
 		"squall %s - rehearse an outage; everything is restored, always\n\n"
 		"usage: squall COMMAND [ARGUMENTS]\n\n",
 		SQUALL_VERSION);
-	for (const struct command *command = commands; command->name; command++) {
+	for (const struct command *command = cli_commands; command->name; command++) {
 		char left[64];
 
 		snprintf(left, sizeof(left), "%s %s", command->name, command->arguments);
@@ -69,7 +47,7 @@ static void ensure_standard_streams(void)
 
 static const struct command *find_command(const char *name)
 {
-	for (const struct command *command = commands; command->name; command++)
+	for (const struct command *command = cli_commands; command->name; command++)
 		if (strcmp(command->name, name) == 0)
 			return command;
 	return NULL;
@@ -77,11 +55,10 @@ static const struct command *find_command(const char *name)
 
 static int unknown_command(const char *name)
 {
-	const char *names[sizeof(commands) / sizeof(*commands)];
-	const char *nearest;
+	const char *names[64] = {0}, *nearest;
 
-	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
-		names[i] = commands[i].name;
+	for (unsigned i = 0; i < 63 && cli_commands[i].name; i++)
+		names[i] = cli_commands[i].name;
 	nearest = names_nearest(names, name);
 	if (nearest)
 		log_error("unknown command '%s'; did you mean '%s'?", name, nearest);

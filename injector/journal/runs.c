@@ -18,6 +18,10 @@
 #include <sys/stat.h>
 #include <time.h>
 
+/* A holder makes or removes a folder, which takes no time; a stopped one is killed by its guardian
+ * after some seconds. */
+#define ROOT_WAIT_NS (8 * NSEC_PER_SEC)
+
 static const char *root_path = JOURNAL_ROOT;
 
 void journal_set_root(const char *root)
@@ -51,12 +55,43 @@ int runs_open(const char *run_id, struct error *err)
 	return root < 0 ? root : directory_open_at(root, run_id, 0, path, err);
 }
 
+static void pause_ns(int64_t ns)
+{
+	struct timespec pause = {.tv_nsec = ns};
+
+	nanosleep(&pause, NULL);
+}
+
+/* Polled: flock(2) has no time-out, and an alarm would belong to the whole process. */
+static int lock_fd(int fd, int64_t wait_ns)
+{
+	int64_t until = clock_now_ns() + wait_ns;
+
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return -errno;
+		if (clock_now_ns() >= until)
+			return -EBUSY;
+		pause_ns(NSEC_PER_MSEC / 2);
+	}
+	return 0;
+}
+
+static int tell_root_is_busy(struct error *err)
+{
+	error_set(err, EBUSY, "another squall process holds %s and does not let go: is it stopped?",
+		  root_path);
+	error_remedy(err, "To see which: fuser -v %s. To end it: kill -9 PID", root_path);
+	return -EBUSY;
+}
+
 int runs_lock_root(bool may_make, struct error *err)
 {
 	for (int attempt = 0; attempt < 100; attempt++) {
 		struct error inner = ERROR_INIT;
 		cleanup_fd int root = directory_open(root_path, may_make ? 0755 : 0, &inner);
 		struct stat status;
+		int result;
 
 		/* Made by us and removed by another before it could be opened */
 		if (root == -ENOENT && may_make)
@@ -66,9 +101,11 @@ int runs_lock_root(bool may_make, struct error *err)
 				*err = inner;
 			return root;
 		}
-		while (flock(root, LOCK_EX) < 0)
-			if (errno != EINTR)
-				return error_errno(err, errno, "cannot lock %s", root_path);
+		result = lock_fd(root, ROOT_WAIT_NS);
+		if (result == -EBUSY)
+			return tell_root_is_busy(err);
+		if (result < 0)
+			return error_errno(err, -result, "cannot lock %s", root_path);
 		/* Who ends the last run removes the root: then this lock is on nothing. */
 		if (fstat(root, &status) == 0 && status.st_nlink > 0)
 			return steal_fd(&root);
@@ -177,29 +214,19 @@ bool journal_exists(const char *run_id)
 	return directory != -ENOENT && directory != -EINVAL;
 }
 
-static void pause_ns(int64_t ns)
-{
-	struct timespec pause = {.tv_nsec = ns};
-
-	nanosleep(&pause, NULL);
-}
-
 int journal_lock(const char *run_id, int64_t wait_ns, int *out_fd, struct error *err)
 {
-	int64_t until = clock_now_ns() + wait_ns;
 	cleanup_fd int directory = runs_open(run_id, err);
 	struct stat status;
+	int result;
 
 	if (directory < 0)
 		return directory;
-	/* Polled: flock(2) has no time-out, and an alarm would belong to the whole process. */
-	while (flock(directory, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK && errno != EINTR)
-			return error_errno(err, errno, "cannot lock run %s", run_id);
-		if (clock_now_ns() >= until)
-			return error_set(err, EBUSY, "another process is restoring run %s", run_id);
-		pause_ns(2 * NSEC_PER_MSEC);
-	}
+	result = lock_fd(directory, wait_ns);
+	if (result == -EBUSY)
+		return error_set(err, EBUSY, "another process is restoring run %s", run_id);
+	if (result < 0)
+		return error_errno(err, -result, "cannot lock run %s", run_id);
 	if (fstat(directory, &status) < 0 || status.st_nlink == 0)
 		return error_set(err, ENOENT, "run %s is gone", run_id);
 	*out_fd = steal_fd(&directory);

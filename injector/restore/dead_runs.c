@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <time.h>
 
@@ -163,6 +164,19 @@ static void wait_for_dying(const struct process_identity *worker)
 	poll(&ended, 1, DYING_PATIENCE_MS);
 }
 
+/* Stopped for good, and its guardian is dead: nobody ends what it holds any more, not even at the
+ * deadline. It is as good as dead, and made so. */
+static void end_abandoned(const struct journal_header *header)
+{
+	cleanup_fd int pidfd = proc_pidfd_open(header->worker.pid);
+	enum proc_stop stop;
+
+	if (pidfd >= 0 && proc_is_same(&header->worker) > 0 &&
+	    proc_is_same(&header->guardian) == 0 &&
+	    proc_read_stop(header->worker.pid, &stop) == 0 && stop == PROC_STOPPED)
+		proc_pidfd_signal(pidfd, SIGKILL);
+}
+
 /* As restore_look(), but a worker on its way out is not taken for a live one. */
 static int look_again(const char *run_id, enum run_state *out, struct error *err)
 {
@@ -171,6 +185,7 @@ static int look_again(const char *run_id, enum run_state *out, struct error *err
 
 	if (result < 0 || *out != RUN_LIVE)
 		return result;
+	end_abandoned(&header);
 	wait_for_dying(&header.worker);
 	return restore_look(run_id, out, NULL, err);
 }

@@ -30,6 +30,7 @@
 #include <time.h>
 
 #define LATE_NS (GUARDIAN_SILENCE_NS / 4) /* woken later than this: we did not run either */
+#define LOOK_MS 500 /* before the run: how often is looked whether the worker is stopped */
 /* Changing the control group waits for an RCU grace period, in which no thread of this machine's
  * can fork (cgroup_threadgroup_rwsem): tens of milliseconds that a fault must not wait for, and
  * that a run which is over by then is spared. */
@@ -42,6 +43,7 @@ struct watch {
 	char run_id[RUN_ID_SIZE];  /* "": not begun */
 	int64_t heard_ns;	   /* CLOCK_MONOTONIC of the last message */
 	int64_t judged_ns;	   /* CLOCK_MONOTONIC of the last look at the silence */
+	int64_t stopped_ns;	   /* before the run: seen stopped since; 0: not stopped */
 	int64_t group_due_ns;	   /* CLOCK_MONOTONIC; 0: no group of its own, or already there */
 	const char *why;	   /* the worker was killed by us: reason */
 	bool has_group;
@@ -241,14 +243,14 @@ static void kill_worker(struct watch *watch, const char *why)
 	poll(&poller, 1, DEATH_WAIT_MS);
 }
 
-/* Milliseconds until silence has lasted too long or the group is due; -1: not begun */
+/* Milliseconds until silence has lasted too long or the group is due */
 static int patience_ms(const struct watch *watch)
 {
 	int64_t silent = monotonic_ns() - watch->heard_ns;
 	int64_t due = watch->heard_ns + GUARDIAN_SILENCE_NS, left;
 
 	if (!watch->run_id[0])
-		return -1;
+		return LOOK_MS;
 	if (silent >= GUARDIAN_SILENCE_NS) /* but not stopped, see judge_silence() */
 		due = watch->heard_ns + silent + GUARDIAN_PING_NS;
 	if (watch->group_due_ns && watch->group_due_ns < due)
@@ -265,13 +267,29 @@ static bool is_stopped(pid_t pid)
 	return proc_read_stop(pid, &stop) == 0 && (stop == PROC_STOPPED || stop == PROC_TRACED);
 }
 
+/* While it plans the worker does not ping, and may take its time; but one that is stopped for good
+ * would keep its half-made journal, and the lock on all of them, for ever. */
+static void judge_before_the_run(struct watch *watch, int64_t now, bool was_late)
+{
+	if (!is_stopped(getppid()) || was_late)
+		watch->stopped_ns = 0;
+	else if (!watch->stopped_ns)
+		watch->stopped_ns = now;
+	else if (now - watch->stopped_ns >= GUARDIAN_SILENCE_NS)
+		kill_worker(watch, "it was stopped before the run began");
+}
+
 static void judge_silence(struct watch *watch)
 {
 	int64_t now = monotonic_ns(), silent = now - watch->heard_ns;
 	bool was_late = now - watch->judged_ns > GUARDIAN_SILENCE_NS + LATE_NS;
 
 	watch->judged_ns = now;
-	if (!watch->run_id[0] || silent < GUARDIAN_SILENCE_NS)
+	if (!watch->run_id[0]) {
+		judge_before_the_run(watch, now, was_late);
+		return;
+	}
+	if (silent < GUARDIAN_SILENCE_NS)
 		return;
 	/* Woken late means that we, too, were stopped (a paused machine): it gets another chance.
 	 */

@@ -127,6 +127,7 @@ static void on_tick(void *context)
 	struct conductor *conductor = context;
 
 	conductor_request(conductor, REQUEST_PING, 0, NULL);
+	conductor_look_at_worker(conductor);
 	loop_timer_set(conductor->loop, &conductor->ping_timer, clock_now_ns() + REQUEST_PING_NS,
 		       on_tick, conductor);
 }

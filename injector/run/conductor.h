@@ -13,6 +13,7 @@
 #include "injector/run/result.h"
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct view;
 
@@ -20,6 +21,7 @@ struct conductor_options {
 	const struct experiment *experiment;
 	struct loop *loop;
 	int worker_socket;	   /* owned by the caller */
+	pid_t worker;		   /* a child of this process */
 	struct launcher *launcher; /* NULL: the experiment starts nothing */
 	int command;		   /* number of `run -- COMMAND` in the launcher; -1: none */
 	bool plan_only;

@@ -39,6 +39,7 @@ struct conductor {
 	int64_t method_began_ns, method_ended_ns;
 	struct error refusal;
 	int64_t guardian_patience_ns;
+	int64_t worker_stopped_ns; /* seen stopped since; 0: it is not */
 	int64_t command_began_ns;
 	int signal_fd, result_fd;
 	struct loop_timer ping_timer, phase_timer, method_timer;
@@ -61,6 +62,8 @@ void conductor_note_stop(struct conductor *conductor, int64_t seen_ns, enum stop
 /* conductor_worker.c */
 /* Loop callback of the worker's socket: hears everything that it has said. */
 void conductor_on_worker(void *context, uint32_t events);
+/* Now and then: a worker that is stopped for good, with nobody to kill it, is given up. */
+void conductor_look_at_worker(struct conductor *conductor);
 
 /* timeline.c */
 void timeline_begin(struct conductor *conductor);

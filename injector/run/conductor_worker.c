@@ -4,6 +4,7 @@
  * more. */
 #include "injector/base/clock.h"
 #include "injector/journal/journal.h"
+#include "injector/kernel/proc.h"
 #include "injector/run/conductor_internal.h"
 
 #include <errno.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #define GUARDIAN_PATIENCE_NS (5 * NSEC_PER_SEC)
+#define STOPPED_PATIENCE_NS  (6 * NSEC_PER_SEC) /* its guardian kills it after two or three */
 
 static void on_armed(struct conductor *conductor, const struct reply *reply)
 {
@@ -202,9 +204,9 @@ static void await_guardian(void *context)
 	}
 	if (!is_gone)
 		conductor_note(conductor, EVENT_LEFT, 0,
-			       "the worker was killed and its journal %s is still there; run: "
+			       "the worker was %s and its journal %s is still there; run: "
 			       "squall restore",
-			       path);
+			       conductor->worker_stopped_ns ? "stopped" : "killed", path);
 	for (unsigned i = 0; i < conductor->experiment->step_count; i++) {
 		struct conductor_step *step = &conductor->steps[i];
 
@@ -229,7 +231,9 @@ static void worker_is_lost(struct conductor *conductor)
 	loop_unwatch(conductor->loop, conductor->options.worker_socket);
 	if (conductor->phase == PHASE_PLAN) {
 		if (!conductor->is_refused)
-			error_set(&conductor->refusal, EIO, "the worker ended unexpectedly");
+			error_set(&conductor->refusal, EIO, "%s",
+				  conductor->worker_stopped_ns ? "the worker was stopped"
+							       : "the worker ended unexpectedly");
 		conductor->is_refused = true;
 		conductor_leave(conductor);
 		return;
@@ -238,10 +242,28 @@ static void worker_is_lost(struct conductor *conductor)
 	if (!conductor->is_stopping)
 		conductor_note_stop(
 			conductor, clock_now_ns(), STOP_INTERNAL,
-			"the worker was killed; the kernel dropped what it held, the guardian "
-			"undoes the rest");
+			conductor->worker_stopped_ns
+				? "the worker was stopped, and nobody has killed it"
+				: "the worker was killed; the kernel dropped what it held, the "
+				  "guardian undoes the rest");
 	conductor->guardian_patience_ns = clock_now_ns() + GUARDIAN_PATIENCE_NS;
 	await_guardian(conductor);
+}
+
+void conductor_look_at_worker(struct conductor *conductor)
+{
+	int64_t now_ns = clock_now_ns();
+	enum proc_stop stop;
+
+	if (conductor->is_worker_gone)
+		return;
+	if (proc_read_stop(conductor->options.worker, &stop) < 0 ||
+	    (stop != PROC_STOPPED && stop != PROC_TRACED))
+		conductor->worker_stopped_ns = 0;
+	else if (!conductor->worker_stopped_ns)
+		conductor->worker_stopped_ns = now_ns;
+	else if (now_ns - conductor->worker_stopped_ns > STOPPED_PATIENCE_NS)
+		worker_is_lost(conductor);
 }
 
 void conductor_on_worker(void *context, uint32_t events)

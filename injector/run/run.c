@@ -6,6 +6,7 @@
 #include "injector/base/json.h"
 #include "injector/base/log.h"
 #include "injector/journal/journal.h"
+#include "injector/kernel/proc.h"
 #include "injector/kernel/realtime.h"
 #include "injector/kernel/sandbox.h"
 #include "injector/report/report.h"
@@ -25,7 +26,10 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+
+#define STOPPED_PATIENCE_NS (4 * NSEC_PER_SEC) /* of the guardian: two or three */
 
 struct run {
 	const struct run_options *options;
@@ -227,6 +231,7 @@ static int run_conductor(struct run *run, struct error *err)
 		.experiment = run->experiment,
 		.loop = run->loop,
 		.worker_socket = run->socket,
+		.worker = run->worker,
 		.launcher = run->launcher,
 		.command = run->command,
 		.plan_only = run->options->plan_only,
@@ -244,27 +249,52 @@ static int run_conductor(struct run *run, struct error *err)
 	return result;
 }
 
-static void run_free(struct run *run)
+/* False: it is stopped, and cannot be killed from here any more (rights were given up). */
+static bool await_worker(pid_t worker)
 {
+	const struct timespec pause = {.tv_nsec = NSEC_PER_MSEC};
+	int64_t stopped_ns = 0;
+	enum proc_stop stop;
+	pid_t ended;
+
+	while ((ended = waitpid(worker, NULL, WNOHANG)) == 0 || (ended < 0 && errno == EINTR)) {
+		if (proc_read_stop(worker, &stop) < 0 ||
+		    (stop != PROC_STOPPED && stop != PROC_TRACED))
+			stopped_ns = 0;
+		else if (!stopped_ns)
+			stopped_ns = clock_now_ns();
+		else if (clock_now_ns() - stopped_ns > STOPPED_PATIENCE_NS)
+			return false;
+		nanosleep(&pause, NULL);
+	}
+	return true;
+}
+
+/* True: nothing of the worker is left. */
+static bool run_free(struct run *run)
+{
+	bool is_over = true;
+
 	if (run->socket >= 0)
 		close(run->socket); /* a worker that still waits leaves now */
 	if (run->view)
 		view_free(run->view);
 	launcher_free(run->launcher);
 	if (run->worker > 0)
-		while (waitpid(run->worker, NULL, 0) < 0 && errno == EINTR)
-			;
+		is_over = await_worker(run->worker);
 	result_free(run->result);
 	loop_free(run->loop);
 	if (run->experiment)
 		experiment_free(run->experiment);
 	free(run->experiment);
+	return is_over;
 }
 
 int run_start(const struct run_options *options, struct error *err)
 {
 	struct run run = {.options = options, .socket = -1, .command = -1};
 	int result = need_root(options, err);
+	pid_t worker;
 
 	/* Restoring and telling go on when nobody reads; commands get the signal back. */
 	signal(SIGPIPE, SIG_IGN);
@@ -282,6 +312,11 @@ int run_start(const struct run_options *options, struct error *err)
 		result = give_up_rights(&run, err);
 	if (result == 0)
 		result = run_conductor(&run, err);
-	run_free(&run);
-	return result;
+	worker = run.worker;
+	if (run_free(&run))
+		return result;
+	log_error("left: the worker, process %d, is stopped by somebody; it has nothing in force "
+		  "that squall restore does not undo; to end it: kill -9 %d",
+		  worker, worker);
+	return result < 0 ? result : VERDICT_NOT_RESTORED;
 }

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The table of commands: what --help lists, what is run, what manual and completion are made from.
+ */
+#include "injector/cli/commands.h"
+
+#include <stddef.h>
+
+const struct command cli_commands[] = {
+	{"run", cli_run, "FILE [-- COMMAND...]", "run an experiment and restore everything"},
+	{"inject", cli_inject, "FAULT key=value...", "one fault, without a file"},
+	{"plan", cli_plan, "FILE", "what would happen, changing nothing"},
+	{"check", cli_check, "FILE...", "validate files; needs no privileges"},
+	{"status", cli_status, "", "live runs and what they have in force"},
+	{"stop", cli_stop, "[RUN]", "stop a run and restore"},
+	{"halt", cli_halt, "[--reason TEXT]", "stop all runs and refuse new ones"},
+	{"resume", cli_resume, "", "allow runs again after halt"},
+	{"restore", cli_restore, "[RUN]", "finish what dead runs left"},
+	{"report", cli_report, "[RUN|FILE]", "a run again: text, HTML, Markdown, JUnit, JSON"},
+	{"doctor", cli_doctor, "", "what this machine can do, and remedies"},
+	{"schema", cli_schema, "", "JSON Schema of the experiment file, for editors"},
+	{"faults", cli_faults, "[NAME]", "the faults and their parameters"},
+	{NULL, NULL, NULL, NULL},
+};

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Kills and stops squall's processes at the entry of every system call of whole experiments, and
+ * sees the machine restored. Without arguments a sample, drawn anew each time, as tests; `make
+ * sweep` tries every point.
+ *
+ *   test_sweep [seconds N] [seed N] [kind WORD]   a sample (of "stop the worker" and such)
+ *   test_sweep full [EXPERIMENT...]               everything
+ *
+ * Experiments: tests/sweep/experiments/ (SQUALL_SWEEP_EXPERIMENTS), one file each: a new fault adds
+ * one.
+ */
+#include "tests/support/squall_runner.h"
+#include "tests/sweep/point.h"
+#include "tests/sweep/world.h"
+
+#include "injector/base/cleanup.h"
+
+#include <glob.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#define EXPERIMENTS    "tests/sweep/experiments"
+#define SAMPLE_SECONDS 30
+#define MUTANT_TRIES   12
+#define RESTORE_CALLS  200 /* about so many, of which many look at the journal only */
+#define MISSES_MAX     3   /* the number of calls differs a little from run to run */
+
+struct options {
+	bool is_full;
+	unsigned seconds, seed;
+	const char *kind; /* a word that the disturbance's name must hold */
+	char **only;	  /* words that names must hold; NULL-terminated */
+};
+
+struct tally {
+	struct account accounts[DISTURBANCES];
+	int64_t started_ns;
+};
+
+static unsigned failed_tests, test_number;
+
+static void report(bool is_good, const char *name)
+{
+	printf("%sok %u - %s\n", is_good ? "" : "not ", ++test_number, name);
+	failed_tests += !is_good;
+}
+
+static unsigned count_steps(const char *path)
+{
+	cleanup_file FILE *file = fopen(path, "re");
+	unsigned count = 0;
+	char line[512];
+
+	while (file && fgets(line, sizeof(line), file))
+		count += strncmp(line, "  - {at:", 8) == 0;
+	return count;
+}
+
+/* ---- Which points ---- */
+
+struct recording {
+	int *calls[ROLE_COUNT];
+	unsigned counts[ROLE_COUNT];
+};
+
+/* What changes the machine, or tells somebody something: deaths around it are the telling ones. */
+static bool is_telling(int call)
+{
+	switch (call) {
+	case SYS_sendto:
+	case SYS_sendmsg:
+	case SYS_recvmsg:
+	case SYS_ioctl:
+	case SYS_bpf:
+	case SYS_write:
+	case SYS_pwrite64:
+	case SYS_unlink:
+	case SYS_unlinkat:
+	case SYS_mkdir:
+	case SYS_mkdirat:
+	case SYS_rmdir:
+	case SYS_rename:
+	case SYS_renameat2:
+	case SYS_mount:
+	case SYS_setns:
+	case SYS_kill:
+	case SYS_pidfd_send_signal:
+	case SYS_fallocate:
+	case SYS_flock:
+	case SYS_clone:
+	case SYS_clone3:
+	case SYS_exit_group:
+		return true;
+	}
+	return false;
+}
+
+static unsigned choose_point(const struct recording *recording, const struct disturbance *how)
+{
+	unsigned count = recording->counts[how->counted], at = 0;
+
+	if (!count)
+		return 0;
+	/* every second one near something telling */
+	for (unsigned tries = 0; tries < 64; tries++) {
+		at = 1 + (unsigned)random() % count;
+		if (tries == 0 && random() & 1)
+			break;
+		if (at < TRACE_CALLS_MAX && is_telling(recording->calls[how->counted][at - 1]))
+			break;
+	}
+	return at + (unsigned)(random() & 1);
+}
+
+/* A run that nobody disturbs: how many calls there are, and nothing is left of it either. */
+static void record(struct scene *scene, const struct subject *subject,
+		   const struct disturbance *how, struct recording *out)
+{
+	struct account account = {0};
+
+	for (unsigned role = 0; role < ROLE_COUNT; role++) {
+		out->calls[role] = calloc(TRACE_CALLS_MAX, sizeof(int));
+		if (!out->calls[role])
+			abort();
+	}
+	point_try(scene, subject, how, POINT_NEVER, out->calls, &account, out->counts);
+	failed_tests += account.residues;
+}
+
+/* ---- Telling ---- */
+
+static struct account sum(const struct tally *tally)
+{
+	struct account all = {0};
+
+	for (unsigned i = 0; i < DISTURBANCES; i++) {
+		const struct account *one = &tally->accounts[i];
+
+		all.points += one->points;
+		all.in_force += one->in_force;
+		all.by_restore += one->by_restore;
+		all.by_hand += one->by_hand;
+		all.repeated += one->repeated;
+		all.residues += one->residues;
+		if (one->slowest_ns > all.slowest_ns)
+			all.slowest_ns = one->slowest_ns;
+	}
+	return all;
+}
+
+static void print_account(const char *name, const struct account *account)
+{
+	printf("# %-50s %6u points, %6u in force, %5u tidied by squall restore, effect gone "
+	       "within %lld ms, %u residues%s%s\n",
+	       name, account->points, account->in_force, account->by_restore,
+	       (long long)(account->slowest_ns / NSEC_PER_MSEC), account->residues,
+	       account->by_hand ? " (a process stopped for good is killed by hand, as squall says)"
+				: "",
+	       account->repeated ? " (some tried again: a busy machine)" : "");
+}
+
+static void print_tally(const struct tally *tally)
+{
+	struct account all = sum(tally);
+
+	for (unsigned i = 0; i < DISTURBANCES; i++)
+		print_account(disturbances[i].name, &tally->accounts[i]);
+	printf("# points tried: %u, with a fault in force: %u, residues: %u, in %lld s\n",
+	       all.points, all.in_force, all.residues,
+	       (long long)((clock_now_ns() - tally->started_ns) / NSEC_PER_SEC));
+}
+
+/* ---- Sweeping ---- */
+
+static struct subject make_subject(const struct scene *scene, const char *path, const char *binary)
+{
+	struct subject subject = {.steps = count_steps(path)};
+
+	subject.experiment = scene_write_experiment(scene, path);
+	subject.binary = strdup(world_built(binary));
+	return subject;
+}
+
+static void sweep_all(struct scene *scene, const struct subject *subject, struct tally *tally)
+{
+	for (unsigned i = 0; i < DISTURBANCES; i++) {
+		unsigned misses = 0;
+		/* each takes seconds of silence, and most calls are the same to who looks on */
+		unsigned stride = disturbances[i].signal == SIGSTOP ? 16 : 1;
+
+		for (unsigned at = 1; misses < MISSES_MAX; at += stride)
+			misses = point_try(scene, subject, &disturbances[i], at, NULL,
+					   &tally->accounts[i], NULL)
+					 ? 0
+					 : misses + 1;
+		print_account(disturbances[i].name, &tally->accounts[i]);
+	}
+}
+
+static void sweep_some(struct scene *scene, const struct subject *subject,
+		       const struct options *options, int64_t until_ns, struct tally *tally)
+{
+	/* the kinds of recording: undisturbed, after the worker's death, after everybody's */
+	struct recording recordings[3] = {0};
+
+	record(scene, subject, &disturbances[0], &recordings[0]);
+	record(scene, subject, &disturbances[4], &recordings[1]);
+	recordings[2].counts[ROLE_CONDUCTOR] = RESTORE_CALLS;
+	recordings[2].calls[ROLE_CONDUCTOR] = calloc(TRACE_CALLS_MAX, sizeof(int));
+	for (unsigned i = (unsigned)random() % DISTURBANCES, done = 0;
+	     !done || clock_now_ns() < until_ns; i = (i + 1) % DISTURBANCES) {
+		const struct disturbance *how = &disturbances[i];
+		unsigned kind = how->kills_restore ? 2 : how->hold_kills ? 1 : 0, at;
+
+		/* seconds each */
+		if (!strstr(how->name, options->kind) ||
+		    (how->signal == SIGSTOP && !options->kind[0] && random() % 6))
+			continue;
+		at = choose_point(&recordings[kind], how);
+		done += at && point_try(scene, subject, how, at, NULL, &tally->accounts[i], NULL);
+	}
+	for (unsigned kind = 0; kind < 3; kind++)
+		for (unsigned role = 0; role < ROLE_COUNT; role++)
+			free(recordings[kind].calls[role]);
+}
+
+/* A fault that acts before it writes must be caught, or nothing here means anything. */
+static bool catches_a_mutant(struct scene *scene)
+{
+	struct subject subject =
+		make_subject(scene, EXPERIMENTS "/process-stop.yaml", "tests/sweep/mutant");
+	struct disturbance behind_signal = disturbances[0];
+	struct account account = {0};
+
+	/* several of them only look whether the process is there */
+	behind_signal.behind_call = SYS_pidfd_send_signal;
+	subject.is_quiet = true;
+	for (unsigned at = 1; at <= MUTANT_TRIES && !account.residues; at++)
+		point_try(scene, &subject, &behind_signal, at, NULL, &account, NULL);
+	printf("# a squall that acts before it writes: caught after %u points\n", account.points);
+	return account.residues > 0;
+}
+
+static bool is_wanted(const struct options *options, const char *path)
+{
+	for (char **only = options->only; only && *only; only++)
+		if (strstr(path, *only))
+			return true;
+	/* minutes for each on an emulated machine: what depends on its kernel */
+	if (is_emulated() && !options->is_full)
+		return strstr(path, "/network-delay") || strstr(path, "/all-together");
+	return !options->only || !*options->only;
+}
+
+static bool sweep_experiment(struct scene *scene, const struct options *options, const char *path,
+			     int64_t until_ns, struct tally *tally)
+{
+	struct subject subject = make_subject(scene, path, "squall");
+	struct tally here = {.started_ns = clock_now_ns()};
+	unsigned failed_before = failed_tests;
+	struct account all;
+
+	if (options->is_full)
+		sweep_all(scene, &subject, &here);
+	else
+		sweep_some(scene, &subject, options, until_ns, &here);
+	all = sum(&here);
+	print_account(strrchr(path, '/') + 1, &all);
+	for (unsigned i = 0; i < DISTURBANCES; i++) {
+		struct tally both = {.accounts = {tally->accounts[i], here.accounts[i]}};
+
+		tally->accounts[i] = sum(&both);
+	}
+	return !all.residues && all.points && failed_tests == failed_before;
+}
+
+/* Those of others on this machine go, too, within the time of a test. */
+static bool no_bpf_is_left(void)
+{
+	cleanup_free char *left = machine_state_bpf_left(60 * NSEC_PER_SEC);
+
+	if (left)
+		printf("# RESIDUE %s\n", left);
+	return !left;
+}
+
+static int sweep(void *context)
+{
+	const struct options *options = context;
+	struct tally tally = {.started_ns = clock_now_ns()};
+	const char *folder = getenv("SQUALL_SWEEP_EXPERIMENTS");
+	char pattern[512];
+	struct scene scene = {0};
+	size_t wanted = 0;
+	glob_t found; /* for the life of the process */
+
+	srandom(options->seed);
+	machine_state_remember_bpf();
+	scene_make(&scene);
+	snprintf(pattern, sizeof(pattern), "%s/*.yaml", folder ? folder : EXPERIMENTS);
+	if (glob(pattern, 0, NULL, &found) != 0) {
+		printf("no experiments in %s\n", pattern);
+		return 1;
+	}
+	for (size_t i = 0; i < found.gl_pathc; i++)
+		if (is_wanted(options, found.gl_pathv[i]))
+			found.gl_pathv[wanted++] = found.gl_pathv[i];
+	printf("1..%zu\n# seed %u\n", wanted + 2, options->seed);
+	report(catches_a_mutant(&scene), "mutant_is_caught");
+	for (size_t i = 0; i < wanted; i++) {
+		/* what is left of the time is shared by those that are left */
+		int64_t now_ns = clock_now_ns(),
+			end_ns = tally.started_ns + options->seconds * NSEC_PER_SEC;
+		int64_t until_ns = now_ns + (end_ns - now_ns) / (int64_t)(wanted - i);
+
+		report(sweep_experiment(&scene, options, found.gl_pathv[i], until_ns, &tally),
+		       strrchr(found.gl_pathv[i], '/') + 1);
+	}
+	report(no_bpf_is_left(), "no_bpf_object_is_left");
+	print_tally(&tally);
+	scene_kill_strangers(&scene);
+	return failed_tests != 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = {
+		.seconds = SAMPLE_SECONDS, .kind = "", .seed = (unsigned)clock_wall_ns()};
+
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "full") == 0) {
+			options.is_full = true;
+			options.only = argv + i + 1;
+			break;
+		}
+		if (i + 1 < argc && strcmp(argv[i], "kind") == 0)
+			options.kind = argv[++i];
+		else if (i + 1 < argc && strcmp(argv[i], "seconds") == 0)
+			options.seconds = (unsigned)strtoul(argv[++i], NULL, 10);
+		else if (i + 1 < argc && strcmp(argv[i], "seed") == 0)
+			options.seed = (unsigned)strtoul(argv[++i], NULL, 10);
+	}
+	return world_run(sweep, &options);
+}

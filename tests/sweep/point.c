@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tests/sweep/point.h"
+
+#include "tests/support/squall_runner.h"
+#include "tests/sweep/world.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#define TRIES	    3
+#define SETTLE_NS   (1 * NSEC_PER_SEC)
+#define PATIENCE_NS (30 * NSEC_PER_SEC)
+
+/* A stopped worker is noticed after two seconds of silence (GUARDIAN_SILENCE_NS); behind a stopped
+ * guardian the run ends as planned. */
+const struct disturbance disturbances[DISTURBANCES] = {
+	{.name = "kill the worker",
+	 .counted = ROLE_WORKER,
+	 .victims = ROLE_BIT(ROLE_WORKER),
+	 .signal = SIGKILL,
+	 .has_survivor = true,
+	 .limit_ms = 1000},
+	{.name = "kill the guardian",
+	 .counted = ROLE_GUARDIAN,
+	 .victims = ROLE_BIT(ROLE_GUARDIAN),
+	 .signal = SIGKILL,
+	 .has_survivor = true,
+	 .limit_ms = 1000},
+	{.name = "kill the conductor",
+	 .counted = ROLE_CONDUCTOR,
+	 .victims = ROLE_BIT(ROLE_CONDUCTOR),
+	 .signal = SIGKILL,
+	 .has_survivor = true,
+	 .limit_ms = 1000},
+	{.name = "kill all",
+	 .counted = ROLE_WORKER,
+	 .victims = ROLES_ALL,
+	 .signal = SIGKILL,
+	 .limit_ms = 1000},
+	{.name = "kill the worker, then the guardian at work",
+	 .counted = ROLE_GUARDIAN,
+	 .victims = ROLE_BIT(ROLE_GUARDIAN),
+	 .signal = SIGKILL,
+	 .hold_kills = ROLE_BIT(ROLE_WORKER),
+	 .limit_ms = 1000},
+	{.name = "kill all, then squall restore",
+	 .counted = ROLE_CONDUCTOR,
+	 .victims = ROLES_ALL,
+	 .signal = SIGKILL,
+	 .hold_kills = ROLES_ALL,
+	 .kills_restore = true,
+	 .limit_ms = 1000},
+	{.name = "stop the worker",
+	 .counted = ROLE_WORKER,
+	 .victims = ROLE_BIT(ROLE_WORKER),
+	 .signal = SIGSTOP,
+	 .has_survivor = true,
+	 .limit_ms = 3000},
+	{.name = "stop the guardian",
+	 .counted = ROLE_GUARDIAN,
+	 .victims = ROLE_BIT(ROLE_GUARDIAN),
+	 .signal = SIGSTOP,
+	 .has_survivor = true,
+	 .limit_ms = 4000},
+};
+
+struct judge {
+	struct scene *scene;
+	const struct disturbance *how;
+	const struct trace_result *result;
+	int64_t gone_ns; /* when the effect was seen to be gone; 0: not yet */
+};
+
+static bool is_effect_gone(const struct judge *judge, const struct machine_state *now)
+{
+	const struct machine_state *before = &judge->scene->before;
+
+	return machine_state_is_same(before, now, STATE_HELD) &&
+	       (!judge->how->has_survivor || machine_state_is_same(before, now, STATE_RECORDED)) &&
+	       scene_is_traffic_well(judge->scene);
+}
+
+static bool watch(void *context)
+{
+	struct judge *judge = context;
+	struct machine_state now;
+	int64_t looked_ns = clock_now_ns();
+
+	machine_state_take(&now);
+	if (is_effect_gone(judge, &now))
+		judge->gone_ns = looked_ns;
+	machine_state_free(&now);
+	return !judge->gone_ns;
+}
+
+static bool is_all_same(const struct scene *scene, const struct machine_state *now)
+{
+	for (unsigned part = 0; part < STATE_PARTS; part++)
+		if (!machine_state_is_same(&scene->before, now, part))
+			return false;
+	return true;
+}
+
+/* Looks again and again: the kernel frees some things a moment later. What differs is in *out. */
+static bool is_restored(struct scene *scene, int64_t most_ns, char **out)
+{
+	int64_t until_ns = clock_now_ns() + most_ns;
+
+	for (;;) {
+		struct machine_state now;
+		bool is_same;
+
+		scene_reap(scene);
+		machine_state_take(&now);
+		is_same = is_all_same(scene, &now);
+		if (!is_same && clock_now_ns() > until_ns)
+			*out = machine_state_diff(&scene->before, &now, 6);
+		machine_state_free(&now);
+		if (is_same)
+			return true;
+		if (clock_now_ns() > until_ns)
+			return false;
+		usleep(2000);
+	}
+}
+
+static void tell(const struct subject *subject, const struct disturbance *how, unsigned at,
+		 const struct trace_result *result, const char *what, const char *detail)
+{
+	const char *base = strrchr(subject->experiment, '/');
+
+	if (subject->is_quiet)
+		return;
+	printf("# RESIDUE %s: %s at call %u (number %d, %u faults in force): %s\n%s",
+	       base ? base + 1 : subject->experiment, how->name, at, result->call, result->injected,
+	       what, detail);
+	printf("#   squall said:\n%s\n", result->out);
+}
+
+/* `squall restore` as a user types it. */
+static int run_restore(struct scene *scene, const struct subject *subject, unsigned at,
+		       struct trace_result *out)
+{
+	char binary[512];
+	char *words[] = {binary, (char[]){"restore"}, NULL};
+	struct trace_plan plan = {.words = words,
+				  .network = scene->lab->near_fd,
+				  .counted = ROLE_CONDUCTOR,
+				  .at = at,
+				  .victims = ROLES_ALL,
+				  .signal = SIGKILL,
+				  .patience_ns = PATIENCE_NS};
+
+	snprintf(binary, sizeof(binary), "%s", subject->binary);
+	trace_run(&plan, out);
+	return WIFEXITED(out->status) ? WEXITSTATUS(out->status) : 128;
+}
+
+/* A worker that is stopped before its guardian is born, or after it has left, is killed by nobody:
+ * the conductor has no rights to. It says so; here is who does as it says. */
+static bool type_kill(const struct trace_result *result)
+{
+	static const char words[] = "to end it: kill -9 ";
+	const char *at = strstr(result->out, words);
+
+	return at && kill((pid_t)strtol(at + strlen(words), NULL, 10), SIGKILL) == 0;
+}
+
+struct outcome {
+	struct trace_result result, restore;
+	bool is_late, is_left, needed_restore, by_hand, was_hit;
+	int64_t took_ns;
+};
+
+static void run_experiment(struct scene *scene, const struct subject *subject,
+			   const struct disturbance *how, unsigned at, int *const *calls,
+			   struct judge *judge, struct trace_result *out)
+{
+	char binary[512], path[512];
+	char *words[] = {binary, (char[]){"run"}, (char[]){"--json"}, path, NULL};
+	struct trace_plan plan = {.words = words,
+				  .network = scene->lab->near_fd,
+				  .steps = subject->steps,
+				  .hold_kills = how->hold_kills,
+				  .counted = how->counted,
+				  .at = how->kills_restore ? 0 : at,
+				  .behind_call = how->behind_call,
+				  .victims = how->victims,
+				  .signal = how->signal,
+				  .watch = watch,
+				  .context = judge,
+				  .patience_ns = PATIENCE_NS};
+
+	for (unsigned role = 0; calls && role < ROLE_COUNT; role++)
+		plan.calls[role] = calls[role];
+	snprintf(binary, sizeof(binary), "%s", subject->binary);
+	snprintf(path, sizeof(path), "%s", subject->experiment);
+	*judge = (struct judge){.scene = scene, .how = how, .result = out};
+	trace_run(&plan, out);
+}
+
+/* From the death on: the effect within its limit, all else at the latest after a restore. */
+static void judge_outcome(struct scene *scene, const struct subject *subject,
+			  const struct disturbance *how, unsigned at, struct judge *judge,
+			  struct outcome *outcome)
+{
+	struct trace_result *result = &outcome->result;
+	int64_t slack = is_emulated() ? 10 : 1, limit_ns = how->limit_ms * NSEC_PER_MSEC * slack;
+	char *diff = NULL;
+
+	while (result->was_hit && !judge->gone_ns && clock_now_ns() < result->hit_ns + limit_ns)
+		if (watch(judge))
+			usleep(1000);
+	if (result->was_hit && !judge->gone_ns)
+		watch(judge);
+	outcome->took_ns = judge->gone_ns ? judge->gone_ns - result->hit_ns : INT64_MAX;
+	outcome->is_late = result->was_hit && outcome->took_ns > limit_ns;
+	outcome->was_hit = result->was_hit;
+	if (how->kills_restore) {
+		run_restore(scene, subject, at, &outcome->restore);
+		outcome->was_hit = outcome->restore.was_hit;
+		result->call = outcome->restore.call;
+		free(outcome->restore.out);
+	}
+	outcome->by_hand = type_kill(result);
+	if (!is_restored(scene, 50 * NSEC_PER_MSEC, &diff)) {
+		int code = run_restore(scene, subject, 0, &outcome->restore);
+
+		free(diff);
+		diff = NULL;
+		outcome->needed_restore = true;
+		if (code != 0)
+			tell(subject, how, at, result, "squall restore failed",
+			     outcome->restore.out);
+		outcome->is_left = code != 0;
+		free(outcome->restore.out);
+		outcome->is_left |= !is_restored(scene, slack * SETTLE_NS, &diff);
+	}
+	if (result->is_stuck || outcome->is_left)
+		tell(subject, how, at, result, result->is_stuck ? "processes hang" : "left behind",
+		     diff ? diff : "");
+	outcome->is_left |= result->is_stuck;
+	free(diff);
+}
+
+/* A run that nobody disturbs must end as it should. */
+static bool is_good_end(const struct subject *subject, const struct disturbance *how,
+			const struct trace_result *result)
+{
+	return result->was_hit || (how->hold_kills && result->was_held) ||
+	       (WIFEXITED(result->status) && WEXITSTATUS(result->status) == 0 &&
+		result->injected >= subject->steps);
+}
+
+static void add_up(struct account *account, const struct outcome *outcome)
+{
+	account->residues += outcome->is_left || outcome->is_late;
+	if (!outcome->was_hit)
+		return;
+	account->points++;
+	account->in_force += outcome->result.injected > 0;
+	account->by_restore += outcome->needed_restore;
+	account->by_hand += outcome->by_hand;
+	if (outcome->took_ns != INT64_MAX && outcome->took_ns > account->slowest_ns)
+		account->slowest_ns = outcome->took_ns;
+}
+
+bool point_try(struct scene *scene, const struct subject *subject, const struct disturbance *how,
+	       unsigned at, int *const *calls, struct account *account,
+	       unsigned out_counts[ROLE_COUNT])
+{
+	struct outcome outcome;
+
+	for (unsigned attempt = 1; attempt <= TRIES; attempt++) {
+		struct judge judge;
+
+		outcome = (struct outcome){0};
+		run_experiment(scene, subject, how, at, calls, &judge, &outcome.result);
+		judge_outcome(scene, subject, how, at, &judge, &outcome);
+		if (out_counts)
+			memcpy(out_counts, outcome.result.counts, sizeof(outcome.result.counts));
+		if (outcome.is_left || !is_good_end(subject, how, &outcome.result)) {
+			if (!outcome.is_left)
+				tell(subject, how, at, &outcome.result, "the run itself failed",
+				     "");
+			outcome.is_left = true;
+			scene_kill_strangers(scene);
+			free(outcome.result.out);
+			run_restore(scene, subject, 0, &outcome.result);
+			kill(scene->children[0], SIGCONT);
+			scene_take_as_it_is(scene);
+		} else if (outcome.is_late && attempt == TRIES) {
+			tell(subject, how, at, &outcome.result, "the effect lasted too long", "");
+		}
+		free(outcome.result.out);
+		outcome.result.out = NULL;
+		if (outcome.is_left || !outcome.is_late)
+			break;
+		account->repeated++;
+	}
+	add_up(account, &outcome);
+	return outcome.was_hit;
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tests/sweep/scene.h"
+
+#include "tests/support/children.h"
+#include "tests/sweep/world.h"
+
+#include "injector/base/cleanup.h"
+#include "injector/base/clock.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Somebody else's, which must be there unchanged at every moment that is looked at. */
+static void make_foreign_state(const struct netlab *lab)
+{
+	netlab_run("tc -n %s qdisc replace dev sqv0 root handle 1: htb default 10", lab->near);
+	netlab_run("tc -n %s class add dev sqv0 parent 1: classid 1:10 htb rate 10gbit", lab->near);
+	netlab_run("ip netns exec %s nft add table inet theirs", lab->near);
+	netlab_run("ip netns exec %s nft add chain inet theirs out { type filter hook output "
+		   "priority 0 ; }",
+		   lab->near);
+	netlab_run("ip netns exec %s nft add rule inet theirs out tcp dport 9 drop", lab->near);
+	netlab_run("ip -n %s link add sqtheirs type veth peer name sqtheirs2", lab->near);
+}
+
+/* Link-local addresses are tentative for a while, and change when they are not any more. */
+static void await_addresses(const struct netlab *lab)
+{
+	const char *const names[] = {lab->near, lab->far};
+
+	for (unsigned i = 0; i < 100; i++) {
+		bool is_tentative = false;
+
+		for (unsigned k = 0; k < 2; k++) {
+			cleanup_free char *text =
+				netlab_output("ip -n %s -6 address show tentative", names[k]);
+
+			is_tentative |= text[0] != '\0';
+		}
+		if (!is_tentative)
+			return;
+		usleep(50000);
+	}
+}
+
+static void make_files(void)
+{
+	static const char text[] = "# a service's own file\nlisten 8080;\nworkers 4;\n";
+	cleanup_fd int fd = -1;
+
+	if (mkdir(SCENE_FOLDER, 0755) < 0)
+		abort();
+	fd = open(SCENE_FOLDER "/service.conf", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+	if (fd < 0 || write(fd, text, sizeof(text) - 1) < 0)
+		abort();
+}
+
+static void make_children(struct scene *scene)
+{
+	char group[128];
+
+	children_init();
+	scene->children[0] = child_start(CHILD_COUNTS, NULL);
+	scene->children[1] = child_start(CHILD_COUNTS_USR1, NULL);
+	if (!world_cgroups()[0]) {
+		scene->children[2] = scene->children[3] = child_start(CHILD_SLEEPS, NULL);
+		return;
+	}
+	group_make(SCENE_GROUP + 1, group);
+	scene->children[2] = child_start(CHILD_SLEEPS, group);
+	scene->children[3] = child_start(CHILD_SLEEPS, group);
+}
+
+void scene_make(struct scene *scene)
+{
+	struct state_scope scope = {.namespace_count = 2,
+				    .children = scene->children,
+				    .child_count = SCENE_CHILDREN,
+				    .folder = SCENE_FOLDER};
+	sigset_t child;
+
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &child, NULL);
+	if (netlab_setup((void **)&scene->lab) != 0)
+		abort();
+	make_foreign_state(scene->lab);
+	make_files();
+	make_children(scene);
+	scope.namespaces[0] = scene->lab->near_fd;
+	scope.namespaces[1] = scene->lab->far_fd;
+	machine_state_scope(&scope);
+	await_addresses(scene->lab);
+	/* the first neighbour entries and routes */
+	for (unsigned i = 0; i < 100 && !scene_is_traffic_well(scene); i++)
+		usleep(10000);
+	scene_take_as_it_is(scene);
+}
+
+void scene_take_as_it_is(struct scene *scene)
+{
+	machine_state_free(&scene->before);
+	machine_state_take(&scene->before);
+}
+
+static void replace(const struct scene *scene, const char *name, FILE *out)
+{
+	if (strcmp(name, "PID") == 0)
+		fprintf(out, "%d", scene->children[0]);
+	else if (strcmp(name, "SIGNALS") == 0)
+		fprintf(out, "%d", scene->children[1]);
+	else if (strcmp(name, "GROUP") == 0)
+		fputs(SCENE_GROUP, out);
+	else if (strcmp(name, "FOLDER") == 0)
+		fputs(SCENE_FOLDER, out);
+	else
+		abort();
+}
+
+const char *scene_write_experiment(const struct scene *scene, const char *path)
+{
+	static char copy[128];
+	cleanup_file FILE *in = fopen(path, "re"), *out = NULL;
+	const char *base = strrchr(path, '/');
+	char name[32];
+	int c;
+
+	snprintf(copy, sizeof(copy), "/run/%s", base ? base + 1 : path);
+	out = fopen(copy, "we");
+	if (!in || !out) {
+		fprintf(stderr, "%s: %s\n", path, strerror(errno));
+		abort();
+	}
+	while ((c = fgetc(in)) != EOF) {
+		if (c == '@' && fscanf(in, "%31[A-Z]@", name) == 1)
+			replace(scene, name, out);
+		else
+			fputc(c, out);
+	}
+	return copy;
+}
+
+bool scene_is_traffic_well(const struct scene *scene)
+{
+	static const char *const addresses[] = {"10.88.0.2", "127.0.0.1"};
+
+	for (unsigned i = 0; i < 2; i++) {
+		int64_t took_ns = netlab_round_trip(scene->lab, addresses[i], NETLAB_PORT, 20);
+
+		if (took_ns < 0)
+			return false;
+	}
+	return true;
+}
+
+static bool is_ours(const struct scene *scene, pid_t pid)
+{
+	for (unsigned i = 0; i < SCENE_CHILDREN; i++)
+		if (scene->children[i] == pid)
+			return true;
+	return pid <= 1;
+}
+
+void scene_kill_strangers(const struct scene *scene)
+{
+	for (unsigned round = 0; round < 3; round++) {
+		cleanup_dir DIR *dir = opendir("/proc");
+		struct dirent *entry;
+
+		while (dir && (entry = readdir(dir))) {
+			pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+
+			if (pid > 1 && !is_ours(scene, pid))
+				kill(pid, SIGKILL);
+		}
+		usleep(10000);
+		scene_reap(scene);
+	}
+}
+
+void scene_reap(const struct scene *scene)
+{
+	(void)scene;
+	while (waitpid(-1, NULL, WNOHANG | __WALL) > 0)
+		;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What experiments of the sweep find to break: the two namespaces of a netlab with foreign qdiscs,
+ * filters and tables in them, processes, a control group, a configuration file. In a text, @NAME@
+ * stands for:
+ *
+ *   @PID@      a process that counts      @GROUP@   a control group with two processes in it
+ *   @SIGNALS@  one that counts SIGUSR1    @FOLDER@  a folder with the file service.conf
+ *
+ * Traffic goes to 10.88.0.2:7001 and 127.0.0.1:7001 (see tests/support/netlab.h).
+ */
+#ifndef SQUALL_TESTS_SCENE_H
+#define SQUALL_TESTS_SCENE_H
+
+#include "tests/support/netlab.h"
+#include "tests/sweep/machine_state.h"
+
+#define SCENE_CHILDREN 4
+#define SCENE_GROUP    "/sweep-group"
+#define SCENE_FOLDER   "/run/sweep"
+
+struct scene {
+	struct netlab *lab;
+	pid_t children[SCENE_CHILDREN]; /* PID, SIGNALS, two in the group */
+	struct machine_state before;
+};
+
+/* In a world. Fails by abort(). */
+void scene_make(struct scene *scene);
+/* The state of now is the one to come back to: after something was left behind and told. */
+void scene_take_as_it_is(struct scene *scene);
+/* A copy of an experiment with the names replaced, for squall to read; static path. */
+const char *scene_write_experiment(const struct scene *scene, const char *path);
+/* Traffic goes as fast as without a fault: one round trip each, in 20 ms. */
+bool scene_is_traffic_well(const struct scene *scene);
+/* Kills whatever else is alive in this world. */
+void scene_kill_strangers(const struct scene *scene);
+/* Reaps what has been reparented to us. */
+void scene_reap(const struct scene *scene);
+
+#endif

@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Threads are not traced: those of the worker only move packets between a tap and itself. After the
+ * hit the others run on at full speed.
+ */
+#include "tests/sweep/tracer.h"
+
+#include "injector/base/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <linux/ptrace.h>
+
+#define WATCH_NS (2 * NSEC_PER_MSEC)
+
+const char *const role_names[ROLE_COUNT] = {"conductor", "worker", "guardian", "launcher"};
+
+struct tracee {
+	pid_t pid;
+	bool is_alive, is_failing; /* the call it is in fails */
+	bool is_let_go;
+};
+
+struct trace {
+	const struct trace_plan *plan;
+	struct trace_result *result;
+	struct tracee tracees[ROLE_COUNT];
+	int stream;	  /* memfd */
+	off_t read_up_to; /* of the stream */
+	bool is_counting;
+	unsigned behind_count; /* calls of the number of plan->behind_call so far */
+	int failing_call;      /* with fails_always */
+};
+
+static void must(bool is_true, const char *what)
+{
+	if (is_true)
+		return;
+	fprintf(stderr, "%s: %s\n", what, strerror(errno));
+	abort();
+}
+
+static void become(const struct trace_plan *plan, int stream)
+{
+	static char path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
+	static char *const environment[] = {path, NULL};
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	setsid();
+	if (setns(plan->network, CLONE_NEWNET) < 0 || dup2(null, 0) < 0 || dup2(stream, 1) < 0 ||
+	    dup2(stream, 2) < 0 || ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
+		_exit(98);
+	raise(SIGSTOP);
+	execve(plan->words[0], plan->words, environment);
+	_exit(99);
+}
+
+static int find(const struct trace *trace, pid_t pid)
+{
+	for (unsigned role = 0; role < ROLE_COUNT; role++)
+		if (trace->tracees[role].pid == pid)
+			return (int)role;
+	return -1;
+}
+
+static void resume(const struct trace *trace, pid_t pid, int signal)
+{
+	bool is_over = trace->result->was_hit && !trace->plan->fail_errno;
+
+	ptrace(is_over ? PTRACE_CONT : PTRACE_SYSCALL, pid, NULL, (void *)(intptr_t)signal);
+}
+
+static void hit(struct trace *trace, unsigned victims, int signal)
+{
+	/* those who look after others go first, so that nobody acts between the deaths */
+	static const enum role order[ROLE_COUNT] = {ROLE_LAUNCHER, ROLE_GUARDIAN, ROLE_CONDUCTOR,
+						    ROLE_WORKER};
+
+	for (unsigned i = 0; i < ROLE_COUNT; i++) {
+		struct tracee *tracee = &trace->tracees[order[i]];
+
+		if (!(victims & ROLE_BIT(order[i])) || !tracee->is_alive)
+			continue;
+		kill(tracee->pid, signal);
+	}
+}
+
+/* Events come in lines; what is looked for is never cut in two by more than one read. */
+static void count_events(struct trace *trace)
+{
+	static const char wanted[] = "\"event\":\"injected\"";
+	char text[65536];
+	ssize_t got = pread(trace->stream, text, sizeof(text) - 1, trace->read_up_to);
+	char *end;
+
+	if (got <= 0)
+		return;
+	text[got] = '\0';
+	end = strrchr(text, '\n');
+	if (!end)
+		return;
+	*end = '\0';
+	trace->read_up_to += end + 1 - text;
+	for (const char *at = text; (at = strstr(at, wanted)); at++)
+		trace->result->injected++;
+}
+
+static void check_hold(struct trace *trace)
+{
+	const struct trace_plan *plan = trace->plan;
+
+	if (trace->result->was_held)
+		return;
+	count_events(trace);
+	if (!plan->steps || trace->result->injected < plan->steps)
+		return;
+	trace->result->was_held = true;
+	if (!plan->hold_kills)
+		return;
+	trace->is_counting = true;
+	hit(trace, plan->hold_kills, SIGKILL);
+	if (!plan->at) {
+		trace->result->was_hit = true;
+		trace->result->hit_ns = clock_now_ns();
+	}
+}
+
+/* -1 is no system call: the kernel executes nothing, and what we say at the exit is the answer. */
+static void fail_call(struct trace *trace, struct tracee *tracee)
+{
+	struct user_regs_struct registers;
+
+	if (ptrace(PTRACE_GETREGS, tracee->pid, NULL, &registers) < 0)
+		return;
+	registers.orig_rax = (unsigned long long)-1;
+	ptrace(PTRACE_SETREGS, tracee->pid, NULL, &registers);
+	tracee->is_failing = true;
+	trace->result->failed++;
+}
+
+static void answer_call(const struct trace *trace, struct tracee *tracee)
+{
+	struct user_regs_struct registers;
+
+	tracee->is_failing = false;
+	if (ptrace(PTRACE_GETREGS, tracee->pid, NULL, &registers) < 0)
+		return;
+	registers.rax = (unsigned long long)-trace->plan->fail_errno;
+	ptrace(PTRACE_SETREGS, tracee->pid, NULL, &registers);
+}
+
+/* Some calls cannot fail, and a program may rely on it. */
+static bool can_fail(int call)
+{
+	switch (call) {
+	case SYS_exit:
+	case SYS_exit_group:
+	case SYS_getpid:
+	case SYS_gettid:
+	case SYS_getuid:
+	case SYS_geteuid:
+	case SYS_getppid:
+	case SYS_rt_sigreturn:
+	case SYS_clock_gettime:
+	case SYS_close: /* the descriptor would stay open: what a failed close() never means */
+	case SYS_munmap:
+		return false;
+	}
+	return true;
+}
+
+static bool is_behind(struct trace *trace, int call)
+{
+	bool is_due = trace->behind_count == trace->plan->at;
+
+	trace->behind_count += call == trace->plan->behind_call;
+	return is_due;
+}
+
+/* At the entry of a call. False: the process is not resumed (it is dead or stopped). */
+static bool on_call(struct trace *trace, unsigned role, int call)
+{
+	const struct trace_plan *plan = trace->plan;
+	struct trace_result *result = trace->result;
+	struct tracee *tracee = &trace->tracees[role];
+	unsigned count;
+
+	if (role == ROLE_CONDUCTOR)
+		check_hold(trace);
+	if (!tracee->is_alive)
+		return false;
+	if (result->was_hit) {
+		if (plan->fail_errno && plan->fails_always && role == plan->counted &&
+		    call == trace->failing_call)
+			fail_call(trace, tracee);
+		return true;
+	}
+	if (!trace->is_counting)
+		return true;
+	count = result->counts[role]++;
+	if (plan->calls[role] && count < TRACE_CALLS_MAX)
+		plan->calls[role][count] = call;
+	if (role != plan->counted)
+		return true;
+	if (plan->behind_call ? !is_behind(trace, call) : count + 1 != plan->at)
+		return true;
+	if (plan->fail_errno && !can_fail(call))
+		return true;
+	count_events(trace);
+	result->was_hit = true;
+	result->call = call;
+	result->hit_ns = clock_now_ns();
+	if (plan->fail_errno) {
+		trace->failing_call = call;
+		fail_call(trace, tracee);
+		return true;
+	}
+	hit(trace, plan->victims, plan->signal);
+	if (!(plan->victims & ROLE_BIT(role)))
+		return true;
+	if (plan->signal != SIGSTOP)
+		return false;
+	/* for good: nobody will resume it any more; a pending SIGSTOP lets the call pass, so it is
+	 * taken away */
+	fail_call(trace, tracee);
+	ptrace(PTRACE_DETACH, tracee->pid, NULL, NULL);
+	tracee->is_let_go = true;
+	return false;
+}
+
+static void on_fork(struct trace *trace, unsigned parent, pid_t child)
+{
+	unsigned role = ROLE_LAUNCHER;
+
+	if (parent == ROLE_CONDUCTOR && !trace->tracees[ROLE_WORKER].pid)
+		role = ROLE_WORKER;
+	else if (parent == ROLE_WORKER && !trace->tracees[ROLE_GUARDIAN].pid)
+		role = ROLE_GUARDIAN;
+	if (trace->tracees[role].pid) { /* commands of the launcher: not ours */
+		ptrace(PTRACE_DETACH, child, NULL, NULL);
+		return;
+	}
+	trace->tracees[role] = (struct tracee){.pid = child, .is_alive = true};
+	trace->result->pids[role] = child;
+}
+
+static void on_stop(struct trace *trace, unsigned role, pid_t pid, int status)
+{
+	int signal = WSTOPSIG(status);
+	struct ptrace_syscall_info info;
+	struct tracee *tracee = &trace->tracees[role];
+	unsigned long message = 0;
+
+	switch (status >> 16) {
+	case PTRACE_EVENT_FORK:
+	case PTRACE_EVENT_VFORK:
+		ptrace(PTRACE_GETEVENTMSG, pid, NULL, &message);
+		on_fork(trace, role, (pid_t)message);
+		resume(trace, pid, 0);
+		return;
+	case PTRACE_EVENT_EXEC:
+		trace->is_counting = !trace->plan->hold_kills;
+		resume(trace, pid, 0);
+		return;
+	}
+	if (signal != (SIGTRAP | 0x80)) {
+		/* the stop with which a child begins is ptrace's own */
+		resume(trace, pid, signal == SIGSTOP || signal == SIGTRAP ? 0 : signal);
+		return;
+	}
+	if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(info), &info) < 0)
+		return; /* killed meanwhile */
+	if (info.op == PTRACE_SYSCALL_INFO_ENTRY && !on_call(trace, role, (int)info.entry.nr))
+		return;
+	if (info.op == PTRACE_SYSCALL_INFO_EXIT && tracee->is_failing)
+		answer_call(trace, tracee);
+	resume(trace, pid, 0);
+}
+
+/* Everybody who has something to tell. */
+static void listen(struct trace *trace)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0) {
+		int role = find(trace, pid);
+
+		if (!WIFSTOPPED(status)) {
+			if (role >= 0)
+				trace->tracees[role].is_alive = false;
+			if (role == ROLE_CONDUCTOR)
+				trace->result->status = status;
+			continue;
+		}
+		/* a fork's child may speak before its parent's event */
+		if (role < 0)
+			ptrace(PTRACE_SYSCALL, pid, NULL, NULL);
+		else
+			on_stop(trace, (unsigned)role, pid, status);
+	}
+}
+
+/* Who was let go is reaped by its own parent. */
+static bool is_anybody_alive(struct trace *trace)
+{
+	for (unsigned role = 0; role < ROLE_COUNT; role++) {
+		struct tracee *tracee = &trace->tracees[role];
+
+		if (tracee->is_let_go && kill(tracee->pid, 0) < 0)
+			tracee->is_alive = false;
+		if (tracee->is_alive)
+			return true;
+	}
+	return false;
+}
+
+/* The command is over, and somebody stopped for good stands there alone. */
+static bool is_over_but_for_the_stopped(const struct trace *trace)
+{
+	for (unsigned role = 0; role < ROLE_COUNT; role++)
+		if (trace->tracees[role].is_alive &&
+		    (role == ROLE_CONDUCTOR || !trace->tracees[role].is_let_go))
+			return false;
+	return true;
+}
+
+static void wait_for_news(int64_t ns)
+{
+	struct timespec most = {.tv_nsec = (long)ns};
+	sigset_t child;
+
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	sigtimedwait(&child, NULL, &most);
+}
+
+/* Those who are still there are no tracees any more, and left as they are. */
+static void let_go(struct trace *trace)
+{
+	int status;
+
+	for (unsigned role = 0; role < ROLE_COUNT; role++) {
+		struct tracee *tracee = &trace->tracees[role];
+
+		if (!tracee->is_alive || tracee->is_let_go)
+			continue;
+		kill(tracee->pid, SIGSTOP);
+		for (unsigned i = 0; i < 100; i++) {
+			if (waitpid(tracee->pid, &status, WNOHANG | __WALL) == tracee->pid)
+				break;
+			usleep(1000);
+		}
+		ptrace(PTRACE_DETACH, tracee->pid, NULL, NULL);
+		kill(tracee->pid, SIGCONT);
+	}
+}
+
+static void loop(struct trace *trace)
+{
+	const struct trace_plan *plan = trace->plan;
+	int64_t until_ns = clock_now_ns() + plan->patience_ns, watch_ns = 0;
+	bool is_watching = plan->watch != NULL;
+
+	while (listen(trace), is_anybody_alive(trace)) {
+		int64_t now_ns = clock_now_ns();
+
+		if (is_over_but_for_the_stopped(trace))
+			return;
+		if (now_ns > until_ns) {
+			trace->result->is_stuck = true;
+			let_go(trace);
+			return;
+		}
+		if (trace->result->was_hit && is_watching && now_ns >= watch_ns) {
+			is_watching = plan->watch(plan->context);
+			watch_ns = clock_now_ns() + WATCH_NS;
+			continue;
+		}
+		wait_for_news(WATCH_NS);
+	}
+}
+
+static char *read_stream(int fd)
+{
+	struct stat status;
+	char *text;
+	ssize_t got;
+
+	must(fstat(fd, &status) == 0, "stream");
+	text = malloc((size_t)status.st_size + 1);
+	must(text != NULL, "stream");
+	got = pread(fd, text, (size_t)status.st_size, 0);
+	text[got > 0 ? got : 0] = '\0';
+	return text;
+}
+
+void trace_run(const struct trace_plan *plan, struct trace_result *out)
+{
+	const long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
+			     PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
+	struct trace trace = {.plan = plan, .result = out};
+	int status;
+	pid_t pid;
+
+	*out = (struct trace_result){.status = -1};
+	trace.stream = memfd_create("sweep", MFD_CLOEXEC);
+	must(trace.stream >= 0, "memfd");
+	fflush(stdout);
+	pid = fork();
+	must(pid >= 0, "fork");
+	if (pid == 0)
+		become(plan, trace.stream);
+	must(waitpid(pid, &status, 0) == pid && WIFSTOPPED(status), "the traced process");
+	must(ptrace(PTRACE_SETOPTIONS, pid, NULL, (void *)options) == 0, "ptrace");
+	trace.tracees[ROLE_CONDUCTOR] = (struct tracee){.pid = pid, .is_alive = true};
+	out->pids[ROLE_CONDUCTOR] = pid;
+	ptrace(PTRACE_SYSCALL, pid, NULL, NULL);
+	loop(&trace);
+	out->out = read_stream(trace.stream);
+	close(trace.stream);
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tests/sweep/world.h"
+
+#include "injector/base/cleanup.h"
+#include "injector/kernel/cgroup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char cgroups[256];
+
+static void must(bool is_true, const char *what)
+{
+	if (is_true)
+		return;
+	fprintf(stderr, "%s: %s\n", what, strerror(errno));
+	_exit(99);
+}
+
+const char *world_cgroups(void)
+{
+	return cgroups;
+}
+
+const char *world_built(const char *name)
+{
+	static char path[4096];
+	ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 256);
+
+	must(length > 0, "/proc/self/exe");
+	path[length] = '\0';
+	for (unsigned i = 0; i < 3; i++)
+		*strrchr(path, '/') = '\0';
+	snprintf(path + strlen(path), 128, "/%s", name);
+	return path;
+}
+
+static void write_text(const char *path, const char *text)
+{
+	cleanup_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	must(fd >= 0 && write(fd, text, strlen(text)) > 0, path);
+}
+
+/* The group that becomes the root of the new world; "" without cgroup v2. */
+static void make_group(char *out, size_t size)
+{
+	struct cgroup_mounts mounts;
+
+	out[0] = '\0';
+	if (cgroup_find_mounts(&mounts, NULL) < 0 || !mounts.unified[0])
+		return;
+	snprintf(cgroups, sizeof(cgroups), "%s", mounts.unified);
+	snprintf(out, size, "%s/sqsw-%d", mounts.unified, (int)getpid());
+	must(mkdir(out, 0755) == 0, out);
+}
+
+static void fresh(const char *folder)
+{
+	must(mount("squall-test", folder, "tmpfs", 0, "mode=755") == 0, folder);
+}
+
+static void enter(const char *group)
+{
+	char path[512];
+
+	must(mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0, "private mounts");
+	must(mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0, "/proc");
+	/* what hangs below is somebody else's, and vanishes when he removes it */
+	umount2("/run/netns", MNT_DETACH);
+	fresh("/run");
+	fresh("/var/lib");
+	must(mkdir("/run/netns", 0755) == 0 && mkdir("/run/lock", 0755) == 0, "/run/netns");
+	if (!group[0])
+		return;
+	snprintf(path, sizeof(path), "%s/cgroup.procs", group);
+	write_text(path, "0");
+	must(unshare(CLONE_NEWCGROUP) == 0, "control group namespace");
+	must(umount2(cgroups, MNT_DETACH) == 0, cgroups);
+	must(mount("cgroup2", cgroups, "cgroup2", 0, NULL) == 0, cgroups);
+}
+
+/* Those below it first; a process that has just died may still be in one. */
+static void remove_group(const char *group)
+{
+	for (unsigned i = 0; i < 200 && rmdir(group) < 0 && errno == EBUSY; i++) {
+		cleanup_dir DIR *dir = opendir(group);
+		struct dirent *entry;
+
+		while (dir && (entry = readdir(dir)))
+			if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+				unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR);
+		usleep(10000);
+	}
+}
+
+int world_run(int (*inside)(void *context), void *context)
+{
+	char group[300];
+	int status, code;
+	pid_t pid;
+
+	fflush(stdout);
+	make_group(group, sizeof(group));
+	must(unshare(CLONE_NEWPID) == 0, "process namespace");
+	pid = fork();
+	must(pid >= 0, "fork");
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		setvbuf(stdout, NULL, _IOLBF, 0);
+		must(unshare(CLONE_NEWNS | CLONE_NEWNET) == 0, "namespaces");
+		enter(group);
+		code = inside(context);
+		fflush(stdout);
+		_exit(code);
+	}
+	while (waitpid(pid, &status, 0) < 0)
+		must(errno == EINTR, "waitpid");
+	if (group[0])
+		remove_group(group);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
