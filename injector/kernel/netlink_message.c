@@ -103,8 +103,7 @@ void netlink_put(struct netlink_request *request, uint16_t type, const void *dat
 	attribute = reserve(request, NLA_HDRLEN + size);
 	if (!attribute)
 		return;
-	*attribute =
-		(struct nlattr){.nla_len = (uint16_t)(NLA_HDRLEN + size), .nla_type = type};
+	*attribute = (struct nlattr){.nla_len = (uint16_t)(NLA_HDRLEN + size), .nla_type = type};
 	memcpy((char *)attribute + NLA_HDRLEN, data, size);
 	count_in(request);
 }

@@ -33,9 +33,10 @@ static pid_t start_one(const char *namespace, const char *listen_on)
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGTERM);
 		execlp("ip", "ip", "netns", "exec", namespace, "dnsmasq", "--keep-in-foreground",
-		       "--no-resolv", "--no-hosts", "--user=root", "--pid-file=",
-		       "--conf-file=/dev/null", "--log-facility=/dev/null", "--bind-interfaces",
-		       "--address=/test/192.0.2.1", "--address=/test/2001:db8::1", list, NULL);
+		       "--no-resolv", "--no-hosts", "--user=root",
+		       "--pid-file=", "--conf-file=/dev/null", "--log-facility=/dev/null",
+		       "--bind-interfaces", "--address=/test/192.0.2.1",
+		       "--address=/test/2001:db8::1", list, NULL);
 		_exit(127);
 	}
 	return pid;
