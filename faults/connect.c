@@ -149,30 +149,28 @@ static int find_pid_namespace(struct connect_scope *scope, struct error *err)
 static int make_maps(struct connect_state *state, const struct target *target, uint64_t threshold,
 		     struct error *err)
 {
-	const struct bpf_map counters = {.name = state->record.program,
-					 .type = BPF_MAP_TYPE_ARRAY,
-					 .key_size = sizeof(uint32_t),
-					 .value_size = sizeof(uint64_t),
-					 .entries = CONNECT_COUNTERS};
-	const struct bpf_map processes = {.name = state->record.program,
-					  .type = BPF_MAP_TYPE_HASH,
-					  .key_size = sizeof(uint32_t),
-					  .value_size = sizeof(uint32_t),
-					  .entries = target ? target->process_count : 1};
+	const struct bpf_map_shape counters = {.name = state->record.program,
+					       .type = BPF_MAP_TYPE_ARRAY,
+					       .key_size = sizeof(uint32_t),
+					       .value_size = sizeof(uint64_t),
+					       .entries = CONNECT_COUNTERS};
+	const struct bpf_map_shape processes = {.name = state->record.program,
+						.type = BPF_MAP_TYPE_HASH,
+						.key_size = sizeof(uint32_t),
+						.value_size = sizeof(uint32_t),
+						.entries = target ? target->process_count : 1};
 	const uint32_t key = CONNECT_THRESHOLD, one = 1;
 	int result = bpf_map_new(&counters, &state->counter_map, err);
 
-	if (result == 0 && bpf_map_put(state->counter_map, &key, &threshold) < 0)
-		result = error_set(err, EIO, "cannot fill a BPF map");
+	if (result == 0)
+		result = bpf_map_set(state->counter_map, &key, &threshold, err);
 	if (result < 0 || !target)
 		return result;
 	result = bpf_map_new(&processes, &state->process_map, err);
 	for (unsigned i = 0; result == 0 && i < target->process_count; i++) {
 		const uint32_t pid = (uint32_t)target->processes[i].id.pid;
 
-		result = bpf_map_put(state->process_map, &pid, &one);
-		if (result < 0)
-			error_errno(err, -result, "cannot fill a BPF map");
+		result = bpf_map_set(state->process_map, &pid, &one, err);
 	}
 	return result;
 }
@@ -412,15 +410,14 @@ static int set_level(struct fault *fault, struct error *err)
 	struct connect_state *state = fault->state;
 	const uint32_t key = CONNECT_THRESHOLD;
 	const uint64_t threshold = threshold_of(fault);
-	int result = bpf_map_put(state->counter_map, &key, &threshold);
 
-	return result < 0 ? error_errno(err, -result, "cannot change the share") : 0;
+	return bpf_map_set(state->counter_map, &key, &threshold, err);
 }
 
 static void read_counters(struct connect_state *state)
 {
 	for (uint32_t key = 0; state->counter_map >= 0 && key < CONNECT_COUNTERS; key++)
-		bpf_map_get(state->counter_map, &key, &state->last[key]);
+		bpf_map_get(state->counter_map, &key, &state->last[key], NULL);
 }
 
 static int end(struct fault *fault, enum fault_end how, int64_t *out_again_ns, struct error *err)

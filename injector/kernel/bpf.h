@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Loading BPF programs, given as instructions, by the bare system call: libbpf first asks the
+ * BPF programs, given as instructions, and maps, by the bare system call: libbpf first asks the
  * kernel some twenty questions about itself, which takes ten times as long as loading what we have.
- * Nothing is pinned, ever: a program lives as long as its descriptor or what it is attached to.
+ * Nothing is pinned, ever: what is here lives as long as its descriptor or what it is attached to.
  */
 #ifndef SQUALL_BPF_H
 #define SQUALL_BPF_H
@@ -29,16 +29,22 @@ struct bpf_code {
  * carries what the kernel's verifier said last. */
 int bpf_load(const struct bpf_code *code, int *out_program_fd, struct error *err);
 
-/* A map of fixed-size entries; also called NAME by bpftool. */
-struct bpf_map {
-	const char *name;
+/* Before 5.11 programs and maps count as locked memory (RLIMIT_MEMLOCK), which is 64 KiB mostly:
+ * makes it unlimited for this process. Needs CAP_SYS_RESOURCE there; a failure shows at the maps.
+ */
+void bpf_unlimit_memory(void);
+
+struct bpf_map_shape {
+	const char *name; /* at most 15 characters */
 	enum bpf_map_type type;
 	uint32_t key_size, value_size, entries;
 };
-int bpf_map_new(const struct bpf_map *map, int *out_fd, struct error *err);
-/* -errno */
-int bpf_map_put(int map_fd, const void *key, const void *value);
-int bpf_map_get(int map_fd, const void *key, void *out_value);
+/* A descriptor, close-on-exec. A prefix tree (BPF_MAP_TYPE_LPM_TRIE) grows as it is filled. */
+int bpf_map_new(const struct bpf_map_shape *shape, int *out_map_fd, struct error *err);
+int bpf_map_set(int map_fd, const void *key, const void *value, struct error *err);
+/* -ENOENT if there is no such entry. */
+int bpf_map_get(int map_fd, const void *key, void *out_value, struct error *err);
+int bpf_map_remove(int map_fd, const void *key, struct error *err);
 
 /* Attaches a program to a control group, for as long as the descriptor lives. */
 int bpf_link_cgroup(int program_fd, int cgroup_fd, enum bpf_attach_type attach, int *out_link_fd,
