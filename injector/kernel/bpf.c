@@ -14,7 +14,7 @@
 
 #define LOG_SIZE 16384
 
-int bpf_call(enum bpf_cmd command, union bpf_attr *attributes)
+int bpf_system_call(enum bpf_cmd command, union bpf_attr *attributes)
 {
 	long result = syscall(SYS_bpf, command, attributes, sizeof(*attributes));
 

@@ -15,7 +15,7 @@
 
 /* The bare system call; -errno. The kernel refuses fields that it does not know, unless they are 0.
  */
-int bpf_call(enum bpf_cmd command, union bpf_attr *attributes);
+int bpf_system_call(enum bpf_cmd command, union bpf_attr *attributes);
 
 struct bpf_code {
 	const char *name; /* at most 15 characters; what bpftool shows */

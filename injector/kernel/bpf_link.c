@@ -20,7 +20,7 @@ int bpf_link_cgroup(int program_fd, int cgroup_fd, enum bpf_attach_type attach, 
 	attributes.link_create.prog_fd = (uint32_t)program_fd;
 	attributes.link_create.target_fd = (uint32_t)cgroup_fd;
 	attributes.link_create.attach_type = attach;
-	fd = bpf_call(BPF_LINK_CREATE, &attributes);
+	fd = bpf_system_call(BPF_LINK_CREATE, &attributes);
 	if (fd < 0)
 		return error_errno(err, -fd, "cannot attach a BPF program to a control group");
 	*out_link_fd = fd;
@@ -36,7 +36,7 @@ static int describe(int fd, void *info, size_t size)
 	attributes.info.bpf_fd = (uint32_t)fd;
 	attributes.info.info = (uintptr_t)info;
 	attributes.info.info_len = (uint32_t)size;
-	return bpf_call(BPF_OBJ_GET_INFO_BY_FD, &attributes);
+	return bpf_system_call(BPF_OBJ_GET_INFO_BY_FD, &attributes);
 }
 
 bool bpf_link_is_attached(int link_fd)
@@ -53,7 +53,7 @@ static int open_by_id(enum bpf_cmd command, uint32_t id)
 
 	memset(&attributes, 0, sizeof(attributes));
 	attributes.link_id = id; /* prog_id is at the same place */
-	return bpf_call(command, &attributes);
+	return bpf_system_call(command, &attributes);
 }
 
 static bool is_named(int link_fd, const char *program_name)
@@ -76,7 +76,7 @@ static int detach(int link_fd)
 
 	memset(&attributes, 0, sizeof(attributes));
 	attributes.link_detach.link_fd = (uint32_t)link_fd;
-	return bpf_call(BPF_LINK_DETACH, &attributes);
+	return bpf_system_call(BPF_LINK_DETACH, &attributes);
 }
 
 int bpf_links_end(const char *program_name, bool count_only, struct error *err)
@@ -85,7 +85,7 @@ int bpf_links_end(const char *program_name, bool count_only, struct error *err)
 	int found = 0, result;
 
 	memset(&attributes, 0, sizeof(attributes));
-	while ((result = bpf_call(BPF_LINK_GET_NEXT_ID, &attributes)) == 0) {
+	while ((result = bpf_system_call(BPF_LINK_GET_NEXT_ID, &attributes)) == 0) {
 		uint32_t id = attributes.next_id;
 		cleanup_fd int fd = open_by_id(BPF_LINK_GET_FD_BY_ID, id);
 
