@@ -82,12 +82,12 @@ static const struct param dns_params[] = {
 		       .type = PARAM_DURATION,
 		       .max = 60 * NSEC_PER_SEC,
 		       .doc = "time a query waits before it is answered or passed on"},
-	[DNS_SHARE] = {.name = "share",
+	[DNS_SHARE] = {.name = "probability",
 		       .type = PARAM_SHARE,
 		       .min = 1,
 		       .max = SHARE_ONE,
 		       .fallback = "100%",
-		       .doc = "share of the queries that is met, chosen at random"},
+		       .doc = "with which a query is met"},
 	{.name = NULL},
 };
 

@@ -6,6 +6,7 @@
 #include "injector/kernel/sandbox_lists.h"
 
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <linux/if_tun.h>
 #include <linux/netlink.h>
 #include <linux/nsfs.h>
@@ -173,6 +174,13 @@ static const struct sandbox_rule bpf[] = {
 	ALLOW(bpf), END,
 };
 
+/* Finding and detaching the BPF links of a process that is gone */
+static const struct sandbox_rule bpf_links[] = {
+	ALLOW_IF(bpf, 0, INT, BPF_LINK_GET_NEXT_ID), ALLOW_IF(bpf, 0, INT, BPF_LINK_GET_FD_BY_ID),
+	ALLOW_IF(bpf, 0, INT, BPF_PROG_GET_FD_BY_ID), ALLOW_IF(bpf, 0, INT, BPF_OBJ_GET_INFO_BY_FD),
+	ALLOW_IF(bpf, 0, INT, BPF_LINK_DETACH), END,
+};
+
 /* Children: waiting, and signals by pidfd alone (a number may be somebody else's by now) */
 static const struct sandbox_rule children[] = {
 	ALLOW(wait4), ALLOW(waitid), ALLOW(pidfd_open), ALLOW(pidfd_send_signal), END,
@@ -191,7 +199,7 @@ const struct sandbox_rule *const sandbox_worker_groups[] = {
 
 const struct sandbox_rule *const sandbox_guardian_groups[] = {
 	process, memory, locks, waiting, descriptors, files_read, files_write, files_exchange,
-	socket_use, socket_local, socket_netlink, network, children, NULL,
+	socket_use, socket_local, socket_netlink, network, bpf_links, children, NULL,
 };
 
 const int sandbox_deadly[] = {
