@@ -34,7 +34,7 @@ enum connect_param {
 	CONNECT_EXCEPT,
 	CONNECT_PROTOCOL,
 	CONNECT_ERROR,
-	CONNECT_SHARE,
+	CONNECT_PROBABILITY,
 };
 
 static const char *const error_words[] = {"ETIMEDOUT",	 "ECONNREFUSED", "EHOSTUNREACH",
@@ -66,12 +66,12 @@ static const struct param connect_params[] = {
 			   .words = error_words,
 			   .flags = PARAM_REQUIRED,
 			   .doc = "what connect() returns, at once; before Linux 5.18 only EPERM"},
-	[CONNECT_SHARE] = {.name = "probability",
-			   .type = PARAM_SHARE,
-			   .min = 1,
-			   .max = SHARE_ONE,
-			   .fallback = "100%",
-			   .doc = "with which an attempt fails"},
+	[CONNECT_PROBABILITY] = {.name = "probability",
+				 .type = PARAM_SHARE,
+				 .min = 1,
+				 .max = SHARE_ONE,
+				 .fallback = "100%",
+				 .doc = "with which an attempt fails"},
 	{.name = NULL},
 };
 
@@ -177,7 +177,7 @@ static int make_maps(struct connect_state *state, const struct target *target, u
 
 static uint64_t threshold_of(const struct fault *fault)
 {
-	int64_t share = params_number(fault->params, CONNECT_SHARE, SHARE_ONE);
+	int64_t share = params_number(fault->params, CONNECT_PROBABILITY, SHARE_ONE);
 
 	/* parts per billion twice, of 2^32: within 64 bits, step by step */
 	share = share * fault->level_ppb / SHARE_ONE;
@@ -223,7 +223,7 @@ static int probe(struct fault_support *out, struct error *err)
 				      .links = {-1, -1},
 				      .is_whole_group = true};
 	int programs[2] = {-1, -1};
-	struct cgroup_mounts mounts = {0};
+	cleanup_fd int root = -1;
 	struct error why = ERROR_INIT;
 	struct params params;
 	const struct fault fault = {.params = &params, .level_ppb = SHARE_ONE};
@@ -232,14 +232,10 @@ static int probe(struct fault_support *out, struct error *err)
 	if (result < 0)
 		return result;
 	*out = (struct fault_support){.usable = false};
-	cgroup_find_mounts(&mounts, NULL);
 	params_add(&params, CONNECT_ERROR, error_words[0], 0, 0, NULL);
-	if (!*mounts.unified) {
-		result = error_set(&why, ENOENT, "cgroup v2 is not mounted");
-		error_remedy(&why, "mount -t cgroup2 none /sys/fs/cgroup/unified");
-	} else {
+	result = cgroup_open_root(&root, &why);
+	if (result == 0)
 		result = load_programs(&state, &fault, programs, &why);
-	}
 	close_all(&state);
 	close_pair(programs);
 	params_free(&params);
@@ -257,26 +253,20 @@ static int probe(struct fault_support *out, struct error *err)
 static int choose_group(struct connect_state *state, const struct fault *fault, struct error *err)
 {
 	const struct params *selector = &fault->target->params;
-	struct cgroup_mounts mounts;
-	int result = cgroup_find_mounts(&mounts, err);
 
-	if (result < 0 || !*mounts.unified) {
-		error_set(err, ENOENT, "cgroup v2 is not mounted, and its hooks are needed");
-		return error_remedy(err, "mount -t cgroup2 none /sys/fs/cgroup/unified");
-	}
 	state->is_whole_group = process_match_is_whole_group(selector) &&
 				process_match_cgroup(selector, &state->group, NULL) == 0 &&
 				state->group.is_unified;
-	if (!state->is_whole_group) {
-		snprintf(state->group.directory, sizeof(state->group.directory), "%s",
-			 mounts.unified);
-		if (fault->target->process_count > PROCESSES_MAX)
-			return error_set(err, E2BIG, "more than %d processes", PROCESSES_MAX);
+	if (state->is_whole_group) {
+		state->group_fd = open(state->group.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (state->group_fd < 0)
+			return error_errno(err, errno, "%s", state->group.directory);
+		return 0;
 	}
-	state->group_fd = open(state->group.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (state->group_fd < 0)
-		return error_errno(err, errno, "%s", state->group.directory);
-	return 0;
+	snprintf(state->group.directory, sizeof(state->group.directory), "the root of cgroup v2");
+	if (fault->target->process_count > PROCESSES_MAX)
+		return error_set(err, E2BIG, "more than %d processes", PROCESSES_MAX);
+	return cgroup_open_root(&state->group_fd, err);
 }
 
 static int list(const struct connect_state *state, const struct fault *fault, struct plan *plan)
@@ -303,14 +293,15 @@ static int list(const struct connect_state *state, const struct fault *fault, st
 				  state->group.directory,
 				  state->is_whole_group ? "" : ", for these processes alone");
 	if (result == 0)
-		result = plan_add(plan, PLAN_CHANGE,
-				  "attach programs %s for IPv4 and IPv6 (vanish with their "
-				  "process): %s of the "
-				  "attempts fail with %s",
-				  state->record.program,
-				  quantity_format_share(
-					  params_number(fault->params, CONNECT_SHARE, 0), share),
-				  params_text(fault->params, CONNECT_ERROR));
+		result = plan_add(
+			plan, PLAN_CHANGE,
+			"attach programs %s for IPv4 and IPv6 (vanish with their "
+			"process): %s of the "
+			"attempts fail with %s",
+			state->record.program,
+			quantity_format_share(params_number(fault->params, CONNECT_PROBABILITY, 0),
+					      share),
+			params_text(fault->params, CONNECT_ERROR));
 	if (result == 0)
 		result = plan_add(
 			plan, PLAN_NOTE, "connections that exist go on; %s",

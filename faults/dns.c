@@ -37,7 +37,7 @@ enum dns_param {
 	DNS_ANSWER,
 	DNS_ADDRESS,
 	DNS_DELAY,
-	DNS_SHARE,
+	DNS_PROBABILITY,
 };
 
 static const char *const answers[] = {
@@ -82,12 +82,12 @@ static const struct param dns_params[] = {
 		       .type = PARAM_DURATION,
 		       .max = 60 * NSEC_PER_SEC,
 		       .doc = "time a query waits before it is answered or passed on"},
-	[DNS_SHARE] = {.name = "probability",
-		       .type = PARAM_SHARE,
-		       .min = 1,
-		       .max = SHARE_ONE,
-		       .fallback = "100%",
-		       .doc = "with which a query is met"},
+	[DNS_PROBABILITY] = {.name = "probability",
+			     .type = PARAM_SHARE,
+			     .min = 1,
+			     .max = SHARE_ONE,
+			     .fallback = "100%",
+			     .doc = "with which a query is met"},
 	{.name = NULL},
 };
 
@@ -125,7 +125,7 @@ static int read_policy(const struct params *params, struct dns_policy *policy, s
 
 	policy->answer = (enum dns_answer)params_number(params, DNS_ANSWER, DNS_ANSWER_NONE);
 	policy->delay_ns = params_number(params, DNS_DELAY, 0);
-	policy->share_ppb = params_number(params, DNS_SHARE, SHARE_ONE);
+	policy->share_ppb = params_number(params, DNS_PROBABILITY, SHARE_ONE);
 	policy->addresses.count4 = policy->addresses.count6 = 0;
 	policy->addresses.v4 = policy->v4;
 	policy->addresses.v6 = policy->v6;
