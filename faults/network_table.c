@@ -111,7 +111,7 @@ int network_table_change(struct network_state *state, struct error *err)
 	nft_batch_begin(&batch);
 	nft_use_table(&batch, NFPROTO_NETDEV, state->record.table);
 	for (unsigned i = 0; result == 0 && i < state->path_count; i++) {
-		nft_empty_chain(&batch, name_of("act", i, chain));
+		nft_flush_chain(&batch, name_of("act", i, chain));
 		result = add_action(state, i, chain, &batch, err);
 	}
 	if (result == 0)

@@ -86,7 +86,7 @@ void nft_add_chain(struct nft_batch *batch, const char *name)
 	netlink_put_text(&batch->request, NFTA_CHAIN_NAME, name);
 }
 
-void nft_empty_chain(struct nft_batch *batch, const char *name)
+void nft_flush_chain(struct nft_batch *batch, const char *name)
 {
 	nft_add_message(&batch->request, batch, NFT_MSG_DELRULE, 0);
 	netlink_put_text(&batch->request, NFTA_RULE_CHAIN, name);

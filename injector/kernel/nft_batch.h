@@ -63,9 +63,6 @@ void nft_delete_table(struct nft_batch *batch, uint8_t family, const char *name)
 
 /* A chain that rules jump or go to. It must be there before they do. */
 void nft_add_chain(struct nft_batch *batch, const char *name);
-/* Takes all rules out of a chain of the table in use; those that follow take their place, with no
- * packet in between. */
-void nft_empty_chain(struct nft_batch *batch, const char *name);
 struct nft_hook_chain {
 	const char *name;
 	uint32_t hook; /* NF_NETDEV_EGRESS, NF_INET_LOCAL_OUT, ... */
@@ -75,6 +72,8 @@ struct nft_hook_chain {
 };
 /* A chain that packets come to at a hook; what it does not decide is accepted. */
 void nft_add_hook_chain(struct nft_batch *batch, const struct nft_hook_chain *chain);
+/* Takes the rules out of a chain. */
+void nft_flush_chain(struct nft_batch *batch, const char *name);
 void nft_add_counter(struct nft_batch *batch, const char *name);
 
 void nft_rule_begin(struct nft_batch *batch, const char *chain);
