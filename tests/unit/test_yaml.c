@@ -109,7 +109,8 @@ static const struct bad bad_root[] = {
 	{"version: 1\ntitle: t\nlimits: {duration: 8d, targets: 9}\n" TARGETS METHOD, 3, 20,
 	 "duration: '8d' is out of range: 1s to 7d is allowed"},
 	{"version: 1\ntitle: t\nlimits: {duration: 1m, target: 9}\n" TARGETS METHOD, 3, 24,
-	 "unknown key 'target' in 'limits'; did you mean 'targets'? (allowed: duration, targets)"},
+	 "unknown key 'target' in 'limits'; did you mean 'targets'? (allowed: duration, targets, "
+	 "window)"},
 	{HEAD TARGETS, 1, 1,
 	 "'method' is missing: the faults and their times, like method: [{at: 0s, for: 30s, "
 	 "network: {target: store, delay: 100ms}}]"},
