@@ -132,7 +132,7 @@ static const struct bad bad_probes[] = {
 	{ON_PROBE("{htp: \"http://x/\"}\n"), 7, 7,
 	 "unknown key 'htp' in probe 'p'; did you mean 'http'? (allowed: *"},
 	{ON_PROBE("{every: 1s}\n"), 7, 6,
-	 "probe 'p' has no kind; give one of: http, tcp, command, process, pressure"},
+	 "probe 'p' has no kind; give one of: http, tcp, command, process, *"},
 	{ON_PROBE("{http: \"http://x/\", tcp: \"x:1\"}\n"), 7, 26,
 	 "a probe is of one kind: 'http' is already given in line 7"},
 	{ON_PROBE("http://x/\n"), 7, 6,
