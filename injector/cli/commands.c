@@ -20,6 +20,7 @@ const struct command cli_commands[] = {
 	{"restore", cli_restore, "[RUN]", "finish what dead runs left"},
 	{"report", cli_report, "[RUN|FILE]", "a run again: text, HTML, Markdown, JUnit, JSON"},
 	{"doctor", cli_doctor, "", "what this machine can do, and remedies"},
+	{"schedule", cli_schedule, "FILE --on CALENDAR", "systemd timers: write, list, remove"},
 	{"schema", cli_schema, "", "JSON Schema of the experiment file, for editors"},
 	{"faults", cli_faults, "[NAME]", "the faults and their parameters"},
 	{NULL, NULL, NULL, NULL},
