@@ -148,17 +148,23 @@ static bool read_calendar(const char *path, char *out, size_t size)
 	return is_ours;
 }
 
-/* Whole or not at all; a unit that is there and not ours is left alone. */
+static int check_free(const char *path, struct error *err)
+{
+	char ignored[8];
+
+	if (access(path, F_OK) < 0 || read_calendar(path, ignored, sizeof(ignored)))
+		return 0;
+	error_set(err, EEXIST, "schedule: %s is there and was not written by squall", path);
+	return error_remedy(err, "choose another --name");
+}
+
+/* Whole or not at all. */
 static int write_unit(const char *path, const char *text, struct error *err)
 {
-	char temporary[PATH_MAX + 8], ignored[8];
+	char temporary[PATH_MAX + 8];
 	cleanup_fd int fd = -1;
 	size_t length = strlen(text);
 
-	if (access(path, F_OK) == 0 && !read_calendar(path, ignored, sizeof(ignored))) {
-		error_set(err, EEXIST, "schedule: %s is there and was not written by squall", path);
-		return error_remedy(err, "choose another --name");
-	}
 	snprintf(temporary, sizeof(temporary), "%s.new", path);
 	unlink(temporary);
 	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
@@ -176,21 +182,22 @@ static int write_unit(const char *path, const char *text, struct error *err)
 static int write_units(const char *directory, const struct schedule_plan *plan, struct error *err)
 {
 	cleanup_free char *timer = schedule_timer(plan), *service = schedule_service(plan);
-	char path[PATH_MAX];
-	int result;
+	char paths[2][PATH_MAX];
+	int result = timer && service ? 0 : error_errno(err, ENOMEM, "cannot write units");
 
-	if (!timer || !service)
-		return error_errno(err, ENOMEM, "cannot write units");
-	unit_path(path, sizeof(path), directory, plan->name, "service");
-	result = write_unit(path, service, err);
-	unit_path(path, sizeof(path), directory, plan->name, "timer");
+	unit_path(paths[0], sizeof(paths[0]), directory, plan->name, "service");
+	unit_path(paths[1], sizeof(paths[1]), directory, plan->name, "timer");
+	for (unsigned i = 0; result == 0 && i < 2; i++)
+		result = check_free(paths[i], err);
 	if (result == 0)
-		result = write_unit(path, timer, err);
+		result = write_unit(paths[0], service, err);
+	if (result == 0)
+		result = write_unit(paths[1], timer, err);
 	if (result < 0)
 		return result;
 	printf("%s\nNext, as root: systemctl daemon-reload; systemctl enable --now "
 	       "squall-%s.timer\n",
-	       path, plan->name);
+	       paths[1], plan->name);
 	return options_flush(err);
 }
 
