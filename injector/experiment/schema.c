@@ -242,12 +242,14 @@ static json_t *section(unsigned index)
 {
 	switch ((enum format_section_index)index) {
 	case SECTION_INCLUDE:
-		return list_of(json_pack("{s:s}", "type", "string"));
+	case SECTION_REQUIRE_BEFORE:
+		return either(json_pack("{s:s}", "type", "string"),
+			      list_of(json_pack("{s:s}", "type", "string")));
 	case SECTION_VARIABLES:
 		return map_of(
-			json_pack("{s:[o, o]}", "anyOf",
+			json_pack("{s:[o, o, o]}", "anyOf",
 				  json_pack("{s:[s, s, s]}", "type", "string", "number", "boolean"),
-				  table(format_variable)));
+				  json_pack("{s:s}", "type", "array"), table(format_variable)));
 	case SECTION_LIMITS:
 		return table(format_limits);
 	case SECTION_TARGETS:
@@ -256,8 +258,6 @@ static json_t *section(unsigned index)
 		return probes();
 	case SECTION_STEADY_STATE:
 		return one_or_more(table(format_steady_state));
-	case SECTION_REQUIRE_BEFORE:
-		return one_or_more(json_pack("{s:s}", "type", "string"));
 	case SECTION_EXPECT:
 		return list_of(table(format_expect));
 	case SECTION_ABORT_WHEN:

@@ -29,7 +29,7 @@ int worker_on_limits(struct worker *worker, const struct request *request, struc
 		return error_set(err, ERANGE, "limits: the number of targets is out of range");
 	worker->limits.duration_ns = request->numbers[0];
 	worker->limits.targets = (unsigned)request->numbers[1];
-	worker->seed = (uint64_t)request->numbers[2];
+	worker->seed = worker->env.seed = (uint64_t)request->numbers[2];
 	return 0;
 }
 
