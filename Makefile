@@ -7,6 +7,7 @@
 #
 # make check-unit | check-netns | check-vm          one tier; TEST_ONLY=word picks programs
 # make check-kernels                                the machine tier on KERNELS="bullseye ... sid", and a table
+# make deb | check-deb                              a Debian package; the same tried in a fresh Debian
 # make check-report                                 the HTML report in a real browser, with pictures
 # make asan | ubsan | sanitize                      the first two tiers with a sanitizer, or both
 # make fuzz                                         every fuzzer for FUZZ_SECONDS=60
@@ -128,7 +129,7 @@ $(BUILD)/tests/sweep/mutant: $(BUILD)/injector/cli/main.o $(BUILD)/tests/sweep/m
 
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(LIBRARY)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIBRARY) $(LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -Wl,-z,muldefs -o $@ $< $(LIBRARY) $(LIBS)
 
 # Manual pages and completion are made from the tables in the code
 WORDS := $(BUILD)/injector/cli/generate/words
@@ -157,7 +158,7 @@ $(BUILD)/schema/experiment.schema.json: $(BUILD)/squall
 
 .PRECIOUS: $(BUILD)/%.o
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)
 
 .PHONY: test-programs
 test-programs: $(BUILD)/squall $(UNIT_TESTS) $(NETNS_TESTS) $(TEST_TOOLS)
@@ -191,6 +192,10 @@ check-netns: test-programs
 check-vm: test-programs
 	$(run_tests) vm
 
+.PHONY: check-powerloss
+check-powerloss: all
+	$(Q)BUILD=$(BUILD) tests/vm/power-loss
+
 KERNELS ?= bullseye bookworm trixie sid
 check-kernels: test-programs
 	$(Q)BUILD=$(BUILD) scripts/check-kernels $(KERNELS)
@@ -201,6 +206,16 @@ check-report:
 	$(Q)scripts/setup report
 	$(Q)$(MAKE) --no-print-directory all $(BUILD)/tests/tools/view_demo
 	$(Q)BUILD=$(BUILD) tests/report/check
+
+# A Debian package, and the proof in a fresh Debian
+.PHONY: deb check-deb
+deb:
+	$(Q)packaging/deb
+
+check-deb: deb
+	$(Q)scripts/setup package
+	$(Q)packaging/check-deb build/squall_$(VERSION)_$$(dpkg --print-architecture).deb
+	$(Q)lintian --fail-on none build/squall_$(VERSION)_*.deb
 
 .PHONY: asan ubsan sanitize
 asan ubsan sanitize:
