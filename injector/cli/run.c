@@ -11,6 +11,7 @@
 #include "injector/experiment/load.h"
 #include "injector/kernel/file_reader.h"
 #include "injector/kernel/sandbox.h"
+#include "injector/probes/launcher.h"
 #include "injector/run/run.h"
 
 #include <errno.h>
@@ -25,7 +26,8 @@ static const char run_help[] =
 	"Runs the experiment in FILE: waits for the steady state, injects the faults of the\n"
 	"method, watches the abort conditions, restores everything and says whether the\n"
 	"hypothesis held. With COMMAND the faults last while COMMAND runs (at most\n"
-	"limits.duration); COMMAND's failure fails the run.\n\n"
+	"limits.duration); COMMAND's failure fails the run. The result is stored in\n"
+	"/var/lib/squall/results; the newest 500 are kept.\n\n"
 	"  --set     gives a variable of the file another value\n"
 	"  --json    one event a line on standard output\n"
 	"  --quiet   neither progress nor summary, only the exit code\n"
@@ -144,7 +146,10 @@ static int run_or_plan(int argc, char **argv, bool plan_only, struct error *err)
 	run.is_quiet = options.quiet;
 	file.path = options.operands[0];
 	file.text.inputs.setting_count = texts[0].count;
-	result = experiment_read(file.path, &file.text, err);
+	/* before anything begins: a run without its command would break things for nothing */
+	result = run.command ? launcher_find_program(run.command[0], err) : 0;
+	if (result == 0)
+		result = experiment_read(file.path, &file.text, err);
 	if (result == 0)
 		result = start_reader(&file, err);
 	if (result == 0)
