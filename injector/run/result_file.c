@@ -12,9 +12,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define RESULTS	     JOURNAL_STATE "/results"
-#define SUFFIX	     ".json"
-#define ROOM	     (128 * 1024) /* a dozen probes and steps need some 20 KiB */
+#define RESULTS JOURNAL_STATE "/results"
+#define SUFFIX	".json"
+#define ROOM	(128 * 1024) /* a dozen probes and steps need some 20 KiB */
 #define FULL_REMEDY                                                                                \
 	"free some space below " JOURNAL_STATE "; results of earlier runs are in " RESULTS
 
@@ -29,7 +29,8 @@ static int failed(int code, const char *what, const char *path, struct error *er
 	if (code == ENOSPC || code == EDQUOT)
 		return error_remedy(err, FULL_REMEDY);
 	if (code == EROFS)
-		return error_remedy(err, "mount a file system that can be written on " JOURNAL_STATE);
+		return error_remedy(err,
+				    "mount a file system that can be written on " JOURNAL_STATE);
 	return -code;
 }
 
@@ -43,7 +44,7 @@ int result_file_open(const char *run_id, uid_t reader, struct error *err)
 	if ((mkdir(JOURNAL_STATE, 0755) < 0 && errno != EEXIST) ||
 	    (mkdir(RESULTS, 0755) < 0 && errno != EEXIST))
 		return failed(errno, "make a directory for", path, err);
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return failed(errno, "create", path, err);
 	/* behind the end of the file; its writer cuts off what it does not use */
@@ -52,7 +53,8 @@ int result_file_open(const char *run_id, uid_t reader, struct error *err)
 		unlink(path);
 		return failed(code, "reserve room for", path, err);
 	}
-	/* the user who ran it may read it; a failure only means that root must */
+	/* The user who ran it may read it, and nobody else: it holds the experiment, which may be
+	 * readable by nobody else either. A failure only means that root must. */
 	(void)!fchown(fd, reader, (gid_t)-1);
 	return steal_fd(&fd);
 }
@@ -76,7 +78,8 @@ static int newest_first(const void *left, const void *right)
 
 	if (a->changed.tv_sec != b->changed.tv_sec)
 		return a->changed.tv_sec < b->changed.tv_sec ? 1 : -1;
-	return (a->changed.tv_nsec < b->changed.tv_nsec) - (a->changed.tv_nsec > b->changed.tv_nsec);
+	return (a->changed.tv_nsec < b->changed.tv_nsec) -
+	       (a->changed.tv_nsec > b->changed.tv_nsec);
 }
 
 static bool is_result(const char *name)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The files below /var/lib/squall/results: made by the worker before anything is injected, filled by
- * the unprivileged conductor at the end, the oldest removed by the worker of a later run.
+ * The files below /var/lib/squall/results: made by the worker before anything is injected, filled
+ * by the unprivileged conductor at the end, the oldest removed by the worker of a later run.
  */
 #ifndef SQUALL_RESULT_FILE_H
 #define SQUALL_RESULT_FILE_H
