@@ -129,12 +129,12 @@ static int unlink_all_but_journal(int directory)
 			close(copy);
 		return -errno;
 	}
-	while ((entry = readdir(stream)))
+	for (errno = 0; (entry = readdir(stream)); errno = 0)
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
 		    strcmp(entry->d_name, JOURNAL_FILE) != 0 &&
 		    unlinkat(directory, entry->d_name, 0) < 0 && errno != ENOENT)
 			return -errno;
-	return 0;
+	return -errno;
 }
 
 int runs_remove(int root, int directory, const char *run_id, struct error *err)
@@ -251,7 +251,7 @@ int journal_list(char (**out)[RUN_ID_SIZE], unsigned *out_count, struct error *e
 		close(root);
 		return error_errno(err, ENOMEM, "cannot list %s", root_path);
 	}
-	while (stream && (entry = readdir(stream))) {
+	for (errno = 0; stream && (entry = readdir(stream)); errno = 0) {
 		if (!runs_is_id(entry->d_name))
 			continue;
 		if (count == capacity) {
@@ -264,6 +264,8 @@ int journal_list(char (**out)[RUN_ID_SIZE], unsigned *out_count, struct error *e
 		}
 		memcpy(ids[count++], entry->d_name, RUN_ID_LENGTH + 1);
 	}
+	if (stream && errno) /* a run that is not seen must not pass for none */
+		return error_errno(err, errno, "cannot list %s", root_path);
 	*out = steal_pointer(&ids);
 	*out_count = count;
 	return 0;
