@@ -11,6 +11,7 @@
 # make asan | ubsan | sanitize                      the first two tiers with a sanitizer, or both
 # make fuzz                                         every fuzzer for FUZZ_SECONDS=60
 # make sweep                                        death at every system call of whole experiments (hours)
+# make sweep-restore                                a failure at every call of restoring (hours)
 # make bench                                        measured times, with tc, ip and nft beside them
 # make lint | format                                clang-format, clang-tidy, shellcheck, documents
 # make documents                                    manual pages, completion, schema, in build/
@@ -117,13 +118,18 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT) $(LIBRARY)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,-z,muldefs -o $@ $(filter %.o,$^) $(LIBRARY) $(LIBS) -lseccomp -lcmocka
 
-# The sweep's own parts, and a squall with a mistake that it must find
-SWEEP := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/sweep/mutant.c,$(sort $(wildcard tests/sweep/*.c))))
-$(BUILD)/tests/netns/test_sweep: $(SWEEP) | $(BUILD)/tests/sweep/mutant
+# The sweep's own parts, and a squall with a mistake that it must find, and one that gets no memory
+ODD := $(BUILD)/tests/sweep/mutant $(BUILD)/tests/sweep/out_of_memory
+SWEEP := $(filter-out $(ODD:%=%.o),$(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/sweep/*.c))))
+$(BUILD)/tests/netns/test_sweep $(BUILD)/tests/netns/test_restore_failures: $(SWEEP) | $(ODD)
 
 $(BUILD)/tests/sweep/mutant: $(BUILD)/injector/cli/main.o $(BUILD)/tests/sweep/mutant.o $(LIBRARY)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=journal_undo,--wrap=journal_started -o $@ $^ $(LIBS)
+
+$(BUILD)/tests/sweep/out_of_memory: $(BUILD)/injector/cli/main.o $(BUILD)/tests/sweep/out_of_memory.o $(LIBRARY)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup -o $@ $^ $(LIBS)
 
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(LIBRARY)
 	$(call say,LINK,$@)
@@ -219,9 +225,12 @@ fuzz: fuzzers
 	$(Q)scripts/fuzz $(FUZZ_SECONDS) $(FUZZERS:%=build/fuzz/tests/fuzz/%)
 
 # A sample of it is tests/netns/test_sweep; EXPERIMENTS="loss stop" picks by name
-.PHONY: sweep
+.PHONY: sweep sweep-restore
 sweep: $(BUILD)/squall $(BUILD)/tests/netns/test_sweep
 	$(Q)BUILD=$(BUILD) scripts/sweep $(EXPERIMENTS)
+
+sweep-restore: $(BUILD)/squall $(BUILD)/tests/netns/test_restore_failures
+	$(Q)$(BUILD)/tests/netns/test_restore_failures full $(EXPERIMENTS)
 
 .PHONY: bench
 bench:
