@@ -12,6 +12,7 @@
 # make fuzz                                         every fuzzer for FUZZ_SECONDS=60
 # make sweep                                        death at every system call of whole experiments (hours)
 # make sweep-restore                                a failure at every call of restoring (hours)
+# make soak MINUTES=10                              random experiments and deaths; SEED= repeats one
 # make bench                                        measured times, with tc, ip and nft beside them
 # make lint | format                                clang-format, clang-tidy, shellcheck, documents
 # make documents                                    manual pages, completion, schema, in build/
@@ -122,6 +123,7 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT) $(LIBRARY)
 ODD := $(BUILD)/tests/sweep/mutant $(BUILD)/tests/sweep/out_of_memory
 SWEEP := $(filter-out $(ODD:%=%.o),$(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/sweep/*.c))))
 $(BUILD)/tests/netns/test_sweep $(BUILD)/tests/netns/test_restore_failures: $(SWEEP) | $(ODD)
+$(BUILD)/tests/tools/soak: $(SWEEP)
 
 $(BUILD)/tests/sweep/mutant: $(BUILD)/injector/cli/main.o $(BUILD)/tests/sweep/mutant.o $(LIBRARY)
 	$(call say,LINK,$@)
@@ -225,12 +227,16 @@ fuzz: fuzzers
 	$(Q)scripts/fuzz $(FUZZ_SECONDS) $(FUZZERS:%=build/fuzz/tests/fuzz/%)
 
 # A sample of it is tests/netns/test_sweep; EXPERIMENTS="loss stop" picks by name
-.PHONY: sweep sweep-restore
+.PHONY: sweep sweep-restore soak
 sweep: $(BUILD)/squall $(BUILD)/tests/netns/test_sweep
 	$(Q)BUILD=$(BUILD) scripts/sweep $(EXPERIMENTS)
 
 sweep-restore: $(BUILD)/squall $(BUILD)/tests/netns/test_restore_failures
 	$(Q)$(BUILD)/tests/netns/test_restore_failures full $(EXPERIMENTS)
+
+MINUTES ?= 10
+soak: $(BUILD)/squall $(BUILD)/tests/tools/soak
+	$(Q)$(BUILD)/tests/tools/soak $(MINUTES) $(SEED)
 
 .PHONY: bench
 bench:

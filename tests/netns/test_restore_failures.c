@@ -25,7 +25,7 @@
 #define EXPERIMENTS    "tests/sweep/experiments"
 #define SAMPLE_SECONDS 20
 #define ALLOCATION     "/run/allocation-failed"
-#define PATIENCE_NS    (30 * NSEC_PER_SEC)
+#define PATIENCE_NS    ((is_emulated() ? 150 : 30) * NSEC_PER_SEC)
 
 struct options {
 	bool is_full;

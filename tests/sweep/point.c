@@ -13,7 +13,7 @@
 
 #define TRIES	    3
 #define SETTLE_NS   (1 * NSEC_PER_SEC)
-#define PATIENCE_NS (30 * NSEC_PER_SEC)
+#define PATIENCE_NS ((is_emulated() ? 150 : 30) * NSEC_PER_SEC)
 
 /* A stopped worker is noticed after two seconds of silence (GUARDIAN_SILENCE_NS); behind a stopped
  * guardian the run ends as planned. */
