@@ -6,7 +6,7 @@
 # sudo make check   all tests: unit, network namespaces, Debian's kernel in a virtual machine
 #
 # make check-unit | check-netns | check-vm          one tier; TEST_ONLY=word picks programs
-# make check-kernels                                the machine tier on KERNELS="bullseye trixie ..."
+# make check-kernels                                the machine tier on KERNELS="bullseye ... sid", and a table
 # make check-report                                 the HTML report in a real browser, with pictures
 # make asan | ubsan | sanitize                      the first two tiers with a sanitizer, or both
 # make fuzz                                         every fuzzer for FUZZ_SECONDS=60
@@ -14,6 +14,7 @@
 # make sweep-restore                                a failure at every call of restoring (hours)
 # make soak MINUTES=10                              random experiments and deaths; SEED= repeats one
 # make bench                                        measured times, with tc, ip and nft beside them
+# make check-powerloss                              reset in mid-experiment, boot with systemd (2 min)
 # make lint | format                                clang-format, clang-tidy, shellcheck, documents
 # make documents                                    manual pages, completion, schema, in build/
 # make install | uninstall                          PREFIX=/usr/local, DESTDIR=
@@ -41,7 +42,7 @@ Q :=
 endif
 say = @printf '  %-7s %s\n' '$(1)' '$(strip $(2))'
 
-PACKAGES := libnl-3.0 libnftables yaml-0.1 jansson libcap
+PACKAGES := yaml-0.1 jansson libcap
 # libcurl is loaded by the HTTP probe when a file has one: its GnuTLS costs 10 ms at every start
 HEADERS_ONLY := libcurl
 
@@ -72,8 +73,8 @@ ALL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DSQUALL_VERSION='"$(VERSION)"' -I. -I$(B
 	$(shell pkg-config --cflags $(PACKAGES) $(HEADERS_ONLY) 2>/dev/null) $(CFLAGS)
 ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed $(OPTIMIZE) -pthread $(LDFLAGS)
 # Small libraries go into the program where their archives are installed: each shared one costs every
-# start 50 us (jansson comes with libnftables anyway). A distribution that wants them shared says STATIC=
-STATIC ?= nl-3 yaml cap
+# start 50 us. A distribution that wants them shared says STATIC=
+STATIC ?= yaml jansson cap
 archive = $(if $(findstring /,$(shell $(CC) -print-file-name=lib$(1).a)),-l:lib$(1).a)
 LIBS := $(foreach name,$(STATIC),$(call archive,$(name))) \
 	$(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm
@@ -135,7 +136,7 @@ $(BUILD)/tests/sweep/out_of_memory: $(BUILD)/injector/cli/main.o $(BUILD)/tests/
 
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(LIBRARY)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIBRARY) $(LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -Wl,-z,muldefs -o $@ $< $(LIBRARY) $(LIBS)
 
 # Manual pages and completion are made from the tables in the code
 WORDS := $(BUILD)/injector/cli/generate/words
@@ -164,7 +165,7 @@ $(BUILD)/schema/experiment.schema.json: $(BUILD)/squall
 
 .PRECIOUS: $(BUILD)/%.o
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)
 
 .PHONY: test-programs
 test-programs: $(BUILD)/squall $(UNIT_TESTS) $(NETNS_TESTS) $(TEST_TOOLS)
@@ -198,10 +199,13 @@ check-netns: test-programs
 check-vm: test-programs
 	$(run_tests) vm
 
-KERNELS ?= bullseye bookworm trixie
+.PHONY: check-powerloss
+check-powerloss: all
+	$(Q)BUILD=$(BUILD) tests/vm/power-loss
+
+KERNELS ?= bullseye bookworm trixie sid
 check-kernels: test-programs
-	$(Q)rc=0; for suite in $(KERNELS); do \
-		BUILD=$(BUILD) scripts/run-tests -k $$suite vm || rc=1; done; exit $$rc
+	$(Q)BUILD=$(BUILD) scripts/check-kernels $(KERNELS)
 
 # The HTML report in headless Chromium; pictures to look at in build/report
 .PHONY: check-report
@@ -270,12 +274,21 @@ lint-tidy: $(FILTERS)
 format:
 	$(Q)clang-format -i $(C_FILES)
 
+# systemd also looks below /usr/local. Wanted from the start: restoring is no option.
+UNITS ?= $(PREFIX)/lib/systemd/system
+RESTORE_UNIT := squall-restore.service
+
 # Where Debian looks; empty where a system has no such shell
 SHARE := $(DESTDIR)$(PREFIX)/share
+
 .PHONY: install uninstall
 install: all documents
 	install -d $(DESTDIR)$(PREFIX)/sbin $(SHARE)/squall/experiments $(SHARE)/squall/schema
 	install -m 755 $(BUILD)/squall $(DESTDIR)$(PREFIX)/sbin/squall
+	install -d $(DESTDIR)$(UNITS)/sysinit.target.wants
+	sed 's|@SBIN@|$(PREFIX)/sbin|' packaging/$(RESTORE_UNIT) > $(DESTDIR)$(UNITS)/$(RESTORE_UNIT)
+	chmod 644 $(DESTDIR)$(UNITS)/$(RESTORE_UNIT)
+	ln -sf ../$(RESTORE_UNIT) $(DESTDIR)$(UNITS)/sysinit.target.wants/$(RESTORE_UNIT)
 	install -m 644 $(EXAMPLES) $(SHARE)/squall/experiments
 	install -m 644 $(SCHEMAS) $(SHARE)/squall/schema
 	$(foreach page,$(MANUALS),install -D -m 644 $(page) \
@@ -285,6 +298,7 @@ install: all documents
 	install -D -m 644 $(BUILD)/completion/squall.fish $(SHARE)/fish/vendor_completions.d/squall.fish
 
 uninstall:
+	rm -f $(DESTDIR)$(UNITS)/$(RESTORE_UNIT) $(DESTDIR)$(UNITS)/sysinit.target.wants/$(RESTORE_UNIT)
 	rm -f $(DESTDIR)$(PREFIX)/sbin/squall $(SHARE)/bash-completion/completions/squall \
 		$(SHARE)/zsh/vendor-completions/_squall $(SHARE)/fish/vendor_completions.d/squall.fish
 	rm -rf $(SHARE)/squall

@@ -11,6 +11,7 @@
 #include "injector/kernel/namespace.h"
 #include "injector/kernel/netlink.h"
 #include "injector/kernel/nft.h"
+#include "injector/kernel/nft_batch.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,6 +27,12 @@ enum network_param {
 	NETWORK_DIRECTION,
 };
 
+/* How packets are taken out of an interface. */
+enum network_hook {
+	NETWORK_TABLE, /* an owned nf_tables table, at the netdev hooks */
+	NETWORK_GATE,  /* tc filters, see network_gate.h */
+};
+
 /* How packets are affected. */
 enum network_way {
 	NETWORK_FILTER, /* nf_tables alone: drops */
@@ -36,13 +43,15 @@ enum network_way {
 /* What the running kernel can do, tried in a namespace thrown away afterwards. */
 struct network_support {
 	bool has_hook; /* owned table, egress hook, fwd, random numbers */
+	bool has_gate; /* filters at clsact instead; only asked when there is no hook */
 	bool has_ifb;
 	bool has_netem;		   /* ifb and netem */
 	bool lacks_netem_for_good; /* the kernel does not know it: not a lack of privileges */
-	char hook_reason[200], netem_reason[200]; /* the kernel's words when not */
+	char hook_reason[200], gate_reason[200],
+		netem_reason[200]; /* the kernel's words when not */
 };
-/* Tried once a boot, see network_finding.h. SQUALL_NETEM=off in the environment plays a kernel
- * without netem. */
+/* Tried once a boot, see network_finding.h. In the environment SQUALL_NETEM=off plays a kernel
+ * without netem, SQUALL_HOOK=clsact one without the nf_tables egress hook. */
 int network_survey(struct network_support *out, struct error *err);
 /* Tried now, whatever was found before. */
 int network_survey_anew(struct network_support *out, struct error *err);
@@ -55,6 +64,7 @@ struct network_path {
 	char interface[16];
 	int lower, master; /* indexes of the interfaces below and above it, or 0 */
 	bool is_ingress, is_loopback;
+	bool owns_clsact; /* NETWORK_GATE: it is there for runs of ours alone */
 	uint32_t mtu;
 	struct delay_line *line; /* NETWORK_LINE */
 };
@@ -79,6 +89,8 @@ enum network_record_type {
 	NETWORK_RECORD_TABLE = 1, /* nf_tables table; gone with its owner */
 	NETWORK_RECORD_LINK,	  /* ifb */
 	NETWORK_RECORD_IPV4,	  /* an IPv4 setting of an interface */
+	NETWORK_RECORD_FILTER,	  /* NETWORK_GATE: filters of an interface, named as the table */
+	NETWORK_RECORD_CLSACT,	  /* NETWORK_GATE: the clsact they are in, if it was added */
 };
 struct network_record {
 	struct namespace_id namespace_id;
@@ -99,6 +111,7 @@ _Static_assert(sizeof(struct network_record) <= JOURNAL_PAYLOAD, "an undo record
 
 enum network_phase { NETWORK_IDLE, NETWORK_ACTIVE, NETWORK_EMPTYING, NETWORK_DRAINING };
 
+struct network_gate;
 struct network_state {
 	enum network_way way;
 	enum network_phase phase;
@@ -107,8 +120,10 @@ struct network_state {
 	unsigned path_count;
 	bool has_ifb;  /* the kernel has it */
 	bool has_hole; /* the ifb is down, and swallows what leaves and is to be lost */
-	struct netlink *route, *netfilter;
-	struct nft *nft;
+	struct netlink *route;
+	struct netlink *netfilter; /* owns the table; NULL after an end that had to close it */
+	enum network_hook hook;
+	struct network_gate *gate;    /* NETWORK_GATE */
 	struct network_record record; /* names and namespace, shared by all records */
 	struct network_connection control[8];
 	unsigned control_count;
@@ -122,19 +137,19 @@ struct network_state {
 	struct network_state *next;  /* live ones of this process */
 };
 
-/* network_table.c: the text of the transaction that starts the effect. Caller frees. */
-int network_table_text(const struct network_state *state, const struct target *target,
-		       const char *run_id, unsigned step, char **out, struct error *err);
+/* network_table.c: what the transaction that starts the effect adds. */
+int network_table_add(const struct network_state *state, const struct target *target,
+		      const char *run_id, unsigned step, struct nft_batch *batch,
+		      struct error *err);
 
 /* network_scope.c: which packets. Sets of the target's endpoints, once a table ... */
 struct network_scope;
 int network_scope_new(const struct params *target, struct network_scope **out, struct error *err);
 void network_scope_free(struct network_scope *scope);
-void network_scope_write_sets(const struct network_scope *scope, const char *table, FILE *out);
-/* ... and the rules that use them, each begun by `start` ("add rule ... ") and ending in `verdict`.
- */
-void network_scope_write_rules(const struct network_scope *scope, bool is_ingress,
-			       const char *start, const char *verdict, FILE *out);
+void network_scope_add_sets(const struct network_scope *scope, struct nft_batch *batch);
+/* ... and the rules of a chain that use them, each going on in chain `action`. */
+void network_scope_add_rules(const struct network_scope *scope, bool is_ingress, const char *chain,
+			     const char *action, struct nft_batch *batch);
 
 /* network_netem.c: the ifb. */
 int network_hole_build(struct network_state *state, struct error *err);
@@ -208,5 +223,8 @@ uint32_t network_inherit_setting(const struct network_state *state, unsigned set
 struct network_state *network_first_live(void);
 /* By namespace and (not NULL) table. */
 struct network_state *network_live(const struct namespace_id *namespace_id, const char *table);
+
+/* network_explain.c: fault_ops.explain */
+void network_explain(const struct params *params, char *out, size_t size);
 
 #endif
