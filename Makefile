@@ -124,7 +124,7 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT) $(LIBRARY)
 ODD := $(BUILD)/tests/sweep/mutant $(BUILD)/tests/sweep/out_of_memory
 SWEEP := $(filter-out $(ODD:%=%.o),$(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/sweep/*.c))))
 $(BUILD)/tests/netns/test_sweep $(BUILD)/tests/netns/test_restore_failures: $(SWEEP) | $(ODD)
-$(BUILD)/tests/tools/soak: $(SWEEP)
+$(BUILD)/tests/tools/soak $(BUILD)/tests/netns/test_foreign_changes: $(SWEEP)
 
 $(BUILD)/tests/sweep/mutant: $(BUILD)/injector/cli/main.o $(BUILD)/tests/sweep/mutant.o $(LIBRARY)
 	$(call say,LINK,$@)
