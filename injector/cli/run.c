@@ -147,6 +147,10 @@ static int run_or_plan(int argc, char **argv, bool plan_only, struct error *err)
 	result = experiment_read(file.path, &file.text, err);
 	if (result == 0)
 		result = start_reader(&file, err);
+	run.name = argv[0];
+	run.file = file.path;
+	run.content = file.text.bytes;
+	run.length = file.text.length;
 	if (result == 0)
 		result = run_start(&run, err);
 	file_reader_stop(&file.reader);

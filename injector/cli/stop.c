@@ -66,6 +66,12 @@ static int tell_json(const struct stop *stop, const struct restore_report *repor
 	return json_print(root, stdout, true, err);
 }
 
+static void audit(const struct stop *stop, const struct restore_report *report)
+{
+	audit_write(NULL, "stop", stop->run_id, "%s%u left", stop->was_killed ? "killed, " : "",
+		    report->failed);
+}
+
 static void tell(const struct stop *stop, const struct restore_report *report)
 {
 	char took[QUANTITY_TEXT_SIZE];
