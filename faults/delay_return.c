@@ -48,7 +48,7 @@ int delay_return_load(int index, bool is_ingress, uint32_t mark, int *out_progra
 		 * again. */
 		SET(R1, 0),
 		STORE(SKB, queue_mapping, R1),
-		SET(R1, is_ingress ? mark : 0), /* leaving, it does not meet our chains again */
+		SET(R1, mark),
 		STORE(SKB, mark, R1),
 		SET(R1, index),
 		SET(R2, is_ingress ? BPF_F_INGRESS : 0),

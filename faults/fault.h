@@ -24,7 +24,8 @@
 struct fault_env {
 	const char *run_id;
 	struct journal *journal;
-	bool allow_critical; /* reserved for the experiment's own switch */
+	bool allow_critical;   /* reserved for the experiment's own switch */
+	uint32_t invoking_uid; /* who called sudo: files that a file names are read as that user */
 	/* for the whole run: hosts and processes that must not be touched */
 	struct process_identity conductor, worker, guardian;
 };
@@ -83,6 +84,10 @@ struct fault_ops {
 	const struct param *params;   /* ends with a NULL name */
 	enum target_kind target_kind; /* the selector table its target uses */
 	uint64_t capabilities;	      /* bits 1 << CAP_*: what inject/end/undo need in the worker */
+	/* What it changes is there after a restart of the machine, too: the journal of its run is
+	 * kept where it is found again, and its records are undone then. The others' are not: what
+	 * they change is the kernel's, and gone. */
+	bool outlives_reboot;
 	/* With these parameters it has no end: `for` is refused (kill). NULL: it lasts. Called on
 	 * parameters that passed check(). */
 	bool (*is_instant)(const struct params *params);

@@ -9,6 +9,7 @@
 #include "faults/network.h"
 
 #include "faults/network_finding.h"
+#include "faults/network_gate.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
 #include "injector/base/quantity.h"
@@ -83,28 +84,34 @@ static int check(const struct params *params, struct error *err)
 static int probe(struct fault_support *out, struct error *err)
 {
 	struct network_support support;
+	const char *hook;
 	struct stat about;
 	int result = network_survey_anew(&support, err);
 
 	if (result < 0)
 		return result;
-	*out = (struct fault_support){.usable = support.has_hook};
+	*out = (struct fault_support){.usable = support.has_hook || support.has_gate};
+	hook = support.has_hook ? "nftables owner table" : "clsact with self-closing BPF gate";
 	if (!support.has_hook) {
-		snprintf(out->reason, sizeof(out->reason), "%s", support.hook_reason);
+		snprintf(out->reason, sizeof(out->reason), "no nf_tables egress hook: %s",
+			 support.hook_reason);
 		snprintf(out->remedy, sizeof(out->remedy), "%s", NETWORK_HOOK_REMEDY);
+	}
+	if (!out->usable) {
+		snprintf(out->reason, sizeof(out->reason), "%.120s; %.120s", support.hook_reason,
+			 support.gate_reason);
 		return 0;
 	}
 	if (support.has_netem) {
-		snprintf(out->way, sizeof(out->way), "nftables owner table + ifb + netem");
+		snprintf(out->way, sizeof(out->way), "%s + ifb + netem", hook);
 		return 0;
 	}
-	snprintf(out->way, sizeof(out->way),
-		 "nftables owner table; delays by a delay line in user space");
+	snprintf(out->way, sizeof(out->way), "%s; delays by a delay line in user space", hook);
 	snprintf(out->reason, sizeof(out->reason), "no netem: %s", support.netem_reason);
 	network_netem_remedy(out->remedy, sizeof(out->remedy));
 	if (stat("/dev/net/tun", &about) < 0)
 		snprintf(out->way, sizeof(out->way),
-			 "nftables owner table: loss and partition; no delay (no /dev/net/tun)");
+			 "%s: loss and partition; no delay (no /dev/net/tun)", hook);
 	return 0;
 }
 
@@ -148,7 +155,10 @@ static void describe_evidence(const struct network_state *state, struct evidence
 static int read_counters(struct network_state *state, struct error *err)
 {
 	struct evidence evidence = {0};
-	int result = nft_counters(state->netfilter, state->record.table, count, &evidence, err);
+	int result = state->hook == NETWORK_GATE
+			     ? network_gate_counters(state, &evidence, err)
+			     : nft_counters(state->netfilter, state->record.table, count, &evidence,
+					    err);
 
 	if (result < 0)
 		return result;
@@ -206,10 +216,22 @@ static int write_record(const struct fault *fault, enum network_record_type type
 	return sequence < 0 ? sequence : 0;
 }
 
+static int start_table(struct network_state *state, const struct fault *fault, struct error *err)
+{
+	cleanup_free char *text = NULL;
+	int result = write_record(fault, NETWORK_RECORD_TABLE, err);
+
+	if (result == 0)
+		result = network_table_text(state, fault->target, fault->env->run_id, fault->step,
+					    &text, err);
+	if (result == 0)
+		result = nft_commit(state->nft, text, err);
+	return result;
+}
+
 static int inject(struct fault *fault, struct error *err)
 {
 	struct network_state *state = fault->state;
-	cleanup_free char *text = NULL;
 	int result = check_still_there(state, err);
 
 	state->has_hole = network_needs_hole(state);
@@ -228,12 +250,8 @@ static int inject(struct fault *fault, struct error *err)
 	if (result == 0 && state->way == NETWORK_LINE)
 		result = network_line_start(state, fault, err);
 	if (result == 0)
-		result = write_record(fault, NETWORK_RECORD_TABLE, err);
-	if (result == 0)
-		result = network_table_text(state, fault->target, fault->env->run_id, fault->step,
-					    &text, err);
-	if (result == 0)
-		result = nft_commit(state->nft, text, err);
+		result = state->hook == NETWORK_GATE ? network_gate_start(state, fault, err)
+						     : start_table(state, fault, err);
 	if (result < 0) {
 		network_finding_forget(); /* it may have been wrong about this kernel */
 		network_line_stop(state);
@@ -254,6 +272,12 @@ void network_cut(struct network_state *state)
 	if (state->phase != NETWORK_ACTIVE && state->phase != NETWORK_EMPTYING)
 		return;
 	read_counters(state, NULL);
+	if (state->hook == NETWORK_GATE) {
+		network_gate_shut(state);
+		state->phase = NETWORK_DRAINING;
+		state->idle_polls = 0;
+		return;
+	}
 	snprintf(text, sizeof(text), "delete table netdev %s\n", state->record.table);
 	if (nft_commit(state->nft, text, NULL) < 0) {
 		nft_close(state->nft);
@@ -361,6 +385,7 @@ static void release(struct fault *fault)
 		return;
 	network_unregister(state);
 	/* the table first, should it still be there: then nothing points at what goes next */
+	network_gate_free(state);
 	nft_close(state->nft);
 	network_line_stop(state);
 	netlink_close(state->netfilter);

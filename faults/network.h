@@ -26,6 +26,12 @@ enum network_param {
 	NETWORK_DIRECTION,
 };
 
+/* How packets are taken out of an interface. */
+enum network_hook {
+	NETWORK_TABLE, /* an owned nf_tables table, at the netdev hooks */
+	NETWORK_GATE,  /* tc filters, see network_gate.h */
+};
+
 /* How packets are affected. */
 enum network_way {
 	NETWORK_FILTER, /* nf_tables alone: drops */
@@ -36,13 +42,15 @@ enum network_way {
 /* What the running kernel can do, tried in a namespace thrown away afterwards. */
 struct network_support {
 	bool has_hook; /* owned table, egress hook, fwd, random numbers */
+	bool has_gate; /* filters at clsact instead; only asked when there is no hook */
 	bool has_ifb;
 	bool has_netem;		   /* ifb and netem */
 	bool lacks_netem_for_good; /* the kernel does not know it: not a lack of privileges */
-	char hook_reason[200], netem_reason[200]; /* the kernel's words when not */
+	char hook_reason[200], gate_reason[200],
+		netem_reason[200]; /* the kernel's words when not */
 };
-/* Tried once a boot, see network_finding.h. SQUALL_NETEM=off in the environment plays a kernel
- * without netem. */
+/* Tried once a boot, see network_finding.h. In the environment SQUALL_NETEM=off plays a kernel
+ * without netem, SQUALL_HOOK=clsact one without the nf_tables egress hook. */
 int network_survey(struct network_support *out, struct error *err);
 /* Tried now, whatever was found before. */
 int network_survey_anew(struct network_support *out, struct error *err);
@@ -55,6 +63,7 @@ struct network_path {
 	char interface[16];
 	int lower, master; /* indexes of the interfaces below and above it, or 0 */
 	bool is_ingress, is_loopback;
+	bool owns_clsact; /* NETWORK_GATE: it is there for runs of ours alone */
 	uint32_t mtu;
 	struct delay_line *line; /* NETWORK_LINE */
 };
@@ -79,6 +88,8 @@ enum network_record_type {
 	NETWORK_RECORD_TABLE = 1, /* nf_tables table; gone with its owner */
 	NETWORK_RECORD_LINK,	  /* ifb */
 	NETWORK_RECORD_IPV4,	  /* an IPv4 setting of an interface */
+	NETWORK_RECORD_FILTER,	  /* NETWORK_GATE: filters of an interface, named as the table */
+	NETWORK_RECORD_CLSACT,	  /* NETWORK_GATE: the clsact they are in, if it was added */
 };
 struct network_record {
 	struct namespace_id namespace_id;
@@ -99,6 +110,7 @@ _Static_assert(sizeof(struct network_record) <= JOURNAL_PAYLOAD, "an undo record
 
 enum network_phase { NETWORK_IDLE, NETWORK_ACTIVE, NETWORK_EMPTYING, NETWORK_DRAINING };
 
+struct network_gate;
 struct network_state {
 	enum network_way way;
 	enum network_phase phase;
@@ -109,6 +121,8 @@ struct network_state {
 	bool has_hole; /* the ifb is down, and swallows what leaves and is to be lost */
 	struct netlink *route, *netfilter;
 	struct nft *nft;
+	enum network_hook hook;
+	struct network_gate *gate;    /* NETWORK_GATE */
 	struct network_record record; /* names and namespace, shared by all records */
 	struct network_connection control[8];
 	unsigned control_count;

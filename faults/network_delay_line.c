@@ -80,8 +80,10 @@ int delay_line_prepare(const struct delay_line_config *config, struct delay_line
 	if (!status)
 		status = namespace_run(config->namespace_fd, open_inside, &inside, err);
 	if (!status)
-		status = delay_return_load(config->interface_index, config->is_ingress,
-					   config->mark, &line->program_fd, err);
+		status = delay_return_load(
+			config->interface_index, config->is_ingress,
+			config->is_ingress || config->marks_leaving ? config->mark : 0,
+			&line->program_fd, err);
 	if (status) {
 		delay_line_stop(line);
 		return error_prefix(err, "delay line");
@@ -93,6 +95,10 @@ int delay_line_prepare(const struct delay_line_config *config, struct delay_line
 
 int delay_line_start(struct delay_line *line, struct error *err)
 {
+	const struct bpf_filter way_back = {.hook = QDISC_INGRESS,
+					    .priority = 1,
+					    .program_fd = line->program_fd,
+					    .name = "squall_delay_return"};
 	int status = tap_create(line->tap_fd, line->name, line->tap.kind, &line->tap, err);
 
 	if (!status)
@@ -100,8 +106,7 @@ int delay_line_start(struct delay_line *line, struct error *err)
 	if (!status)
 		status = qdisc_add_clsact(line->netlink, line->tap.index, err);
 	if (!status)
-		status = qdisc_add_bpf(line->netlink, line->tap.index, QDISC_INGRESS,
-				       line->program_fd, "squall_delay_return", err);
+		status = filter_add_bpf(line->netlink, line->tap.index, &way_back, err);
 	if (!status)
 		status = tap_bring_up(&line->tap, line->netlink, err);
 	if (!status)

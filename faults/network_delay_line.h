@@ -44,7 +44,9 @@ struct delay_line_config {
 	bool is_ingress;  /* false: egress */
 	bool is_loopback; /* lo: egress only, ingress would delay twice */
 	int64_t delay_ns, jitter_ns;
-	uint32_t mark;	  /* what a packet coming back carries; not 0 */
+	uint32_t mark; /* what a packet coming back to ingress carries; not 0 */
+	/* also to egress: filters of tc meet it again there, chains of nf_tables do not */
+	bool marks_leaving;
 	const char *name; /* of the tap; copied */
 	uint64_t seed;	  /* of the jitter */
 };

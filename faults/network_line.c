@@ -31,6 +31,7 @@ int network_line_prepare(struct network_state *state, int namespace_fd, const ch
 						   .delay_ns = state->effect.delay_ns,
 						   .jitter_ns = state->effect.jitter_ns,
 						   .mark = NETWORK_MARK,
+						   .marks_leaving = state->hook == NETWORK_GATE,
 						   .name = name};
 		int result;
 

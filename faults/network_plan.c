@@ -5,6 +5,7 @@
  */
 #include "faults/network.h"
 
+#include "faults/network_gate.h"
 #include "injector/base/quantity.h"
 #include "injector/kernel/link.h"
 
@@ -71,6 +72,29 @@ static int add_paths(struct network_state *state, const struct fault *fault, str
 	return result;
 }
 
+static int choose_gate(struct network_state *state, const struct network_support *support,
+		       struct plan *plan, struct error *err)
+{
+	struct utsname kernel;
+
+	if (support->has_gate) {
+		state->hook = NETWORK_GATE;
+		return plan_add(plan, PLAN_NOTE,
+				"no nf_tables egress hook (%s): tc filters at clsact instead",
+				support->hook_reason);
+	}
+	uname(&kernel);
+	error_set(err, EOPNOTSUPP,
+		  "the kernel (%s) has no nf_tables hook for this: %s; nor clsact: %s",
+		  kernel.release, support->hook_reason, support->gate_reason);
+	return error_remedy(err, "%s", NETWORK_HOOK_REMEDY);
+}
+
+static const char *hook_words(const struct network_state *state)
+{
+	return state->hook == NETWORK_GATE ? "a BPF filter" : "nf_tables";
+}
+
 static int choose_way(struct network_state *state, struct plan *plan, struct error *err)
 {
 	bool is_partition = state->effect.loss_ppb >= SHARE_ONE, is_bypassed = false;
@@ -81,17 +105,14 @@ static int choose_way(struct network_state *state, struct plan *plan, struct err
 	if (result < 0)
 		return result;
 	if (!support.has_hook) {
-		struct utsname kernel;
-
-		uname(&kernel);
-		error_set(err, EOPNOTSUPP, "the kernel (%s) has no nf_tables hook for this: %s",
-			  kernel.release, support.hook_reason);
-		return error_remedy(err, "%s", NETWORK_HOOK_REMEDY);
+		result = choose_gate(state, &support, plan, err);
+		if (result < 0)
+			return result;
 	}
 	state->has_ifb = support.has_ifb;
 	state->way = NETWORK_FILTER;
 	if (is_partition)
-		return plan_add(plan, PLAN_WAY, "nf_tables drops everything in scope");
+		return plan_add(plan, PLAN_WAY, "%s drops everything in scope", hook_words(state));
 	if (support.has_netem) {
 		result = network_find_bypassed(state, plan, &is_bypassed, err);
 		if (result < 0)
@@ -99,16 +120,16 @@ static int choose_way(struct network_state *state, struct plan *plan, struct err
 	}
 	if (support.has_netem && !is_bypassed) {
 		state->way = NETWORK_NETEM;
-		result =
-			plan_add(plan, PLAN_WAY, "nf_tables forwards to an ifb with netem%s",
-				 state->effect.loss_ppb
-					 ? "; segmented before it, so that the loss counts packets "
-					   "as on the wire"
-					 : "");
+		result = plan_add(
+			plan, PLAN_WAY, "%s forwards to an ifb with netem%s", hook_words(state),
+			state->effect.loss_ppb
+				? "; segmented before it, so that the loss counts packets "
+				  "as on the wire"
+				: "");
 	} else if (state->effect.delay_ns) {
 		state->way = NETWORK_LINE;
-		result = plan_add(plan, PLAN_WAY,
-				  "nf_tables forwards to a delay line in user space%s",
+		result = plan_add(plan, PLAN_WAY, "%s forwards to a delay line in user space%s",
+				  hook_words(state),
 				  support.has_netem ? "" : " (no netem here: squall doctor)");
 		if (result == 0)
 			result = plan_add(
@@ -124,8 +145,9 @@ static int choose_way(struct network_state *state, struct plan *plan, struct err
 						  state->paths[i].interface);
 	} else {
 		result = plan_add(plan, PLAN_WAY,
-				  "random drops by nf_tables; with segmentation offload one drop "
-				  "is up to 64 KiB of a TCP stream");
+				  "random drops by %s; with segmentation offload one drop "
+				  "is up to 64 KiB of a TCP stream",
+				  hook_words(state));
 	}
 	if (result == 0 && !support.has_netem) {
 		network_netem_remedy(remedy, sizeof(remedy));
@@ -137,7 +159,9 @@ static int choose_way(struct network_state *state, struct plan *plan, struct err
 
 bool network_needs_hole(const struct network_state *state)
 {
-	if (!state->has_ifb || state->way == NETWORK_NETEM || state->effect.loss_ppb == 0)
+	/* a filter can take a packet without a word to its sender */
+	if (!state->has_ifb || state->way == NETWORK_NETEM || state->effect.loss_ppb == 0 ||
+	    state->hook == NETWORK_GATE)
 		return false;
 	for (unsigned i = 0; i < state->path_count; i++)
 		if (!state->paths[i].is_ingress)
@@ -193,7 +217,7 @@ static int list_targets(const struct network_state *state, const struct target *
 	return result;
 }
 
-static int list_changes(const struct network_state *state, struct plan *plan)
+static int list_changes(const struct network_state *state, struct plan *plan, struct error *err)
 {
 	const struct network_effect *effect = &state->effect;
 	char delay[QUANTITY_TEXT_SIZE], jitter[QUANTITY_TEXT_SIZE], share[QUANTITY_TEXT_SIZE];
@@ -220,6 +244,8 @@ static int list_changes(const struct network_state *state, struct plan *plan)
 			result = plan_add(
 				plan, PLAN_CHANGE,
 				"set net.ipv4.conf.lo.route_localnet=1 and accept_local=1");
+	if (result == 0 && state->hook == NETWORK_GATE)
+		return network_gate_list(state, plan, err);
 	if (result == 0)
 		result = plan_add(plan, PLAN_CHANGE,
 				  "add table netdev %s (owned: vanishes with its process)%s%s",
@@ -307,8 +333,10 @@ static int fill(struct network_state *state, struct fault *fault, struct plan *p
 	 * takes milliseconds in which everything in scope would be lost. */
 	if (result == 0)
 		result = nft_open(fault->target->namespace_fd, &state->nft, err);
+	if (result == 0 && state->hook == NETWORK_GATE)
+		result = network_gate_prepare(state, fault->target, err);
 	if (result == 0)
-		result = list_changes(state, plan);
+		result = list_changes(state, plan, err);
 	if (result == 0)
 		result = list_notes(state, plan, err);
 	return result;

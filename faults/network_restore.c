@@ -5,6 +5,7 @@
  */
 #include "faults/network.h"
 
+#include "faults/network_gate.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
 #include "injector/kernel/link.h"
@@ -147,6 +148,19 @@ static int undo_table(const struct network_record *record, struct access *access
 	return result;
 }
 
+static int undo_filters(const struct network_record *record, struct access *access,
+			struct error *err)
+{
+	struct network_state *own = network_live(&record->namespace_id, record->table);
+
+	if (own) {
+		network_cut(own);
+		network_line_stop(own);
+		own->phase = NETWORK_IDLE;
+	}
+	return network_gate_undo_filters(record, access->route, err);
+}
+
 /* Name and marks agree; between creation and labelling the group is the mark. */
 static bool is_ours(const struct link *link, const struct network_record *record)
 {
@@ -204,10 +218,10 @@ static int read_record(const struct journal_record *record, struct network_recor
 	out->table[sizeof(out->table) - 1] = '\0';
 	out->link[sizeof(out->link) - 1] = '\0';
 	out->alias[sizeof(out->alias) - 1] = '\0';
-	if (record->type < NETWORK_RECORD_TABLE || record->type > NETWORK_RECORD_IPV4)
+	if (record->type < NETWORK_RECORD_TABLE || record->type > NETWORK_RECORD_CLSACT)
 		return error_set(err, EINVAL, "unknown network record %u", record->type);
 	/* It goes into the text of a transaction */
-	if (record->type == NETWORK_RECORD_TABLE &&
+	if (record->type != NETWORK_RECORD_LINK && record->type != NETWORK_RECORD_IPV4 &&
 	    out->table[strspn(out->table, "abcdefghijklmnopqrstuvwxyz0123456789_")] != '\0')
 		return error_set(err, EINVAL, "damaged network record");
 	return 0;
@@ -230,6 +244,10 @@ int network_undo(const struct journal_record *record, struct error *err)
 		result = undo_table(&what, &access, err);
 	else if (record->type == NETWORK_RECORD_LINK)
 		result = undo_link(&what, &access, err);
+	else if (record->type == NETWORK_RECORD_FILTER)
+		result = undo_filters(&what, &access, err);
+	else if (record->type == NETWORK_RECORD_CLSACT)
+		result = network_gate_undo_clsact(&what, access.route, err);
 	else
 		result = undo_setting(&what, &access, err);
 	access_close(&access);
@@ -268,6 +286,15 @@ static int verify_one(const struct network_record *record, unsigned type, struct
 		*out_gone = result == -ENODEV || (result == 0 && !is_ours(&link, record));
 		snprintf(out_left, left_size, "interface %s: %sip link delete %s", record->link,
 			 prefix, record->link);
+	} else if (type == NETWORK_RECORD_FILTER) {
+		result = network_gate_filters_gone(record, access->route, out_gone, err);
+		snprintf(out_left, left_size,
+			 "filter %s of %s: %stc filter delete dev %s egress (or ingress)",
+			 record->table, record->link, prefix, record->link);
+	} else if (type == NETWORK_RECORD_CLSACT) {
+		result = network_gate_clsact_gone(record, access->route, out_gone, err);
+		snprintf(out_left, left_size, "clsact of %s: %stc qdisc delete dev %s clsact",
+			 record->link, prefix, record->link);
 	} else {
 		const char *name = record->setting == IPV4_DEVCONF_ACCEPT_LOCAL ? "accept_local"
 										: "route_localnet";

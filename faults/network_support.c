@@ -7,6 +7,7 @@
 #include "faults/network.h"
 
 #include "faults/network_finding.h"
+#include "faults/network_gate.h"
 #include "injector/base/cleanup.h"
 #include "injector/kernel/link.h"
 #include "injector/kernel/namespace.h"
@@ -66,6 +67,10 @@ static int try_all(struct network_support *out, struct error *err)
 	out->has_netem = result == 0;
 	out->lacks_netem_for_good = result == -ENOENT || result == -EOPNOTSUPP;
 	snprintf(out->netem_reason, sizeof(out->netem_reason), "%.199s", result ? why.text : "");
+	if (network_gate_try(netlink, index, &why) == 0)
+		out->has_gate = true;
+	snprintf(out->gate_reason, sizeof(out->gate_reason), "%.199s",
+		 out->has_gate ? "" : why.text);
 	netlink_close(netlink);
 
 	snprintf(text, sizeof(text), hook_test, NETWORK_MAX_HOOK, index ? index : 1);
@@ -162,6 +167,14 @@ static int survey(struct network_support *out, struct error *err)
 	return result;
 }
 
+/* Plays a kernel without the nf_tables egress hook. */
+static bool wishes_gate(void)
+{
+	const char *wish = getenv("SQUALL_HOOK");
+
+	return wish && strcmp(wish, "clsact") == 0;
+}
+
 static void obey_wish(struct network_support *out)
 {
 	const char *wish = getenv("SQUALL_NETEM");
@@ -169,6 +182,10 @@ static void obey_wish(struct network_support *out)
 	if (wish && strcmp(wish, "off") == 0) {
 		out->has_netem = false;
 		snprintf(out->netem_reason, sizeof(out->netem_reason), "SQUALL_NETEM=off");
+	}
+	if (wishes_gate()) {
+		out->has_hook = false;
+		snprintf(out->hook_reason, sizeof(out->hook_reason), "SQUALL_HOOK=clsact");
 	}
 }
 
@@ -188,7 +205,8 @@ int network_survey(struct network_support *out, struct error *err)
 	static struct network_support known;
 	static bool is_known;
 
-	is_known = is_known || network_finding_recall(&known);
+	/* the gate is no part of what is kept: whoever needs it does not mind to wait */
+	is_known = is_known || (!wishes_gate() && network_finding_recall(&known));
 	if (!is_known) {
 		int result = survey(&known, err);
 

@@ -6,6 +6,7 @@
  */
 #include "faults/network.h"
 
+#include "faults/network_gate.h"
 #include "injector/kernel/link.h"
 
 #include <errno.h>
@@ -56,7 +57,9 @@ int network_check_in_force(struct network_state *state, struct error *err)
 		result = network_line_check(state, &why);
 	if (result == 0 && is_grown && state->way == NETWORK_NETEM)
 		result = network_netem_resize(state, &why);
-	if (!is_missing(result))
+	if (!is_missing(result) && state->hook == NETWORK_GATE)
+		result = network_gate_check(state, &why);
+	else if (!is_missing(result))
 		result = nft_find_table(state->netfilter, state->record.table, &owner, &why);
 	return is_missing(result) ? error_set(err, ESTALE, "%s", why.text) : 0;
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -67,4 +68,66 @@ int bpf_load(const struct bpf_code *code, int *out_program_fd, struct error *err
 	}
 	*out_program_fd = fd;
 	return 0;
+}
+
+void bpf_unlimit_memory(void)
+{
+	const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+
+	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+}
+
+int bpf_map_new(const struct bpf_map_shape *shape, int *out_map_fd, struct error *err)
+{
+	union bpf_attr attributes;
+	long result;
+
+	memset(&attributes, 0, sizeof(attributes));
+	attributes.map_type = shape->type;
+	attributes.key_size = shape->key_size;
+	attributes.value_size = shape->value_size;
+	attributes.max_entries = shape->entries;
+	attributes.map_flags = shape->type == BPF_MAP_TYPE_LPM_TRIE ? BPF_F_NO_PREALLOC : 0;
+	snprintf(attributes.map_name, sizeof(attributes.map_name), "%s", shape->name);
+	result = syscall(SYS_bpf, BPF_MAP_CREATE, &attributes,
+			 offsetof(union bpf_attr, map_name) + sizeof(attributes.map_name));
+	if (result < 0)
+		return error_errno(err, errno, "cannot make the BPF map %s", shape->name);
+	*out_map_fd = (int)result;
+	return 0;
+}
+
+static int map_call(int command, int map_fd, const void *key, uint64_t value)
+{
+	union bpf_attr attributes;
+
+	memset(&attributes, 0, sizeof(attributes));
+	attributes.map_fd = (uint32_t)map_fd;
+	attributes.key = (uintptr_t)key;
+	attributes.value = value;
+	return syscall(SYS_bpf, command, &attributes,
+		       offsetof(union bpf_attr, flags) + sizeof(attributes.flags)) < 0
+		       ? -errno
+		       : 0;
+}
+
+int bpf_map_set(int map_fd, const void *key, const void *value, struct error *err)
+{
+	int result = map_call(BPF_MAP_UPDATE_ELEM, map_fd, key, (uintptr_t)value);
+
+	return result < 0 ? error_errno(err, -result, "cannot change a BPF map") : 0;
+}
+
+int bpf_map_get(int map_fd, const void *key, void *out_value, struct error *err)
+{
+	int result = map_call(BPF_MAP_LOOKUP_ELEM, map_fd, key, (uintptr_t)out_value);
+
+	return result < 0 ? error_errno(err, -result, "cannot read a BPF map") : 0;
+}
+
+int bpf_map_remove(int map_fd, const void *key, struct error *err)
+{
+	int result = map_call(BPF_MAP_DELETE_ELEM, map_fd, key, 0);
+
+	return result < 0 ? error_errno(err, -result, "cannot change a BPF map") : 0;
 }

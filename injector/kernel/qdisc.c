@@ -8,6 +8,7 @@
 #include <linux/if_ether.h>
 #include <linux/pkt_cls.h>
 #include <linux/rtnetlink.h>
+#include <linux/tc_act/tc_mirred.h>
 #include <netinet/in.h>
 #include <stddef.h>
 #include <string.h>
@@ -240,22 +241,49 @@ static uint32_t hook_parent(enum qdisc_hook hook)
 	return TC_H_MAKE(TC_H_CLSACT, hook == QDISC_INGRESS ? TC_H_MIN_INGRESS : TC_H_MIN_EGRESS);
 }
 
-int qdisc_add_bpf(struct netlink *netlink, int index, enum qdisc_hook hook, int program_fd,
-		  const char *name, struct error *err)
+int qdisc_delete_clsact(struct netlink *netlink, int index, struct error *err)
 {
-	struct tcmsg header = {.tcm_family = AF_UNSPEC,
-			       .tcm_ifindex = index,
-			       .tcm_parent = hook_parent(hook),
-			       .tcm_handle = 1,
-			       .tcm_info = TC_H_MAKE(1U << 16, htons(ETH_P_ALL))};
+	struct netlink_request request;
+
+	begin(&request, RTM_DELQDISC, 0, index, TC_H_CLSACT, TC_H_MAKE(TC_H_CLSACT, 0), "clsact");
+	return call(netlink, &request, "remove clsact", index, err);
+}
+
+/* One action: send the packet to another device (tc-mirred(8)), which ends the classification. */
+static void put_redirect(struct netlink_request *request, int index)
+{
+	const struct tc_mirred options = {
+		.action = TC_ACT_STOLEN, .eaction = TCA_EGRESS_REDIR, .ifindex = (uint32_t)index};
+
+	netlink_nest(request, TCA_BPF_ACT);
+	netlink_nest(request, 1);
+	netlink_put_text(request, TCA_ACT_KIND, "mirred");
+	netlink_nest(request, TCA_ACT_OPTIONS);
+	netlink_put(request, TCA_MIRRED_PARMS, &options, sizeof(options));
+	netlink_unnest(request);
+	netlink_unnest(request);
+	netlink_unnest(request);
+}
+
+int filter_add_bpf(struct netlink *netlink, int index, const struct bpf_filter *filter,
+		   struct error *err)
+{
+	struct tcmsg header = {
+		.tcm_family = AF_UNSPEC,
+		.tcm_ifindex = index,
+		.tcm_parent = hook_parent(filter->hook),
+		.tcm_info = TC_H_MAKE((uint32_t)filter->priority << 16, htons(ETH_P_ALL))};
 	struct netlink_request request;
 
 	netlink_begin(&request, RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, &header, sizeof(header));
 	netlink_put_text(&request, TCA_KIND, "bpf");
 	netlink_nest(&request, TCA_OPTIONS);
-	netlink_put_u32(&request, TCA_BPF_FD, (uint32_t)program_fd);
-	netlink_put_text(&request, TCA_BPF_NAME, name);
-	netlink_put_u32(&request, TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT);
+	netlink_put_u32(&request, TCA_BPF_FD, (uint32_t)filter->program_fd);
+	netlink_put_text(&request, TCA_BPF_NAME, filter->name);
+	if (filter->redirect_index)
+		put_redirect(&request, filter->redirect_index);
+	else
+		netlink_put_u32(&request, TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT);
 	netlink_unnest(&request);
 	return call(netlink, &request, "attach a BPF filter", index, err);
 }
@@ -277,10 +305,12 @@ static void walk_filter(void *context, const struct nlmsghdr *reply)
 	netlink_attributes(reply, sizeof(*header), table, TCA_MAX);
 	filter.parent = header->tcm_parent;
 	filter.handle = header->tcm_handle;
+	filter.info = header->tcm_info;
 	filter.priority = TC_H_MAJ(header->tcm_info) >> 16;
 	netlink_text(table[TCA_KIND], filter.kind, sizeof(filter.kind));
 	if (strcmp(filter.kind, "bpf") == 0) {
 		netlink_nested(table[TCA_OPTIONS], options, TCA_BPF_MAX);
+		netlink_text(options[TCA_BPF_NAME], filter.name, sizeof(filter.name));
 		filter.is_direct_action =
 			netlink_u32(options[TCA_BPF_FLAGS], 0) & TCA_BPF_FLAG_ACT_DIRECT;
 	}
@@ -301,4 +331,19 @@ int filter_each(struct netlink *netlink, int index, enum qdisc_hook hook, filter
 	if (result < 0)
 		error_prefix(err, "cannot list the filters of interface %d", index);
 	return result;
+}
+
+int filter_delete(struct netlink *netlink, int index, const struct filter *filter,
+		  struct error *err)
+{
+	struct tcmsg header = {.tcm_family = AF_UNSPEC,
+			       .tcm_ifindex = index,
+			       .tcm_parent = filter->parent,
+			       .tcm_handle = filter->handle,
+			       .tcm_info = filter->info};
+	struct netlink_request request;
+
+	netlink_begin(&request, RTM_DELTFILTER, 0, &header, sizeof(header));
+	netlink_put_text(&request, TCA_KIND, filter->kind);
+	return call(netlink, &request, "remove a filter", index, err);
 }

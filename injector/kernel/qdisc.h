@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Queueing disciplines and classifiers, by raw attributes, on devices that we own. Nothing here may
- * be called for a user's device except the functions that only read: grafting there loses packets.
+ * be called for a user's device except the functions that only read, and those for filters: adding
+ * or removing a qdisc there, clsact too, loses packets.
  */
 #ifndef SQUALL_QDISC_H
 #define SQUALL_QDISC_H
@@ -53,22 +54,38 @@ typedef void (*qdisc_fn)(void *context, const struct qdisc *qdisc);
 /* All of one interface (index > 0) or of all (0). */
 int qdisc_each(struct netlink *netlink, int index, qdisc_fn fn, void *context, struct error *err);
 
-/* clsact, for qdisc_add_bpf(). */
+/* clsact, for filters. It deactivates the device for a moment: what waits in its root qdisc is lost
+ * (measured); so on a user's device only where nf_tables has no egress hook. */
 int qdisc_add_clsact(struct netlink *netlink, int index, struct error *err);
+/* With all filters in it. */
+int qdisc_delete_clsact(struct netlink *netlink, int index, struct error *err);
+
 enum qdisc_hook { QDISC_INGRESS, QDISC_EGRESS };
-/* A direct-action cls_bpf filter at the device's clsact hook. `program_fd` is not taken over: the
- * filter keeps the program alive. */
-int qdisc_add_bpf(struct netlink *netlink, int index, enum qdisc_hook hook, int program_fd,
-		  const char *name, struct error *err);
+#define FILTER_NAME_SIZE 48
+struct bpf_filter {
+	enum qdisc_hook hook;
+	uint16_t priority; /* the smaller, the earlier; among equal ones the newer is first */
+	int program_fd;	   /* not taken over: the filter keeps the program alive */
+	const char *name;
+	int redirect_index; /* where it sends what the program matches; 0: direct-action */
+};
+/* A cls_bpf filter at the device's clsact. */
+int filter_add_bpf(struct netlink *netlink, int index, const struct bpf_filter *filter,
+		   struct error *err);
 
 struct filter {
 	uint32_t parent, handle, priority;
+	uint32_t info; /* priority and protocol as the kernel wants them back */
 	char kind[16];
-	bool is_direct_action; /* bpf that decides itself */
+	char name[FILTER_NAME_SIZE]; /* of a bpf filter */
+	bool is_direct_action;	     /* bpf that decides itself */
 };
 typedef void (*filter_fn)(void *context, const struct filter *filter);
 /* Filters at a clsact hook of an interface, anybody's. No clsact: none, and 0. */
 int filter_each(struct netlink *netlink, int index, enum qdisc_hook hook, filter_fn fn,
 		void *context, struct error *err);
+/* One that filter_each() found. -ENOENT: gone already. */
+int filter_delete(struct netlink *netlink, int index, const struct filter *filter,
+		  struct error *err);
 
 #endif

@@ -128,7 +128,9 @@ static int open_journal(struct worker *worker, const char *title, struct error *
 	snprintf(header.title, sizeof(header.title), "%.*s", (int)sizeof(header.title) - 1, title);
 	result = identify(worker->guardian.pid, &header.guardian, err);
 	if (result == 0)
-		result = journal_create(&header, &worker->journal, err);
+		result = worker_outlives_reboot(worker)
+				 ? journal_create_kept(&header, &worker->journal, err)
+				 : journal_create(&header, &worker->journal, err);
 	if (result == 0)
 		result = guardian_begin(&worker->guardian, worker->run_id, header.deadline_ns, err);
 	worker->env.guardian = header.guardian;
@@ -343,8 +345,10 @@ static int begin(struct worker *worker, struct error *err)
 		result = loop_new(&worker->loop, err);
 	if (result < 0)
 		return result;
-	worker->env = (struct fault_env){
-		.run_id = worker->run_id, .conductor = worker->conductor, .worker = worker->self};
+	worker->env = (struct fault_env){.run_id = worker->run_id,
+					 .conductor = worker->conductor,
+					 .worker = worker->self,
+					 .invoking_uid = worker->options.invoking_uid};
 	worker->conductor_pidfd = proc_pidfd_open(worker->options.conductor);
 	if (worker->conductor_pidfd < 0)
 		return error_errno(err, -worker->conductor_pidfd, "cannot watch the conductor");

@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The life of the gates: see network_gate.h. The filters of a step are found again by their name,
+ * which is that of its table on the other way.
+ */
+#include "faults/network_gate.h"
+
+#include "injector/base/clock.h"
+#include "injector/base/quantity.h"
+#include "injector/kernel/bpf.h"
+#include "injector/kernel/qdisc.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* After everybody's filters; drops before anybody's delay, as with nf_tables. */
+#define PRIORITY_LOSS  0xfffd
+#define PRIORITY_DELAY 0xfffe
+#define PRIORITY_BACK  0xffff
+
+/* At the end of a filter's name: its run takes the clsact away when it is the last. So a later run
+ * can tell a clsact of ours from an empty one of the user's. */
+#define OWNER_MARK "+"
+
+struct network_gate {
+	struct gate_scope scope;
+	int programs_map; /* held by nobody else: empty when this process is dead */
+	int counters_map;
+	const struct params *target;
+	bool is_open;
+};
+
+static enum qdisc_hook hook_of(const struct network_path *path)
+{
+	return path->is_ingress ? QDISC_INGRESS : QDISC_EGRESS;
+}
+
+/* Is there already a path with the same interface before this one? */
+static bool is_repeated(const struct network_state *state, unsigned at)
+{
+	for (unsigned i = 0; i < at; i++)
+		if (state->paths[i].index == state->paths[at].index)
+			return true;
+	return false;
+}
+
+struct clsact_search {
+	bool is_clsact, is_other; /* another kind of qdisc stands in its place */
+	char kind[16];
+};
+
+static void look_at_qdisc(void *context, const struct qdisc *qdisc)
+{
+	struct clsact_search *search = context;
+
+	if (qdisc->parent != TC_H_CLSACT) /* the same number as TC_H_INGRESS */
+		return;
+	search->is_clsact = strcmp(qdisc->kind, "clsact") == 0;
+	search->is_other = !search->is_clsact;
+	snprintf(search->kind, sizeof(search->kind), "%s", qdisc->kind);
+}
+
+struct filter_count {
+	unsigned all, of_owners;
+};
+
+static void count_filter(void *context, const struct filter *filter)
+{
+	struct filter_count *count = context;
+	size_t length = strlen(filter->name);
+
+	/* a classifier without filters is listed as well, with handle 0 */
+	if (filter->handle == 0)
+		return;
+	count->all++;
+	count->of_owners += strncmp(filter->name, "squall_", 7) == 0 &&
+			    filter->name[length - 1] == OWNER_MARK[0];
+}
+
+static int count_filters(struct netlink *netlink, int index, struct filter_count *out,
+			 struct error *err)
+{
+	int result;
+
+	*out = (struct filter_count){0};
+	result = filter_each(netlink, index, QDISC_EGRESS, count_filter, out, err);
+	if (result == 0)
+		result = filter_each(netlink, index, QDISC_INGRESS, count_filter, out, err);
+	return result;
+}
+
+/* What is there: a clsact of somebody else's, or none, or one that a run of ours has added (then
+ * the last one to go takes it away). */
+static int look_for_clsact(struct netlink *netlink, const struct network_path *path,
+			   bool *out_exists, bool *out_is_ours, struct error *err)
+{
+	struct clsact_search search = {0};
+	struct filter_count count;
+	int result = qdisc_each(netlink, path->index, look_at_qdisc, &search, err);
+
+	if (result == 0 && search.is_other && !path->is_ingress) {
+		error_set(err, EBUSY, "interface %s has a qdisc '%s' where clsact would be needed",
+			  path->interface, search.kind);
+		return error_remedy(err, "replace it by clsact, which can do the same");
+	}
+	if (result == 0)
+		result = count_filters(netlink, path->index, &count, err);
+	if (result < 0)
+		return result;
+	*out_exists = search.is_clsact || search.is_other;
+	*out_is_ours = !*out_exists || count.of_owners > 0;
+	return 0;
+}
+
+int network_gate_prepare(struct network_state *state, const struct target *target,
+			 struct error *err)
+{
+	struct network_gate *gate = calloc(1, sizeof(*gate));
+	const struct bpf_map_shape programs = {"squall_gate", BPF_MAP_TYPE_PROG_ARRAY, 4, 4,
+					       state->path_count};
+	const struct bpf_map_shape counters = {"squall_counters", BPF_MAP_TYPE_ARRAY, 4,
+					       sizeof(struct gate_count), state->path_count * 2};
+	int result;
+
+	if (!gate)
+		return error_errno(err, ENOMEM, "gate");
+	gate->programs_map = gate->counters_map = -1;
+	gate->scope = (struct gate_scope){.to.addresses = {-1, -1}, .ports = -1};
+	gate->target = &target->params;
+	state->gate = gate;
+	bpf_unlimit_memory();
+	result = gate_scope_new(&target->params, &gate->scope, err);
+	if (result == 0)
+		result = bpf_map_new(&counters, &gate->counters_map, err);
+	if (result == 0)
+		result = bpf_map_new(&programs, &gate->programs_map, err);
+	return result;
+}
+
+int network_gate_list(const struct network_state *state, struct plan *plan, struct error *err)
+{
+	int result = 0;
+
+	for (unsigned i = 0; result == 0 && i < state->path_count; i++) {
+		const struct network_path *path = &state->paths[i];
+		bool exists, is_ours;
+
+		if (!is_repeated(state, i))
+			result = look_for_clsact(state->route, path, &exists, &is_ours, err);
+		if (result == 0 && !is_repeated(state, i) && !exists)
+			result = plan_add(plan, PLAN_CHANGE,
+					  "add clsact to %s: what waits in its queue at that "
+					  "moment is lost, and again when it is removed at the end",
+					  path->interface);
+		else if (result == 0 && !is_repeated(state, i))
+			result = plan_add(plan, PLAN_NOTE,
+					  "%s has a clsact, which is used and stays",
+					  path->interface);
+		if (result == 0)
+			result = plan_add(plan, PLAN_CHANGE,
+					  "add a BPF filter %s to the clsact of %s, %s (inert "
+					  "without its process)",
+					  state->record.table, path->interface,
+					  path->is_ingress ? "ingress" : "egress");
+	}
+	return result;
+}
+
+static int write_record(const struct network_state *state, const struct fault *fault,
+			enum network_record_type type, const struct network_path *path,
+			struct error *err)
+{
+	struct network_record record = state->record;
+	int result;
+
+	record.index = path->index;
+	snprintf(record.link, sizeof(record.link), "%s", path->interface);
+	result = journal_undo(fault->env->journal, fault->ops->name, fault->step, type, &record,
+			      sizeof(record), err);
+	return result < 0 ? result : 0;
+}
+
+static int add_clsact(struct network_state *state, const struct fault *fault,
+		      const struct network_path *path, struct error *err)
+{
+	bool exists, is_ours = false;
+	int result = look_for_clsact(state->route, path, &exists, &is_ours, err);
+
+	for (unsigned i = 0; i < state->path_count; i++)
+		if (state->paths[i].index == path->index)
+			state->paths[i].owns_clsact = is_ours;
+	if (result == 0 && is_ours)
+		result = write_record(state, fault, NETWORK_RECORD_CLSACT, path, err);
+	if (result == 0 && !exists)
+		result = qdisc_add_clsact(state->route, path->index, err);
+	if (result == 0)
+		result = write_record(state, fault, NETWORK_RECORD_FILTER, path, err);
+	return result;
+}
+
+static int add_filter(struct network_state *state, unsigned at, struct error *err)
+{
+	const struct network_path *path = &state->paths[at];
+	char name[FILTER_NAME_SIZE];
+	struct bpf_filter filter = {
+		.hook = hook_of(path),
+		.priority = state->way == NETWORK_FILTER ? PRIORITY_LOSS : PRIORITY_DELAY,
+		.name = name,
+		.redirect_index = state->way == NETWORK_NETEM ? state->ifb_index : 0};
+	int result = gate_code_load_gate(state->gate->programs_map, at, state->way != NETWORK_NETEM,
+					 &filter.program_fd, err);
+
+	if (result < 0)
+		return result;
+	snprintf(name, sizeof(name), "%s%s", state->record.table,
+		 path->owns_clsact ? OWNER_MARK : "");
+	result = filter_add_bpf(state->route, path->index, &filter, err);
+	close(filter.program_fd);
+	if (result < 0 || state->way != NETWORK_LINE)
+		return result;
+	filter.priority = PRIORITY_BACK;
+	result = gate_code_load_back(&filter.program_fd, err);
+	if (result < 0)
+		return result;
+	result = filter_add_bpf(state->route, path->index, &filter, err);
+	close(filter.program_fd);
+	return result;
+}
+
+/* The program behind the gate; from the moment it is in the array, packets in scope are affected.
+ */
+static int open_gate(struct network_state *state, unsigned at, int program_fd, struct error *err)
+{
+	return bpf_map_set(state->gate->programs_map, &at, &program_fd, err);
+}
+
+static int reset_counters(struct network_state *state, unsigned at, struct error *err)
+{
+	const struct gate_count count = {0};
+	const struct gate_setting setting = {.loss = state->effect.loss_ppb >= SHARE_ONE
+							     ? 1ULL << 32
+							     : (state->effect.loss_ppb << 32) /
+								       SHARE_ONE};
+	uint32_t counter = at * 2, settings = at * 2 + 1;
+	int result = bpf_map_set(state->gate->counters_map, &counter, &count, err);
+
+	return result < 0 ? result
+			  : bpf_map_set(state->gate->counters_map, &settings, &setting, err);
+}
+
+int network_gate_start(struct network_state *state, const struct fault *fault, struct error *err)
+{
+	struct network_gate *gate = state->gate;
+	int *programs = calloc(state->path_count, sizeof(*programs));
+	int result = programs ? 0 : error_errno(err, ENOMEM, "gate");
+	unsigned loaded = 0;
+
+	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
+		if (!is_repeated(state, i))
+			result = add_clsact(state, fault, &state->paths[i], err);
+	for (unsigned i = 0; result == 0 && i < state->path_count; i++) {
+		result = reset_counters(state, i, err);
+		if (result == 0)
+			result = gate_code_load(state, i, &gate->scope, gate->target,
+						gate->counters_map, &programs[i], err);
+		if (result == 0) {
+			loaded++;
+			result = add_filter(state, i, err);
+		}
+	}
+	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
+		result = open_gate(state, i, programs[i], err);
+	for (unsigned i = 0; i < loaded; i++)
+		close(programs[i]);
+	free(programs);
+	gate->is_open = true; /* also when only some were opened */
+	if (result < 0)
+		network_gate_shut(state);
+	return result;
+}
+
+void network_gate_shut(struct network_state *state)
+{
+	if (!state->gate || !state->gate->is_open)
+		return;
+	for (unsigned i = 0; i < state->path_count; i++)
+		bpf_map_remove(state->gate->programs_map, &i, NULL);
+	state->gate->is_open = false;
+}
+
+int network_gate_counters(struct network_state *state, struct evidence *out, struct error *err)
+{
+	int result = 0;
+
+	for (uint32_t i = 0; result == 0 && i < state->path_count; i++) {
+		uint32_t key = i * 2;
+		struct gate_count count;
+
+		result = bpf_map_get(state->gate->counters_map, &key, &count, err);
+		if (result < 0)
+			return result;
+		out->hits += count.hits;
+		out->dropped += count.lost;
+	}
+	return result;
+}
+
+struct name_search {
+	const char *name;
+	struct filter found;
+	bool is_found;
+};
+
+static void look_for_name(void *context, const struct filter *filter)
+{
+	struct name_search *search = context;
+	size_t length = strlen(search->name);
+
+	if (search->is_found || filter->handle == 0 ||
+	    strncmp(filter->name, search->name, length) != 0 ||
+	    (filter->name[length] && strcmp(filter->name + length, OWNER_MARK) != 0))
+		return;
+	search->found = *filter;
+	search->is_found = true;
+}
+
+static int find_filter(struct netlink *netlink, int index, enum qdisc_hook hook, const char *name,
+		       struct name_search *out, struct error *err)
+{
+	*out = (struct name_search){.name = name};
+	return filter_each(netlink, index, hook, look_for_name, out, err);
+}
+
+int network_gate_check(struct network_state *state, struct error *err)
+{
+	for (unsigned i = 0; i < state->path_count; i++) {
+		const struct network_path *path = &state->paths[i];
+		struct name_search search;
+		int result = find_filter(state->route, path->index, hook_of(path),
+					 state->record.table, &search, err);
+
+		if (result == 0 && !search.is_found)
+			result = error_set(err, ENOENT, "the filter %s of interface %s is gone",
+					   state->record.table, path->interface);
+		if (result < 0)
+			return result;
+	}
+	return 0;
+}
+
+void network_gate_free(struct network_state *state)
+{
+	struct network_gate *gate = state->gate;
+
+	if (!gate)
+		return;
+	if (gate->programs_map >= 0)
+		close(gate->programs_map);
+	if (gate->counters_map >= 0)
+		close(gate->counters_map);
+	gate_scope_close(&gate->scope);
+	free(gate);
+	state->gate = NULL;
+}
+
+static int delete_named(struct netlink *netlink, int index, enum qdisc_hook hook, const char *name,
+			struct error *err)
+{
+	struct name_search search;
+	int result;
+
+	do {
+		result = find_filter(netlink, index, hook, name, &search, err);
+		if (result == 0 && search.is_found)
+			result = filter_delete(netlink, index, &search.found, err);
+	} while (result == 0 && search.is_found);
+	return result == -ENOENT || result == -ENODEV ? 0 : result;
+}
+
+int network_gate_undo_filters(const struct network_record *record, struct netlink *netlink,
+			      struct error *err)
+{
+	int result = delete_named(netlink, record->index, QDISC_EGRESS, record->table, err);
+
+	if (result == 0)
+		result = delete_named(netlink, record->index, QDISC_INGRESS, record->table, err);
+	return result;
+}
+
+int network_gate_filters_gone(const struct network_record *record, struct netlink *netlink,
+			      bool *out_gone, struct error *err)
+{
+	struct name_search egress, ingress;
+	int result = find_filter(netlink, record->index, QDISC_EGRESS, record->table, &egress, err);
+
+	if (result == 0)
+		result = find_filter(netlink, record->index, QDISC_INGRESS, record->table, &ingress,
+				     err);
+	*out_gone = result == 0 && !egress.is_found && !ingress.is_found;
+	return result;
+}
+
+/* Of use to nobody: no filter is left in it. */
+static int is_idle_clsact(struct netlink *netlink, int index, bool *out, struct error *err)
+{
+	struct clsact_search search = {0};
+	struct filter_count count = {0};
+	int result = qdisc_each(netlink, index, look_at_qdisc, &search, err);
+
+	if (result == 0)
+		result = count_filters(netlink, index, &count, err);
+	*out = result == 0 && search.is_clsact && count.all == 0;
+	return result;
+}
+
+int network_gate_undo_clsact(const struct network_record *record, struct netlink *netlink,
+			     struct error *err)
+{
+	bool is_idle;
+	int result = is_idle_clsact(netlink, record->index, &is_idle, err);
+
+	if (result == 0 && is_idle)
+		result = qdisc_delete_clsact(netlink, record->index, err);
+	return result == -ENOENT || result == -ENODEV || result == -EINVAL ? 0 : result;
+}
+
+int network_gate_clsact_gone(const struct network_record *record, struct netlink *netlink,
+			     bool *out_gone, struct error *err)
+{
+	bool is_idle;
+	int result = is_idle_clsact(netlink, record->index, &is_idle, err);
+
+	*out_gone = result == 0 && !is_idle;
+	return result;
+}
+
+/* A redirecting filter at the egress of lo, behind a gate that stays shut. */
+int network_gate_try(struct netlink *netlink, int index, struct error *err)
+{
+	const struct bpf_map_shape programs = {"squall_gate", BPF_MAP_TYPE_PROG_ARRAY, 4, 4, 1};
+	struct bpf_filter filter = {.hook = QDISC_EGRESS,
+				    .priority = PRIORITY_DELAY,
+				    .name = "squall_probe",
+				    .redirect_index = index};
+	int map_fd, result;
+
+	bpf_unlimit_memory();
+	result = bpf_map_new(&programs, &map_fd, err);
+	if (result < 0)
+		return result;
+	result = gate_code_load_gate(map_fd, 0, index == 0, &filter.program_fd, err);
+	if (result == 0) {
+		result = qdisc_add_clsact(netlink, 1, err);
+		if (result == 0)
+			result = filter_add_bpf(netlink, 1, &filter, err);
+		close(filter.program_fd);
+	}
+	close(map_fd);
+	return result;
+}

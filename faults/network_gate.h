@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The second way to take packets out of an interface, for kernels whose nf_tables has no egress
+ * hook (before 5.16): a cls_bpf filter at the interface's clsact. Its program is a gate: it does
+ * nothing but a tail call through an array of programs that the worker alone holds. When the worker
+ * dies, by whatever way, the kernel empties the array (bpf_fd_array_map_clear()), the call fails
+ * and every packet passes; the filter that remains is inert until it is swept.
+ *
+ * Behind the gate stands the program of the step: exclusions, scope, counting, loss. Towards an ifb
+ * only the action `mirred` leads (a packet redirected there by BPF is dropped, ifb_xmit()), so the
+ * filter of a netem step is not direct-action; all others are.
+ */
+#ifndef SQUALL_NETWORK_GATE_H
+#define SQUALL_NETWORK_GATE_H
+
+#include "faults/network.h"
+
+/* A set of endpoints as BPF maps. A tree of addresses gives the class of ports that goes with the
+ * longest prefix (0: every port); the tree of ports, one for all sets, says whether a port is in a
+ * class. */
+struct gate_set {
+	int addresses[2];    /* maps for IPv4, IPv6; -1: none */
+	uint32_t port_class; /* of "*:PORT"; 0: none */
+	bool has_everything;
+};
+struct gate_scope {
+	struct gate_set to;
+	uint32_t local_class; /* of local-port; 0: every one */
+	int ports;	      /* map; -1: no port is given */
+};
+int gate_scope_new(const struct params *target, struct gate_scope *out, struct error *err);
+void gate_scope_close(struct gate_scope *scope);
+
+/* The program of one path. Counters: an array of two values a path, gate_count and gate_setting. */
+struct gate_count {
+	uint64_t hits, lost;
+};
+struct gate_setting {
+	uint64_t loss; /* of 2^32 */
+	uint64_t reserved;
+};
+int gate_code_load(const struct network_state *state, unsigned at, const struct gate_scope *scope,
+		   const struct params *target, int counters_map, int *out_program_fd,
+		   struct error *err);
+/* The gate itself: tail call to entry `at`, or nothing. */
+int gate_code_load_gate(int programs_map, unsigned at, bool is_direct, int *out_program_fd,
+			struct error *err);
+/* Takes the delay line's mark off again: the last filter of all. */
+int gate_code_load_back(int *out_program_fd, struct error *err);
+
+/* Can this kernel do it? Called in a namespace thrown away afterwards; `index` an ifb or 0. */
+int network_gate_try(struct netlink *netlink, int index, struct error *err);
+
+/* Plan: loads the maps, and lists what would be changed. */
+int network_gate_prepare(struct network_state *state, const struct target *target,
+			 struct error *err);
+int network_gate_list(const struct network_state *state, struct plan *plan, struct error *err);
+/* Filters first; opening the gates is the last thing, and starts the effect. */
+int network_gate_start(struct network_state *state, const struct fault *fault, struct error *err);
+/* The effect ends. */
+void network_gate_shut(struct network_state *state);
+int network_gate_counters(struct network_state *state, struct evidence *out, struct error *err);
+/* -ENOENT: somebody removed a filter. */
+int network_gate_check(struct network_state *state, struct error *err);
+void network_gate_free(struct network_state *state);
+
+/* From the record alone. */
+int network_gate_undo_filters(const struct network_record *record, struct netlink *netlink,
+			      struct error *err);
+int network_gate_undo_clsact(const struct network_record *record, struct netlink *netlink,
+			     struct error *err);
+int network_gate_filters_gone(const struct network_record *record, struct netlink *netlink,
+			      bool *out_gone, struct error *err);
+int network_gate_clsact_gone(const struct network_record *record, struct netlink *netlink,
+			     bool *out_gone, struct error *err);
+
+#endif
