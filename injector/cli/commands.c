@@ -18,6 +18,7 @@ const struct command cli_commands[] = {
 	{"restore", cli_restore, "[RUN]", "finish what dead runs left"},
 	{"report", cli_report, "[RUN|FILE]", "a run again: text, HTML, Markdown, JUnit, JSON"},
 	{"doctor", cli_doctor, "", "what this machine can do, and remedies"},
+	{"policy", cli_policy, "[FILE]", "check the site policy and say what it rules"},
 	{"schema", cli_schema, "", "JSON Schema of the experiment file, for editors"},
 	{"faults", cli_faults, "[NAME]", "the faults and their parameters"},
 	{NULL, NULL, NULL, NULL},

@@ -28,6 +28,7 @@ int cli_resume(int argc, char **argv, struct error *err);
 int cli_restore(int argc, char **argv, struct error *err);
 int cli_doctor(int argc, char **argv, struct error *err);
 int cli_report(int argc, char **argv, struct error *err);
+int cli_policy(int argc, char **argv, struct error *err);
 int cli_schema(int argc, char **argv, struct error *err);
 int cli_faults(int argc, char **argv, struct error *err);
 

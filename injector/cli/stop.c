@@ -11,6 +11,7 @@
 #include "injector/cli/commands.h"
 #include "injector/cli/options.h"
 #include "injector/cli/undone.h"
+#include "injector/journal/audit.h"
 
 #include <errno.h>
 #include <string.h>
@@ -109,6 +110,7 @@ int cli_stop(int argc, char **argv, struct error *err)
 	if (result < 0)
 		return result;
 	result = stop_finish(&stop, STOP_WAIT_NS, &report, err);
+	audit(&stop, &report);
 	if (result == 0 && options.json)
 		result = tell_json(&stop, &report, err);
 	else if (result == 0)

@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #define POLICY_PATH "/etc/squall/policy.yaml"
@@ -44,6 +45,8 @@ int policy_check_reach(const struct policy *policy, unsigned targets, struct err
 
 /* "/etc/squall/policy.yaml allows it: faults network, at most 30m", for the plan. */
 void policy_describe(const struct policy *policy, char *out, size_t size);
+/* All rules, one a line with where it is written. */
+void policy_print(const struct policy *policy, FILE *out);
 /* An audit line that cannot be written stops the run before it begins. */
 bool policy_needs_audit(const struct policy *policy);
 

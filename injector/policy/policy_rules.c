@@ -356,27 +356,3 @@ int policy_check_target(const struct policy *policy, const struct target *target
 		result = check_share(policy, target, err);
 	return result;
 }
-
-void policy_describe(const struct policy *policy, char *out, size_t size)
-{
-	size_t used = (size_t)snprintf(out, size, "the site policy %s allows it", policy->path);
-	const char *mark = ": ";
-
-	for (unsigned at = 0; at < POLICY_SECTION_COUNT && used < size; at++) {
-		const struct params *params = section(policy, at);
-
-		for (unsigned i = 0; i < params->count && used < size; i++) {
-			if (!params_count(params, i))
-				continue;
-			used += (size_t)snprintf(out + used, size - used, "%s%s.%s", mark,
-						 policy_sections[at].name, params->table[i].name);
-			mark = ", ";
-		}
-	}
-}
-
-bool policy_needs_audit(const struct policy *policy)
-{
-	return policy && params_number(&policy->root, POLICY_AUDIT, POLICY_AUDIT_OPTIONAL) ==
-				 POLICY_AUDIT_REQUIRED;
-}
