@@ -28,9 +28,11 @@ enum format_section_index {
 	SECTION_LIMITS,
 	SECTION_TARGETS,
 	SECTION_PROBES,
+	SECTION_REQUIRE_BEFORE,
 	SECTION_STEADY_STATE,
 	SECTION_ABORT_WHEN,
 	SECTION_METHOD,
+	SECTION_EXPECT,
 	SECTION_RECOVERY,
 	SECTION_COUNT,
 };
@@ -50,8 +52,18 @@ extern const struct param format_limits[];
 enum format_steady_param { STEADY_REQUIRE, STEADY_FOR, STEADY_WITHIN };
 extern const struct param format_steady_state[];
 
-enum format_recovery_param { RECOVERY_REQUIRE, RECOVERY_WITHIN, RECOVERY_HOLD };
+enum format_recovery_param { RECOVERY_REQUIRE, RECOVERY_WITHIN, RECOVERY_HOLD, RECOVERY_WEIGHT };
 extern const struct param format_recovery[];
+
+enum format_expect_param {
+	EXPECT_PROBE,
+	EXPECT_HOLDS, /* these three in the order of enum expectation_kind */
+	EXPECT_DETECTED,
+	EXPECT_DEGRADES_TO,
+	EXPECT_OF,
+	EXPECT_WEIGHT,
+};
+extern const struct param format_expect[];
 
 enum format_abort_param { ABORT_PROBE, ABORT_FAILS, ABORT_OVER };
 extern const struct param format_abort[];

@@ -39,7 +39,10 @@ void experiment_free(struct experiment *experiment)
 	free(experiment->probes);
 	free(experiment->steps);
 	free(experiment->aborts);
+	free(experiment->expectations);
+	free(experiment->require_before.probes);
 	free(experiment->steady_state.probes);
+	free(experiment->steady_state.each_ns);
 	free(experiment->recovery.probes);
 	free(experiment->path);
 	free(experiment->title);

@@ -15,10 +15,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define EXPERIMENT_MAX_STEPS   256
-#define EXPERIMENT_MAX_TARGETS 256
-#define EXPERIMENT_MAX_PROBES  1024
-#define EXPERIMENT_MAX_ABORTS  256
+#define EXPERIMENT_MAX_STEPS	    256
+#define EXPERIMENT_MAX_TARGETS	    256
+#define EXPERIMENT_MAX_PROBES	    1024
+#define EXPERIMENT_MAX_ABORTS	    256
+#define EXPERIMENT_MAX_EXPECTATIONS 256
 
 struct experiment_target {
 	char *name; /* "" for a target written inside a step */
@@ -48,9 +49,22 @@ struct experiment_abort {
 struct experiment_requirement { /* steady-state, recovery */
 	unsigned *probes;	/* indexes, owned */
 	unsigned count;
-	int64_t for_ns;	   /* steady-state: must hold this long; recovery: `hold` */
+	int64_t *each_ns;  /* steady-state: how long each must hold, owned; NULL: for_ns */
+	int64_t for_ns;	   /* steady-state: the longest of these; recovery: `hold` */
+	unsigned weight;   /* recovery only */
 	int64_t within_ns; /* recovery only; steady state: how long to wait for it (0: `for` alone)
 			    */
+};
+
+enum expectation_kind { EXPECTATION_HOLDS, EXPECTATION_DETECTED, EXPECTATION_DEGRADES };
+struct experiment_expectation {
+	enum expectation_kind kind;
+	unsigned probe;
+	unsigned fallback; /* degrades: the probe that must hold instead */
+	int step;	   /* -1: all faults together */
+	int64_t share_ppb; /* holds */
+	int64_t within_ns; /* detected */
+	unsigned weight;
 };
 
 struct experiment_variable {
@@ -74,7 +88,9 @@ struct experiment {
 	unsigned target_count;
 	struct probe_spec *probes;
 	unsigned probe_count;
-	struct experiment_requirement steady_state, recovery;
+	struct experiment_requirement require_before, steady_state, recovery;
+	struct experiment_expectation *expectations;
+	unsigned expectation_count;
 	struct experiment_abort *aborts;
 	unsigned abort_count;
 	struct experiment_step *steps; /* ordered by at_ns */

@@ -180,6 +180,35 @@ static json_t *stop_json(const struct run_result *result)
 	return root;
 }
 
+static json_t *expectations_json(const struct run_result *result)
+{
+	const struct experiment *experiment = result->experiment;
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < experiment->expectation_count; i++) {
+		const struct experiment_expectation *want = &experiment->expectations[i];
+		const struct expectation_result *seen = &result->expectations[i];
+		json_t *root = json_object();
+		bool detects = want->kind == EXPECTATION_DETECTED;
+
+		json_object_set_new(root, "kind", json_string(expectation_kind_names[want->kind]));
+		json_object_set_new(root, "probe", json_text(experiment->probes[want->probe].name));
+		json_object_set_new(root, "step",
+				    want->step < 0 ? json_null() : json_integer(want->step));
+		json_object_set_new(root, "weight", json_integer(want->weight));
+		json_object_set_new(root, "met", json_boolean(seen->is_met));
+		json_object_set_new(root, "text", json_text(seen->text));
+		json_object_set_new(root, "detected_ns",
+				    json_count_or_null(detects ? seen->detected_ns : -1));
+		json_object_set_new(root, "attempts",
+				    detects ? json_null() : json_integer(seen->attempts));
+		json_object_set_new(root, "passed",
+				    detects ? json_null() : json_integer(seen->passed));
+		json_array_append_new(list, root);
+	}
+	return list;
+}
+
 static json_t *recovery_json(const struct run_result *result)
 {
 	json_t *root;
@@ -232,6 +261,8 @@ json_t *report_build(const struct run_result *result)
 	json_object_set_new(root, "idle", json_boolean(result->was_idle));
 	json_object_set_new(root, "stop", stop_json(result));
 	json_object_set_new(root, "recovery", recovery_json(result));
+	json_object_set_new(root, "expectations", expectations_json(result));
+	json_object_set_new(root, "score", json_count_or_null(result->score));
 	json_object_set_new(root, "command_status", json_count_or_null(result->command_status));
 	json_object_set_new(root, "command_end", json_text(result->command_end));
 	json_object_set_new(root, "probes", probes_json(result));

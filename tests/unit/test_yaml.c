@@ -306,7 +306,7 @@ static const struct bad bad_conditions[] = {
 	 "1ns "
 	 "to 1d)"},
 	{ON_END("recovery: {require: shop, for: 3s, within: 5s}\n"), 7, 27,
-	 "unknown key 'for' in 'recovery'; allowed: require, within, hold"},
+	 "unknown key 'for' in 'recovery'; allowed: require, within, hold, weight"},
 	{ON_END("steady-state: {require: shop, for: 58s}\n"), 3, 20,
 	 "duration: the run takes at least 63s (steady-state 58s, method 5s, hold of the recovery "
 	 "0s) and would be stopped before its end"},
