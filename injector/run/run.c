@@ -135,8 +135,6 @@ static int ask_site(struct run *run, struct error *err)
 	yaml_problems_free(&problems);
 	if (result == 0)
 		result = policy_check_user(run->policy, run->user.uid, err);
-	if (result < 0)
-		audit_write(NULL, "refused", "", "%s", err->text);
 	return result;
 }
 
@@ -322,6 +320,31 @@ static bool run_free(struct run *run)
 	return is_over;
 }
 
+/* What needs root's rights. What is refused here is in the trail as well. */
+static int begin(struct run *run, struct error *err)
+{
+	const struct run_options *options = run->options;
+	int result = sandbox_invoking_user(&run->user, err);
+
+	if (result < 0)
+		return result;
+	audit_caller(options->name, run->user.uid, options->file, options->content,
+		     options->length);
+	result = ask_site(run, err);
+	/* It starts its guardian and listens while this process does what comes next. */
+	if (result == 0)
+		result = fork_worker(run, err);
+	if (result == 0)
+		result = begin_audit(run, err);
+	if (result == 0)
+		result = restore_first(err);
+	if (result == 0 && !options->plan_only)
+		result = halt_check(err);
+	if (result < 0)
+		audit_write(NULL, "refused", "", "%s", err->text);
+	return result;
+}
+
 int run_start(const struct run_options *options, struct error *err)
 {
 	struct run run = {.options = options, .socket = -1, .command = -1};
@@ -330,23 +353,9 @@ int run_start(const struct run_options *options, struct error *err)
 
 	/* Restoring and telling go on when nobody reads; commands get the signal back. */
 	signal(SIGPIPE, SIG_IGN);
-	if (result == 0)
-		result = sandbox_invoking_user(&run.user, err);
 	realtime_begin(); /* for worker and guardian, and for this process until it has begun */
-	/* It starts its guardian and listens while this process does what comes next. */
-	if (result == 0) {
-		audit_caller(options->name, run.user.uid, options->file, options->content,
-			     options->length);
-		result = ask_site(&run, err);
-	}
 	if (result == 0)
-		result = fork_worker(&run, err);
-	if (result == 0)
-		result = begin_audit(&run, err);
-	if (result == 0)
-		result = restore_first(err);
-	if (result == 0 && !options->plan_only)
-		result = halt_check(err);
+		result = begin(&run, err);
 	if (result == 0)
 		result = give_up_rights(&run, err);
 	if (result == 0)

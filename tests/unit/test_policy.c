@@ -60,7 +60,7 @@ static void test_bad_policies_are_refused_with_their_place(void **state)
 		{"version: 1\nallow: [network]", "allow must be a mapping"},
 		{"version: 1\nversion: 1", "policy.yaml:2:1: "},
 		{"- 1", "a policy must be a mapping"},
-		{"", "a policy"},
+		{"", "the file is empty"},
 	};
 
 	(void)state;
