@@ -92,6 +92,10 @@ struct fault_ops {
 	 * parameters that passed check(). */
 	bool (*is_instant)(const struct params *params);
 
+	/* What whoever uses the target will feel, in whole sentences, for people who have not read
+	 * the manual. On parameters that passed check(). NULL: the summary is all there is to say.
+	 */
+	void (*explain)(const struct params *params, char *out, size_t size);
 	/* The parameters make sense together; called unprivileged by `check` as well. May be NULL.
 	 */
 	int (*check)(const struct params *params, struct error *err);

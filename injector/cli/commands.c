@@ -11,6 +11,8 @@ const struct command cli_commands[] = {
 	{"inject", cli_inject, "FAULT key=value...", "one fault, without a file"},
 	{"plan", cli_plan, "FILE", "what would happen, changing nothing"},
 	{"check", cli_check, "FILE...", "validate files; needs no privileges"},
+	{"new", cli_new, "[-o FILE]", "write an experiment by answering a few questions"},
+	{"explain", cli_explain, "FILE", "an experiment in plain English"},
 	{"status", cli_status, "", "live runs and what they have in force"},
 	{"stop", cli_stop, "[RUN]", "stop a run and restore"},
 	{"halt", cli_halt, "[--reason TEXT]", "stop all runs and refuse new ones"},

@@ -21,6 +21,8 @@ int cli_run(int argc, char **argv, struct error *err);
 int cli_inject(int argc, char **argv, struct error *err);
 int cli_plan(int argc, char **argv, struct error *err);
 int cli_check(int argc, char **argv, struct error *err);
+int cli_explain(int argc, char **argv, struct error *err);
+int cli_new(int argc, char **argv, struct error *err);
 int cli_status(int argc, char **argv, struct error *err);
 int cli_stop(int argc, char **argv, struct error *err);
 int cli_halt(int argc, char **argv, struct error *err);
