@@ -19,6 +19,8 @@ const struct command cli_commands[] = {
 	{"resume", cli_resume, "", "allow runs again after halt"},
 	{"restore", cli_restore, "[RUN]", "finish what dead runs left"},
 	{"report", cli_report, "[RUN|FILE]", "a run again: text, HTML, Markdown, JUnit, JSON"},
+	{"replay", cli_replay, "RUN|FILE", "run again what a result was made from"},
+	{"diff", cli_diff, "RUN|FILE RUN|FILE", "compare two results"},
 	{"doctor", cli_doctor, "", "what this machine can do, and remedies"},
 	{"policy", cli_policy, "[FILE]", "check the site policy and say what it rules"},
 	{"schema", cli_schema, "", "JSON Schema of the experiment file, for editors"},

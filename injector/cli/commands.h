@@ -29,6 +29,8 @@ int cli_halt(int argc, char **argv, struct error *err);
 int cli_resume(int argc, char **argv, struct error *err);
 int cli_restore(int argc, char **argv, struct error *err);
 int cli_doctor(int argc, char **argv, struct error *err);
+int cli_replay(int argc, char **argv, struct error *err);
+int cli_diff(int argc, char **argv, struct error *err);
 int cli_report(int argc, char **argv, struct error *err);
 int cli_policy(int argc, char **argv, struct error *err);
 int cli_schema(int argc, char **argv, struct error *err);

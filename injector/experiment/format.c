@@ -6,7 +6,7 @@
 
 #include "injector/base/clock.h"
 #include "injector/base/quantity.h"
-#include "injector/experiment/shape.h"
+#include "injector/experiment/model.h"
 
 #define DAY_NS (24 * 3600 * NSEC_PER_SEC)
 
@@ -32,6 +32,10 @@ const struct param format_root[] = {
 			     .fallback = "1",
 			     .doc = "the times of the method are divided by this: 60 makes a "
 				    "minute of an hour"},
+	[ROOT_SEED] = {.name = "seed",
+		       .type = PARAM_INTEGER,
+		       .max = EXPERIMENT_MAX_SEED,
+		       .doc = "what random choices are made from; default: another each time"},
 	[ROOT_ALLOW_IDLE] = {.name = "allow-idle",
 			     .type = PARAM_BOOL,
 			     .fallback = "false",
@@ -97,6 +101,9 @@ const struct param format_limits[] = {
 			    .min = 1,
 			    .max = 100000,
 			    .doc = "most processes and endpoints that may be touched"},
+	[LIMITS_WINDOW] = {.name = "window",
+			   .type = PARAM_TEXT,
+			   .doc = "when it may run, like Mon-Fri 09:00-16:00 Europe/Berlin"},
 	{0},
 };
 

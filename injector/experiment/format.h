@@ -14,6 +14,7 @@ enum format_root_param {
 	ROOT_HYPOTHESIS,
 	ROOT_SOURCE,
 	ROOT_TIME_SCALE,
+	ROOT_SEED,
 	ROOT_ALLOW_IDLE,
 };
 extern const struct param format_root[];
@@ -46,7 +47,7 @@ enum format_variable_param {
 };
 extern const struct param format_variable[];
 
-enum format_limits_param { LIMITS_DURATION, LIMITS_TARGETS };
+enum format_limits_param { LIMITS_DURATION, LIMITS_TARGETS, LIMITS_WINDOW };
 extern const struct param format_limits[];
 
 enum format_steady_param { STEADY_REQUIRE, STEADY_FOR, STEADY_WITHIN };

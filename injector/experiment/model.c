@@ -35,6 +35,13 @@ void experiment_free(struct experiment *experiment)
 		free(experiment->variables[i].value);
 	}
 	free(experiment->variables);
+	for (unsigned i = 0; i < experiment->source_count; i++) {
+		free(experiment->sources[i].path);
+		free(experiment->sources[i].text);
+	}
+	free(experiment->sources);
+	free(experiment->words);
+	free(experiment->limits.window_text);
 	free(experiment->targets);
 	free(experiment->probes);
 	free(experiment->steps);

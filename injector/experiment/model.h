@@ -8,6 +8,7 @@
 
 #include "faults/fault.h"
 #include "faults/target.h"
+#include "injector/base/calendar.h"
 #include "injector/base/params.h"
 #include "injector/experiment/shape.h"
 #include "injector/probes/probe.h"
@@ -15,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define EXPERIMENT_MAX_SEED	    ((1LL << 53) - 1) /* every reader of JSON keeps it exactly */
 #define EXPERIMENT_MAX_STEPS	    256
 #define EXPERIMENT_MAX_TARGETS	    256
 #define EXPERIMENT_MAX_PROBES	    1024
@@ -81,7 +83,16 @@ struct experiment {
 	struct {
 		int64_t duration_ns; /* hard deadline of the whole run */
 		unsigned targets;    /* most things touched */
+		char *window_text;   /* NULL: at any time */
+		struct calendar_window window;
 	} limits;
+	int64_t seed; /* of every random choice */
+	bool has_seed;
+	struct experiment_source { /* as it was read: [0] is the experiment, then included files */
+		char *path, *text;
+	} * sources;
+	unsigned source_count;
+	char *words; /* one fault in words: what stood behind `squall inject` */
 	struct experiment_variable *variables;
 	unsigned variable_count;
 	struct experiment_target *targets;

@@ -9,12 +9,27 @@
 #include "injector/base/quantity.h"
 #include "injector/experiment/format.h"
 #include "injector/experiment/include.h"
+#include "injector/experiment/load.h"
 #include "injector/experiment/reader.h"
 #include "injector/experiment/text.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+static void read_window(struct reader *reader, const struct param_value *window)
+{
+	struct experiment *experiment = reader->experiment;
+	struct error err = ERROR_INIT;
+
+	if (!window)
+		return;
+	if (calendar_parse_window(window->text, &experiment->limits.window, &err) < 0)
+		problems_add(reader->problems, window->line, window->column, "window: %s%s%s",
+			     err.text, err.remedy[0] ? "; remedy: " : "", err.remedy);
+	experiment->limits.window_text = reader_copy(reader, window->text);
+}
 
 static void read_limits(struct reader *reader, const struct tree_node *node)
 {
@@ -25,6 +40,7 @@ static void read_limits(struct reader *reader, const struct tree_node *node)
 		reader->experiment->limits.duration_ns = params_number(&values, LIMITS_DURATION, 0);
 		reader->experiment->limits.targets =
 			(unsigned)params_number(&values, LIMITS_TARGETS, 0);
+		read_window(reader, params_value(&values, LIMITS_WINDOW, 0));
 	}
 	params_free(&values);
 }
@@ -49,6 +65,8 @@ static void read_root_values(struct reader *reader, const struct params *values)
 		experiment->hypothesis = reader_copy(reader, params_text(values, ROOT_HYPOTHESIS));
 	if (params_is_set(values, ROOT_SOURCE))
 		read_source(reader, params_value(values, ROOT_SOURCE, 0));
+	experiment->has_seed = params_is_set(values, ROOT_SEED);
+	experiment->seed = params_number(values, ROOT_SEED, 0);
 	experiment->time_scale = params_number(values, ROOT_TIME_SCALE, 1);
 	experiment->allow_idle = params_number(values, ROOT_ALLOW_IDLE, 0) != 0;
 }
@@ -97,9 +115,12 @@ static void check_namespaces(struct reader *reader)
 		const struct param_value *value;
 		int index;
 
-		if (target->kind != TARGET_TRAFFIC || !target->params.settings)
+		if ((target->kind != TARGET_TRAFFIC && target->kind != TARGET_FILE) ||
+		    !target->params.settings)
 			continue;
-		value = params_value(&target->params, TRAFFIC_NAMESPACE, 0);
+		value = params_value(
+			&target->params,
+			target->kind == TARGET_FILE ? FILE_NAMESPACE : TRAFFIC_NAMESPACE, 0);
 		if (!value || strncmp(value->text, "target:", 7) != 0)
 			continue;
 		index = reader_find_target(reader, value->text + 7, value->line, value->column);
@@ -203,6 +224,36 @@ static void read_root(struct reader *reader, const struct include_set *set)
 	check_duration(reader, sections[SECTION_LIMITS]);
 }
 
+/* A replay may stand elsewhere. */
+static char *absolute(const char *path)
+{
+	cleanup_free char *here = NULL;
+	char *whole = NULL;
+
+	if (path[0] == '/' || strcmp(path, EXPERIMENT_STDIN_NAME) == 0)
+		return strdup(path);
+	here = getcwd(NULL, 0);
+	if (!here)
+		return strdup(path);
+	return asprintf(&whole, "%s/%s", here, path) < 0 ? NULL : whole;
+}
+
+/* For the stored result, so that the same can be run again. */
+static void keep_source(struct reader *reader, const char *path, const char *text, size_t length)
+{
+	struct experiment *experiment = reader->experiment;
+	struct experiment_source *grown =
+		reader_grow(reader, experiment->sources, experiment->source_count, sizeof(*grown));
+
+	if (!grown)
+		return;
+	experiment->sources = grown;
+	grown += experiment->source_count++;
+	*grown = (struct experiment_source){.path = absolute(path), .text = strndup(text, length)};
+	if (!grown->text || !grown->path)
+		reader->problems->is_out_of_memory = true;
+}
+
 static struct experiment *parse(const char *text, size_t length, const char *path,
 				struct experiment_inputs *inputs, struct problem_list *problems)
 {
@@ -223,6 +274,10 @@ static struct experiment *parse(const char *text, size_t length, const char *pat
 	}
 	if (set.trees[0].root && !problems->is_out_of_memory)
 		read_root(&reader, &set);
+	keep_source(&reader, path, text, length);
+	for (unsigned i = 1; i < set.count; i++)
+		keep_source(&reader, inputs->files[i].path, inputs->files[i].text,
+			    inputs->files[i].length);
 	include_free(&set);
 	return experiment;
 }

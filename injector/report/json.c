@@ -180,6 +180,33 @@ static json_t *stop_json(const struct run_result *result)
 	return root;
 }
 
+/* What it was made from, so that the same can be run again. Secrets have their name alone. */
+static json_t *experiment_json(const struct experiment *experiment)
+{
+	json_t *root = json_object(), *sources = json_array(), *variables = json_array();
+
+	for (unsigned i = 0; i < experiment->source_count; i++)
+		json_array_append_new(sources,
+				      json_pack("{s:o, s:o}", "path",
+						json_text(experiment->sources[i].path), "text",
+						json_text(experiment->sources[i].text)));
+	for (unsigned i = 0; i < experiment->variable_count; i++) {
+		const struct experiment_variable *variable = &experiment->variables[i];
+
+		json_array_append_new(variables, json_pack("{s:o, s:o, s:b, s:s}", "name",
+							   json_text(variable->name), "value",
+							   variable->value && !*variable->value
+								   ? json_string("")
+								   : json_text(variable->value),
+							   "secret", variable->is_secret, "origin",
+							   variable->origin));
+	}
+	json_object_set_new(root, "sources", sources);
+	json_object_set_new(root, "variables", variables);
+	json_object_set_new(root, "words", json_text(experiment->words));
+	return root;
+}
+
 static json_t *expectations_json(const struct run_result *result)
 {
 	const struct experiment *experiment = result->experiment;
@@ -261,6 +288,8 @@ json_t *report_build(const struct run_result *result)
 	json_object_set_new(root, "idle", json_boolean(result->was_idle));
 	json_object_set_new(root, "stop", stop_json(result));
 	json_object_set_new(root, "recovery", recovery_json(result));
+	json_object_set_new(root, "seed", json_integer(result->experiment->seed));
+	json_object_set_new(root, "experiment", experiment_json(result->experiment));
 	json_object_set_new(root, "expectations", expectations_json(result));
 	json_object_set_new(root, "score", json_count_or_null(result->score));
 	json_object_set_new(root, "command_status", json_count_or_null(result->command_status));

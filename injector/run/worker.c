@@ -90,10 +90,11 @@ static int open_result(const struct worker *worker, struct error *err)
 	    (mkdir(JOURNAL_STATE "/results", 0755) < 0 && errno != EEXIST))
 		return error_errno(err, errno, "cannot make %s", JOURNAL_STATE "/results");
 	snprintf(path, sizeof(path), JOURNAL_STATE "/results/%s.json", worker->run_id);
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return error_errno(err, errno, "cannot create the result %s", path);
-	/* the user who ran it may read it; a failure only means that root must */
+	/* The user who ran it may read it, and nobody else: it holds the experiment, which may be
+	 * readable by nobody else either. A failure only means that root must. */
 	(void)!fchown(fd, worker->options.result_uid, (gid_t)-1);
 	return steal_fd(&fd);
 }

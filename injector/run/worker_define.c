@@ -30,7 +30,7 @@ int worker_on_limits(struct worker *worker, const struct request *request, struc
 		return error_set(err, ERANGE, "limits: the number of targets is out of range");
 	worker->limits.duration_ns = request->numbers[0];
 	worker->limits.targets = (unsigned)request->numbers[1];
-	worker->seed = (uint64_t)request->numbers[2];
+	worker->seed = worker->env.seed = (uint64_t)request->numbers[2];
 	return 0;
 }
 
@@ -321,8 +321,13 @@ uint64_t worker_capabilities(const struct worker *worker)
 {
 	uint64_t capabilities = 0;
 
-	for (unsigned i = 0; i < worker->step_count; i++)
-		capabilities |= worker->steps[i].fault.ops->capabilities;
+	for (unsigned i = 0; i < worker->step_count; i++) {
+		const struct fault *fault = &worker->steps[i].fault;
+
+		capabilities |= fault->ops->capabilities;
+		if (fault->ops->more_capabilities)
+			capabilities |= fault->ops->more_capabilities(fault);
+	}
 	return capabilities;
 }
 
