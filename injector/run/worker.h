@@ -17,7 +17,7 @@ struct worker_options {
 	int socket;	 /* to the conductor; owned by the worker */
 	pid_t conductor; /* our parent */
 	uid_t invoking_uid;
-	uid_t result_uid; /* the unprivileged user that fills the result file */
+	uid_t result_uid;	     /* the unprivileged user that fills the result file */
 	const struct policy *policy; /* of the site, NULL: none; not owned */
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The site policy: any text is a policy or a list of problems with places, and a policy can be asked
- * everything.
+ * The site policy: any text is a policy or a list of problems with places, and a policy can be
+ * asked everything.
  */
 #include "injector/policy/policy.h"
 
