@@ -67,7 +67,7 @@ struct target {
 	struct target_process *processes;
 	unsigned process_count;
 	unsigned match_count; /* of which they were chosen */
-	uint64_t seed; /* for count and share */
+	uint64_t seed;	      /* for count and share */
 
 	/* TARGET_TRAFFIC: endpoints are in params[TRAFFIC_TO]; host names were replaced by
 	 * addresses before they came here */
