@@ -39,7 +39,7 @@ Q :=
 endif
 say = @printf '  %-7s %s\n' '$(1)' '$(strip $(2))'
 
-PACKAGES := libnl-3.0 libnftables yaml-0.1 jansson libcap
+PACKAGES := yaml-0.1 jansson libcap
 # libcurl is loaded by the HTTP probe when a file has one: its GnuTLS costs 10 ms at every start
 HEADERS_ONLY := libcurl
 
@@ -70,8 +70,8 @@ ALL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DSQUALL_VERSION='"$(VERSION)"' -I. -I$(B
 	$(shell pkg-config --cflags $(PACKAGES) $(HEADERS_ONLY) 2>/dev/null) $(CFLAGS)
 ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed $(OPTIMIZE) -pthread $(LDFLAGS)
 # Small libraries go into the program where their archives are installed: each shared one costs every
-# start 50 us (jansson comes with libnftables anyway). A distribution that wants them shared says STATIC=
-STATIC ?= nl-3 yaml cap
+# start 50 us. A distribution that wants them shared says STATIC=
+STATIC ?= yaml jansson cap
 archive = $(if $(findstring /,$(shell $(CC) -print-file-name=lib$(1).a)),-l:lib$(1).a)
 LIBS := $(foreach name,$(STATIC),$(call archive,$(name))) \
 	$(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm

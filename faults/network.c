@@ -10,13 +10,15 @@
 
 #include "faults/network_finding.h"
 #include "faults/network_gate.h"
-#include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
 #include "injector/base/quantity.h"
 #include "injector/kernel/link.h"
 
+#include <netinet/in.h> /* before linux/: they share types */
+
 #include <errno.h>
 #include <linux/capability.h>
+#include <linux/netfilter.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -218,14 +220,16 @@ static int write_record(const struct fault *fault, enum network_record_type type
 
 static int start_table(struct network_state *state, const struct fault *fault, struct error *err)
 {
-	cleanup_free char *text = NULL;
+	struct nft_batch batch;
 	int result = write_record(fault, NETWORK_RECORD_TABLE, err);
 
+	nft_batch_begin(&batch);
 	if (result == 0)
-		result = network_table_text(state, fault->target, fault->env->run_id, fault->step,
-					    &text, err);
+		result = network_table_add(state, fault->target, fault->env->run_id, fault->step,
+					   &batch, err);
 	if (result == 0)
-		result = nft_commit(state->nft, text, err);
+		result = nft_commit(state->netfilter, &batch, err);
+	nft_batch_drop(&batch);
 	return result;
 }
 
@@ -237,8 +241,9 @@ static int inject(struct fault *fault, struct error *err)
 	state->has_hole = network_needs_hole(state);
 	state->owns_loopback_settings = false;
 
-	if (result == 0 && !state->nft) /* a failed end had to close it */
-		result = nft_open(fault->target->namespace_fd, &state->nft, err);
+	if (result == 0 && !state->netfilter) /* a failed end had to close it */
+		result =
+			netlink_open_netfilter(fault->target->namespace_fd, &state->netfilter, err);
 	state->evidence = (struct evidence){0};
 	state->queue_dropped = 0;
 	if (result == 0 && (state->way == NETWORK_NETEM || state->has_hole))
@@ -267,7 +272,7 @@ static int inject(struct fault *fault, struct error *err)
 
 void network_cut(struct network_state *state)
 {
-	char text[64];
+	struct nft_batch batch;
 
 	if (state->phase != NETWORK_ACTIVE && state->phase != NETWORK_EMPTYING)
 		return;
@@ -278,10 +283,11 @@ void network_cut(struct network_state *state)
 		state->idle_polls = 0;
 		return;
 	}
-	snprintf(text, sizeof(text), "delete table netdev %s\n", state->record.table);
-	if (nft_commit(state->nft, text, NULL) < 0) {
-		nft_close(state->nft);
-		state->nft = NULL;
+	nft_batch_begin(&batch);
+	nft_delete_table(&batch, NFPROTO_NETDEV, state->record.table);
+	if (nft_commit(state->netfilter, &batch, NULL) < 0) {
+		netlink_close(state->netfilter);
+		state->netfilter = NULL;
 	}
 	state->phase = NETWORK_DRAINING;
 	state->idle_polls = 0;
@@ -386,9 +392,8 @@ static void release(struct fault *fault)
 	network_unregister(state);
 	/* the table first, should it still be there: then nothing points at what goes next */
 	network_gate_free(state);
-	nft_close(state->nft);
-	network_line_stop(state);
 	netlink_close(state->netfilter);
+	network_line_stop(state);
 	netlink_close(state->route);
 	free(state->paths);
 	free(state);

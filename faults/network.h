@@ -11,6 +11,7 @@
 #include "injector/kernel/namespace.h"
 #include "injector/kernel/netlink.h"
 #include "injector/kernel/nft.h"
+#include "injector/kernel/nft_batch.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -119,8 +120,8 @@ struct network_state {
 	unsigned path_count;
 	bool has_ifb;  /* the kernel has it */
 	bool has_hole; /* the ifb is down, and swallows what leaves and is to be lost */
-	struct netlink *route, *netfilter;
-	struct nft *nft;
+	struct netlink *route;
+	struct netlink *netfilter; /* owns the table; NULL after an end that had to close it */
 	enum network_hook hook;
 	struct network_gate *gate;    /* NETWORK_GATE */
 	struct network_record record; /* names and namespace, shared by all records */
@@ -136,19 +137,19 @@ struct network_state {
 	struct network_state *next;  /* live ones of this process */
 };
 
-/* network_table.c: the text of the transaction that starts the effect. Caller frees. */
-int network_table_text(const struct network_state *state, const struct target *target,
-		       const char *run_id, unsigned step, char **out, struct error *err);
+/* network_table.c: what the transaction that starts the effect adds. */
+int network_table_add(const struct network_state *state, const struct target *target,
+		      const char *run_id, unsigned step, struct nft_batch *batch,
+		      struct error *err);
 
 /* network_scope.c: which packets. Sets of the target's endpoints, once a table ... */
 struct network_scope;
 int network_scope_new(const struct params *target, struct network_scope **out, struct error *err);
 void network_scope_free(struct network_scope *scope);
-void network_scope_write_sets(const struct network_scope *scope, const char *table, FILE *out);
-/* ... and the rules that use them, each begun by `start` ("add rule ... ") and ending in `verdict`.
- */
-void network_scope_write_rules(const struct network_scope *scope, bool is_ingress,
-			       const char *start, const char *verdict, FILE *out);
+void network_scope_add_sets(const struct network_scope *scope, struct nft_batch *batch);
+/* ... and the rules of a chain that use them, each going on in chain `action`. */
+void network_scope_add_rules(const struct network_scope *scope, bool is_ingress, const char *chain,
+			     const char *action, struct nft_batch *batch);
 
 /* network_netem.c: the ifb. */
 int network_hole_build(struct network_state *state, struct error *err);

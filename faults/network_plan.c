@@ -279,16 +279,6 @@ static int list_notes(struct network_state *state, struct plan *plan, struct err
 	return result;
 }
 
-static int open_sockets(struct network_state *state, const struct fault *fault, struct error *err)
-{
-	int namespace_fd = fault->target->namespace_fd;
-	int result = netlink_open(namespace_fd, &state->route, err);
-
-	if (result == 0)
-		result = netlink_open_netfilter(namespace_fd, &state->netfilter, err);
-	return result;
-}
-
 static int set_names(struct network_state *state, const struct fault *fault, struct error *err)
 {
 	const char *run = fault->env && fault->env->run_id ? fault->env->run_id : "RUN";
@@ -310,7 +300,7 @@ static int fill(struct network_state *state, struct fault *fault, struct plan *p
 	int result = set_names(state, fault, err);
 
 	if (result == 0)
-		result = open_sockets(state, fault, err);
+		result = netlink_open(fault->target->namespace_fd, &state->route, err);
 	if (result == 0)
 		result = add_paths(state, fault, plan, err);
 	if (result == 0)
@@ -332,7 +322,8 @@ static int fill(struct network_state *state, struct fault *fault, struct plan *p
 	 * first (measured). The table must vanish before the tap it forwards to, whose removal
 	 * takes milliseconds in which everything in scope would be lost. */
 	if (result == 0)
-		result = nft_open(fault->target->namespace_fd, &state->nft, err);
+		result =
+			netlink_open_netfilter(fault->target->namespace_fd, &state->netfilter, err);
 	if (result == 0 && state->hook == NETWORK_GATE)
 		result = network_gate_prepare(state, fault->target, err);
 	if (result == 0)

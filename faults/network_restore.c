@@ -10,8 +10,11 @@
 #include "injector/base/clock.h"
 #include "injector/kernel/link.h"
 
+#include <netinet/in.h> /* before linux/: they share types */
+
 #include <errno.h>
 #include <linux/ip.h>
+#include <linux/netfilter.h>
 #include <poll.h>
 #include <string.h>
 
@@ -93,12 +96,13 @@ static int access_open(const struct network_record *record, struct access *out, 
 	int result;
 
 	access.lender = network_live(&record->namespace_id, NULL);
-	if (access.lender) {
+	if (access.lender && access.lender->netfilter) {
 		access.route = access.lender->route;
 		access.netfilter = access.lender->netfilter;
 		*out = access;
 		return 0;
 	}
+	access.lender = NULL;
 	result = namespace_find(&record->namespace_id, &access.namespace_fd, err);
 	if (result == 0)
 		result = netlink_open(access.namespace_fd, &access.route, err);
@@ -117,8 +121,7 @@ static int undo_table(const struct network_record *record, struct access *access
 {
 	int64_t deadline_ns = clock_now_ns() + RUN_OWNER_NS;
 	struct network_state *own = network_live(&record->namespace_id, record->table);
-	char text[64];
-	struct nft *nft;
+	struct nft_batch batch;
 	uint32_t owner;
 	int result;
 
@@ -135,12 +138,9 @@ static int undo_table(const struct network_record *record, struct access *access
 	if (result < 0)
 		return result;
 	/* Still there: not owned (somebody's copy), or a process that outlived its own death. */
-	result = nft_open(access->namespace_fd, &nft, err);
-	if (result < 0)
-		return result;
-	snprintf(text, sizeof(text), "delete table netdev %s\n", record->table);
-	result = nft_commit(nft, text, err);
-	nft_close(nft);
+	nft_batch_begin(&batch);
+	nft_delete_table(&batch, NFPROTO_NETDEV, record->table);
+	result = nft_commit(access->netfilter, &batch, err);
 	if (result < 0 && owner) {
 		error_prefix(err, "table %s is held by process %u", record->table, owner);
 		error_remedy(err, "end that process: kill -9 %u", owner);
@@ -220,7 +220,7 @@ static int read_record(const struct journal_record *record, struct network_recor
 	out->alias[sizeof(out->alias) - 1] = '\0';
 	if (record->type < NETWORK_RECORD_TABLE || record->type > NETWORK_RECORD_CLSACT)
 		return error_set(err, EINVAL, "unknown network record %u", record->type);
-	/* It goes into the text of a transaction */
+	/* It goes into the command that undoes it by hand */
 	if (record->type != NETWORK_RECORD_LINK && record->type != NETWORK_RECORD_IPV4 &&
 	    out->table[strspn(out->table, "abcdefghijklmnopqrstuvwxyz0123456789_")] != '\0')
 		return error_set(err, EINVAL, "damaged network record");

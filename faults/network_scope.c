@@ -3,15 +3,14 @@
  * Which packets: the target's endpoints as nf_tables sets and the rules that look them up. A set is
  * one hash or tree lookup for any number of endpoints. Overlapping endpoints are made disjoint
  * here: prefixes nest or are disjoint, so only port ranges have to be cut.
- *
- * Only parsed numbers are ever written into the text.
  */
 #include "faults/network.h"
 
 #include "injector/base/cleanup.h"
+#include "injector/kernel/nft_match.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,13 +34,18 @@ struct network_scope {
 	struct pieces any_ports;    /* first, last only: of "*:PORT" */
 	struct pieces local_ports;  /* first, last only */
 	bool has_everything;	    /* "*" */
-	char protocol[48];	    /* match on the transport protocol, or empty */
+	uint8_t protocols[5];	    /* of the transport, any of them */
+	unsigned protocol_count;    /* 0: all */
 };
+
+/* Those with ports; of others `th dport` would read other bytes. */
+static const uint8_t with_ports[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_DCCP, IPPROTO_SCTP,
+				     IPPROTO_UDPLITE};
 
 static const char *const address_set[2] = {"to4", "to6"};
 static const char *const service_set[2] = {"to4_ports", "to6_ports"};
-static const char *const family_name[2] = {"ip", "ip6"};
-static const char *const address_type[2] = {"ipv4_addr", "ipv6_addr"};
+static const int family_of[2] = {AF_INET, AF_INET6};
+static const enum nft_type address_type[2] = {NFT_TYPE_IPV4, NFT_TYPE_IPV6};
 
 static int push(struct pieces *pieces, const struct piece *piece)
 {
@@ -169,21 +173,23 @@ static int add_endpoint(struct network_scope *scope, const struct endpoint *endp
 	return push(piece.first ? &scope->services[family] : &scope->addresses[family], &piece);
 }
 
-static void set_protocol(struct network_scope *scope, const char *protocol, bool needs_ports)
+static void set_protocols(struct network_scope *scope, const uint8_t *protocols, unsigned count)
 {
-	const char *match = "";
+	memcpy(scope->protocols, protocols, count);
+	scope->protocol_count = count;
+}
 
-	/* Numbers, not names: the same on every machine. Ports exist in TCP, UDP, DCCP, SCTP and
-	 * UDP-Lite; `th dport` alone would read other bytes of other protocols. */
+static void set_protocol(struct network_scope *scope, const char *protocol)
+{
+	static const uint8_t tcp = IPPROTO_TCP, udp = IPPROTO_UDP;
+	static const uint8_t icmp[] = {IPPROTO_ICMP, IPPROTO_ICMPV6};
+
 	if (protocol && strcmp(protocol, "tcp") == 0)
-		match = "meta l4proto 6 ";
+		set_protocols(scope, &tcp, 1);
 	else if (protocol && strcmp(protocol, "udp") == 0)
-		match = "meta l4proto 17 ";
+		set_protocols(scope, &udp, 1);
 	else if (protocol && strcmp(protocol, "icmp") == 0)
-		match = "meta l4proto { 1, 58 } ";
-	else if (needs_ports)
-		match = "meta l4proto { 6, 17, 33, 132, 136 } ";
-	snprintf(scope->protocol, sizeof(scope->protocol), "%s", match);
+		set_protocols(scope, icmp, sizeof(icmp));
 }
 
 static int fill(struct network_scope *scope, const struct params *target)
@@ -223,7 +229,7 @@ int network_scope_new(const struct params *target, struct network_scope **out, s
 					 "the endpoints overlap in too many port ranges");
 		return error_errno(err, -result, "cannot hold the endpoints");
 	}
-	set_protocol(scope, params_text(target, TRAFFIC_PROTOCOL), scope->local_ports.count > 0);
+	set_protocol(scope, params_text(target, TRAFFIC_PROTOCOL));
 	*out = scope;
 	return 0;
 }
@@ -241,43 +247,39 @@ void network_scope_free(struct network_scope *scope)
 	free(scope);
 }
 
-static void write_ports(const struct piece *piece, FILE *out)
+/* The last address of a network whose first is `address`. */
+static void last_address(const struct piece *piece, unsigned size, uint8_t *out)
 {
-	fprintf(out, "%u", piece->first);
-	if (piece->last != piece->first)
-		fprintf(out, "-%u", piece->last);
-}
+	for (unsigned i = 0; i < size; i++) {
+		unsigned fixed = piece->prefix > i * 8 ? piece->prefix - i * 8U : 0;
 
-/* "{ 80, 8000-8010 }" */
-static void write_ranges(const struct pieces *ranges, FILE *out)
-{
-	fputs("{ ", out);
-	for (unsigned i = 0; i < ranges->count; i++) {
-		fputs(i ? ", " : "", out);
-		write_ports(&ranges->list[i], out);
+		out[i] = piece->address[i] | (fixed < 8 ? 0xff >> fixed : 0);
 	}
-	fputs(" } ", out);
 }
 
-static void write_set(const struct pieces *pieces, unsigned family, bool has_ports,
-		      const char *table, FILE *out)
+static void add_set(const struct pieces *pieces, unsigned family, bool has_ports,
+		    struct nft_batch *batch)
 {
-	char address[INET6_ADDRSTRLEN];
+	const unsigned size = family ? 16 : 4;
 
-	fprintf(out, "add set netdev %s %s { type %s%s; flags interval; elements = {", table,
-		has_ports ? service_set[family] : address_set[family], address_type[family],
-		has_ports ? " . inet_service" : "");
+	nft_add_set(batch, &(struct nft_set){
+				   .name = has_ports ? service_set[family] : address_set[family],
+				   .fields = {address_type[family],
+					      has_ports ? NFT_TYPE_PORT : NFT_TYPE_NONE},
+				   .has_ranges = true,
+			   });
 	for (unsigned i = 0; i < pieces->count; i++) {
 		const struct piece *piece = &pieces->list[i];
+		uint16_t port_first = htons(piece->first), port_last = htons(piece->last);
+		uint8_t first[20] = {0}, last[20] = {0}; /* the port is padded to 4 bytes */
 
-		inet_ntop(family ? AF_INET6 : AF_INET, piece->address, address, sizeof(address));
-		fprintf(out, "%s %s/%u", i ? "," : "", address, piece->prefix);
-		if (has_ports) {
-			fputs(" . ", out);
-			write_ports(piece, out);
-		}
+		memcpy(first, piece->address, size);
+		last_address(piece, size, last);
+		memcpy(first + size, &port_first, sizeof(port_first));
+		memcpy(last + size, &port_last, sizeof(port_last));
+		nft_set_add(batch, first, last);
 	}
-	fputs(" }; }\n", out);
+	nft_set_end(batch);
 }
 
 /* 0.0.0.0/0 or ::/0: sorted first, and then alone without ports. */
@@ -286,66 +288,82 @@ static bool is_whole_family(const struct pieces *pieces)
 	return pieces->count > 0 && pieces->list[0].prefix == 0;
 }
 
-void network_scope_write_sets(const struct network_scope *scope, const char *table, FILE *out)
+void network_scope_add_sets(const struct network_scope *scope, struct nft_batch *batch)
 {
 	if (scope->has_everything)
 		return;
 	for (unsigned family = 0; family < 2; family++) {
 		if (scope->addresses[family].count && !is_whole_family(&scope->addresses[family]))
-			write_set(&scope->addresses[family], family, false, table, out);
+			add_set(&scope->addresses[family], family, false, batch);
 		if (scope->services[family].count)
-			write_set(&scope->services[family], family, true, table, out);
+			add_set(&scope->services[family], family, true, batch);
 	}
+}
+
+static void match_ranges(const struct pieces *ranges, enum nft_side side, struct nft_batch *batch)
+{
+	cleanup_free struct nft_ports *ports = calloc(ranges->count, sizeof(*ports));
+
+	if (!ports) {
+		nft_batch_drop(batch); /* which then cannot be committed */
+		return;
+	}
+	for (unsigned i = 0; i < ranges->count; i++)
+		ports[i] = (struct nft_ports){ranges->list[i].first, ranges->list[i].last};
+	nft_match_ports(batch, side, ports, ranges->count);
 }
 
 static void begin_rule(const struct network_scope *scope, bool is_ingress, bool has_ports,
-		       const char *start, FILE *out)
+		       const char *chain, struct nft_batch *batch)
 {
-	fputs(start, out);
-	if (scope->protocol[0])
-		fputs(scope->protocol, out);
-	else if (has_ports)
-		fputs("meta l4proto { 6, 17, 33, 132, 136 } ", out);
-	if (scope->local_ports.count) {
-		fputs(is_ingress ? "th dport " : "th sport ", out);
-		write_ranges(&scope->local_ports, out);
-	}
+	nft_rule_begin(batch, chain);
+	if (scope->protocol_count)
+		nft_match_protocols(batch, scope->protocols, scope->protocol_count);
+	else if (has_ports || scope->local_ports.count)
+		nft_match_protocols(batch, with_ports, sizeof(with_ports));
+	if (scope->local_ports.count)
+		match_ranges(&scope->local_ports, is_ingress ? NFT_DESTINATION : NFT_SOURCE, batch);
 }
 
-static void write_family(const struct network_scope *scope, unsigned family, bool is_ingress,
-			 const char *start, const char *verdict, FILE *out)
+static void end_rule(const char *action, struct nft_batch *batch)
 {
-	const char *name = family_name[family], *side = is_ingress ? "saddr" : "daddr";
-	const char *port = is_ingress ? "sport" : "dport";
+	nft_go_to(batch, action);
+	nft_rule_end(batch, "scope");
+}
+
+static void add_family(const struct network_scope *scope, unsigned family, bool is_ingress,
+		       const char *chain, const char *action, struct nft_batch *batch)
+{
+	const enum nft_side side = is_ingress ? NFT_SOURCE : NFT_DESTINATION;
 
 	if (scope->addresses[family].count) {
-		begin_rule(scope, is_ingress, false, start, out);
+		begin_rule(scope, is_ingress, false, chain, batch);
 		if (is_whole_family(&scope->addresses[family]))
-			fprintf(out, "meta protocol %s %s\n", name, verdict);
+			nft_match_family(batch, family_of[family]);
 		else
-			fprintf(out, "%s %s @%s %s\n", name, side, address_set[family], verdict);
+			nft_match_addresses(batch, family_of[family], side, address_set[family]);
+		end_rule(action, batch);
 	}
 	if (scope->services[family].count) {
-		begin_rule(scope, is_ingress, true, start, out);
-		fprintf(out, "%s %s . th %s @%s %s\n", name, side, port, service_set[family],
-			verdict);
+		begin_rule(scope, is_ingress, true, chain, batch);
+		nft_match_services(batch, family_of[family], side, service_set[family]);
+		end_rule(action, batch);
 	}
 }
 
-void network_scope_write_rules(const struct network_scope *scope, bool is_ingress,
-			       const char *start, const char *verdict, FILE *out)
+void network_scope_add_rules(const struct network_scope *scope, bool is_ingress, const char *chain,
+			     const char *action, struct nft_batch *batch)
 {
 	if (scope->has_everything) {
-		begin_rule(scope, is_ingress, false, start, out);
-		fprintf(out, "%s\n", verdict);
+		begin_rule(scope, is_ingress, false, chain, batch);
+		end_rule(action, batch);
 		return;
 	}
 	if (scope->any_ports.count) {
-		begin_rule(scope, is_ingress, true, start, out);
-		fputs(is_ingress ? "th sport " : "th dport ", out);
-		write_ranges(&scope->any_ports, out);
-		fprintf(out, "%s\n", verdict);
+		begin_rule(scope, is_ingress, true, chain, batch);
+		match_ranges(&scope->any_ports, is_ingress ? NFT_SOURCE : NFT_DESTINATION, batch);
+		end_rule(action, batch);
 	}
 	for (unsigned family = 0; family < 2; family++)
-		write_family(scope, family, is_ingress, start, verdict, out);
+		add_family(scope, family, is_ingress, chain, action, batch);
 }

@@ -11,6 +11,7 @@
 #include "injector/base/cleanup.h"
 #include "injector/kernel/link.h"
 #include "injector/kernel/namespace.h"
+#include "injector/kernel/nft_match.h"
 #include "injector/kernel/qdisc.h"
 
 #include <errno.h>
@@ -22,16 +23,6 @@
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-static const char hook_test[] =
-	"table netdev squall_probe {\n"
-	"	flags owner\n"
-	"	chain probe {\n"
-	"		type filter hook egress device \"lo\" priority %d;\n"
-	"		numgen random mod 2 < 1 drop\n"
-	"		fwd to " NFT_DEVICE_FORMAT "\n"
-	"	}\n"
-	"}\n";
 
 static int try_netem(struct netlink *netlink, int index, struct error *err)
 {
@@ -45,12 +36,36 @@ static int try_netem(struct netlink *netlink, int index, struct error *err)
 	return result;
 }
 
+static int try_hook(int index, struct error *err)
+{
+	struct netlink *netlink;
+	struct nft_batch batch;
+	int result = netlink_open_netfilter(-1, &netlink, err);
+
+	if (result < 0)
+		return result;
+	nft_batch_begin(&batch);
+	nft_add_table(&batch, NFPROTO_NETDEV, "squall_probe", NULL);
+	nft_add_hook_chain(&batch, &(struct nft_hook_chain){.name = "probe",
+							    .hook = NF_NETDEV_EGRESS,
+							    .priority = NETWORK_MAX_HOOK,
+							    .device = "lo"});
+	nft_rule_begin(&batch, "probe");
+	nft_match_packet_share(&batch, NFT_SHARE_ONE / 2);
+	nft_verdict(&batch, NF_DROP);
+	nft_rule_end(&batch, NULL);
+	nft_rule_begin(&batch, "probe");
+	nft_forward(&batch, index);
+	nft_rule_end(&batch, NULL);
+	result = nft_commit(netlink, &batch, err);
+	netlink_close(netlink);
+	return result;
+}
+
 static int try_all(struct network_support *out, struct error *err)
 {
 	struct netlink *netlink;
-	char text[sizeof(hook_test) + 64];
 	struct error why = ERROR_INIT;
-	struct nft *nft;
 	int index = 0, result;
 
 	if (unshare(CLONE_NEWNET) < 0) {
@@ -73,12 +88,7 @@ static int try_all(struct network_support *out, struct error *err)
 		 out->has_gate ? "" : why.text);
 	netlink_close(netlink);
 
-	snprintf(text, sizeof(text), hook_test, NETWORK_MAX_HOOK, index ? index : 1);
-	result = nft_open(-1, &nft, &why);
-	if (result == 0) {
-		result = nft_commit(nft, text, &why);
-		nft_close(nft);
-	}
+	result = try_hook(index ? index : 1, &why);
 	out->has_hook = result == 0;
 	snprintf(out->hook_reason, sizeof(out->hook_reason), "%.199s", result ? why.text : "");
 	return 0;

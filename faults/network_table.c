@@ -1,28 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The nf_tables table of one step, as the text of one transaction: a base chain for each interface
- * and direction (exclusions, then the scope), and a chain that does it (count, drop, forward). An
- * operator who lists the ruleset reads there what is in force, and why. One command for each object
- * instead of one block: for each block libnftables sets up half a megabyte of empty hash tables
- * (cache_init), which is a third of the time until the effect starts.
+ * The nf_tables table of one step, as one transaction: a base chain for each interface and
+ * direction (exclusions, then the scope), and a chain that does it (count, drop, forward). An
+ * operator who lists the ruleset reads there what is in force, and why.
  */
 #include "faults/network.h"
 
-#include "injector/base/cleanup.h"
 #include "injector/base/quantity.h"
+#include "injector/kernel/nft_match.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
-static void write_endpoint(int family, const uint8_t *address, const char *side, FILE *out)
-{
-	char text[INET6_ADDRSTRLEN];
-
-	inet_ntop(family, address, text, sizeof(text));
-	fprintf(out, "%s %s %s ", family == AF_INET ? "ip" : "ip6", side, text);
-}
+#include <netinet/in.h>
 
 /* Where our chains stand among all others at the hook, the last of them being after everybody's.
  * Drops come before anybody's forwarding: a lost packet is lost however late it would have been.
@@ -31,68 +18,93 @@ static void write_endpoint(int family, const uint8_t *address, const char *side,
 #define PRIORITY_DELAY (NETWORK_MAX_HOOK - 1)
 #define PRIORITY_BACK  NETWORK_MAX_HOOK
 
-/* How each rule of a chain begins. */
-#define START_SIZE 80
+#define NAME_SIZE 16 /* of a chain or counter: a word and the number of the path */
 
-static const char *start_of(const struct network_state *state, const char *chain, unsigned at,
-			    char out[START_SIZE])
+static const char *name_of(const char *word, unsigned at, char out[NAME_SIZE])
 {
-	snprintf(out, START_SIZE, "add rule netdev %s %s%u ", state->record.table, chain, at);
+	snprintf(out, NAME_SIZE, "%s%u", word, at);
 	return out;
 }
 
-static void write_exclusions(const struct network_state *state, bool is_ingress, const char *start,
-			     FILE *out)
+static void add_exclusions(const struct network_state *state, bool is_ingress, const char *chain,
+			   struct nft_batch *batch)
 {
+	const uint8_t tcp = IPPROTO_TCP;
+
 	/* Without neighbours nothing at all gets through once their entries expire: not what "lose
 	 * 5 % towards 10.0.5.0/24" asks for. 133-137: neighbour discovery (RFC 4861). */
-	fprintf(out, "%smeta protocol != { ip, ip6 } accept comment \"not IP: ARP and others\"\n",
-		start);
-	fprintf(out, "%sicmpv6 type 133-137 accept comment \"neighbour discovery\"\n", start);
+	nft_rule_begin(batch, chain);
+	nft_match_not_ip(batch);
+	nft_verdict(batch, NF_ACCEPT);
+	nft_rule_end(batch, "not IP: ARP and others");
+	nft_rule_begin(batch, chain);
+	nft_match_icmpv6(batch, 133, 137);
+	nft_verdict(batch, NF_ACCEPT);
+	nft_rule_end(batch, "neighbour discovery");
 	for (unsigned i = 0; i < state->control_count; i++) {
 		const struct network_connection *c = &state->control[i];
-		const uint8_t *from = is_ingress ? c->remote : c->local;
-		const uint8_t *to = is_ingress ? c->local : c->remote;
+		const enum nft_side local = is_ingress ? NFT_DESTINATION : NFT_SOURCE;
+		const enum nft_side remote = is_ingress ? NFT_SOURCE : NFT_DESTINATION;
 
-		fputs(start, out);
-		write_endpoint(c->family, from, "saddr", out);
-		write_endpoint(c->family, to, "daddr", out);
-		fprintf(out, "tcp sport %u tcp dport %u accept comment \"controlling session\"\n",
-			is_ingress ? c->remote_port : c->local_port,
-			is_ingress ? c->local_port : c->remote_port);
+		nft_rule_begin(batch, chain);
+		nft_match_address(batch, c->family, local, c->local);
+		nft_match_address(batch, c->family, remote, c->remote);
+		nft_match_protocols(batch, &tcp, 1);
+		nft_match_ports(batch, local, &(struct nft_ports){c->local_port, c->local_port}, 1);
+		nft_match_ports(batch, remote, &(struct nft_ports){c->remote_port, c->remote_port},
+				1);
+		nft_verdict(batch, NF_ACCEPT);
+		nft_rule_end(batch, "controlling session");
 	}
 }
 
-static int write_action(const struct network_state *state, unsigned at, FILE *out,
-			struct error *err)
+static void add_loss(const struct network_state *state, unsigned at, const char *chain,
+		     struct nft_batch *batch)
+{
+	uint64_t loss = state->effect.loss_ppb;
+	char name[NAME_SIZE], share[QUANTITY_TEXT_SIZE], comment[QUANTITY_TEXT_SIZE + 8];
+
+	quantity_format_share((int64_t)loss, share);
+	snprintf(comment, sizeof(comment), "loss %s", share);
+	nft_rule_begin(batch, chain);
+	if (loss < SHARE_ONE)
+		nft_match_packet_share(batch, (uint32_t)loss);
+	nft_count(batch, name_of("lost", at, name));
+	if (state->has_hole && !state->paths[at].is_ingress)
+		nft_forward(batch, state->ifb_index);
+	else
+		nft_verdict(batch, NF_DROP);
+	nft_rule_end(batch, comment);
+}
+_Static_assert(NFT_SHARE_ONE == SHARE_ONE, "a share is drawn as it is written");
+
+static int add_action(const struct network_state *state, unsigned at, struct nft_batch *batch,
+		      struct error *err)
 {
 	const struct network_effect *effect = &state->effect;
-	char share[QUANTITY_TEXT_SIZE], delay[QUANTITY_TEXT_SIZE];
-	int device = state->ifb_index, result = 0;
-	char drop[48] = "drop", start[START_SIZE];
 	bool drops = state->way != NETWORK_NETEM && effect->loss_ppb > 0;
+	bool is_lossy = !drops && effect->loss_ppb > 0; /* the queue drops */
+	char chain[NAME_SIZE], name[NAME_SIZE], share[QUANTITY_TEXT_SIZE],
+		delay[QUANTITY_TEXT_SIZE], comment[2 * QUANTITY_TEXT_SIZE + 16];
+	int device = state->ifb_index, result = 0;
 
-	if (state->has_hole && !state->paths[at].is_ingress)
-		snprintf(drop, sizeof(drop), "fwd to " NFT_DEVICE_FORMAT, state->ifb_index);
-	start_of(state, "act", at, start);
-	fprintf(out, "add chain netdev %s act%u\n", state->record.table, at);
-	fprintf(out, "%scounter name \"hit%u\" comment \"packets in scope\"\n", start, at);
-	quantity_format_share((int64_t)effect->loss_ppb, share);
-	quantity_format_duration(effect->delay_ns, delay);
-	if (drops && effect->loss_ppb >= SHARE_ONE)
-		fprintf(out, "%scounter name \"lost%u\" %s comment \"loss %s\"\n", start, at, drop,
-			share);
-	else if (drops)
-		fprintf(out,
-			"%snumgen random mod %lld < %llu counter name \"lost%u\" %s "
-			"comment \"loss %s\"\n",
-			start, SHARE_ONE, (unsigned long long)effect->loss_ppb, at, drop, share);
+	nft_add_chain(batch, name_of("act", at, chain));
+	nft_rule_begin(batch, chain);
+	nft_count(batch, name_of("hit", at, name));
+	nft_rule_end(batch, "packets in scope");
+	if (drops)
+		add_loss(state, at, chain, batch);
+	if (state->way == NETWORK_FILTER)
+		return 0;
 	if (state->way == NETWORK_LINE)
 		result = network_line_device(state, at, &device, err);
-	if (result == 0 && state->way != NETWORK_FILTER)
-		fprintf(out, "%sfwd to " NFT_DEVICE_FORMAT " comment \"delay %s%s%s\"\n", start,
-			device, delay, effect->loss_ppb && !drops ? ", loss " : "",
-			effect->loss_ppb && !drops ? share : "");
+	quantity_format_share((int64_t)effect->loss_ppb, share);
+	quantity_format_duration(effect->delay_ns, delay);
+	snprintf(comment, sizeof(comment), "delay %s%s%s", delay, is_lossy ? ", loss " : "",
+		 is_lossy ? share : "");
+	nft_rule_begin(batch, chain);
+	nft_forward(batch, device);
+	nft_rule_end(batch, comment);
 	return result;
 }
 
@@ -100,75 +112,64 @@ static int write_action(const struct network_state *state, unsigned at, FILE *ou
  * nf_skip_egress() in __netif_receive_skb_core()). Every chain of ours lets it pass by its mark, of
  * whichever run, and the very last one takes the mark off: were each to take off that of its own
  * line, two lines would hand a packet to each other for ever. */
-static void write_back(const struct network_state *state, unsigned at, FILE *out)
+static void add_back(const struct network_state *state, unsigned at, struct nft_batch *batch)
 {
-	char start[START_SIZE];
+	char name[NAME_SIZE];
 
-	fprintf(out,
-		"add chain netdev %s back%u { type filter hook ingress device \"%s\" priority %d; "
-		"policy accept; }\n",
-		state->record.table, at, state->paths[at].interface, PRIORITY_BACK);
-	fprintf(out, "%smeta mark 0x%x meta mark set 0 comment \"back from a delay line\"\n",
-		start_of(state, "back", at, start), NETWORK_MARK);
+	nft_add_hook_chain(batch, &(struct nft_hook_chain){.name = name_of("back", at, name),
+							   .hook = NF_NETDEV_INGRESS,
+							   .priority = PRIORITY_BACK,
+							   .device = state->paths[at].interface});
+	nft_rule_begin(batch, name);
+	nft_match_mark(batch, UINT32_MAX, NETWORK_MARK);
+	nft_set_mark(batch, UINT32_MAX, 0);
+	nft_rule_end(batch, "back from a delay line");
 }
 
-static int write_path(const struct network_state *state, const struct network_scope *scope,
-		      unsigned at, FILE *out, struct error *err)
+static int add_path(const struct network_state *state, const struct network_scope *scope,
+		    unsigned at, struct nft_batch *batch, struct error *err)
 {
 	const struct network_path *path = &state->paths[at];
-	const char *chain = path->is_ingress ? "in" : "out", *table = state->record.table;
-	char verdict[64], start[START_SIZE];
+	char chain[NAME_SIZE], act[NAME_SIZE], name[NAME_SIZE];
 	int result;
 
-	fprintf(out, "add counter netdev %s hit%u\nadd counter netdev %s lost%u\n", table, at,
-		table, at);
-	result = write_action(state, at, out, err);
-	fprintf(out,
-		"add chain netdev %s %s%u { type filter hook %s device \"%s\" priority %d; policy "
-		"accept; }\n",
-		table, chain, at, path->is_ingress ? "ingress" : "egress", path->interface,
-		state->way == NETWORK_FILTER ? PRIORITY_LOSS : PRIORITY_DELAY);
-	start_of(state, chain, at, start);
-	if (path->is_ingress)
-		fprintf(out, "%smeta mark 0x%x accept comment \"back from a delay line\"\n", start,
-			NETWORK_MARK);
-	write_exclusions(state, path->is_ingress, start, out);
-	snprintf(verdict, sizeof(verdict), "goto act%u comment \"scope\"", at);
-	network_scope_write_rules(scope, path->is_ingress, start, verdict, out);
+	nft_add_counter(batch, name_of("hit", at, name));
+	nft_add_counter(batch, name_of("lost", at, name));
+	result = add_action(state, at, batch, err);
+	nft_add_hook_chain(
+		batch,
+		&(struct nft_hook_chain){
+			.name = name_of(path->is_ingress ? "in" : "out", at, chain),
+			.hook = path->is_ingress ? NF_NETDEV_INGRESS : NF_NETDEV_EGRESS,
+			.priority = state->way == NETWORK_FILTER ? PRIORITY_LOSS : PRIORITY_DELAY,
+			.device = path->interface});
+	if (path->is_ingress) {
+		nft_rule_begin(batch, chain);
+		nft_match_mark(batch, UINT32_MAX, NETWORK_MARK);
+		nft_verdict(batch, NF_ACCEPT);
+		nft_rule_end(batch, "back from a delay line");
+	}
+	add_exclusions(state, path->is_ingress, chain, batch);
+	network_scope_add_rules(scope, path->is_ingress, chain, name_of("act", at, act), batch);
 	if (path->is_ingress && state->way == NETWORK_LINE)
-		write_back(state, at, out);
+		add_back(state, at, batch);
 	return result;
 }
 
-int network_table_text(const struct network_state *state, const struct target *target,
-		       const char *run_id, unsigned step, char **out, struct error *err)
+int network_table_add(const struct network_state *state, const struct target *target,
+		      const char *run_id, unsigned step, struct nft_batch *batch, struct error *err)
 {
 	struct network_scope *scope;
-	char *text = NULL;
-	size_t size;
-	FILE *stream;
+	char comment[64];
 	int result = network_scope_new(&target->params, &scope, err);
 
 	if (result < 0)
 		return result;
-	stream = open_memstream(&text, &size);
-	if (!stream) {
-		network_scope_free(scope);
-		return error_errno(err, ENOMEM, "cannot write the table");
-	}
-	/* `create` fails on a table that exists instead of adding to it */
-	fprintf(stream,
-		"create table netdev %s { flags owner; comment \"squall run %s step %u\"; }\n",
-		state->record.table, run_id, step);
-	network_scope_write_sets(scope, state->record.table, stream);
+	snprintf(comment, sizeof(comment), "squall run %s step %u", run_id, step);
+	nft_add_table(batch, NFPROTO_NETDEV, state->record.table, comment);
+	network_scope_add_sets(scope, batch);
 	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
-		result = write_path(state, scope, i, stream, err);
+		result = add_path(state, scope, i, batch, err);
 	network_scope_free(scope);
-	if ((ferror(stream) | fclose(stream)) && result == 0)
-		result = error_errno(err, ENOMEM, "cannot write the table");
-	if (result < 0)
-		free(text);
-	else
-		*out = text;
 	return result;
 }

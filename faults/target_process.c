@@ -16,7 +16,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/select.h>
 
 #define PID_MAX 4194304 /* PID_MAX_LIMIT, include/linux/threads.h */
 
@@ -262,15 +261,6 @@ static unsigned wanted_of(const struct params *params, unsigned count)
 	return wanted < 1 ? 1 : (unsigned)wanted;
 }
 
-/* Kept above 1023: libnftables waits with select(2), which ends the process on a number beyond.
- * Where the limit allows no more, there is no such number either. */
-static int move_up(int *pidfd)
-{
-	int high = fcntl(*pidfd, F_DUPFD_CLOEXEC, FD_SETSIZE);
-
-	return high >= 0 ? high : steal_fd(pidfd);
-}
-
 /* 1: pinned; 0: gone since, changed, or protected by now. */
 static int pin(const struct scan *scan, const struct process_identity *id,
 	       struct target_process *out, struct error *err)
@@ -298,7 +288,7 @@ static int pin(const struct scan *scan, const struct process_identity *id,
 	snprintf(process.name, sizeof(process.name), "%.15s", stat.comm);
 	proc_make_printable(process.name);
 	proc_make_printable(process.command);
-	process.pidfd = move_up(&pidfd);
+	process.pidfd = steal_fd(&pidfd);
 	*out = process;
 	return 1;
 }

@@ -6,65 +6,58 @@
 #include "injector/kernel/namespace.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/rtnetlink.h>
-#include <netlink/attr.h>
-#include <netlink/msg.h>
-#include <netlink/netlink.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define REPLY_TIMEOUT_NS (5 * NSEC_PER_SEC)
 #define BUFFER_SIZE	 65536 /* rtnetlink(7): the kernel fills at most 32 KiB a datagram */
 
 struct netlink {
-	struct nl_sock *socket;
+	int fd;
 	uint32_t sequence;
 	char buffer[BUFFER_SIZE];
 };
 
 struct opening {
-	int protocol;
-	struct nl_sock *socket;
+	int protocol, fd;
 };
 
 static int open_here(void *context, struct error *err)
 {
 	struct opening *opening = context;
-	int result = nl_connect(opening->socket, opening->protocol);
+	const struct sockaddr_nl any = {.nl_family =
+						AF_NETLINK}; /* the kernel chooses our number */
 
-	if (result < 0)
-		return error_set(err, EIO, "cannot open a netlink socket: %s", nl_geterror(result));
+	opening->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, opening->protocol);
+	if (opening->fd < 0 || bind(opening->fd, (const struct sockaddr *)&any, sizeof(any)) < 0)
+		return error_errno(err, errno, "cannot open a netlink socket");
 	return 0;
 }
 
 static int open_protocol(int namespace_fd, int protocol, struct netlink **out, struct error *err)
 {
 	struct netlink *netlink = calloc(1, sizeof(*netlink));
-	struct opening opening = {.protocol = protocol};
+	struct opening opening = {.protocol = protocol, .fd = -1};
 	int on = 1, result;
 
-	if (netlink)
-		netlink->socket = nl_socket_alloc();
-	if (!netlink || !netlink->socket) {
-		free(netlink);
+	if (!netlink)
 		return error_errno(err, ENOMEM, "cannot open a netlink socket");
-	}
-	opening.socket = netlink->socket;
 	result = namespace_run(namespace_fd, open_here, &opening, err);
+	netlink->fd = opening.fd;
 	if (result < 0) {
 		netlink_close(netlink);
 		return result;
 	}
 	/* Both are comforts: without them errors are only numbers, and dumps come unfiltered. */
-	setsockopt(nl_socket_get_fd(netlink->socket), SOL_NETLINK, NETLINK_EXT_ACK, &on,
-		   sizeof(on));
-	setsockopt(nl_socket_get_fd(netlink->socket), SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on,
-		   sizeof(on));
+	setsockopt(netlink->fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on));
+	setsockopt(netlink->fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof(on));
 	/* The error reply need not carry our whole request back */
-	setsockopt(nl_socket_get_fd(netlink->socket), SOL_NETLINK, NETLINK_CAP_ACK, &on,
-		   sizeof(on));
+	setsockopt(netlink->fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on));
 	*out = netlink;
 	return 0;
 }
@@ -83,83 +76,9 @@ void netlink_close(struct netlink *netlink)
 {
 	if (!netlink)
 		return;
-	nl_socket_free(netlink->socket);
+	if (netlink->fd >= 0)
+		close(netlink->fd);
 	free(netlink);
-}
-
-void netlink_begin(struct netlink_request *request, uint16_t type, uint16_t flags,
-		   const void *header, size_t size)
-{
-	*request = (struct netlink_request){
-		.message = nlmsg_alloc_simple(type, NLM_F_REQUEST | NLM_F_ACK | flags)};
-	if (!request->message)
-		request->is_broken = true;
-	netlink_put_bytes(request, header, size);
-}
-
-void netlink_put_bytes(struct netlink_request *request, const void *data, size_t size)
-{
-	void *at;
-
-	if (request->is_broken)
-		return;
-	/* not nlmsg_append(): its parameter is not const */
-	at = nlmsg_reserve(request->message, size, NLMSG_ALIGNTO);
-	if (at)
-		memcpy(at, data, size);
-	else
-		request->is_broken = true;
-}
-
-void netlink_put(struct netlink_request *request, uint16_t type, const void *data, size_t size)
-{
-	if (!request->is_broken && nla_put(request->message, type, (int)size, data) < 0)
-		request->is_broken = true;
-}
-
-void netlink_put_u32(struct netlink_request *request, uint16_t type, uint32_t value)
-{
-	netlink_put(request, type, &value, sizeof(value));
-}
-
-void netlink_put_u64(struct netlink_request *request, uint16_t type, uint64_t value)
-{
-	netlink_put(request, type, &value, sizeof(value));
-}
-
-void netlink_put_text(struct netlink_request *request, uint16_t type, const char *text)
-{
-	netlink_put(request, type, text, strlen(text) + 1);
-}
-
-void netlink_nest(struct netlink_request *request, uint16_t type)
-{
-	struct nlattr *nest = NULL;
-
-	if (!request->is_broken && request->depth < NETLINK_NESTS_MAX)
-		nest = nla_nest_start(request->message, type);
-	if (nest)
-		request->nests[request->depth++] = nest;
-	else
-		request->is_broken = true;
-}
-
-void netlink_unnest(struct netlink_request *request)
-{
-	/* By hand: nla_nest_end() removes a nest without attributes, which means something else to
-	 * the kernel than an empty one. */
-	struct nlattr *nest;
-
-	if (request->is_broken || request->depth == 0)
-		return;
-	nest = request->nests[--request->depth];
-	nest->nla_len = (uint16_t)((char *)nlmsg_tail(nlmsg_hdr(request->message)) - (char *)nest);
-}
-
-void netlink_drop(struct netlink_request *request)
-{
-	nlmsg_free(request->message);
-	*request = (struct netlink_request){.is_broken = true};
 }
 
 /* NLMSGERR_ATTR_MSG of an acknowledgement, or NULL. */
@@ -201,17 +120,15 @@ static int acknowledged(const struct nlmsghdr *header, struct error *err)
 /* One datagram into the buffer; its size, or -errno. */
 static ssize_t receive(struct netlink *netlink, int64_t deadline_ns, struct error *err)
 {
-	int fd = nl_socket_get_fd(netlink->socket);
-
 	for (;;) {
-		struct pollfd ready = {.fd = fd, .events = POLLIN};
+		struct pollfd ready = {.fd = netlink->fd, .events = POLLIN};
 		struct sockaddr_nl from = {0};
 		struct iovec area = {.iov_base = netlink->buffer, .iov_len = BUFFER_SIZE};
 		struct msghdr message = {.msg_name = &from,
 					 .msg_namelen = sizeof(from),
 					 .msg_iov = &area,
 					 .msg_iovlen = 1};
-		ssize_t size = recvmsg(fd, &message, MSG_DONTWAIT);
+		ssize_t size = recvmsg(netlink->fd, &message, MSG_DONTWAIT);
 		int64_t left = deadline_ns - clock_now_ns();
 
 		if (size >= 0 && (message.msg_flags & MSG_TRUNC))
@@ -263,107 +180,105 @@ static int converse(struct netlink *netlink, uint32_t sequence, netlink_reply_fn
 	}
 }
 
+static bool is_whole(const struct netlink_request *request)
+{
+	return !request->is_broken && request->depth == 0 && request->size > 0;
+}
+
+static int send_all(struct netlink *netlink, const struct netlink_request *request,
+		    struct error *err)
+{
+	int force = (int)request->size * 2;
+	ssize_t sent;
+
+	/* A datagram must fit into the send buffer, some 200 kB by default. */
+	if (request->size > 64 * 1024 && request->size < INT_MAX / 4)
+		setsockopt(netlink->fd, SOL_SOCKET, SO_SNDBUFFORCE, &force, sizeof(force));
+	do
+		sent = send(netlink->fd, request->data, request->size, 0);
+	while (sent < 0 && errno == EINTR);
+	return sent < 0 ? error_errno(err, errno, "cannot send a netlink request") : 0;
+}
+
 int netlink_call(struct netlink *netlink, struct netlink_request *request, netlink_reply_fn fn,
 		 void *context, struct error *err)
 {
-	struct nlmsghdr *header;
 	int result;
 
-	if (request->is_broken || request->depth > 0) {
+	if (!is_whole(request)) {
 		netlink_drop(request);
 		return error_errno(err, ENOMEM, "cannot build a netlink request");
 	}
-	header = nlmsg_hdr(request->message);
-	header->nlmsg_seq = ++netlink->sequence;
-	header->nlmsg_pid = 0;
-	do
-		result = send(nl_socket_get_fd(netlink->socket), header, header->nlmsg_len, 0) < 0
-				 ? -errno
-				 : 0;
-	while (result == -EINTR);
-	if (result < 0)
-		error_errno(err, -result, "cannot send a netlink request");
-	else
+	((struct nlmsghdr *)(void *)request->data)->nlmsg_seq = ++netlink->sequence;
+	result = send_all(netlink, request, err);
+	if (result == 0)
 		result = converse(netlink, netlink->sequence, fn, context, err);
 	netlink_drop(request);
 	return result;
 }
 
-void netlink_area(const void *area, size_t size, const struct nlattr **table, unsigned max)
+/* Numbers the messages; the last but one (before the end mark) asks for an acknowledgement. */
+static unsigned number_all(struct netlink *netlink, const struct netlink_request *request)
 {
-	const char *at = area;
+	struct nlmsghdr *header = NULL, *previous = NULL;
+	unsigned count = 0;
 
-	for (unsigned i = 0; i <= max; i++)
-		table[i] = NULL;
-	while (size >= NLA_HDRLEN) {
-		const struct nlattr *attribute = (const void *)at;
-		size_t length = attribute->nla_len, step = NLA_ALIGN(length);
-
-		if (length < NLA_HDRLEN || length > size)
-			return;
-		if ((attribute->nla_type & NLA_TYPE_MASK) <= max)
-			table[attribute->nla_type & NLA_TYPE_MASK] = attribute;
-		if (step >= size)
-			return;
-		at += step;
-		size -= step;
+	for (size_t at = 0; at < request->size; at += NLMSG_ALIGN(header->nlmsg_len)) {
+		previous = header;
+		header = (void *)(request->data + at);
+		header->nlmsg_seq = ++netlink->sequence;
+		count++;
 	}
+	if (previous)
+		previous->nlmsg_flags |= NLM_F_ACK;
+	return count;
 }
 
-void netlink_attributes(const struct nlmsghdr *reply, size_t header_size,
-			const struct nlattr **table, unsigned max)
+static const struct nlmsghdr *message_number(const struct netlink_request *request,
+					     uint32_t sequence)
 {
-	size_t skip = NLMSG_LENGTH(NLMSG_ALIGN(header_size));
+	const struct nlmsghdr *header;
 
-	netlink_area((const char *)reply + skip,
-		     reply->nlmsg_len > skip ? reply->nlmsg_len - skip : 0, table, max);
+	for (size_t at = 0; at < request->size; at += NLMSG_ALIGN(header->nlmsg_len)) {
+		header = (const void *)(request->data + at);
+		if (header->nlmsg_seq == sequence)
+			return header;
+	}
+	return NULL;
 }
 
-void netlink_nested(const struct nlattr *nest, const struct nlattr **table, unsigned max)
+int netlink_transact(struct netlink *netlink, struct netlink_request *request,
+		     const struct nlmsghdr **out_failed, struct error *err)
 {
-	netlink_area(nest ? (const char *)nest + NLA_HDRLEN : NULL, netlink_size(nest), table, max);
-}
+	int64_t deadline_ns = clock_now_ns() + REPLY_TIMEOUT_NS;
+	uint32_t before = netlink->sequence;
+	unsigned count;
+	int result;
 
-const struct nlattr *netlink_next(const struct nlattr *nest, const struct nlattr *previous)
-{
-	const char *end = (const char *)nest + (nest ? nest->nla_len : 0);
-	const char *at = previous ? (const char *)previous + NLA_ALIGN(previous->nla_len)
-				  : (const char *)nest + NLA_HDRLEN;
-	const struct nlattr *attribute = (const void *)at;
+	if (out_failed)
+		*out_failed = NULL;
+	if (!is_whole(request))
+		return error_errno(err, ENOMEM, "cannot build a netlink request");
+	count = number_all(netlink, request);
+	result = send_all(netlink, request, err);
+	while (result == 0) {
+		const struct nlmsghdr *header = (const void *)netlink->buffer;
+		ssize_t size = receive(netlink, deadline_ns, err);
 
-	if (!nest || at >= end || (size_t)(end - at) < NLA_HDRLEN ||
-	    attribute->nla_len < NLA_HDRLEN || attribute->nla_len > end - at)
-		return NULL;
-	return attribute;
-}
-
-size_t netlink_size(const struct nlattr *attribute)
-{
-	return attribute ? (size_t)attribute->nla_len - NLA_HDRLEN : 0;
-}
-
-const void *netlink_data(const struct nlattr *attribute, size_t size)
-{
-	return attribute && netlink_size(attribute) >= size ? (const char *)attribute + NLA_HDRLEN
-							    : NULL;
-}
-
-uint32_t netlink_u32(const struct nlattr *attribute, uint32_t otherwise)
-{
-	const void *data = netlink_data(attribute, sizeof(uint32_t));
-
-	if (data)
-		memcpy(&otherwise, data, sizeof(otherwise));
-	return otherwise;
-}
-
-void netlink_text(const struct nlattr *attribute, char *out, size_t size)
-{
-	size_t length = netlink_size(attribute);
-
-	if (length >= size)
-		length = size - 1;
-	if (attribute)
-		memcpy(out, netlink_data(attribute, length), length);
-	out[length] = '\0';
+		if (size < 0)
+			return (int)size;
+		for (int left = (int)size; NLMSG_OK(header, left);
+		     header = NLMSG_NEXT(header, left)) {
+			if (header->nlmsg_type != NLMSG_ERROR ||
+			    header->nlmsg_seq - before - 1 >= count)
+				continue; /* of an earlier call that gave up */
+			result = acknowledged(header, err);
+			if (result < 0 && out_failed)
+				*out_failed = message_number(request, header->nlmsg_seq);
+			/* Errors come first, in order, and after the commit (nfnl_err_deliver()):
+			 * an acknowledgement says that all of it was done. */
+			return result;
+		}
+	}
+	return result;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A netlink conversation: one socket, one request at a time, the kernel's own sentence in every
- * error. The only user of libnl, and only of its sockets, messages and attributes: its qdisc
- * layer reads the environment and may call exit().
+ * error. Requests are written here, attribute by attribute (netlink_message.c): a library for that
+ * (libnl, libmnl) would add allocations and a policy that reads the environment to a few stores.
  *
  * A conversation stays in the network namespace it was opened in, whatever its process does later.
  */
@@ -21,16 +21,19 @@ struct netlink;
 /* An rtnetlink conversation inside a namespace (-1: our own). Entering another one for the
  * moment of opening needs CAP_SYS_ADMIN; talking later only CAP_NET_ADMIN. */
 int netlink_open(int namespace_fd, struct netlink **out, struct error *err);
-/* The same with nf_tables: only for reading (nft.c changes). */
+/* The same with nf_tables. The tables it makes with an owner vanish when it is closed. */
 int netlink_open_netfilter(int namespace_fd, struct netlink **out, struct error *err);
 void netlink_close(struct netlink *netlink);
 
 #define NETLINK_NESTS_MAX 8
 
-/* A request under construction. A failure while it is built is kept and reported by the call. */
+/* A request under construction: one message, or several in a row. A failure while it is built is
+ * kept and reported by the call. */
 struct netlink_request {
-	struct nl_msg *message;
-	struct nlattr *nests[NETLINK_NESTS_MAX];
+	char *data; /* owned */
+	size_t size, capacity;
+	size_t message; /* where the last message begins */
+	size_t nests[NETLINK_NESTS_MAX];
 	unsigned depth;
 	bool is_broken;
 };
@@ -38,14 +41,22 @@ struct netlink_request {
 /* `flags` besides NLM_F_REQUEST | NLM_F_ACK. `header` is the fixed header of `type`. */
 void netlink_begin(struct netlink_request *request, uint16_t type, uint16_t flags,
 		   const void *header, size_t size);
+/* One more message; `flags` besides NLM_F_REQUEST. The first one, too, on a request of zeros. */
+void netlink_add(struct netlink_request *request, uint16_t type, uint16_t flags, const void *header,
+		 size_t size);
+/* The whole messages of another request behind its own. */
+void netlink_append(struct netlink_request *request, const struct netlink_request *other);
 void netlink_put(struct netlink_request *request, uint16_t type, const void *data, size_t size);
 void netlink_put_u32(struct netlink_request *request, uint16_t type, uint32_t value);
+void netlink_put_be32(struct netlink_request *request, uint16_t type, uint32_t value);
 void netlink_put_u64(struct netlink_request *request, uint16_t type, uint64_t value);
 void netlink_put_text(struct netlink_request *request, uint16_t type, const char *text);
 /* Bytes without an attribute header (TCA_OPTIONS of netem starts with a bare struct). */
 void netlink_put_bytes(struct netlink_request *request, const void *data, size_t size);
 void netlink_nest(struct netlink_request *request, uint16_t type);
 void netlink_unnest(struct netlink_request *request);
+/* Size of what is in the innermost open nest; an attribute holds less than 64 KiB. */
+size_t netlink_nest_size(const struct netlink_request *request);
 /* Throws an unsent request away. */
 void netlink_drop(struct netlink_request *request);
 
@@ -57,6 +68,12 @@ typedef void (*netlink_reply_fn)(void *context, const struct nlmsghdr *reply);
  * for five seconds is -ETIMEDOUT. A dump that the kernel says was disturbed is -EINTR. */
 int netlink_call(struct netlink *netlink, struct netlink_request *request, netlink_reply_fn fn,
 		 void *context, struct error *err);
+
+/* Sends all messages of a request (not consumed) as one datagram, which nfnetlink(7) takes for a
+ * transaction, and waits for its end. Upon failure `out_failed` (may be NULL) is the message that
+ * the kernel rejected, or NULL when it was none of them. */
+int netlink_transact(struct netlink *netlink, struct netlink_request *request,
+		     const struct nlmsghdr **out_failed, struct error *err);
 
 /* Attributes of a received message: table[type] or NULL for type 0..max. Never reads beyond it. */
 void netlink_attributes(const struct nlmsghdr *reply, size_t header_size,

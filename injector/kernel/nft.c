@@ -1,114 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "injector/kernel/nft.h"
 
-#include "injector/kernel/namespace.h"
-
 #include <netinet/in.h> /* before linux/: they share types */
 
 #include <endian.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
-#include <nftables/libnftables.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/select.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-struct nft {
-	struct nft_ctx *context;
-};
-
-/* libnftables opens its socket without SOCK_CLOEXEC and hands out no descriptor. It gets the lowest
- * free number; make sure that this is the one before marking it. */
-static int close_on_exec(int fd, struct error *err)
-{
-	int domain = 0, protocol = 0;
-	socklen_t size = sizeof(domain);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 ||
-	    getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) < 0 || domain != AF_NETLINK ||
-	    protocol != NETLINK_NETFILTER || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
-		return error_set(err, EIO, "cannot find the socket of libnftables");
-	return 0;
-}
-
-static int open_here(void *context, struct error *err)
-{
-	struct nft *nft = context;
-	int lowest = open("/dev/null", O_RDONLY | O_CLOEXEC);
-
-	if (lowest < 0)
-		return error_errno(err, errno, "/dev/null");
-	close(lowest);
-	/* It waits for answers with select(2), which ends the process on a number beyond. */
-	if (lowest >= FD_SETSIZE)
-		return error_errno(err, EMFILE, "cannot open nf_tables");
-	errno = 0;
-	nft->context = nft_ctx_new(NFT_CTX_DEFAULT);
-	if (!nft->context)
-		return error_errno(err, errno ? errno : ENOMEM, "cannot open nf_tables");
-	return close_on_exec(lowest, err);
-}
-
-int nft_open(int namespace_fd, struct nft **out, struct error *err)
-{
-	struct nft *nft = calloc(1, sizeof(*nft));
-	int result;
-
-	if (!nft)
-		return error_errno(err, ENOMEM, "cannot open nf_tables");
-	result = namespace_run(namespace_fd, open_here, nft, err);
-	if (result == 0 &&
-	    (nft_ctx_buffer_output(nft->context) != 0 || nft_ctx_buffer_error(nft->context) != 0))
-		result = error_errno(err, ENOMEM, "cannot open nf_tables");
-	if (result < 0) {
-		nft_close(nft);
-		return result;
-	}
-	*out = nft;
-	return 0;
-}
-
-void nft_close(struct nft *nft)
-{
-	if (!nft)
-		return;
-	if (nft->context)
-		nft_ctx_free(nft->context);
-	free(nft);
-}
-
-/* From "/dev/stdin:3:1-5: Error: Could not process rule: No such file or directory\n..." the clause
- * behind "Error: ". */
-static void error_clause(const char *text, char *out, size_t size)
-{
-	const char *start = strstr(text, "Error: ");
-	size_t length;
-
-	start = start ? start + strlen("Error: ") : text;
-	length = strcspn(start, "\n");
-	if (length >= size)
-		length = size - 1;
-	memcpy(out, start, length);
-	out[length] = '\0';
-}
-
-int nft_commit(struct nft *nft, const char *text, struct error *err)
-{
-	char clause[400];
-	int code;
-
-	errno = 0;
-	if (nft_run_cmd_from_buffer(nft->context, text) == 0)
-		return 0;
-	code = errno ? errno : EINVAL;
-	error_clause(nft_ctx_get_error_buffer(nft->context), clause, sizeof(clause));
-	return error_set(err, code, "nf_tables: %s", clause[0] ? clause : strerror(code));
-}
 
 /* nf_tables attributes are big-endian throughout. */
 static void begin(struct netlink_request *request, unsigned message, uint16_t flags)

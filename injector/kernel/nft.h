@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * nf_tables. Changes go through libnftables (this is its only user), as one text that the kernel
- * commits as one transaction. Reading goes straight over netlink: libnftables would fetch and
- * print every set on the machine.
- *
- * A table with `flags owner` belongs to the socket inside struct nft: it vanishes when that is
- * closed, by nft_close() or by the death of the process. So the socket is close-on-exec, and a
- * process that holds a table must not fork children that outlive it.
+ * nf_tables as it is: counters, tables, hooks. Changes are built and committed by nft_batch.h.
+ * Both over netlink_open_netfilter().
  */
 #ifndef SQUALL_NFT_H
 #define SQUALL_NFT_H
@@ -17,21 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct nft;
-
-/* For one network namespace (-1: our own). */
-int nft_open(int namespace_fd, struct nft **out, struct error *err);
-/* Commits the text as one transaction: all of it or nothing. Only validated values may be in it.
- * Interfaces in `fwd to` must be written by NFT_DEVICE_FORMAT: names would be looked up in the
- * namespace that the process happens to be in. */
-int nft_commit(struct nft *nft, const char *text, struct error *err);
-/* Owned tables are gone when this returns. */
-void nft_close(struct nft *nft);
-
-/* printf format of an interface index: longer than any interface name, so never taken for one. */
-#define NFT_DEVICE_FORMAT "\"%020d\""
-
-/* Reading, over netlink_open_netfilter(). All for family netdev. */
+/* All for family netdev. */
 
 /* Every counter object of a table. */
 typedef void (*nft_counter_fn)(void *context, const char *name, uint64_t packets, uint64_t bytes);

@@ -72,7 +72,7 @@ static void test_egress_ipv4_and_its_neighbour(void **state)
 
 	lab_start(lab, "sqdla", false, DELAY, 0);
 	check_path(&in_scope, 0, "IPv4, no table yet");
-	lab_forward(lab, "sqdla", "egress", "ip daddr 10.77.0.2");
+	lab_forward(lab, "sqdla", false, "10.77.0.2");
 	check_path(&in_scope, DELAY, "IPv4 egress");
 	check_path(&beside, 0, "IPv4 egress, neighbour");
 	delay_line_counters(lab->line, &counters);
@@ -97,7 +97,7 @@ static void test_ingress_ipv4_and_its_neighbour(void **state)
 	struct path beside = {lab->far_fd, lab->near_fd, "10.77.0.3", "10.77.0.1", 0};
 
 	lab_start(lab, "sqdla", true, DELAY, 0);
-	lab_forward(lab, "sqdla", "ingress", "ip saddr 10.77.0.2");
+	lab_forward(lab, "sqdla", true, "10.77.0.2");
 	check_path(&in_scope, DELAY, "IPv4 ingress");
 	check_path(&beside, 0, "IPv4 ingress, neighbour");
 }
@@ -109,7 +109,7 @@ static void test_egress_ipv6_and_its_neighbour(void **state)
 	struct path beside = {lab->near_fd, lab->far_fd, "fd77::1", "fd77::3", 0};
 
 	lab_start(lab, "sqdla", false, DELAY, 0);
-	lab_forward(lab, "sqdla", "egress", "ip6 daddr fd77::2");
+	lab_forward(lab, "sqdla", false, "fd77::2");
 	check_path(&in_scope, DELAY, "IPv6 egress");
 	check_path(&beside, 0, "IPv6 egress, neighbour");
 }
@@ -120,7 +120,7 @@ static void test_ingress_ipv6(void **state)
 	struct path in_scope = {lab->far_fd, lab->near_fd, "fd77::2", "fd77::1", 0};
 
 	lab_start(lab, "sqdla", true, DELAY, 0);
-	lab_forward(lab, "sqdla", "ingress", "ip6 saddr fd77::2");
+	lab_forward(lab, "sqdla", true, "fd77::2");
 	check_path(&in_scope, DELAY, "IPv6 ingress");
 }
 
@@ -132,7 +132,7 @@ static void test_loopback_ipv4(void **state)
 	struct path own = {lab->near_fd, lab->near_fd, "10.77.0.1", "10.77.0.1", 0};
 
 	lab_start(lab, "lo", false, DELAY, 0);
-	lab_forward(lab, "lo", "egress", "ip protocol udp");
+	lab_forward_protocol(lab, "lo", false, IPPROTO_UDP);
 	check_path(&loopback, DELAY, "127.0.0.1");
 	check_path(&largest, DELAY, "127.0.0.1, 65507 bytes");
 	check_path(&own, DELAY, "own address over lo");
@@ -145,7 +145,7 @@ static void test_loopback_ipv6(void **state)
 	struct path largest = {lab->near_fd, lab->near_fd, "::1", "::1", 65487};
 
 	lab_start(lab, "lo", false, DELAY, 0);
-	lab_forward(lab, "lo", "egress", "ip6 daddr ::1");
+	lab_forward(lab, "lo", false, "::1");
 	check_path(&loopback, DELAY, "::1");
 	check_path(&largest, DELAY, "::1, 65487 bytes");
 }
@@ -260,7 +260,7 @@ static void test_vlan_tag_survives_egress(void **state)
 	struct lab *lab = *state;
 
 	lab_start(lab, "sqdla", false, DELAY, 0);
-	lab_forward(lab, "sqdla", "egress", "vlan id 5");
+	lab_forward_vlan(lab, "sqdla", false, 5);
 	check_vlan(lab, false);
 }
 
@@ -269,7 +269,7 @@ static void test_vlan_tag_survives_ingress(void **state)
 	struct lab *lab = *state;
 
 	lab_start(lab, "sqdla", true, DELAY, 0);
-	lab_forward(lab, "sqdla", "ingress", "vlan id 5");
+	lab_forward_vlan(lab, "sqdla", true, 5);
 	check_vlan(lab, true);
 }
 
@@ -302,7 +302,7 @@ static void test_device_without_link_layer_header(void **state)
 				  "ip addr add 10.78.0.1/24 dev sqdltun; ip link set sqdltun up");
 	near = lab_socket(lab->near_fd, SOCK_DGRAM, "10.78.0.1", 0);
 	lab_start(lab, "sqdltun", false, DELAY, 0);
-	lab_forward(lab, "sqdltun", "egress", "ip daddr 10.78.0.2");
+	lab_forward(lab, "sqdltun", false, "10.78.0.2");
 	polled.fd = device.fd;
 	for (unsigned i = 0; i < TRIES; i++) {
 		int64_t sent_ns = clock_now_ns(), delay;

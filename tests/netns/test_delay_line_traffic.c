@@ -7,6 +7,7 @@
 #include "tests/support/delay_lab.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
@@ -68,7 +69,7 @@ static void test_thousands_of_packets_keep_their_order(void **state)
 	struct delay_line_counters counters;
 
 	lab_start(lab, "sqdla", false, DELAY, 0);
-	lab_forward(lab, "sqdla", "egress", "ip daddr 10.77.0.2");
+	lab_forward(lab, "sqdla", false, "10.77.0.2");
 	for (unsigned i = 0; i < 10000; i++) {
 		lab_send(from, &address, i, 64 + i % 1400);
 		if (i % 50 == 0)
@@ -109,7 +110,7 @@ static void test_delay_changes_live_without_loss_or_reordering(void **state)
 
 	sender.fd = lab_socket(lab->near_fd, SOCK_DGRAM, "10.77.0.1", 0);
 	lab_start(lab, "sqdla", false, 20 * NSEC_PER_MSEC, 0);
-	lab_forward(lab, "sqdla", "egress", "ip daddr 10.77.0.2");
+	lab_forward(lab, "sqdla", false, "10.77.0.2");
 	assert_int_equal(pthread_create(&thread, NULL, send_many, &sender), 0);
 	for (unsigned i = 0; i < sizeof(delays_ms) / sizeof(delays_ms[0]); i++) {
 		sleep_ns(120 * NSEC_PER_MSEC);
@@ -143,7 +144,7 @@ static void test_soft_end_loses_nothing(void **state)
 
 	sender.fd = lab_socket(lab->near_fd, SOCK_DGRAM, "10.77.0.1", 0);
 	lab_start(lab, "sqdla", false, DELAY, 0);
-	lab_forward(lab, "sqdla", "egress", "ip daddr 10.77.0.2");
+	lab_forward(lab, "sqdla", false, "10.77.0.2");
 	assert_int_equal(pthread_create(&thread, NULL, send_many, &sender), 0);
 	sleep_ns(100 * NSEC_PER_MSEC);
 	delay_line_set(lab->line, 0, 0);
@@ -173,7 +174,7 @@ static void test_shrink_releases_what_waits_at_once(void **state)
 	int to = lab_socket(lab->far_fd, SOCK_DGRAM, "10.77.0.2", 7000);
 
 	lab_start(lab, "sqdla", false, 30 * NSEC_PER_SEC, 0);
-	lab_forward(lab, "sqdla", "egress", "ip daddr 10.77.0.2");
+	lab_forward(lab, "sqdla", false, "10.77.0.2");
 	for (unsigned i = 0; i < 500; i++)
 		lab_send(from, &address, i, 64);
 	assert_int_equal(lab_receive(to, 100, NULL), -1);
@@ -197,7 +198,7 @@ static void test_jitter_reorders_and_stays_in_its_range(void **state)
 
 	sender.fd = lab_socket(lab->near_fd, SOCK_DGRAM, "10.77.0.1", 0);
 	lab_start(lab, "sqdla", false, 20 * NSEC_PER_MSEC, 10 * NSEC_PER_MSEC);
-	lab_forward(lab, "sqdla", "egress", "ip daddr 10.77.0.2");
+	lab_forward(lab, "sqdla", false, "10.77.0.2");
 	assert_int_equal(pthread_create(&thread, NULL, send_many, &sender), 0);
 	for (int i = 0; i < sender.count; i++) {
 		int64_t delay = lab_receive(to, 2000, &number);
@@ -275,13 +276,12 @@ static void run_transfer(struct lab *lab, const char *from, const char *to)
 	close(listener);
 }
 
-static void check_transfer(struct lab *lab, bool is_ingress, const char *match, const char *from,
-			   const char *to)
+static void check_transfer(struct lab *lab, bool is_ingress, const char *from, const char *to)
 {
 	struct delay_line_counters counters;
 
 	lab_start(lab, "sqdla", is_ingress, 2 * NSEC_PER_MSEC, 0);
-	lab_forward(lab, "sqdla", is_ingress ? "ingress" : "egress", match);
+	lab_forward_protocol(lab, "sqdla", is_ingress, IPPROTO_TCP);
 	run_transfer(lab, from, to);
 	delay_line_counters(lab->line, &counters);
 	print_message("  %lu packets, %lu bytes each, %lu not taken back, %.2f s of processor\n",
@@ -294,17 +294,17 @@ static void check_transfer(struct lab *lab, bool is_ingress, const char *match, 
 
 static void test_tcp_over_ipv4_is_intact_and_stays_segmented_late(void **state)
 {
-	check_transfer(*state, false, "ip protocol tcp", "10.77.0.1", "10.77.0.2");
+	check_transfer(*state, false, "10.77.0.1", "10.77.0.2");
 }
 
 static void test_tcp_over_ipv6_is_intact_and_stays_segmented_late(void **state)
 {
-	check_transfer(*state, false, "meta l4proto tcp", "fd77::1", "fd77::2");
+	check_transfer(*state, false, "fd77::1", "fd77::2");
 }
 
 static void test_tcp_with_delayed_answers_is_intact(void **state)
 {
-	check_transfer(*state, true, "ip protocol tcp", "10.77.0.1", "10.77.0.2");
+	check_transfer(*state, true, "10.77.0.1", "10.77.0.2");
 }
 
 /* 250 MiB and more of large datagrams over lo into a line that lets nothing out. */
@@ -318,7 +318,7 @@ static void test_full_line_drops_counts_and_gives_memory_back(void **state)
 	uint64_t queued;
 
 	lab_start(lab, "lo", false, 60 * NSEC_PER_SEC, 0);
-	lab_forward(lab, "lo", "egress", "ip6 daddr ::1");
+	lab_forward(lab, "lo", false, "::1");
 	for (unsigned i = 0; i < 4700; i++) {
 		lab_send(from, &address, i, 60000);
 		if (i % 20 == 0)
@@ -360,7 +360,7 @@ static pid_t start_holder(struct lab *lab)
 	assert_true(child >= 0);
 	if (!child) {
 		lab_start(lab, "sqdla", false, 200 * NSEC_PER_MSEC, 0);
-		lab_forward(lab, "sqdla", "egress", "ip daddr 10.77.0.2");
+		lab_forward(lab, "sqdla", false, "10.77.0.2");
 		if (write(ready[1], "r", 1) == 1)
 			pause();
 		_exit(1);

@@ -269,7 +269,7 @@ static void start_many(unsigned count, int alive[2])
 	close(alive[0]);
 }
 
-/* Their pidfds must leave the low numbers to libnftables, which dies of a socket above 1023. */
+/* Descriptors above 1023, which select(2) could not wait for. */
 static void test_a_thousand_targets_beside_a_network_fault(void **state)
 {
 	struct reply reply;

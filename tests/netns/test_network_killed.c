@@ -37,7 +37,7 @@ static long counted(long result)
 	return result;
 }
 
-/* In front of those of libc, also for libnftables. */
+/* In front of those of libc. */
 ssize_t send(int fd, const void *data, size_t size, int flags)
 {
 	return counted(syscall(SYS_sendto, fd, data, size, flags, NULL, 0));

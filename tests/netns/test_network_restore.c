@@ -8,6 +8,7 @@
 #include "faults/network.h"
 #include "injector/base/clock.h"
 #include "injector/kernel/link.h"
+#include "injector/kernel/nft_match.h"
 #include "injector/kernel/qdisc.h"
 
 #include <errno.h>
@@ -310,8 +311,9 @@ static void test_ifb_drains_before_it_is_deleted(void **state)
 	struct netlink *netlink;
 	struct error err = ERROR_INIT;
 	unsigned answers, reordered;
-	char text[512];
-	struct nft *nft;
+	const uint8_t peer[] = {10, 88, 0, 2};
+	struct nft_batch batch;
+	struct netlink *netfilter;
 	bool is_empty;
 	int index;
 
@@ -319,21 +321,25 @@ static void test_ifb_drains_before_it_is_deleted(void **state)
 	    link_create_ifb(netlink, "sqntifb", 7, "sqnt test", &index, &err) < 0 ||
 	    link_change(netlink, index, &(struct link_change){.up = true}, &err) < 0 ||
 	    qdisc_add_rate(netlink, index, QDISC_HANDLE(1), 20000, 2000, 1000000, &err) < 0 ||
-	    nft_open(lab->near_fd, &nft, &err) < 0)
+	    netlink_open_netfilter(lab->near_fd, &netfilter, &err) < 0)
 		fail_msg("%s", err.text);
-	snprintf(text, sizeof(text),
-		 "table netdev sqnt { flags owner; chain c { type filter hook egress device "
-		 "\"sqv0\" priority 0; ip daddr 10.88.0.2 udp dport %d fwd to " NFT_DEVICE_FORMAT
-		 "\n }\n }\n",
-		 NETLAB_PORT, index);
-	if (nft_commit(nft, text, &err) < 0)
+	nft_batch_begin(&batch);
+	nft_add_table(&batch, NFPROTO_NETDEV, "sqnt", NULL);
+	nft_add_hook_chain(
+		&batch,
+		&(struct nft_hook_chain){.name = "c", .hook = NF_NETDEV_EGRESS, .device = "sqv0"});
+	nft_rule_begin(&batch, "c");
+	nft_match_address(&batch, AF_INET, NFT_DESTINATION, peer);
+	nft_forward(&batch, index);
+	nft_rule_end(&batch, NULL);
+	if (nft_commit(netfilter, &batch, &err) < 0)
 		fail_msg("%s", err.text);
 	netlab_stream_open(&stream, lab, "10.88.0.2", NETLAB_PORT);
 	for (unsigned i = 0; i < 300; i++) /* 15 kB at 20 kB a second */
 		netlab_stream_send(&stream);
 	assert_int_equal(network_netem_is_empty(netlink, index, &is_empty, &err), 0);
 	assert_false(is_empty);
-	nft_close(nft);
+	netlink_close(netfilter);
 	for (unsigned polls = 0, idle = 0; idle < 3; polls++) {
 		assert_in_range(polls, 0, 5000);
 		assert_int_equal(network_netem_is_empty(netlink, index, &is_empty, &err), 0);

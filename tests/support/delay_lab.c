@@ -3,11 +3,13 @@
 
 #include "injector/base/clock.h"
 #include "injector/kernel/namespace.h"
+#include "injector/kernel/netlink.h"
+#include "injector/kernel/nft_match.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
-#include <nftables/libnftables.h>
+#include <linux/if_ether.h>
 #include <poll.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -107,19 +109,10 @@ int lab_setup(void **state)
 	return 0;
 }
 
-static int free_table(void *context)
-{
-	struct lab *lab = context;
-
-	if (lab->table)
-		nft_ctx_free(lab->table);
-	lab->table = NULL;
-	return 0;
-}
-
 void lab_drop_table(struct lab *lab)
 {
-	lab_inside(lab->near_fd, free_table, lab);
+	netlink_close(lab->table);
+	lab->table = NULL;
 }
 
 int lab_teardown(void **state)
@@ -159,34 +152,71 @@ void lab_start(struct lab *lab, const char *device, bool is_ingress, int64_t del
 	assert_true(lab_index(lab->near_fd, LAB_TAP) > 0);
 }
 
-struct rule {
-	struct lab *lab;
-	const char *text;
-};
-
-static int load_table(void *context)
+static void begin_table(struct lab *lab, struct nft_batch *batch, const char *device,
+			bool is_ingress)
 {
-	struct rule *rule = context;
+	struct error err = ERROR_INIT;
 
-	rule->lab->table = nft_ctx_new(NFT_CTX_DEFAULT);
-	nft_ctx_buffer_error(rule->lab->table);
-	if (nft_run_cmd_from_buffer(rule->lab->table, rule->text))
-		fail_msg("nft: %s", nft_ctx_get_error_buffer(rule->lab->table));
-	return 0;
+	if (netlink_open_netfilter(lab->near_fd, &lab->table, &err))
+		fail_msg("%s", err.text);
+	nft_batch_begin(batch);
+	nft_add_table(batch, NFPROTO_NETDEV, "sqdl", NULL);
+	nft_add_hook_chain(batch, &(struct nft_hook_chain){.name = "c",
+							   .hook = is_ingress ? NF_NETDEV_INGRESS
+									      : NF_NETDEV_EGRESS,
+							   .priority = 2147483647,
+							   .device = device});
+	nft_rule_begin(batch, "c");
+	nft_match_mark(batch, UINT32_MAX, LAB_MARK);
+	nft_set_mark(batch, UINT32_MAX, 0);
+	nft_verdict(batch, NF_ACCEPT);
+	nft_rule_end(batch, "back");
+	nft_rule_begin(batch, "c");
 }
 
-void lab_forward(struct lab *lab, const char *device, const char *hook, const char *match)
+static void end_table(struct lab *lab, struct nft_batch *batch)
 {
-	struct rule rule = {.lab = lab};
-	char text[512];
+	struct error err = ERROR_INIT;
 
-	snprintf(text, sizeof(text),
-		 "table netdev sqdl {\n flags owner;\n chain c {\n"
-		 " type filter hook %s device \"%s\" priority 2147483647; policy accept;\n"
-		 " meta mark 0x%x meta mark set 0 accept\n %s fwd to \"" LAB_TAP "\"\n }\n}\n",
-		 hook, device, LAB_MARK, match);
-	rule.text = text;
-	lab_inside(lab->near_fd, load_table, &rule);
+	nft_forward(batch, lab_index(lab->near_fd, LAB_TAP));
+	nft_rule_end(batch, "to the line");
+	if (nft_commit(lab->table, batch, &err))
+		fail_msg("%s", err.text);
+}
+
+void lab_forward(struct lab *lab, const char *device, bool is_ingress, const char *peer)
+{
+	struct nft_batch batch;
+	int family = strchr(peer, ':') ? AF_INET6 : AF_INET;
+	uint8_t address[16];
+
+	assert_int_equal(inet_pton(family, peer, address), 1);
+	begin_table(lab, &batch, device, is_ingress);
+	nft_match_address(&batch, family, is_ingress ? NFT_SOURCE : NFT_DESTINATION, address);
+	end_table(lab, &batch);
+}
+
+void lab_forward_protocol(struct lab *lab, const char *device, bool is_ingress, uint8_t protocol)
+{
+	struct nft_batch batch;
+
+	begin_table(lab, &batch, device, is_ingress);
+	nft_match_protocols(&batch, &protocol, 1);
+	end_table(lab, &batch);
+}
+
+void lab_forward_vlan(struct lab *lab, const char *device, bool is_ingress, uint16_t vlan)
+{
+	const uint16_t type = htons(ETH_P_8021Q), tag = htons(vlan), id = htons(0xfff), nothing = 0;
+	struct nft_batch batch;
+
+	begin_table(lab, &batch, device, is_ingress);
+	nft_load_payload(&batch, 0, NFT_PAYLOAD_LL_HEADER, 12, sizeof(type));
+	nft_compare(&batch, 0, NFT_CMP_EQ, &type, sizeof(type));
+	nft_load_payload(&batch, 0, NFT_PAYLOAD_LL_HEADER, 14, sizeof(tag));
+	nft_mask(&batch, 0, &id, &nothing, sizeof(id));
+	nft_compare(&batch, 0, NFT_CMP_EQ, &tag, sizeof(tag));
+	end_table(lab, &batch);
 }
 
 struct lab_address lab_address(const char *text, uint16_t port)

@@ -16,12 +16,12 @@
 #define LAB_MARK 0x5a5a
 #define LAB_TAP	 "sqdltap"
 
-struct nft_ctx;
+struct netlink;
 
 struct lab {
 	int near_fd, far_fd; /* namespaces: A with sqdla, B with sqdlb */
 	struct delay_line *line;
-	struct nft_ctx *table;
+	struct netlink *table; /* owns it */
 };
 
 /* For cmocka_unit_test_setup_teardown(). A has 10.77.0.1 and fd77::1, B .2 .3 and ::2 ::3. */
@@ -38,7 +38,9 @@ int lab_index(int namespace_fd, const char *device);
 void lab_start(struct lab *lab, const char *device, bool is_ingress, int64_t delay_ns,
 	       int64_t jitter_ns);
 /* The table as the injector has it: what comes back passes once, what matches goes to the line. */
-void lab_forward(struct lab *lab, const char *device, const char *hook, const char *match);
+void lab_forward(struct lab *lab, const char *device, bool is_ingress, const char *peer);
+void lab_forward_protocol(struct lab *lab, const char *device, bool is_ingress, uint8_t protocol);
+void lab_forward_vlan(struct lab *lab, const char *device, bool is_ingress, uint16_t vlan);
 void lab_drop_table(struct lab *lab);
 
 struct lab_address {

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * delay_line_hold DEVICE egress|ingress DELAY_US JITTER_US MATCH: a delay line with its table in
+ * delay_line_hold DEVICE egress|ingress DELAY_US JITTER_US PEER: a delay line with its table in
  * the present namespace until SIGINT or SIGTERM; then its counters. For measuring by hand.
  */
 #include "faults/network_delay_line.h"
 #include "injector/base/cleanup.h"
+#include "injector/kernel/netlink.h"
+#include "injector/kernel/nft_match.h"
 
+#include <arpa/inet.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <net/if.h>
-#include <nftables/libnftables.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,16 +20,34 @@
 #define MARK 0x5a5a
 #define TAP  "sqdltap"
 
-static int load(struct nft_ctx *table, char **argv)
+static int load(char **argv, struct netlink **out, struct error *err)
 {
-	char text[1024];
+	bool is_ingress = !strcmp(argv[2], "ingress");
+	int family = strchr(argv[5], ':') ? AF_INET6 : AF_INET;
+	struct nft_batch batch;
+	uint8_t peer[16];
 
-	snprintf(text, sizeof(text),
-		 "table netdev sqdl {\n flags owner;\n chain c {\n"
-		 " type filter hook %s device \"%s\" priority 2147483647; policy accept;\n"
-		 " meta mark 0x%x meta mark set 0 accept\n %s fwd to \"" TAP "\"\n }\n}\n",
-		 argv[2], argv[1], MARK, argv[5]);
-	return nft_run_cmd_from_buffer(table, text);
+	if (inet_pton(family, argv[5], peer) != 1)
+		return error_set(err, EINVAL, "'%s' is no address", argv[5]);
+	if (netlink_open_netfilter(-1, out, err))
+		return -1;
+	nft_batch_begin(&batch);
+	nft_add_table(&batch, NFPROTO_NETDEV, "sqdl", NULL);
+	nft_add_hook_chain(&batch, &(struct nft_hook_chain){.name = "c",
+							    .hook = is_ingress ? NF_NETDEV_INGRESS
+									       : NF_NETDEV_EGRESS,
+							    .priority = 2147483647,
+							    .device = argv[1]});
+	nft_rule_begin(&batch, "c");
+	nft_match_mark(&batch, UINT32_MAX, MARK);
+	nft_set_mark(&batch, UINT32_MAX, 0);
+	nft_verdict(&batch, NF_ACCEPT);
+	nft_rule_end(&batch, "back");
+	nft_rule_begin(&batch, "c");
+	nft_match_address(&batch, family, is_ingress ? NFT_SOURCE : NFT_DESTINATION, peer);
+	nft_forward(&batch, (int)if_nametoindex(TAP));
+	nft_rule_end(&batch, "to the line");
+	return nft_commit(*out, &batch, err);
 }
 
 static void show(const struct delay_line *line)
@@ -46,12 +67,12 @@ int main(int argc, char **argv)
 	struct delay_line *line = NULL;
 	struct error err = ERROR_INIT;
 	struct delay_line_config config = {.namespace_fd = -1, .mark = MARK, .name = TAP};
-	struct nft_ctx *table;
+	struct netlink *table = NULL;
 	sigset_t set;
 	int signal;
 
 	if (argc != 6) {
-		fprintf(stderr, "usage: %s DEVICE egress|ingress DELAY_US JITTER_US MATCH\n",
+		fprintf(stderr, "usage: %s DEVICE egress|ingress DELAY_US JITTER_US PEER\n",
 			argv[0]);
 		return 64;
 	}
@@ -70,9 +91,10 @@ int main(int argc, char **argv)
 		delay_line_stop(line);
 		return 1;
 	}
-	table = nft_ctx_new(NFT_CTX_DEFAULT);
-	if (load(table, argv))
+	if (load(argv, &table, &err)) {
+		fprintf(stderr, "%s\n", err.text);
 		return 1;
+	}
 	printf("ready\n");
 	fflush(stdout);
 	while (!sigwait(&set, &signal)) {
@@ -81,7 +103,7 @@ int main(int argc, char **argv)
 		if (signal != SIGUSR1)
 			break;
 	}
-	nft_ctx_free(table);
+	netlink_close(table);
 	delay_line_stop(line);
 	return 0;
 }

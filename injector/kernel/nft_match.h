@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What a packet must be for a rule to go on: the usual conditions, written as `nft` writes them, so
+ * that it shows them in words. Between nft_rule_begin() and what is done (nft_expr.h); all of a
+ * rule's conditions must hold. They use the first registers.
+ */
+#ifndef SQUALL_NFT_MATCH_H
+#define SQUALL_NFT_MATCH_H
+
+#include "injector/kernel/nft_batch.h"
+#include "injector/kernel/nft_expr.h"
+
+enum nft_side { NFT_SOURCE, NFT_DESTINATION };
+
+/* AF_INET or AF_INET6; addresses imply it. */
+void nft_match_family(struct nft_batch *batch, int family);
+/* Neither of them: ARP and whatever else. Family netdev. */
+void nft_match_not_ip(struct nft_batch *batch);
+/* In network order; named sets of NFT_TYPE_IPV4 or NFT_TYPE_IPV6. */
+void nft_match_address(struct nft_batch *batch, int family, enum nft_side side,
+		       const void *address);
+void nft_match_addresses(struct nft_batch *batch, int family, enum nft_side side, const char *set);
+void nft_match_other_addresses(struct nft_batch *batch, int family, enum nft_side side,
+			       const char *set);
+
+/* IPPROTO_... One of them. */
+void nft_match_protocols(struct nft_batch *batch, const uint8_t *protocols, unsigned count);
+/* Ports of the transport protocol: match one that has any before. In host order, ascending. */
+struct nft_ports {
+	uint16_t first, last;
+};
+void nft_match_ports(struct nft_batch *batch, enum nft_side side, const struct nft_ports *ranges,
+		     unsigned count);
+/* Address and port of one side, in a set of NFT_TYPE_IPV4 (6) and NFT_TYPE_PORT. */
+void nft_match_services(struct nft_batch *batch, int family, enum nft_side side, const char *set);
+/* ICMPv6 types. */
+void nft_match_icmpv6(struct nft_batch *batch, uint8_t first, uint8_t last);
+
+/* (mark & mask) == value; and to change the bits of the mask. */
+void nft_match_mark(struct nft_batch *batch, uint32_t mask, uint32_t value);
+void nft_set_mark(struct nft_batch *batch, uint32_t mask, uint32_t value);
+/* The control group `id` (inode number), at its level below the root, or one in it, owns the
+ * socket. Family inet. */
+void nft_match_cgroup(struct nft_batch *batch, uint32_t level, uint64_t id);
+/* A share of the packets, drawn for each; of the flows, the same for both directions. */
+#define NFT_SHARE_ONE 1000000000U
+void nft_match_packet_share(struct nft_batch *batch, uint32_t share);
+void nft_match_flow_share(struct nft_batch *batch, uint32_t share);
+
+#endif
