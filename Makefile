@@ -12,6 +12,7 @@
 # make fuzz                                         every fuzzer for FUZZ_SECONDS=60
 # make sweep                                        death at every system call of whole experiments (hours)
 # make bench                                        measured times, with tc, ip and nft beside them
+# make check-powerloss                              reset in mid-experiment, boot with systemd (2 min)
 # make lint | format                                clang-format, clang-tidy, shellcheck, documents
 # make documents                                    manual pages, completion, schema, in build/
 # make install | uninstall                          PREFIX=/usr/local, DESTDIR=
@@ -254,12 +255,21 @@ lint-tidy: $(FILTERS)
 format:
 	$(Q)clang-format -i $(C_FILES)
 
+# systemd also looks below /usr/local. Wanted from the start: restoring is no option.
+UNITS ?= $(PREFIX)/lib/systemd/system
+RESTORE_UNIT := squall-restore.service
+
 # Where Debian looks; empty where a system has no such shell
 SHARE := $(DESTDIR)$(PREFIX)/share
+
 .PHONY: install uninstall
 install: all documents
 	install -d $(DESTDIR)$(PREFIX)/sbin $(SHARE)/squall/experiments $(SHARE)/squall/schema
 	install -m 755 $(BUILD)/squall $(DESTDIR)$(PREFIX)/sbin/squall
+	install -d $(DESTDIR)$(UNITS)/sysinit.target.wants
+	sed 's|@SBIN@|$(PREFIX)/sbin|' packaging/$(RESTORE_UNIT) > $(DESTDIR)$(UNITS)/$(RESTORE_UNIT)
+	chmod 644 $(DESTDIR)$(UNITS)/$(RESTORE_UNIT)
+	ln -sf ../$(RESTORE_UNIT) $(DESTDIR)$(UNITS)/sysinit.target.wants/$(RESTORE_UNIT)
 	install -m 644 $(EXAMPLES) $(SHARE)/squall/experiments
 	install -m 644 $(SCHEMAS) $(SHARE)/squall/schema
 	$(foreach page,$(MANUALS),install -D -m 644 $(page) \
@@ -269,6 +279,7 @@ install: all documents
 	install -D -m 644 $(BUILD)/completion/squall.fish $(SHARE)/fish/vendor_completions.d/squall.fish
 
 uninstall:
+	rm -f $(DESTDIR)$(UNITS)/$(RESTORE_UNIT) $(DESTDIR)$(UNITS)/sysinit.target.wants/$(RESTORE_UNIT)
 	rm -f $(DESTDIR)$(PREFIX)/sbin/squall $(SHARE)/bash-completion/completions/squall \
 		$(SHARE)/zsh/vendor-completions/_squall $(SHARE)/fish/vendor_completions.d/squall.fish
 	rm -rf $(SHARE)/squall

@@ -24,7 +24,9 @@
 struct fault_env {
 	const char *run_id;
 	struct journal *journal;
-	bool allow_critical; /* reserved for the experiment's own switch */
+	uint64_t seed; /* of the run: what is random comes from it, so that it can be repeated */
+	bool allow_critical;   /* reserved for the experiment's own switch */
+	uint32_t invoking_uid; /* who called sudo: files that a file names are read as that user */
 	/* for the whole run: hosts and processes that must not be touched */
 	struct process_identity conductor, worker, guardian;
 };
@@ -83,10 +85,18 @@ struct fault_ops {
 	const struct param *params;   /* ends with a NULL name */
 	enum target_kind target_kind; /* the selector table its target uses */
 	uint64_t capabilities;	      /* bits 1 << CAP_*: what inject/end/undo need in the worker */
+	/* What it changes is there after a restart of the machine, too: the journal of its run is
+	 * kept where it is found again, and its records are undone then. The others' are not: what
+	 * they change is the kernel's, and gone. */
+	bool outlives_reboot;
 	/* With these parameters it has no end: `for` is refused (kill). NULL: it lasts. Called on
 	 * parameters that passed check(). */
 	bool (*is_instant)(const struct params *params);
 
+	/* What whoever uses the target will feel, in whole sentences, for people who have not read
+	 * the manual. On parameters that passed check(). NULL: the summary is all there is to say.
+	 */
+	void (*explain)(const struct params *params, char *out, size_t size);
 	/* The parameters make sense together; called unprivileged by `check` as well. May be NULL.
 	 */
 	int (*check)(const struct params *params, struct error *err);

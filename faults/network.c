@@ -410,6 +410,7 @@ const struct fault_ops network_fault = {
 	 * SYS_PTRACE to find one that only a process holds. BPF: the delay line's program. */
 	.capabilities = 1ULL << CAP_NET_ADMIN | 1ULL << CAP_SYS_ADMIN | 1ULL << CAP_SYS_PTRACE |
 			1ULL << CAP_BPF | 1ULL << CAP_SYS_NICE, /* the delay line in real time */
+	.explain = network_explain,
 	.check = check,
 	.probe = probe,
 	.plan = network_plan,

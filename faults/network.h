@@ -246,4 +246,7 @@ struct network_state *network_first_live(void);
 /* By namespace and (not NULL) table. */
 struct network_state *network_live(const struct namespace_id *namespace_id, const char *table);
 
+/* network_explain.c: fault_ops.explain */
+void network_explain(const struct params *params, char *out, size_t size);
+
 #endif

@@ -373,6 +373,31 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 	return 0;
 }
 
+static void explain(const struct params *params, char *out, size_t size)
+{
+	const char *signal = params_text(params, PARAM_OF_SIGNAL);
+
+	if (!is_instant(params))
+		snprintf(out, size,
+			 "They stand still: connections stay open and nobody answers, which is "
+			 "what a "
+			 "hung process looks like from outside. Health checks by connecting may go "
+			 "on "
+			 "passing. Afterwards they go on where they were.");
+	else if (strcmp(signal, "KILL") == 0 || strcmp(signal, "SIGKILL") == 0)
+		snprintf(out, size,
+			 "They die without a word, as in a crash: requests in flight are cut, new "
+			 "ones "
+			 "are refused until somebody starts them again. This cannot be undone; "
+			 "what is "
+			 "measured is how long the recovery takes.");
+	else
+		snprintf(out, size,
+			 "They get the signal once and do with it what they do. This cannot be "
+			 "undone; "
+			 "what is measured is what becomes of the service.");
+}
+
 const struct fault_ops process_fault = {
 	.name = PROCESS_FAULT_NAME,
 	.summary = "kill processes with any signal, or pause them for a while",
@@ -380,6 +405,7 @@ const struct fault_ops process_fault = {
 	.target_kind = TARGET_PROCESS,
 	.capabilities = 1ULL << CAP_KILL,
 	.is_instant = is_instant,
+	.explain = explain,
 	.check = check,
 	.probe = probe,
 	.plan = plan,

@@ -14,6 +14,8 @@ const struct param *target_params(enum target_kind kind)
 		return traffic_params;
 	case TARGET_PROCESS:
 		return process_params;
+	case TARGET_FILE:
+		return file_params;
 	case TARGET_NONE:
 		break;
 	}
@@ -27,6 +29,8 @@ const char *target_kind_name(enum target_kind kind)
 		return "traffic";
 	case TARGET_PROCESS:
 		return "process";
+	case TARGET_FILE:
+		return "file";
 	case TARGET_NONE:
 		break;
 	}
@@ -41,6 +45,8 @@ unsigned target_size(const struct target *target)
 		return target->process_count;
 	if (target->kind == TARGET_NONE || !target->params.settings)
 		return 0;
+	if (target->kind == TARGET_FILE)
+		return 1;
 	/* no endpoint given stands for every address, which is one endpoint: "*" */
 	endpoints = params_count(&target->params, TRAFFIC_TO);
 	return endpoints ? endpoints : 1;
@@ -79,6 +85,8 @@ int target_resolve(struct target *target, unsigned limit, const struct target_gu
 		result = target_traffic_resolve(target, guard, err);
 	else if (target->kind == TARGET_PROCESS)
 		result = target_process_resolve(target, guard, err);
+	else if (target->kind == TARGET_FILE)
+		result = target_file_resolve(target, err);
 	else
 		result = error_set(err, EINVAL, "it selects nothing");
 	if (result < 0) {
@@ -91,7 +99,10 @@ int target_resolve(struct target *target, unsigned limit, const struct target_gu
 		result = error_set(err, ENOENT, "%s: nothing matches", name);
 	else if (size > limit) {
 		result = error_set(err, E2BIG, "%s: %u %s selected, but limits.targets is %u", name,
-				   size, target->kind == TARGET_PROCESS ? "processes" : "endpoints",
+				   size,
+				   target->kind == TARGET_PROCESS ? "processes"
+				   : target->kind == TARGET_FILE  ? "files"
+								  : "endpoints",
 				   limit);
 		error_remedy(err, "select fewer, or raise limits.targets if that reach is meant");
 	}

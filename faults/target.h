@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum target_kind { TARGET_NONE, TARGET_TRAFFIC, TARGET_PROCESS };
+enum target_kind { TARGET_NONE, TARGET_TRAFFIC, TARGET_PROCESS, TARGET_FILE };
 
 /* Selector of traffic, in the file `{to: [10.0.5.0/24:443], interface: eth0}` */
 enum traffic_param {
@@ -51,6 +51,10 @@ enum process_param {
 };
 extern const struct param process_params[];
 
+/* Selector of a file, in the file `file: {path: /etc/nginx/nginx.conf}` */
+enum file_param { FILE_PATH, FILE_ALLOW_CRITICAL };
+extern const struct param file_params[];
+
 struct target_process {
 	struct process_identity id;
 	int pidfd; /* owned by the target */
@@ -83,7 +87,7 @@ struct target {
 
 /* The selector table of a kind; NULL for TARGET_NONE. */
 const struct param *target_params(enum target_kind kind);
-/* "traffic", "process" */
+/* "traffic", "process", "file" */
 const char *target_kind_name(enum target_kind kind);
 
 /* Protects what must never be hit: our own processes and their ancestors. */
@@ -96,7 +100,8 @@ struct target_guard {
 };
 
 /* Resolves and pins, once. `limit` is the experiment's limits.targets: more is -E2BIG, none
- * -ENOENT. Counted are processes of a process target and endpoints of a traffic target. */
+ * -ENOENT. Counted are processes of a process target, endpoints of a traffic target; a file is one.
+ */
 int target_resolve(struct target *target, unsigned limit, const struct target_guard *guard,
 		   struct error *err);
 /* How many things it touches, as counted against limits.targets. */
@@ -117,6 +122,7 @@ int target_traffic_resolve(struct target *target, const struct target_guard *gua
 			   struct error *err);
 int target_process_resolve(struct target *target, const struct target_guard *guard,
 			   struct error *err);
+int target_file_resolve(struct target *target, struct error *err);
 /* Says again, on the pidfd, that the process is the one that was pinned, alive and allowed; called
  * immediately before a signal is sent. */
 int target_process_recheck(const struct target_process *process, const struct target *target,

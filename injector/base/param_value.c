@@ -17,6 +17,7 @@
 
 static const char *const type_names[] = {
 	[PARAM_TEXT] = "text",
+	[PARAM_LINE] = "line",
 	[PARAM_NAME] = "name",
 	[PARAM_PATH] = "absolute path",
 	[PARAM_WORD] = "word",
@@ -228,14 +229,16 @@ bool compare_holds(const struct compare *compare, double value)
 
 static int check_text(const struct param *param, const char *text, struct error *err)
 {
-	if (!*text)
+	bool is_line = param->type == PARAM_LINE;
+
+	if (!*text && !is_line)
 		return error_set(err, EINVAL, "it is empty; a %s is expected",
 				 type_names[param->type]);
 	if (strlen(text) > PARAM_TEXT_MAX)
 		return error_set(err, EINVAL, "it has %zu characters; at most %d are allowed",
 				 strlen(text), PARAM_TEXT_MAX);
 	for (const char *at = text; *at; at++)
-		if (iscntrl((unsigned char)*at))
+		if (iscntrl((unsigned char)*at) && !(is_line && *at == '\t'))
 			return error_set(err, EINVAL,
 					 *at == '\n' ? "it contains a line break"
 						     : "it contains a control character (code %d)",
@@ -259,6 +262,7 @@ static int parse_by_type(const struct param *param, const char *text, struct par
 {
 	switch (param->type) {
 	case PARAM_TEXT:
+	case PARAM_LINE:
 		return 0;
 	case PARAM_NAME:
 	case PARAM_TARGET:

@@ -18,6 +18,7 @@
 
 enum param_type {
 	PARAM_TEXT,    /* any text of 1..PARAM_TEXT_MAX bytes without control characters */
+	PARAM_LINE,    /* a line of a file: 0..PARAM_TEXT_MAX bytes; tabs are allowed */
 	PARAM_NAME,    /* a name: letters, digits, _ - . @ : and / ; for interfaces, units, users */
 	PARAM_PATH,    /* absolute path, no control characters */
 	PARAM_WORD,    /* one of .words */

@@ -19,6 +19,7 @@ void example_value(const struct param *param, char *out, size_t size)
 {
 	static const char *const texts[] = {
 		[PARAM_TEXT] = "nginx",
+		[PARAM_LINE] = "wrong",
 		[PARAM_NAME] = "nginx",
 		[PARAM_PATH] = "/usr/sbin/nginx",
 		[PARAM_BOOL] = "true",

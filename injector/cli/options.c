@@ -107,3 +107,11 @@ int options_flush(struct error *err)
 		return 0;
 	return error_errno(err, errno, "cannot write to standard output");
 }
+
+int options_separator(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--") == 0)
+			return i;
+	return argc;
+}

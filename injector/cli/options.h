@@ -35,6 +35,8 @@ struct options {
 
 /* Parses by getopt_long. With --help the text is printed, .helped set, and nothing else matters. */
 int options_parse(struct options *options, int argc, char **argv, struct error *err);
+/* Index of "--", or argc: getopt permutes and forgets where it was. */
+int options_separator(int argc, char **argv);
 /* -EPERM with a remedy for everybody but root. */
 int options_need_root(const char *command, const char *why, struct error *err);
 /* Flushes standard output: a full disk or a closed pipe is an error like any other. */

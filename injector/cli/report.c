@@ -10,8 +10,7 @@
 #include "injector/base/log.h"
 #include "injector/base/page.h"
 #include "injector/cli/options.h"
-#include "injector/journal/journal.h"
-#include "injector/journal/runs.h"
+#include "injector/cli/results.h"
 #include "injector/kernel/sandbox.h"
 #include "injector/report/report.h"
 #include "injector/report/stored.h"
@@ -21,8 +20,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define RESULTS JOURNAL_STATE "/results"
 
 static const char help[] =
 	"usage: squall report [--format FORMAT] [-o FILE] [RUN|FILE|last]\n"
@@ -80,69 +77,6 @@ static const struct format *choose_format(const char *name, const char *path, st
 	return NULL;
 }
 
-/* The name of the newest result that has an end. */
-static int find_last(char *out, size_t size, struct error *err)
-{
-	cleanup_dir DIR *directory = opendir(RESULTS);
-	struct timespec newest = {0};
-	const struct dirent *entry;
-	bool is_found = false;
-
-	if (!directory && errno != ENOENT)
-		return error_errno(err, errno, "cannot look into %s", RESULTS);
-	while (directory && (entry = readdir(directory))) {
-		struct stat status;
-
-		if (!ends_with(entry->d_name, ".json") ||
-		    fstatat(dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) < 0 ||
-		    !S_ISREG(status.st_mode) || !status.st_size)
-			continue;
-		if (is_found && (status.st_mtim.tv_sec < newest.tv_sec ||
-				 (status.st_mtim.tv_sec == newest.tv_sec &&
-				  status.st_mtim.tv_nsec <= newest.tv_nsec)))
-			continue;
-		newest = status.st_mtim;
-		is_found = true;
-		snprintf(out, size, RESULTS "/%s", entry->d_name);
-	}
-	if (is_found)
-		return 0;
-	error_set(err, ENOENT, "report: no run has a result yet in %s", RESULTS);
-	error_remedy(err, "sudo squall run FILE makes one");
-	return -ENOENT;
-}
-
-static FILE *open_result(const char *what, char *path, size_t size, struct error *err)
-{
-	FILE *file;
-	int fd;
-
-	if (strcmp(what, "-") == 0) {
-		snprintf(path, size, "standard input");
-		return stdin;
-	}
-	if (strcmp(what, "last") == 0) {
-		if (find_last(path, size, err) < 0)
-			return NULL;
-	} else if (runs_is_id(what)) {
-		snprintf(path, size, RESULTS "/%s.json", what);
-	} else {
-		snprintf(path, size, "%s", what);
-	}
-	fd = sandbox_open_as_caller(path, O_RDONLY | O_CLOEXEC | O_NOCTTY, err);
-	if (fd < 0 && -fd == ENOENT && runs_is_id(what))
-		error_remedy(err,
-			     "no run of that name has a result here; they are kept in " RESULTS);
-	if (fd < 0)
-		return NULL;
-	file = fdopen(fd, "r");
-	if (!file) {
-		error_errno(err, errno, "cannot read %s", path);
-		close(fd);
-	}
-	return file;
-}
-
 /* A file that is there is emptied only when there is something to write. */
 static FILE *open_output(const char *path, struct error *err)
 {
@@ -160,18 +94,6 @@ static FILE *open_output(const char *path, struct error *err)
 		close(fd);
 	}
 	return file;
-}
-
-/* From here on the file cannot do more than its reader could. */
-static int give_up_rights(struct error *err)
-{
-	struct invoking_user user;
-	int result;
-
-	if (geteuid() != 0)
-		return 0;
-	result = sandbox_invoking_user(&user, err);
-	return result < 0 ? result : sandbox_drop_user(user.conductor_uid, user.conductor_gid, err);
 }
 
 static int write_out(const struct format *format, const json_t *root, FILE *out, const char *name,
@@ -208,12 +130,12 @@ int cli_report(int argc, char **argv, struct error *err)
 	format = choose_format(texts[0].text, output, err);
 	if (!format)
 		return -EINVAL;
-	in = open_result(options.operand_count ? options.operands[0] : "last", path, sizeof(path),
-			 err);
+	in = results_open(options.operand_count ? options.operands[0] : "last", path, sizeof(path),
+			  err);
 	result = in ? 0 : -err->code;
 	if (result == 0) {
 		out = open_output(output, err);
-		result = out ? give_up_rights(err) : -err->code;
+		result = out ? results_give_up_rights(err) : -err->code;
 	}
 	if (result == 0)
 		result = stored_read(in, path, &root, err);

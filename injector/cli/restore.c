@@ -16,8 +16,10 @@ static const char help[] =
 	"usage: squall restore [--json] [RUN]\n"
 	"\n"
 	"Undoes what experiments that were killed have left behind: all of them, or one RUN.\n"
-	"Works from the journals in " JOURNAL_ROOT " alone, may be run at any time and any number\n"
-	"of times. Live runs are not touched (see squall stop). squall run, inject and plan do\n"
+	"Works from the journals in " JOURNAL_ROOT " and " JOURNAL_STATE
+	" alone, may be run at any\n"
+	"time and any number of times; after a restart of the machine it puts files back. Live "
+	"runs are not touched (see squall stop). squall run, inject and plan do\n"
 	"the same before they begin.\n"
 	"\n"
 	"  --json  what was undone and what is left, as one JSON object\n"

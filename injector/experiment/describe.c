@@ -156,6 +156,9 @@ void experiment_describe_step(const struct experiment *experiment, unsigned inde
 	if (experiment->targets[step->target].kind == TARGET_TRAFFIC) {
 		say_traffic(&words, &experiment->targets[step->target].params);
 		say_direction(&words, step);
+	} else if (experiment->targets[step->target].kind == TARGET_FILE) {
+		say(&words, " in %s",
+		    params_text(&experiment->targets[step->target].params, FILE_PATH));
 	} else {
 		say_processes(&words, &experiment->targets[step->target].params);
 	}

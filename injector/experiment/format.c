@@ -6,7 +6,7 @@
 
 #include "injector/base/clock.h"
 #include "injector/base/quantity.h"
-#include "injector/experiment/shape.h"
+#include "injector/experiment/model.h"
 
 #define DAY_NS (24 * 3600 * NSEC_PER_SEC)
 
@@ -32,6 +32,10 @@ const struct param format_root[] = {
 			     .fallback = "1",
 			     .doc = "the times of the method are divided by this: 60 makes a "
 				    "minute of an hour"},
+	[ROOT_SEED] = {.name = "seed",
+		       .type = PARAM_INTEGER,
+		       .max = EXPERIMENT_MAX_SEED,
+		       .doc = "what random choices are made from; default: another each time"},
 	[ROOT_ALLOW_IDLE] = {.name = "allow-idle",
 			     .type = PARAM_BOOL,
 			     .fallback = "false",
@@ -51,6 +55,8 @@ const struct format_section format_sections[SECTION_COUNT + 1] = {
 	[SECTION_PROBES] = {"probes",
 			    "{shop: {http: \"http://127.0.0.1/\", expect: {status: 200}}}",
 			    "what tells whether the system is well, by name"},
+	[SECTION_REQUIRE_BEFORE] = {"require-before", "[backup-is-fresh]",
+				    "probes without which the experiment is refused"},
 	[SECTION_STEADY_STATE] = {"steady-state", "{require: [shop], for: 10s}",
 				  "what must hold before anything is injected"},
 	[SECTION_ABORT_WHEN] = {"abort-when", "[{probe: shop, fails: 3}]",
@@ -58,6 +64,8 @@ const struct format_section format_sections[SECTION_COUNT + 1] = {
 	[SECTION_METHOD] = {"method",
 			    "[{at: 0s, for: 30s, network: {target: store, delay: 100ms}}]",
 			    "the faults and their times"},
+	[SECTION_EXPECT] = {"expect", "[{probe: shop, holds: 99%}]",
+			    "what must be seen while the faults last"},
 	[SECTION_RECOVERY] = {"recovery", "{require: [shop], within: 15s}",
 			      "what must hold again afterwards"},
 	[SECTION_COUNT] = {0},
@@ -93,6 +101,9 @@ const struct param format_limits[] = {
 			    .min = 1,
 			    .max = 100000,
 			    .doc = "most processes and endpoints that may be touched"},
+	[LIMITS_WINDOW] = {.name = "window",
+			   .type = PARAM_TEXT,
+			   .doc = "when it may run, like Mon-Fri 09:00-16:00 Europe/Berlin"},
 	{0},
 };
 
@@ -131,6 +142,42 @@ const struct param format_recovery[] = {
 			   .max = DAY_NS,
 			   .fallback = "0",
 			   .doc = "how long they must then go on passing"},
+	[RECOVERY_WEIGHT] = {.name = "weight",
+			     .type = PARAM_INTEGER,
+			     .min = 1,
+			     .max = 1000,
+			     .fallback = "1",
+			     .doc = "what it counts in the score"},
+	{0},
+};
+
+const struct param format_expect[] = {
+	[EXPECT_PROBE] = {.name = "probe",
+			  .type = PARAM_NAME,
+			  .flags = PARAM_REQUIRED,
+			  .doc = "the probe it is about"},
+	[EXPECT_HOLDS] = {.name = "holds",
+			  .type = PARAM_SHARE,
+			  .min = 1,
+			  .max = SHARE_ONE,
+			  .doc = "share of its attempts that pass"},
+	[EXPECT_DETECTED] = {.name = "detected-within",
+			     .type = PARAM_DURATION,
+			     .min = 1,
+			     .max = DAY_NS,
+			     .doc = "it fails so soon after the fault begins: it sees the fault"},
+	[EXPECT_DEGRADES_TO] = {.name = "degrades-to",
+				.type = PARAM_NAME,
+				.doc = "it may fail, as long as this other probe passes"},
+	[EXPECT_OF] = {.name = "of",
+		       .type = PARAM_NAME,
+		       .doc = "name of the step that is meant; default: all faults together"},
+	[EXPECT_WEIGHT] = {.name = "weight",
+			   .type = PARAM_INTEGER,
+			   .min = 1,
+			   .max = 1000,
+			   .fallback = "1",
+			   .doc = "what it counts in the score"},
 	{0},
 };
 

@@ -14,6 +14,7 @@ enum format_root_param {
 	ROOT_HYPOTHESIS,
 	ROOT_SOURCE,
 	ROOT_TIME_SCALE,
+	ROOT_SEED,
 	ROOT_ALLOW_IDLE,
 };
 extern const struct param format_root[];
@@ -28,9 +29,11 @@ enum format_section_index {
 	SECTION_LIMITS,
 	SECTION_TARGETS,
 	SECTION_PROBES,
+	SECTION_REQUIRE_BEFORE,
 	SECTION_STEADY_STATE,
 	SECTION_ABORT_WHEN,
 	SECTION_METHOD,
+	SECTION_EXPECT,
 	SECTION_RECOVERY,
 	SECTION_COUNT,
 };
@@ -44,14 +47,24 @@ enum format_variable_param {
 };
 extern const struct param format_variable[];
 
-enum format_limits_param { LIMITS_DURATION, LIMITS_TARGETS };
+enum format_limits_param { LIMITS_DURATION, LIMITS_TARGETS, LIMITS_WINDOW };
 extern const struct param format_limits[];
 
 enum format_steady_param { STEADY_REQUIRE, STEADY_FOR, STEADY_WITHIN };
 extern const struct param format_steady_state[];
 
-enum format_recovery_param { RECOVERY_REQUIRE, RECOVERY_WITHIN, RECOVERY_HOLD };
+enum format_recovery_param { RECOVERY_REQUIRE, RECOVERY_WITHIN, RECOVERY_HOLD, RECOVERY_WEIGHT };
 extern const struct param format_recovery[];
+
+enum format_expect_param {
+	EXPECT_PROBE,
+	EXPECT_HOLDS, /* these three in the order of enum expectation_kind */
+	EXPECT_DETECTED,
+	EXPECT_DEGRADES_TO,
+	EXPECT_OF,
+	EXPECT_WEIGHT,
+};
+extern const struct param format_expect[];
 
 enum format_abort_param { ABORT_PROBE, ABORT_FAILS, ABORT_OVER };
 extern const struct param format_abort[];

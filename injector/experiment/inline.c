@@ -255,6 +255,22 @@ static int complete(struct inline_reading *reading, struct error *err)
 	return experiment->title ? 0 : error_errno(err, ENOMEM, "cannot make an experiment");
 }
 
+static int keep_words(struct experiment *experiment, const char *fault, char *const words[],
+		      unsigned count, struct error *err)
+{
+	size_t size = strlen(fault) + 1, used;
+
+	for (unsigned i = 0; i < count; i++)
+		size += strlen(words[i]) + 1;
+	experiment->words = malloc(size);
+	if (!experiment->words)
+		return error_errno(err, ENOMEM, "cannot make an experiment");
+	used = (size_t)snprintf(experiment->words, size, "%s", fault);
+	for (unsigned i = 0; i < count; i++)
+		used += (size_t)snprintf(experiment->words + used, size - used, " %s", words[i]);
+	return 0;
+}
+
 int inline_experiment(const char *fault, char *const words[], unsigned count,
 		      struct experiment **out, struct error *err)
 {
@@ -274,6 +290,8 @@ int inline_experiment(const char *fault, char *const words[], unsigned count,
 		result = check(&reading, err);
 	if (result == 0)
 		result = complete(&reading, err);
+	if (result == 0)
+		result = keep_words(reading.experiment, fault, words, count, err);
 	params_free(&reading.own);
 	if (result < 0) {
 		experiment_free(reading.experiment);

@@ -72,8 +72,8 @@ int experiment_read_input(int fd, const char *name, size_t max, char **out_text,
 	return 0;
 }
 
-static int read_as_caller(void *context, const char *path, size_t max, char **out_text,
-			  size_t *out_length, struct error *err)
+int experiment_read_as_caller(void *context, const char *path, size_t max, char **out_text,
+			      size_t *out_length, struct error *err)
 {
 	cleanup_fd int fd = open_file(path, err);
 
@@ -94,10 +94,10 @@ int experiment_read(const char *path, struct experiment_text *out, struct error 
 		result = experiment_read_input(STDIN_FILENO, EXPERIMENT_STDIN_NAME,
 					       EXPERIMENT_FILE_MAX, &out->bytes, &out->length, err);
 	else
-		result = read_as_caller(NULL, path, EXPERIMENT_FILE_MAX, &out->bytes, &out->length,
-					err);
+		result = experiment_read_as_caller(NULL, path, EXPERIMENT_FILE_MAX, &out->bytes,
+						   &out->length, err);
 	if (result == 0 && !out->inputs.read)
-		out->inputs.read = read_as_caller;
+		out->inputs.read = experiment_read_as_caller;
 	return result;
 }
 

@@ -30,6 +30,9 @@ int experiment_parse(struct experiment_text *text, const char *path, struct expe
 /* Both. problems->count == 0 after a failure: it could not be read. */
 int experiment_load(const char *path, struct experiment **out, struct yaml_problems *problems,
 		    struct error *err);
+/* inputs.read as it is by default. */
+int experiment_read_as_caller(void *context, const char *path, size_t max, char **out_text,
+			      size_t *out_length, struct error *err);
 /* Reads the whole of a descriptor that is a file: inputs.read of those who open otherwise. */
 int experiment_read_input(int fd, const char *path, size_t max, char **out_text, size_t *out_length,
 			  struct error *err);

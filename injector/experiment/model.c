@@ -35,11 +35,21 @@ void experiment_free(struct experiment *experiment)
 		free(experiment->variables[i].value);
 	}
 	free(experiment->variables);
+	for (unsigned i = 0; i < experiment->source_count; i++) {
+		free(experiment->sources[i].path);
+		free(experiment->sources[i].text);
+	}
+	free(experiment->sources);
+	free(experiment->words);
+	free(experiment->limits.window_text);
 	free(experiment->targets);
 	free(experiment->probes);
 	free(experiment->steps);
 	free(experiment->aborts);
+	free(experiment->expectations);
+	free(experiment->require_before.probes);
 	free(experiment->steady_state.probes);
+	free(experiment->steady_state.each_ns);
 	free(experiment->recovery.probes);
 	free(experiment->path);
 	free(experiment->title);

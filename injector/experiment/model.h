@@ -8,6 +8,7 @@
 
 #include "faults/fault.h"
 #include "faults/target.h"
+#include "injector/base/calendar.h"
 #include "injector/base/params.h"
 #include "injector/experiment/shape.h"
 #include "injector/probes/probe.h"
@@ -15,10 +16,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define EXPERIMENT_MAX_STEPS   256
-#define EXPERIMENT_MAX_TARGETS 256
-#define EXPERIMENT_MAX_PROBES  1024
-#define EXPERIMENT_MAX_ABORTS  256
+#define EXPERIMENT_MAX_SEED	    ((1LL << 53) - 1) /* every reader of JSON keeps it exactly */
+#define EXPERIMENT_MAX_STEPS	    256
+#define EXPERIMENT_MAX_TARGETS	    256
+#define EXPERIMENT_MAX_PROBES	    1024
+#define EXPERIMENT_MAX_ABORTS	    256
+#define EXPERIMENT_MAX_EXPECTATIONS 256
 
 struct experiment_target {
 	char *name; /* "" for a target written inside a step */
@@ -48,9 +51,22 @@ struct experiment_abort {
 struct experiment_requirement { /* steady-state, recovery */
 	unsigned *probes;	/* indexes, owned */
 	unsigned count;
-	int64_t for_ns;	   /* steady-state: must hold this long; recovery: `hold` */
+	int64_t *each_ns;  /* steady-state: how long each must hold, owned; NULL: for_ns */
+	int64_t for_ns;	   /* steady-state: the longest of these; recovery: `hold` */
+	unsigned weight;   /* recovery only */
 	int64_t within_ns; /* recovery only; steady state: how long to wait for it (0: `for` alone)
 			    */
+};
+
+enum expectation_kind { EXPECTATION_HOLDS, EXPECTATION_DETECTED, EXPECTATION_DEGRADES };
+struct experiment_expectation {
+	enum expectation_kind kind;
+	unsigned probe;
+	unsigned fallback; /* degrades: the probe that must hold instead */
+	int step;	   /* -1: all faults together */
+	int64_t share_ppb; /* holds */
+	int64_t within_ns; /* detected */
+	unsigned weight;
 };
 
 struct experiment_variable {
@@ -67,14 +83,25 @@ struct experiment {
 	struct {
 		int64_t duration_ns; /* hard deadline of the whole run */
 		unsigned targets;    /* most things touched */
+		char *window_text;   /* NULL: at any time */
+		struct calendar_window window;
 	} limits;
+	int64_t seed; /* of every random choice */
+	bool has_seed;
+	struct experiment_source { /* as it was read: [0] is the experiment, then included files */
+		char *path, *text;
+	} * sources;
+	unsigned source_count;
+	char *words; /* one fault in words: what stood behind `squall inject` */
 	struct experiment_variable *variables;
 	unsigned variable_count;
 	struct experiment_target *targets;
 	unsigned target_count;
 	struct probe_spec *probes;
 	unsigned probe_count;
-	struct experiment_requirement steady_state, recovery;
+	struct experiment_requirement require_before, steady_state, recovery;
+	struct experiment_expectation *expectations;
+	unsigned expectation_count;
 	struct experiment_abort *aborts;
 	unsigned abort_count;
 	struct experiment_step *steps; /* ordered by at_ns */

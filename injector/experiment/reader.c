@@ -5,6 +5,8 @@
  */
 #include "injector/experiment/reader.h"
 
+#include "injector/base/cleanup.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -104,9 +106,35 @@ static void add_one(struct reader *reader, struct params *params, unsigned index
 			       err.remedy);
 }
 
+/* A block of text (`content: |`) is the list of its lines. */
+static void add_lines(struct reader *reader, struct params *params, unsigned index,
+		      const struct tree_node *block)
+{
+	struct tree_node line = *block;
+
+	for (const char *at = block->text, *end; *at; at = *end ? end + 1 : end) {
+		cleanup_free char *text = NULL;
+
+		end = strchrnul(at, '\n');
+		text = strndup(at, (size_t)(end - at));
+		if (!text)
+			reader->problems->is_out_of_memory = true;
+		if (!text || reader->problems->is_full)
+			return;
+		line.text = text;
+		line.line++; /* the block begins below its key */
+		add_one(reader, params, index, &line);
+	}
+}
+
 void reader_take_as(struct reader *reader, struct params *params, unsigned index,
 		    const struct tree_node *entry)
 {
+	if (entry->kind == TREE_SCALAR && params->table[index].type == PARAM_LINE &&
+	    params->table[index].flags & PARAM_LIST && strchr(entry->text, '\n')) {
+		add_lines(reader, params, index, entry);
+		return;
+	}
 	if (entry->kind != TREE_LIST || !(params->table[index].flags & PARAM_LIST)) {
 		add_one(reader, params, index, entry);
 		return;

@@ -74,5 +74,10 @@ int reader_find_target(struct reader *reader, const char *name, int line, int co
 void reader_probes(struct reader *reader, const struct tree_node *node);
 void reader_targets(struct reader *reader, const struct tree_node *node);
 void reader_method(struct reader *reader, const struct tree_node *node);
+void reader_require_before(struct reader *reader, const struct tree_node *node);
+void reader_steady_state(struct reader *reader, const struct tree_node *node);
+void reader_aborts(struct reader *reader, const struct tree_node *node);
+void reader_expect(struct reader *reader, const struct tree_node *node);
+void reader_recovery(struct reader *reader, const struct tree_node *node);
 
 #endif

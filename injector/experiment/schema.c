@@ -218,23 +218,27 @@ static json_t *probes(void)
 
 static json_t *targets(void)
 {
-	json_t *processes = new_object();
+	json_t *processes = new_object(), *files = new_object();
 
 	add(processes, "process", table(process_params));
 	require(processes, "process");
-	return map_of(either(table(traffic_params), processes));
+	add(files, "file", table(target_params(TARGET_FILE)));
+	require(files, "file");
+	return map_of(either(table(traffic_params), either(processes, files)));
 }
 
 static json_t *section(unsigned index)
 {
 	switch ((enum format_section_index)index) {
 	case SECTION_INCLUDE:
-		return list_of(json_pack("{s:s}", "type", "string"));
+	case SECTION_REQUIRE_BEFORE:
+		return either(json_pack("{s:s}", "type", "string"),
+			      list_of(json_pack("{s:s}", "type", "string")));
 	case SECTION_VARIABLES:
 		return map_of(
-			json_pack("{s:[o, o]}", "anyOf",
+			json_pack("{s:[o, o, o]}", "anyOf",
 				  json_pack("{s:[s, s, s]}", "type", "string", "number", "boolean"),
-				  table(format_variable)));
+				  json_pack("{s:s}", "type", "array"), table(format_variable)));
 	case SECTION_LIMITS:
 		return table(format_limits);
 	case SECTION_TARGETS:
@@ -242,7 +246,9 @@ static json_t *section(unsigned index)
 	case SECTION_PROBES:
 		return probes();
 	case SECTION_STEADY_STATE:
-		return table(format_steady_state);
+		return either(table(format_steady_state), list_of(table(format_steady_state)));
+	case SECTION_EXPECT:
+		return list_of(table(format_expect));
 	case SECTION_ABORT_WHEN:
 		return list_of(table(format_abort));
 	case SECTION_METHOD:

@@ -118,6 +118,18 @@ static void read_value_file(struct replacing *replacing, struct variable *variab
 	explicit_bzero(text, length);
 }
 
+/* On the command line. */
+static bool is_set(const struct replacing *replacing, const char *name)
+{
+	const struct experiment_inputs *inputs = replacing->inputs;
+
+	for (unsigned i = 0; inputs && i < inputs->setting_count; i++)
+		if (strncmp(inputs->settings[i], name, strlen(name)) == 0 &&
+		    inputs->settings[i][strlen(name)] == '=')
+			return true;
+	return false;
+}
+
 static void read_reference(struct replacing *replacing, struct variable *variable,
 			   const struct tree_node *entry)
 {
@@ -141,6 +153,9 @@ static void read_reference(struct replacing *replacing, struct variable *variabl
 				       "an environment");
 		else if (has_file && params_is_set(&values, VARIABLE_DEFAULT))
 			reader_problem(reader, entry, "'default' goes with 'from-env'");
+		else if (!variable->is_secret && (has_file || has_env) &&
+			 is_set(replacing, variable->name))
+			; /* its value comes below, and this one may not even be there */
 		else if (has_file)
 			read_value_file(replacing, variable, &values, entry);
 		else if (has_env)
@@ -248,7 +263,7 @@ static void take_setting(struct replacing *replacing, const char *setting)
 			problems_add(problems, 0, 0, "--set %s: a control character", name);
 			return;
 		}
-	variable->origin = "command line";
+	variable->origin = "setting";
 	variable->node = variable->node && variable->node->kind == TREE_LIST
 				 ? new_list(replacing, variable->node, value)
 				 : new_scalar(replacing, variable->node ? variable->node : &nowhere,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Tree -> experiment: the top level, and what ties its parts together. The parts themselves are
- * read in yaml_probes.c and yaml_method.c; nothing here touches the machine.
+ * read in yaml_probes.c, yaml_method.c and yaml_conditions.c; nothing here touches the machine.
  */
 #include "injector/experiment/yaml.h"
 
@@ -9,14 +9,27 @@
 #include "injector/base/quantity.h"
 #include "injector/experiment/format.h"
 #include "injector/experiment/include.h"
+#include "injector/experiment/load.h"
 #include "injector/experiment/reader.h"
 #include "injector/experiment/text.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-#define ABORT_MAX_IN_A_ROW 10000
+static void read_window(struct reader *reader, const struct param_value *window)
+{
+	struct experiment *experiment = reader->experiment;
+	struct error err = ERROR_INIT;
+
+	if (!window)
+		return;
+	if (calendar_parse_window(window->text, &experiment->limits.window, &err) < 0)
+		problems_add(reader->problems, window->line, window->column, "window: %s%s%s",
+			     err.text, err.remedy[0] ? "; remedy: " : "", err.remedy);
+	experiment->limits.window_text = reader_copy(reader, window->text);
+}
 
 static void read_limits(struct reader *reader, const struct tree_node *node)
 {
@@ -27,165 +40,9 @@ static void read_limits(struct reader *reader, const struct tree_node *node)
 		reader->experiment->limits.duration_ns = params_number(&values, LIMITS_DURATION, 0);
 		reader->experiment->limits.targets =
 			(unsigned)params_number(&values, LIMITS_TARGETS, 0);
+		read_window(reader, params_value(&values, LIMITS_WINDOW, 0));
 	}
 	params_free(&values);
-}
-
-/* The list of probes that both steady-state and recovery begin with. */
-static void bind_required(struct reader *reader, const struct params *values, unsigned index,
-			  struct experiment_requirement *out)
-{
-	bool is_there[EXPERIMENT_MAX_PROBES] = {0};
-
-	for (unsigned i = 0; i < params_count(values, index); i++) {
-		const struct param_value *name = params_value(values, index, i);
-		int probe = reader_find_probe(reader, name->text, name->line, name->column);
-		unsigned *grown;
-
-		if (reader->problems->is_full)
-			return;
-		if (probe < 0)
-			continue;
-		if (is_there[probe]) {
-			problems_add(reader->problems, name->line, name->column,
-				     "probe '%.63s' is required twice", name->text);
-			continue;
-		}
-		is_there[probe] = true;
-		grown = reader_grow(reader, out->probes, out->count, sizeof(*grown));
-		if (!grown)
-			return;
-		out->probes = grown;
-		out->probes[out->count++] = (unsigned)probe;
-	}
-}
-
-static void read_steady_state(struct reader *reader, const struct tree_node *node)
-{
-	struct experiment_requirement *steady = &reader->experiment->steady_state;
-	const struct tree_node *within;
-	struct params values;
-
-	if (reader_table(reader, node, "'steady-state'", format_sections[SECTION_STEADY_STATE].like,
-			 format_steady_state, &values)) {
-		bind_required(reader, &values, STEADY_REQUIRE, steady);
-		steady->for_ns = params_number(&values, STEADY_FOR, 0);
-		steady->within_ns = params_number(&values, STEADY_WITHIN, 0);
-		within = tree_find(node, "within");
-		if (within && steady->within_ns && steady->within_ns < steady->for_ns)
-			reader_problem(reader, within,
-				       "'within' (%s) is shorter than 'for' (%s): it could never "
-				       "be steady for so long",
-				       params_text(&values, STEADY_WITHIN),
-				       params_text(&values, STEADY_FOR));
-	}
-	params_free(&values);
-}
-
-static void read_recovery(struct reader *reader, const struct tree_node *node)
-{
-	struct experiment_requirement *recovery = &reader->experiment->recovery;
-	struct params values;
-
-	if (reader_table(reader, node, "'recovery'", format_sections[SECTION_RECOVERY].like,
-			 format_recovery, &values)) {
-		bind_required(reader, &values, RECOVERY_REQUIRE, recovery);
-		recovery->within_ns = params_number(&values, RECOVERY_WITHIN, 0);
-		recovery->for_ns = params_number(&values, RECOVERY_HOLD, 0);
-	}
-	params_free(&values);
-}
-
-/* `fails: 3` in a row, or `fails: 20%` with `over`. */
-static void read_fails(struct reader *reader, const struct tree_node *node,
-		       const struct params *values, struct experiment_abort *abort)
-{
-	const struct param_value *fails = params_value(values, ABORT_FAILS, 0);
-	const struct tree_node *over = tree_find(node, "over");
-	int64_t number = 0;
-
-	if (!fails)
-		return;
-	if (quantity_parse_integer(fails->text, &number, NULL) == 0) {
-		abort->fails = (unsigned)number;
-		if (number < 1 || number > ABORT_MAX_IN_A_ROW)
-			problems_add(reader->problems, fails->line, fails->column,
-				     "fails: '%.40s' is out of range: 1 to %d failures in a row",
-				     fails->text, ABORT_MAX_IN_A_ROW);
-		else if (over)
-			reader_problem(reader, over->key,
-				       "'over' goes with a share; 'fails: %s' means %s failures in "
-				       "a row (write 'fails: 20%%' for a share)",
-				       fails->text, fails->text);
-		return;
-	}
-	if (quantity_parse_share(fails->text, &abort->share_ppb, NULL) < 0)
-		problems_add(reader->problems, fails->line, fails->column,
-			     "fails: '%.40s' is neither a number of failures in a row (3) nor a "
-			     "share of the attempts (20%%)",
-			     fails->text);
-	else if (abort->share_ppb < 1 || abort->share_ppb > SHARE_ONE)
-		problems_add(reader->problems, fails->line, fails->column,
-			     "fails: '%.40s' is out of range: more than 0%% and at most 100%%",
-			     fails->text);
-	else if (!over)
-		reader_problem(reader, node,
-			       "'over' is missing: the time over which %s of the attempts are "
-			       "counted, like over: 30s",
-			       fails->text);
-}
-
-static void read_abort(struct reader *reader, const struct tree_node *node)
-{
-	struct experiment *experiment = reader->experiment;
-	struct experiment_abort abort = {0}, *grown;
-	const struct param_value *probe;
-	struct params values;
-	int index;
-
-	if (!reader_table(reader, node, "an abort condition", "{probe: shop, fails: 3}",
-			  format_abort, &values)) {
-		params_free(&values);
-		return;
-	}
-	abort.over_ns = params_number(&values, ABORT_OVER, 0);
-	read_fails(reader, node, &values, &abort);
-	probe = params_value(&values, ABORT_PROBE, 0);
-	index = probe ? reader_find_probe(reader, probe->text, probe->line, probe->column) : -1;
-	grown = index < 0 ? NULL
-			  : reader_grow(reader, experiment->aborts, experiment->abort_count,
-					sizeof(*grown));
-	if (grown) {
-		abort.probe = (unsigned)index;
-		experiment->aborts = grown;
-		grown[experiment->abort_count++] = abort;
-		if (abort.share_ppb && abort.over_ns &&
-		    abort.over_ns < experiment->probes[index].every_ns)
-			reader_problem(reader, tree_find(node, "over"),
-				       "'over' is shorter than the interval of probe '%s': there "
-				       "may be no attempt to count",
-				       probe->text);
-	}
-	params_free(&values);
-}
-
-static void read_aborts(struct reader *reader, const struct tree_node *node)
-{
-	unsigned read = 0;
-
-	if (!reader_is(reader, node, TREE_LIST, "'abort-when'",
-		       format_sections[SECTION_ABORT_WHEN].like))
-		return;
-	for (const struct tree_node *at = node->first; at; at = at->next) {
-		if (reader->problems->is_full || reader->problems->is_out_of_memory)
-			return;
-		if (read++ == EXPERIMENT_MAX_ABORTS) {
-			reader_problem(reader, at, "more than %d abort conditions",
-				       EXPERIMENT_MAX_ABORTS);
-			return;
-		}
-		read_abort(reader, at);
-	}
 }
 
 static void read_source(struct reader *reader, const struct param_value *source)
@@ -208,6 +65,8 @@ static void read_root_values(struct reader *reader, const struct params *values)
 		experiment->hypothesis = reader_copy(reader, params_text(values, ROOT_HYPOTHESIS));
 	if (params_is_set(values, ROOT_SOURCE))
 		read_source(reader, params_value(values, ROOT_SOURCE, 0));
+	experiment->has_seed = params_is_set(values, ROOT_SEED);
+	experiment->seed = params_number(values, ROOT_SEED, 0);
 	experiment->time_scale = params_number(values, ROOT_TIME_SCALE, 1);
 	experiment->allow_idle = params_number(values, ROOT_ALLOW_IDLE, 0) != 0;
 }
@@ -326,10 +185,15 @@ static void read_root(struct reader *reader, const struct include_set *set)
 	const struct tree_node *root = set->trees[0].root;
 	/* the order in which names must be known, not that of the file */
 	static void (*const readers[SECTION_COUNT])(struct reader *, const struct tree_node *) = {
-		[SECTION_LIMITS] = read_limits,	    [SECTION_TARGETS] = reader_targets,
-		[SECTION_PROBES] = reader_probes,   [SECTION_STEADY_STATE] = read_steady_state,
-		[SECTION_ABORT_WHEN] = read_aborts, [SECTION_METHOD] = reader_method,
-		[SECTION_RECOVERY] = read_recovery,
+		[SECTION_LIMITS] = read_limits,
+		[SECTION_TARGETS] = reader_targets,
+		[SECTION_PROBES] = reader_probes,
+		[SECTION_STEADY_STATE] = reader_steady_state,
+		[SECTION_ABORT_WHEN] = reader_aborts,
+		[SECTION_METHOD] = reader_method,
+		[SECTION_RECOVERY] = reader_recovery,
+		[SECTION_REQUIRE_BEFORE] = reader_require_before,
+		[SECTION_EXPECT] = reader_expect,
 	};
 	const struct tree_node *sections[SECTION_COUNT] = {0};
 
@@ -357,6 +221,36 @@ static void read_root(struct reader *reader, const struct include_set *set)
 	check_duration(reader, sections[SECTION_LIMITS]);
 }
 
+/* A replay may stand elsewhere. */
+static char *absolute(const char *path)
+{
+	cleanup_free char *here = NULL;
+	char *whole = NULL;
+
+	if (path[0] == '/' || strcmp(path, EXPERIMENT_STDIN_NAME) == 0)
+		return strdup(path);
+	here = getcwd(NULL, 0);
+	if (!here)
+		return strdup(path);
+	return asprintf(&whole, "%s/%s", here, path) < 0 ? NULL : whole;
+}
+
+/* For the stored result, so that the same can be run again. */
+static void keep_source(struct reader *reader, const char *path, const char *text, size_t length)
+{
+	struct experiment *experiment = reader->experiment;
+	struct experiment_source *grown =
+		reader_grow(reader, experiment->sources, experiment->source_count, sizeof(*grown));
+
+	if (!grown)
+		return;
+	experiment->sources = grown;
+	grown += experiment->source_count++;
+	*grown = (struct experiment_source){.path = absolute(path), .text = strndup(text, length)};
+	if (!grown->text || !grown->path)
+		reader->problems->is_out_of_memory = true;
+}
+
 static struct experiment *parse(const char *text, size_t length, const char *path,
 				struct experiment_inputs *inputs, struct problem_list *problems)
 {
@@ -377,6 +271,10 @@ static struct experiment *parse(const char *text, size_t length, const char *pat
 	}
 	if (set.trees[0].root && !problems->is_out_of_memory)
 		read_root(&reader, &set);
+	keep_source(&reader, path, text, length);
+	for (unsigned i = 1; i < set.count; i++)
+		keep_source(&reader, inputs->files[i].path, inputs->files[i].text,
+			    inputs->files[i].length);
 	include_free(&set);
 	return experiment;
 }

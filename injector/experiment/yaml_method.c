@@ -12,7 +12,8 @@
 #include <string.h>
 
 static const char target_like[] =
-	"{to: 10.0.5.0/24:443} for traffic or {process: {name: nginx}} for processes";
+	"{to: 10.0.5.0/24:443} for traffic, {process: {name: nginx}} for processes, "
+	"{file: {path: /etc/app.conf}} for a file";
 
 static void check_selector(struct reader *reader, const struct experiment_target *target,
 			   const struct tree_node *at, const char *what)
@@ -49,9 +50,16 @@ static struct experiment_target *add_target(struct reader *reader, const char *n
 	return reader_init(reader, &target->params, target_params(kind)) ? target : NULL;
 }
 
+/* The part of an experiment that a kind of target is, in words. */
+static const char *kind_words(enum target_kind kind)
+{
+	return kind == TARGET_PROCESS ? "processes" : kind == TARGET_FILE ? "a file" : "traffic";
+}
+
 static void read_target(struct reader *reader, const struct tree_node *entry)
 {
 	const struct tree_node *process;
+	enum target_kind kind = TARGET_PROCESS;
 	struct experiment_target *target;
 	struct name_list allowed = {0};
 	char what[80];
@@ -62,22 +70,26 @@ static void read_target(struct reader *reader, const struct tree_node *entry)
 		return;
 	}
 	process = tree_find(entry, "process");
-	target = add_target(reader, entry->key->text, process ? TARGET_PROCESS : TARGET_TRAFFIC,
-			    entry->key);
+	if (!process && (process = tree_find(entry, "file")))
+		kind = TARGET_FILE;
+	target = add_target(reader, entry->key->text, process ? kind : TARGET_TRAFFIC, entry->key);
 	if (!target)
 		return;
 	if (process) {
 		for (const struct tree_node *at = entry->first; at; at = at->next)
 			if (at != process && at->kind != TREE_BROKEN)
 				reader_problem(reader, at->key,
-					       "%s selects processes; '%.60s' cannot stand beside "
-					       "'process' (keys of the selector go into it)",
-					       what, at->key->text);
+					       "%s selects %s; '%.60s' cannot stand beside "
+					       "'%s' (keys of the selector go into it)",
+					       what, kind_words(kind), at->key->text,
+					       target_kind_name(kind));
 		params_free(&target->params);
-		if (!reader_table(reader, process, what, "{name: nginx, count: 1}", process_params,
-				  &target->params)) {
+		if (!reader_table(reader, process, what,
+				  kind == TARGET_FILE ? "{path: /etc/app.conf}"
+						      : "{name: nginx, count: 1}",
+				  target_params(kind), &target->params)) {
 			if (!target->params.settings)
-				reader_init(reader, &target->params, process_params);
+				reader_init(reader, &target->params, target_params(kind));
 			return;
 		}
 		check_selector(reader, target, process, what);
@@ -85,6 +97,7 @@ static void read_target(struct reader *reader, const struct tree_node *entry)
 	}
 	name_list_add_table(&allowed, traffic_params);
 	name_list_add(&allowed, "process");
+	name_list_add(&allowed, "file");
 	for (const struct tree_node *at = entry->first; at; at = at->next) {
 		char more[200] = "";
 
@@ -148,9 +161,8 @@ static void bind_target(struct reader *reader, struct experiment_step *step,
 	if (target->kind != TARGET_NONE && target->kind != step->ops->target_kind)
 		problems_add(reader->problems, name->line, name->column,
 			     "target '%.63s' selects %s; the fault '%s' works on %s", name->text,
-			     target->kind == TARGET_PROCESS ? "processes" : "traffic",
-			     step->ops->name,
-			     step->ops->target_kind == TARGET_PROCESS ? "processes" : "traffic");
+			     kind_words(target->kind), step->ops->name,
+			     kind_words(step->ops->target_kind));
 }
 
 static void report_no_target(struct reader *reader, const struct experiment_step *step,

@@ -107,20 +107,20 @@ static int append(struct journal *journal, struct journal_record *record, struct
 		result = append_once(journal, record);
 	if (result < 0)
 		return error_errno(err, -result, "cannot write to the journal %s/%s/%s",
-				   journal_root(), journal->run_id, JOURNAL_FILE);
+				   journal_root_of(journal->run_id), journal->run_id, JOURNAL_FILE);
 	journal->end += size;
 	return 0;
 }
 
-static int create_failed(int code, const char *run_id, struct error *err)
+static int create_failed(int code, const char *root, const char *run_id, struct error *err)
 {
-	error_errno(err, code, "cannot make the journal of run %s in %s", run_id, journal_root());
+	error_errno(err, code, "cannot make the journal of run %s in %s", run_id, root);
 	if (code == ENOSPC || code == EDQUOT)
 		error_remedy(
 			err,
 			"free %lld KiB on the file system of %s: without a journal nothing can "
 			"be injected safely",
-			(long long)JOURNAL_SIZE / 1024, journal_root());
+			(long long)JOURNAL_SIZE / 1024, root);
 	else if (code == EACCES || code == EPERM)
 		error_remedy(err, "run it as root: sudo squall ...");
 	return -code;
@@ -159,27 +159,32 @@ static int write_header(struct journal *journal, const struct journal_header *he
 	return result;
 }
 
-static int create_in(int root, const struct journal_header *header, struct journal *journal,
-		     struct error *err)
+static int create_in(enum runs_root which, int root, const struct journal_header *header,
+		     struct journal *journal, struct error *err)
 {
 	const char *run_id = header->run_id;
+	bool is_kept = which == RUNS_KEPT;
 	int result;
 
 	if (mkdirat(root, run_id, 0700) < 0)
-		return create_failed(errno, run_id, err);
-	journal->directory = directory_open_at(root, run_id, 0, journal_root(), err);
+		return create_failed(errno, runs_root(which), run_id, err);
+	journal->directory = directory_open_at(root, run_id, 0, runs_root(which), err);
 	if (journal->directory < 0) {
 		result = journal->directory;
 		unlinkat(root, run_id, AT_REMOVEDIR);
 		return result;
 	}
 	journal->fd = openat(journal->directory, JOURNAL_FILE,
-			     O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+			     O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC |
+				     (is_kept ? O_DSYNC : 0),
+			     0600);
 	result = journal->fd < 0 ? -errno : write_header(journal, header);
+	if (result == 0 && is_kept && (fsync(journal->directory) < 0 || fsync(root) < 0))
+		result = -errno;
 	if (result == 0)
 		return 0;
-	runs_remove(root, journal->directory, run_id, NULL);
-	return create_failed(-result, run_id, err);
+	runs_remove(which, root, journal->directory, run_id, NULL);
+	return create_failed(-result, runs_root(which), run_id, err);
 }
 
 static struct journal *journal_alloc(const char *run_id)
@@ -193,7 +198,8 @@ static struct journal *journal_alloc(const char *run_id)
 	return journal;
 }
 
-int journal_create(const struct journal_header *given, struct journal **out, struct error *err)
+static int create(enum runs_root which, const struct journal_header *given, struct journal **out,
+		  struct error *err)
 {
 	struct journal_header copy = *given, *header = &copy;
 	cleanup_fd int root = -1;
@@ -209,20 +215,30 @@ int journal_create(const struct journal_header *given, struct journal **out, str
 	if (!memchr(header->run_id, '\0', RUN_ID_SIZE) || !runs_is_id(header->run_id))
 		return error_set(err, EINVAL, "'%.8s' is not an identifier of a run",
 				 header->run_id);
-	root = runs_lock_root(true, err);
+	root = runs_lock_root(which, true, err);
 	if (root < 0)
 		return root;
 	journal = journal_alloc(header->run_id);
 	if (!journal)
-		return create_failed(ENOMEM, header->run_id, err);
-	result = create_in(root, header, journal, err);
+		return create_failed(ENOMEM, runs_root(which), header->run_id, err);
+	result = create_in(which, root, header, journal, err);
 	if (result < 0) {
-		runs_tidy_root();
+		runs_tidy_root(which);
 		journal_close(journal);
 		return result;
 	}
 	*out = journal;
 	return 0;
+}
+
+int journal_create(const struct journal_header *given, struct journal **out, struct error *err)
+{
+	return create(RUNS_BOOT, given, out, err);
+}
+
+int journal_create_kept(const struct journal_header *given, struct journal **out, struct error *err)
+{
+	return create(RUNS_KEPT, given, out, err);
 }
 
 void journal_close(struct journal *journal)
@@ -246,17 +262,18 @@ static int check_file(int fd, const char *run_id, struct error *err)
 	    (status.st_uid != 0 && status.st_uid != geteuid()) || (status.st_mode & 022))
 		return error_set(err, EPERM,
 				 "%s/%s/%s is not root's own regular file: it is not trusted",
-				 journal_root(), run_id, JOURNAL_FILE);
+				 journal_root_of(run_id), run_id, JOURNAL_FILE);
 	return 0;
 }
 
 int journal_open(const char *run_id, struct journal **out, struct error *err)
 {
 	cleanup_free struct journal_record *records = NULL;
+	enum runs_root which = RUNS_BOOT;
 	struct journal *journal;
 	unsigned count;
 	int result;
-	int directory = runs_open(run_id, err);
+	int directory = runs_open(run_id, &which, err);
 
 	if (directory < 0)
 		return directory;
@@ -267,7 +284,8 @@ int journal_open(const char *run_id, struct journal **out, struct error *err)
 	}
 	journal->directory = directory;
 	journal->fd = openat(directory, JOURNAL_FILE,
-			     O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+			     O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC |
+				     (which == RUNS_KEPT ? O_DSYNC : 0));
 	if (journal->fd < 0 && errno == ENOENT)
 		result = error_set(err, ENODATA, "run %s has no journal: nothing was done", run_id);
 	else if (journal->fd < 0)
@@ -323,11 +341,15 @@ int journal_read(struct journal *journal, struct journal_record **out_records, u
 {
 	cleanup_free struct journal_record *records = NULL;
 	unsigned count, damaged, open_undos = 0;
-	size_t bytes = 0;
+	size_t bytes = 0, trimmed;
 	int result = slurp(journal, &records, &bytes, err);
 
 	if (result < 0)
 		return result;
+	/* The size of a file may reach the disk before its content does. */
+	trimmed = journal_trim(records, bytes);
+	journal->has_torn_tail = trimmed != bytes || bytes % sizeof(*records) != 0;
+	bytes = trimmed;
 	result = journal_parse(records, bytes, &count, &damaged, err);
 	if (result < 0)
 		return err ? error_prefix(err, "run %s", journal->run_id) : result;
@@ -336,10 +358,14 @@ int journal_read(struct journal *journal, struct journal_record **out_records, u
 	journal->open_undos = open_undos;
 	journal->damaged = damaged;
 	journal->end = (off_t)(bytes - bytes % sizeof(*records));
-	journal->has_torn_tail = bytes % sizeof(*records) != 0;
 	*out_records = steal_pointer(&records);
 	*out_count = count;
 	return 0;
+}
+
+const char *journal_run_id(const struct journal *journal)
+{
+	return journal->run_id;
 }
 
 unsigned journal_damaged(const struct journal *journal)

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The journal: what has to be undone, written down before it is done. One directory a run
- * (/run/squall/RUN/), one append-only file of fixed-size records in it. An undo record is written
+ * (/run/squall/RUN/; /var/lib/squall/RUN/ when a fault of it outlives a reboot, with every record
+ * synced to the disk), one append-only file of fixed-size records in it. An undo record is written
  * by a fault, carried here, and handed back to the same fault by restore/.
  *
  * Invariant: a change of the machine that outlives its process is preceded by its UNDO record.
- * A short record at the end was torn by the death of its writer: it was never acted upon and is
- * dropped. A whole record that fails its checksum is damage: it is skipped, counted, and never
- * passed over in silence (journal_damaged). Space for JOURNAL_CAPACITY records is reserved when the
- * journal is made, so that a full disk refuses the run instead of stopping it half way.
+ * A short record at the end was torn by the death of its writer, and zeros at the end by a loss of
+ * power: it was never acted upon and is dropped. A whole record that fails its checksum is damage:
+ * it is skipped, counted, and never passed over in silence (journal_damaged). Space for
+ * JOURNAL_CAPACITY records is reserved when the journal is made, so that a full disk refuses the
+ * run instead of stopping it half way.
  *
  * Modes: JOURNAL_ROOT 0755, so that anybody may see that runs exist; a run's directory 0700 and its
  * journal 0600, since they name targets. Every directory on the way must be root's alone.
@@ -24,7 +26,7 @@
 #include <sys/types.h>
 
 #define JOURNAL_ROOT	 "/run/squall"	   /* live runs; gone (or foreign) after a reboot */
-#define JOURNAL_STATE	 "/var/lib/squall" /* results, the halt lever */
+#define JOURNAL_STATE	 "/var/lib/squall" /* runs that outlive a reboot, results, the halt lever */
 #define JOURNAL_CAPACITY 4096		   /* records a run may write */
 #define JOURNAL_PAYLOAD	 416
 
@@ -82,12 +84,24 @@ struct journal;
  * (with the boot id of this boot, if the caller has left it empty).
  * -ENOSPC and friends mean that nothing was left behind. */
 int journal_create(const struct journal_header *given, struct journal **out, struct error *err);
+/* The same for a run with faults that outlive a reboot: below JOURNAL_STATE, and every record is on
+ * the disk before the call that writes it returns. */
+int journal_create_kept(const struct journal_header *given, struct journal **out,
+			struct error *err);
 /* Opens an existing journal for reading and for appending DONE records. Verifies ownership. Only
  * one process at a time may append: the worker while it lives, afterwards who holds journal_lock().
  * -ENOENT: no such run; -ENODATA: the writer died before its first record, nothing was done;
  * -EPROTONOSUPPORT: written by another version; -EBADMSG: not readable; -EPERM: not trustworthy. */
 int journal_open(const char *run_id, struct journal **out, struct error *err);
 void journal_close(struct journal *journal);
+
+/* Keeps what is too long for a record beside the journal, under a short name [a-z0-9-], synced like
+ * it. Call it before the record that refers to it. -EEXIST: the name is taken. */
+int journal_keep(struct journal *journal, const char *name, const void *bytes, size_t size,
+		 struct error *err);
+/* Reads it back: the length, or -errno; more than `size` is -EFBIG. */
+ssize_t journal_kept(const char *run_id, const char *name, void *out, size_t size,
+		     struct error *err);
 
 /* Appends an undo record and returns its sequence number (> 0). Must be called, and must have
  * succeeded, before the change it undoes is made. payload_size <= JOURNAL_PAYLOAD. */
@@ -104,6 +118,8 @@ int journal_read(struct journal *journal, struct journal_record **out_records, u
 		 struct error *err);
 /* Whole records that the last journal_read() had to skip. */
 unsigned journal_damaged(const struct journal *journal);
+/* How many of `bytes` are left without the empty records (zeros) at the end. */
+size_t journal_trim(const struct journal_record *records, size_t bytes);
 /* The codec beneath journal_read(): `bytes` bytes of a journal file lie in `records`, which is
  * compacted in place to the valid ones. */
 int journal_parse(struct journal_record *records, size_t bytes, unsigned *out_count,
@@ -124,7 +140,7 @@ int journal_remove(const char *run_id, struct error *err);
 /* Removes a run whose writer died before the first record was whole (-ENODATA above); never one
  * that is just being made. */
 int journal_remove_unborn(const char *run_id, struct error *err);
-/* Identifiers of all runs that have a directory under JOURNAL_ROOT; caller frees *out. */
+/* Identifiers of all runs that have a directory under one of the roots; caller frees *out. */
 int journal_list(char (**out)[RUN_ID_SIZE], unsigned *out_count, struct error *err);
 /* A fresh identifier, not in use. */
 int journal_new_run_id(char *out, struct error *err);
@@ -132,8 +148,14 @@ int journal_new_run_id(char *out, struct error *err);
 /* The identifier of this boot, NUL-terminated. */
 int journal_boot_id(char out[40], struct error *err);
 
-/* For tests: another root directory than JOURNAL_ROOT. */
+/* For tests: another root directory than JOURNAL_ROOT, and then none for runs that outlive a reboot
+ * unless that is set as well. */
 void journal_set_root(const char *root);
+void journal_set_kept_root(const char *root);
 const char *journal_root(void);
+/* The root directory that a run lies in; JOURNAL_ROOT for one that does not exist. */
+const char *journal_root_of(const char *run_id);
+/* True for a run that lies where it outlives a reboot. */
+bool journal_is_kept(const char *run_id);
 
 #endif

@@ -24,6 +24,15 @@ static bool is_zero(const struct journal_record *record)
 	return memcmp(record, &zero, sizeof(zero)) == 0;
 }
 
+size_t journal_trim(const struct journal_record *records, size_t bytes)
+{
+	size_t whole = bytes / sizeof(*records), kept = whole;
+
+	while (kept > 1 && is_zero(&records[kept - 1]))
+		kept--;
+	return kept == whole ? bytes : kept * sizeof(*records);
+}
+
 static int check_header(const struct journal_record *records, size_t bytes, struct error *err)
 {
 	if (bytes < sizeof(*records) || is_zero(&records[0]))

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * One directory a run below the root. Making a run and removing an unborn one exclude each other by
- * a lock on the root directory, so that a run that is just being made is never mistaken for the
- * remains of a dead one. An empty root is removed, too: nothing stays behind.
+ * One directory a run below a root, of which there are two: one for what a reboot ends, one for
+ * what it does not. A run lives in one of them. Making a run and removing an unborn one exclude
+ * each other by a lock on the root directory, so that a run that is just being made is never
+ * mistaken for the remains of a dead one. An empty root is removed, too: nothing stays behind.
  */
 #include "injector/journal/runs.h"
 
@@ -22,16 +23,27 @@
  * after some seconds. */
 #define ROOT_WAIT_NS (8 * NSEC_PER_SEC)
 
-static const char *root_path = JOURNAL_ROOT;
+static const char *roots[RUNS_ROOTS] = {JOURNAL_ROOT, JOURNAL_STATE};
 
 void journal_set_root(const char *root)
 {
-	root_path = root;
+	roots[RUNS_BOOT] = root;
+	roots[RUNS_KEPT] = NULL;
+}
+
+void journal_set_kept_root(const char *root)
+{
+	roots[RUNS_KEPT] = root;
 }
 
 const char *journal_root(void)
 {
-	return root_path;
+	return roots[RUNS_BOOT];
+}
+
+const char *runs_root(enum runs_root which)
+{
+	return roots[which];
 }
 
 bool runs_is_id(const char *text)
@@ -40,19 +52,48 @@ bool runs_is_id(const char *text)
 	       strspn(text, "0123456789abcdefghijklmnopqrstuvwxyz") == RUN_ID_LENGTH;
 }
 
-int runs_open(const char *run_id, struct error *err)
+static int open_in(const char *root_path, const char *run_id, struct error *err)
 {
-	cleanup_fd int root = -1;
+	cleanup_fd int root = directory_open(root_path, 0, err);
 	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/%s", root_path, run_id);
+	return root < 0 ? root : directory_open_at(root, run_id, 0, path, err);
+}
+
+/* Also in a root that is not to be trusted: then there is a run that cannot be, and none where
+ * there is none. */
+static bool is_there(const char *root_path, const char *run_id)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/%s", root_path, run_id);
+	return access(path, F_OK) == 0 || errno != ENOENT;
+}
+
+int runs_open(const char *run_id, enum runs_root *out_root, struct error *err)
+{
+	struct error inner = ERROR_INIT;
+	int fd = -ENOENT;
 
 	if (!runs_is_id(run_id)) {
 		error_set(err, EINVAL, "'%.40s' is not the name of a run", run_id);
 		error_remedy(err, "squall status shows the runs");
 		return -EINVAL;
 	}
-	snprintf(path, sizeof(path), "%s/%s", root_path, run_id);
-	root = directory_open(root_path, 0, err);
-	return root < 0 ? root : directory_open_at(root, run_id, 0, path, err);
+	for (enum runs_root at = RUNS_BOOT; fd == -ENOENT && at < RUNS_ROOTS; at++) {
+		if (!roots[at] || (at != RUNS_BOOT && !is_there(roots[at], run_id)))
+			continue;
+		inner = (struct error)ERROR_INIT;
+		fd = open_in(roots[at], run_id, &inner);
+		if (fd != -ENOENT && out_root)
+			*out_root = at;
+	}
+	if (fd == -ENOENT)
+		return error_set(err, ENOENT, "there is no run '%s'", run_id);
+	if (fd < 0 && err)
+		*err = inner;
+	return fd;
 }
 
 static void pause_ns(int64_t ns)
@@ -77,7 +118,7 @@ static int lock_fd(int fd, int64_t wait_ns)
 	return 0;
 }
 
-static int tell_root_is_busy(struct error *err)
+static int tell_root_is_busy(const char *root_path, struct error *err)
 {
 	error_set(err, EBUSY, "another squall process holds %s and does not let go: is it stopped?",
 		  root_path);
@@ -85,8 +126,30 @@ static int tell_root_is_busy(struct error *err)
 	return -EBUSY;
 }
 
-int runs_lock_root(bool may_make, struct error *err)
+const char *journal_root_of(const char *run_id)
 {
+	enum runs_root root = RUNS_BOOT;
+	int fd = runs_open(run_id, &root, NULL);
+
+	if (fd >= 0)
+		close(fd);
+	return roots[root];
+}
+
+bool journal_is_kept(const char *run_id)
+{
+	enum runs_root root = RUNS_BOOT;
+	int fd = runs_open(run_id, &root, NULL);
+
+	if (fd >= 0)
+		close(fd);
+	return root == RUNS_KEPT;
+}
+
+int runs_lock_root(enum runs_root which, bool may_make, struct error *err)
+{
+	const char *root_path = roots[which];
+
 	for (int attempt = 0; attempt < 100; attempt++) {
 		struct error inner = ERROR_INIT;
 		cleanup_fd int root = directory_open(root_path, may_make ? 0755 : 0, &inner);
@@ -103,7 +166,7 @@ int runs_lock_root(bool may_make, struct error *err)
 		}
 		result = lock_fd(root, ROOT_WAIT_NS);
 		if (result == -EBUSY)
-			return tell_root_is_busy(err);
+			return tell_root_is_busy(root_path, err);
 		if (result < 0)
 			return error_errno(err, -result, "cannot lock %s", root_path);
 		/* Who ends the last run removes the root: then this lock is on nothing. */
@@ -113,9 +176,10 @@ int runs_lock_root(bool may_make, struct error *err)
 	return error_set(err, EBUSY, "%s is removed again and again by somebody else", root_path);
 }
 
-void runs_tidy_root(void)
+void runs_tidy_root(enum runs_root which)
 {
-	rmdir(root_path); /* fails, as it should, while anything is in it */
+	if (which == RUNS_BOOT)	     /* the other one holds results as well */
+		rmdir(roots[which]); /* fails, as it should, while anything is in it */
 }
 
 static int unlink_all_but_journal(int directory)
@@ -137,7 +201,8 @@ static int unlink_all_but_journal(int directory)
 	return 0;
 }
 
-int runs_remove(int root, int directory, const char *run_id, struct error *err)
+int runs_remove(enum runs_root which, int root, int directory, const char *run_id,
+		struct error *err)
 {
 	int result = unlink_all_but_journal(directory);
 
@@ -145,10 +210,12 @@ int runs_remove(int root, int directory, const char *run_id, struct error *err)
 		result = -errno;
 	if (result == 0 && unlinkat(root, run_id, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		result = -errno;
+	if (result == 0 && which == RUNS_KEPT && fsync(root) < 0)
+		result = -errno; /* else it may be back after a loss of power */
 	if (result == 0)
 		return 0;
 	error_errno(err, -result, "cannot remove the directory of run %s", run_id);
-	error_remedy(err, "rm -r %s/%s", root_path, run_id);
+	error_remedy(err, "rm -r %s/%s", roots[which], run_id);
 	return result;
 }
 
@@ -156,11 +223,12 @@ int journal_remove(const char *run_id, struct error *err)
 {
 	cleanup_fd int root = -1, directory = -1;
 	struct error inner = ERROR_INIT;
+	enum runs_root which = RUNS_BOOT;
 	int result;
 
-	root = runs_lock_root(false, &inner);
-	if (root >= 0)
-		directory = runs_open(run_id, &inner);
+	directory = runs_open(run_id, &which, &inner);
+	if (directory >= 0)
+		root = runs_lock_root(which, false, &inner);
 	if (root == -ENOENT || directory == -ENOENT)
 		return 0;
 	if (root < 0 || directory < 0) {
@@ -168,15 +236,16 @@ int journal_remove(const char *run_id, struct error *err)
 			*err = inner;
 		return -inner.code;
 	}
-	result = runs_remove(root, directory, run_id, err);
+	result = runs_remove(which, root, directory, run_id, err);
 	if (result == 0)
-		runs_tidy_root();
+		runs_tidy_root(which);
 	return result;
 }
 
 int journal_remove_unborn(const char *run_id, struct error *err)
 {
-	cleanup_fd int root = runs_lock_root(false, err);
+	enum runs_root which = journal_is_kept(run_id) ? RUNS_KEPT : RUNS_BOOT;
+	cleanup_fd int root = runs_lock_root(which, false, err);
 	cleanup_fd int directory = -1;
 	struct error inner = ERROR_INIT;
 	struct journal *journal;
@@ -191,10 +260,11 @@ int journal_remove_unborn(const char *run_id, struct error *err)
 		return error_set(err, EBUSY, "run %s has begun meanwhile", run_id);
 	}
 	if (result == -ENODATA) {
-		directory = runs_open(run_id, &inner);
-		result = directory < 0 ? directory : runs_remove(root, directory, run_id, &inner);
+		directory = runs_open(run_id, NULL, &inner);
+		result = directory < 0 ? directory
+				       : runs_remove(which, root, directory, run_id, &inner);
 		if (result == 0) {
-			runs_tidy_root();
+			runs_tidy_root(which);
 			return 1;
 		}
 	}
@@ -207,7 +277,7 @@ int journal_remove_unborn(const char *run_id, struct error *err)
 
 bool journal_exists(const char *run_id)
 {
-	int directory = runs_open(run_id, NULL);
+	int directory = runs_open(run_id, NULL, NULL);
 
 	if (directory >= 0)
 		close(directory);
@@ -216,7 +286,7 @@ bool journal_exists(const char *run_id)
 
 int journal_lock(const char *run_id, int64_t wait_ns, int *out_fd, struct error *err)
 {
-	cleanup_fd int directory = runs_open(run_id, err);
+	cleanup_fd int directory = runs_open(run_id, NULL, err);
 	struct stat status;
 	int result;
 
@@ -233,15 +303,24 @@ int journal_lock(const char *run_id, int64_t wait_ns, int *out_fd, struct error 
 	return 0;
 }
 
-int journal_list(char (**out)[RUN_ID_SIZE], unsigned *out_count, struct error *err)
+struct id_list {
+	char (*ids)[RUN_ID_SIZE];
+	unsigned count, capacity;
+};
+
+static int list_root(const char *root_path, struct id_list *list, struct error *err)
 {
-	cleanup_free char(*ids)[RUN_ID_SIZE] = NULL;
 	cleanup_dir DIR *stream = NULL;
-	unsigned count = 0, capacity = 0;
 	struct error inner = ERROR_INIT;
 	const struct dirent *entry;
-	int root = directory_open(root_path, 0, &inner);
+	/* The second root is of use to few: distrust of it is kept for the runs found in it. */
+	int root = root_path == roots[RUNS_BOOT]
+			   ? directory_open(root_path, 0, &inner)
+			   : open(root_path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
+	if (root < 0 && root_path != roots[RUNS_BOOT])
+		root = errno == ENOENT ? -ENOENT
+				       : error_errno(&inner, errno, "cannot open %s", root_path);
 	if (root < 0 && root != -ENOENT) {
 		if (err)
 			*err = inner;
@@ -254,18 +333,34 @@ int journal_list(char (**out)[RUN_ID_SIZE], unsigned *out_count, struct error *e
 	while (stream && (entry = readdir(stream))) {
 		if (!runs_is_id(entry->d_name))
 			continue;
-		if (count == capacity) {
-			void *bigger = reallocarray(ids, capacity + 16, sizeof(*ids));
+		if (list->count == list->capacity) {
+			void *bigger =
+				reallocarray(list->ids, list->capacity + 16, sizeof(*list->ids));
 
 			if (!bigger)
 				return error_errno(err, ENOMEM, "cannot list %s", root_path);
-			ids = bigger;
-			capacity += 16;
+			list->ids = bigger;
+			list->capacity += 16;
 		}
-		memcpy(ids[count++], entry->d_name, RUN_ID_LENGTH + 1);
+		memcpy(list->ids[list->count++], entry->d_name, RUN_ID_LENGTH + 1);
 	}
-	*out = steal_pointer(&ids);
-	*out_count = count;
+	return 0;
+}
+
+int journal_list(char (**out)[RUN_ID_SIZE], unsigned *out_count, struct error *err)
+{
+	struct id_list list = {0};
+	int result = 0;
+
+	for (enum runs_root at = RUNS_BOOT; result == 0 && at < RUNS_ROOTS; at++)
+		if (roots[at])
+			result = list_root(roots[at], &list, err);
+	if (result < 0) {
+		free(list.ids);
+		return result;
+	}
+	*out = list.ids;
+	*out_count = list.count;
 	return 0;
 }
 
@@ -276,18 +371,23 @@ int journal_new_run_id(char *out, struct error *err)
 	uint8_t random[RUN_ID_LENGTH];
 
 	for (int attempt = 0; attempt < 100; attempt++) {
+		bool is_taken = false;
+
 		if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
 			return error_errno(err, errno, "no random numbers for a run's name");
 		for (unsigned at = 0; at < RUN_ID_LENGTH; at++)
 			id[at] = digits[random[at] % 36];
-		snprintf(path, sizeof(path), "%s/%s", root_path, id);
-		if (access(path, F_OK) == 0)
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", JOURNAL_STATE, id);
-		if (access(path, F_OK) == 0)
+
+		for (enum runs_root at = RUNS_BOOT; at < RUNS_ROOTS; at++) {
+			if (!roots[at])
+				continue;
+			snprintf(path, sizeof(path), "%s/%s", roots[at], id);
+			is_taken |= access(path, F_OK) == 0;
+		}
+		if (is_taken)
 			continue;
 		memcpy(out, id, sizeof(id));
 		return 0;
 	}
-	return error_set(err, EEXIST, "no free name for a run in %s", root_path);
+	return error_set(err, EEXIST, "no free name for a run in %s", journal_root());
 }

@@ -11,14 +11,21 @@
 #define JOURNAL_FILE  "journal"
 #define RESERVE_FILE  "reserve" /* see reserve_beside() */
 
+/* Where a run's directory lies: below JOURNAL_ROOT, or where it outlives a reboot. */
+enum runs_root { RUNS_BOOT, RUNS_KEPT, RUNS_ROOTS };
+
+/* NULL: there is none (a test that has set its own). */
+const char *runs_root(enum runs_root which);
+const char *journal_run_id(const struct journal *journal);
 bool runs_is_id(const char *text);
-/* The directory of a run, checked; -ENOENT, -EINVAL, -EPERM. */
-int runs_open(const char *run_id, struct error *err);
+/* The directory of a run, checked; -ENOENT, -EINVAL, -EPERM. `out_root` may be NULL. */
+int runs_open(const char *run_id, enum runs_root *out_root, struct error *err);
 /* The root directory, exclusively locked; closing it unlocks. Made when missing if `may_make`. */
-int runs_lock_root(bool may_make, struct error *err);
+int runs_lock_root(enum runs_root which, bool may_make, struct error *err);
 /* Removes the root directory if no run is left in it; the lock must be held. */
-void runs_tidy_root(void);
+void runs_tidy_root(enum runs_root which);
 /* Empties and removes the directory of a run, the journal last. */
-int runs_remove(int root, int directory, const char *run_id, struct error *err);
+int runs_remove(enum runs_root which, int root, int directory, const char *run_id,
+		struct error *err);
 
 #endif

@@ -115,6 +115,13 @@ static const struct sandbox_rule files_write[] = {
 	END,
 };
 
+/* A file that is exchanged for a copy of itself: owner, attributes, times, and who opens it */
+static const struct sandbox_rule files_exchange[] = {
+	ALLOW(fchown), ALLOW(flistxattr), ALLOW(fgetxattr), ALLOW(fsetxattr),
+	ALLOW(fremovexattr), ALLOW(utimensat), ALLOW(inotify_init1), ALLOW(inotify_add_watch),
+	END,
+};
+
 /* Using sockets of whatever family could be opened */
 static const struct sandbox_rule socket_use[] = {
 	ALLOW(connect), ALLOW(bind), ALLOW(sendto), ALLOW(recvfrom), ALLOW(sendmsg),
@@ -173,12 +180,13 @@ const struct sandbox_rule *const sandbox_conductor_groups[] = {
 
 const struct sandbox_rule *const sandbox_worker_groups[] = {
 	process, memory, locks, threads, waiting, descriptors, files_read, files_write,
-	socket_use, socket_local, socket_netlink, network, tap, bpf, children, NULL,
+	files_exchange, socket_use, socket_local, socket_netlink, network, tap, bpf, children,
+	NULL,
 };
 
 const struct sandbox_rule *const sandbox_guardian_groups[] = {
-	process, memory, locks, waiting, descriptors, files_read, files_write, socket_use,
-	socket_local, socket_netlink, network, children, NULL,
+	process, memory, locks, waiting, descriptors, files_read, files_write, files_exchange,
+	socket_use, socket_local, socket_netlink, network, children, NULL,
 };
 
 const int sandbox_deadly[] = {

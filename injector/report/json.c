@@ -180,6 +180,62 @@ static json_t *stop_json(const struct run_result *result)
 	return root;
 }
 
+/* What it was made from, so that the same can be run again. Secrets have their name alone. */
+static json_t *experiment_json(const struct experiment *experiment)
+{
+	json_t *root = json_object(), *sources = json_array(), *variables = json_array();
+
+	for (unsigned i = 0; i < experiment->source_count; i++)
+		json_array_append_new(sources,
+				      json_pack("{s:o, s:o}", "path",
+						json_text(experiment->sources[i].path), "text",
+						json_text(experiment->sources[i].text)));
+	for (unsigned i = 0; i < experiment->variable_count; i++) {
+		const struct experiment_variable *variable = &experiment->variables[i];
+
+		json_array_append_new(variables, json_pack("{s:o, s:o, s:b, s:s}", "name",
+							   json_text(variable->name), "value",
+							   variable->value && !*variable->value
+								   ? json_string("")
+								   : json_text(variable->value),
+							   "secret", variable->is_secret, "origin",
+							   variable->origin));
+	}
+	json_object_set_new(root, "sources", sources);
+	json_object_set_new(root, "variables", variables);
+	json_object_set_new(root, "words", json_text(experiment->words));
+	return root;
+}
+
+static json_t *expectations_json(const struct run_result *result)
+{
+	const struct experiment *experiment = result->experiment;
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < experiment->expectation_count; i++) {
+		const struct experiment_expectation *want = &experiment->expectations[i];
+		const struct expectation_result *seen = &result->expectations[i];
+		json_t *root = json_object();
+		bool detects = want->kind == EXPECTATION_DETECTED;
+
+		json_object_set_new(root, "kind", json_string(expectation_kind_names[want->kind]));
+		json_object_set_new(root, "probe", json_text(experiment->probes[want->probe].name));
+		json_object_set_new(root, "step",
+				    want->step < 0 ? json_null() : json_integer(want->step));
+		json_object_set_new(root, "weight", json_integer(want->weight));
+		json_object_set_new(root, "met", json_boolean(seen->is_met));
+		json_object_set_new(root, "text", json_text(seen->text));
+		json_object_set_new(root, "detected_ns",
+				    json_count_or_null(detects ? seen->detected_ns : -1));
+		json_object_set_new(root, "attempts",
+				    detects ? json_null() : json_integer(seen->attempts));
+		json_object_set_new(root, "passed",
+				    detects ? json_null() : json_integer(seen->passed));
+		json_array_append_new(list, root);
+	}
+	return list;
+}
+
 static json_t *recovery_json(const struct run_result *result)
 {
 	json_t *root;
@@ -232,6 +288,10 @@ json_t *report_build(const struct run_result *result)
 	json_object_set_new(root, "idle", json_boolean(result->was_idle));
 	json_object_set_new(root, "stop", stop_json(result));
 	json_object_set_new(root, "recovery", recovery_json(result));
+	json_object_set_new(root, "seed", json_integer(result->experiment->seed));
+	json_object_set_new(root, "experiment", experiment_json(result->experiment));
+	json_object_set_new(root, "expectations", expectations_json(result));
+	json_object_set_new(root, "score", json_count_or_null(result->score));
 	json_object_set_new(root, "command_status", json_count_or_null(result->command_status));
 	json_object_set_new(root, "command_end", json_text(result->command_end));
 	json_object_set_new(root, "probes", probes_json(result));

@@ -235,6 +235,24 @@ static void put_stop(struct page *page, const json_t *stop)
 		  latency_ns >= 0 ? quantity_format_latency(latency_ns, took) : "");
 }
 
+/* What was expected meanwhile, and what was seen of it; the score stands beside, never instead. */
+static void put_expectations(struct page *page, const json_t *root)
+{
+	const json_t *list = json_object_get(root, "expectations"), *at;
+	int64_t score = stored_number(root, "score");
+	size_t i;
+
+	json_array_foreach (list, i, at) {
+		put_label(page, TONE_TITLE, i ? "" : "Expected");
+		page_wrap(page, stored_is(at, "met") ? TONE_NORMAL : TONE_BAD, LABEL + 2, "%s%s",
+			  stored_is(at, "met") ? "" : "not met: ", stored_text(at, "text"));
+	}
+	if (json_array_size(list) && score >= 0) {
+		put_label(page, TONE_TITLE, "Score");
+		page_wrap(page, TONE_NORMAL, LABEL, "%lld of 100", (long long)score);
+	}
+}
+
 static void put_outcome(struct page *page, const json_t *root)
 {
 	const json_t *recovery = json_object_get(root, "recovery");
@@ -334,6 +352,7 @@ void report_text(const json_t *root, FILE *out, bool coloured, unsigned width)
 			put_fault(&page, at, (unsigned)i);
 	}
 	page_line(&page);
+	put_expectations(&page, root);
 	put_outcome(&page, root);
 	put_changes(&page, root);
 	json_array_foreach (json_object_get(root, "notes"), i, at) {

@@ -71,14 +71,26 @@ int restore_look(const char *run_id, enum run_state *out, struct journal_header 
 	return restore_run_state(records, count, out, err);
 }
 
+/* For people, when the journal cannot tell. */
+static const char *where_to_look(const char *run_id)
+{
+	static char text[200];
+
+	snprintf(text, sizeof(text),
+		 "what bears the name %s (nft list tables; ip -brief link%s%s%s)", run_id,
+		 journal_is_kept(run_id) ? "; find / -name '.*.squall-" : "",
+		 journal_is_kept(run_id) ? run_id : "", journal_is_kept(run_id) ? "-*'" : "");
+	return text;
+}
+
 static void say_unreadable(const char *run_id, const struct error *why,
 			   struct restore_report *report)
 {
 	report->failed++;
 	report_left(report,
-		    "run %s: %s: nothing of it was touched; look for what bears its name (nft list "
-		    "tables; ip -brief link; tc qdisc), undo it, then: rm -r %s/%s",
-		    run_id, why->text, journal_root(), run_id);
+		    "run %s: %s: nothing of it was touched; look for %s, undo it, then: rm -r "
+		    "%s/%s",
+		    run_id, why->text, where_to_look(run_id), journal_root_of(run_id), run_id);
 }
 
 static int undo_run(const char *run_id, pid_t guardian, struct restore_report *report,
@@ -101,10 +113,10 @@ static int undo_run(const char *run_id, pid_t guardian, struct restore_report *r
 		report->failed += damaged;
 		report_left(report,
 			    "run %s: %u record%s of its journal %s damaged: what %s would undo is "
-			    "unknown; look for what bears the name %s (nft list tables; ip -brief "
-			    "link), then: rm -r %s/%s",
+			    "unknown; look for %s, then: rm -r %s/%s",
 			    run_id, damaged, damaged == 1 ? "" : "s", damaged == 1 ? "is" : "are",
-			    damaged == 1 ? "it" : "they", run_id, journal_root(), run_id);
+			    damaged == 1 ? "it" : "they", where_to_look(run_id),
+			    journal_root_of(run_id), run_id);
 	}
 	if (report->failed > failed_before)
 		return 0;
@@ -120,7 +132,8 @@ int restore_locked(const char *run_id, struct restore_report *report, struct err
 	enum run_state state = RUN_DEAD;
 	int result = restore_look(run_id, &state, &header, &inner);
 
-	if (result == 0 && state == RUN_FOREIGN_BOOT) {
+	/* A journal that was not made to outlive a reboot has nothing that does. */
+	if (result == 0 && state == RUN_FOREIGN_BOOT && !journal_is_kept(run_id)) {
 		result = journal_remove(run_id, &inner);
 		if (result == 0)
 			report_did(
@@ -129,7 +142,8 @@ int restore_locked(const char *run_id, struct restore_report *report, struct err
 				"the kernel is gone, its journal is removed",
 				run_id);
 	} else if (result == 0) {
-		result = undo_run(run_id, header.guardian.pid, report, &inner);
+		result = undo_run(run_id, state == RUN_FOREIGN_BOOT ? 0 : header.guardian.pid,
+				  report, &inner);
 	}
 	if (result == -ENODATA) {
 		result = journal_remove_unborn(run_id, &inner);

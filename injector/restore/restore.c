@@ -18,8 +18,9 @@ struct walk {
 	struct journal *journal;
 	const struct journal_record *records;
 	unsigned count;
-	int step;	/* < 0: all */
-	uint8_t *fates; /* enum fate by record; NULL when memory ran out */
+	int step;	 /* < 0: all */
+	bool is_foreign; /* of another boot: what belongs to the kernel is gone */
+	uint8_t *fates;	 /* enum fate by record; NULL when memory ran out */
 	struct restore_report *report;
 };
 
@@ -27,8 +28,14 @@ enum fate { FATE_UNTOUCHED, FATE_UNDO_RETURNED, FATE_GONE };
 
 static bool concerns(const struct walk *walk, unsigned at)
 {
-	return journal_is_open(walk->records, walk->count, at) &&
-	       (walk->step < 0 || walk->records[at].step == (uint32_t)walk->step);
+	const struct fault_ops *ops;
+
+	if (!journal_is_open(walk->records, walk->count, at) ||
+	    (walk->step >= 0 && walk->records[at].step != (uint32_t)walk->step))
+		return false;
+	ops = walk->is_foreign ? fault_find(walk->records[at].owner) : NULL;
+	/* one that is unknown may outlive a reboot: it is not passed over */
+	return !ops || ops->outlives_reboot;
 }
 
 static void undo_all(struct walk *walk)
@@ -145,10 +152,14 @@ int restore_records(struct journal *journal, int step, struct restore_report *re
 	cleanup_free struct journal_record *records = NULL;
 	cleanup_free uint8_t *fates = NULL;
 	struct walk walk = {.journal = journal, .step = step, .report = report};
+	char boot_id[40];
 	int result = journal_read(journal, &records, &walk.count, err);
 
+	if (result == 0)
+		result = journal_boot_id(boot_id, err);
 	if (result < 0)
 		return result;
+	walk.is_foreign = strcmp(boot_id, journal_header(records, walk.count)->boot_id) != 0;
 	fates = calloc(walk.count, sizeof(*fates));
 	walk.records = records;
 	walk.fates = fates;

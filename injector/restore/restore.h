@@ -34,7 +34,8 @@ int restore_look(const char *run_id, enum run_state *out, struct journal_header 
 		 struct error *err);
 
 /* Undoes all open records (of one step, or of all with step < 0), newest first; goes on after a
- * failure; reads back each. The journal stays. */
+ * failure; reads back each. The journal stays. In a journal of another boot only those of faults
+ * that outlive one. */
 int restore_records(struct journal *journal, int step, struct restore_report *report,
 		    struct error *err);
 /* For one dead run: lock, undo, verify, remove the journal if nothing is left. What cannot be

@@ -168,7 +168,9 @@ static int prepare(struct conductor *conductor, struct error *err)
 		return error_errno(err, ENOMEM, "cannot keep the timeline");
 	for (unsigned i = 0; i < experiment->step_count; i++)
 		conductor->steps[i].conductor = conductor;
-	result = streak_init(&conductor->steady, &experiment->steady_state, err);
+	result = streak_init(&conductor->before, &experiment->require_before, err);
+	if (result == 0)
+		result = streak_init(&conductor->steady, &experiment->steady_state, err);
 	if (result == 0)
 		result = streak_init(&conductor->recovery, &experiment->recovery, err);
 	if (result == 0)
@@ -247,6 +249,7 @@ int conductor_run(const struct conductor_options *options, int *out_result_fd, s
 		result = converse(&conductor, err);
 	if (conductor.scheduler)
 		probe_scheduler_free(conductor.scheduler);
+	streak_free(&conductor.before);
 	streak_free(&conductor.steady);
 	streak_free(&conductor.recovery);
 	abort_free(conductor.aborts);

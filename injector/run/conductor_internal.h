@@ -26,14 +26,14 @@ struct conductor {
 	struct run_result *result;
 	struct probe_scheduler *scheduler;
 	struct abort_watch *aborts;
-	struct streak steady, recovery;
+	struct streak before, steady, recovery;
 	struct conductor_step *steps;
 	enum run_phase phase;
 	int64_t phase_began_ns;
 	unsigned in_force;
 	unsigned breached_probe;
 	bool has_injected, is_stopping, is_cut_short, is_worker_gone, is_command_running,
-		is_refused;
+		is_refused, is_awaiting;
 	int64_t stop_seen_ns; /* when the reason to stop was seen */
 	int64_t last_end_ns;  /* when the last effect ended */
 	int64_t method_began_ns, method_ended_ns;

@@ -8,8 +8,6 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
-#include <time.h>
 
 #define MAX_ADDRESSES_OF_A_NAME 256
 
@@ -158,12 +156,11 @@ int define_experiment(int socket, const struct experiment *experiment, bool unti
 {
 	struct request request = {
 		.type = REQUEST_LIMITS,
-		.numbers = {experiment->limits.duration_ns, experiment->limits.targets},
+		.numbers = {experiment->limits.duration_ns, experiment->limits.targets,
+			    experiment->seed},
 	};
 	int result;
 
-	if (getrandom(&request.numbers[2], sizeof(request.numbers[2]), 0) < 0)
-		request.numbers[2] = (int64_t)time(NULL);
 	result = request_send(socket, &request, err);
 	for (unsigned i = 0; i < experiment->target_count && result == 0; i++)
 		result = send_target(socket, experiment, i, err);

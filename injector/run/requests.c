@@ -14,7 +14,7 @@ static bool is_clean(const char *text, size_t size)
 	if (length == size)
 		return false;
 	for (size_t i = 0; i < length; i++)
-		if (iscntrl((unsigned char)text[i]))
+		if (iscntrl((unsigned char)text[i]) && text[i] != '\t')
 			return false;
 	return true;
 }

@@ -26,7 +26,9 @@ int result_new(const struct experiment *experiment, const char *run_id, struct r
 	result->probes = calloc(probes, sizeof(*result->probes));
 	result->last_reasons = calloc(probes, sizeof(*result->last_reasons));
 	result->steps = calloc(steps, sizeof(*result->steps));
-	if (!result->probes || !result->last_reasons || !result->steps) {
+	result->expectations =
+		calloc(experiment->expectation_count + 1UL, sizeof(*result->expectations));
+	if (!result->expectations || !result->probes || !result->last_reasons || !result->steps) {
 		result_free(result);
 		return error_errno(err, ENOMEM, "cannot keep a result");
 	}
@@ -38,6 +40,9 @@ int result_new(const struct experiment *experiment, const char *run_id, struct r
 	for (unsigned i = 0; i < experiment->step_count; i++)
 		experiment_describe_step(experiment, i, result->steps[i].text,
 					 sizeof(result->steps[i].text));
+	for (unsigned i = 0; i < experiment->expectation_count; i++)
+		result->expectations[i].detected_ns = -1;
+	result->score = -1;
 	result->stop_latency_ns = -1;
 	result->recovery_ns = -1;
 	result->command_status = -1;
@@ -56,6 +61,7 @@ void result_free(struct run_result *result)
 	free(result->probes);
 	free(result->last_reasons);
 	free(result->steps);
+	free(result->expectations);
 	free(result->lines);
 	free(result->notes);
 	free(result->left);
@@ -294,6 +300,7 @@ static void on_event(void *context, const struct event *event)
 	case EVENT_RESULT:
 		break;
 	}
+	expectation_event(result, event);
 }
 
 struct event_listener result_listener(struct run_result *result)
@@ -322,6 +329,15 @@ bool result_is_idle(const struct run_result *result, unsigned step)
 	return !at->has_evidence || at->evidence.hits == 0;
 }
 
+/* It says whether to begin at all, and nothing else. */
+static bool is_aside(const struct experiment *experiment, unsigned probe)
+{
+	for (unsigned i = 0; i < experiment->require_before.count; i++)
+		if (experiment->require_before.probes[i] == probe)
+			return true;
+	return false;
+}
+
 bool result_is_required(const struct run_result *result, unsigned probe)
 {
 	const struct experiment_requirement *required = &result->experiment->steady_state;
@@ -329,11 +345,13 @@ bool result_is_required(const struct run_result *result, unsigned probe)
 	for (unsigned i = 0; i < required->count; i++)
 		if (required->probes[i] == probe)
 			return true;
-	return required->count == 0;
+	return required->count == 0 && !is_aside(result->experiment, probe);
 }
 
 void result_finish(struct run_result *result)
 {
+	expectation_judge(result);
+	result->score = expectation_score(result);
 	result->was_idle = false;
 	for (unsigned i = 0; i < result->experiment->step_count; i++)
 		result->was_idle |= result_is_idle(result, i);

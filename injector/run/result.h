@@ -7,6 +7,7 @@
 
 #include "injector/experiment/model.h"
 #include "injector/run/event.h"
+#include "injector/run/expectation.h"
 #include "injector/run/histogram.h"
 #include "injector/run/history.h"
 
@@ -73,6 +74,8 @@ struct run_result {
 	struct result_line *lines, *notes;	     /* owned */
 	unsigned line_count, line_capacity, lines_lost;
 	unsigned note_count, note_capacity, notes_lost;
+	struct expectation_result *expectations; /* as in the experiment, owned */
+	int score;		 /* 0..100, beside the verdict; -1: nothing was judged */
 	int64_t stop_latency_ns; /* breach or signal seen -> out of force; -1: no stop */
 	int64_t recovery_ns; /* end of the method -> recovery requirement met; -1: not measured */
 	bool is_recovered, was_idle;
@@ -104,7 +107,8 @@ bool run_is_instant(const struct experiment *experiment, unsigned step);
 bool result_is_unrestored(const struct run_result *result, unsigned step);
 /* A step that was injected and hit nothing (or nothing is known of what it hit). */
 bool result_is_idle(const struct run_result *result, unsigned step);
-/* The probes that speak for the hypothesis: those of `steady-state: require`, else all. */
+/* The probes that speak for the hypothesis: those of `steady-state: require`, else all but the mere
+ * preconditions. */
 bool result_is_required(const struct run_result *result, unsigned probe);
 
 /* p in 0..1 over the answered attempts (nearest rank, within 1 %); -1: no sample. */

@@ -24,6 +24,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -149,6 +150,39 @@ static int enter_directory(struct run *run, struct error *err)
 	return launcher_set_directory(run->launcher, path, err);
 }
 
+/* A window is for whoever is there to look: nothing begins outside of it. */
+static int check_window(const struct experiment *experiment, struct error *err)
+{
+	const struct calendar_window *window = &experiment->limits.window;
+	char opens[CALENDAR_TEXT_SIZE] = "not within a month";
+	int64_t change_ns;
+
+	if (!experiment->limits.window_text ||
+	    calendar_is_open(window, clock_wall_ns(), &change_ns))
+		return 0;
+	if (change_ns != INT64_MAX)
+		calendar_format(change_ns, window->zone, opens);
+	error_set(err, EACCES, "it is outside of limits.window (%s), which opens next: %s",
+		  experiment->limits.window_text, opens);
+	return error_remedy(err, "Wait until then, or change the window; squall plan works at any "
+				 "time.");
+}
+
+static int prepare_experiment(struct run *run, struct error *err)
+{
+	struct experiment *experiment = run->experiment;
+	uint64_t drawn;
+
+	if (run->options->has_seed) {
+		experiment->seed = run->options->seed;
+	} else if (!experiment->has_seed) {
+		if (getrandom(&drawn, sizeof(drawn), 0) != sizeof(drawn))
+			return error_errno(err, EIO, "cannot draw a seed");
+		experiment->seed = (int64_t)(drawn & (uint64_t)EXPERIMENT_MAX_SEED);
+	}
+	return run->options->plan_only ? 0 : check_window(experiment, err);
+}
+
 static int open_ears(struct run *run, struct error *err)
 {
 	const struct run_options *options = run->options;
@@ -156,6 +190,8 @@ static int open_ears(struct run *run, struct error *err)
 
 	if (result == 0)
 		result = options->load(options->context, &run->experiment, err);
+	if (result == 0)
+		result = prepare_experiment(run, err);
 	if (result == 0)
 		result = enter_directory(run, err);
 	if (result == 0)

@@ -16,6 +16,8 @@ struct run_options {
 	 * root. The result is owned by the caller of run_start(). */
 	int (*load)(void *context, struct experiment **out, struct error *err);
 	void *context;
+	bool has_seed; /* instead of that of the experiment, or of one that is drawn */
+	int64_t seed;
 	bool is_one_fault; /* given in words: loading it is a matter of microseconds */
 	bool plan_only;
 	bool is_json;	      /* events on standard output, one JSON object a line */

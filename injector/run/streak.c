@@ -39,6 +39,13 @@ bool streak_requires(const struct streak *streak, unsigned probe)
 	return position(streak, probe) >= 0;
 }
 
+bool streak_has(const struct streak *streak, unsigned probe)
+{
+	int at = position(streak, probe);
+
+	return at >= 0 && streak->passing_since_ns[at];
+}
+
 void streak_note(struct streak *streak, unsigned probe, const struct probe_sample *sample,
 		 int64_t from_ns)
 {
@@ -64,4 +71,21 @@ int64_t streak_since_ns(const struct streak *streak)
 			latest = streak->passing_since_ns[i];
 	}
 	return latest;
+}
+
+int64_t streak_due_ns(const struct streak *streak)
+{
+	const struct experiment_requirement *want = streak->requirement;
+	int64_t due = 0;
+
+	for (unsigned i = 0; i < want->count; i++) {
+		int64_t since = streak->passing_since_ns[i];
+		int64_t hold = want->each_ns ? want->each_ns[i] : want->for_ns;
+
+		if (!since)
+			return 0;
+		if (since + hold > due)
+			due = since + hold;
+	}
+	return due;
 }

@@ -8,6 +8,7 @@
 #include "injector/base/clock.h"
 #include "injector/base/quantity.h"
 #include "injector/kernel/realtime.h"
+#include "injector/run/expectation.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +22,25 @@ static void enter(struct conductor *conductor, enum run_phase phase)
 	conductor->phase_began_ns = clock_now_ns();
 	loop_timer_cancel(conductor->loop, &conductor->phase_timer);
 	conductor_emit(conductor, (struct event){.kind = EVENT_PHASE});
+}
+
+static void finish(struct conductor *conductor);
+
+/* What is still to be seen (a detection) may come for a while after all is over. */
+static void finish_when_due(void *context)
+{
+	struct conductor *conductor = context;
+	int64_t until_ns = expectation_pending_ns(conductor->result);
+
+	if (conductor->is_cut_short || conductor->is_stopping || clock_now_ns() >= until_ns) {
+		finish(conductor);
+		return;
+	}
+	if (conductor->phase != PHASE_RECOVERY)
+		enter(conductor, PHASE_RECOVERY);
+	conductor->is_awaiting = true;
+	loop_timer_set(conductor->loop, &conductor->phase_timer, until_ns, finish_when_due,
+		       conductor);
 }
 
 static void finish(struct conductor *conductor)
@@ -72,20 +92,23 @@ static void steady_is_late(void *context)
 	not_steady(context, "the required probes did not pass in time");
 }
 
-/* Checks whether the streak is long enough; otherwise looks again when it could be. */
+/* Checks whether the streaks are long enough; otherwise looks again when they could be. */
 static void check_steady(void *context)
 {
 	struct conductor *conductor = context;
-	const struct experiment_requirement *want = &conductor->experiment->steady_state;
-	int64_t since_ns = streak_since_ns(&conductor->steady);
+	int64_t due_ns = streak_due_ns(&conductor->steady), now_ns = clock_now_ns();
 
-	if (conductor->phase != PHASE_STEADY_STATE || !since_ns)
+	/* a precondition has held once it was seen, and need not hold for a time */
+	if (conductor->phase != PHASE_STEADY_STATE ||
+	    (conductor->experiment->require_before.count && !streak_since_ns(&conductor->before)))
 		return;
-	if (clock_now_ns() - since_ns >= want->for_ns)
+	if (conductor->experiment->steady_state.count && !due_ns)
+		return;
+	if (now_ns >= due_ns)
 		begin_method(conductor);
 	else
-		loop_timer_set(conductor->loop, &conductor->method_timer, since_ns + want->for_ns,
-			       check_steady, conductor);
+		loop_timer_set(conductor->loop, &conductor->method_timer, due_ns, check_steady,
+			       conductor);
 }
 
 void timeline_begin(struct conductor *conductor)
@@ -97,7 +120,7 @@ void timeline_begin(struct conductor *conductor)
 		not_steady(conductor, err.text);
 		return;
 	}
-	if (!steady->count) {
+	if (!steady->count && !conductor->experiment->require_before.count) {
 		begin_method(conductor);
 		return;
 	}
@@ -108,19 +131,39 @@ void timeline_begin(struct conductor *conductor)
 			       conductor);
 }
 
+/* What must be so before anything may be tried at all: the first attempt decides. */
+static bool is_refused_by(struct conductor *conductor, unsigned probe,
+			  const struct probe_sample *sample)
+{
+	char why[256];
+
+	if (!streak_requires(&conductor->before, probe) || streak_has(&conductor->before, probe))
+		return false;
+	streak_note(&conductor->before, probe, sample, 0);
+	if (sample->result == PROBE_PASS)
+		return false;
+	snprintf(why, sizeof(why), "require-before: %s: %s",
+		 conductor->experiment->probes[probe].name, sample->reason);
+	conductor_stop(conductor, clock_now_ns(), STOP_REFUSED, why);
+	return true;
+}
+
 static void on_steady_sample(struct conductor *conductor, unsigned probe,
 			     const struct probe_sample *sample)
 {
 	char why[256];
 
-	if (!streak_requires(&conductor->steady, probe))
+	if (conductor->is_stopping || is_refused_by(conductor, probe, sample))
 		return;
-	streak_note(&conductor->steady, probe, sample, 0);
-	if (sample->result != PROBE_PASS && !conductor->experiment->steady_state.within_ns) {
-		snprintf(why, sizeof(why), "%s: %s", conductor->experiment->probes[probe].name,
-			 sample->reason);
-		not_steady(conductor, why);
-		return;
+	if (streak_requires(&conductor->steady, probe)) {
+		streak_note(&conductor->steady, probe, sample, 0);
+		if (sample->result != PROBE_PASS &&
+		    !conductor->experiment->steady_state.within_ns) {
+			snprintf(why, sizeof(why), "%s: %s",
+				 conductor->experiment->probes[probe].name, sample->reason);
+			not_steady(conductor, why);
+			return;
+		}
 	}
 	check_steady(conductor);
 }
@@ -238,7 +281,7 @@ static void recovery_is_late(void *context)
 	snprintf(text, sizeof(text), "no recovery within %s",
 		 quantity_format_duration(conductor->experiment->recovery.within_ns, within));
 	conductor_emit(conductor, (struct event){.kind = EVENT_RECOVERED, .text = text});
-	finish(conductor);
+	finish_when_due(conductor);
 }
 
 static void check_recovery(void *context)
@@ -268,7 +311,7 @@ static void check_recovery(void *context)
 				      .number = 1,
 				      .duration_ns = since_ns - conductor->method_ended_ns,
 				      .text = "all required probes pass again"});
-	finish(conductor);
+	finish_when_due(conductor);
 }
 
 void timeline_on_restored(struct conductor *conductor)
@@ -280,7 +323,7 @@ void timeline_on_restored(struct conductor *conductor)
 		launcher_cancel(conductor->options.launcher, conductor->options.command);
 	if (conductor->is_cut_short || !conductor->experiment->recovery.count ||
 	    !conductor->has_injected) {
-		finish(conductor);
+		finish_when_due(conductor);
 		return;
 	}
 	/* Also after an abort: how long the system took to come back is worth knowing. */
@@ -315,6 +358,8 @@ void timeline_on_sample(void *context, unsigned probe, const struct probe_sample
 	/* The first sample after the last effect may come while restore still tidies up. */
 	if (conductor->phase >= PHASE_RESTORE && conductor->method_ended_ns)
 		streak_note(&conductor->recovery, probe, sample, conductor->method_ended_ns);
-	if (conductor->phase == PHASE_RECOVERY)
+	if (conductor->phase == PHASE_RECOVERY && conductor->is_awaiting)
+		finish_when_due(conductor);
+	else if (conductor->phase == PHASE_RECOVERY)
 		check_recovery(conductor);
 }

@@ -70,6 +70,26 @@ static bool is_left(const struct run_result *result, char *why, size_t size)
 	return told || unproven;
 }
 
+static bool is_judged_by_attempts(const struct run_result *result, unsigned probe)
+{
+	return result_is_required(result, probe) &&
+	       !expectation_has_probe(result->experiment, probe);
+}
+
+/* "alarm did not see it within 30s" */
+static bool is_unexpected(const struct run_result *result, char *why, size_t size)
+{
+	unsigned unmet = 0, first = 0;
+
+	for (unsigned i = 0; i < result->experiment->expectation_count; i++)
+		if (!result->expectations[i].is_met && !unmet++)
+			first = i;
+	if (unmet)
+		snprintf(why, size, "%s%s", result->expectations[first].text,
+			 unmet > 1 ? "; and other expectations were not met" : "");
+	return unmet > 0;
+}
+
 /* "checkout failed 12 of 340 attempts during the faults (status 503)" */
 static bool deviates(const struct run_result *result, char *why, size_t size)
 {
@@ -81,7 +101,7 @@ static bool deviates(const struct run_result *result, char *why, size_t size)
 		const struct probe_window *during = &result->probes[i][WINDOW_DURING];
 		unsigned bad = during->failed + during->unknown;
 
-		if (!result_is_required(result, i) || !bad)
+		if (!is_judged_by_attempts(result, i) || !bad)
 			continue;
 		others += worst_bad > 0;
 		if (bad > worst_bad) {
@@ -117,7 +137,7 @@ static bool is_unasked(const struct run_result *result, char *why, size_t size)
 		unsigned during = result->probes[i][WINDOW_DURING].attempts;
 		unsigned after = result->probes[i][WINDOW_AFTER].attempts;
 
-		if (!result_is_required(result, i) || during || (!lasting && after))
+		if (!is_judged_by_attempts(result, i) || during || (!lasting && after))
 			continue;
 		snprintf(why, size,
 			 "probe %s made no attempt during the faults: they were shorter than its "
@@ -160,7 +180,8 @@ static bool is_slow(const struct run_result *result, char *why, size_t size)
 
 static bool has_failed(const struct run_result *result, bool allow_idle, char *why, size_t size)
 {
-	if (deviates(result, why, size) || is_slow(result, why, size))
+	if (deviates(result, why, size) || is_unexpected(result, why, size) ||
+	    is_slow(result, why, size))
 		return true;
 	if (result->command_status > 0) {
 		if (result->command_end[0])
@@ -215,11 +236,13 @@ static void say_held(const struct run_result *result, char *why, size_t size)
 	size_t used;
 
 	for (unsigned i = 0; i < result->experiment->probe_count; i++)
-		required += result_is_required(result, i);
+		required += is_judged_by_attempts(result, i);
 	for (unsigned i = 0; i < result->experiment->step_count; i++)
 		lasting |= was_injected(result, i) && !run_is_instant(result->experiment, i);
 	if (!injected)
 		snprintf(why, size, "no fault was injected");
+	else if (!required && result->experiment->expectation_count)
+		snprintf(why, size, "everything expected was seen");
 	else if (!required)
 		snprintf(why, size, "%u fault%s injected%s; no probe watched%s", injected,
 			 injected == 1 ? "" : "s", lasting ? " and undone" : "",
@@ -227,7 +250,9 @@ static void say_held(const struct run_result *result, char *why, size_t size)
 			 : idle		  ? ", and not every fault hit something"
 					  : "");
 	else
-		snprintf(why, size, "every attempt passed during the faults");
+		snprintf(why, size, "every attempt passed during the faults%s",
+			 result->experiment->expectation_count ? ", and all else was as expected"
+							       : "");
 	used = strlen(why);
 	if (result->is_recovered && result->recovery_ns >= 0 && used < size)
 		snprintf(why + used, size - used, "; recovered in %s",

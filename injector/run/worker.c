@@ -88,10 +88,11 @@ static int open_result(const struct worker *worker, struct error *err)
 	    (mkdir(JOURNAL_STATE "/results", 0755) < 0 && errno != EEXIST))
 		return error_errno(err, errno, "cannot make %s", JOURNAL_STATE "/results");
 	snprintf(path, sizeof(path), JOURNAL_STATE "/results/%s.json", worker->run_id);
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return error_errno(err, errno, "cannot create the result %s", path);
-	/* the user who ran it may read it; a failure only means that root must */
+	/* The user who ran it may read it, and nobody else: it holds the experiment, which may be
+	 * readable by nobody else either. A failure only means that root must. */
 	(void)!fchown(fd, worker->options.result_uid, (gid_t)-1);
 	return steal_fd(&fd);
 }
@@ -126,7 +127,9 @@ static int open_journal(struct worker *worker, const char *title, struct error *
 	snprintf(header.title, sizeof(header.title), "%.*s", (int)sizeof(header.title) - 1, title);
 	result = identify(worker->guardian.pid, &header.guardian, err);
 	if (result == 0)
-		result = journal_create(&header, &worker->journal, err);
+		result = worker_outlives_reboot(worker)
+				 ? journal_create_kept(&header, &worker->journal, err)
+				 : journal_create(&header, &worker->journal, err);
 	if (result == 0)
 		result = guardian_begin(&worker->guardian, worker->run_id, header.deadline_ns, err);
 	worker->env.guardian = header.guardian;
@@ -337,8 +340,10 @@ static int begin(struct worker *worker, struct error *err)
 		result = loop_new(&worker->loop, err);
 	if (result < 0)
 		return result;
-	worker->env = (struct fault_env){
-		.run_id = worker->run_id, .conductor = worker->conductor, .worker = worker->self};
+	worker->env = (struct fault_env){.run_id = worker->run_id,
+					 .conductor = worker->conductor,
+					 .worker = worker->self,
+					 .invoking_uid = worker->options.invoking_uid};
 	worker->conductor_pidfd = proc_pidfd_open(worker->options.conductor);
 	if (worker->conductor_pidfd < 0)
 		return error_errno(err, -worker->conductor_pidfd, "cannot watch the conductor");

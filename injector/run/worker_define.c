@@ -29,14 +29,14 @@ int worker_on_limits(struct worker *worker, const struct request *request, struc
 		return error_set(err, ERANGE, "limits: the number of targets is out of range");
 	worker->limits.duration_ns = request->numbers[0];
 	worker->limits.targets = (unsigned)request->numbers[1];
-	worker->seed = (uint64_t)request->numbers[2];
+	worker->seed = worker->env.seed = (uint64_t)request->numbers[2];
 	return 0;
 }
 
 int worker_on_target(struct worker *worker, const struct request *request, struct error *err)
 {
 	const struct param *table =
-		request->numbers[0] == TARGET_TRAFFIC || request->numbers[0] == TARGET_PROCESS
+		request->numbers[0] > TARGET_NONE && request->numbers[0] <= TARGET_FILE
 			? target_params((enum target_kind)request->numbers[0])
 			: NULL;
 	struct target *target;
@@ -294,4 +294,12 @@ uint64_t worker_capabilities(const struct worker *worker)
 	for (unsigned i = 0; i < worker->step_count; i++)
 		capabilities |= worker->steps[i].fault.ops->capabilities;
 	return capabilities;
+}
+
+bool worker_outlives_reboot(const struct worker *worker)
+{
+	for (unsigned i = 0; i < worker->step_count; i++)
+		if (worker->steps[i].fault.ops->outlives_reboot)
+			return true;
+	return false;
 }

@@ -84,6 +84,8 @@ int worker_on_step_value(struct worker *worker, const struct request *request, s
 int worker_on_plan(struct worker *worker, const struct request *request, struct error *err);
 /* Union of the capabilities of the faults in the method. */
 uint64_t worker_capabilities(const struct worker *worker);
+/* A fault in the method outlives a reboot. */
+bool worker_outlives_reboot(const struct worker *worker);
 
 int worker_on_step_pulses(struct worker *worker, const struct request *request, struct error *err);
 int worker_on_step_ramp(struct worker *worker, const struct request *request, struct error *err);

@@ -222,7 +222,7 @@ static void test_result_is_complete_and_the_users(void **state)
 	snprintf(path, sizeof(path), "lib/squall/results/%s.json", member_text(result, "run"));
 	assert_int_equal(stat(stage_path(stage, path), &status), 0);
 	assert_int_equal(status.st_uid, 1);
-	assert_int_equal(status.st_mode & 0777, 0644);
+	assert_int_equal(status.st_mode & 0777, 0600);
 	json_decref(result);
 }
 

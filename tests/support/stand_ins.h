@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Weak stand-ins for what the views and reports call in the experiment model: the real ones win
- * when they are linked. Only for tests whose experiments are made by fake_run.c.
+ * Stand-ins for what the views and reports call in the experiment model, in the place of the real
+ * ones. Only for tests whose experiments are made by fake_run.c.
  */
 #ifndef SQUALL_TESTS_STAND_INS_H
 #define SQUALL_TESTS_STAND_INS_H
@@ -11,9 +11,9 @@
 #include <stdio.h>
 
 /* NOLINTBEGIN(misc-definitions-in-headers): each test is one program */
-__attribute__((weak)) const char *const probe_result_names[] = {"pass", "fail", "unknown"};
+const char *const probe_result_names[] = {"pass", "fail", "unknown"};
 
-__attribute__((weak)) int64_t experiment_method_ns(const struct experiment *experiment)
+int64_t experiment_method_ns(const struct experiment *experiment)
 {
 	int64_t end_ns = 0;
 
@@ -25,8 +25,8 @@ __attribute__((weak)) int64_t experiment_method_ns(const struct experiment *expe
 	return end_ns;
 }
 
-__attribute__((weak)) void experiment_describe_step(const struct experiment *experiment,
-						    unsigned step, char *out, size_t size)
+void experiment_describe_step(const struct experiment *experiment, unsigned step, char *out,
+			      size_t size)
 {
 	snprintf(out, size, "%s", experiment->steps[step].ops->summary);
 }

@@ -192,7 +192,7 @@ static void test_included_targets_probes_and_variables(void **state)
 		"10.0.0.7:8443");
 	assert_int_equal(experiment->variable_count, 2);
 	assert_string_equal(experiment->variables[0].value, "10.0.0.7");
-	assert_string_equal(experiment->variables[1].origin, "command line");
+	assert_string_equal(experiment->variables[1].origin, "setting");
 	discard(experiment);
 	inputs_free(&inputs);
 }

@@ -178,7 +178,7 @@ static const struct bad bad_probes[] = {
 static const struct bad bad_targets[] = {
 	{ON_TARGET("{too: 10.0.0.1}\n"), 8, 7,
 	 "unknown key 'too' in target 't'; did you mean 'to'? (allowed: to, local-port, protocol, "
-	 "interface, namespace, process)"},
+	 "interface, namespace, process, file)"},
 	{ON_TARGET("{to: 10.0.0.1/24}\n"), 8, 11,
 	 "to: '10.0.0.1/24' has bits set behind its prefix; the network is 10.0.0.0/24"},
 	{ON_TARGET("{to: [10.0.0.1, [10.0.0.2]]}\n"), 8, 22,
@@ -190,8 +190,8 @@ static const struct bad bad_targets[] = {
 	{ON_TARGET("{to: [10.0.0.1, ~]}\n"), 8, 22,
 	 "'to' has no value; it must be: list of endpoint"},
 	{ON_TARGET("10.0.0.1\n"), 8, 6,
-	 "target 't' must be a mapping like {to: 10.0.5.0/24:443} for traffic or {process: {name: "
-	 "nginx}} for processes, not a single value"},
+	 "target 't' must be a mapping like {to: 10.0.5.0/24:443} for traffic, {process: {name: "
+	 "nginx}} for processes, {file: {path: /etc/app.conf}} for a file, not a single value"},
 	{ON_TARGET("{name: nginx}\n"), 8, 7,
 	 "unknown key 'name' in target 't'; processes are selected by 'process: {name: ...}'"},
 	/* the step that uses it is not blamed as well */
@@ -213,7 +213,7 @@ static const struct bad bad_targets[] = {
 
 static const struct bad bad_steps[] = {
 	{ON_STEP("{at: 0s, for: 5s}\n"), 7, 5,
-	 "the step has no fault; give one of: network, process"},
+	 "the step has no fault; give one of: network, process, file"},
 	{ON_STEP("{at: 0s, for: 5s, netwrk: {target: store}}\n"), 7, 23,
 	 "unknown key 'netwrk' in a step; did you mean 'network'? (allowed: name, at, after, for, "
 	 "*"},
@@ -306,7 +306,7 @@ static const struct bad bad_conditions[] = {
 	 "1ns "
 	 "to 1d)"},
 	{ON_END("recovery: {require: shop, for: 3s, within: 5s}\n"), 7, 27,
-	 "unknown key 'for' in 'recovery'; allowed: require, within, hold"},
+	 "unknown key 'for' in 'recovery'; allowed: require, within, hold, weight"},
 	{ON_END("steady-state: {require: shop, for: 58s}\n"), 3, 20,
 	 "duration: the run takes at least 63s (steady-state 58s, method 5s, hold of the recovery "
 	 "0s) and would be stopped before its end"},

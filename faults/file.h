@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Shared by the parts of the `file` fault: file.c (its life), file_content.c (the bad version),
+ * file_swap.c (putting it in place and back), file_copy.c (making it), file_reload.c (telling
+ * who reads it).
+ */
+#ifndef SQUALL_FAULT_FILE_H
+#define SQUALL_FAULT_FILE_H
+
+#include "faults/fault.h"
+#include "faults/file_place.h"
+
+#define FILE_FAULT_NAME "file"
+
+enum file_fault_param {
+	FILE_TARGET,
+	FILE_CONTENT,
+	FILE_CONTENT_FROM,
+	FILE_PATTERN,
+	FILE_WITH,
+	FILE_TRUNCATE,
+	FILE_CORRUPT,
+	FILE_CORRUPT_BYTES,
+	FILE_SEED,
+	FILE_OVERSIZE,
+	FILE_OWNER,
+	FILE_GROUP,
+	FILE_MODE,
+	FILE_RELOAD_SIGNAL,
+	FILE_RELOAD_PIDFILE,
+	FILE_RELOAD_UNIT,
+};
+extern const struct param file_fault_params[]; /* file_params.c */
+
+/* The bad version. `bytes` once, and again and again until there are grow_to of them. */
+struct file_content {
+	char *bytes; /* owned */
+	size_t size, grow_to;
+	uint32_t mode, uid, gid;
+	char words[200]; /* what was done, for the plan */
+};
+
+enum file_reload_kind { FILE_RELOAD_NONE, FILE_RELOAD_BY_SIGNAL, FILE_RELOAD_BY_UNIT };
+
+enum file_record_type {
+	FILE_RECORD_COPY = 1,	   /* a copy is made beside the file */
+	FILE_RECORD_SWAP = 2,	   /* copy and file change places */
+	FILE_RECORD_DIRECTORY = 3, /* times of the directory */
+};
+
+enum file_way {
+	FILE_BY_EXCHANGE, /* RENAME_EXCHANGE */
+	FILE_BY_LINK,	  /* no exchange here: a link keeps the original, a rename replaces it */
+};
+
+uint32_t file_boot_crc(void);
+
+/* Payload of the undo records. Its text (path, NUL, pid file or unit, NUL) lies in `text`, or, when
+ * it is longer, beside the journal in "file-STEP". */
+struct file_record {
+	char run_id[RUN_ID_SIZE];
+	uint32_t step, text_size, text_crc, is_beside;
+	uint32_t way, reload, reload_signal;
+	uint32_t boot_crc; /* of the boot's identifier: after another one nobody needs to be told */
+	struct file_identity directory, original, copy; /* copy: not of FILE_RECORD_COPY */
+	int64_t directory_after_ns;			/* FILE_RECORD_DIRECTORY: mtime */
+	char text[208];
+};
+_Static_assert(sizeof(struct file_record) <= JOURNAL_PAYLOAD, "it fits a record");
+
+#define FILE_TEXT_MAX (2 * PATH_MAX)
+
+/* A record as it was read back. */
+struct file_swap {
+	struct file_record record;
+	char text[FILE_TEXT_MAX];
+	const char *path, *reload_by; /* into text */
+	/* names in the directory of the file: the copy, and what the original is kept as */
+	char copy_name[NAME_MAX + 1], kept_name[NAME_MAX + 1];
+};
+
+/* file_content.c: 0, or what is wrong with the parameters (of a file, of this machine's users). */
+int file_content_check(const struct params *params, struct error *err);
+/* Builds it from the file's own content in `fd`; `seed` for what is left to chance. */
+int file_content_build(const struct params *params, uint64_t seed, uint32_t reader, int fd,
+		       const struct file_identity *original, struct file_content *out,
+		       struct error *err);
+void file_content_free(struct file_content *content);
+/* file_edit.c: one way of making it worse each. */
+int file_edit_replace(const char *pattern, const char *with, struct file_content *content,
+		      struct error *err);
+void file_edit_corrupt(uint64_t count, uint64_t seed, struct file_content *content);
+
+/* file_copy.c: the copy beside the file, whole and on the disk. *out_fd is the caller's. */
+int file_copy_make(const struct file_place *place, const char *name, int original,
+		   const struct file_identity *identity, const struct file_content *content,
+		   int *out_fd, struct file_identity *out, struct error *err);
+/* RENAME_EXCHANGE; a function of its own, so that a test can take it away. */
+int file_exchange(int directory, const char *a, const char *b);
+
+/* file_swap.c */
+void file_swap_name(struct file_swap *swap);
+int file_swap_inject(struct file_swap *swap, const struct file_place *place, int original,
+		     const struct file_content *content, struct journal *journal, int *out_copy,
+		     struct error *err);
+int file_swap_undo(const struct journal_record *record, struct error *err);
+int file_swap_verify(const struct journal_record *record, bool *out_gone, char *out_left,
+		     size_t left_size, struct error *err);
+/* -ESTALE with a sentence: the bad version is not there any more, or was changed. */
+int file_swap_look(const struct file_swap *swap, const struct file_place *place, struct error *err);
+
+/* file_record.c */
+int file_record_write(struct file_swap *swap, enum file_record_type type, struct journal *journal,
+		      struct error *err);
+int file_record_read(const struct journal_record *record, struct file_swap *out, struct error *err);
+/* Another run, or an earlier step of this one, has its hands on it: -EBUSY. */
+int file_record_conflict(const struct file_place *place, struct error *err);
+
+/* file_reload.c */
+int file_reload_check(const struct params *params, struct error *err);
+enum file_reload_kind file_reload_kind_of(const struct params *params);
+/* Is there somebody to be told? Tells nobody yet. */
+int file_reload_probe(const struct file_swap *swap, struct error *err);
+/* Tells whoever reads the file. Nobody there to be told is success. */
+int file_reload(const struct file_swap *swap, struct error *err);
+/* The same in words: "SIGHUP to the process of /run/nginx.pid", or a command to type. */
+void file_reload_describe(const struct file_swap *swap, char *out, size_t size);
+void file_reload_command(const struct file_swap *swap, char *out, size_t size);
+
+#endif

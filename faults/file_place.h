@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Where a file lies: its directory, held open, and its name in it. No symbolic link is followed on
+ * the way, so that what was looked at is what is changed, also where others may write.
+ */
+#ifndef SQUALL_FILE_PLACE_H
+#define SQUALL_FILE_PLACE_H
+
+#include "injector/base/error.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A file as it was seen. It is the same one while the inode agrees (never the device: its number
+ * may be another one after a reboot), and unchanged while the rest does. */
+struct file_identity {
+	uint64_t inode, size;
+	int64_t mtime_ns;
+	uint32_t mode, uid, gid, links;
+};
+
+struct file_place {
+	char path[PATH_MAX];
+	const char *name; /* into path */
+	int directory;	  /* owned; closed by file_place_close() */
+	struct file_identity directory_id;
+};
+
+#define FILE_PLACE_INIT                                                                            \
+	{                                                                                          \
+		.directory = -1                                                                    \
+	}
+
+/* May this path be touched at all? By name alone, unprivileged. -EPERM with a sentence. */
+int file_place_check_path(const char *path, bool allow_critical, struct error *err);
+/* Opens the directory. -ENOENT, -ELOOP (a symbolic link on the way), ... */
+int file_place_open(const char *path, struct file_place *out, struct error *err);
+void file_place_close(struct file_place *place);
+/* The file of that name in the directory: 0, or -ENOENT. */
+int file_place_look(const struct file_place *place, const char *name, struct file_identity *out);
+/* The file itself, opened for reading: a regular one that can be exchanged. The caller closes
+ * *out_fd. On an overlay it is first copied up, if `may_copy_up`: it has another inode then. */
+int file_place_open_file(const struct file_place *place, bool may_copy_up, int *out_fd,
+			 struct file_identity *out, struct error *err);
+int file_identify(int fd, struct file_identity *out);
+bool file_is_same(const struct file_identity *a, const struct file_identity *b);
+bool file_is_unchanged(const struct file_identity *a, const struct file_identity *b);
+
+#endif

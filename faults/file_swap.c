@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A file and its bad copy change places, and back. Invariants: the original is always under one of
+ * two names in its own directory, as the same inode; what is not the original and not our untouched
+ * copy belongs to somebody else and is never replaced or removed.
+ */
+#include "faults/file.h"
+
+#include "injector/base/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum state {
+	STATE_SETTLED,	/* the original, and nothing of ours; or somebody has settled it */
+	STATE_UNTIDY,	/* the original, with our copy still beside it: reload, then remove that */
+	STATE_SWAPPED,	/* our copy, untouched, and the original beside it */
+	STATE_EDITED,	/* our copy, changed by somebody; the original beside it */
+	STATE_REPLACED, /* somebody else's file; the original beside it */
+	STATE_REMOVED,	/* no file; the original beside it */
+	STATE_LOST,	/* our copy, and the original is gone */
+};
+
+static enum state judge(const struct file_swap *swap, const struct file_place *place)
+{
+	const struct file_record *record = &swap->record;
+	struct file_identity here, beside, copy;
+	bool has_here = file_place_look(place, place->name, &here) == 0;
+	bool has_beside = file_place_look(place, swap->kept_name, &beside) == 0;
+	bool has_copy = file_place_look(place, swap->copy_name, &copy) == 0;
+	bool is_kept = has_beside && file_is_same(&beside, &record->original);
+
+	if (has_here && file_is_same(&here, &record->original))
+		return has_beside || has_copy ? STATE_UNTIDY : STATE_SETTLED;
+	if (has_here && file_is_same(&here, &record->copy)) {
+		if (!is_kept)
+			return file_is_unchanged(&here, &record->copy) ? STATE_LOST : STATE_SETTLED;
+		return file_is_unchanged(&here, &record->copy) ? STATE_SWAPPED : STATE_EDITED;
+	}
+	if (!is_kept)
+		return STATE_SETTLED;
+	return has_here ? STATE_REPLACED : STATE_REMOVED;
+}
+
+/* The directory's own times stay as they are when we tidy up in it. */
+struct times {
+	struct timespec pair[2];
+	bool is_known;
+};
+
+static struct times keep_times(int directory)
+{
+	struct stat status;
+	struct times times = {.is_known = fstat(directory, &status) == 0};
+
+	if (times.is_known) {
+		times.pair[0] = (struct timespec){.tv_nsec = UTIME_OMIT};
+		times.pair[1] = status.st_mtim;
+	}
+	return times;
+}
+
+static void put_times_back(int directory, const struct times *times)
+{
+	if (times->is_known)
+		futimens(directory, times->pair);
+}
+
+static int open_place(const struct file_swap *swap, struct file_place *out, struct error *err)
+{
+	int result = file_place_open(swap->path, out, err);
+
+	if (result < 0)
+		return result;
+	if (file_is_same(&out->directory_id, &swap->record.directory))
+		return 0;
+	file_place_close(out);
+	return error_set(err, ESTALE,
+			 "the directory of %s is another one now (is its file system mounted?)",
+			 swap->path);
+}
+
+/* Exchanges, and looks at what came out: another file may have come in between. */
+static int exchange(const struct file_swap *swap, const struct file_place *place,
+		    const struct file_identity *expected, struct error *err)
+{
+	struct file_identity got;
+	int result = file_exchange(place->directory, swap->copy_name, place->name);
+
+	if (result < 0)
+		return error_errno(err, -result, "cannot exchange %s with %s beside it", swap->path,
+				   swap->copy_name);
+	if (file_place_look(place, swap->copy_name, &got) == 0 && file_is_same(&got, expected))
+		return 0;
+	file_exchange(place->directory, swap->copy_name, place->name);
+	return error_set(err, EBUSY, "%s was replaced by somebody in this very moment", swap->path);
+}
+
+/* Without RENAME_EXCHANGE: first a second name for what must not be lost, then a rename over it.
+ * What somebody else puts there between the two is lost: no call of such a file system helps. */
+static int replace(const struct file_swap *swap, const struct file_place *place, const char *keep,
+		   const char *by, const struct file_identity *expected, struct error *err)
+{
+	struct file_identity kept;
+	int directory = place->directory;
+
+	if (linkat(directory, place->name, directory, keep, 0) < 0 && errno != EEXIST)
+		return error_errno(err, errno,
+				   "%s: this file system can neither exchange two files nor give "
+				   "one a second name",
+				   swap->path);
+	if (file_place_look(place, keep, &kept) < 0 || !file_is_same(&kept, expected)) {
+		unlinkat(directory, keep, 0);
+		return error_set(err, EBUSY, "%s was replaced by somebody in this very moment",
+				 swap->path);
+	}
+	if (renameat(directory, by, directory, place->name) < 0)
+		return error_errno(err, errno, "cannot put %s in the place of %s", by, swap->path);
+	return 0;
+}
+
+/* The journal holds what undoes it; the first try decides the way. */
+static int swap_in(struct file_swap *swap, const struct file_place *place, struct journal *journal,
+		   int copy_sequence, struct error *err)
+{
+	struct error inner = ERROR_INIT;
+	int sequence, result;
+
+	swap->record.way = FILE_BY_EXCHANGE;
+	file_swap_name(swap);
+	sequence = file_record_write(swap, FILE_RECORD_SWAP, journal, err);
+	if (sequence < 0)
+		return sequence;
+	/* From here on this record answers for the copy, too: it tells that a reload is due. */
+	result = journal_done(journal, (uint32_t)copy_sequence, err);
+	if (result < 0)
+		return result;
+	result = exchange(swap, place, &swap->record.original, &inner);
+	if (result == 0)
+		return 0;
+	if (result != -EINVAL && result != -ENOSYS && result != -EOPNOTSUPP) {
+		if (err)
+			*err = inner;
+		return result;
+	}
+	swap->record.way = FILE_BY_LINK;
+	file_swap_name(swap);
+	result = file_record_write(swap, FILE_RECORD_SWAP, journal, err);
+	if (result >= 0)
+		result = journal_done(journal, (uint32_t)sequence, err);
+	if (result == 0)
+		result = replace(swap, place, swap->kept_name, swap->copy_name,
+				 &swap->record.original, err);
+	return result;
+}
+
+/* What the directory's time was, and what we have made of it: both are known only now. */
+static void note_directory(struct file_swap *swap, const struct file_place *place,
+			   struct journal *journal)
+{
+	struct file_identity now;
+
+	if (file_identify(place->directory, &now) < 0)
+		return;
+	swap->record.directory_after_ns = now.mtime_ns;
+	file_record_write(swap, FILE_RECORD_DIRECTORY, journal, NULL);
+}
+
+int file_swap_inject(struct file_swap *swap, const struct file_place *place, int original,
+		     const struct file_content *content, struct journal *journal, int *out_copy,
+		     struct error *err)
+{
+	cleanup_fd int copy = -1;
+	int sequence, result;
+
+	swap->record.way = FILE_BY_EXCHANGE;
+	file_swap_name(swap);
+	sequence = file_record_write(swap, FILE_RECORD_COPY, journal, err);
+	if (sequence < 0)
+		return sequence;
+	result = file_copy_make(place, swap->copy_name, original, &swap->record.original, content,
+				&copy, &swap->record.copy, err);
+	if (result == 0)
+		result = swap_in(swap, place, journal, sequence, err);
+	if (result < 0)
+		return result;
+	note_directory(swap, place, journal);
+	*out_copy = steal_fd(&copy);
+	return 0;
+}
+
+static int swap_out(const struct file_swap *swap, const struct file_place *place, struct error *err)
+{
+	if (swap->record.way == FILE_BY_EXCHANGE)
+		return exchange(swap, place, &swap->record.copy, err);
+	return replace(swap, place, swap->copy_name, swap->kept_name, &swap->record.copy, err);
+}
+
+static int remove_ours(const struct file_swap *swap, const struct file_place *place,
+		       const char *name, struct error *err)
+{
+	struct file_identity found;
+
+	if (file_place_look(place, name, &found) < 0)
+		return 0;
+	/* a second name of the original (by link) goes; its only one never */
+	if (file_is_same(&found, &swap->record.original) && found.links < 2)
+		return 0;
+	if (unlinkat(place->directory, name, 0) < 0 && errno != ENOENT)
+		return error_errno(err, errno, "cannot remove %s beside %s", name, swap->path);
+	return 0;
+}
+
+/* Also after a loss of power the original is back before the journal says so. */
+static int tidy(const struct file_swap *swap, const struct file_place *place, struct error *err)
+{
+	int result;
+
+	if (fsync(place->directory) < 0 && errno != EINVAL)
+		return error_errno(err, errno, "cannot write the directory of %s to the disk",
+				   swap->path);
+	/* The copy beside it tells that this is still to be done. */
+	result = file_reload(swap, err);
+	if (result == 0)
+		result = remove_ours(swap, place, swap->kept_name, err);
+	if (result == 0)
+		result = remove_ours(swap, place, swap->copy_name, err);
+	return result;
+}
+
+static int undo_swap(const struct file_swap *swap, const struct file_place *place,
+		     struct error *err)
+{
+	enum state state = judge(swap, place);
+	int result = 0;
+
+	if (state == STATE_SWAPPED)
+		result = swap_out(swap, place, err);
+	if (result == 0 && (state == STATE_SWAPPED || state == STATE_UNTIDY))
+		result = tidy(swap, place, err);
+	return result;
+}
+
+/* A copy that never took the place of the file; else undo_swap() has removed it. */
+static int undo_copy(const struct file_swap *swap, const struct file_place *place,
+		     struct error *err)
+{
+	struct file_identity here, found;
+
+	if (file_place_look(place, place->name, &here) == 0 &&
+	    file_is_same(&here, &swap->record.original) &&
+	    file_place_look(place, swap->copy_name, &found) == 0 && S_ISREG(found.mode) &&
+	    !file_is_same(&found, &swap->record.original))
+		return remove_ours(swap, place, swap->copy_name, err);
+	return 0;
+}
+
+/* Only if nobody else has changed the directory since. */
+static int undo_directory(const struct file_swap *swap, const struct file_place *place)
+{
+	int64_t before_ns = swap->record.directory.mtime_ns;
+	const struct timespec times[2] = {
+		{.tv_nsec = UTIME_OMIT},
+		{.tv_sec = before_ns / 1000000000, .tv_nsec = before_ns % 1000000000}};
+
+	if (place->directory_id.mtime_ns == swap->record.directory_after_ns)
+		futimens(place->directory, times);
+	return 0;
+}
+
+int file_swap_undo(const struct journal_record *record, struct error *err)
+{
+	cleanup_free struct file_swap *swap = malloc(sizeof(*swap));
+	struct file_place place = FILE_PLACE_INIT;
+	struct times times;
+	int result = swap ? file_record_read(record, swap, err)
+			  : error_errno(err, ENOMEM, "cannot undo a change of a file");
+
+	if (result == 0)
+		result = open_place(swap, &place, err);
+	if (result < 0)
+		return result;
+	times = keep_times(place.directory);
+	if (record->type == FILE_RECORD_DIRECTORY) {
+		result = undo_directory(swap, &place);
+	} else {
+		result = record->type == FILE_RECORD_SWAP ? undo_swap(swap, &place, err)
+							  : undo_copy(swap, &place, err);
+		put_times_back(place.directory, &times);
+	}
+	file_place_close(&place);
+	return result;
+}
+
+static void say_left(const struct file_swap *swap, const struct file_place *place, enum state state,
+		     char *out, size_t size)
+{
+	char kept[PATH_MAX + NAME_MAX], reload[400] = "";
+	const char *what = "";
+
+	snprintf(kept, sizeof(kept), "%.*s%s", (int)(place->name - place->path), place->path,
+		 swap->kept_name);
+	file_reload_command(swap, reload, sizeof(reload));
+	switch (state) {
+	case STATE_UNTIDY:
+		snprintf(out, size, "%.200s is restored, what follows is not: %s%srm -f '%.200s'",
+			 swap->path, reload, reload[0] ? " && " : "", kept);
+		return;
+	case STATE_LOST:
+		snprintf(out, size,
+			 "%.200s is the bad version, and the original was removed by somebody "
+			 "(it was %.200s): bring it back from a backup",
+			 swap->path, kept);
+		return;
+	case STATE_SWAPPED:
+		what = "is still the bad version";
+		break;
+	case STATE_EDITED:
+		what = "was edited by somebody meanwhile and is left alone";
+		break;
+	case STATE_REPLACED:
+		what = "was replaced by somebody meanwhile and is left alone";
+		break;
+	default:
+		what = "was removed by somebody meanwhile";
+		break;
+	}
+	snprintf(out, size, "%.150s %s; the original, to put it back: mv -T '%.180s' '%.150s'%s%s",
+		 swap->path, what, kept, swap->path, reload[0] ? " && " : "", reload);
+}
+
+int file_swap_verify(const struct journal_record *record, bool *out_gone, char *out_left,
+		     size_t left_size, struct error *err)
+{
+	cleanup_free struct file_swap *swap = malloc(sizeof(*swap));
+	struct file_place place = FILE_PLACE_INIT;
+	struct file_identity here, found;
+	enum state state;
+	int result = swap ? file_record_read(record, swap, err)
+			  : error_errno(err, ENOMEM, "cannot look at a change of a file");
+
+	if (result == 0 && record->type == FILE_RECORD_DIRECTORY) {
+		*out_gone = true;
+		return 0;
+	}
+	if (result == 0)
+		result = open_place(swap, &place, err);
+	if (result < 0)
+		return error_remedy(err, "if that is as it should be: rm -r %s/%.6s",
+				    journal_root_of(swap ? swap->record.run_id : ""),
+				    swap ? swap->record.run_id : "");
+	if (record->type == FILE_RECORD_SWAP) {
+		state = judge(swap, &place);
+		*out_gone = state == STATE_SETTLED;
+		if (!*out_gone)
+			say_left(swap, &place, state, out_left, left_size);
+	} else {
+		*out_gone = file_place_look(&place, place.name, &here) < 0 ||
+			    !file_is_same(&here, &swap->record.original) ||
+			    file_place_look(&place, swap->copy_name, &found) < 0 ||
+			    file_is_same(&found, &swap->record.original);
+		if (!*out_gone)
+			snprintf(out_left, left_size,
+				 "a copy of %.200s is left beside it: rm '%.*s%s'", swap->path,
+				 (int)(place.name - place.path), place.path, swap->copy_name);
+	}
+	file_place_close(&place);
+	return 0;
+}
+
+int file_swap_look(const struct file_swap *swap, const struct file_place *place, struct error *err)
+{
+	switch (judge(swap, place)) {
+	case STATE_SWAPPED:
+		return 0;
+	case STATE_EDITED:
+		return error_set(err, ESTALE, "%s was edited by somebody", swap->path);
+	case STATE_REMOVED:
+		return error_set(err, ESTALE, "%s was removed by somebody", swap->path);
+	case STATE_LOST:
+		return error_set(err, ESTALE, "the original of %s was removed by somebody",
+				 swap->path);
+	default:
+		return error_set(err, ESTALE, "%s was replaced by somebody", swap->path);
+	}
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What a request meets: from the parameters alone, in round trips, which is how applications feel a
+ * network. Parameters that are not there are not talked of. */
+#include "faults/network.h"
+
+#include "injector/base/quantity.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define REQUEST_PACKETS 10 /* of a small request and its answer */
+
+struct words {
+	char *out;
+	size_t size, used;
+};
+
+__attribute__((format(printf, 2, 3))) static void say(struct words *words, const char *format, ...)
+{
+	va_list args;
+	int length;
+
+	if (words->used + 1 >= words->size)
+		return;
+	va_start(args, format);
+	length = vsnprintf(words->out + words->used, words->size - words->used, format, args);
+	va_end(args);
+	words->used += length > 0 ? (size_t)length : 0;
+}
+
+static int64_t number_of(const struct params *params, const char *name)
+{
+	int index = params_find(params->table, name);
+
+	return index < 0 ? 0 : params_number(params, (unsigned)index, 0);
+}
+
+static void say_delay(struct words *words, const struct params *params, int64_t delay_ns)
+{
+	int direction = params_find(params->table, "direction");
+	const char *way = direction < 0 ? NULL : params_text(params, (unsigned)direction);
+	int64_t trip_ns = way && strcmp(way, "both") == 0 ? 2 * delay_ns : delay_ns;
+	int64_t jitter_ns = number_of(params, "jitter");
+	char once[QUANTITY_TEXT_SIZE], twice[QUANTITY_TEXT_SIZE], thrice[QUANTITY_TEXT_SIZE];
+
+	say(words,
+	    "Every round trip takes %s longer. A request on a connection that is open already "
+	    "makes "
+	    "one; on a new connection two round trips meet %s each, %s in all; with TLS three, "
+	    "%s. ",
+	    quantity_format_duration(trip_ns, once), once,
+	    quantity_format_duration(2 * trip_ns, twice),
+	    quantity_format_duration(3 * trip_ns, thrice));
+	if (jitter_ns)
+		say(words, "It varies by %s up and down, and packets overtake each other. ",
+		    quantity_format_duration(jitter_ns, once));
+	say(words, "Time-outs shorter than that fire, and what they make retry doubles the load. ");
+}
+
+static void say_loss(struct words *words, int64_t loss_ppb)
+{
+	double loss = (double)loss_ppb / SHARE_ONE;
+	char share[QUANTITY_TEXT_SIZE];
+
+	if (loss_ppb >= SHARE_ONE) {
+		say(words, "Nothing gets through and nothing is refused: connections hang until "
+			   "somebody's time-out fires, and who has none hangs until the end. ");
+		return;
+	}
+	say(words,
+	    "%s of the packets are lost. Of requests with about %d packets, %.*f%% meet a loss and "
+	    "wait for it to be sent again, 200ms or more; a lost attempt to connect costs 1s. ",
+	    quantity_format_share(loss_ppb, share), REQUEST_PACKETS, loss < 0.001 ? 1 : 0,
+	    100 * (1 - pow(1 - loss, REQUEST_PACKETS)));
+}
+
+void network_explain(const struct params *params, char *out, size_t size)
+{
+	struct words words = {.out = out, .size = size};
+	int64_t delay_ns = number_of(params, "delay"), loss_ppb = number_of(params, "loss");
+	int64_t rate = number_of(params, "rate");
+
+	if (size)
+		out[0] = '\0';
+	if (delay_ns)
+		say_delay(&words, params, delay_ns);
+	if (loss_ppb)
+		say_loss(&words, loss_ppb);
+	if (rate > 0)
+		say(&words,
+		    "No more than %.1f MB a second pass, all connections together: an answer of 1 "
+		    "MB "
+		    "takes %.1fs at least. ",
+		    (double)rate / 8e6, 8e6 / (double)rate);
+	if (words.used && words.used < size)
+		out[words.used - 1] = '\0'; /* the blank behind the last sentence */
+}

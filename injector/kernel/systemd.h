@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * One request to the service manager, over its private socket: no bus daemon, no library, no
+ * program is needed, so that it works in a sandbox and while everything else is down.
+ */
+#ifndef SQUALL_SYSTEMD_H
+#define SQUALL_SYSTEMD_H
+
+#include "injector/base/error.h"
+
+#define SYSTEMD_SOCKET "/run/systemd/private"
+
+/* Has the unit reload its configuration; returns when the job is accepted. Without a suffix it is a
+ * service. -ENOENT: no service manager listens here; -EREMOTEIO: it refused, in its words. */
+int systemd_reload(const char *unit, struct error *err);
+/* Does a service manager listen? */
+int systemd_ping(struct error *err);
+/* For tests: another socket than SYSTEMD_SOCKET. */
+void systemd_set_socket(const char *path);
+
+#endif

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "injector/report/explain.h"
+
+#include "injector/base/cleanup.h"
+#include "injector/base/quantity.h"
+#include "injector/view/words.h"
+
+#include <string.h>
+
+#define INDENT 2
+
+static void put_heading(struct page *page, const char *text)
+{
+	page_line(page);
+	page_wrap(page, TONE_TITLE, 0, "%s", text);
+}
+
+/* "checkout", "checkout and search", "a, b and c": of the probes named. */
+static char *names_of(const struct experiment *experiment, const unsigned *probes, unsigned count)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return NULL;
+	for (unsigned i = 0; i < count; i++)
+		fprintf(out, "%s%s",
+			!i		? ""
+			: i + 1 < count ? ", "
+					: " and ",
+			experiment->probes[probes[i]].name);
+	return fclose(out) == 0 ? text : NULL;
+}
+
+static void put_probe(struct page *page, const struct probe_spec *probe)
+{
+	char every[QUANTITY_TEXT_SIZE], timeout[QUANTITY_TEXT_SIZE];
+	cleanup_free char *text = NULL;
+	unsigned told = 0;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return;
+	fprintf(out, "asks %s", probe->ops->name);
+	for (unsigned i = 0; i < probe->subject_count; i++)
+		fprintf(out, " %s", probe->subject[i]);
+	fprintf(out, " every %s and waits %s at most",
+		quantity_format_duration(probe->every_ns, every),
+		quantity_format_duration(probe->timeout_ns, timeout));
+	for (unsigned i = 0; probe->expect.settings && i < probe->expect.count; i++)
+		if (params_is_set(&probe->expect, i))
+			fprintf(out, "%s %s %s", told++ ? "," : "; it is well with",
+				probe->expect.table[i].name, params_text(&probe->expect, i));
+	if (fclose(out) != 0)
+		return;
+	page_tab(page, INDENT);
+	page_put(page, TONE_FAULT, "%s", probe->name);
+	page_put(page, TONE_NORMAL, "  ");
+	page_wrap(page, TONE_NORMAL, INDENT + 2, "%s", text);
+}
+
+static void put_before(struct page *page, const struct experiment *experiment)
+{
+	const struct experiment_requirement *steady = &experiment->steady_state;
+	cleanup_free char *names = names_of(experiment, steady->probes, steady->count);
+	char time[QUANTITY_TEXT_SIZE];
+
+	put_heading(page, "Before");
+	page_tab(page, INDENT);
+	if (!steady->count)
+		page_wrap(page, TONE_WARNING, INDENT,
+			  "Nothing is asked first: the faults come whether the system is well or "
+			  "not.");
+	else
+		page_wrap(page, TONE_NORMAL, INDENT,
+			  "%s must pass for %s. Otherwise nothing is injected (exit code 5).",
+			  names ? names : "", quantity_format_duration(steady->for_ns, time));
+}
+
+static void put_step(struct page *page, const struct experiment *experiment, unsigned index)
+{
+	const struct experiment_step *step = &experiment->steps[index];
+	char at[32], lasts[QUANTITY_TEXT_SIZE], what[300], shape[200], feels[1024] = "";
+
+	experiment_describe_step(experiment, index, what, sizeof(what));
+	shape_describe(&step->shape, shape, sizeof(shape));
+	page_tab(page, INDENT);
+	page_put(page, TONE_TITLE, "%s", words_of_clock(step->at_ns, at, sizeof(at)));
+	page_tab(page, INDENT + 7);
+	if (step->for_ns)
+		page_wrap(page, TONE_FAULT, INDENT + 7, "%s, for %s%s", what,
+			  quantity_format_duration(step->for_ns, lasts),
+			  strstr(what, shape) ? "" : shape);
+	else
+		page_wrap(page, TONE_FAULT, INDENT + 7, "%s", what);
+	if (step->ops->explain)
+		step->ops->explain(&step->params, feels, sizeof(feels));
+	page_tab(page, INDENT + 7);
+	page_wrap(page, TONE_NORMAL, INDENT + 7, "%s", feels[0] ? feels : step->ops->summary);
+}
+
+static void put_aborts(struct page *page, const struct experiment *experiment)
+{
+	put_heading(page, "It is stopped at once, and everything restored, when");
+	for (unsigned i = 0; i < experiment->abort_count; i++) {
+		const struct experiment_abort *abort = &experiment->aborts[i];
+		const char *name = experiment->probes[abort->probe].name;
+		char share[QUANTITY_TEXT_SIZE], over[QUANTITY_TEXT_SIZE];
+
+		page_tab(page, INDENT);
+		if (abort->fails)
+			page_wrap(page, TONE_NORMAL, INDENT,
+				  "- %s does not pass %u time%s in a row", name, abort->fails,
+				  abort->fails == 1 ? "" : "s");
+		else
+			page_wrap(page, TONE_NORMAL, INDENT,
+				  "- %s of the attempts of %s within %s do not pass",
+				  quantity_format_share(abort->share_ppb, share), name,
+				  quantity_format_duration(abort->over_ns, over));
+	}
+	page_tab(page, INDENT);
+	page_wrap(page, TONE_NORMAL, INDENT,
+		  "- somebody says so (Ctrl-C, squall stop, squall halt), or a process of squall "
+		  "dies");
+}
+
+static void put_after(struct page *page, const struct experiment *experiment)
+{
+	const struct experiment_requirement *recovery = &experiment->recovery;
+	cleanup_free char *names = names_of(experiment, recovery->probes, recovery->count);
+	char within[QUANTITY_TEXT_SIZE], duration[QUANTITY_TEXT_SIZE];
+
+	put_heading(page, "Afterwards");
+	page_tab(page, INDENT);
+	page_wrap(page, TONE_NORMAL, INDENT,
+		  "Everything is undone and read back from the kernel, whatever happened.");
+	if (recovery->count) {
+		page_tab(page, INDENT);
+		page_wrap(page, TONE_NORMAL, INDENT,
+			  "%s must pass again within %s; how long that took is measured.",
+			  names ? names : "",
+			  quantity_format_duration(recovery->within_ns, within));
+	}
+	page_tab(page, INDENT);
+	page_wrap(page, TONE_NORMAL, INDENT,
+		  "At the latest after %s all is over, and no more than %u thing%s %s touched.",
+		  quantity_format_duration(experiment->limits.duration_ns, duration),
+		  experiment->limits.targets, experiment->limits.targets == 1 ? "" : "s",
+		  experiment->limits.targets == 1 ? "is" : "are");
+}
+
+static void put_verdict(struct page *page, const struct experiment *experiment)
+{
+	const struct experiment_requirement *speak = &experiment->steady_state;
+	cleanup_free char *names = names_of(experiment, speak->probes, speak->count);
+
+	put_heading(page, "It holds when");
+	page_tab(page, INDENT);
+	if (!experiment->probe_count)
+		page_wrap(page, TONE_WARNING, INDENT,
+			  "Nobody watches: there is no probe, so it can only be done, not held.");
+	else
+		page_wrap(page, TONE_NORMAL, INDENT,
+			  "no attempt of %s fails while the faults last%s%s.",
+			  speak->count ? names : "any probe",
+			  experiment->recovery.count ? ", recovery is in time" : "",
+			  experiment->allow_idle ? "" : ", and every fault has hit something");
+}
+
+void explain_experiment(const struct experiment *experiment, struct page *page)
+{
+	page_wrap(page, TONE_TITLE, 0, "%s", experiment->title ? experiment->title : "");
+	if (experiment->hypothesis)
+		page_wrap(page, TONE_NORMAL, 0, "%s", experiment->hypothesis);
+	if (experiment->probe_count) {
+		put_heading(page, "What tells whether it is well");
+		for (unsigned i = 0; i < experiment->probe_count; i++)
+			put_probe(page, &experiment->probes[i]);
+	}
+	put_before(page, experiment);
+	put_heading(page, "Then");
+	for (unsigned i = 0; i < experiment->step_count; i++)
+		put_step(page, experiment, i);
+	put_aborts(page, experiment);
+	put_after(page, experiment);
+	put_verdict(page, experiment);
+}

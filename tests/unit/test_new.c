@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What `squall new` writes is valid whatever the answers, and `squall explain` says what it does.
+ */
+#include "injector/base/cleanup.h"
+#include "injector/cli/new_file.h"
+#include "injector/experiment/load.h"
+#include "injector/report/explain.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct experiment *parsed(const char *text)
+{
+	struct experiment_text copy = {.bytes = strdup(text), .length = strlen(text)};
+	struct experiment *experiment = NULL;
+	struct yaml_problems problems = {0};
+	struct error err = ERROR_INIT;
+
+	if (experiment_parse(&copy, "x.yaml", &experiment, &problems, &err) < 0)
+		fail_msg("%s in: %s", err.text, text);
+	yaml_problems_free(&problems);
+	experiment_text_free(&copy);
+	return experiment;
+}
+
+static char *explained(const struct experiment *experiment)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	struct page page;
+
+	page_init(&page, out, false, 72);
+	explain_experiment(experiment, &page);
+	fclose(out);
+	for (char *at = text; *at; at++)
+		if (*at == '\n')
+			*at = ' ';
+	return text;
+}
+
+static void expect_in(const char *text, const char *wanted)
+{
+	cleanup_free char *one_blank = strdup(text);
+	size_t used = 0;
+
+	for (const char *at = text; *at; at++)
+		if (*at != ' ' || !used || one_blank[used - 1] != ' ')
+			one_blank[used++] = *at;
+	one_blank[used] = '\0';
+	if (!strstr(one_blank, wanted))
+		fail_msg("not said: %s\nin: %s", wanted, one_blank);
+}
+
+static void experiment_drop(struct experiment *experiment)
+{
+	experiment_free(experiment);
+	free(experiment);
+}
+
+static void test_every_answer_gives_a_valid_file(void **state)
+{
+	static const char *const probes[] = {"http://127.0.0.1:80/a?b=c&d", "10.0.0.1:5432",
+					     "redis-cli ping", "/usr/bin/check"};
+	static const char *const bad[] = {"200ms", "5%", NULL, "TERM", NULL};
+
+	(void)state;
+	for (int what = NEW_SLOW; what <= NEW_PAUSED; what++)
+		for (unsigned i = 0; i < sizeof(probes) / sizeof(*probes); i++) {
+			const struct new_answers answers = {
+				.what = (enum new_what)what,
+				.title = "it's \"quoted\" \\ # : {x} [y] & *z !w %v @u",
+				.where = new_is_process((enum new_what)what) ? "a-b.service"
+									     : "[fd00::1]:443",
+				.how_bad = bad[what],
+				.lasts = what == NEW_KILLED ? NULL : "20s",
+				.probe = probes[i],
+				.within = "1500ms",
+			};
+			cleanup_free char *text = new_file(&answers);
+			struct experiment *experiment = parsed(text);
+
+			assert_string_equal(experiment->title, answers.title);
+			assert_int_equal(experiment->step_count, 1);
+			assert_int_equal(experiment->probe_count, 1);
+			assert_int_equal(experiment->abort_count, 1);
+			assert_string_equal(experiment->probes[0].subject[0],
+					    i == 2 ? "redis-cli" : probes[i]);
+			experiment_drop(experiment);
+		}
+}
+
+static const char head[] = "version: 1\ntitle: T\nlimits: {duration: 5m, targets: 3}\n"
+			   "probes: {shop: {http: \"http://127.0.0.1/\"}}\n"
+			   "steady-state: {require: [shop], for: 5s}\n"
+			   "abort-when: [{probe: shop, fails: 20%, over: 30s}]\n"
+			   "recovery: {require: [shop], within: 15s}\nmethod: ";
+
+static void test_explain_counts_round_trips(void **state)
+{
+	static const struct {
+		const char *step, *wanted;
+	} cases[] = {
+		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", delay: 400ms}}",
+		 "two round trips meet 400ms each, 800ms in all; with TLS three, 1.2s"},
+		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", delay: 400ms, direction: "
+		 "both}}",
+		 "two round trips meet 800ms each, 1.6s in all"},
+		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", loss: 5%}}",
+		 "5% of the packets are lost. Of requests with about 10 packets, 40% meet a loss"},
+		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", loss: 100%}}",
+		 "Nothing gets through and nothing is refused"},
+		{"{at: 61s, process: {name: nginx}}",
+		 "1:01 kill processes with name nginx They die"},
+		{"{at: 0s, for: 10s, process: {name: nginx, action: pause}}", "They stand still"},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		cleanup_free char *file = NULL, *text = NULL;
+		struct experiment *experiment;
+
+		assert_true(asprintf(&file, "%s[%s]\n", head, cases[i].step) > 0);
+		experiment = parsed(file);
+		text = explained(experiment);
+		expect_in(text, cases[i].wanted);
+		expect_in(text, "20% of the attempts of shop within 30s do not pass");
+		expect_in(text, "shop must pass for 5s. Otherwise nothing is injected");
+		expect_in(text, "shop must pass again within 15s");
+		expect_in(text, "At the latest after 5m all is over, and no more than 3 things");
+		experiment_drop(experiment);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_every_answer_gives_a_valid_file),
+		cmocka_unit_test(test_explain_counts_round_trips),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

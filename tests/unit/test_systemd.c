@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The one request to the service manager, against one that is played by a thread: what it is asked,
+ * byte for byte, and what is made of its answers.
+ */
+#include "injector/kernel/systemd.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char folder[64], path[80];
+static int listener;
+static uint8_t asked[512];
+static ssize_t asked_size;
+static const void *answer;
+static size_t answer_size;
+static const char *greeting;
+
+/* an error with the text "no such unit", behind a signal that nobody asked for */
+static const uint8_t refusal[] = "l\4\0\1\0\0\0\0\1\0\0\0\0\0\0\0"
+				 "l\3\0\1\21\0\0\0\2\0\0\0\10\0\0\0"
+				 "\5\1u\0\1\0\0\0"
+				 "\14\0\0\0no such unit";
+static const uint8_t acceptance[] = "l\2\0\1\0\0\0\0\2\0\0\0\10\0\0\0"
+				    "\5\1u\0\1\0\0\0";
+static const uint8_t endless[] = "l\2\0\1\377\377\377\177\2\0\0\0\10\0\0\0";
+
+static void *play(void *context)
+{
+	char line[64];
+	int fd = accept(listener, NULL, NULL);
+	ssize_t got = read(fd, line, sizeof(line));
+
+	(void)context;
+	if (got > 0 && write(fd, greeting, strlen(greeting)) > 0) {
+		ssize_t begin = read(fd, line, 7);
+
+		if (begin == 7 && (asked_size = read(fd, asked, sizeof(asked))) > 0)
+			(void)!write(fd, answer, answer_size);
+	}
+	close(fd);
+	return NULL;
+}
+
+static int ask(const char *hello, const void *bytes, size_t size, struct error *err)
+{
+	pthread_t thread;
+	int result;
+
+	greeting = hello;
+	answer = bytes;
+	answer_size = size;
+	assert_int_equal(pthread_create(&thread, NULL, play, NULL), 0);
+	result = systemd_reload("nginx", err);
+	pthread_join(thread, NULL);
+	return result;
+}
+
+static void test_a_unit_is_reloaded(void **state)
+{
+	struct error err = ERROR_INIT;
+	uint32_t fields, body;
+
+	(void)state;
+	assert_int_equal(ask("OK 1234\r\n", acceptance, sizeof(acceptance) - 1, &err), 0);
+	/* a method call, version 1, whose parts fill it exactly */
+	assert_memory_equal(asked, "l\1\0\1", 4);
+	memcpy(&body, asked + 4, 4);
+	memcpy(&fields, asked + 12, 4);
+	assert_int_equal(asked_size, 16 + ((fields + 7) & ~7U) + body);
+	assert_memory_equal(asked + asked_size - body,
+			    "\15\0\0\0nginx.service\0\0\0\7\0\0\0replace", 4 + 14 + 2 + 4 + 8);
+	assert_non_null(memmem(asked, (size_t)asked_size, "ReloadUnit", 11));
+}
+
+static void test_a_refusal_is_told_in_its_words(void **state)
+{
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	assert_int_equal(ask("OK 1234\r\n", refusal, sizeof(refusal) - 1 + 1, &err), -EREMOTEIO);
+	assert_non_null(strstr(err.text, "nginx.service: no such unit"));
+}
+
+static void test_nonsense_is_an_error(void **state)
+{
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	assert_int_equal(ask("OK 1234\r\n", endless, sizeof(endless) - 1, &err), -EMSGSIZE);
+	assert_int_equal(ask("OK 1234\r\n", "l\2", 2, &err), -EPIPE);
+	assert_int_equal(ask("REJECTED EXTERNAL\r\n", "", 0, &err), -EACCES);
+}
+
+static void test_without_a_manager_it_says_so(void **state)
+{
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	systemd_set_socket("/nonexistent/socket");
+	assert_int_equal(systemd_reload("nginx", &err), -ENOENT);
+	assert_non_null(strstr(err.remedy, "reload-pidfile"));
+	systemd_set_socket(path);
+}
+
+static int set_up(void **state)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	(void)state;
+	strcpy(folder, "/tmp/sqsystemd-XXXXXX");
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/private", folder);
+	strcpy(address.sun_path, path);
+	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(listener, (const void *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(listener, 4), 0);
+	systemd_set_socket(path);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	close(listener);
+	return unlink(path) || rmdir(folder);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_unit_is_reloaded),
+		cmocka_unit_test(test_a_refusal_is_told_in_its_words),
+		cmocka_unit_test(test_nonsense_is_an_error),
+		cmocka_unit_test(test_without_a_manager_it_says_so),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
