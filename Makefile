@@ -128,7 +128,7 @@ $(BUILD)/tests/sweep/mutant: $(BUILD)/injector/cli/main.o $(BUILD)/tests/sweep/m
 
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(LIBRARY)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIBRARY) $(LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -Wl,-z,muldefs -o $@ $< $(LIBRARY) $(LIBS)
 
 # Manual pages and completion are made from the tables in the code
 WORDS := $(BUILD)/injector/cli/generate/words
@@ -157,7 +157,7 @@ $(BUILD)/schema/experiment.schema.json: $(BUILD)/squall
 
 .PRECIOUS: $(BUILD)/%.o
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)
 
 .PHONY: test-programs
 test-programs: $(BUILD)/squall $(UNIT_TESTS) $(NETNS_TESTS) $(TEST_TOOLS)
@@ -190,6 +190,10 @@ check-netns: test-programs
 
 check-vm: test-programs
 	$(run_tests) vm
+
+.PHONY: check-powerloss
+check-powerloss: all
+	$(Q)BUILD=$(BUILD) tests/vm/power-loss
 
 KERNELS ?= bullseye bookworm trixie sid
 check-kernels: test-programs

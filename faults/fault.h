@@ -85,6 +85,8 @@ struct fault_ops {
 	const struct param *params;   /* ends with a NULL name */
 	enum target_kind target_kind; /* the selector table its target uses */
 	uint64_t capabilities;	      /* bits 1 << CAP_*: what inject/end/undo need in the worker */
+	/* What this target needs beyond that; called before it is resolved. NULL: nothing. */
+	uint64_t (*more_capabilities)(const struct fault *fault);
 	/* What it changes is there after a restart of the machine, too: the journal of its run is
 	 * kept where it is found again, and its records are undone then. The others' are not: what
 	 * they change is the kernel's, and gone. */

@@ -9,6 +9,7 @@
 
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
+#include "injector/kernel/mount_namespace.h"
 
 #include <errno.h>
 #include <linux/capability.h>
@@ -86,6 +87,14 @@ static int fill_swap(struct file_state *state, const struct fault *fault, struct
 	swap->record.reload = kind;
 	swap->record.reload_signal = (uint32_t)params_number(fault->params, FILE_RELOAD_SIGNAL, 0);
 	swap->record.boot_crc = file_boot_crc();
+	if (fault->target->namespace_fd >= 0) {
+		struct namespace_id id;
+		int result = mount_namespace_identify(fault->target->namespace_fd, &id, err);
+
+		if (result < 0)
+			return result;
+		swap->record.namespace_inode = id.inode;
+	}
 	swap->path = swap->text;
 	swap->reload_by = stpcpy(swap->text, path) + 1;
 	strcpy(swap->text + strlen(path) + 1, by);
@@ -107,9 +116,14 @@ static int write_plan(const struct file_state *state, struct plan *plan)
 		 content->words, content->grow_to, content->uid, content->gid, content->mode);
 	file_reload_describe(&state->swap, reload, sizeof(reload));
 	plan_add(plan, PLAN_CHANGE, "then, and after the restore: %s", reload);
-	plan_add(plan, PLAN_WAY,
-		 "a copy beside it, exchanged by one system call; the original waits as %s",
-		 state->swap.kept_name);
+	if (state->swap.record.namespace_inode)
+		plan_add(plan, PLAN_WAY,
+			 "a copy mounted over it, for the processes of mount namespace %llu alone",
+			 (unsigned long long)state->swap.record.namespace_inode);
+	else
+		plan_add(plan, PLAN_WAY,
+			 "a copy beside it, exchanged by one system call; the original waits as %s",
+			 state->swap.kept_name);
 	if (original->links > 1)
 		plan_add(plan, PLAN_NOTE, "it has %u names: only this one is affected",
 			 original->links);
@@ -121,13 +135,15 @@ static int plan_state(struct file_state *state, struct fault *fault, struct plan
 {
 	const struct params *selector = &fault->target->params;
 	cleanup_fd int fd = -1;
-	int result = fill_swap(state, fault, err);
+	int namespace = fault->target->namespace_fd, result = fill_swap(state, fault, err);
 
 	if (result == 0)
 		result = file_place_check_path(
 			state->swap.path, params_number(selector, FILE_ALLOW_CRITICAL, 0), err);
 	if (result == 0)
-		result = file_place_open(state->swap.path, &state->place, err);
+		result = file_mount_place(state->swap.path, namespace, &state->place, err);
+	if (result == 0 && namespace >= 0)
+		result = file_mount_check(&state->place, namespace, err);
 	if (result == 0)
 		result = file_record_conflict(&state->place, err);
 	if (result == 0)
@@ -168,11 +184,11 @@ static int plan(struct fault *fault, struct plan *plan, struct error *err)
 
 /* The same file, as it was planned. It may have become another inode by being copied up on an
  * overlay, which is our own doing: then its content's marks still agree. */
-static int reopen(struct file_state *state, int *out_fd, struct error *err)
+static int reopen(struct file_state *state, int namespace, int *out_fd, struct error *err)
 {
 	struct file_identity *planned = &state->swap.record.original, seen, opened;
 	struct file_place now = FILE_PLACE_INIT;
-	int result = file_place_open(state->swap.path, &now, err);
+	int result = file_mount_place(state->swap.path, namespace, &now, err);
 	bool is_same_place;
 
 	if (result < 0)
@@ -192,7 +208,7 @@ static int reopen(struct file_state *state, int *out_fd, struct error *err)
 			  result < 0 ? "removed" : "changed");
 		return error_remedy(err, "run the experiment again: it plans anew");
 	}
-	result = file_place_open_file(&state->place, true, out_fd, &opened, err);
+	result = file_place_open_file(&state->place, namespace < 0, out_fd, &opened, err);
 	if (result == 0)
 		*planned = opened;
 	return result;
@@ -215,13 +231,17 @@ static int inject(struct fault *fault, struct error *err)
 {
 	struct file_state *state = fault->state;
 	cleanup_fd int original = -1;
-	int result;
+	int namespace = fault->target->namespace_fd, result;
 
 	forget_copy(state);
-	result = reopen(state, &original, err);
+	result = reopen(state, namespace, &original, err);
 	if (result == 0)
-		result = file_swap_inject(&state->swap, &state->place, original, &state->content,
-					  fault->env->journal, &state->copy, err);
+		result = namespace < 0 ? file_swap_inject(&state->swap, &state->place, original,
+							  &state->content, fault->env->journal,
+							  &state->copy, err)
+				       : file_mount_inject(&state->swap, &state->place, namespace,
+							   original, &state->content,
+							   fault->env->journal, &state->copy, err);
 	if (result < 0)
 		return result;
 	fault->effect_started_ns = clock_now_ns();
@@ -254,7 +274,19 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 	snprintf(seen.detail, sizeof(seen.detail), "the bad version was opened %llu time%s",
 		 (unsigned long long)state->opened, state->opened == 1 ? "" : "s");
 	*out = seen;
-	return fault->effect_ended_ns ? 0 : file_swap_look(&state->swap, &state->place, err);
+	if (fault->effect_ended_ns)
+		return 0;
+	return state->swap.record.namespace_inode
+		       ? file_mount_look(&state->swap, &state->place, err)
+		       : file_swap_look(&state->swap, &state->place, err);
+}
+
+/* Entering another mount namespace, and mounting there */
+static uint64_t more_capabilities(const struct fault *fault)
+{
+	return params_is_set(&fault->target->params, FILE_NAMESPACE)
+		       ? 1ULL << CAP_SYS_ADMIN | 1ULL << CAP_SYS_CHROOT | 1ULL << CAP_SYS_PTRACE
+		       : 0;
 }
 
 const struct fault_ops file_fault = {
@@ -264,6 +296,7 @@ const struct fault_ops file_fault = {
 	.target_kind = TARGET_FILE,
 	.capabilities = 1ULL << CAP_DAC_OVERRIDE | 1ULL << CAP_CHOWN | 1ULL << CAP_FOWNER |
 			1ULL << CAP_FSETID | 1ULL << CAP_SETFCAP | 1ULL << CAP_KILL,
+	.more_capabilities = more_capabilities,
 	.outlives_reboot = true,
 	.check = check,
 	.probe = probe,

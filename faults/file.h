@@ -46,6 +46,7 @@ enum file_record_type {
 	FILE_RECORD_COPY = 1,	   /* a copy is made beside the file */
 	FILE_RECORD_SWAP = 2,	   /* copy and file change places */
 	FILE_RECORD_DIRECTORY = 3, /* times of the directory */
+	FILE_RECORD_MOUNT = 4,	   /* a copy is mounted over it in a mount namespace */
 };
 
 enum file_way {
@@ -64,6 +65,7 @@ struct file_record {
 	uint32_t boot_crc; /* of the boot's identifier: after another one nobody needs to be told */
 	struct file_identity directory, original, copy; /* copy: not of FILE_RECORD_COPY */
 	int64_t directory_after_ns;			/* FILE_RECORD_DIRECTORY: mtime */
+	uint64_t namespace_inode;			/* FILE_RECORD_MOUNT */
 	char text[208];
 };
 _Static_assert(sizeof(struct file_record) <= JOURNAL_PAYLOAD, "it fits a record");
@@ -108,6 +110,21 @@ int file_swap_verify(const struct journal_record *record, bool *out_gone, char *
 		     size_t left_size, struct error *err);
 /* -ESTALE with a sentence: the bad version is not there any more, or was changed. */
 int file_swap_look(const struct file_swap *swap, const struct file_place *place, struct error *err);
+
+/* file_mount.c: for the processes of one mount namespace alone. */
+/* As file_place_open(), seen from inside of the namespace; -1: from here. */
+int file_mount_place(const char *path, int namespace, struct file_place *out, struct error *err);
+/* A mount there would stay there: -EPERM if not. */
+int file_mount_check(const struct file_place *place, int namespace, struct error *err);
+int file_mount_inject(struct file_swap *swap, const struct file_place *place, int namespace,
+		      int original, const struct file_content *content, struct journal *journal,
+		      int *out_copy, struct error *err);
+/* -ESTALE with a sentence, as file_swap_look(). */
+int file_mount_look(const struct file_swap *swap, const struct file_place *place,
+		    struct error *err);
+int file_mount_undo(const struct file_swap *swap, struct error *err);
+int file_mount_verify(const struct file_swap *swap, bool *out_gone, char *out_left,
+		      size_t left_size, struct error *err);
 
 /* file_record.c */
 int file_record_write(struct file_swap *swap, enum file_record_type type, struct journal *journal,

@@ -7,6 +7,7 @@
 
 #include "injector/base/cleanup.h"
 #include "injector/journal/crc32.h"
+#include "injector/journal/runs.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -70,7 +71,7 @@ int file_record_read(const struct journal_record *record, struct file_swap *out,
 
 	memcpy(own, record->payload, sizeof(*own));
 	own->run_id[sizeof(own->run_id) - 1] = '\0';
-	if (own->text_size < 4 || own->text_size > sizeof(out->text) ||
+	if (!runs_is_id(own->run_id) || own->text_size < 4 || own->text_size > sizeof(out->text) ||
 	    (!own->is_beside && own->text_size > sizeof(own->text)))
 		return error_set(err, EBADMSG, "the record of a file makes no sense");
 	memcpy(out->text, own->text, sizeof(own->text));
@@ -111,7 +112,7 @@ static int compare(const char *run_id, const struct file_place *place, struct er
 	journal_close(journal);
 	for (unsigned i = 1; i < count && result == 0; i++) {
 		if (!journal_is_open(records, count, i) ||
-		    records[i].type == FILE_RECORD_DIRECTORY ||
+		    (records[i].type != FILE_RECORD_COPY && records[i].type != FILE_RECORD_SWAP) ||
 		    strcmp(records[i].owner, FILE_FAULT_NAME) != 0 ||
 		    file_record_read(&records[i], other, NULL) < 0 ||
 		    other->record.directory.inode != place->directory_id.inode ||

@@ -279,6 +279,8 @@ int file_swap_undo(const struct journal_record *record, struct error *err)
 	int result = swap ? file_record_read(record, swap, err)
 			  : error_errno(err, ENOMEM, "cannot undo a change of a file");
 
+	if (result == 0 && record->type == FILE_RECORD_MOUNT)
+		return file_mount_undo(swap, err);
 	if (result == 0)
 		result = open_place(swap, &place, err);
 	if (result < 0)
@@ -346,6 +348,8 @@ int file_swap_verify(const struct journal_record *record, bool *out_gone, char *
 		*out_gone = true;
 		return 0;
 	}
+	if (result == 0 && record->type == FILE_RECORD_MOUNT)
+		return file_mount_verify(swap, out_gone, out_left, left_size, err);
 	if (result == 0)
 		result = open_place(swap, &place, err);
 	if (result < 0)

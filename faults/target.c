@@ -86,7 +86,7 @@ int target_resolve(struct target *target, unsigned limit, const struct target_gu
 	else if (target->kind == TARGET_PROCESS)
 		result = target_process_resolve(target, guard, err);
 	else if (target->kind == TARGET_FILE)
-		result = target_file_resolve(target, err);
+		result = target_file_resolve(target, guard, err);
 	else
 		result = error_set(err, EINVAL, "it selects nothing");
 	if (result < 0) {

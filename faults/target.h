@@ -52,7 +52,7 @@ enum process_param {
 extern const struct param process_params[];
 
 /* Selector of a file, in the file `file: {path: /etc/nginx/nginx.conf}` */
-enum file_param { FILE_PATH, FILE_ALLOW_CRITICAL };
+enum file_param { FILE_PATH, FILE_NAMESPACE, FILE_ALLOW_CRITICAL };
 extern const struct param file_params[];
 
 struct target_process {
@@ -76,7 +76,7 @@ struct target {
 
 	/* TARGET_TRAFFIC: endpoints are in params[TRAFFIC_TO]; host names were replaced by
 	 * addresses before they came here */
-	int namespace_fd;	 /* owned; -1: the worker's own namespace */
+	int namespace_fd;	 /* owned; -1: the worker's own namespace. TARGET_FILE: of mounts */
 	char namespace_name[64]; /* for people */
 	struct target_interface {
 		int index;
@@ -122,7 +122,7 @@ int target_traffic_resolve(struct target *target, const struct target_guard *gua
 			   struct error *err);
 int target_process_resolve(struct target *target, const struct target_guard *guard,
 			   struct error *err);
-int target_file_resolve(struct target *target, struct error *err);
+int target_file_resolve(struct target *target, const struct target_guard *guard, struct error *err);
 /* Says again, on the pidfd, that the process is the one that was pinned, alive and allowed; called
  * immediately before a signal is sent. */
 int target_process_recheck(const struct target_process *process, const struct target *target,

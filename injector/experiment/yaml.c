@@ -115,9 +115,12 @@ static void check_namespaces(struct reader *reader)
 		const struct param_value *value;
 		int index;
 
-		if (target->kind != TARGET_TRAFFIC || !target->params.settings)
+		if ((target->kind != TARGET_TRAFFIC && target->kind != TARGET_FILE) ||
+		    !target->params.settings)
 			continue;
-		value = params_value(&target->params, TRAFFIC_NAMESPACE, 0);
+		value = params_value(
+			&target->params,
+			target->kind == TARGET_FILE ? FILE_NAMESPACE : TRAFFIC_NAMESPACE, 0);
 		if (!value || strncmp(value->text, "target:", 7) != 0)
 			continue;
 		index = reader_find_target(reader, value->text + 7, value->line, value->column);

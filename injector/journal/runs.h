@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Directories of runs, below journal.h: for journal.c and runs.c alone.
+ * Directories of runs, below journal.h.
  */
 #ifndef SQUALL_RUNS_H
 #define SQUALL_RUNS_H

@@ -122,6 +122,12 @@ static const struct sandbox_rule files_exchange[] = {
 	END,
 };
 
+/* A mount in another mount namespace, and back to where we were */
+static const struct sandbox_rule mounts[] = {
+	ALLOW_IF(setns, 1, INT, CLONE_NEWNS), ALLOW_IF(unshare, 0, INT, CLONE_FS),
+	ALLOW(open_tree), ALLOW(move_mount), ALLOW(umount2), ALLOW(fchdir), ALLOW(chroot), END,
+};
+
 /* Using sockets of whatever family could be opened */
 static const struct sandbox_rule socket_use[] = {
 	ALLOW(connect), ALLOW(bind), ALLOW(sendto), ALLOW(recvfrom), ALLOW(sendmsg),
@@ -180,13 +186,13 @@ const struct sandbox_rule *const sandbox_conductor_groups[] = {
 
 const struct sandbox_rule *const sandbox_worker_groups[] = {
 	process, memory, locks, threads, waiting, descriptors, files_read, files_write,
-	files_exchange, socket_use, socket_local, socket_netlink, network, tap, bpf, children,
-	NULL,
+	files_exchange, mounts, socket_use, socket_local, socket_netlink, network, tap, bpf,
+	children, NULL,
 };
 
 const struct sandbox_rule *const sandbox_guardian_groups[] = {
 	process, memory, locks, waiting, descriptors, files_read, files_write, files_exchange,
-	socket_use, socket_local, socket_netlink, network, children, NULL,
+	mounts, socket_use, socket_local, socket_netlink, network, children, NULL,
 };
 
 const int sandbox_deadly[] = {

@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define GUARDIAN_PATIENCE_NS (5 * NSEC_PER_SEC)
@@ -191,12 +190,9 @@ static void on_reply(struct conductor *conductor, const struct reply *reply)
 static void await_guardian(void *context)
 {
 	struct conductor *conductor = context;
-	char path[64];
-	struct stat status;
-	bool is_gone;
+	const char *run_id = conductor->result->run_id;
+	bool is_gone = !journal_exists(run_id);
 
-	snprintf(path, sizeof(path), JOURNAL_ROOT "/%s", conductor->result->run_id);
-	is_gone = stat(path, &status) < 0 && errno == ENOENT;
 	if (!is_gone && clock_now_ns() < conductor->guardian_patience_ns) {
 		loop_timer_set(conductor->loop, &conductor->phase_timer,
 			       clock_now_ns() + 10 * NSEC_PER_MSEC, await_guardian, conductor);
@@ -204,9 +200,10 @@ static void await_guardian(void *context)
 	}
 	if (!is_gone)
 		conductor_note(conductor, EVENT_LEFT, 0,
-			       "the worker was %s and its journal %s is still there; run: "
+			       "the worker was %s and its journal %s/%s is still there; run: "
 			       "squall restore",
-			       conductor->worker_stopped_ns ? "stopped" : "killed", path);
+			       conductor->worker_stopped_ns ? "stopped" : "killed",
+			       journal_root_of(run_id), run_id);
 	for (unsigned i = 0; i < conductor->experiment->step_count; i++) {
 		struct conductor_step *step = &conductor->steps[i];
 

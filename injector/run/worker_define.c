@@ -291,8 +291,13 @@ uint64_t worker_capabilities(const struct worker *worker)
 {
 	uint64_t capabilities = 0;
 
-	for (unsigned i = 0; i < worker->step_count; i++)
-		capabilities |= worker->steps[i].fault.ops->capabilities;
+	for (unsigned i = 0; i < worker->step_count; i++) {
+		const struct fault *fault = &worker->steps[i].fault;
+
+		capabilities |= fault->ops->capabilities;
+		if (fault->ops->more_capabilities)
+			capabilities |= fault->ops->more_capabilities(fault);
+	}
 	return capabilities;
 }
 

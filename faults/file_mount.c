@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The bad version for one process tree alone: a copy in the directory of the run, mounted over the
+ * file in the mount namespace of those processes. The file itself is not touched. The mount is the
+ * kernel's: it goes with the last process of the namespace, and with the machine.
+ */
+#include "faults/file.h"
+
+#include "injector/base/cleanup.h"
+#include "injector/kernel/mount_namespace.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+/* --- the file, seen from inside --- */
+
+struct opening {
+	const char *path;
+	struct file_place *place;
+};
+
+static int open_inside(void *context, struct error *err)
+{
+	const struct opening *opening = context;
+
+	return file_place_open(opening->path, opening->place, err);
+}
+
+int file_mount_place(const char *path, int namespace, struct file_place *out, struct error *err)
+{
+	struct opening opening = {.path = path, .place = out};
+
+	if (namespace < 0)
+		return file_place_open(path, out, err);
+	return mount_namespace_run(namespace, open_inside, &opening, err);
+}
+
+/* --- what must not happen: that everybody sees it --- */
+
+struct check {
+	const char *path;
+	int file; /* O_PATH */
+	int proc;
+};
+
+/* A shared mount hands on what is mounted below it, to the machine's own namespace as well. The
+ * line of mountinfo is "ID parent dev root point options [shared:N ...] - ..." (proc(5)). */
+static int check_propagation(void *context, struct error *err)
+{
+	const struct check *check = context;
+	cleanup_free char *line = NULL;
+	cleanup_file FILE *list = NULL;
+	struct statx status;
+	size_t capacity = 0;
+	int fd;
+
+	if (statx(check->file, "", AT_EMPTY_PATH, STATX_MNT_ID, &status) < 0)
+		return error_errno(err, errno, "cannot find the mount of %s", check->path);
+	fd = openat(check->proc, "thread-self/mountinfo", O_RDONLY | O_CLOEXEC);
+	list = fd < 0 ? NULL : fdopen(fd, "r");
+	while (list && getline(&line, &capacity, list) > 0) {
+		char *rest = strstr(line, " - ");
+
+		if (strtoull(line, NULL, 10) != status.stx_mnt_id)
+			continue;
+		if (rest)
+			*rest = '\0';
+		if (!strstr(line, " shared:"))
+			return 0;
+		error_set(err, EPERM,
+			  "%s lies on a mount that those processes share with others: everybody "
+			  "would see the bad version",
+			  check->path);
+		return error_remedy(err, "PrivateMounts=yes in the unit, or without `namespace`");
+	}
+	return error_set(err, ENOENT, "the mount of %s is not listed", check->path);
+}
+
+int file_mount_check(const struct file_place *place, int namespace, struct error *err)
+{
+	cleanup_fd int file =
+		openat(place->directory, place->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	cleanup_fd int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct check check = {.path = place->path, .file = file, .proc = proc};
+
+	if (file < 0 || proc < 0)
+		return error_errno(err, errno, "cannot look at the mount of %s", place->path);
+	return mount_namespace_run(namespace, check_propagation, &check, err);
+}
+
+/* --- on and off --- */
+
+struct mounting {
+	const struct file_place *place;
+	int tree; /* -1: taken away */
+};
+
+static int mount_inside(void *context, struct error *err)
+{
+	const struct mounting *mounting = context;
+	const struct file_place *place = mounting->place;
+	int result;
+
+	if (mounting->tree >= 0)
+		result = move_mount(mounting->tree, "", place->directory, place->name,
+				    MOVE_MOUNT_F_EMPTY_PATH);
+	else if (fchdir(place->directory) < 0)
+		result = -1;
+	else
+		result = umount2(place->name, MNT_DETACH | UMOUNT_NOFOLLOW);
+	return result < 0 ? error_errno(err, errno, "cannot %s the bad version %s %s",
+					mounting->tree >= 0 ? "mount" : "unmount",
+					mounting->tree >= 0 ? "over" : "from", place->path)
+			  : 0;
+}
+
+static int run_directory(const char *run_id, struct error *err)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", journal_root_of(run_id), run_id);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? error_errno(err, errno, "cannot open %s", path) : fd;
+}
+
+static void name_copy(const struct file_swap *swap, char *out, size_t size)
+{
+	snprintf(out, size, "mount-%u", swap->record.step + 1);
+}
+
+int file_mount_inject(struct file_swap *swap, const struct file_place *place, int namespace,
+		      int original, const struct file_content *content, struct journal *journal,
+		      int *out_copy, struct error *err)
+{
+	struct file_place beside = {.directory = run_directory(swap->record.run_id, err)};
+	struct mounting mounting = {.place = place, .tree = -1};
+	cleanup_fd int copy = -1;
+	char name[32];
+	int result;
+
+	if (beside.directory < 0)
+		return beside.directory;
+	memcpy(beside.path, place->path, sizeof(beside.path)); /* for messages */
+	name_copy(swap, name, sizeof(name));
+	/* inert, and removed with the directory of the run: no record is needed for it */
+	unlinkat(beside.directory, name, 0); /* of an earlier pulse */
+	result = file_copy_make(&beside, name, original, &swap->record.original, content, &copy,
+				&swap->record.copy, err);
+	if (result == 0)
+		result = file_record_write(swap, FILE_RECORD_MOUNT, journal, err);
+	if (result >= 0) {
+		mounting.tree =
+			open_tree(beside.directory, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+		result = mounting.tree < 0
+				 ? error_errno(err, errno, "cannot mount a copy of %s", place->path)
+				 : mount_namespace_run(namespace, mount_inside, &mounting, err);
+	}
+	if (mounting.tree >= 0)
+		close(mounting.tree);
+	file_place_close(&beside);
+	if (result == 0)
+		*out_copy = steal_fd(&copy);
+	return result;
+}
+
+/* 1: our copy is mounted there, `place` and `namespace` are open; 0: it is not (any more). */
+static int find_mount(const struct file_swap *swap, struct file_place *place, int *namespace,
+		      struct file_identity *seen, struct error *err)
+{
+	int result = mount_namespace_find(swap->record.namespace_inode, namespace, err);
+
+	if (result == -ENOENT)
+		return 0;
+	if (result == 0)
+		result = file_mount_place(swap->path, *namespace, place, err);
+	if (result < 0)
+		return result == -ENOENT ? 0 : result;
+	return file_place_look(place, place->name, seen) == 0 &&
+	       file_is_same(seen, &swap->record.copy);
+}
+
+int file_mount_undo(const struct file_swap *swap, struct error *err)
+{
+	struct file_place place = FILE_PLACE_INIT;
+	struct mounting mounting = {.place = &place, .tree = -1};
+	struct file_identity seen;
+	cleanup_fd int namespace = -1;
+	int result = find_mount(swap, &place, &namespace, &seen, err);
+
+	if (result > 0 && file_is_unchanged(&seen, &swap->record.copy)) {
+		result = mount_namespace_run(namespace, mount_inside, &mounting, err);
+		if (result == 0)
+			result = file_reload(swap, err);
+	}
+	file_place_close(&place);
+	return result > 0 ? 0 : result;
+}
+
+int file_mount_verify(const struct file_swap *swap, bool *out_gone, char *out_left,
+		      size_t left_size, struct error *err)
+{
+	struct file_place place = FILE_PLACE_INIT;
+	struct file_identity seen;
+	cleanup_fd int namespace = -1;
+	int result = find_mount(swap, &place, &namespace, &seen, err);
+
+	file_place_close(&place);
+	if (result < 0)
+		return result;
+	*out_gone = result == 0;
+	if (result > 0)
+		snprintf(out_left, left_size,
+			 "%.200s %s in mount namespace %llu; by hand: nsenter "
+			 "--mount=/proc/PID/ns/mnt umount '%.200s' (PID: one of its processes)",
+			 swap->path,
+			 file_is_unchanged(&seen, &swap->record.copy)
+				 ? "is still the bad version"
+				 : "was edited by somebody meanwhile and is left alone",
+			 (unsigned long long)swap->record.namespace_inode, swap->path);
+	return 0;
+}
+
+int file_mount_look(const struct file_swap *swap, const struct file_place *place, struct error *err)
+{
+	struct file_identity seen;
+
+	if (file_place_look(place, place->name, &seen) < 0 ||
+	    !file_is_same(&seen, &swap->record.copy))
+		return error_set(err, ESTALE, "the bad version of %s was unmounted by somebody",
+				 swap->path);
+	if (!file_is_unchanged(&seen, &swap->record.copy))
+		return error_set(err, ESTALE, "%s was edited by somebody", swap->path);
+	return 0;
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "injector/kernel/mount_namespace.h"
+
+#include "injector/base/cleanup.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define SELF "/proc/thread-self/ns/mnt"
+
+static int open_path(const char *path, int *out_fd)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	*out_fd = fd;
+	return 0;
+}
+
+int mount_namespace_open_pid(pid_t pid, int *out_fd, struct error *err)
+{
+	char path[64];
+	int result;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", (int)pid);
+	result = open_path(path, out_fd);
+	if (result == -ENOENT)
+		return error_set(err, ENOENT, "there is no process %d", (int)pid);
+	return result < 0 ? error_errno(err, -result, "cannot open %s", path) : 0;
+}
+
+int mount_namespace_identify(int fd, struct namespace_id *out, struct error *err)
+{
+	struct stat about;
+
+	if ((fd < 0 ? stat(SELF, &about) : fstat(fd, &about)) < 0)
+		return error_errno(err, errno, "cannot identify a mount namespace");
+	*out = (struct namespace_id){.device = about.st_dev, .inode = about.st_ino};
+	return 0;
+}
+
+int mount_namespace_find(uint64_t inode, int *out_fd, struct error *err)
+{
+	cleanup_dir DIR *processes = opendir("/proc");
+	struct dirent *entry;
+
+	while (processes && (entry = readdir(processes))) {
+		struct namespace_id id;
+		char path[300];
+		int fd = -1;
+
+		snprintf(path, sizeof(path), "/proc/%s/ns/mnt", entry->d_name);
+		if (!isdigit((unsigned char)entry->d_name[0]) || open_path(path, &fd) < 0)
+			continue;
+		if (mount_namespace_identify(fd, &id, NULL) == 0 && id.inode == inode) {
+			*out_fd = fd;
+			return 0;
+		}
+		close(fd);
+	}
+	if (!processes)
+		return error_errno(err, errno, "cannot look for a mount namespace");
+	return error_set(err, ENOENT, "the mount namespace %llu is gone",
+			 (unsigned long long)inode);
+}
+
+/* setns(2) puts root and directory of the thread to the root of the namespace. */
+static int come_back(int namespace, int root, int directory, const struct namespace_id *here,
+		     struct error *err)
+{
+	struct namespace_id now = {0};
+
+	if (setns(namespace, CLONE_NEWNS) < 0 || fchdir(root) < 0 || chroot(".") < 0 ||
+	    fchdir(directory) < 0 || mount_namespace_identify(-1, &now, NULL) < 0 ||
+	    !namespace_is_same(&now, here))
+		return error_set(err, ENOTRECOVERABLE,
+				 "cannot come back from a mount namespace: %s", strerror(errno));
+	return 0;
+}
+
+int mount_namespace_run(int fd, int (*fn)(void *context, struct error *err), void *context,
+			struct error *err)
+{
+	struct namespace_id here = {0};
+	cleanup_fd int back = -1, root = -1, directory = -1;
+	int result = mount_namespace_identify(-1, &here, err);
+
+	if (result == 0)
+		result = open_path(SELF, &back);
+	root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	directory = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (result < 0 || root < 0 || directory < 0)
+		return error_errno(err, errno, "cannot remember this mount namespace");
+	/* Threads share root and directory; then the kernel refuses (mntns_install()). */
+	if (unshare(CLONE_FS) < 0 || setns(fd, CLONE_NEWNS) < 0)
+		return error_errno(err, errno, "cannot enter the mount namespace");
+	result = fn(context, err);
+	if (come_back(back, root, directory, &here, err) < 0)
+		return -ENOTRECOVERABLE;
+	return result;
+}
