@@ -18,8 +18,8 @@
 #define PRIORITY_DELAY (NETWORK_MAX_HOOK - 1)
 #define PRIORITY_BACK  NETWORK_MAX_HOOK
 
-#define NAME_SIZE NETWORK_CHAIN_SIZE /* of a chain or counter: a word and the number of the path   \
-				      */
+/* Of a chain or counter: a word and the number of the path. */
+#define NAME_SIZE NETWORK_CHAIN_SIZE
 
 /* Which packets: for all paths of a step. */
 struct table {
