@@ -151,6 +151,7 @@ static int open_as(uint32_t uid, const char *path)
 		return -1;
 	setfsgid(user->pw_gid);
 	setfsuid(uid);
+	errno = EPERM;
 	fd = (uid_t)setfsuid((uid_t)-1) == uid ? open(path, flags) : -1;
 	code = errno;
 	setfsuid(0);

@@ -106,8 +106,8 @@ int file_reload(const struct file_swap *swap, struct error *err)
 		result = send_signal(swap, &inner);
 	else if (swap->record.reload == FILE_RELOAD_BY_UNIT)
 		result = systemd_reload(swap->reload_by, &inner);
-	/* Who does not run reads the file when it starts. */
-	if (result >= 0 || result == -ENOENT || result == -ESRCH)
+	/* Who does not run reads the file when it starts; a stale pid file names somebody else. */
+	if (result >= 0 || result == -ENOENT || result == -ESRCH || result == -ESTALE)
 		return 0;
 	if (err)
 		*err = inner;

@@ -73,7 +73,9 @@ void bpf_jump_if_register(struct bpf_builder *builder, unsigned test, unsigned a
 			  unsigned label);
 void bpf_jump_if_null(struct bpf_builder *builder, unsigned a, unsigned label);
 
-/* Resolves the jumps and loads it as a traffic-control classifier. */
+/* Resolves the jumps and puts the instructions into `code`, which borrows them. */
+int bpf_builder_finish(struct bpf_builder *builder, struct bpf_code *code, struct error *err);
+/* And loads it as a traffic-control classifier. */
 int bpf_builder_load(struct bpf_builder *builder, const char *name, int *out_program_fd,
 		     struct error *err);
 

@@ -232,7 +232,8 @@ static void reload_with_broken_one(struct stage *stage, const struct service *wh
 
 	start_service(stage, which);
 	before = describe();
-	squall = start_run(stage, which->broken, "1s");
+	/* long enough for the service to start its reading */
+	squall = start_run(stage, which->broken, is_emulated() ? "12s" : "2s");
 	for (unsigned i = 0; i < 5; i++)
 		assert_int_equal(answer(stage), 200);
 	squall_assert_exit(squall, 0);
