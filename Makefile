@@ -7,6 +7,8 @@
 #
 # make check-unit | check-netns | check-vm          one tier; TEST_ONLY=word picks programs
 # make check-kernels                                the machine tier on KERNELS="bullseye ... sid", and a table
+# make check-ci                                     what scripts/ci gives to CI jobs, in the lab
+# make deb | check-deb                              a Debian package; the same tried in a fresh Debian
 # make check-report                                 the HTML report in a real browser, with pictures
 # make asan | ubsan | sanitize                      the first two tiers with a sanitizer, or both
 # make fuzz                                         every fuzzer for FUZZ_SECONDS=60
@@ -205,6 +207,21 @@ check-report:
 	$(Q)scripts/setup report
 	$(Q)$(MAKE) --no-print-directory all $(BUILD)/tests/tools/view_demo
 	$(Q)BUILD=$(BUILD) tests/report/check
+
+# scripts/ci/run-experiment in the lab
+.PHONY: check-ci
+check-ci: all
+	$(Q)BUILD=$(BUILD) tests/ci/check
+
+# A Debian package, and the proof in a fresh Debian
+.PHONY: deb check-deb
+deb:
+	$(Q)packaging/deb
+
+check-deb: deb
+	$(Q)scripts/setup package
+	$(Q)packaging/check-deb build/squall_$(VERSION)_$$(dpkg --print-architecture).deb
+	$(Q)lintian --fail-on none build/squall_$(VERSION)_*.deb
 
 .PHONY: asan ubsan sanitize
 asan ubsan sanitize:

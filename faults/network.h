@@ -102,6 +102,7 @@ struct network_record {
 	uint32_t group;
 	int32_t index;
 	uint32_t setting, old_value, our_value;
+	uint64_t namespace_cookie; /* tells it from a later one with its inode; 0: unknown */
 };
 _Static_assert(sizeof(struct network_record) <= JOURNAL_PAYLOAD, "an undo record is one record");
 

@@ -267,6 +267,8 @@ static int fill(struct network_state *state, struct fault *fault, struct plan *p
 	if (result == 0)
 		result = netlink_open(fault->target->namespace_fd, &state->route, err);
 	if (result == 0)
+		state->record.namespace_cookie = netlink_namespace_cookie(state->route);
+	if (result == 0)
 		result = add_paths(state, fault, plan, err);
 	if (result == 0)
 		result = network_list_targets(state, fault->target, plan);

@@ -222,6 +222,9 @@ static void write_result(const struct run *run, json_t *root, int fd)
 		return;
 	}
 	result = json_print(json_incref(root), file, false, &err);
+	/* the room that was reserved and not used */
+	if (fflush(file) == 0)
+		(void)!ftruncate(fileno(file), ftello(file));
 	if (fclose(file) != 0 && result == 0)
 		error_errno(&err, errno, "cannot write the result");
 	if (err.code)
