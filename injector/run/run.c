@@ -297,8 +297,7 @@ static bool await_worker(pid_t worker)
 	pid_t ended;
 
 	while ((ended = waitpid(worker, NULL, WNOHANG)) == 0 || (ended < 0 && errno == EINTR)) {
-		if (proc_read_stop(worker, &stop) < 0 ||
-		    (stop != PROC_STOPPED && stop != PROC_TRACED))
+		if (proc_read_stop(worker, &stop) < 0 || stop != PROC_STOPPED)
 			stopped_ns = 0;
 		else if (!stopped_ns)
 			stopped_ns = clock_now_ns();
