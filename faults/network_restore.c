@@ -18,10 +18,9 @@
 #include <poll.h>
 #include <string.h>
 
-#define WAIT_MAX_NS  NSEC_PER_SEC /* what undo() may take */
-#define POLL_MS	     2
-#define IDLE_POLLS   3
-#define RUN_OWNER_NS (500 * NSEC_PER_MSEC) /* a dead owner's socket is closed by then */
+#define WAIT_MAX_NS NSEC_PER_SEC /* what undo() may take */
+#define POLL_MS	    2
+#define IDLE_POLLS  3
 
 static struct network_state *live;
 static pid_t live_in; /* a guardian is forked with the list, but has closed the sockets in it */
@@ -89,6 +88,14 @@ static void access_close(struct access *access)
 		close(access->namespace_fd);
 }
 
+/* The inode number of a namespace that is gone may be given to a new one. */
+static bool is_another(const struct netlink *there, const struct network_record *record)
+{
+	uint64_t cookie = netlink_namespace_cookie(there);
+
+	return cookie && record->namespace_cookie && cookie != record->namespace_cookie;
+}
+
 /* -ENOENT: the namespace is gone, and everything in it with it. */
 static int access_open(const struct network_record *record, struct access *out, struct error *err)
 {
@@ -106,6 +113,9 @@ static int access_open(const struct network_record *record, struct access *out, 
 	result = namespace_find(&record->namespace_id, &access.namespace_fd, err);
 	if (result == 0)
 		result = netlink_open(access.namespace_fd, &access.route, err);
+	if (result == 0 && is_another(access.route, record))
+		result = error_set(err, ENOENT, "the network namespace %llu is another one by now",
+				   (unsigned long long)record->namespace_id.inode);
 	if (result == 0)
 		result = netlink_open_netfilter(access.namespace_fd, &access.netfilter, err);
 	if (result < 0) {
@@ -119,33 +129,14 @@ static int access_open(const struct network_record *record, struct access *out, 
 /* A table with an owner vanishes with it. Any left by a dying process is waited for. */
 static int undo_table(const struct network_record *record, struct access *access, struct error *err)
 {
-	int64_t deadline_ns = clock_now_ns() + RUN_OWNER_NS;
 	struct network_state *own = network_live(&record->namespace_id, record->table);
-	struct nft_batch batch;
-	uint32_t owner;
-	int result;
 
 	if (own) { /* end() was not called, or failed: without a table nothing goes to the lines */
 		network_cut(own);
 		network_line_stop(own);
 		own->phase = NETWORK_IDLE;
 	}
-	while ((result = nft_find_table(access->netfilter, record->table, &owner, err)) == 0 &&
-	       clock_now_ns() < deadline_ns)
-		poll(NULL, 0, POLL_MS);
-	if (result == -ENOENT)
-		return 0;
-	if (result < 0)
-		return result;
-	/* Still there: not owned (somebody's copy), or a process that outlived its own death. */
-	nft_batch_begin(&batch);
-	nft_delete_table(&batch, NFPROTO_NETDEV, record->table);
-	result = nft_commit(access->netfilter, &batch, err);
-	if (result < 0 && owner) {
-		error_prefix(err, "table %s is held by process %u", record->table, owner);
-		error_remedy(err, "end that process: kill -9 %u", owner);
-	}
-	return result;
+	return nft_remove_table(access->netfilter, NFPROTO_NETDEV, record->table, err);
 }
 
 static int undo_filters(const struct network_record *record, struct access *access,
@@ -277,7 +268,8 @@ static int verify_one(const struct network_record *record, unsigned type, struct
 
 	command_prefix(record, prefix, sizeof(prefix));
 	if (type == NETWORK_RECORD_TABLE) {
-		result = nft_find_table(access->netfilter, record->table, &value, err);
+		result = nft_find_table(access->netfilter, NFPROTO_NETDEV, record->table, &value,
+					err);
 		*out_gone = result == -ENOENT;
 		snprintf(out_left, left_size, "table %s: %snft delete table netdev %s",
 			 record->table, prefix, record->table);

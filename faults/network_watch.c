@@ -9,7 +9,10 @@
 #include "faults/network_gate.h"
 #include "injector/kernel/link.h"
 
+#include <netinet/in.h> /* before linux/: they share types */
+
 #include <errno.h>
+#include <linux/netfilter.h>
 #include <string.h>
 
 static bool is_missing(int result)
@@ -60,6 +63,7 @@ int network_check_in_force(struct network_state *state, struct error *err)
 	if (!is_missing(result) && state->hook == NETWORK_GATE)
 		result = network_gate_check(state, &why);
 	else if (!is_missing(result))
-		result = nft_find_table(state->netfilter, state->record.table, &owner, &why);
+		result = nft_find_table(state->netfilter, NFPROTO_NETDEV, state->record.table,
+					&owner, &why);
 	return is_missing(result) ? error_set(err, ESTALE, "%s", why.text) : 0;
 }

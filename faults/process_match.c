@@ -299,3 +299,11 @@ void process_match_describe(const struct params *params, char *out, size_t size)
 						 used ? ", " : "", params->table[i].name,
 						 params_value(params, i, j)->text);
 }
+
+bool process_match_is_whole_group(const struct params *params)
+{
+	for (unsigned i = PROCESS_PID; i < PROCESS_ALLOW_CRITICAL; i++)
+		if (i != PROCESS_CGROUP && i != PROCESS_UNIT && params_is_set(params, i))
+			return false;
+	return params_is_set(params, PROCESS_CGROUP) || params_is_set(params, PROCESS_UNIT);
+}

@@ -39,6 +39,8 @@ void process_match_release(struct process_match *match);
 int process_match_test(const struct process_match *match, pid_t pid, struct proc_stat *out,
 		       struct error *err);
 
+/* It takes everything in a control group, now and later, and nothing else. */
+bool process_match_is_whole_group(const struct params *params);
 /* The control group that the keys `cgroup` or `unit` name. */
 int process_match_cgroup(const struct params *params, struct cgroup *out, struct error *err);
 

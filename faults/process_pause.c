@@ -59,15 +59,6 @@ static int check_members(const struct pause *pause, const struct fault *fault, s
 	return (int)count;
 }
 
-/* The selector takes everything in the group, now and later. */
-static bool names_whole_group(const struct params *params)
-{
-	for (unsigned i = PROCESS_PID; i < PROCESS_ALLOW_CRITICAL; i++)
-		if (i != PROCESS_CGROUP && i != PROCESS_UNIT && params_is_set(params, i))
-			return false;
-	return params_is_set(params, PROCESS_CGROUP) || params_is_set(params, PROCESS_UNIT);
-}
-
 static int open_group(struct pause *pause, struct error *err)
 {
 	const char *directory = pause->cgroup.directory;
@@ -92,7 +83,7 @@ static int choose_freezer(struct pause *pause, const struct fault *fault, struct
 	const struct params *params = &fault->target->params;
 	int result;
 
-	if (!names_whole_group(params))
+	if (!process_match_is_whole_group(params))
 		return error_set(err, EINVAL,
 				 "the target is not a whole control group, selected by "
 				 "`unit` or `cgroup` alone");

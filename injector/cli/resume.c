@@ -4,6 +4,7 @@
  */
 #include "injector/cli/commands.h"
 #include "injector/cli/options.h"
+#include "injector/cli/undone.h"
 #include "injector/restore/halt.h"
 
 #include <stdio.h>
@@ -18,6 +19,7 @@ int cli_resume(int argc, char **argv, struct error *err)
 {
 	struct options options = {.help = help};
 	bool was_pulled = false;
+	struct restore_report report = {0};
 	struct halt halt;
 	int result = options_parse(&options, argc, argv, err);
 
@@ -38,5 +40,8 @@ int cli_resume(int argc, char **argv, struct error *err)
 		       halt.reason[0] ? halt.reason : "no reason was recorded");
 	else
 		printf("Experiments were not halted.\n");
-	return options_flush(err);
+	result = options_flush(err);
+	if (result == 0)
+		result = undone_finish_dead(&report, err);
+	return result < 0 ? result : undone_exit_code(&report);
 }

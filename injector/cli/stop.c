@@ -29,13 +29,19 @@ static const char help[] =
 	"shown.\n";
 
 /* The only run there is, dead ones included: what is to be stopped should be gone afterwards. */
-static int only_run(char *out, struct error *err)
+static int only_run(char *out, struct restore_report *report, struct error *err)
 {
 	cleanup_free char(*ids)[RUN_ID_SIZE] = NULL;
 	unsigned count = 0;
 	char list[400] = "";
 	int result = journal_list(&ids, &count, err);
 
+	if (result == 0 && count > 1) { /* some may be dead */
+		result = undone_finish_dead(report, err);
+		free(steal_pointer(&ids));
+		if (result == 0)
+			result = journal_list(&ids, &count, err);
+	}
 	if (result < 0)
 		return result;
 	if (count == 1) {
@@ -91,7 +97,7 @@ int cli_stop(int argc, char **argv, struct error *err)
 	result = options_need_root("stop", "a run belongs to root", err);
 	if (result < 0)
 		return result;
-	result = options.operand_count ? 0 : only_run(run_id, err);
+	result = options.operand_count ? 0 : only_run(run_id, &report, err);
 	if (result < 0)
 		return result;
 	result = stop_begin(options.operand_count ? options.operands[0] : run_id, &stop, err);
@@ -107,6 +113,9 @@ int cli_stop(int argc, char **argv, struct error *err)
 		result = tell_json(&stop, &report, err);
 	else if (result == 0)
 		tell(&stop, &report);
+	/* last: who wants a run to stop does not wait for others */
+	if (result == 0)
+		result = undone_finish_dead(&report, err);
 	if (result == 0)
 		result = options_flush(err);
 	if (result == 0)

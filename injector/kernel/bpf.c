@@ -14,6 +14,13 @@
 
 #define LOG_SIZE 16384
 
+int bpf_system_call(enum bpf_cmd command, union bpf_attr *attributes)
+{
+	long result = syscall(SYS_bpf, command, attributes, sizeof(*attributes));
+
+	return result < 0 ? -errno : (int)result;
+}
+
 /* The reason is in the last lines; the very last one only counts instructions. */
 static const char *last_words(char *log)
 {
@@ -38,6 +45,7 @@ static int load(const struct bpf_code *code, char *log)
 	attributes.insn_cnt = code->count;
 	attributes.license = (uintptr_t) "GPL";
 	snprintf(attributes.prog_name, sizeof(attributes.prog_name), "%s", code->name);
+	attributes.expected_attach_type = code->attach;
 	if (log) {
 		attributes.log_buf = (uintptr_t)log;
 		attributes.log_size = LOG_SIZE;
@@ -46,7 +54,7 @@ static int load(const struct bpf_code *code, char *log)
 	/* EAGAIN: a signal came while the verifier was at it (bpf_prog_load in libbpf) */
 	do
 		result = syscall(SYS_bpf, BPF_PROG_LOAD, &attributes,
-				 offsetof(union bpf_attr, prog_ifindex));
+				 offsetof(union bpf_attr, prog_btf_fd));
 	while (result < 0 && errno == EAGAIN);
 	return result < 0 ? -errno : (int)result;
 }

@@ -10,13 +10,19 @@
 #include "injector/base/error.h"
 
 #include <linux/bpf.h>
+#include <stdbool.h>
 #include <stdint.h>
+
+/* The bare system call; -errno. The kernel refuses fields that it does not know, unless they are 0.
+ */
+int bpf_system_call(enum bpf_cmd command, union bpf_attr *attributes);
 
 struct bpf_code {
 	const char *name; /* at most 15 characters; what bpftool shows */
 	enum bpf_prog_type type;
 	const struct bpf_insn *instructions;
 	unsigned count;
+	enum bpf_attach_type attach; /* for types that are checked for where they will go */
 };
 
 /* Needs CAP_BPF and CAP_NET_ADMIN (or CAP_SYS_ADMIN) in the initial user namespace. The error
@@ -39,5 +45,14 @@ int bpf_map_set(int map_fd, const void *key, const void *value, struct error *er
 /* -ENOENT if there is no such entry. */
 int bpf_map_get(int map_fd, const void *key, void *out_value, struct error *err);
 int bpf_map_remove(int map_fd, const void *key, struct error *err);
+
+/* Attaches a program to a control group, for as long as the descriptor lives. */
+int bpf_link_cgroup(int program_fd, int cgroup_fd, enum bpf_attach_type attach, int *out_link_fd,
+		    struct error *err);
+/* False: it is attached to nothing any more; its control group is gone. */
+bool bpf_link_is_attached(int link_fd);
+/* Detaches every link to a program of that name, in the whole machine, whoever holds it. How many
+ * there were, or -errno. Needs CAP_SYS_ADMIN. With `count_only` they are left alone. */
+int bpf_links_end(const char *program_name, bool count_only, struct error *err);
 
 #endif

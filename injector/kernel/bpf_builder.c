@@ -40,6 +40,14 @@ void bpf_place(struct bpf_builder *builder, unsigned label)
 	builder->labels[label] = (int)builder->count;
 }
 
+bool bpf_is_wanted(const struct bpf_builder *builder, unsigned label)
+{
+	for (unsigned i = 0; i < builder->jump_count; i++)
+		if (builder->jumps[i].label == label)
+			return true;
+	return false;
+}
+
 void bpf_set(struct bpf_builder *builder, unsigned target, uint32_t value)
 {
 	emit(builder, (struct bpf_insn){.code = BPF_ALU | BPF_MOV | BPF_K,
@@ -184,14 +192,8 @@ void bpf_jump_if_null(struct bpf_builder *builder, unsigned a, unsigned label)
 	     (struct bpf_insn){.code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = a & 15});
 }
 
-int bpf_builder_load(struct bpf_builder *builder, const char *name, int *out_program_fd,
-		     struct error *err)
+int bpf_builder_finish(struct bpf_builder *builder, struct bpf_code *code, struct error *err)
 {
-	struct bpf_code code = {.name = name,
-				.type = BPF_PROG_TYPE_SCHED_CLS,
-				.instructions = builder->list,
-				.count = builder->count};
-
 	for (unsigned i = 0; i < builder->jump_count && !builder->is_broken; i++) {
 		unsigned at = builder->jumps[i].at;
 		int target = builder->labels[builder->jumps[i].label];
@@ -202,6 +204,17 @@ int bpf_builder_load(struct bpf_builder *builder, const char *name, int *out_pro
 			builder->list[at].off = (int16_t)(target - (int)at - 1);
 	}
 	if (builder->is_broken)
-		return error_set(err, E2BIG, "the BPF program %s is too long", name);
-	return bpf_load(&code, out_program_fd, err);
+		return error_set(err, E2BIG, "the BPF program %s is too long", code->name);
+	code->instructions = builder->list;
+	code->count = builder->count;
+	return 0;
+}
+
+int bpf_builder_load(struct bpf_builder *builder, const char *name, int *out_program_fd,
+		     struct error *err)
+{
+	struct bpf_code code = {.name = name, .type = BPF_PROG_TYPE_SCHED_CLS};
+	int result = bpf_builder_finish(builder, &code, err);
+
+	return result < 0 ? result : bpf_load(&code, out_program_fd, err);
 }

@@ -33,6 +33,8 @@ void bpf_builder_free(struct bpf_builder *builder);
 /* A label to jump to; bpf_place() says where it is. */
 unsigned bpf_label(struct bpf_builder *builder);
 void bpf_place(struct bpf_builder *builder, unsigned label);
+/* Something written so far jumps there. What nothing leads to, the kernel refuses. */
+bool bpf_is_wanted(const struct bpf_builder *builder, unsigned label);
 
 /* register = value (32 bits, the upper half cleared) */
 void bpf_set(struct bpf_builder *builder, unsigned target, uint32_t value);
@@ -71,7 +73,9 @@ void bpf_jump_if_register(struct bpf_builder *builder, unsigned test, unsigned a
 			  unsigned label);
 void bpf_jump_if_null(struct bpf_builder *builder, unsigned a, unsigned label);
 
-/* Resolves the jumps and loads it as a traffic-control classifier. */
+/* Resolves the jumps and puts the instructions into `code`, which borrows them. */
+int bpf_builder_finish(struct bpf_builder *builder, struct bpf_code *code, struct error *err);
+/* And loads it as a traffic-control classifier. */
 int bpf_builder_load(struct bpf_builder *builder, const char *name, int *out_program_fd,
 		     struct error *err);
 

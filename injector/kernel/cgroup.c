@@ -15,6 +15,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #define DEPTH_MAX 32
@@ -89,6 +90,30 @@ int cgroup_find_mounts(struct cgroup_mounts *out, struct error *err)
 		return -ENOENT;
 	}
 	*out = mounts;
+	return 0;
+}
+
+int cgroup_open_root(int *out_fd, struct error *err)
+{
+	struct cgroup_mounts mounts = {0};
+	cleanup_fd int filesystem = -1;
+	int fd;
+
+	if (cgroup_find_mounts(&mounts, NULL) == 0 && *mounts.unified) {
+		fd = open(mounts.unified, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd >= 0) {
+			*out_fd = fd;
+			return 0;
+		}
+	}
+	filesystem = fsopen("cgroup2", FSOPEN_CLOEXEC);
+	if (filesystem < 0 || fsconfig(filesystem, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return error_errno(err, errno, "cannot open cgroup v2");
+	fd = fsmount(filesystem, FSMOUNT_CLOEXEC,
+		     MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	if (fd < 0)
+		return error_errno(err, errno, "cannot open cgroup v2");
+	*out_fd = fd;
 	return 0;
 }
 

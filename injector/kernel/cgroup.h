@@ -39,6 +39,11 @@ static inline const char *cgroup_path(const struct cgroup *cgroup)
  */
 int cgroup_find_mounts(struct cgroup_mounts *out, struct error *err);
 
+/* The root of cgroup v2 as a directory's descriptor, whether it is mounted here or not (`ip netns
+ * exec` hides it). Nothing is mounted: what is made lives as long as the descriptor. -ENODEV: the
+ * kernel has none. */
+int cgroup_open_root(int *out_fd, struct error *err);
+
 /* A path below the mount, or with the mount point in front. The group exists in cgroup v2 or, on a
  * machine without it, in name=systemd. The root group is -EINVAL: it is the whole machine. */
 int cgroup_open_path(const struct cgroup_mounts *mounts, const char *path, struct cgroup *out,

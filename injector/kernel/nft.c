@@ -1,18 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "injector/kernel/nft.h"
 
+#include "injector/base/clock.h"
+#include "injector/kernel/nft_batch.h"
+
 #include <netinet/in.h> /* before linux/: they share types */
 
 #include <endian.h>
+#include <errno.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <poll.h>
 #include <string.h>
 
+#define OWNER_NS      (500 * NSEC_PER_MSEC) /* a dead owner's socket is closed by then */
+#define OWNER_POLL_MS 2
+
 /* nf_tables attributes are big-endian throughout. */
-static void begin(struct netlink_request *request, unsigned message, uint16_t flags)
+static void begin(struct netlink_request *request, uint8_t family, unsigned message, uint16_t flags)
 {
-	struct nfgenmsg header = {.nfgen_family = NFPROTO_NETDEV, .version = NFNETLINK_V0};
+	struct nfgenmsg header = {.nfgen_family = family, .version = NFNETLINK_V0};
 
 	netlink_begin(request, (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | message), flags, &header,
 		      sizeof(header));
@@ -64,7 +72,7 @@ int nft_counters(struct netlink *netlink, const char *table, nft_counter_fn fn, 
 	struct netlink_request request;
 	int result;
 
-	begin(&request, NFT_MSG_GETOBJ, NLM_F_DUMP);
+	begin(&request, NFPROTO_NETDEV, NFT_MSG_GETOBJ, NLM_F_DUMP);
 	netlink_put_text(&request, NFTA_OBJ_TABLE, table);
 	netlink_put_u32(&request, NFTA_OBJ_TYPE, htonl(NFT_OBJECT_COUNTER));
 	result = netlink_call(netlink, &request, take_counter, &walk, err);
@@ -83,14 +91,14 @@ static void take_table(void *context, const struct nlmsghdr *reply)
 	*(uint32_t *)context = ntohl(netlink_u32(table[NFTA_TABLE_OWNER], 0));
 }
 
-int nft_find_table(struct netlink *netlink, const char *table, uint32_t *out_owner,
+int nft_find_table(struct netlink *netlink, uint8_t family, const char *table, uint32_t *out_owner,
 		   struct error *err)
 {
 	struct netlink_request request;
 	uint32_t owner = 0;
 	int result;
 
-	begin(&request, NFT_MSG_GETTABLE, 0);
+	begin(&request, family, NFT_MSG_GETTABLE, 0);
 	netlink_put_text(&request, NFTA_TABLE_NAME, table);
 	result = netlink_call(netlink, &request, take_table, &owner, err);
 	if (result < 0)
@@ -98,6 +106,29 @@ int nft_find_table(struct netlink *netlink, const char *table, uint32_t *out_own
 	else
 		*out_owner = owner;
 	return result;
+}
+
+int nft_remove_table(struct netlink *netlink, uint8_t family, const char *table, struct error *err)
+{
+	int64_t deadline_ns = clock_now_ns() + OWNER_NS;
+	struct nft_batch batch;
+	uint32_t owner = 0;
+	int result;
+
+	while ((result = nft_find_table(netlink, family, table, &owner, err)) == 0 &&
+	       clock_now_ns() < deadline_ns)
+		poll(NULL, 0, OWNER_POLL_MS);
+	if (result < 0)
+		return result == -ENOENT ? 0 : result;
+	/* Still there: not owned (somebody's copy), or a process that outlived its own death. */
+	nft_batch_begin(&batch);
+	nft_delete_table(&batch, family, table);
+	result = nft_commit(netlink, &batch, err);
+	if (result < 0 && owner) {
+		error_prefix(err, "table %s is held by process %u", table, owner);
+		error_remedy(err, "end that process: kill -9 %u", owner);
+	}
+	return result == -ENOENT ? 0 : result;
 }
 
 struct hook_walk {
@@ -139,7 +170,7 @@ int nft_hooks(struct netlink *netlink, nft_hook_fn fn, void *context, struct err
 	struct netlink_request request;
 	int result;
 
-	begin(&request, NFT_MSG_GETCHAIN, NLM_F_DUMP);
+	begin(&request, NFPROTO_NETDEV, NFT_MSG_GETCHAIN, NLM_F_DUMP);
 	result = netlink_call(netlink, &request, take_chain, &walk, err);
 	if (result < 0)
 		error_prefix(err, "cannot list the nf_tables chains");

@@ -86,6 +86,12 @@ void nft_add_chain(struct nft_batch *batch, const char *name)
 	netlink_put_text(&batch->request, NFTA_CHAIN_NAME, name);
 }
 
+void nft_flush_chain(struct nft_batch *batch, const char *name)
+{
+	nft_add_message(&batch->request, batch, NFT_MSG_DELRULE, 0);
+	netlink_put_text(&batch->request, NFTA_RULE_CHAIN, name);
+}
+
 void nft_add_hook_chain(struct nft_batch *batch, const struct nft_hook_chain *chain)
 {
 	struct netlink_request *request = &batch->request;

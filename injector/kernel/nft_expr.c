@@ -3,6 +3,7 @@
 
 #include "injector/kernel/nft_internal.h"
 
+#include <linux/netfilter/nf_nat.h>
 #include <endian.h>
 
 static void begin(struct nft_batch *batch, const char *name)
@@ -273,5 +274,20 @@ void nft_reject(struct nft_batch *batch, enum nft_reject_types type, uint8_t cod
 	begin(batch, "reject");
 	put(batch, NFTA_REJECT_TYPE, type);
 	netlink_put(&batch->rule, NFTA_REJECT_ICMP_CODE, &code, sizeof(code));
+	end(batch);
+}
+
+void nft_redirect(struct nft_batch *batch, uint16_t first, uint16_t last)
+{
+	const uint16_t ends[2] = {htons(first), htons(last)};
+
+	nft_load_value(batch, 0, &ends[0], sizeof(ends[0]));
+	if (last != first)
+		nft_load_value(batch, 1, &ends[1], sizeof(ends[1]));
+	begin(batch, "redir");
+	put_register(batch, NFTA_REDIR_REG_PROTO_MIN, 0);
+	if (last != first)
+		put_register(batch, NFTA_REDIR_REG_PROTO_MAX, 1);
+	put(batch, NFTA_REDIR_FLAGS, NF_NAT_RANGE_PROTO_SPECIFIED);
 	end(batch);
 }

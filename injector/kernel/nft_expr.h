@@ -68,5 +68,8 @@ void nft_forward(struct nft_batch *batch, int interface_index);
 void nft_duplicate(struct nft_batch *batch, int interface_index);
 /* Of family inet: NFT_REJECT_TCP_RST, or NFT_REJECT_ICMPX_UNREACH with NFT_REJECT_ICMPX_... */
 void nft_reject(struct nft_batch *batch, enum nft_reject_types type, uint8_t code);
+/* To a local port (one that is free for this flow, of several) on the loopback address; in a chain
+ * of type "nat". The packet's transport protocol must have been matched. */
+void nft_redirect(struct nft_batch *batch, uint16_t first, uint16_t last);
 
 #endif

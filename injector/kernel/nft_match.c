@@ -59,6 +59,27 @@ void nft_match_address(struct nft_batch *batch, int family, enum nft_side side, 
 	nft_compare(batch, 0, NFT_CMP_EQ, address, words * sizeof(uint32_t));
 }
 
+void nft_match_network(struct nft_batch *batch, int family, enum nft_side side, const void *address,
+		       unsigned prefix)
+{
+	const uint8_t nothing[16] = {0};
+	uint8_t mask[16] = {0};
+	size_t size = family == AF_INET ? 4 : 16;
+
+	for (unsigned bit = 0; bit < prefix; bit++)
+		mask[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
+	load_address(batch, family, side);
+	if (prefix < size * 8)
+		nft_mask(batch, 0, mask, nothing, size);
+	nft_compare(batch, 0, NFT_CMP_EQ, address, size);
+}
+
+void nft_match_egress(struct nft_batch *batch, int interface_index)
+{
+	nft_load_meta(batch, 0, NFT_META_OIF);
+	nft_compare_u32(batch, 0, NFT_CMP_EQ, (uint32_t)interface_index);
+}
+
 void nft_match_addresses(struct nft_batch *batch, int family, enum nft_side side, const char *set)
 {
 	load_address(batch, family, side);
@@ -172,5 +193,11 @@ void nft_match_packet_share(struct nft_batch *batch, uint32_t share)
 void nft_match_flow_share(struct nft_batch *batch, uint32_t share)
 {
 	nft_load_flow_hash(batch, 0, NFT_SHARE_ONE);
+	compare_share(batch, share);
+}
+
+void nft_match_hash_share(struct nft_batch *batch, unsigned size, uint32_t seed, uint32_t share)
+{
+	nft_load_hash(batch, 0, 0, size, NFT_SHARE_ONE, seed);
 	compare_share(batch, share);
 }

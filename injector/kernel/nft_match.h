@@ -19,6 +19,9 @@ void nft_match_not_ip(struct nft_batch *batch);
 /* In network order; named sets of NFT_TYPE_IPV4 or NFT_TYPE_IPV6. */
 void nft_match_address(struct nft_batch *batch, int family, enum nft_side side,
 		       const void *address);
+/* All addresses of a network; the bits behind the prefix are zero. */
+void nft_match_network(struct nft_batch *batch, int family, enum nft_side side, const void *address,
+		       unsigned prefix);
 void nft_match_addresses(struct nft_batch *batch, int family, enum nft_side side, const char *set);
 void nft_match_other_addresses(struct nft_batch *batch, int family, enum nft_side side,
 			       const char *set);
@@ -33,6 +36,8 @@ void nft_match_ports(struct nft_batch *batch, enum nft_side side, const struct n
 		     unsigned count);
 /* Address and port of one side, in a set of NFT_TYPE_IPV4 (6) and NFT_TYPE_PORT. */
 void nft_match_services(struct nft_batch *batch, int family, enum nft_side side, const char *set);
+/* The interface it leaves by. */
+void nft_match_egress(struct nft_batch *batch, int interface_index);
 /* ICMPv6 types. */
 void nft_match_icmpv6(struct nft_batch *batch, uint8_t first, uint8_t last);
 
@@ -46,5 +51,7 @@ void nft_match_cgroup(struct nft_batch *batch, uint32_t level, uint64_t id);
 #define NFT_SHARE_ONE 1000000000U
 void nft_match_packet_share(struct nft_batch *batch, uint32_t share);
 void nft_match_flow_share(struct nft_batch *batch, uint32_t share);
+/* Of the values that the first registers can have, `size` bytes: always the same ones of a seed. */
+void nft_match_hash_share(struct nft_batch *batch, unsigned size, uint32_t seed, uint32_t share);
 
 #endif

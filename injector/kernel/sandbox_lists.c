@@ -6,6 +6,7 @@
 #include "injector/kernel/sandbox_lists.h"
 
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <linux/if_tun.h>
 #include <linux/netlink.h>
 #include <linux/nsfs.h>
@@ -141,11 +142,16 @@ static const struct sandbox_rule socket_local[] = {
 	ALLOW_IF(socket, 0, INT, AF_UNIX), END,
 };
 
-/* TCP and UDP for probes; never raw. Without AF_NETLINK getaddrinfo takes both families for usable.
+/* TCP and UDP for probes, and to answer DNS queries; never raw. Without AF_NETLINK getaddrinfo takes both families for usable.
  */
 static const struct sandbox_rule socket_internet[] = {
 	SOCKET(AF_INET, SOCK_STREAM), SOCKET(AF_INET, SOCK_DGRAM), SOCKET(AF_INET6, SOCK_STREAM),
 	SOCKET(AF_INET6, SOCK_DGRAM), END,
+};
+
+/* Answering whoever connects: redirected DNS queries */
+static const struct sandbox_rule socket_serving[] = {
+	ALLOW(listen), ALLOW(accept4), END,
 };
 
 /* The kernel's configuration: links and qdiscs, nftables, sockets, births and deaths of processes
@@ -174,6 +180,13 @@ static const struct sandbox_rule bpf[] = {
 	ALLOW(bpf), END,
 };
 
+/* Finding and detaching the BPF links of a process that is gone */
+static const struct sandbox_rule bpf_links[] = {
+	ALLOW_IF(bpf, 0, INT, BPF_LINK_GET_NEXT_ID), ALLOW_IF(bpf, 0, INT, BPF_LINK_GET_FD_BY_ID),
+	ALLOW_IF(bpf, 0, INT, BPF_PROG_GET_FD_BY_ID), ALLOW_IF(bpf, 0, INT, BPF_OBJ_GET_INFO_BY_FD),
+	ALLOW_IF(bpf, 0, INT, BPF_LINK_DETACH), END,
+};
+
 /* Children: waiting, and signals by pidfd alone (a number may be somebody else's by now) */
 static const struct sandbox_rule children[] = {
 	ALLOW(wait4), ALLOW(waitid), ALLOW(pidfd_open), ALLOW(pidfd_send_signal), END,
@@ -186,13 +199,13 @@ const struct sandbox_rule *const sandbox_conductor_groups[] = {
 
 const struct sandbox_rule *const sandbox_worker_groups[] = {
 	process, memory, locks, threads, waiting, descriptors, files_read, files_write,
-	files_exchange, mounts, socket_use, socket_local, socket_netlink, network, tap, bpf,
-	children, NULL,
+	files_exchange, mounts, socket_use, socket_local, socket_internet, socket_serving,
+	socket_netlink, network, tap, bpf, children, NULL,
 };
 
 const struct sandbox_rule *const sandbox_guardian_groups[] = {
 	process, memory, locks, waiting, descriptors, files_read, files_write, files_exchange,
-	mounts, socket_use, socket_local, socket_netlink, network, children, NULL,
+	mounts, socket_use, socket_local, socket_netlink, network, bpf_links, children, NULL,
 };
 
 const int sandbox_deadly[] = {

@@ -222,6 +222,9 @@ static void write_result(const struct run *run, json_t *root, int fd)
 		return;
 	}
 	result = json_print(json_incref(root), file, false, &err);
+	/* the room that was reserved and not used */
+	if (fflush(file) == 0)
+		(void)!ftruncate(fileno(file), ftello(file));
 	if (fclose(file) != 0 && result == 0)
 		error_errno(&err, errno, "cannot write the result");
 	if (err.code)
@@ -294,8 +297,7 @@ static bool await_worker(pid_t worker)
 	pid_t ended;
 
 	while ((ended = waitpid(worker, NULL, WNOHANG)) == 0 || (ended < 0 && errno == EINTR)) {
-		if (proc_read_stop(worker, &stop) < 0 ||
-		    (stop != PROC_STOPPED && stop != PROC_TRACED))
+		if (proc_read_stop(worker, &stop) < 0 || stop != PROC_STOPPED)
 			stopped_ns = 0;
 		else if (!stopped_ns)
 			stopped_ns = clock_now_ns();

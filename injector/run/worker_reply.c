@@ -44,7 +44,7 @@ void worker_send(struct worker *worker, const struct reply *reply, int fd)
 		return;
 	worker->patience_ms -= (int)((clock_now_ns() - began_ns) / NSEC_PER_MSEC);
 	/* Not here: the caller may be half way through a change. */
-	if (result == -EAGAIN && worker->state == WORKER_ARMED && !worker->deaf_timer.heap_index)
+	if (result < 0 && worker->state == WORKER_ARMED && !worker->deaf_timer.heap_index)
 		loop_timer_set(worker->loop, &worker->deaf_timer, clock_now_ns(), give_up, worker);
 }
 

@@ -187,6 +187,49 @@ static void test_conditions_read_as_an_operator_writes_them(void **state)
 		});
 }
 
+static void test_inet_tables_redirect(void **state)
+{
+	static const uint8_t udp = IPPROTO_UDP, network[4] = {10, 8, 0, 0};
+	static const struct nft_ports dns = {53, 53};
+	const uint16_t zone = 4711;
+
+	(void)state;
+	nft_add_table(&batch, NFPROTO_INET, "v", NULL);
+	nft_add_hook_chain(&batch, &(struct nft_hook_chain){.name = "raw",
+							    .hook = NF_INET_LOCAL_OUT,
+							    .priority = -300});
+	nft_add_hook_chain(&batch, &(struct nft_hook_chain){.name = "nat",
+							    .hook = NF_INET_LOCAL_OUT,
+							    .priority = -100,
+							    .type = "nat"});
+	nft_rule_begin(&batch, "raw");
+	nft_match_egress(&batch, 1);
+	nft_match_network(&batch, AF_INET, NFT_DESTINATION, network, 13);
+	nft_match_protocols(&batch, &udp, 1);
+	nft_match_ports(&batch, NFT_DESTINATION, &dns, 1);
+	nft_load_value(&batch, 0, &zone, sizeof(zone));
+	nft_store_ct(&batch, NFT_CT_ZONE, 0);
+	nft_rule_end(&batch, NULL);
+	nft_rule_begin(&batch, "nat");
+	nft_load_ct(&batch, 0, NFT_CT_ZONE);
+	nft_compare(&batch, 0, NFT_CMP_EQ, &zone, sizeof(zone));
+	nft_match_protocols(&batch, &udp, 1);
+	nft_redirect(&batch, 5000, 5003);
+	nft_rule_end(&batch, NULL);
+	commit();
+	assert_shown("inet v",
+		     (const char *[]){
+			     "oif \"lo\" ip daddr 10.8.0.0/13 udp dport 53 ct zone set 4711",
+			     "ct zone 4711 meta l4proto udp redirect to :5000-5003",
+			     NULL,
+		     });
+	nft_use_table(&batch, NFPROTO_INET, "v");
+	nft_flush_chain(&batch, "raw");
+	commit();
+	assert_null(strstr(listing("inet v"), "dport 53"));
+	assert_non_null(strstr(listing("inet v"), "redirect"));
+}
+
 static void test_inet_tables_reject_and_remember_flows(void **state)
 {
 	static const uint8_t tcp = IPPROTO_TCP;
@@ -261,7 +304,7 @@ static void test_ranges_out_of_order_are_refused_as_a_whole(void **state)
 	nft_add_table(&batch, NFPROTO_NETDEV, "t", NULL);
 	add_address_set("to4", ranges);
 	assert_true(nft_commit(netlink, &batch, NULL) < 0);
-	assert_int_equal(nft_find_table(netlink, "t", &owner, NULL), -ENOENT);
+	assert_int_equal(nft_find_table(netlink, NFPROTO_NETDEV, "t", &owner, NULL), -ENOENT);
 }
 
 static void test_the_kernels_sentence_and_the_object_are_in_the_error(void **state)
@@ -276,14 +319,14 @@ static void test_the_kernels_sentence_and_the_object_are_in_the_error(void **sta
 	assert_int_equal(nft_commit(netlink, &batch, &err), -ENOENT);
 	assert_string_equal(err.text, "nf_tables: a rule of chain nowhere (lost): "
 				      "No such file or directory");
-	assert_int_equal(nft_find_table(netlink, "t", &owner, NULL), -ENOENT);
+	assert_int_equal(nft_find_table(netlink, NFPROTO_NETDEV, "t", &owner, NULL), -ENOENT);
 	nft_batch_begin(&batch);
 	nft_add_table(&batch, NFPROTO_NETDEV, "t", NULL);
 	nft_add_hook_chain(&batch,
 			   &(struct nft_hook_chain){.name = "out", .hook = 2, .device = "lo"});
 	assert_int_equal(nft_commit(netlink, &batch, &err), -EOPNOTSUPP);
 	assert_string_equal(err.text, "nf_tables: chain out: Operation not supported");
-	assert_int_equal(nft_find_table(netlink, "t", &owner, NULL), -ENOENT);
+	assert_int_equal(nft_find_table(netlink, NFPROTO_NETDEV, "t", &owner, NULL), -ENOENT);
 	/* and the conversation goes on */
 	nft_batch_begin(&batch);
 	nft_add_table(&batch, NFPROTO_NETDEV, "t", NULL);
@@ -303,12 +346,12 @@ static void test_a_table_lives_as_long_as_its_conversation(void **state)
 	nft_add_table(&batch, NFPROTO_NETDEV, "t", NULL);
 	commit();
 	assert_int_equal(netlink_open_netfilter(-1, &other, NULL), 0);
-	assert_int_equal(nft_find_table(other, "t", &owner, NULL), 0);
+	assert_int_equal(nft_find_table(other, NFPROTO_NETDEV, "t", &owner, NULL), 0);
 	assert_int_not_equal(owner, 0);
 	nft_delete_table(&batch, NFPROTO_NETDEV, "t");
 	assert_int_equal(nft_commit(other, &batch, NULL), -EPERM);
 	netlink_close(netlink);
-	assert_int_equal(nft_find_table(other, "t", &owner, NULL), -ENOENT);
+	assert_int_equal(nft_find_table(other, NFPROTO_NETDEV, "t", &owner, NULL), -ENOENT);
 	netlink = other;
 	nft_batch_begin(&batch);
 }
@@ -349,6 +392,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_conditions_read_as_an_operator_writes_them),
+		TEST(test_inet_tables_redirect),
 		TEST(test_inet_tables_reject_and_remember_flows),
 		TEST(test_ranges_that_touch_or_overlap_are_joined),
 		TEST(test_ranges_out_of_order_are_refused_as_a_whole),

@@ -571,12 +571,12 @@ static void add_line(void *context, enum plan_kind kind, const char *text)
 
 static void set(struct netlab_fault *fault, const char *name, const char *value)
 {
-	int index = params_find(traffic_params, name);
+	int index = params_find(fault->target.params.table, name);
 	struct params *params = index >= 0 ? &fault->target.params : &fault->params;
 	struct error err = ERROR_INIT;
 
 	if (index < 0)
-		index = params_find(network_fault.params, name);
+		index = params_find(fault->params.table, name);
 	assert_true(index >= 0);
 	if (params_add(params, (unsigned)index, value, 1, 1, &err) < 0)
 		fail_msg("%s: %s", name, err.text);
@@ -586,29 +586,35 @@ static int plan_step(struct netlab *lab, struct netlab_fault *out, unsigned step
 		     const char *const *settings, struct error *err)
 {
 	struct plan plan = {.line = add_line, .context = out};
+	const struct fault_ops *ops = &network_fault;
 	int result;
 
-	out->target.kind = TARGET_TRAFFIC;
+	if (settings[0] && strcmp(settings[0], "fault") == 0) {
+		ops = fault_find(settings[1]);
+		assert_non_null(ops);
+		settings += 2;
+	}
+	out->target.kind = ops->target_kind;
 	out->target.namespace_fd = -1;
-	assert_int_equal(params_init(&out->target.params, traffic_params, err), 0);
-	assert_int_equal(params_init(&out->params, network_fault.params, err), 0);
-	if (lab)
+	assert_int_equal(params_init(&out->target.params, target_params(ops->target_kind), err), 0);
+	assert_int_equal(params_init(&out->params, ops->params, err), 0);
+	if (lab && ops->target_kind == TARGET_TRAFFIC)
 		set(out, "namespace", lab->near);
 	set(out, "target", "test");
 	for (; settings[0]; settings += 2)
 		set(out, settings[0], settings[1]);
 	out->env = (struct fault_env){.run_id = out->run_id, .journal = out->journal};
-	out->fault = (struct fault){.ops = &network_fault,
+	out->fault = (struct fault){.ops = ops,
 				    .level_ppb = SHARE_ONE,
 				    .step = step,
 				    .params = &out->params,
 				    .target = &out->target,
 				    .env = &out->env};
-	result = network_fault.check(&out->params, err);
+	result = ops->check ? ops->check(&out->params, err) : 0;
 	if (result == 0)
 		result = target_resolve(&out->target, 1000, NULL, err);
 	if (result == 0)
-		result = network_fault.plan(&out->fault, &plan, err);
+		result = ops->plan(&out->fault, &plan, err);
 	return result;
 }
 
@@ -641,7 +647,7 @@ void netlab_fault_end(struct netlab_fault *fault, enum fault_end how)
 	int64_t again_ns = 0;
 
 	do {
-		if (network_fault.end(&fault->fault, how, &again_ns, &err) < 0)
+		if (fault->fault.ops->end(&fault->fault, how, &again_ns, &err) < 0)
 			fail_msg("end: %s", err.text);
 		if (again_ns)
 			poll(NULL, 0, (int)(again_ns / NSEC_PER_MSEC));
@@ -655,6 +661,7 @@ void netlab_undo_all(const char *run_id)
 
 void netlab_undo_step(const char *run_id, int step)
 {
+	const struct fault_ops *ops;
 	struct journal *journal;
 	struct journal_record *records;
 	struct error err = ERROR_INIT;
@@ -670,9 +677,11 @@ void netlab_undo_step(const char *run_id, int step)
 		if (!journal_is_open(records, count, i) ||
 		    (step >= 0 && records[i].step != (uint32_t)step))
 			continue;
-		if (network_fault.undo(&records[i], &err) < 0)
+		ops = fault_find(records[i].owner);
+		assert_non_null(ops);
+		if (ops->undo(&records[i], &err) < 0)
 			fail_msg("undo: %s", err.text);
-		if (network_fault.verify(&records[i], &is_gone, left, sizeof(left), &err) < 0)
+		if (ops->verify(&records[i], &is_gone, left, sizeof(left), &err) < 0)
 			fail_msg("verify: %s", err.text);
 		if (!is_gone)
 			fail_msg("left: %s", left);
@@ -690,7 +699,7 @@ void netlab_fault_finish(struct netlab_fault *fault, enum fault_end how)
 	if (fault->journal)
 		netlab_undo_all(fault->run_id);
 	if (fault->fault.state)
-		network_fault.release(&fault->fault);
+		fault->fault.ops->release(&fault->fault);
 	target_free(&fault->target);
 	params_free(&fault->params);
 	if (!fault->journal)

@@ -79,7 +79,8 @@ int64_t netlab_ping(const struct netlab *lab, const char *address, int timeout_m
 int64_t netlab_transfer(const struct netlab *lab, const char *address, uint16_t port, size_t bytes,
 			int timeout_ms);
 
-/* A fault of the network kind, built as the worker builds it: "to", "10.0.0.1", ..., NULL. */
+/* A fault, built as the worker builds it: "to", "10.0.0.1", ..., NULL. It is `network` unless the
+ * first pair is "fault", NAME. */
 struct netlab_fault {
 	struct fault fault;
 	struct target target;

@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The connect fault: connect(2) fails at once, for processes that run already, with the error that
+ * the experiment names. Nothing is sent, and connections that exist are not touched. The programs
+ * live as long as the descriptors of their links, so they vanish with the worker; the record is
+ * only for looking.
+ */
+#include "faults/connect.h"
+
+#include "faults/process_match.h"
+#include "injector/base/cleanup.h"
+#include "injector/base/clock.h"
+#include "injector/base/quantity.h"
+#include "injector/kernel/bpf.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define ENDPOINTS_MAX	  50 /* of each kind: jumps of one program */
+#define PROCESSES_MAX	  65536
+#define INITIAL_PID_SPACE 0xeffffffcU /* inode, PROC_PID_INIT_INO in linux/proc_ns.h */
+#define OWNER_NS	  (500 * NSEC_PER_MSEC)
+#define POLL_MS		  2
+
+enum connect_param {
+	CONNECT_TARGET,
+	CONNECT_TO,
+	CONNECT_EXCEPT,
+	CONNECT_PROTOCOL,
+	CONNECT_ERROR,
+	CONNECT_PROBABILITY,
+};
+
+static const char *const error_words[] = {"ETIMEDOUT",	 "ECONNREFUSED", "EHOSTUNREACH",
+					  "ENETUNREACH", "EPERM",	 NULL};
+static const int errors[] = {ETIMEDOUT, ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EPERM};
+static const char *const protocol_words[] = {"tcp", "udp", "any", NULL};
+static const int protocols[] = {IPPROTO_TCP, IPPROTO_UDP, 0};
+
+static const struct param connect_params[] = {
+	[CONNECT_TARGET] = {.name = "target",
+			    .type = PARAM_TARGET,
+			    .flags = PARAM_REQUIRED,
+			    .doc = "the processes that cannot connect"},
+	[CONNECT_TO] = {.name = "to",
+			.type = PARAM_ENDPOINT,
+			.flags = PARAM_LIST,
+			.doc = "where to; default: anywhere"},
+	[CONNECT_EXCEPT] = {.name = "except",
+			    .type = PARAM_ENDPOINT,
+			    .flags = PARAM_LIST,
+			    .doc = "of these, what can be reached all the same"},
+	[CONNECT_PROTOCOL] = {.name = "protocol",
+			      .type = PARAM_WORD,
+			      .words = protocol_words,
+			      .fallback = "tcp",
+			      .doc = "udp: connect() of datagram sockets, as resolvers do it"},
+	[CONNECT_ERROR] = {.name = "error",
+			   .type = PARAM_WORD,
+			   .words = error_words,
+			   .flags = PARAM_REQUIRED,
+			   .doc = "what connect() returns, at once; before Linux 5.18 only EPERM"},
+	[CONNECT_PROBABILITY] = {.name = "probability",
+				 .type = PARAM_SHARE,
+				 .min = 1,
+				 .max = SHARE_ONE,
+				 .fallback = "100%",
+				 .doc = "with which an attempt fails"},
+	{.name = NULL},
+};
+
+struct connect_state {
+	struct connect_record record;
+	struct cgroup group;
+	int group_fd;
+	bool is_whole_group;
+	bool is_on;
+	int process_map, counter_map, links[2]; /* descriptors; -1 */
+	uint64_t last[CONNECT_COUNTERS];	/* counters, as last read */
+};
+
+static int error_of(const struct params *params)
+{
+	return errors[params_number(params, CONNECT_ERROR, 0)];
+}
+
+static int check_endpoints(const struct params *params, unsigned key, struct error *err)
+{
+	if (params_count(params, key) > ENDPOINTS_MAX)
+		return error_set(err, E2BIG, "%s: more than %d endpoints", params->table[key].name,
+				 ENDPOINTS_MAX);
+	for (unsigned i = 0; i < params_count(params, key); i++) {
+		const struct endpoint *endpoint = &params_value(params, key, i)->endpoint;
+		char text[ENDPOINT_TEXT_SIZE];
+
+		if (endpoint->host[0])
+			return error_set(err, EINVAL, "%s: '%s' is a name; give its addresses",
+					 params->table[key].name, endpoint_format(endpoint, text));
+	}
+	return 0;
+}
+
+static int check(const struct params *params, struct error *err)
+{
+	int result = check_endpoints(params, CONNECT_TO, err);
+
+	return result < 0 ? result : check_endpoints(params, CONNECT_EXCEPT, err);
+}
+
+/* Programs and maps. */
+
+static void close_pair(int fds[2])
+{
+	cleanup_fd_at(&fds[0]);
+	cleanup_fd_at(&fds[1]);
+}
+
+static void close_all(struct connect_state *state)
+{
+	int *const all[] = {&state->links[0], &state->links[1], &state->process_map,
+			    &state->counter_map};
+
+	for (unsigned i = 0; i < sizeof(all) / sizeof(*all); i++) {
+		cleanup_fd_at(all[i]);
+		*all[i] = -1;
+	}
+}
+
+/* Where our pids are counted: the programs see those of the initial namespace, unless told. */
+static int find_pid_namespace(struct connect_scope *scope, struct error *err)
+{
+	struct stat about;
+
+	if (stat("/proc/self/ns/pid", &about) < 0)
+		return error_errno(err, errno, "/proc/self/ns/pid");
+	if (about.st_ino == INITIAL_PID_SPACE)
+		return 0;
+	scope->namespace_device = about.st_dev;
+	scope->namespace_inode = about.st_ino;
+	return 0;
+}
+
+static int make_maps(struct connect_state *state, const struct target *target, uint64_t threshold,
+		     struct error *err)
+{
+	const struct bpf_map_shape counters = {.name = state->record.program,
+					       .type = BPF_MAP_TYPE_ARRAY,
+					       .key_size = sizeof(uint32_t),
+					       .value_size = sizeof(uint64_t),
+					       .entries = CONNECT_COUNTERS};
+	const struct bpf_map_shape processes = {.name = state->record.program,
+						.type = BPF_MAP_TYPE_HASH,
+						.key_size = sizeof(uint32_t),
+						.value_size = sizeof(uint32_t),
+						.entries = target ? target->process_count : 1};
+	const uint32_t key = CONNECT_THRESHOLD, one = 1;
+	int result = bpf_map_new(&counters, &state->counter_map, err);
+
+	if (result == 0)
+		result = bpf_map_set(state->counter_map, &key, &threshold, err);
+	if (result < 0 || !target)
+		return result;
+	result = bpf_map_new(&processes, &state->process_map, err);
+	for (unsigned i = 0; result == 0 && i < target->process_count; i++) {
+		const uint32_t pid = (uint32_t)target->processes[i].id.pid;
+
+		result = bpf_map_set(state->process_map, &pid, &one, err);
+	}
+	return result;
+}
+
+static uint64_t threshold_of(const struct fault *fault)
+{
+	int64_t share = params_number(fault->params, CONNECT_PROBABILITY, SHARE_ONE);
+
+	/* parts per billion twice, of 2^32: within 64 bits, step by step */
+	share = share * fault->level_ppb / SHARE_ONE;
+	return ((uint64_t)share << 32) / SHARE_ONE;
+}
+
+static int load_programs(struct connect_state *state, const struct fault *fault, int out_fds[2],
+			 struct error *err)
+{
+	struct connect_scope scope = {
+		.params = fault->params,
+		.to_key = CONNECT_TO,
+		.except_key = CONNECT_EXCEPT,
+		.protocol = protocols[params_number(fault->params, CONNECT_PROTOCOL, 0)],
+		.error = error_of(fault->params),
+	};
+	int result = find_pid_namespace(&scope, err);
+
+	if (result == 0)
+		result = make_maps(state, state->is_whole_group ? NULL : fault->target,
+				   threshold_of(fault), err);
+	scope.process_map = state->process_map;
+	scope.counter_map = state->counter_map;
+	if (result == 0)
+		result = connect_program_load(&scope, AF_INET, state->record.program, &out_fds[0],
+					      err);
+	if (result == 0)
+		result = connect_program_load(&scope, AF_INET6, state->record.program, &out_fds[1],
+					      err);
+	if (result < 0 && scope.namespace_inode && !state->is_whole_group)
+		error_remedy(err, "in a pid namespace of its own squall needs Linux 6.10 for this; "
+				  "select a whole control group, or run it outside");
+	else if (result < 0 && scope.error != EPERM)
+		error_remedy(err, "errors other than EPERM need Linux 5.18: error: EPERM");
+	return result;
+}
+
+static int probe(struct fault_support *out, struct error *err)
+{
+	struct connect_state state = {.record = {"squall_probe"},
+				      .process_map = -1,
+				      .counter_map = -1,
+				      .links = {-1, -1},
+				      .is_whole_group = true};
+	int programs[2] = {-1, -1};
+	cleanup_fd int root = -1;
+	struct error why = ERROR_INIT;
+	struct params params;
+	const struct fault fault = {.params = &params, .level_ppb = SHARE_ONE};
+	int result = params_init(&params, connect_params, err);
+
+	if (result < 0)
+		return result;
+	*out = (struct fault_support){.usable = false};
+	params_add(&params, CONNECT_ERROR, error_words[0], 0, 0, NULL);
+	result = cgroup_open_root(&root, &why);
+	if (result == 0)
+		result = load_programs(&state, &fault, programs, &why);
+	close_all(&state);
+	close_pair(programs);
+	params_free(&params);
+	out->usable = result == 0;
+	snprintf(out->way, sizeof(out->way), "%s",
+		 result == 0 ? "BPF at the connect hooks of cgroup v2" : "");
+	snprintf(out->reason, sizeof(out->reason), "%.*s", (int)sizeof(out->reason) - 1, why.text);
+	snprintf(out->remedy, sizeof(out->remedy), "%.*s", (int)sizeof(out->remedy) - 1,
+		 why.remedy);
+	return 0;
+}
+
+/* Planning. */
+
+static int choose_group(struct connect_state *state, const struct fault *fault, struct error *err)
+{
+	const struct params *selector = &fault->target->params;
+
+	state->is_whole_group = process_match_is_whole_group(selector) &&
+				process_match_cgroup(selector, &state->group, NULL) == 0 &&
+				state->group.is_unified;
+	if (state->is_whole_group) {
+		state->group_fd = open(state->group.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (state->group_fd < 0)
+			return error_errno(err, errno, "%s", state->group.directory);
+		return 0;
+	}
+	snprintf(state->group.directory, sizeof(state->group.directory), "the root of cgroup v2");
+	if (fault->target->process_count > PROCESSES_MAX)
+		return error_set(err, E2BIG, "more than %d processes", PROCESSES_MAX);
+	return cgroup_open_root(&state->group_fd, err);
+}
+
+static int list(const struct connect_state *state, const struct fault *fault, struct plan *plan)
+{
+	const struct target *target = fault->target;
+	char share[QUANTITY_TEXT_SIZE], text[ENDPOINT_TEXT_SIZE];
+	unsigned count = params_count(fault->params, CONNECT_TO);
+	int result = 0;
+
+	for (unsigned i = 0; result == 0 && i < target->process_count && i < 20; i++)
+		result = plan_add(plan, PLAN_TARGET, "process %d %s: %s",
+				  target->processes[i].id.pid, target->processes[i].name,
+				  target->processes[i].command);
+	if (result == 0 && target->process_count > 20)
+		result = plan_add(plan, PLAN_TARGET, "and %u more processes",
+				  target->process_count - 20);
+	for (unsigned i = 0; result == 0 && i < count; i++)
+		result = plan_add(
+			plan, PLAN_TARGET, "connections to %s",
+			endpoint_format(&params_value(fault->params, CONNECT_TO, i)->endpoint,
+					text));
+	if (result == 0)
+		result = plan_add(plan, PLAN_WAY, "BPF at the connect hooks of %s%s",
+				  state->group.directory,
+				  state->is_whole_group ? "" : ", for these processes alone");
+	if (result == 0)
+		result = plan_add(
+			plan, PLAN_CHANGE,
+			"attach programs %s for IPv4 and IPv6 (vanish with their "
+			"process): %s of the "
+			"attempts fail with %s",
+			state->record.program,
+			quantity_format_share(params_number(fault->params, CONNECT_PROBABILITY, 0),
+					      share),
+			params_text(fault->params, CONNECT_ERROR));
+	if (result == 0)
+		result = plan_add(
+			plan, PLAN_NOTE, "connections that exist go on; %s",
+			state->is_whole_group
+				? "processes that start in the group meanwhile are met, too"
+				: "children that are started meanwhile are not met");
+	return result;
+}
+
+static void release(struct fault *fault)
+{
+	struct connect_state *state = fault->state;
+
+	if (!state)
+		return;
+	close_all(state);
+	cleanup_fd_at(&state->group_fd);
+	free(state);
+	fault->state = NULL;
+}
+
+/* Loads the programs once, so that what the kernel cannot do is said now. */
+static int rehearse(struct connect_state *state, const struct fault *fault, struct error *err)
+{
+	int programs[2] = {-1, -1};
+	int result = load_programs(state, fault, programs, err);
+
+	close_pair(programs);
+	close_all(state);
+	return result;
+}
+
+static int plan(struct fault *fault, struct plan *plan, struct error *err)
+{
+	struct connect_state *state = calloc(1, sizeof(*state));
+	int result = check(fault->params, err);
+
+	if (!state)
+		return error_errno(err, ENOMEM, "connect");
+	fault->state = state;
+	state->group_fd = state->process_map = state->counter_map = -1;
+	state->links[0] = state->links[1] = -1;
+	snprintf(state->record.program, sizeof(state->record.program), "sq_%.6s_%u",
+		 fault->env && fault->env->run_id ? fault->env->run_id : "RUN", fault->step);
+	if (result == 0)
+		result = choose_group(state, fault, err);
+	if (result == 0)
+		result = rehearse(state, fault, err);
+	if (result == 0)
+		result = list(state, fault, plan);
+	if (result < 0)
+		release(fault);
+	return result;
+}
+
+/* In force. */
+
+static int attach(struct connect_state *state, const struct fault *fault, struct error *err)
+{
+	static const enum bpf_attach_type places[] = {BPF_CGROUP_INET4_CONNECT,
+						      BPF_CGROUP_INET6_CONNECT};
+	int programs[2] = {-1, -1};
+	int result = load_programs(state, fault, programs, err);
+
+	for (unsigned i = 0; i < 2; i++) {
+		if (result == 0)
+			result = bpf_link_cgroup(programs[i], state->group_fd, places[i],
+						 &state->links[i], err);
+		if (result < 0)
+			error_prefix(err, "%s", state->group.directory);
+		cleanup_fd_at(&programs[i]); /* the link holds it */
+	}
+	return result;
+}
+
+static int inject(struct fault *fault, struct error *err)
+{
+	struct connect_state *state = fault->state;
+	int result = journal_undo(fault->env->journal, fault->ops->name, fault->step,
+				  CONNECT_RECORD_LINKS, &state->record, sizeof(state->record), err);
+
+	memset(state->last, 0, sizeof(state->last));
+	if (result >= 0)
+		result = attach(state, fault, err);
+	if (result < 0) {
+		close_all(state);
+		return result;
+	}
+	state->is_on = true;
+	fault->effect_started_ns = clock_now_ns();
+	fault->effect_ended_ns = 0;
+	return 0;
+}
+
+static int set_level(struct fault *fault, struct error *err)
+{
+	struct connect_state *state = fault->state;
+	const uint32_t key = CONNECT_THRESHOLD;
+	const uint64_t threshold = threshold_of(fault);
+
+	return bpf_map_set(state->counter_map, &key, &threshold, err);
+}
+
+static void read_counters(struct connect_state *state)
+{
+	for (uint32_t key = 0; state->counter_map >= 0 && key < CONNECT_COUNTERS; key++)
+		bpf_map_get(state->counter_map, &key, &state->last[key], NULL);
+}
+
+static int end(struct fault *fault, enum fault_end how, int64_t *out_again_ns, struct error *err)
+{
+	struct connect_state *state = fault->state;
+
+	(void)how;
+	(void)err;
+	*out_again_ns = 0;
+	if (!state->is_on)
+		return 0;
+	for (unsigned i = 0; i < 2; i++) {
+		cleanup_fd_at(&state->links[i]);
+		state->links[i] = -1;
+	}
+	fault->effect_ended_ns = clock_now_ns();
+	state->is_on = false;
+	read_counters(state);
+	close_all(state);
+	return 0;
+}
+
+static int evidence(struct fault *fault, struct evidence *out, struct error *err)
+{
+	struct connect_state *state = fault->state;
+
+	read_counters(state);
+	*out = (struct evidence){.hits = state->last[CONNECT_HIT], .unit = "connects"};
+	snprintf(out->detail, sizeof(out->detail),
+		 "%llu of %llu attempts to connect failed with %s",
+		 (unsigned long long)state->last[CONNECT_HIT],
+		 (unsigned long long)state->last[CONNECT_SEEN],
+		 params_text(fault->params, CONNECT_ERROR));
+	if (state->is_on &&
+	    (!bpf_link_is_attached(state->links[0]) || !bpf_link_is_attached(state->links[1])))
+		return error_set(err, ESTALE, "%s was removed, or the programs detached",
+				 state->group.directory);
+	return 0;
+}
+
+/* From the record. */
+
+static int read_record(const struct journal_record *record, struct connect_record *out,
+		       struct error *err)
+{
+	memcpy(out, record->payload, sizeof(*out));
+	out->program[sizeof(out->program) - 1] = '\0';
+	if (record->type != CONNECT_RECORD_LINKS || strncmp(out->program, "sq_", 3) != 0)
+		return error_set(err, EINVAL, "damaged connect record");
+	return 0;
+}
+
+static int undo(const struct journal_record *record, struct error *err)
+{
+	int64_t deadline_ns = clock_now_ns() + OWNER_NS;
+	struct connect_record what;
+	int result = read_record(record, &what, err);
+
+	if (result < 0)
+		return result;
+	/* they go with the process that holds them, whose death may take a moment */
+	while ((result = bpf_links_end(what.program, true, err)) > 0 &&
+	       clock_now_ns() < deadline_ns)
+		poll(NULL, 0, POLL_MS);
+	if (result > 0)
+		result = bpf_links_end(what.program, false, err);
+	return result < 0 ? result : 0;
+}
+
+static int verify(const struct journal_record *record, bool *out_gone, char *out_left,
+		  size_t left_size, struct error *err)
+{
+	struct connect_record what;
+	int result = read_record(record, &what, err);
+
+	if (result == 0)
+		result = bpf_links_end(what.program, true, err);
+	if (result < 0)
+		return result;
+	*out_gone = result == 0;
+	snprintf(out_left, left_size,
+		 "BPF programs %s at a connect hook: bpftool link list, then bpftool link detach "
+		 "id N",
+		 what.program);
+	return 0;
+}
+
+const struct fault_ops connect_fault = {
+	.name = "connect",
+	.summary = "connect() fails for processes that run, with an error of choice",
+	.params = connect_params,
+	.target_kind = TARGET_PROCESS,
+	/* BPF, NET_ADMIN: to load and attach. SYS_ADMIN: to find links by number, when it is undone
+	 * or verified. */
+	.capabilities = 1ULL << CAP_BPF | 1ULL << CAP_NET_ADMIN | 1ULL << CAP_SYS_ADMIN,
+	.check = check,
+	.probe = probe,
+	.plan = plan,
+	.inject = inject,
+	.set_level = set_level,
+	.end = end,
+	.undo = undo,
+	.verify = verify,
+	.evidence = evidence,
+	.release = release,
+};

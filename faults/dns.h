@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The dns fault, shared by its files. Packets to DNS servers that leave the target's network
+ * namespace are put into a connection tracking zone of our own and redirected to the responder
+ * (dns_responder.h) by an nf_tables table that vanishes with the worker. The zone makes the change
+ * sharp: a flow that exists already begins anew in it, and is its old self the moment the table is
+ * gone.
+ */
+#ifndef SQUALL_DNS_H
+#define SQUALL_DNS_H
+
+#include "faults/dns_responder.h"
+#include "faults/fault.h"
+#include "injector/kernel/namespace.h"
+#include "injector/kernel/netlink.h"
+
+extern const struct fault_ops dns_fault;
+
+#define DNS_PORT      53
+#define DNS_MARK_BASE 0x64000000U /* and 24 bits of when it was injected */
+
+enum dns_phase { DNS_IDLE, DNS_ACTIVE, DNS_DRAINING };
+
+#define DNS_RECORD_TABLE 1
+struct dns_record { /* what an undo record says */
+	struct namespace_id namespace_id;
+	char namespace_name[64]; /* as in the experiment, for people; empty: the own one */
+	char table[32];
+};
+_Static_assert(sizeof(struct dns_record) <= JOURNAL_PAYLOAD, "an undo record is one record");
+
+struct dns_state {
+	enum dns_phase phase;
+	struct dns_policy policy;
+	struct dns_responder *responder; /* while in force */
+	struct netlink *owner;		 /* the same; of the table */
+	struct netlink *netfilter;
+	struct dns_record record;
+	uint32_t mark;
+	int64_t wait_until_ns;
+	struct dns_responder_counters last; /* once it has ended */
+	struct dns_state *next;		    /* live ones of this process */
+};
+
+/* dns_table.c: starts the effect. */
+int dns_table_commit(const struct dns_state *state, const struct target *target, const char *run_id,
+		     unsigned step, struct error *err);
+/* Can this kernel do it? Tried in the namespace the process is in; nothing is left. */
+int dns_table_try(struct error *err);
+/* No query is redirected any more; answers under way still find back. */
+int dns_table_soften(struct dns_state *state, struct error *err);
+
+/* dns.c: takes table and responder away. */
+void dns_finish(struct dns_state *state);
+
+/* dns_restore.c */
+int dns_undo(const struct journal_record *record, struct error *err);
+int dns_verify(const struct journal_record *record, bool *out_gone, char *out_left,
+	       size_t left_size, struct error *err);
+void dns_register(struct dns_state *state);
+void dns_unregister(struct dns_state *state);
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "faults/dns_relay.h"
+
+#include "injector/base/cleanup.h"
+#include "injector/base/clock.h"
+#include "injector/kernel/conntrack.h"
+
+#include <errno.h>
+#include <string.h>
+
+socklen_t dns_address_size(const struct sockaddr_storage *address)
+{
+	return address->ss_family == AF_INET ? sizeof(struct sockaddr_in)
+					     : sizeof(struct sockaddr_in6);
+}
+
+bool dns_address_is_same(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
+{
+	const struct sockaddr_in6 *a6 = (const void *)a, *b6 = (const void *)b;
+	const struct sockaddr_in *a4 = (const void *)a, *b4 = (const void *)b;
+
+	if (a->ss_family != b->ss_family || a4->sin_port != b4->sin_port)
+		return false;
+	if (a->ss_family == AF_INET)
+		return a4->sin_addr.s_addr == b4->sin_addr.s_addr;
+	return memcmp(&a6->sin6_addr, &b6->sin6_addr, sizeof(a6->sin6_addr)) == 0;
+}
+
+static void loopback(const struct dns_socket *socket, struct sockaddr_storage *out)
+{
+	struct sockaddr_in6 *in6 = (void *)out;
+	struct sockaddr_in *in = (void *)out;
+
+	memset(out, 0, sizeof(*out));
+	out->ss_family = (sa_family_t)socket->family;
+	in->sin_port = htons(socket->port); /* at the same place in both */
+	if (socket->family == AF_INET)
+		in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	else
+		in6->sin6_addr = in6addr_loopback;
+}
+
+bool dns_relay_find_server(struct dns_relay *relay, int protocol, const struct dns_socket *socket,
+			   const struct sockaddr_storage *client, struct sockaddr_storage *out)
+{
+	struct conntrack_flow flow = {
+		.protocol = (uint8_t)protocol, .zone = relay->zone, .remote = *client};
+
+	loopback(socket, &flow.local);
+	return conntrack_original(relay->netlink, &flow, out, NULL) == 0 &&
+	       !dns_address_is_same(out, &flow.local);
+}
+
+int dns_relay_connect(const struct dns_relay *relay, int type,
+		      const struct sockaddr_storage *client, const struct sockaddr_storage *server)
+{
+	cleanup_fd int fd = socket(server->ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct sockaddr_storage from = *client;
+	const int on = 1;
+
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_MARK, &relay->mark, sizeof(relay->mark)) < 0)
+		return -1;
+	/* The server, and every router on the way, shall see the address they would have seen. A
+	 * client that has just lost its address is served from another. */
+	((struct sockaddr_in *)&from)->sin_port = 0;
+	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+	if (bind(fd, (const struct sockaddr *)&from, dns_address_size(&from)) < 0 &&
+	    errno != EADDRNOTAVAIL)
+		return -1;
+	if (connect(fd, (const struct sockaddr *)server, dns_address_size(server)) < 0 &&
+	    errno != EINPROGRESS)
+		return -1;
+	return steal_fd(&fd);
+}
+
+enum dns_fate dns_relay_decide(struct dns_relay *relay, const uint8_t *message, size_t size,
+			       uint8_t *out, size_t *out_size)
+{
+	enum dns_fate fate =
+		relay->is_soft ? DNS_PASSES
+			       : dns_policy_decide(relay->policy, message, size, out, out_size);
+
+	relay->queries++;
+	relay->hits += fate != DNS_PASSES;
+	relay->answered += fate == DNS_ANSWERED;
+	relay->dropped += fate == DNS_DROPPED;
+	relay->delayed += fate != DNS_PASSES && fate != DNS_DROPPED && relay->policy->delay_ns > 0;
+	return fate;
+}
+
+void dns_held_free(struct dns_held *held)
+{
+	struct dns_relay *relay = held->relay;
+
+	loop_timer_cancel(relay->loop, &held->timer);
+	if (held->previous)
+		held->previous->next = held->next;
+	else
+		relay->held = held->next;
+	if (held->next)
+		held->next->previous = held->previous;
+	relay->held_count--;
+	relay->awaited--;
+	free(held);
+}
+
+static void is_due(void *context)
+{
+	struct dns_held *held = context;
+
+	if (held->stream)
+		dns_stream_release(held);
+	else
+		dns_datagram_release(held);
+	dns_held_free(held);
+}
+
+struct dns_held *dns_relay_hold(struct dns_relay *relay, const struct dns_held *what,
+				const uint8_t *bytes, size_t size)
+{
+	struct dns_held *held = NULL;
+
+	if (relay->held_count < DNS_HELD_MAX)
+		held = malloc(sizeof(*held) + size);
+	if (!held) {
+		relay->lost++;
+		return NULL;
+	}
+	*held = *what;
+	held->relay = relay;
+	held->size = size;
+	memcpy(held->bytes, bytes, size);
+	held->timer = (struct loop_timer){0};
+	held->previous = NULL;
+	held->next = relay->held;
+	if (relay->held)
+		relay->held->previous = held;
+	relay->held = held;
+	relay->held_count++;
+	relay->awaited++;
+	if (loop_timer_set(relay->loop, &held->timer, clock_now_ns() + relay->policy->delay_ns,
+			   is_due, held) < 0) {
+		dns_held_free(held);
+		relay->lost++;
+		return NULL;
+	}
+	return held;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Connection tracking, only to be read: where did somebody mean to go whose packets were redirected
+ * to us?
+ */
+#ifndef SQUALL_CONNTRACK_H
+#define SQUALL_CONNTRACK_H
+
+#include "injector/base/error.h"
+#include "injector/kernel/netlink.h"
+
+#include <netinet/in.h>
+
+/* A flow as the one sees it who answers it. */
+struct conntrack_flow {
+	uint8_t protocol;		/* IPPROTO_TCP, IPPROTO_UDP */
+	uint16_t zone;			/* 0: the usual one */
+	struct sockaddr_storage local;	/* where it arrives: our socket */
+	struct sockaddr_storage remote; /* who sends */
+};
+
+/* The address that the sender meant, over netlink_open_netfilter(). -ENOENT: not known, that is,
+ * nothing was redirected. */
+int conntrack_original(struct netlink *netlink, const struct conntrack_flow *flow,
+		       struct sockaddr_storage *out, struct error *err);
+
+#endif
