@@ -62,18 +62,32 @@ int worker_on_target(struct worker *worker, const struct request *request, struc
 	return 0;
 }
 
+static int add_one(struct worker *worker, struct params *params, unsigned index, const char *text,
+		   struct error *err)
+{
+	worker->value_bytes += strlen(text) + 1;
+	if (++worker->value_count > MAX_VALUES || worker->value_bytes > MAX_VALUE_BYTES)
+		return error_set(err, E2BIG, "there are more values than an experiment can have");
+	return params_add(params, index, text, 0, 0, err);
+}
+
+/* There may be a hundred thousand endpoints: many to a request, which have no blanks in them. */
 static int add_value(struct worker *worker, struct params *params, const struct request *request,
 		     struct error *err)
 {
-	int index = params_find(params->table, request->name);
+	int index = params_find(params->table, request->name), result = 0;
+	char text[sizeof(request->text)], *save = NULL;
 
-	worker->value_bytes += strlen(request->text) + 1;
-	if (++worker->value_count > MAX_VALUES || worker->value_bytes > MAX_VALUE_BYTES)
-		return error_set(err, E2BIG, "there are more values than an experiment can have");
 	if (index < 0)
 		return error_set(err, EPROTO, "parameter '%s' is not known to the worker",
 				 request->name);
-	return params_add(params, (unsigned)index, request->text, 0, 0, err);
+	if (params->table[index].type != PARAM_ENDPOINT)
+		return add_one(worker, params, (unsigned)index, request->text, err);
+	snprintf(text, sizeof(text), "%s", request->text);
+	for (char *at = strtok_r(text, " ", &save); at && result == 0;
+	     at = strtok_r(NULL, " ", &save))
+		result = add_one(worker, params, (unsigned)index, at, err);
+	return result;
 }
 
 int worker_on_target_value(struct worker *worker, const struct request *request, struct error *err)
