@@ -72,7 +72,8 @@ struct target {
 	/* TARGET_PROCESS */
 	struct target_process *processes;
 	unsigned process_count;
-	uint64_t seed; /* for count and share */
+	unsigned match_count; /* of which they were chosen */
+	uint64_t seed;	      /* for count and share */
 
 	/* TARGET_TRAFFIC: endpoints are in params[TRAFFIC_TO]; host names were replaced by
 	 * addresses before they came here */

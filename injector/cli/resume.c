@@ -5,6 +5,7 @@
 #include "injector/cli/commands.h"
 #include "injector/cli/options.h"
 #include "injector/cli/undone.h"
+#include "injector/journal/audit.h"
 #include "injector/restore/halt.h"
 
 #include <stdio.h>
@@ -34,6 +35,7 @@ int cli_resume(int argc, char **argv, struct error *err)
 	result = halt_release(&was_pulled, err);
 	if (result < 0)
 		return result;
+	audit_write(NULL, "resume", "", "%s", was_pulled ? halt.reason : "was not halted");
 	if (was_pulled)
 		printf("Experiments may run again. They were halted by %s since %s: %s\n",
 		       halt.by[0] ? halt.by : "?", halt.at[0] ? halt.at : "?",

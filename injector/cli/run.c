@@ -92,6 +92,10 @@ static int run_or_plan(int argc, char **argv, bool plan_only, struct error *err)
 		result = experiment_read(source.path, &source.text, err);
 	if (result == 0)
 		result = source_prepare(&source, err);
+	run.name = argv[0];
+	run.file = source.path;
+	run.content = source.text.bytes;
+	run.length = source.text.length;
 	if (result == 0)
 		result = run_start(&run, err);
 	source_free(&source);

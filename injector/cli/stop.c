@@ -11,6 +11,7 @@
 #include "injector/cli/commands.h"
 #include "injector/cli/options.h"
 #include "injector/cli/undone.h"
+#include "injector/journal/audit.h"
 
 #include <errno.h>
 #include <string.h>
@@ -72,6 +73,12 @@ static int tell_json(const struct stop *stop, const struct restore_report *repor
 	return json_print(root, stdout, true, err);
 }
 
+static void audit(const struct stop *stop, const struct restore_report *report)
+{
+	audit_write(NULL, "stop", stop->run_id, "%s%u left", stop->was_killed ? "killed, " : "",
+		    report->failed);
+}
+
 static void tell(const struct stop *stop, const struct restore_report *report)
 {
 	char took[QUANTITY_TEXT_SIZE];
@@ -109,6 +116,7 @@ int cli_stop(int argc, char **argv, struct error *err)
 	if (result < 0)
 		return result;
 	result = stop_finish(&stop, STOP_WAIT_NS, &report, err);
+	audit(&stop, &report);
 	if (result == 0 && options.json)
 		result = tell_json(&stop, &report, err);
 	else if (result == 0)

@@ -8,6 +8,7 @@
 
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
+#include "injector/journal/audit.h"
 #include "injector/kernel/proc.h"
 #include "injector/kernel/sandbox.h"
 #include "injector/restore/halt.h"
@@ -46,6 +47,7 @@ void worker_stop(struct worker *worker, enum stop_cause cause, const char *why)
 		return;
 	}
 	worker->state = WORKER_STOPPING;
+	audit_hold(); /* nothing is written before everything is out of force */
 	worker->stop_began_ns = reply.numbers[1];
 	loop_timer_cancel(worker->loop, &worker->evidence_timer);
 	/* Every effect ends first, by one system call each. Then the conductor hears why, before it
@@ -156,6 +158,10 @@ static int arm(struct worker *worker, const char *title, struct error *err)
 	uint64_t capabilities = worker_capabilities(worker) | GUARDIAN_CAPABILITIES;
 	int result = halt_check(err);
 
+	/* Again: the conductor decides how long after the plan this is. */
+	if (result == 0)
+		result = policy_check_time(worker->options.policy, clock_wall_ns(),
+					   worker->limits.duration_ns, err);
 	if (result == 0)
 		result = open_journal(worker, title, err);
 	/* Again: whoever pulled the lever in between has looked for runs and not found us. */
@@ -358,6 +364,7 @@ static void leave(struct worker *worker)
 			guardian_end(&worker->guardian);
 	}
 	worker_reply_numbers(worker, REPLY_FINISHED, 0, worker->left_count, 0);
+	audit_release();
 }
 
 /* A loop that fails is left, but in order: everything is cut at once, and leave() undoes it. */

@@ -5,6 +5,7 @@
  */
 #include "injector/run/worker_internal.h"
 
+#include "injector/base/clock.h"
 #include "injector/base/quantity.h"
 #include "injector/experiment/model.h"
 
@@ -249,6 +250,8 @@ static int resolve_targets(struct worker *worker, struct error *err)
 
 		if (target_resolve(target, worker->limits.targets, &guard, err) < 0)
 			return err->code ? -err->code : -EIO;
+		if (policy_check_target(worker->options.policy, target, err) < 0)
+			return -EPERM;
 		total += target_size(target);
 		if (total > worker->limits.targets) {
 			error_set(err, E2BIG,
@@ -259,7 +262,31 @@ static int resolve_targets(struct worker *worker, struct error *err)
 						 "limits.targets.");
 		}
 	}
-	return 0;
+	return policy_check_reach(worker->options.policy, total, err);
+}
+
+/* What needs no look at the machine; the targets follow when they are known. */
+static int ask_policy(const struct worker *worker, struct error *err)
+{
+	const struct policy *policy = worker->options.policy;
+	int result = policy_check_limits(policy, worker->limits.duration_ns, err);
+
+	if (result == 0)
+		result =
+			policy_check_time(policy, clock_wall_ns(), worker->limits.duration_ns, err);
+	for (unsigned i = 0; result == 0 && i < worker->step_count; i++)
+		result = policy_check_fault(policy, worker->steps[i].fault.ops->name, err);
+	return result;
+}
+
+static void tell_policy(const struct worker *worker, struct plan *plan)
+{
+	char text[240];
+
+	if (!worker->options.policy)
+		return;
+	policy_describe(worker->options.policy, text, sizeof(text));
+	plan_add(plan, PLAN_NOTE, "%s", text);
 }
 
 int worker_on_plan(struct worker *worker, const struct request *request, struct error *err)
@@ -273,6 +300,8 @@ int worker_on_plan(struct worker *worker, const struct request *request, struct 
 		return error_set(err, EPROTO, "limits or steps are missing");
 	/* No step comes after this: the guardian gives up the rest while we plan. */
 	result = guardian_confine(&worker->guardian, worker_capabilities(worker), err);
+	if (result == 0)
+		result = ask_policy(worker, err);
 	if (result == 0)
 		result = resolve_targets(worker, err);
 	for (unsigned i = 0; i < worker->step_count && result == 0; i++) {
@@ -296,6 +325,7 @@ int worker_on_plan(struct worker *worker, const struct request *request, struct 
 		worker_leave_unarmed(worker);
 		return 0;
 	}
+	tell_policy(worker, &plan);
 	worker->state = WORKER_PLANNED;
 	worker_reply(worker, REPLY_PLANNED, 0, "%s", "");
 	return 0;

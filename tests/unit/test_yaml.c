@@ -213,7 +213,7 @@ static const struct bad bad_targets[] = {
 
 static const struct bad bad_steps[] = {
 	{ON_STEP("{at: 0s, for: 5s}\n"), 7, 5,
-	 "the step has no fault; give one of: network, process, file"},
+	 "the step has no fault; give one of: network, process, dns, connect, file"},
 	{ON_STEP("{at: 0s, for: 5s, netwrk: {target: store}}\n"), 7, 23,
 	 "unknown key 'netwrk' in a step; did you mean 'network'? (allowed: name, at, after, for, "
 	 "*"},
