@@ -12,6 +12,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/netfilter.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,7 +150,7 @@ static void ask(struct netlink *netlink, unsigned what)
 		nft_counters(netlink, "squall_abcdef_0", use_counter, &sum, &err);
 		break;
 	case 7:
-		nft_find_table(netlink, "squall_abcdef_0", &value, &err);
+		nft_find_table(netlink, NFPROTO_NETDEV, "squall_abcdef_0", &value, &err);
 		break;
 	case 8:
 		nft_hooks(netlink, use_hook, &sum, &err);

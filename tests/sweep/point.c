@@ -253,11 +253,12 @@ bool point_try(struct scene *scene, const struct subject *subject, const struct 
 		judge_outcome(scene, subject, how, at, &judge, &outcome);
 		if (out_counts)
 			memcpy(out_counts, outcome.result.counts, sizeof(outcome.result.counts));
-		if (outcome.is_left || !is_good_end(subject, how, &outcome.result)) {
-			if (!outcome.is_left)
-				tell(subject, how, at, &outcome.result, "the run itself failed",
-				     "");
+		is_good = is_good_end(subject, how, &outcome.result);
+		if (!outcome.is_left && !is_good && attempt == TRIES) {
+			tell(subject, how, at, &outcome.result, "the run itself failed", "");
 			outcome.is_left = true;
+		}
+		if (outcome.is_left) {
 			scene_kill_strangers(scene);
 			free(outcome.result.out);
 			point_restore(scene, subject->binary, (struct trace_plan){0},
