@@ -7,10 +7,14 @@
 #
 # make check-unit | check-netns | check-vm          one tier; TEST_ONLY=word picks programs
 # make check-kernels                                the machine tier on KERNELS="bullseye ... sid", and a table
+# make check-ci                                     what scripts/ci gives to CI jobs, in the lab
+# make deb | check-deb                              a Debian package; the same tried in a fresh Debian
 # make check-report                                 the HTML report in a real browser, with pictures
 # make asan | ubsan | sanitize                      the first two tiers with a sanitizer, or both
 # make fuzz                                         every fuzzer for FUZZ_SECONDS=60
 # make sweep                                        death at every system call of whole experiments (hours)
+# make sweep-restore                                a failure at every call of restoring (hours)
+# make soak MINUTES=10                              random experiments and deaths; SEED= repeats one
 # make bench                                        measured times, with tc, ip and nft beside them
 # make check-powerloss                              reset in mid-experiment, boot with systemd (2 min)
 # make lint | format                                clang-format, clang-tidy, shellcheck, documents
@@ -40,7 +44,7 @@ Q :=
 endif
 say = @printf '  %-7s %s\n' '$(1)' '$(strip $(2))'
 
-PACKAGES := yaml-0.1 jansson libcap
+PACKAGES := yaml-0.1 jansson libcap nettle
 # libcurl is loaded by the HTTP probe when a file has one: its GnuTLS costs 10 ms at every start
 HEADERS_ONLY := libcurl
 
@@ -72,7 +76,7 @@ ALL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DSQUALL_VERSION='"$(VERSION)"' -I. -I$(B
 ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed $(OPTIMIZE) -pthread $(LDFLAGS)
 # Small libraries go into the program where their archives are installed: each shared one costs every
 # start 50 us. A distribution that wants them shared says STATIC=
-STATIC ?= yaml jansson cap
+STATIC ?= yaml jansson cap nettle
 archive = $(if $(findstring /,$(shell $(CC) -print-file-name=lib$(1).a)),-l:lib$(1).a)
 LIBS := $(foreach name,$(STATIC),$(call archive,$(name))) \
 	$(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm
@@ -118,13 +122,19 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT) $(LIBRARY)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,-z,muldefs -o $@ $(filter %.o,$^) $(LIBRARY) $(LIBS) -lseccomp -lcmocka
 
-# The sweep's own parts, and a squall with a mistake that it must find
-SWEEP := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/sweep/mutant.c,$(sort $(wildcard tests/sweep/*.c))))
-$(BUILD)/tests/netns/test_sweep: $(SWEEP) | $(BUILD)/tests/sweep/mutant
+# The sweep's own parts, and a squall with a mistake that it must find, and one that gets no memory
+ODD := $(BUILD)/tests/sweep/mutant $(BUILD)/tests/sweep/out_of_memory
+SWEEP := $(filter-out $(ODD:%=%.o),$(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/sweep/*.c))))
+$(BUILD)/tests/netns/test_sweep $(BUILD)/tests/netns/test_restore_failures: $(SWEEP) | $(ODD)
+$(BUILD)/tests/tools/soak $(BUILD)/tests/netns/test_foreign_changes: $(SWEEP)
 
 $(BUILD)/tests/sweep/mutant: $(BUILD)/injector/cli/main.o $(BUILD)/tests/sweep/mutant.o $(LIBRARY)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=journal_undo,--wrap=journal_started -o $@ $^ $(LIBS)
+
+$(BUILD)/tests/sweep/out_of_memory: $(BUILD)/injector/cli/main.o $(BUILD)/tests/sweep/out_of_memory.o $(LIBRARY)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup -o $@ $^ $(LIBS)
 
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(LIBRARY)
 	$(call say,LINK,$@)
@@ -206,6 +216,21 @@ check-report:
 	$(Q)$(MAKE) --no-print-directory all $(BUILD)/tests/tools/view_demo
 	$(Q)BUILD=$(BUILD) tests/report/check
 
+# scripts/ci/run-experiment in the lab
+.PHONY: check-ci
+check-ci: all
+	$(Q)BUILD=$(BUILD) tests/ci/check
+
+# A Debian package, and the proof in a fresh Debian
+.PHONY: deb check-deb
+deb:
+	$(Q)packaging/deb
+
+check-deb: deb
+	$(Q)scripts/setup package
+	$(Q)packaging/check-deb build/squall_$(VERSION)_$$(dpkg --print-architecture).deb
+	$(Q)lintian --fail-on none build/squall_$(VERSION)_*.deb
+
 .PHONY: asan ubsan sanitize
 asan ubsan sanitize:
 	$(Q)$(MAKE) --no-print-directory VARIANT=$@ test-programs
@@ -223,9 +248,16 @@ fuzz: fuzzers
 	$(Q)scripts/fuzz $(FUZZ_SECONDS) $(FUZZERS:%=build/fuzz/tests/fuzz/%)
 
 # A sample of it is tests/netns/test_sweep; EXPERIMENTS="loss stop" picks by name
-.PHONY: sweep
+.PHONY: sweep sweep-restore soak
 sweep: $(BUILD)/squall $(BUILD)/tests/netns/test_sweep
 	$(Q)BUILD=$(BUILD) scripts/sweep $(EXPERIMENTS)
+
+sweep-restore: $(BUILD)/squall $(BUILD)/tests/netns/test_restore_failures
+	$(Q)$(BUILD)/tests/netns/test_restore_failures full $(EXPERIMENTS)
+
+MINUTES ?= 10
+soak: $(BUILD)/squall $(BUILD)/tests/tools/soak
+	$(Q)$(BUILD)/tests/tools/soak $(MINUTES) $(SEED)
 
 .PHONY: bench
 bench:

@@ -11,6 +11,7 @@
 #include "faults/network_effect.h"
 #include "injector/kernel/namespace.h"
 #include "injector/kernel/netlink.h"
+#include "injector/base/quantity.h"
 #include "injector/kernel/nft.h"
 #include "injector/kernel/nft_batch.h"
 
@@ -136,6 +137,7 @@ struct network_record {
 	uint32_t group;
 	int32_t index;
 	uint32_t setting, old_value, our_value;
+	uint64_t namespace_cookie; /* tells it from a later one with its inode; 0: unknown */
 };
 _Static_assert(sizeof(struct network_record) <= JOURNAL_PAYLOAD, "an undo record is one record");
 
@@ -180,14 +182,29 @@ int network_table_add(const struct network_state *state, const struct target *ta
 /* state->effect.at has changed: the loss of a NETWORK_FILTER step. */
 int network_table_change(struct network_state *state, struct error *err);
 
-/* network_scope.c: which packets. Sets of the target's endpoints, once a table ... */
+/* network_scope.c: which packets, or which of them not (`is_except`). Sets of the target's
+ * endpoints, once a table ... */
 struct network_scope;
-int network_scope_new(const struct params *target, struct network_scope **out, struct error *err);
+int network_scope_new(const struct params *target, bool is_except, struct network_scope **out,
+		      struct error *err);
 void network_scope_free(struct network_scope *scope);
 void network_scope_add_sets(const struct network_scope *scope, struct nft_batch *batch);
-/* ... and the rules of a chain that use them, each going on in chain `action`. */
+/* ... and the rules of a chain that use them, each going on in chain `action`; NULL: each letting
+ * the packet pass. */
 void network_scope_add_rules(const struct network_scope *scope, bool is_ingress, const char *chain,
 			     const char *action, struct nft_batch *batch);
+
+/* network_pick.c: of those, one VLAN or a share of the flows. */
+struct network_pick {
+	uint16_t vlan;	/* 0: any */
+	bool has_share; /* parts per billion of the flows, drawn by the seed */
+	uint32_t share, seed;
+};
+#define NETWORK_CHAIN_SIZE 24
+struct network_pick network_pick_of(const struct target *target);
+/* Adds what comes before chain `chain` (which is there), and names there what rules now go to. */
+void network_pick_add(const struct network_pick *pick, bool is_ingress, unsigned at,
+		      char chain[NETWORK_CHAIN_SIZE], struct nft_batch *batch);
 
 /* network_netem.c: the ifb. */
 int network_hole_build(struct network_state *state, struct error *err);
@@ -235,6 +252,12 @@ int network_plan(struct fault *fault, struct plan *plan, struct error *err);
 #define NETWORK_HOOK_REMEDY                                                                        \
 	"needs Linux 5.16 or newer with CONFIG_NF_TABLES_NETDEV, CONFIG_NETFILTER_EGRESS and "     \
 	"nft_fwd_netdev (modprobe nft_fwd_netdev)"
+
+/* network_describe.c: which traffic, and what of it is left out. */
+int network_list_targets(const struct network_state *state, const struct target *target,
+			 struct plan *plan);
+int network_list_excluded(const struct network_state *state, const struct target *target,
+			  struct plan *plan);
 
 /* network_neighbours.c: notes on what else is met on the way. */
 int network_list_stacked(const struct network_state *state, struct plan *plan);

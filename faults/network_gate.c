@@ -28,7 +28,7 @@ struct network_gate {
 	struct gate_scope scope;
 	int programs_map; /* held by nobody else: empty when this process is dead */
 	int counters_map;
-	const struct params *target;
+	const struct target *target;
 	bool is_open;
 };
 
@@ -127,8 +127,8 @@ int network_gate_prepare(struct network_state *state, const struct target *targe
 	if (!gate)
 		return error_errno(err, ENOMEM, "gate");
 	gate->programs_map = gate->counters_map = -1;
-	gate->scope = (struct gate_scope){.to.addresses = {-1, -1}, .ports = -1};
-	gate->target = &target->params;
+	gate->scope = (struct gate_scope)GATE_SCOPE_NONE;
+	gate->target = target;
 	state->gate = gate;
 	bpf_unlimit_memory();
 	result = gate_scope_new(&target->params, &gate->scope, err);

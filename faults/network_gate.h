@@ -24,10 +24,14 @@ struct gate_set {
 	bool has_everything;
 };
 struct gate_scope {
-	struct gate_set to;
+	struct gate_set to, except;
 	uint32_t local_class; /* of local-port; 0: every one */
 	int ports;	      /* map; -1: no port is given */
 };
+#define GATE_SCOPE_NONE                                                                            \
+	{                                                                                          \
+		.to.addresses = {-1, -1}, .except.addresses = {-1, -1}, .ports = -1                \
+	}
 int gate_scope_new(const struct params *target, struct gate_scope *out, struct error *err);
 void gate_scope_close(struct gate_scope *scope);
 
@@ -40,7 +44,7 @@ struct gate_setting {
 	uint64_t reserved;
 };
 int gate_code_load(const struct network_state *state, unsigned at, const struct gate_scope *scope,
-		   const struct params *target, int counters_map, int *out_program_fd,
+		   const struct target *target, int counters_map, int *out_program_fd,
 		   struct error *err);
 /* The gate itself: tail call to entry `at`, or nothing. */
 int gate_code_load_gate(int programs_map, unsigned at, bool is_direct, int *out_program_fd,

@@ -47,7 +47,8 @@ struct writer {
 	const struct gate_scope *scope;
 	unsigned at;
 	int counters_map;
-	const char *protocol;
+	const struct params *params; /* of the target */
+	struct network_pick pick;
 	unsigned miss, match; /* labels */
 };
 
@@ -163,14 +164,13 @@ static void parse_ipv6(struct writer *w)
 /* PORTS says so far that the packet has its transport header, then: and that it has ports. */
 static void parse_ports(struct writer *w)
 {
-	static const uint8_t with_ports[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_DCCP, IPPROTO_SCTP,
-					     IPPROTO_UDPLITE};
 	struct bpf_builder *b = &w->builder;
 	unsigned has_ports = bpf_label(b), none = bpf_label(b), done = bpf_label(b);
 
 	bpf_jump_if(b, BPF_JEQ, PORTS, 0, done);
-	for (unsigned i = 0; i < sizeof(with_ports); i++)
-		bpf_jump_if(b, BPF_JEQ, PROTOCOL, with_ports[i], has_ports);
+	for (unsigned i = 0; i < TRAFFIC_PROTOCOLS_MAX; i++)
+		if (target_protocol_has_ports((uint8_t)i))
+			bpf_jump_if(b, BPF_JEQ, PROTOCOL, i, has_ports);
 	bpf_jump(b, none);
 	bpf_place(b, has_ports);
 	fetch(w, false, PORT, 4, none);
@@ -309,41 +309,121 @@ static void match_set(struct writer *w, int family, const struct gate_set *set, 
 
 static void match_protocol(struct writer *w)
 {
-	static const struct {
-		const char *name;
-		uint8_t numbers[2];
-	} protocols[] = {{"tcp", {IPPROTO_TCP, IPPROTO_TCP}},
-			 {"udp", {IPPROTO_UDP, IPPROTO_UDP}},
-			 {"icmp", {IPPROTO_ICMP, IPPROTO_ICMPV6}}};
+	uint8_t numbers[TRAFFIC_PROTOCOLS_MAX];
+	unsigned count = target_protocols(w->params, numbers), same = bpf_label(&w->builder);
+
+	for (unsigned i = 0; i < count; i++)
+		bpf_jump_if(&w->builder, BPF_JEQ, PROTOCOL, numbers[i], same);
+	if (count)
+		bpf_jump(&w->builder, w->miss);
+	bpf_place(&w->builder, same);
+}
+
+/* R3 = a hash of R3 and R1: two steps of MurmurHash3 by Austin Appleby (public domain). */
+static void mix(struct writer *w)
+{
 	struct bpf_builder *b = &w->builder;
 
-	for (unsigned i = 0; w->protocol && i < sizeof(protocols) / sizeof(*protocols); i++) {
-		unsigned same = bpf_label(b);
+	bpf_compute32_value(b, BPF_MUL, R1, 0xcc9e2d51);
+	bpf_compute32(b, BPF_MOV, R2, R1);
+	bpf_compute32_value(b, BPF_RSH, R2, 17);
+	bpf_compute32_value(b, BPF_LSH, R1, 15);
+	bpf_compute32(b, BPF_OR, R1, R2);
+	bpf_compute32(b, BPF_XOR, R3, R1);
+	bpf_compute32(b, BPF_MOV, R2, R3);
+	bpf_compute32_value(b, BPF_RSH, R2, 13);
+	bpf_compute32(b, BPF_XOR, R3, R2);
+	bpf_compute32_value(b, BPF_MUL, R3, 0x85ebca6b);
+}
 
-		if (strcmp(w->protocol, protocols[i].name) == 0) {
-			bpf_jump_if(b, BPF_JEQ, PROTOCOL, protocols[i].numbers[0], same);
-			bpf_jump_if(b, BPF_JNE, PROTOCOL, protocols[i].numbers[1], w->miss);
+/* Only a share of the flows: near and far address and port, in this order in both directions. */
+static void pick_flow(struct writer *w, int family)
+{
+	struct bpf_builder *b = &w->builder;
+	unsigned no_ports = bpf_label(b);
+
+	bpf_set(b, R3, w->pick.seed);
+	for (unsigned is_far = 0; is_far < 2; is_far++)
+		for (int word = 0; word < (family == AF_INET ? 1 : 4); word++) {
+			bpf_read(b, BPF_W, R1, STACK,
+				 address_at(family, is_far == w->path->is_ingress) + word * 4);
+			mix(w);
 		}
-		bpf_place(b, same);
+	bpf_jump_if(b, BPF_JEQ, PORTS, 0, no_ports);
+	for (unsigned is_far = 0; is_far < 2; is_far++) {
+		bpf_read(b, BPF_H, R1, STACK, PORT + (is_far == w->path->is_ingress ? 0 : 2));
+		mix(w);
 	}
+	bpf_place(b, no_ports);
+	bpf_copy(b, R1, PROTOCOL);
+	mix(w);
+	bpf_compute32(b, BPF_MOV, R2, R3);
+	bpf_compute32_value(b, BPF_RSH, R2, 16);
+	bpf_compute32(b, BPF_XOR, R3, R2);
+	/* share of 2^32; 100 % is not picked at all */
+	bpf_jump_if(b, BPF_JGE, R3, (uint32_t)(((uint64_t)w->pick.share << 32) / SHARE_ONE),
+		    w->miss);
+}
+
+static void exclude_metadata(struct writer *w, int family)
+{
+	unsigned others = bpf_label(&w->builder);
+
+	compare_address(w, family, w->path->is_ingress, target_metadata_address(family), others);
+	bpf_jump(&w->builder, w->miss);
+	bpf_place(&w->builder, others);
 }
 
 static void write_family(struct writer *w, int family)
 {
+	struct bpf_builder *b = &w->builder;
+	unsigned in_scope = bpf_label(b), wanted = bpf_label(b);
+
 	if (family == AF_INET)
 		parse_ipv4(w);
 	else
 		parse_ipv6(w);
-	if (family == AF_INET6)
+	if (family == AF_INET6 && !params_number(w->params, TRAFFIC_NEIGHBOURS, 0))
 		exclude_neighbours(w);
 	parse_ports(w);
+	if (target_spares_metadata(w->params))
+		exclude_metadata(w, family);
 	for (unsigned i = 0; i < w->state->control_count; i++)
 		if (w->state->control[i].family == family)
 			exclude_connection(w, &w->state->control[i]);
+	match_set(w, family, &w->scope->except, w->miss, wanted);
+	bpf_place(b, wanted);
 	match_protocol(w);
 	if (w->scope->local_class)
 		match_class(w, w->scope->local_class, false, w->miss);
-	match_set(w, family, &w->scope->to, w->match, w->miss);
+	match_set(w, family, &w->scope->to, in_scope, w->miss);
+	if (!bpf_is_wanted(b, in_scope))
+		return;
+	bpf_place(b, in_scope);
+	if (w->pick.has_share)
+		pick_flow(w, family);
+	bpf_jump(b, w->match);
+}
+
+/* Neither IPv4 nor IPv6: only when asked for, and when everything is meant. */
+static bool takes_others(const struct writer *w)
+{
+	uint8_t numbers[TRAFFIC_PROTOCOLS_MAX];
+
+	return params_number(w->params, TRAFFIC_NEIGHBOURS, 0) && w->scope->to.has_everything &&
+	       target_protocols(w->params, numbers) == 0 && !w->scope->local_class &&
+	       !w->pick.has_share;
+}
+
+static void match_vlan(struct writer *w)
+{
+	struct bpf_builder *b = &w->builder;
+
+	bpf_read(b, BPF_W, R1, PACKET, offsetof(struct __sk_buff, vlan_present));
+	bpf_jump_if(b, BPF_JEQ, R1, 0, w->miss);
+	bpf_read(b, BPF_W, R1, PACKET, offsetof(struct __sk_buff, vlan_tci));
+	bpf_compute32_value(b, BPF_AND, R1, 0x0fff);
+	bpf_jump_if(b, BPF_JNE, R1, w->pick.vlan, w->miss);
 }
 
 /* Counts, loses, and hands on. */
@@ -388,7 +468,7 @@ static void write_action(struct writer *w)
 }
 
 int gate_code_load(const struct network_state *state, unsigned at, const struct gate_scope *scope,
-		   const struct params *target, int counters_map, int *out_program_fd,
+		   const struct target *target, int counters_map, int *out_program_fd,
 		   struct error *err)
 {
 	struct writer w = {.state = state,
@@ -396,7 +476,8 @@ int gate_code_load(const struct network_state *state, unsigned at, const struct 
 			   .scope = scope,
 			   .at = at,
 			   .counters_map = counters_map,
-			   .protocol = params_text(target, TRAFFIC_PROTOCOL)};
+			   .params = &target->params,
+			   .pick = network_pick_of(target)};
 	struct bpf_builder *b = &w.builder;
 	unsigned ipv6;
 	int result;
@@ -414,9 +495,11 @@ int gate_code_load(const struct network_state *state, unsigned at, const struct 
 		bpf_read(b, BPF_W, R1, PACKET, offsetof(struct __sk_buff, ingress_ifindex));
 		bpf_jump_if(b, BPF_JEQ, R1, (uint32_t)state->ifb_index, w.miss);
 	}
+	if (w.pick.vlan)
+		match_vlan(&w);
 	bpf_read(b, BPF_W, R1, PACKET, offsetof(struct __sk_buff, protocol));
 	bpf_jump_if(b, BPF_JEQ, R1, htons(ETH_P_IPV6), ipv6);
-	bpf_jump_if(b, BPF_JNE, R1, htons(ETH_P_IP), w.miss); /* ARP and others */
+	bpf_jump_if(b, BPF_JNE, R1, htons(ETH_P_IP), takes_others(&w) ? w.match : w.miss);
 	write_family(&w, AF_INET);
 	bpf_place(b, ipv6);
 	write_family(&w, AF_INET6);

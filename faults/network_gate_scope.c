@@ -285,7 +285,7 @@ static int fill_local(struct filling *filling, const struct params *target, stru
 
 int gate_scope_new(const struct params *target, struct gate_scope *out, struct error *err)
 {
-	struct gate_scope scope = {.to.addresses = {-1, -1}, .ports = -1};
+	struct gate_scope scope = GATE_SCOPE_NONE;
 	struct filling *filling = calloc(1, sizeof(*filling));
 	int result;
 
@@ -295,6 +295,8 @@ int gate_scope_new(const struct params *target, struct gate_scope *out, struct e
 	filling->class_count = 1;
 	scope.to.has_everything = params_count(target, TRAFFIC_TO) == 0;
 	result = fill_set(filling, target, TRAFFIC_TO, &scope.to, err);
+	if (result == 0)
+		result = fill_set(filling, target, TRAFFIC_EXCEPT, &scope.except, err);
 	if (result == 0)
 		result = fill_local(filling, target, err);
 	for (unsigned i = 0; i < filling->class_count; i++)
@@ -309,7 +311,8 @@ int gate_scope_new(const struct params *target, struct gate_scope *out, struct e
 
 void gate_scope_close(struct gate_scope *scope)
 {
-	int *maps[] = {&scope->to.addresses[0], &scope->to.addresses[1], &scope->ports};
+	int *maps[] = {&scope->to.addresses[0], &scope->to.addresses[1],
+		       &scope->except.addresses[0], &scope->except.addresses[1], &scope->ports};
 
 	for (unsigned i = 0; i < sizeof(maps) / sizeof(*maps); i++) {
 		if (*maps[i] >= 0)

@@ -9,7 +9,6 @@
 #include "injector/base/quantity.h"
 #include "injector/kernel/link.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
 #include <stdlib.h>
@@ -204,31 +203,6 @@ static void look_at_hook(void *context, const struct nft_hook *hook)
 	}
 }
 
-static int list_targets(const struct network_state *state, const struct target *target,
-			struct plan *plan)
-{
-	unsigned count = params_count(&target->params, TRAFFIC_TO);
-	const char *protocol = params_text(&target->params, TRAFFIC_PROTOCOL);
-	char text[ENDPOINT_TEXT_SIZE] = "*";
-	int result = 0;
-
-	for (unsigned i = 0; result == 0 && i < (count ? count : 1); i++) {
-		if (count)
-			endpoint_format(&params_value(&target->params, TRAFFIC_TO, i)->endpoint,
-					text);
-		result = plan_add(plan, PLAN_TARGET, "traffic with %s%s%s", text,
-				  protocol && strcmp(protocol, "any") != 0 ? ", protocol " : "",
-				  protocol && strcmp(protocol, "any") != 0 ? protocol : "");
-	}
-	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
-		result = plan_add(plan, PLAN_TARGET, "interface %s %s%s%s",
-				  state->paths[i].interface,
-				  state->paths[i].is_ingress ? "ingress" : "egress",
-				  target->namespace_name[0] ? ", network namespace " : "",
-				  target->namespace_name);
-	return result;
-}
-
 static int list_queue(const struct network_state *state, struct plan *plan)
 {
 	char words[600];
@@ -277,7 +251,8 @@ static int list_changes(const struct network_state *state, struct plan *plan, st
 	return result;
 }
 
-static int list_notes(struct network_state *state, struct plan *plan, struct error *err)
+static int list_notes(struct network_state *state, const struct target *target, struct plan *plan,
+		      struct error *err)
 {
 	struct hook_search search = {.state = state, .plan = plan};
 	int result = nft_hooks(state->netfilter, look_at_hook, &search, err);
@@ -285,17 +260,7 @@ static int list_notes(struct network_state *state, struct plan *plan, struct err
 	if (result == 0)
 		result = search.result;
 	if (result == 0)
-		result =
-			plan_add(plan, PLAN_NOTE, "not affected: ARP and IPv6 neighbour discovery");
-	for (unsigned i = 0; result == 0 && i < state->control_count; i++) {
-		const struct network_connection *c = &state->control[i];
-		char remote[INET6_ADDRSTRLEN];
-
-		inet_ntop(c->family, c->remote, remote, sizeof(remote));
-		result = plan_add(plan, PLAN_NOTE,
-				  "not affected: this session's connection with %s port %u", remote,
-				  c->remote_port);
-	}
+		result = network_list_excluded(state, target, plan);
 	if (result == 0 && state->effect.full.jitter_ns && !state->effect.full.rate_bytes)
 		result = plan_add(plan, PLAN_NOTE, "jitter lets packets overtake each other");
 	return result;
@@ -324,17 +289,20 @@ static int fill(struct network_state *state, struct fault *fault, struct plan *p
 	if (result == 0)
 		result = netlink_open(fault->target->namespace_fd, &state->route, err);
 	if (result == 0)
+		state->record.namespace_cookie = netlink_namespace_cookie(state->route);
+	if (result == 0)
 		result = add_paths(state, fault, plan, err);
 	if (result == 0)
-		result = list_targets(state, fault->target, plan);
+		result = network_list_targets(state, fault->target, plan);
 	if (result == 0)
 		result = network_list_stacked(state, plan);
 	if (result == 0)
 		result = choose_way(state, plan, err);
 	if (result == 0)
 		result = network_compose(state, plan);
-	state->control_count = network_control_connections(
-		state->control, sizeof(state->control) / sizeof(*state->control));
+	if (!params_number(&fault->target->params, TRAFFIC_ALLOW_LOCKOUT, 0))
+		state->control_count = network_control_connections(
+			state->control, sizeof(state->control) / sizeof(*state->control));
 	if (result == 0 && state->way == NETWORK_LINE)
 		result = network_line_prepare(state, fault->target->namespace_fd,
 					      fault->env && fault->env->run_id ? fault->env->run_id
@@ -351,7 +319,7 @@ static int fill(struct network_state *state, struct fault *fault, struct plan *p
 	if (result == 0)
 		result = list_changes(state, plan, err);
 	if (result == 0)
-		result = list_notes(state, plan, err);
+		result = list_notes(state, fault->target, plan, err);
 	return result;
 }
 

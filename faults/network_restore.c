@@ -88,6 +88,14 @@ static void access_close(struct access *access)
 		close(access->namespace_fd);
 }
 
+/* The inode number of a namespace that is gone may be given to a new one. */
+static bool is_another(const struct netlink *there, const struct network_record *record)
+{
+	uint64_t cookie = netlink_namespace_cookie(there);
+
+	return cookie && record->namespace_cookie && cookie != record->namespace_cookie;
+}
+
 /* -ENOENT: the namespace is gone, and everything in it with it. */
 static int access_open(const struct network_record *record, struct access *out, struct error *err)
 {
@@ -105,6 +113,9 @@ static int access_open(const struct network_record *record, struct access *out, 
 	result = namespace_find(&record->namespace_id, &access.namespace_fd, err);
 	if (result == 0)
 		result = netlink_open(access.namespace_fd, &access.route, err);
+	if (result == 0 && is_another(access.route, record))
+		result = error_set(err, ENOENT, "the network namespace %llu is another one by now",
+				   (unsigned long long)record->namespace_id.inode);
 	if (result == 0)
 		result = netlink_open_netfilter(access.namespace_fd, &access.netfilter, err);
 	if (result < 0) {

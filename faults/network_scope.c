@@ -34,16 +34,19 @@ struct network_scope {
 	struct pieces any_ports;    /* first, last only: of "*:PORT" */
 	struct pieces local_ports;  /* first, last only */
 	bool has_everything;	    /* "*" */
-	uint8_t protocols[5];	    /* of the transport, any of them */
-	unsigned protocol_count;    /* 0: all */
+	bool is_except;		    /* what is left out: accepted, whatever the protocol */
+	uint8_t protocols[TRAFFIC_PROTOCOLS_MAX]; /* of the transport, any of them */
+	unsigned protocol_count;		  /* 0: all */
 };
 
 /* Those with ports; of others `th dport` would read other bytes. */
 static const uint8_t with_ports[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_DCCP, IPPROTO_SCTP,
 				     IPPROTO_UDPLITE};
 
-static const char *const address_set[2] = {"to4", "to6"};
-static const char *const service_set[2] = {"to4_ports", "to6_ports"};
+/* [is_except][family] */
+static const char *const address_set[2][2] = {{"to4", "to6"}, {"except4", "except6"}};
+static const char *const service_set[2][2] = {{"to4_ports", "to6_ports"},
+					      {"except4_ports", "except6_ports"}};
 static const int family_of[2] = {AF_INET, AF_INET6};
 static const enum nft_type address_type[2] = {NFT_TYPE_IPV4, NFT_TYPE_IPV6};
 
@@ -173,34 +176,17 @@ static int add_endpoint(struct network_scope *scope, const struct endpoint *endp
 	return push(piece.first ? &scope->services[family] : &scope->addresses[family], &piece);
 }
 
-static void set_protocols(struct network_scope *scope, const uint8_t *protocols, unsigned count)
-{
-	memcpy(scope->protocols, protocols, count);
-	scope->protocol_count = count;
-}
-
-static void set_protocol(struct network_scope *scope, const char *protocol)
-{
-	static const uint8_t tcp = IPPROTO_TCP, udp = IPPROTO_UDP;
-	static const uint8_t icmp[] = {IPPROTO_ICMP, IPPROTO_ICMPV6};
-
-	if (protocol && strcmp(protocol, "tcp") == 0)
-		set_protocols(scope, &tcp, 1);
-	else if (protocol && strcmp(protocol, "udp") == 0)
-		set_protocols(scope, &udp, 1);
-	else if (protocol && strcmp(protocol, "icmp") == 0)
-		set_protocols(scope, icmp, sizeof(icmp));
-}
-
 static int fill(struct network_scope *scope, const struct params *target)
 {
-	unsigned count = params_count(target, TRAFFIC_TO);
+	const unsigned endpoints = scope->is_except ? TRAFFIC_EXCEPT : TRAFFIC_TO;
+	unsigned count = params_count(target, endpoints);
 	int result = 0;
 
-	scope->has_everything = count == 0;
+	scope->has_everything = count == 0 && !scope->is_except;
 	for (unsigned i = 0; result == 0 && i < count; i++)
-		result = add_endpoint(scope, &params_value(target, TRAFFIC_TO, i)->endpoint);
-	for (unsigned i = 0; result == 0 && i < params_count(target, TRAFFIC_LOCAL_PORT); i++) {
+		result = add_endpoint(scope, &params_value(target, endpoints, i)->endpoint);
+	count = scope->is_except ? 0 : params_count(target, TRAFFIC_LOCAL_PORT);
+	for (unsigned i = 0; result == 0 && i < count; i++) {
 		const struct param_value *value = params_value(target, TRAFFIC_LOCAL_PORT, i);
 		struct piece piece = {.first = value->ports.first, .last = value->ports.last};
 
@@ -217,11 +203,16 @@ static int fill(struct network_scope *scope, const struct params *target)
 	return result;
 }
 
-int network_scope_new(const struct params *target, struct network_scope **out, struct error *err)
+int network_scope_new(const struct params *target, bool is_except, struct network_scope **out,
+		      struct error *err)
 {
 	struct network_scope *scope = calloc(1, sizeof(*scope));
-	int result = scope ? fill(scope, target) : -ENOMEM;
+	int result = -ENOMEM;
 
+	if (scope) {
+		scope->is_except = is_except;
+		result = fill(scope, target);
+	}
 	if (result < 0) {
 		network_scope_free(scope);
 		if (result == -E2BIG)
@@ -229,7 +220,8 @@ int network_scope_new(const struct params *target, struct network_scope **out, s
 					 "the endpoints overlap in too many port ranges");
 		return error_errno(err, -result, "cannot hold the endpoints");
 	}
-	set_protocol(scope, params_text(target, TRAFFIC_PROTOCOL));
+	if (!is_except)
+		scope->protocol_count = target_protocols(target, scope->protocols);
 	*out = scope;
 	return 0;
 }
@@ -257,13 +249,16 @@ static void last_address(const struct piece *piece, unsigned size, uint8_t *out)
 	}
 }
 
-static void add_set(const struct pieces *pieces, unsigned family, bool has_ports,
+static void add_set(const struct network_scope *scope, unsigned family, bool has_ports,
 		    struct nft_batch *batch)
 {
+	const struct pieces *pieces =
+		has_ports ? &scope->services[family] : &scope->addresses[family];
 	const unsigned size = family ? 16 : 4;
 
 	nft_add_set(batch, &(struct nft_set){
-				   .name = has_ports ? service_set[family] : address_set[family],
+				   .name = has_ports ? service_set[scope->is_except][family]
+						     : address_set[scope->is_except][family],
 				   .fields = {address_type[family],
 					      has_ports ? NFT_TYPE_PORT : NFT_TYPE_NONE},
 				   .has_ranges = true,
@@ -294,9 +289,9 @@ void network_scope_add_sets(const struct network_scope *scope, struct nft_batch 
 		return;
 	for (unsigned family = 0; family < 2; family++) {
 		if (scope->addresses[family].count && !is_whole_family(&scope->addresses[family]))
-			add_set(&scope->addresses[family], family, false, batch);
+			add_set(scope, family, false, batch);
 		if (scope->services[family].count)
-			add_set(&scope->services[family], family, true, batch);
+			add_set(scope, family, true, batch);
 	}
 }
 
@@ -316,10 +311,17 @@ static void match_ranges(const struct pieces *ranges, enum nft_side side, struct
 static void begin_rule(const struct network_scope *scope, bool is_ingress, bool has_ports,
 		       const char *chain, struct nft_batch *batch)
 {
+	uint8_t protocols[TRAFFIC_PROTOCOLS_MAX];
+	unsigned count = 0;
+
 	nft_rule_begin(batch, chain);
+	has_ports |= scope->local_ports.count > 0;
+	for (unsigned i = 0; i < scope->protocol_count; i++)
+		if (!has_ports || target_protocol_has_ports(scope->protocols[i]))
+			protocols[count++] = scope->protocols[i];
 	if (scope->protocol_count)
-		nft_match_protocols(batch, scope->protocols, scope->protocol_count);
-	else if (has_ports || scope->local_ports.count)
+		nft_match_protocols(batch, protocols, count);
+	else if (has_ports)
 		nft_match_protocols(batch, with_ports, sizeof(with_ports));
 	if (scope->local_ports.count)
 		match_ranges(&scope->local_ports, is_ingress ? NFT_DESTINATION : NFT_SOURCE, batch);
@@ -327,8 +329,11 @@ static void begin_rule(const struct network_scope *scope, bool is_ingress, bool 
 
 static void end_rule(const char *action, struct nft_batch *batch)
 {
-	nft_go_to(batch, action);
-	nft_rule_end(batch, "scope");
+	if (action)
+		nft_go_to(batch, action);
+	else
+		nft_verdict(batch, NF_ACCEPT);
+	nft_rule_end(batch, action ? "scope" : "except");
 }
 
 static void add_family(const struct network_scope *scope, unsigned family, bool is_ingress,
@@ -341,12 +346,14 @@ static void add_family(const struct network_scope *scope, unsigned family, bool 
 		if (is_whole_family(&scope->addresses[family]))
 			nft_match_family(batch, family_of[family]);
 		else
-			nft_match_addresses(batch, family_of[family], side, address_set[family]);
+			nft_match_addresses(batch, family_of[family], side,
+					    address_set[scope->is_except][family]);
 		end_rule(action, batch);
 	}
 	if (scope->services[family].count) {
 		begin_rule(scope, is_ingress, true, chain, batch);
-		nft_match_services(batch, family_of[family], side, service_set[family]);
+		nft_match_services(batch, family_of[family], side,
+				   service_set[scope->is_except][family]);
 		end_rule(action, batch);
 	}
 }

@@ -19,7 +19,15 @@
 #define PRIORITY_BACK  NETWORK_MAX_HOOK
 
 #define COMMENT_SIZE 100
-#define NAME_SIZE    16 /* of a chain or counter: a word and the number of the path */
+/* Of a chain or counter: a word and the number of the path. */
+#define NAME_SIZE NETWORK_CHAIN_SIZE
+
+/* Which packets: for all paths of a step. */
+struct table {
+	const struct params *params; /* of the target */
+	struct network_scope *scope, *except;
+	struct network_pick pick;
+};
 
 static const char *name_of(const char *word, unsigned at, char out[NAME_SIZE])
 {
@@ -27,11 +35,8 @@ static const char *name_of(const char *word, unsigned at, char out[NAME_SIZE])
 	return out;
 }
 
-static void add_exclusions(const struct network_state *state, bool is_ingress, const char *chain,
-			   struct nft_batch *batch)
+static void exclude_neighbours(const char *chain, struct nft_batch *batch)
 {
-	const uint8_t tcp = IPPROTO_TCP;
-
 	/* Without neighbours nothing at all gets through once their entries expire: not what "lose
 	 * 5 % towards 10.0.5.0/24" asks for. 133-137: neighbour discovery (RFC 4861). */
 	nft_rule_begin(batch, chain);
@@ -42,10 +47,30 @@ static void add_exclusions(const struct network_state *state, bool is_ingress, c
 	nft_match_icmpv6(batch, 133, 137);
 	nft_verdict(batch, NF_ACCEPT);
 	nft_rule_end(batch, "neighbour discovery");
+}
+
+static void exclude_metadata(bool is_ingress, const char *chain, struct nft_batch *batch)
+{
+	static const int families[] = {AF_INET, AF_INET6};
+
+	for (unsigned i = 0; i < 2; i++) {
+		nft_rule_begin(batch, chain);
+		nft_match_address(batch, families[i], is_ingress ? NFT_SOURCE : NFT_DESTINATION,
+				  target_metadata_address(families[i]));
+		nft_verdict(batch, NF_ACCEPT);
+		nft_rule_end(batch, "cloud metadata");
+	}
+}
+
+static void exclude_sessions(const struct network_state *state, bool is_ingress, const char *chain,
+			     struct nft_batch *batch)
+{
+	const enum nft_side local = is_ingress ? NFT_DESTINATION : NFT_SOURCE;
+	const enum nft_side remote = is_ingress ? NFT_SOURCE : NFT_DESTINATION;
+	const uint8_t tcp = IPPROTO_TCP;
+
 	for (unsigned i = 0; i < state->control_count; i++) {
 		const struct network_connection *c = &state->control[i];
-		const enum nft_side local = is_ingress ? NFT_DESTINATION : NFT_SOURCE;
-		const enum nft_side remote = is_ingress ? NFT_SOURCE : NFT_DESTINATION;
 
 		nft_rule_begin(batch, chain);
 		nft_match_address(batch, c->family, local, c->local);
@@ -57,6 +82,18 @@ static void add_exclusions(const struct network_state *state, bool is_ingress, c
 		nft_verdict(batch, NF_ACCEPT);
 		nft_rule_end(batch, "controlling session");
 	}
+}
+
+/* What is never affected, before the scope is asked. */
+static void add_exclusions(const struct network_state *state, const struct table *table,
+			   bool is_ingress, const char *chain, struct nft_batch *batch)
+{
+	if (!params_number(table->params, TRAFFIC_NEIGHBOURS, 0))
+		exclude_neighbours(chain, batch);
+	if (target_spares_metadata(table->params))
+		exclude_metadata(is_ingress, chain, batch);
+	exclude_sessions(state, is_ingress, chain, batch);
+	network_scope_add_rules(table->except, is_ingress, chain, NULL, batch);
 }
 
 static void add_loss(const struct network_state *state, unsigned at, const char *chain,
@@ -138,8 +175,8 @@ static void add_back(const struct network_state *state, unsigned at, struct nft_
 	nft_rule_end(batch, "back from a delay line");
 }
 
-static int add_path(const struct network_state *state, const struct network_scope *scope,
-		    unsigned at, struct nft_batch *batch, struct error *err)
+static int add_path(const struct network_state *state, const struct table *table, unsigned at,
+		    struct nft_batch *batch, struct error *err)
 {
 	const struct network_path *path = &state->paths[at];
 	char chain[NAME_SIZE], act[NAME_SIZE], name[NAME_SIZE];
@@ -149,6 +186,7 @@ static int add_path(const struct network_state *state, const struct network_scop
 	nft_add_counter(batch, name_of("lost", at, name));
 	nft_add_chain(batch, name_of("act", at, act));
 	result = add_action(state, at, act, batch, err);
+	network_pick_add(&table->pick, path->is_ingress, at, act, batch);
 	nft_add_hook_chain(
 		batch,
 		&(struct nft_hook_chain){
@@ -162,8 +200,8 @@ static int add_path(const struct network_state *state, const struct network_scop
 		nft_verdict(batch, NF_ACCEPT);
 		nft_rule_end(batch, "back from a delay line");
 	}
-	add_exclusions(state, path->is_ingress, chain, batch);
-	network_scope_add_rules(scope, path->is_ingress, chain, name_of("act", at, act), batch);
+	add_exclusions(state, table, path->is_ingress, chain, batch);
+	network_scope_add_rules(table->scope, path->is_ingress, chain, act, batch);
 	if (path->is_ingress && state->way == NETWORK_LINE)
 		add_back(state, at, batch);
 	return result;
@@ -172,17 +210,23 @@ static int add_path(const struct network_state *state, const struct network_scop
 int network_table_add(const struct network_state *state, const struct target *target,
 		      const char *run_id, unsigned step, struct nft_batch *batch, struct error *err)
 {
-	struct network_scope *scope;
+	struct table table = {.params = &target->params, .pick = network_pick_of(target)};
 	char comment[64];
-	int result = network_scope_new(&target->params, &scope, err);
+	int result = network_scope_new(&target->params, false, &table.scope, err);
 
-	if (result < 0)
+	if (result == 0)
+		result = network_scope_new(&target->params, true, &table.except, err);
+	if (result < 0) {
+		network_scope_free(table.scope);
 		return result;
+	}
 	snprintf(comment, sizeof(comment), "squall run %s step %u", run_id, step);
 	nft_add_table(batch, NFPROTO_NETDEV, state->record.table, comment);
-	network_scope_add_sets(scope, batch);
+	network_scope_add_sets(table.scope, batch);
+	network_scope_add_sets(table.except, batch);
 	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
-		result = add_path(state, scope, i, batch, err);
-	network_scope_free(scope);
+		result = add_path(state, &table, i, batch, err);
+	network_scope_free(table.scope);
+	network_scope_free(table.except);
 	return result;
 }

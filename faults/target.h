@@ -20,10 +20,16 @@ enum target_kind { TARGET_NONE, TARGET_TRAFFIC, TARGET_PROCESS, TARGET_FILE };
 /* Selector of traffic, in the file `{to: [10.0.5.0/24:443], interface: eth0}` */
 enum traffic_param {
 	TRAFFIC_TO, /* list of endpoints: the far side; names are resolved by the conductor */
-	TRAFFIC_LOCAL_PORT, /* list of ports on this side */
-	TRAFFIC_PROTOCOL,   /* tcp, udp, icmp, any */
-	TRAFFIC_INTERFACE,  /* list of names; default: the interfaces that route to `to` */
-	TRAFFIC_NAMESPACE,  /* NAME (ip netns), pid:N, or target:NAME of a process target */
+	TRAFFIC_LOCAL_PORT,	 /* list of ports on this side */
+	TRAFFIC_PROTOCOL,	 /* list of tcp, udp, icmp, icmpv6, sctp, any */
+	TRAFFIC_PROTOCOL_NUMBER, /* list, beside those */
+	TRAFFIC_EXCEPT,		 /* list of endpoints that are left out */
+	TRAFFIC_SHARE,		 /* of the flows */
+	TRAFFIC_VLAN,
+	TRAFFIC_NEIGHBOURS,    /* not only IP: ARP, and neighbour discovery */
+	TRAFFIC_ALLOW_LOCKOUT, /* the controlling session is affected as well */
+	TRAFFIC_INTERFACE,     /* list of names and patterns; default: those that route to `to` */
+	TRAFFIC_NAMESPACE,     /* NAME (ip netns), pid:N, or target:NAME of a process target */
 };
 extern const struct param traffic_params[];
 
@@ -66,7 +72,8 @@ struct target {
 	/* TARGET_PROCESS */
 	struct target_process *processes;
 	unsigned process_count;
-	uint64_t seed; /* for count and share */
+	unsigned match_count; /* of which they were chosen */
+	uint64_t seed;	      /* for count and share */
 
 	/* TARGET_TRAFFIC: endpoints are in params[TRAFFIC_TO]; host names were replaced by
 	 * addresses before they came here */
@@ -101,6 +108,15 @@ int target_resolve(struct target *target, unsigned limit, const struct target_gu
 /* How many things it touches, as counted against limits.targets. */
 unsigned target_size(const struct target *target);
 void target_free(struct target *target);
+
+/* What a traffic selector means. Numbers of the transport protocols, ascending; 0: every one. */
+#define TRAFFIC_PROTOCOLS_MAX 256
+unsigned target_protocols(const struct params *params, uint8_t out[TRAFFIC_PROTOCOLS_MAX]);
+bool target_protocol_has_ports(uint8_t number);
+/* The address where a machine in a cloud gets its credentials is left out, unless `to` names
+ * exactly it: who selects everything does not mean that. */
+bool target_spares_metadata(const struct params *params);
+const uint8_t *target_metadata_address(int family);
 
 /* The kinds' own parts, called by target_resolve(). */
 int target_traffic_resolve(struct target *target, const struct target_guard *guard,

@@ -335,6 +335,7 @@ static int pin_chosen(const struct scan *scan, struct target *target, unsigned w
 	qsort(processes, pinned, sizeof(*processes), compare_pinned);
 	target->processes = processes;
 	target->process_count = pinned;
+	target->match_count = scan->count;
 	return 0;
 }
 

@@ -3,20 +3,19 @@
  * Traffic targets: which interfaces, in which network namespace, carry what goes to the endpoints.
  * Reads the kernel's routing, changes nothing.
  */
-#include "faults/target.h"
+#include "faults/target_interfaces.h"
+#include "injector/base/quantity.h"
 
-#include "injector/kernel/link.h"
 #include "injector/kernel/namespace.h"
-#include "injector/kernel/route.h"
 
-#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static const char *const protocols[] = {"any", "tcp", "udp", "icmp", NULL};
+static const char *const protocols[] = {"any", "tcp", "udp", "icmp", "icmpv6", "sctp", NULL};
 
 const struct param traffic_params[] = {
 	[TRAFFIC_TO] = {.name = "to",
@@ -29,21 +28,48 @@ const struct param traffic_params[] = {
 				.doc = "ports on this side (of a service that runs here)"},
 	[TRAFFIC_PROTOCOL] = {.name = "protocol",
 			      .type = PARAM_WORD,
+			      .flags = PARAM_LIST,
 			      .words = protocols,
 			      .fallback = "any",
-			      .doc = "which transport protocol"},
+			      .doc = "which transport protocols; icmp is that of IPv6 as well"},
+	[TRAFFIC_PROTOCOL_NUMBER] = {.name = "protocol-number",
+				     .type = PARAM_INTEGER,
+				     .flags = PARAM_LIST,
+				     .min = 0,
+				     .max = 255,
+				     .doc = "others by their number: 47 (GRE), 50 (ESP), ..."},
+	[TRAFFIC_EXCEPT] = {.name = "except",
+			    .type = PARAM_ENDPOINT,
+			    .flags = PARAM_LIST,
+			    .doc = "far side that is left out; \"*:PORT\" a port of everybody"},
+	[TRAFFIC_SHARE] = {.name = "share",
+			   .type = PARAM_SHARE,
+			   .max = SHARE_ONE,
+			   .doc = "only this share of the flows, whole and in both directions"},
+	[TRAFFIC_VLAN] = {.name = "vlan",
+			  .type = PARAM_INTEGER,
+			  .min = 1,
+			  .max = 4094,
+			  .doc = "only frames with this VLAN tag (on the interface below)"},
+	[TRAFFIC_NEIGHBOURS] = {.name = "neighbours",
+				.type = PARAM_BOOL,
+				.fallback = "false",
+				.doc = "with every address: ARP and neighbour discovery, too"},
+	[TRAFFIC_ALLOW_LOCKOUT] = {.name = "allow-lockout",
+				   .type = PARAM_BOOL,
+				   .fallback = "false",
+				   .doc = "also the SSH connection that squall is started from"},
 	[TRAFFIC_INTERFACE] =
 		{.name = "interface",
-		 .type = PARAM_NAME,
+		 .type = PARAM_TEXT,
 		 .flags = PARAM_LIST,
-		 .doc = "network interfaces; default: those that route to the endpoints"},
+		 .doc = "names, patterns (\"veth*\"), default-route, or all; default: "
+			"those that route to the endpoints"},
 	[TRAFFIC_NAMESPACE] = {.name = "namespace",
 			       .type = PARAM_NAME,
 			       .doc = "network namespace: NAME (ip netns), pid:N or target:NAME"},
 	{.name = NULL},
 };
-
-#define PATHS_MAX 32 /* next hops of one route that are looked at */
 
 static int open_pid(const char *text, int *out_fd, struct error *err)
 {
@@ -135,157 +161,100 @@ static int open_namespace(struct target *target, const struct target_guard *guar
 	return result;
 }
 
-/* Names end up in the text of a transaction: what the kernel allows but nobody uses is refused. */
-static bool is_plain_name(const char *name)
+/* Numbers of the words above; `icmp` is one for each family. */
+unsigned target_protocols(const struct params *params, uint8_t out[TRAFFIC_PROTOCOLS_MAX])
 {
-	for (const char *c = name; *c; c++)
-		if (*c <= ' ' || *c >= 127 || *c == '"' || *c == '\\' || *c == '*')
-			return false;
-	return *name != '\0';
-}
-
-static bool has_interface(const struct target *target, int index)
-{
-	for (unsigned i = 0; i < target->interface_count; i++)
-		if (target->interfaces[i].index == index)
-			return true;
-	return false;
-}
-
-static int add_interface(struct target *target, const struct link *link, struct error *err)
-{
-	struct target_interface *grown;
-
-	if (has_interface(target, link->index))
-		return 0;
-	if (!is_plain_name(link->name))
-		return error_set(err, EINVAL, "interface %d has a name that cannot be used",
-				 link->index);
-	grown = reallocarray(target->interfaces, target->interface_count + 1, sizeof(*grown));
-	if (!grown)
-		return error_errno(err, ENOMEM, "interface %s", link->name);
-	target->interfaces = grown;
-	grown += target->interface_count++;
-	*grown = (struct target_interface){.index = link->index};
-	snprintf(grown->name, sizeof(grown->name), "%s", link->name);
-	return 0;
-}
-
-static int add_route(struct target *target, struct netlink *netlink, int family,
-		     const void *address, struct error *err)
-{
-	int indexes[PATHS_MAX];
+	static const uint8_t numbers[] = {
+		0, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_SCTP};
 	unsigned count = 0;
-	int result = route_interfaces(netlink, family, address, indexes, PATHS_MAX, &count, err);
+	bool has_number[256] = {false};
 
-	for (unsigned i = 0; result == 0 && i < count; i++) {
-		struct link link;
+	for (unsigned i = 0; i < params_count(params, TRAFFIC_PROTOCOL); i++) {
+		int64_t word = params_value(params, TRAFFIC_PROTOCOL, i)->number;
 
-		if (has_interface(target, indexes[i]))
-			continue;
-		result = link_get(netlink, indexes[i], &link, err);
-		if (result == 0)
-			result = add_interface(target, &link, err);
+		if (word == 0)
+			return 0; /* any */
+		has_number[numbers[word]] = true;
+		if (numbers[word] == IPPROTO_ICMP)
+			has_number[IPPROTO_ICMPV6] = true;
 	}
-	return result;
+	for (unsigned i = 0; i < params_count(params, TRAFFIC_PROTOCOL_NUMBER); i++)
+		has_number[params_value(params, TRAFFIC_PROTOCOL_NUMBER, i)->number] = true;
+	for (unsigned i = 0; i < 256; i++)
+		if (has_number[i])
+			out[count++] = (uint8_t)i;
+	return count;
 }
 
-/* Addresses that nobody has (RFC 5737, RFC 3849) show where the default routes lead. */
-static int add_default_routes(struct target *target, struct netlink *netlink, struct error *err)
-{
-	static const char somewhere[] = "192.0.2.1", somewhere6[] = "2001:db8::1";
-	uint8_t address[16];
-	int result, result6;
+static const uint8_t metadata4[16] = {169, 254, 169, 254};
+static const uint8_t metadata6[16] = {0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, [15] = 0x54};
 
-	inet_pton(AF_INET, somewhere, address);
-	result = add_route(target, netlink, AF_INET, address, err);
-	inet_pton(AF_INET6, somewhere6, address);
-	result6 = add_route(target, netlink, AF_INET6, address, result < 0 ? NULL : err);
-	if (result == -ENETUNREACH && result6 == -ENETUNREACH) {
-		error_set(err, ENETUNREACH,
-			  "every address is selected, but there is no default "
-			  "route that would tell the interface");
-		return error_remedy(err, "name it: interface: eth0");
-	}
-	if (result < 0 && result != -ENETUNREACH)
-		return result;
-	return result6 == -ENETUNREACH ? 0 : result6;
+const uint8_t *target_metadata_address(int family)
+{
+	return family == AF_INET ? metadata4 : metadata6;
 }
 
-static int add_endpoint(struct target *target, struct netlink *netlink,
-			const struct endpoint *endpoint, struct error *err)
+bool target_spares_metadata(const struct params *params)
 {
-	char text[ENDPOINT_TEXT_SIZE];
-	int result;
+	for (unsigned i = 0; i < params_count(params, TRAFFIC_TO); i++) {
+		const struct endpoint *endpoint = &params_value(params, TRAFFIC_TO, i)->endpoint;
 
-	if (endpoint->family == AF_UNSPEC || endpoint->prefix == 0)
-		return add_default_routes(target, netlink, err);
-	result = add_route(target, netlink, endpoint->family, endpoint->address, err);
-	if (result == 0) {
-		/* A network may be spread over several routes; its two ends show the usual cases,
-		 * `interface` is for the others. */
-		unsigned bits = endpoint->family == AF_INET ? 32 : 128;
-		uint8_t last[16];
-
-		memcpy(last, endpoint->address, sizeof(last));
-		for (unsigned bit = endpoint->prefix; bit + 1 < bits; bit++)
-			last[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
-		if (endpoint->prefix < bits)
-			result = add_route(target, netlink, endpoint->family, last, err);
-		if (result == -ENETUNREACH)
-			result = 0;
+		if (endpoint->family != AF_UNSPEC &&
+		    endpoint->prefix == (endpoint->family == AF_INET ? 32 : 128) &&
+		    memcmp(endpoint->address, target_metadata_address(endpoint->family),
+			   endpoint->family == AF_INET ? 4 : 16) == 0)
+			return false;
 	}
-	if (result < 0)
-		error_prefix(err, "%s", endpoint_format(endpoint, text));
-	if (result == -ENETUNREACH)
-		error_remedy(err, "add the route, or name the interface: interface: eth0");
-	return result;
+	return true;
 }
 
-static int add_named(struct target *target, struct netlink *netlink, struct error *err)
+/* Only those that have no ports: tcp beside them would have some. */
+static bool has_no_ports(const struct params *params)
 {
-	unsigned count = params_count(&target->params, TRAFFIC_INTERFACE);
-	int result = 0;
+	uint8_t numbers[TRAFFIC_PROTOCOLS_MAX];
+	unsigned count = target_protocols(params, numbers);
 
-	for (unsigned i = 0; result == 0 && i < count; i++) {
-		const char *name = params_value(&target->params, TRAFFIC_INTERFACE, i)->text;
-		struct link link;
+	for (unsigned i = 0; i < count; i++)
+		if (target_protocol_has_ports(numbers[i]))
+			return false;
+	return count > 0;
+}
 
-		if (strlen(name) > 15)
-			return error_set(err, EINVAL,
-					 "interface '%s': a name has at most 15 characters", name);
-		result = link_find(netlink, name, &link, err);
-		if (result == -ENODEV && target->namespace_name[0])
-			error_set(err, ENODEV, "there is no interface '%s' in namespace %s", name,
-				  target->namespace_name);
-		if (result == -ENODEV)
-			error_remedy(err, "`ip link` lists them; without `interface` the routes "
-					  "decide");
-		if (result == 0)
-			result = add_interface(target, &link, err);
-	}
-	return result;
+bool target_protocol_has_ports(uint8_t number)
+{
+	return number == IPPROTO_TCP || number == IPPROTO_UDP || number == IPPROTO_DCCP ||
+	       number == IPPROTO_SCTP || number == IPPROTO_UDPLITE;
 }
 
 static int check_selector(const struct target *target, struct error *err)
 {
 	const struct params *params = &target->params;
-	const char *protocol = params_text(params, TRAFFIC_PROTOCOL);
-	bool is_icmp = protocol && strcmp(protocol, "icmp") == 0;
+	bool is_portless = has_no_ports(params);
+	char text[ENDPOINT_TEXT_SIZE];
 
-	if (is_icmp && params_count(params, TRAFFIC_LOCAL_PORT))
-		return error_set(err, EINVAL,
-				 "protocol icmp has no ports, but local-port is given");
+	if (is_portless && params_count(params, TRAFFIC_LOCAL_PORT))
+		return error_set(err, EINVAL, "the protocol has no ports, but local-port is given");
 	for (unsigned i = 0; i < params_count(params, TRAFFIC_TO); i++) {
 		const struct endpoint *endpoint = &params_value(params, TRAFFIC_TO, i)->endpoint;
-		char text[ENDPOINT_TEXT_SIZE];
 
 		if (endpoint->host[0])
 			return error_set(err, EINVAL, "host name '%s' was not resolved",
 					 endpoint->host);
-		if (is_icmp && endpoint->port_first)
-			return error_set(err, EINVAL, "protocol icmp has no ports, but %s has one",
+		if (is_portless && endpoint->port_first)
+			return error_set(err, EINVAL, "the protocol has no ports, but %s has one",
 					 endpoint_format(endpoint, text));
+	}
+	for (unsigned i = 0; i < params_count(params, TRAFFIC_EXCEPT); i++) {
+		const struct endpoint *endpoint =
+			&params_value(params, TRAFFIC_EXCEPT, i)->endpoint;
+
+		if (endpoint->host[0])
+			return error_set(err, EINVAL, "host name '%s' was not resolved",
+					 endpoint->host);
+		if (endpoint->family == AF_UNSPEC && !endpoint->port_first)
+			return error_set(err, EINVAL,
+					 "except: '*' leaves out everything; give a port (*:22) or "
+					 "an address");
 	}
 	return 0;
 }
@@ -293,8 +262,6 @@ static int check_selector(const struct target *target, struct error *err)
 int target_traffic_resolve(struct target *target, const struct target_guard *guard,
 			   struct error *err)
 {
-	unsigned endpoints = params_count(&target->params, TRAFFIC_TO);
-	const struct endpoint everything = {.family = AF_UNSPEC};
 	struct netlink *netlink = NULL;
 	int result = check_selector(target, err);
 
@@ -304,15 +271,7 @@ int target_traffic_resolve(struct target *target, const struct target_guard *gua
 		result = netlink_open(target->namespace_fd, &netlink, err);
 	if (result < 0)
 		return result;
-	if (params_count(&target->params, TRAFFIC_INTERFACE))
-		result = add_named(target, netlink, err);
-	else if (endpoints == 0)
-		result = add_endpoint(target, netlink, &everything, err);
-	else
-		for (unsigned i = 0; result == 0 && i < endpoints; i++)
-			result = add_endpoint(
-				target, netlink,
-				&params_value(&target->params, TRAFFIC_TO, i)->endpoint, err);
+	result = target_find_interfaces(target, netlink, err);
 	netlink_close(netlink);
 	return result;
 }

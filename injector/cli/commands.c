@@ -22,6 +22,8 @@ const struct command cli_commands[] = {
 	{"replay", cli_replay, "RUN|FILE", "run again what a result was made from"},
 	{"diff", cli_diff, "RUN|FILE RUN|FILE", "compare two results"},
 	{"doctor", cli_doctor, "", "what this machine can do, and remedies"},
+	{"policy", cli_policy, "[FILE]", "check the site policy and say what it rules"},
+	{"schedule", cli_schedule, "FILE --on CALENDAR", "systemd timers: write, list, remove"},
 	{"schema", cli_schema, "", "JSON Schema of the experiment file, for editors"},
 	{"faults", cli_faults, "[NAME]", "the faults and their parameters"},
 	{NULL, NULL, NULL, NULL},

@@ -32,6 +32,8 @@ int cli_doctor(int argc, char **argv, struct error *err);
 int cli_replay(int argc, char **argv, struct error *err);
 int cli_diff(int argc, char **argv, struct error *err);
 int cli_report(int argc, char **argv, struct error *err);
+int cli_policy(int argc, char **argv, struct error *err);
+int cli_schedule(int argc, char **argv, struct error *err);
 int cli_schema(int argc, char **argv, struct error *err);
 int cli_faults(int argc, char **argv, struct error *err);
 

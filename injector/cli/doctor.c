@@ -9,6 +9,7 @@
 #include "injector/base/log.h"
 #include "injector/base/page.h"
 #include "injector/cli/options.h"
+#include "injector/cli/undone.h"
 #include "injector/kernel/cgroup.h"
 #include "injector/kernel/nft.h"
 
@@ -274,11 +275,14 @@ int cli_doctor(int argc, char **argv, struct error *err)
 {
 	struct options options = {.help = usage, .has_json = true, .max_operands = 0};
 	struct report report = {0};
+	struct restore_report dead = {0};
 	json_t *root;
 	int result = options_parse(&options, argc, argv, err);
 
 	if (result < 0 || options.helped)
 		return result;
+	if (geteuid() == 0)
+		undone_finish_dead(&dead, NULL);
 	page_init(&report.page, stdout, log_has_colour(STDOUT_FILENO), 0);
 	if (options.json) {
 		report.machine = json_array();

@@ -10,6 +10,7 @@
 #include "injector/cli/commands.h"
 #include "injector/cli/options.h"
 #include "injector/cli/undone.h"
+#include "injector/journal/audit.h"
 #include "injector/restore/stop.h"
 
 #include <errno.h>
@@ -109,6 +110,9 @@ int cli_halt(int argc, char **argv, struct error *err)
 		printf("Halted (%s): no experiment begins until 'squall resume'.\n", path);
 	fflush(stdout);
 	finish_all(stops, count, &report);
+	/* last: a disk that hangs must not hold the brake */
+	audit_write(NULL, "halt", "", "%s; %u runs asked to stop, %u left",
+		    texts[0].text ? texts[0].text : "no reason given", count, report.failed);
 	if (pulled < 0 && result == 0)
 		result = pulled; /* and said why already */
 	undone_print(&report);

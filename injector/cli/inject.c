@@ -38,11 +38,23 @@ static int load_words(void *context, struct experiment **out, struct error *err)
 	return inline_experiment(words->fault, words->list, words->count, out, err);
 }
 
+/* As it was typed, for the audit; what does not fit is cut. */
+static const char *join(char *const *list, unsigned count, char *out, size_t size)
+{
+	size_t used = 0;
+
+	out[0] = '\0';
+	for (unsigned i = 0; i < count && used < size; i++)
+		used += (size_t)snprintf(out + used, size - used, "%s%s", i ? " " : "", list[i]);
+	return out;
+}
+
 int cli_inject(int argc, char **argv, struct error *err)
 {
 	struct options options = {
 		.help = help, .has_json = true, .has_quiet = true, .max_operands = -1};
 	struct words words;
+	char text[1024];
 	struct run_options run = {.load = load_words, .context = &words, .is_one_fault = true};
 	int result = options_parse(&options, argc, argv, err);
 
@@ -55,6 +67,8 @@ int cli_inject(int argc, char **argv, struct error *err)
 	words.fault = options.operands[0];
 	words.list = options.operands + 1;
 	words.count = (unsigned)options.operand_count - 1;
+	run.name = "inject";
+	run.words = join(words.list - 1, words.count + 1, text, sizeof(text));
 	run.is_json = options.json;
 	run.is_quiet = options.quiet;
 	return run_start(&run, err);

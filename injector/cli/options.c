@@ -4,6 +4,9 @@
  */
 #include "injector/cli/options.h"
 
+#include "injector/journal/audit.h"
+#include "injector/kernel/sandbox.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
@@ -94,8 +97,13 @@ int options_need_root(const char *command, const char *why, struct error *err)
 {
 	/* What root begins here must not end half way because nobody reads what it says. */
 	signal(SIGPIPE, SIG_IGN);
-	if (geteuid() == 0)
+	if (geteuid() == 0) {
+		struct invoking_user user = {.uid = getuid()};
+
+		(void)!sandbox_invoking_user(&user, NULL); /* what cannot be told is root */
+		audit_caller(command, user.uid, NULL, NULL, 0);
 		return 0;
+	}
 	error_set(err, EPERM, "%s: %s", command, why);
 	error_remedy(err, "sudo squall %s", command);
 	return -EPERM;

@@ -159,6 +159,8 @@ int cli_replay(int argc, char **argv, struct error *err)
 	}
 	if (separator < argc)
 		run.command = argv + separator + 1;
+	run.name = argv[0];
+	run.words = options.operands[0];
 	run.is_json = options.json;
 	run.is_quiet = options.quiet;
 	replay.file = results_open(options.operands[0], replay.path, sizeof(replay.path), err);

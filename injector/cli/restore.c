@@ -9,6 +9,7 @@
 #include "injector/cli/options.h"
 #include "injector/cli/undone.h"
 #include "injector/journal/journal.h"
+#include "injector/restore/guardian_cgroup.h"
 
 #include <errno.h>
 
@@ -87,6 +88,8 @@ int cli_restore(int argc, char **argv, struct error *err)
 		return result;
 	result = options.operand_count ? restore_one(options.operands[0], &report, err)
 				       : restore_dead_runs(&report, err);
+	guardian_cgroup_sweep(); /* also without a run: one may have died behind its guardian's end
+				  */
 	if (result == 0)
 		result = tell(&report, options.json, err);
 	restore_report_free(&report);

@@ -4,6 +4,8 @@
  */
 #include "injector/cli/commands.h"
 #include "injector/cli/options.h"
+#include "injector/cli/undone.h"
+#include "injector/journal/audit.h"
 #include "injector/restore/halt.h"
 
 #include <stdio.h>
@@ -18,6 +20,7 @@ int cli_resume(int argc, char **argv, struct error *err)
 {
 	struct options options = {.help = help};
 	bool was_pulled = false;
+	struct restore_report report = {0};
 	struct halt halt;
 	int result = options_parse(&options, argc, argv, err);
 
@@ -32,11 +35,15 @@ int cli_resume(int argc, char **argv, struct error *err)
 	result = halt_release(&was_pulled, err);
 	if (result < 0)
 		return result;
+	audit_write(NULL, "resume", "", "%s", was_pulled ? halt.reason : "was not halted");
 	if (was_pulled)
 		printf("Experiments may run again. They were halted by %s since %s: %s\n",
 		       halt.by[0] ? halt.by : "?", halt.at[0] ? halt.at : "?",
 		       halt.reason[0] ? halt.reason : "no reason was recorded");
 	else
 		printf("Experiments were not halted.\n");
-	return options_flush(err);
+	result = options_flush(err);
+	if (result == 0)
+		result = undone_finish_dead(&report, err);
+	return result < 0 ? result : undone_exit_code(&report);
 }

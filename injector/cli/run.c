@@ -6,6 +6,7 @@
 
 #include "injector/cli/options.h"
 #include "injector/cli/source.h"
+#include "injector/probes/launcher.h"
 #include "injector/run/run.h"
 
 #include <errno.h>
@@ -17,7 +18,8 @@ static const char run_help[] =
 	"Runs the experiment in FILE: waits for the steady state, injects the faults of the\n"
 	"method, watches the abort conditions, restores everything and says whether the\n"
 	"hypothesis held. With COMMAND the faults last while COMMAND runs (at most\n"
-	"limits.duration); COMMAND's failure fails the run.\n\n"
+	"limits.duration); COMMAND's failure fails the run. The result is stored in\n"
+	"/var/lib/squall/results; the newest 500 are kept.\n\n"
 	"  --set     gives a variable of the file another value\n"
 	"  --seed    makes the random choices of the run that had this one\n"
 	"  --json    one event a line on standard output\n"
@@ -82,11 +84,18 @@ static int run_or_plan(int argc, char **argv, bool plan_only, struct error *err)
 	run.is_quiet = options.quiet;
 	source.path = options.operands[0];
 	source.text.inputs.setting_count = texts[0].count;
-	result = source_take_seed(texts[1].text, &run, err);
+	/* before anything begins: a run without its command would break things for nothing */
+	result = run.command ? launcher_find_program(run.command[0], err) : 0;
+	if (result == 0)
+		result = source_take_seed(texts[1].text, &run, err);
 	if (result == 0)
 		result = experiment_read(source.path, &source.text, err);
 	if (result == 0)
 		result = source_prepare(&source, err);
+	run.name = argv[0];
+	run.file = source.path;
+	run.content = source.text.bytes;
+	run.length = source.text.length;
 	if (result == 0)
 		result = run_start(&run, err);
 	source_free(&source);

@@ -11,6 +11,7 @@
 #include "injector/base/quantity.h"
 #include "injector/cli/commands.h"
 #include "injector/cli/options.h"
+#include "injector/cli/undone.h"
 #include "injector/restore/halt.h"
 #include "injector/restore/restore.h"
 
@@ -249,12 +250,15 @@ int cli_status(int argc, char **argv, struct error *err)
 	struct options options = {.help = help, .has_json = true};
 	cleanup_free char(*ids)[RUN_ID_SIZE] = NULL;
 	bool is_root = geteuid() == 0;
+	struct restore_report report = {0};
 	unsigned count = 0;
 	struct halt halt;
 	int result = options_parse(&options, argc, argv, err);
 
 	if (result < 0 || options.helped)
 		return result;
+	if (is_root) /* what cannot be finished is shown below */
+		undone_finish_dead(&report, NULL);
 	result = journal_list(&ids, &count, err);
 	if (result < 0)
 		return result;

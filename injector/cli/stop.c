@@ -11,6 +11,7 @@
 #include "injector/cli/commands.h"
 #include "injector/cli/options.h"
 #include "injector/cli/undone.h"
+#include "injector/journal/audit.h"
 
 #include <errno.h>
 #include <string.h>
@@ -29,13 +30,19 @@ static const char help[] =
 	"shown.\n";
 
 /* The only run there is, dead ones included: what is to be stopped should be gone afterwards. */
-static int only_run(char *out, struct error *err)
+static int only_run(char *out, struct restore_report *report, struct error *err)
 {
 	cleanup_free char(*ids)[RUN_ID_SIZE] = NULL;
 	unsigned count = 0;
 	char list[400] = "";
 	int result = journal_list(&ids, &count, err);
 
+	if (result == 0 && count > 1) { /* some may be dead */
+		result = undone_finish_dead(report, err);
+		free(steal_pointer(&ids));
+		if (result == 0)
+			result = journal_list(&ids, &count, err);
+	}
 	if (result < 0)
 		return result;
 	if (count == 1) {
@@ -66,6 +73,12 @@ static int tell_json(const struct stop *stop, const struct restore_report *repor
 	return json_print(root, stdout, true, err);
 }
 
+static void audit(const struct stop *stop, const struct restore_report *report)
+{
+	audit_write(NULL, "stop", stop->run_id, "%s%u left", stop->was_killed ? "killed, " : "",
+		    report->failed);
+}
+
 static void tell(const struct stop *stop, const struct restore_report *report)
 {
 	char took[QUANTITY_TEXT_SIZE];
@@ -91,7 +104,7 @@ int cli_stop(int argc, char **argv, struct error *err)
 	result = options_need_root("stop", "a run belongs to root", err);
 	if (result < 0)
 		return result;
-	result = options.operand_count ? 0 : only_run(run_id, err);
+	result = options.operand_count ? 0 : only_run(run_id, &report, err);
 	if (result < 0)
 		return result;
 	result = stop_begin(options.operand_count ? options.operands[0] : run_id, &stop, err);
@@ -103,10 +116,14 @@ int cli_stop(int argc, char **argv, struct error *err)
 	if (result < 0)
 		return result;
 	result = stop_finish(&stop, STOP_WAIT_NS, &report, err);
+	audit(&stop, &report);
 	if (result == 0 && options.json)
 		result = tell_json(&stop, &report, err);
 	else if (result == 0)
 		tell(&stop, &report);
+	/* last: who wants a run to stop does not wait for others */
+	if (result == 0)
+		result = undone_finish_dead(&report, err);
 	if (result == 0)
 		result = options_flush(err);
 	if (result == 0)

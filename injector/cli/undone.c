@@ -28,6 +28,20 @@ int undone_print(const struct restore_report *report)
 	return undone_exit_code(report);
 }
 
+int undone_finish_dead(struct restore_report *report, struct error *err)
+{
+	struct restore_report dead = {0};
+	int result = restore_dead_runs(&dead, err);
+
+	if (dead.undone)
+		log_info("finished the restore of an earlier run: %u changes undone", dead.undone);
+	for (unsigned at = 0; at < dead.left_count; at++)
+		log_error("left: %s", dead.left[at]);
+	report->failed += dead.failed;
+	restore_report_free(&dead);
+	return result;
+}
+
 static json_t *strings(char (*lines)[RESTORE_LINE], unsigned count)
 {
 	json_t *array = json_array();

@@ -15,6 +15,9 @@
 int undone_print(const struct restore_report *report);
 /* {"undone": N, "failed": N, "did": [...], "left": [...]}; NULL when memory ran out. */
 json_t *undone_json(const struct restore_report *report);
+/* What dead runs have left is finished by the next command of any kind. Says what was done and what
+ * is left on standard error; `report` counts what is left. */
+int undone_finish_dead(struct restore_report *report, struct error *err);
 int undone_exit_code(const struct restore_report *report);
 
 #endif

@@ -65,7 +65,12 @@ static int64_t scaled(struct reader *reader, const struct schedule_entry *entry,
 		      const char *name)
 {
 	int64_t scale = reader->experiment->time_scale, result = time_ns / scale;
+	/* what is divided reads better round, and is no more exact than that in life */
+	int64_t unit = result >= 100 * NSEC_PER_MSEC ? NSEC_PER_MSEC : 1000;
 	char text[QUANTITY_TEXT_SIZE];
+
+	if (scale > 1)
+		result = (result + unit / 2) / unit * unit;
 
 	if (time_ns >= NSEC_PER_MSEC && result < NSEC_PER_MSEC)
 		reader_problem(reader, key_of(entry, name),
@@ -114,8 +119,11 @@ static void read_pulses(struct reader *reader, const struct schedule_entry *entr
 		reader_problem(reader, key_of(entry, "repeat"),
 			       "'repeat' and 'for' both say how long the pulses go on; give one "
 			       "of the two");
+	/* by the times of the file: divided, they may leave room for a bit of one more */
 	if (!count && shape->every_ns > 0)
-		count = shape_pulses_within(shape, step->for_ns);
+		count = shape_pulses_within(
+			&(struct shape){.every_ns = params_number(times, STEP_EVERY, 0)},
+			params_number(times, STEP_FOR, 0));
 	if (!shape->every_ns)
 		return; /* there, but wrong */
 	shape->count = count > SHAPE_MAX_INJECTIONS ? SHAPE_MAX_INJECTIONS + 1 : (unsigned)count;

@@ -216,15 +216,26 @@ static json_t *probes(void)
 	return map_of(json_pack("{s:o}", "anyOf", shapes));
 }
 
+/* Traffic by its keys alone; every other kind below its name. */
 static json_t *targets(void)
 {
-	json_t *processes = new_object(), *files = new_object();
+	json_t *shapes = json_array();
 
-	add(processes, "process", table(process_params));
-	require(processes, "process");
-	add(files, "file", table(target_params(TARGET_FILE)));
-	require(files, "file");
-	return map_of(either(table(traffic_params), either(processes, files)));
+	json_array_append_new(shapes, table(traffic_params));
+	for (int kind = TARGET_TRAFFIC + 1; target_params((enum target_kind)kind); kind++) {
+		const char *name = target_kind_name((enum target_kind)kind);
+		json_t *shape = new_object();
+
+		add(shape, name, table(target_params((enum target_kind)kind)));
+		require(shape, name);
+		json_array_append_new(shapes, shape);
+	}
+	return map_of(json_pack("{s:o}", "anyOf", shapes));
+}
+
+static json_t *one_or_more(json_t *one)
+{
+	return json_pack("{s:[O, o]}", "anyOf", one, list_of(one));
 }
 
 static json_t *section(unsigned index)
@@ -246,7 +257,7 @@ static json_t *section(unsigned index)
 	case SECTION_PROBES:
 		return probes();
 	case SECTION_STEADY_STATE:
-		return either(table(format_steady_state), list_of(table(format_steady_state)));
+		return one_or_more(table(format_steady_state));
 	case SECTION_EXPECT:
 		return list_of(table(format_expect));
 	case SECTION_ABORT_WHEN:

@@ -193,12 +193,12 @@ static int unlink_all_but_journal(int directory)
 			close(copy);
 		return -errno;
 	}
-	while ((entry = readdir(stream)))
+	for (errno = 0; (entry = readdir(stream)); errno = 0)
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
 		    strcmp(entry->d_name, JOURNAL_FILE) != 0 &&
 		    unlinkat(directory, entry->d_name, 0) < 0 && errno != ENOENT)
 			return -errno;
-	return 0;
+	return -errno;
 }
 
 int runs_remove(enum runs_root which, int root, int directory, const char *run_id,
@@ -330,7 +330,7 @@ static int list_root(const char *root_path, struct id_list *list, struct error *
 		close(root);
 		return error_errno(err, ENOMEM, "cannot list %s", root_path);
 	}
-	while (stream && (entry = readdir(stream))) {
+	for (errno = 0; stream && (entry = readdir(stream)); errno = 0) {
 		if (!runs_is_id(entry->d_name))
 			continue;
 		if (list->count == list->capacity) {
@@ -344,6 +344,8 @@ static int list_root(const char *root_path, struct id_list *list, struct error *
 		}
 		memcpy(list->ids[list->count++], entry->d_name, RUN_ID_LENGTH + 1);
 	}
+	if (stream && errno) /* a run that is not seen must not pass for none */
+		return error_errno(err, errno, "cannot list %s", root_path);
 	return 0;
 }
 

@@ -40,6 +40,14 @@ void bpf_place(struct bpf_builder *builder, unsigned label)
 	builder->labels[label] = (int)builder->count;
 }
 
+bool bpf_is_wanted(const struct bpf_builder *builder, unsigned label)
+{
+	for (unsigned i = 0; i < builder->jump_count; i++)
+		if (builder->jumps[i].label == label)
+			return true;
+	return false;
+}
+
 void bpf_set(struct bpf_builder *builder, unsigned target, uint32_t value)
 {
 	emit(builder, (struct bpf_insn){.code = BPF_ALU | BPF_MOV | BPF_K,

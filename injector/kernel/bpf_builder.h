@@ -33,6 +33,8 @@ void bpf_builder_free(struct bpf_builder *builder);
 /* A label to jump to; bpf_place() says where it is. */
 unsigned bpf_label(struct bpf_builder *builder);
 void bpf_place(struct bpf_builder *builder, unsigned label);
+/* Something written so far jumps there. What nothing leads to, the kernel refuses. */
+bool bpf_is_wanted(const struct bpf_builder *builder, unsigned label);
 
 /* register = value (32 bits, the upper half cleared) */
 void bpf_set(struct bpf_builder *builder, unsigned target, uint32_t value);

@@ -81,48 +81,72 @@ bool namespace_is_same(const struct namespace_id *a, const struct namespace_id *
 }
 
 /* Opens it if it is the wanted one. */
-static bool open_if(const char *path, const struct namespace_id *id, int *out_fd)
+/* 1: it is that one. 0: it is another, or gone. What another user's process hides from us (EACCES)
+ * is none of ours. */
+static int open_if(const char *path, const struct namespace_id *id, int *out_fd)
 {
 	struct namespace_id found = {0};
 	struct stat about;
-	int fd = -1;
+	int fd = -1, result;
 
-	if (stat(path, &about) < 0 || about.st_dev != id->device || about.st_ino != id->inode)
-		return false;
-	if (open_path(path, &fd, NULL) < 0)
-		return false;
-	if (namespace_identify(fd, &found, NULL) == 0 && namespace_is_same(&found, id)) {
+	if (stat(path, &about) < 0)
+		return errno == ENOENT || errno == ESRCH || errno == EACCES ? 0 : -errno;
+	if (about.st_dev != id->device || about.st_ino != id->inode)
+		return 0;
+	result = open_path(path, &fd, NULL);
+	if (result < 0)
+		return result == -ENOENT || result == -ESRCH ? 0 : result;
+	result = namespace_identify(fd, &found, NULL);
+	if (result == 0 && namespace_is_same(&found, id)) {
 		*out_fd = fd;
-		return true;
+		return 1;
 	}
 	close(fd);
-	return false;
+	return result;
 }
 
-static bool find_below(const char *directory, const char *suffix, bool numbers_only,
-		       const struct namespace_id *id, int *out_fd)
+/* 1: found. -errno: it cannot be told, and must not pass for gone. */
+static int find_below(const char *directory, const char *suffix, bool numbers_only,
+		      const struct namespace_id *id, int *out_fd)
 {
 	cleanup_dir DIR *dir = opendir(directory);
 	struct dirent *entry;
+	int result, unclear = 0;
 
-	while (dir && (entry = readdir(dir))) {
+	if (!dir)
+		return errno == ENOENT ? 0 : -errno;
+	for (errno = 0; (entry = readdir(dir)); errno = 0) {
 		char path[512];
 
 		if (entry->d_name[0] == '.' ||
 		    (numbers_only && !isdigit((unsigned char)entry->d_name[0])))
 			continue;
 		snprintf(path, sizeof(path), "%s/%s%s", directory, entry->d_name, suffix);
-		if (open_if(path, id, out_fd))
-			return true;
+		result = open_if(path, id, out_fd);
+		if (result == 1)
+			return 1;
+		unclear = result < 0 ? result : unclear;
 	}
-	return false;
+	return errno ? -errno : unclear;
 }
 
 int namespace_find(const struct namespace_id *id, int *out_fd, struct error *err)
 {
-	if (open_if(SELF, id, out_fd) || find_below(NAMES_DIR, "", false, id, out_fd) ||
-	    find_below("/proc", "/ns/net", true, id, out_fd))
+	int own = open_if(SELF, id, out_fd), named = 0, used = 0;
+
+	if (own != 1)
+		named = find_below(NAMES_DIR, "", false, id, out_fd);
+	if (own != 1 && named != 1)
+		used = find_below("/proc", "/ns/net", true, id, out_fd);
+	if (own == 1 || named == 1 || used == 1)
 		return 0;
+	if (own < 0 || named < 0 || used < 0)
+		return error_errno(err,
+				   own < 0     ? -own
+				   : named < 0 ? -named
+					       : -used,
+				   "cannot look for the network namespace %llu",
+				   (unsigned long long)id->inode);
 	return error_set(err, ENOENT, "the network namespace %llu is gone",
 			 (unsigned long long)id->inode);
 }

@@ -14,6 +14,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#ifndef SO_NETNS_COOKIE /* Linux 5.14 */
+#define SO_NETNS_COOKIE 71
+#endif
+
 #define REPLY_TIMEOUT_NS (5 * NSEC_PER_SEC)
 #define BUFFER_SIZE	 65536 /* rtnetlink(7): the kernel fills at most 32 KiB a datagram */
 
@@ -70,6 +74,15 @@ int netlink_open(int namespace_fd, struct netlink **out, struct error *err)
 int netlink_open_netfilter(int namespace_fd, struct netlink **out, struct error *err)
 {
 	return open_protocol(namespace_fd, NETLINK_NETFILTER, out, err);
+}
+
+uint64_t netlink_namespace_cookie(const struct netlink *netlink)
+{
+	uint64_t cookie = 0;
+	socklen_t size = sizeof(cookie);
+
+	return getsockopt(netlink->fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) == 0 ? cookie
+											 : 0;
 }
 
 void netlink_close(struct netlink *netlink)

@@ -195,3 +195,9 @@ void nft_match_flow_share(struct nft_batch *batch, uint32_t share)
 	nft_load_flow_hash(batch, 0, NFT_SHARE_ONE);
 	compare_share(batch, share);
 }
+
+void nft_match_hash_share(struct nft_batch *batch, unsigned size, uint32_t seed, uint32_t share)
+{
+	nft_load_hash(batch, 0, 0, size, NFT_SHARE_ONE, seed);
+	compare_share(batch, share);
+}

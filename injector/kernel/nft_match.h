@@ -51,5 +51,7 @@ void nft_match_cgroup(struct nft_batch *batch, uint32_t level, uint64_t id);
 #define NFT_SHARE_ONE 1000000000U
 void nft_match_packet_share(struct nft_batch *batch, uint32_t share);
 void nft_match_flow_share(struct nft_batch *batch, uint32_t share);
+/* Of the values that the first registers can have, `size` bytes: always the same ones of a seed. */
+void nft_match_hash_share(struct nft_batch *batch, unsigned size, uint32_t seed, uint32_t share);
 
 #endif

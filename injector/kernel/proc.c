@@ -296,11 +296,17 @@ static int read_threads(pid_t pid, struct thread_states *out)
 	dir = opendir(path);
 	if (!dir)
 		return vanished(errno);
-	while ((entry = readdir(dir))) {
+	/* What cannot be read must not pass for a thread that runs. */
+	for (errno = 0; (entry = readdir(dir)); errno = 0) {
+		int result;
+
 		if (entry->d_name[0] < '0' || entry->d_name[0] > '9')
 			continue;
 		snprintf(path, sizeof(path), "%s/%d/task/%.20s/stat", root, pid, entry->d_name);
-		if (read_stat_at(path, &stat) < 0 || stat.state == 'Z' || stat.state == 'X')
+		result = read_stat_at(path, &stat);
+		if (result < 0 && result != -ESRCH)
+			return result;
+		if (result < 0 || stat.state == 'Z' || stat.state == 'X')
 			continue;
 		if (stat.state == 'T')
 			out->stopped++;
@@ -311,6 +317,8 @@ static int read_threads(pid_t pid, struct thread_states *out)
 		else
 			out->asleep++;
 	}
+	if (errno)
+		return vanished(errno);
 	return out->stopped + out->traced + out->unclear + out->asleep ? 0 : -ESRCH;
 }
 

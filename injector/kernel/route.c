@@ -83,3 +83,29 @@ int route_interfaces(struct netlink *netlink, int family, const void *address, i
 		*out_count = finding.count;
 	return result;
 }
+
+/* Not the table of local addresses, where every address of this host leads to lo. */
+static void take_unicast(void *context, const struct nlmsghdr *reply)
+{
+	const struct rtmsg *header = NLMSG_DATA(reply);
+
+	if (reply->nlmsg_len >= NLMSG_LENGTH(sizeof(*header)) && header->rtm_type == RTN_UNICAST)
+		take(context, reply);
+}
+
+int route_all_interfaces(struct netlink *netlink, int *out_indexes, unsigned capacity,
+			 unsigned *out_count, struct error *err)
+{
+	struct rtmsg header = {.rtm_family = AF_UNSPEC, .rtm_table = RT_TABLE_UNSPEC};
+	struct finding finding = {.indexes = out_indexes, .capacity = capacity};
+	struct netlink_request request;
+	int result;
+
+	netlink_begin(&request, RTM_GETROUTE, NLM_F_DUMP, &header, sizeof(header));
+	result = netlink_call(netlink, &request, take_unicast, &finding, err);
+	if (result < 0)
+		error_prefix(err, "cannot list the routes");
+	else
+		*out_count = finding.count;
+	return result;
+}

@@ -102,7 +102,7 @@ static int dump(struct listeners *found, uint8_t family, uint8_t protocol)
 {
 	char buffer[32768] __attribute__((aligned(NLMSG_ALIGNTO)));
 	const struct nlmsghdr *header;
-	int result = send_request(found->socket, family, protocol);
+	int result = send_request(found->socket, family, protocol), left;
 	ssize_t got;
 
 	while (result == 0) {
@@ -112,8 +112,9 @@ static int dump(struct listeners *found, uint8_t family, uint8_t protocol)
 		if (got < 0)
 			return -errno;
 		header = (const struct nlmsghdr *)buffer;
-		for (; result == 0 && NLMSG_OK(header, (size_t)got);
-		     header = NLMSG_NEXT(header, got))
+		/* signed: behind a last message of odd length less than nothing is left */
+		left = (int)got;
+		for (; result == 0 && NLMSG_OK(header, left); header = NLMSG_NEXT(header, left))
 			result = take_message(found, header);
 	}
 	return result == 1 ? 0 : result;

@@ -38,6 +38,9 @@ int launcher_set_directory(struct launcher *launcher, const char *directory, str
  */
 int launcher_add(struct launcher *launcher, char *const argv[], bool own_environment,
 		 const char *directory, struct error *err);
+/* Would it be found? In the PATH of our own environment, with the rights of the user who called
+ * sudo. -ENOENT: no. */
+int launcher_find_program(const char *name, struct error *err);
 int launcher_seal(struct launcher *launcher, struct loop *loop, struct error *err);
 /* Starts command `number`, kills its process group after timeout_ns (<= 0: never). fn is called
  * once, from the loop; -EBUSY when that command is running already, -ESRCH when the launcher has

@@ -7,6 +7,7 @@
 #include "injector/probes/launcher_message.h"
 
 #include "injector/base/cleanup.h"
+#include "injector/kernel/sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -182,6 +183,38 @@ static void become_command(const struct launcher_command *command, const struct 
 		fail("cannot enter directory '%s': %s", command->text, strerror(errno));
 	execute(command->argv, command->own_environment ? environ : environment, search);
 	_exit(127);
+}
+
+/* A regular file that somebody may execute, seen with the rights of the user who called sudo. */
+static bool is_program(const char *path)
+{
+	cleanup_fd int fd = sandbox_open_as_caller(path, O_PATH | O_CLOEXEC, NULL);
+	struct stat about;
+
+	return fd >= 0 && fstat(fd, &about) == 0 && S_ISREG(about.st_mode) &&
+	       (about.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH));
+}
+
+int launcher_find_program(const char *name, struct error *err)
+{
+	const char *search = getenv("PATH");
+	char path[PATH_MAX];
+
+	if (strchr(name, '/') && is_program(name))
+		return 0;
+	while (!strchr(name, '/') && search && *search) {
+		int length = (int)strcspn(search, ":");
+
+		if (length &&
+		    (size_t)snprintf(path, sizeof(path), "%.*s/%s", length, search, name) <
+			    sizeof(path) &&
+		    is_program(path))
+			return 0;
+		search += length + (search[length] == ':');
+	}
+	error_set(err, ENOENT, "there is no program '%s'%s", name,
+		  strchr(name, '/') ? "" : " in PATH");
+	return error_remedy(err, "sudo may have changed PATH: write the whole path of the program");
 }
 
 int launcher_spawn(const struct launcher_command *command, const struct launcher_user *user,

@@ -153,9 +153,9 @@ static void put_figures(struct html *html)
 	char value[QUANTITY_TEXT_SIZE], more[80];
 
 	markup_put(&html->page, "<dl class=\"figures\">\n");
-	if (json_is_number(json_object_get(root, "score"))) {
-		snprintf(value, sizeof(value), "%.0f",
-			 json_number_value(json_object_get(root, "score")));
+	if (json_array_size(json_object_get(root, "expectations")) &&
+	    stored_number(root, "score") >= 0) {
+		snprintf(value, sizeof(value), "%lld", (long long)stored_number(root, "score"));
 		put_figure(html, "Resilience score", "", value, "of 100; beside the verdict");
 	}
 	put_attempts(html);
@@ -175,6 +175,22 @@ static void put_figures(struct html *html)
 		   quantity_format_latency(stored_number(root, "took_ns"), value),
 		   "steady state, faults, recovery");
 	markup_put(&html->page, "</dl>\n");
+}
+
+static void put_expectations(struct html *html)
+{
+	const json_t *list = json_object_get(html->root, "expectations"), *at;
+	size_t i;
+
+	if (!json_array_size(list))
+		return;
+	markup_put(&html->page, "<section><h2>Expected while the faults last</h2><table><tbody>\n");
+	json_array_foreach (list, i, at)
+		markup_put(&html->page, "<tr><td class=\"%s\">%s</td><td>%s</td></tr>\n",
+			   stored_is(at, "met") ? "good" : "bad",
+			   stored_is(at, "met") ? "\xe2\x9c\x93 met" : "\xe2\x9c\x97 not met",
+			   stored_text(at, "text"));
+	markup_put(&html->page, "</tbody></table></section>\n");
 }
 
 static void put_cell(struct html *html, const json_t *latency, const char *which)
@@ -305,6 +321,7 @@ void report_html(const json_t *root, FILE *out)
 	put_head(&html);
 	put_figures(&html);
 	html_charts(&html);
+	put_expectations(&html);
 	put_probes(&html);
 	html_faults(&html);
 	html_restore(&html);

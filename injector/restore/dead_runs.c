@@ -7,6 +7,7 @@
 
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
+#include "injector/journal/audit.h"
 #include "injector/kernel/proc.h"
 #include "injector/restore/guardian_cgroup.h"
 #include "injector/restore/report_lines.h"
@@ -97,7 +98,7 @@ static int undo_run(const char *run_id, pid_t guardian, struct restore_report *r
 		    struct error *err)
 {
 	unsigned left_from = report->left_count, did_from = report->did_count;
-	unsigned failed_before = report->failed, damaged;
+	unsigned failed_before = report->failed, undone_before = report->undone, damaged;
 	struct journal *journal;
 	int result = journal_open(run_id, &journal, err);
 
@@ -118,6 +119,8 @@ static int undo_run(const char *run_id, pid_t guardian, struct restore_report *r
 			    damaged == 1 ? "it" : "they", where_to_look(run_id),
 			    journal_root_of(run_id), run_id);
 	}
+	audit_write(NULL, "undone", run_id, "a run that was dead: %u changes undone, %u left",
+		    report->undone - undone_before, report->failed - failed_before);
 	if (report->failed > failed_before)
 		return 0;
 	if (guardian > 0 && guardian != getpid())

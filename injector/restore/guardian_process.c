@@ -268,10 +268,13 @@ static bool is_stopped(pid_t pid)
 }
 
 /* While it plans the worker does not ping, and may take its time; but one that is stopped for good
- * would keep its half-made journal, and the lock on all of them, for ever. */
+ * would keep its half-made journal, and the lock on all of them, for ever. A debugger that looks on
+ * is no such stop: it halts what runs for a moment, again and again. */
 static void judge_before_the_run(struct watch *watch, int64_t now, bool was_late)
 {
-	if (!is_stopped(getppid()) || was_late)
+	enum proc_stop stop;
+
+	if (was_late || proc_read_stop(getppid(), &stop) < 0 || stop != PROC_STOPPED)
 		watch->stopped_ns = 0;
 	else if (!watch->stopped_ns)
 		watch->stopped_ns = now;

@@ -254,8 +254,7 @@ void conductor_look_at_worker(struct conductor *conductor)
 
 	if (conductor->is_worker_gone)
 		return;
-	if (proc_read_stop(conductor->options.worker, &stop) < 0 ||
-	    (stop != PROC_STOPPED && stop != PROC_TRACED))
+	if (proc_read_stop(conductor->options.worker, &stop) < 0 || stop != PROC_STOPPED)
 		conductor->worker_stopped_ns = 0;
 	else if (!conductor->worker_stopped_ns)
 		conductor->worker_stopped_ns = now_ns;

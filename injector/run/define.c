@@ -75,6 +75,48 @@ static int send_host(int socket, unsigned index, const char *name, const struct 
 	return result;
 }
 
+/* Endpoints, with blanks between, as many as a request holds, from *at on, which goes on. */
+static int send_endpoints(int socket, unsigned index, const struct params *params, unsigned p,
+			  unsigned *at, struct error *err)
+{
+	char list[sizeof(((struct request *)NULL)->text)];
+	size_t used = 0;
+
+	for (; *at < params_count(params, p); ++*at) {
+		const struct param_value *value = params_value(params, p, *at);
+		size_t length = strlen(value->text);
+
+		if (value->endpoint.host[0] || used + length + 2 > sizeof(list))
+			break;
+		if (used)
+			list[used++] = ' ';
+		memcpy(list + used, value->text, length + 1);
+		used += length;
+	}
+	return send_value(socket, REQUEST_TARGET_VALUE, index, params->table[p].name, list, err);
+}
+
+static int send_parameter(int socket, unsigned index, const struct params *params, unsigned p,
+			  struct error *err)
+{
+	const struct param *param = &params->table[p];
+	unsigned i = 0;
+	int result = 0;
+
+	while (i < params_count(params, p) && result == 0) {
+		const struct param_value *value = params_value(params, p, i);
+
+		if (param->type != PARAM_ENDPOINT)
+			result = send_value(socket, REQUEST_TARGET_VALUE, index, param->name,
+					    params_value(params, p, i++)->text, err);
+		else if (value->endpoint.host[0] && ++i)
+			result = send_host(socket, index, param->name, &value->endpoint, err);
+		else
+			result = send_endpoints(socket, index, params, p, &i, err);
+	}
+	return result;
+}
+
 static int send_target(int socket, const struct experiment *experiment, unsigned index,
 		       struct error *err)
 {
@@ -86,17 +128,7 @@ static int send_target(int socket, const struct experiment *experiment, unsigned
 	snprintf(request.name, sizeof(request.name), "%s", target->name);
 	result = request_send(socket, &request, err);
 	for (unsigned p = 0; p < target->params.count && result == 0; p++)
-		for (unsigned i = 0; i < params_count(&target->params, p) && result == 0; i++) {
-			const struct param *param = &target->params.table[p];
-			const struct param_value *value = params_value(&target->params, p, i);
-
-			if (param->type == PARAM_ENDPOINT && value->endpoint.host[0])
-				result = send_host(socket, index, param->name, &value->endpoint,
-						   err);
-			else
-				result = send_value(socket, REQUEST_TARGET_VALUE, index,
-						    param->name, value->text, err);
-		}
+		result = send_parameter(socket, index, &target->params, p, err);
 	return result;
 }
 

@@ -19,7 +19,8 @@ enum request_type {
 	REQUEST_PING,	/* at least every REQUEST_PING_NS, else the conductor counts as lost */
 	REQUEST_LIMITS, /* numbers: duration_ns, targets, seed */
 	REQUEST_TARGET, /* index, name; numbers: kind */
-	REQUEST_TARGET_VALUE, /* index, name: parameter, text: value */
+	REQUEST_TARGET_VALUE, /* index, name: parameter, text: value, or endpoints with blanks
+				 between */
 	REQUEST_STEP,	      /* index, name: fault; numbers: target, for_ns */
 	REQUEST_STEP_VALUE,   /* index, name: parameter, text: value */
 	REQUEST_STEP_PULSES,  /* index; numbers: every_ns, active_ns, count */

@@ -5,10 +5,12 @@
 #include "injector/base/clock.h"
 #include "injector/base/json.h"
 #include "injector/base/log.h"
+#include "injector/journal/audit.h"
 #include "injector/journal/journal.h"
 #include "injector/kernel/proc.h"
 #include "injector/kernel/realtime.h"
 #include "injector/kernel/sandbox.h"
+#include "injector/policy/policy.h"
 #include "injector/report/report.h"
 #include "injector/restore/halt.h"
 #include "injector/restore/restore.h"
@@ -35,6 +37,7 @@
 struct run {
 	const struct run_options *options;
 	struct invoking_user user;
+	struct policy *policy;
 	int socket;
 	pid_t worker;
 	struct launcher *launcher;
@@ -94,6 +97,7 @@ static int fork_worker(struct run *run, struct error *err)
 			.conductor = self, /* getppid() would say 1 if it had died */
 			.invoking_uid = run->user.uid,
 			.result_uid = run->user.uid,
+			.policy = run->policy,
 		};
 
 		close(pair[0]);
@@ -121,6 +125,31 @@ static int give_up_rights(struct run *run, struct error *err)
 	if (result == 0)
 		result = sandbox_drop_user(run->user.conductor_uid, run->user.conductor_gid, err);
 	return result;
+}
+
+/* Who may is asked before anything else is; the rest by the worker, of what it finds. */
+static int ask_site(struct run *run, struct error *err)
+{
+	struct yaml_problems problems = {0};
+	int result = policy_load(POLICY_PATH, &run->policy, &problems, err);
+
+	yaml_problems_free(&problems);
+	if (result == 0)
+		result = policy_check_user(run->policy, run->user.uid, err);
+	return result;
+}
+
+/* The line that is there whatever happens next. */
+static int begin_audit(const struct run *run, struct error *err)
+{
+	struct error why = ERROR_INIT;
+	int result = audit_write(&why, "begin", "", "%s",
+				 run->options->words ? run->options->words : "");
+
+	if (result == 0 || !policy_needs_audit(run->policy))
+		return 0;
+	*err = why;
+	return error_prefix(err, "the site policy wants an audit");
 }
 
 static enum view_kind choose_view(const struct run_options *options)
@@ -222,6 +251,9 @@ static void write_result(const struct run *run, json_t *root, int fd)
 		return;
 	}
 	result = json_print(json_incref(root), file, false, &err);
+	/* the room that was reserved and not used */
+	if (fflush(file) == 0)
+		(void)!ftruncate(fileno(file), ftello(file));
 	if (fclose(file) != 0 && result == 0)
 		error_errno(&err, errno, "cannot write the result");
 	if (err.code)
@@ -294,8 +326,7 @@ static bool await_worker(pid_t worker)
 	pid_t ended;
 
 	while ((ended = waitpid(worker, NULL, WNOHANG)) == 0 || (ended < 0 && errno == EINTR)) {
-		if (proc_read_stop(worker, &stop) < 0 ||
-		    (stop != PROC_STOPPED && stop != PROC_TRACED))
+		if (proc_read_stop(worker, &stop) < 0 || stop != PROC_STOPPED)
 			stopped_ns = 0;
 		else if (!stopped_ns)
 			stopped_ns = clock_now_ns();
@@ -323,7 +354,33 @@ static bool run_free(struct run *run)
 	if (run->experiment)
 		experiment_free(run->experiment);
 	free(run->experiment);
+	policy_free(run->policy);
 	return is_over;
+}
+
+/* What needs root's rights. What is refused here is in the trail as well. */
+static int begin(struct run *run, struct error *err)
+{
+	const struct run_options *options = run->options;
+	int result = sandbox_invoking_user(&run->user, err);
+
+	if (result < 0)
+		return result;
+	audit_caller(options->name, run->user.uid, options->file, options->content,
+		     options->length);
+	result = ask_site(run, err);
+	/* It starts its guardian and listens while this process does what comes next. */
+	if (result == 0)
+		result = fork_worker(run, err);
+	if (result == 0)
+		result = begin_audit(run, err);
+	if (result == 0)
+		result = restore_first(err);
+	if (result == 0 && !options->plan_only)
+		result = halt_check(err);
+	if (result < 0)
+		audit_write(NULL, "refused", "", "%s", err->text);
+	return result;
 }
 
 int run_start(const struct run_options *options, struct error *err)
@@ -334,16 +391,9 @@ int run_start(const struct run_options *options, struct error *err)
 
 	/* Restoring and telling go on when nobody reads; commands get the signal back. */
 	signal(SIGPIPE, SIG_IGN);
-	if (result == 0)
-		result = sandbox_invoking_user(&run.user, err);
 	realtime_begin(); /* for worker and guardian, and for this process until it has begun */
-	/* It starts its guardian and listens while this process does what comes next. */
 	if (result == 0)
-		result = fork_worker(&run, err);
-	if (result == 0)
-		result = restore_first(err);
-	if (result == 0 && !options->plan_only)
-		result = halt_check(err);
+		result = begin(&run, err);
 	if (result == 0)
 		result = give_up_rights(&run, err);
 	if (result == 0)

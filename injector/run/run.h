@@ -19,6 +19,11 @@ struct run_options {
 	bool has_seed; /* instead of that of the experiment, or of one that is drawn */
 	int64_t seed;
 	bool is_one_fault; /* given in words: loading it is a matter of microseconds */
+	const char *name;  /* of the command, for the audit */
+	const char *file;  /* where the experiment came from and what it says; NULL: words */
+	const void *content;
+	size_t length;
+	const char *words; /* of squall inject; NULL: a file */
 	bool plan_only;
 	bool is_json;	      /* events on standard output, one JSON object a line */
 	bool is_quiet;	      /* no progress, no summary */

@@ -8,10 +8,12 @@
 
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
+#include "injector/journal/audit.h"
 #include "injector/kernel/proc.h"
 #include "injector/kernel/sandbox.h"
 #include "injector/restore/halt.h"
 #include "injector/restore/restore.h"
+#include "injector/run/result_file.h"
 #include "injector/run/worker_internal.h"
 
 #include <errno.h>
@@ -45,6 +47,7 @@ void worker_stop(struct worker *worker, enum stop_cause cause, const char *why)
 		return;
 	}
 	worker->state = WORKER_STOPPING;
+	audit_hold(); /* nothing is written before everything is out of force */
 	worker->stop_began_ns = reply.numbers[1];
 	loop_timer_cancel(worker->loop, &worker->evidence_timer);
 	/* Every effect ends first, by one system call each. Then the conductor hears why, before it
@@ -76,33 +79,6 @@ static int on_finish(struct worker *worker, const struct request *request, struc
 	/* who got a signal that is not KILL leaves in its own time: looked at once more */
 	worker_look_back(worker);
 	return 0;
-}
-
-/* Result files are kept under JOURNAL_STATE/results, filled by the unprivileged conductor. */
-static int open_result(const struct worker *worker, struct error *err)
-{
-	char path[96];
-	cleanup_fd int fd = -1;
-
-	if ((mkdir(JOURNAL_STATE, 0755) < 0 && errno != EEXIST) ||
-	    (mkdir(JOURNAL_STATE "/results", 0755) < 0 && errno != EEXIST))
-		return error_errno(err, errno, "cannot make %s", JOURNAL_STATE "/results");
-	snprintf(path, sizeof(path), JOURNAL_STATE "/results/%s.json", worker->run_id);
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return error_errno(err, errno, "cannot create the result %s", path);
-	/* The user who ran it may read it, and nobody else: it holds the experiment, which may be
-	 * readable by nobody else either. A failure only means that root must. */
-	(void)!fchown(fd, worker->options.result_uid, (gid_t)-1);
-	return steal_fd(&fd);
-}
-
-static void remove_result(const struct worker *worker)
-{
-	char path[96];
-
-	snprintf(path, sizeof(path), JOURNAL_STATE "/results/%s.json", worker->run_id);
-	unlink(path);
 }
 
 static int identify(pid_t pid, struct process_identity *out, struct error *err)
@@ -182,6 +158,10 @@ static int arm(struct worker *worker, const char *title, struct error *err)
 	uint64_t capabilities = worker_capabilities(worker) | GUARDIAN_CAPABILITIES;
 	int result = halt_check(err);
 
+	/* Again: the conductor decides how long after the plan this is. */
+	if (result == 0)
+		result = policy_check_time(worker->options.policy, clock_wall_ns(),
+					   worker->limits.duration_ns, err);
 	if (result == 0)
 		result = open_journal(worker, title, err);
 	/* Again: whoever pulled the lever in between has looked for runs and not found us. */
@@ -201,13 +181,14 @@ static int arm(struct worker *worker, const char *title, struct error *err)
 static int on_arm(struct worker *worker, const struct request *request, struct error *err)
 {
 	struct reply reply = {.type = REPLY_ARMED};
-	cleanup_fd int result_fd = open_result(worker, err);
+	cleanup_fd int result_fd =
+		result_file_open(worker->run_id, worker->options.result_uid, err);
 	int result = result_fd < 0 ? result_fd : arm(worker, request->text, err);
 
 	if (result < 0) {
 		worker_reply_error(worker, REPLY_REFUSED, 0, err);
 		if (result_fd >= 0)
-			remove_result(worker);
+			result_file_remove(worker->run_id);
 		worker_leave_unarmed(worker);
 		return 0;
 	}
@@ -369,6 +350,7 @@ static void leave(struct worker *worker)
 		if (worker->left_count < report.left_count)
 			worker->left_count = report.left_count;
 		restore_report_free(&report);
+		result_files_prune();
 		if (!worker->left_count && journal_remove(worker->run_id, &err) < 0) {
 			worker->left_count++;
 			worker_reply(worker, REPLY_LEFT, 0, "%s", err.text);
@@ -382,6 +364,7 @@ static void leave(struct worker *worker)
 			guardian_end(&worker->guardian);
 	}
 	worker_reply_numbers(worker, REPLY_FINISHED, 0, worker->left_count, 0);
+	audit_release();
 }
 
 /* A loop that fails is left, but in order: everything is cut at once, and leave() undoes it. */

@@ -9,6 +9,7 @@
 
 #include "injector/base/error.h"
 #include "injector/journal/journal.h"
+#include "injector/policy/policy.h"
 
 #include <sys/types.h>
 
@@ -16,7 +17,8 @@ struct worker_options {
 	int socket;	 /* to the conductor; owned by the worker */
 	pid_t conductor; /* our parent */
 	uid_t invoking_uid;
-	uid_t result_uid; /* the unprivileged user that fills the result file */
+	uid_t result_uid;	     /* the unprivileged user that fills the result file */
+	const struct policy *policy; /* of the site, NULL: none; not owned */
 };
 
 /* Body of the forked process. Returns its exit status when everything is restored (or journalled as

@@ -5,6 +5,7 @@
  */
 #include "injector/run/worker_internal.h"
 
+#include "injector/base/clock.h"
 #include "injector/base/quantity.h"
 #include "injector/experiment/model.h"
 
@@ -61,18 +62,32 @@ int worker_on_target(struct worker *worker, const struct request *request, struc
 	return 0;
 }
 
+static int add_one(struct worker *worker, struct params *params, unsigned index, const char *text,
+		   struct error *err)
+{
+	worker->value_bytes += strlen(text) + 1;
+	if (++worker->value_count > MAX_VALUES || worker->value_bytes > MAX_VALUE_BYTES)
+		return error_set(err, E2BIG, "there are more values than an experiment can have");
+	return params_add(params, index, text, 0, 0, err);
+}
+
+/* There may be a hundred thousand endpoints: many to a request, which have no blanks in them. */
 static int add_value(struct worker *worker, struct params *params, const struct request *request,
 		     struct error *err)
 {
-	int index = params_find(params->table, request->name);
+	int index = params_find(params->table, request->name), result = 0;
+	char text[sizeof(request->text)], *save = NULL;
 
-	worker->value_bytes += strlen(request->text) + 1;
-	if (++worker->value_count > MAX_VALUES || worker->value_bytes > MAX_VALUE_BYTES)
-		return error_set(err, E2BIG, "there are more values than an experiment can have");
 	if (index < 0)
 		return error_set(err, EPROTO, "parameter '%s' is not known to the worker",
 				 request->name);
-	return params_add(params, (unsigned)index, request->text, 0, 0, err);
+	if (params->table[index].type != PARAM_ENDPOINT)
+		return add_one(worker, params, (unsigned)index, request->text, err);
+	snprintf(text, sizeof(text), "%s", request->text);
+	for (char *at = strtok_r(text, " ", &save); at && result == 0;
+	     at = strtok_r(NULL, " ", &save))
+		result = add_one(worker, params, (unsigned)index, at, err);
+	return result;
 }
 
 int worker_on_target_value(struct worker *worker, const struct request *request, struct error *err)
@@ -235,6 +250,8 @@ static int resolve_targets(struct worker *worker, struct error *err)
 
 		if (target_resolve(target, worker->limits.targets, &guard, err) < 0)
 			return err->code ? -err->code : -EIO;
+		if (policy_check_target(worker->options.policy, target, err) < 0)
+			return -EPERM;
 		total += target_size(target);
 		if (total > worker->limits.targets) {
 			error_set(err, E2BIG,
@@ -245,7 +262,31 @@ static int resolve_targets(struct worker *worker, struct error *err)
 						 "limits.targets.");
 		}
 	}
-	return 0;
+	return policy_check_reach(worker->options.policy, total, err);
+}
+
+/* What needs no look at the machine; the targets follow when they are known. */
+static int ask_policy(const struct worker *worker, struct error *err)
+{
+	const struct policy *policy = worker->options.policy;
+	int result = policy_check_limits(policy, worker->limits.duration_ns, err);
+
+	if (result == 0)
+		result =
+			policy_check_time(policy, clock_wall_ns(), worker->limits.duration_ns, err);
+	for (unsigned i = 0; result == 0 && i < worker->step_count; i++)
+		result = policy_check_fault(policy, worker->steps[i].fault.ops->name, err);
+	return result;
+}
+
+static void tell_policy(const struct worker *worker, struct plan *plan)
+{
+	char text[240];
+
+	if (!worker->options.policy)
+		return;
+	policy_describe(worker->options.policy, text, sizeof(text));
+	plan_add(plan, PLAN_NOTE, "%s", text);
 }
 
 int worker_on_plan(struct worker *worker, const struct request *request, struct error *err)
@@ -259,6 +300,8 @@ int worker_on_plan(struct worker *worker, const struct request *request, struct 
 		return error_set(err, EPROTO, "limits or steps are missing");
 	/* No step comes after this: the guardian gives up the rest while we plan. */
 	result = guardian_confine(&worker->guardian, worker_capabilities(worker), err);
+	if (result == 0)
+		result = ask_policy(worker, err);
 	if (result == 0)
 		result = resolve_targets(worker, err);
 	for (unsigned i = 0; i < worker->step_count && result == 0; i++) {
@@ -282,6 +325,7 @@ int worker_on_plan(struct worker *worker, const struct request *request, struct 
 		worker_leave_unarmed(worker);
 		return 0;
 	}
+	tell_policy(worker, &plan);
 	worker->state = WORKER_PLANNED;
 	worker_reply(worker, REPLY_PLANNED, 0, "%s", "");
 	return 0;

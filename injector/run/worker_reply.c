@@ -6,6 +6,7 @@
 #include "injector/run/worker_internal.h"
 
 #include "injector/base/clock.h"
+#include "injector/journal/audit.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -30,6 +31,35 @@ static bool is_armed(const struct worker *worker)
 	return worker->state == WORKER_ARMED || worker->state == WORKER_STOPPING;
 }
 
+/* What is told is what happened: the one place where it is written down as well. */
+static void audit(const struct worker *worker, const struct reply *reply)
+{
+	static const char *const events[REPLY_COUNT] = {
+		[REPLY_PLANNED] = "planned",
+		[REPLY_ARMED] = "armed",
+		[REPLY_REFUSED] = "refused",
+		[REPLY_INJECTED] = "injected",
+		[REPLY_INJECT_FAILED] = "not-injected",
+		[REPLY_RESTORED] = "restored",
+		[REPLY_STOPPING] = "stopping",
+		[REPLY_LEFT] = "left",
+		[REPLY_FINISHED] = "finished",
+	};
+	const char *event = events[reply->type];
+	bool is_of_step = reply->type == REPLY_INJECTED || reply->type == REPLY_INJECT_FAILED ||
+			  reply->type == REPLY_RESTORED;
+
+	if (!event || (reply->type == REPLY_FINISHED && !worker->journal))
+		return;
+	if (is_of_step && reply->index < worker->step_count)
+		audit_write(NULL, event, worker->run_id, "step %u: %s%s%s", reply->index + 1,
+			    worker->steps[reply->index].text, *reply->text ? ": " : "",
+			    reply->text);
+	else
+		audit_write(NULL, event, worker->run_id, "%s",
+			    reply->type == REPLY_ARMED ? "" : reply->text);
+}
+
 void worker_send(struct worker *worker, const struct reply *reply, int fd)
 {
 	int64_t began_ns = clock_now_ns();
@@ -40,11 +70,12 @@ void worker_send(struct worker *worker, const struct reply *reply, int fd)
 	if (reply->type == REPLY_EVIDENCE)
 		patience_ms = 0;
 	result = reply_send(worker->options.socket, reply, fd, patience_ms);
+	audit(worker, reply);
 	if (reply->type == REPLY_EVIDENCE || !is_armed(worker))
 		return;
 	worker->patience_ms -= (int)((clock_now_ns() - began_ns) / NSEC_PER_MSEC);
 	/* Not here: the caller may be half way through a change. */
-	if (result == -EAGAIN && worker->state == WORKER_ARMED && !worker->deaf_timer.heap_index)
+	if (result < 0 && worker->state == WORKER_ARMED && !worker->deaf_timer.heap_index)
 		loop_timer_set(worker->loop, &worker->deaf_timer, clock_now_ns(), give_up, worker);
 }
 

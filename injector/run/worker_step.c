@@ -311,6 +311,7 @@ static void step_is_in_force(struct worker_step *step, int64_t began_ns)
 	if (!step->first_ns)
 		step->first_ns = fault->effect_started_ns;
 	step->injections++;
+	describe(step);
 	worker_reply_numbers(worker, REPLY_INJECTED, fault->step, fault->effect_started_ns,
 			     fault->effect_started_ns - began_ns);
 	if (is_instant(step)) {
@@ -321,7 +322,6 @@ static void step_is_in_force(struct worker_step *step, int64_t began_ns)
 		return;
 	}
 	step->state = STEP_IN_FORCE;
-	describe(step);
 	journal_started(worker->journal, fault->step, step->text, NULL);
 	arm_end(step);
 	if (step->state == STEP_IN_FORCE)

@@ -175,8 +175,12 @@ static void test_values_are_parsed_again(void **state)
 	(void)state;
 	start(&peer);
 	define_target(&peer);
-	transmit(&peer, REQUEST_TARGET_VALUE, 0, "interface", "lo\" }; flush ruleset", 0, 0);
+	transmit(&peer, REQUEST_TARGET_VALUE, 0, "namespace", "lo\" }; flush ruleset", 0, 0);
 	expect_refused(&peer, "not a name");
+	start(&peer);
+	define_target(&peer);
+	transmit(&peer, REQUEST_TARGET_VALUE, 0, "to", "10.0.0.1 10.0.0.0/8:443 10.0.0.1/24", 0, 0);
+	expect_refused(&peer, "to: ");
 	start(&peer);
 	define_target(&peer);
 	transmit(&peer, REQUEST_STEP, 0, "network", "", 0, NSEC_PER_SEC);

@@ -66,8 +66,11 @@ static _Noreturn void serve(const struct netlab *lab, int line)
 {
 	struct order order;
 
+	const char ready = 'r';
+
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (setns(lab->near_fd, CLONE_NEWNET) < 0)
+	/* a session of its own: what shares ours is protected */
+	if (setsid() < 0 || setns(lab->near_fd, CLONE_NEWNET) < 0 || write(line, &ready, 1) != 1)
 		_exit(1);
 	while (read(line, &order, sizeof(order)) == sizeof(order)) {
 		int result = connect_to(&order);
@@ -82,6 +85,7 @@ static struct caller call_in(const struct netlab *lab, const char *group)
 {
 	struct caller caller;
 	int ends[2];
+	char ready;
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
 	caller.pid = fork();
@@ -90,6 +94,7 @@ static struct caller call_in(const struct netlab *lab, const char *group)
 		serve(lab, ends[1]);
 	close(ends[1]);
 	caller.line = ends[0];
+	assert_int_equal(read(caller.line, &ready, 1), 1);
 	snprintf(caller.text, sizeof(caller.text), "%d", caller.pid);
 	if (group)
 		group_write(group, "cgroup.procs", caller.text);

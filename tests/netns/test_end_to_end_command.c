@@ -135,28 +135,6 @@ static void test_failing_command_fails_the_run(void **state)
 	stage_assert_clean(stage);
 }
 
-static void test_command_that_does_not_exist(void **state)
-{
-	struct stage *stage = *state;
-	const char *path;
-	struct squall *squall;
-
-	path = stage_write(stage, "command.yaml", "%s",
-			   "version: 1\n"
-			   "title: with a command\n"
-			   "limits: {duration: 15s, targets: 1}\n"
-			   "allow-idle: true\n"
-			   "targets: {far: {to: \"10.88.0.2:7001\"}}\n"
-			   "method: [{at: 0s, for: 10s, network: {target: far, delay: 100ms}}]\n");
-	squall = squall_start(stage, NULL, "run --json %s -- /nonexistent/sqee", path);
-	squall_await_exit(squall);
-	printf("# exit %d\n", squall->status);
-	assert_in_range(squall->status, 1, 2);
-	assert_true(squall_has_said(squall, "/nonexistent/sqee"));
-	stage_assert_fast(stage, "10.88.0.2", NETLAB_PORT);
-	stage_assert_clean(stage);
-}
-
 /* As the terminal sends it: to the whole process group. */
 static void test_interrupt_reaches_both(void **state)
 {
@@ -210,7 +188,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_command_is_the_users_and_meets_the_fault),
 		TEST(test_failing_command_fails_the_run),
-		TEST(test_command_that_does_not_exist),
 		TEST(test_interrupt_reaches_both),
 		TEST(test_stopped_run_ends_its_command),
 		TEST(test_killed_conductor_takes_its_command_along),

@@ -207,6 +207,31 @@ static void test_full_disk(void **state)
 		       "/run/squall", "free");
 }
 
+/* The same for what the run finds out. */
+static void test_full_disk_under_the_results(void **state)
+{
+	static const struct squall_how full_lib = {.full_lib_kib = 64};
+	struct stage *stage = *state;
+
+	assert_refused(stage, &full_lib, "inject network to=10.88.0.2:7001 delay=100ms for=1s",
+		       "/var/lib/squall", "free some space");
+}
+
+static void test_command_that_does_not_exist(void **state)
+{
+	struct stage *stage = *state;
+	const char *path = method(stage, "duration: 5s, targets: 1", "to: \"10.88.0.2:7001\"",
+				  "network: {target: thing, delay: 100ms}");
+
+	assert_refused(stage, NULL, WORDS("run %s -- /nonexistent/sqee", path), "/nonexistent/sqee",
+		       "whole path");
+	assert_refused(stage, NULL, WORDS("run %s -- sqee-nowhere --flag", path), "sqee-nowhere",
+		       "whole path");
+	/* a folder and a text are there, but no programs */
+	assert_refused(stage, NULL, WORDS("run %s -- /etc", path), "/etc", NULL);
+	assert_refused(stage, NULL, WORDS("run %s -- /etc/passwd", path), "/etc/passwd", NULL);
+}
+
 /* Neither netem nor tun: no way to delay. What needs neither still works. */
 static void test_machine_that_cannot(void **state)
 {
@@ -281,6 +306,8 @@ int main(void)
 		TEST(test_files_with_mistakes),
 		TEST(test_while_halted),
 		TEST(test_full_disk),
+		TEST(test_full_disk_under_the_results),
+		TEST(test_command_that_does_not_exist),
 		WITH_RUNS(test_machine_that_cannot),
 		WITH_RUNS(test_second_pause_of_the_same_process),
 	};

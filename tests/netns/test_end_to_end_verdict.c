@@ -6,13 +6,17 @@
 #include "tests/support/squall_runner.h"
 
 #include "injector/base/cleanup.h"
+#include "injector/run/result_file.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -226,22 +230,35 @@ static void test_result_is_complete_and_the_users(void **state)
 	json_decref(result);
 }
 
-/* What cannot be stored is said; the run and its restore do not care. */
-static void test_full_disk_for_results(void **state)
+/* A machine that rehearses every hour for years keeps the newest; notes of people stay. */
+static void test_oldest_results_are_removed(void **state)
 {
-	static const struct squall_how full = {.full_lib_kib = 64};
 	struct stage *stage = *state;
-	struct squall *squall = run(stage, &full, "10.88.0.2:7001", TCP_PROBE("5s"));
+	const struct timespec long_ago[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+	struct dirent *entry;
+	unsigned left = 0;
+	char path[96];
+	struct stat status;
+	DIR *dir;
 
-	squall_await_injected(squall);
-	assert_in_range(netlab_round_trip(stage->lab, "10.88.0.2", NETLAB_PORT, 5000),
-			100 * NSEC_PER_MSEC, 5 * NSEC_PER_SEC);
-	squall_assert_exit(squall, 0);
-	assert_true(squall_has_said(squall, "No space left on device"));
-	assert_true(squall_has_said(squall, "/var/lib/squall/results/"));
-	assert_non_null(squall_event(squall, "restored"));
-	stage_assert_fast(stage, "10.88.0.2", NETLAB_PORT);
-	stage_assert_clean(stage);
+	squall_assert_exit(run(stage, NULL, "10.88.0.2:7001", TCP_PROBE("5s")), 0);
+	for (unsigned i = 0; i < RESULT_FILES_KEPT + 2; i++) {
+		snprintf(path, sizeof(path), "lib/squall/results/%s%03u.%s", i ? "old" : "notes", i,
+			 i ? "json" : "txt");
+		int fd = open(stage_path(stage, path), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+		assert_true(fd >= 0);
+		assert_int_equal(futimens(fd, long_ago), 0);
+		close(fd);
+	}
+	squall_assert_exit(run(stage, NULL, "10.88.0.2:7001", TCP_PROBE("5s")), 0);
+	dir = opendir(stage_path(stage, "lib/squall/results"));
+	assert_non_null(dir);
+	while ((entry = readdir(dir)))
+		left += strstr(entry->d_name, ".json") != NULL;
+	closedir(dir);
+	assert_int_equal(left, RESULT_FILES_KEPT);
+	assert_int_equal(stat(stage_path(stage, "lib/squall/results/notes000.txt"), &status), 0);
 }
 
 static void test_plan_changes_nothing(void **state)
@@ -271,7 +288,7 @@ int main(void)
 		TEST(test_recovery_in_time_is_measured),
 		TEST(test_not_steady),
 		TEST(test_result_is_complete_and_the_users),
-		TEST(test_full_disk_for_results),
+		TEST(test_oldest_results_are_removed),
 		TEST(test_plan_changes_nothing),
 	};
 

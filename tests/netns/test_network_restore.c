@@ -303,6 +303,36 @@ static void test_undo_leaves_what_is_not_ours(void **state)
 	free(name);
 }
 
+/* A namespace that got the inode number of one that is gone: nothing in it is ours, whatever its
+ * name and marks. */
+static void test_a_namespace_that_took_the_number_of_another_is_left_alone(void **state)
+{
+	struct netlab *lab = *state;
+	struct journal_record record = {.type = NETWORK_RECORD_LINK};
+	struct network_record what = {.link = "sqcookie-0",
+				      .alias = "squall run cookie step 0",
+				      .group = NETWORK_LINK_GROUP};
+	struct netlink *netlink;
+	struct link link;
+	int index;
+
+	assert_int_equal(netlink_open(lab->near_fd, &netlink, NULL), 0);
+	if (!netlink_namespace_cookie(netlink))
+		skip(); /* Linux before 5.14 */
+	assert_int_equal(link_create_ifb(netlink, what.link, what.group, what.alias, &index, NULL),
+			 0);
+	assert_int_equal(namespace_identify(lab->near_fd, &what.namespace_id, NULL), 0);
+	what.namespace_cookie = netlink_namespace_cookie(netlink) + 1;
+	memcpy(record.payload, &what, sizeof(what));
+	assert_int_equal(network_undo(&record, NULL), 0);
+	assert_int_equal(link_find(netlink, what.link, &link, NULL), 0);
+	what.namespace_cookie = netlink_namespace_cookie(netlink);
+	memcpy(record.payload, &what, sizeof(what));
+	assert_int_equal(network_undo(&record, NULL), 0);
+	assert_int_equal(link_find(netlink, what.link, &link, NULL), -ENODEV);
+	netlink_close(netlink);
+}
+
 /* Without netem the ifb never is the fault's own way, so its life is tried with tbf alone. */
 static void test_ifb_drains_before_it_is_deleted(void **state)
 {
@@ -371,6 +401,7 @@ int main(void)
 		TEST(test_interface_vanishes),
 		TEST(test_namespace_vanishes),
 		TEST(test_undo_leaves_what_is_not_ours),
+		TEST(test_a_namespace_that_took_the_number_of_another_is_left_alone),
 		TEST(test_ifb_drains_before_it_is_deleted),
 	};
 

@@ -338,6 +338,45 @@ static void test_restore_command_says_six_until_nothing_is_left(void **state)
 	assert_string_equal(out, "Nothing to restore.\n");
 }
 
+/* Nobody has to know of `squall restore`. */
+static void test_every_command_finishes_what_a_dead_run_left(void **state)
+{
+	static int (*const commands[])(int, char **, struct error *) = {cli_status, cli_doctor,
+									cli_resume, cli_halt};
+	struct error err = ERROR_INIT;
+	char out[16384];
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
+		struct running running = start(&ordinary);
+
+		kill_both(&running);
+		assert_true(journal_exists(run_id));
+		assert_true(COMMAND(commands[i]) >= 0);
+		if (journal_exists(run_id))
+			fail_msg("command %u has left the run", i);
+	}
+	assert_int_equal(COMMAND(cli_resume), 0);
+}
+
+/* What is left is seen in the exit code of a command that promises a machine without it. */
+static void test_resume_says_six_when_a_dead_run_cannot_be_finished(void **state)
+{
+	struct running running = start(&ordinary);
+	struct error err = ERROR_INIT;
+	char out[4096];
+
+	(void)state;
+	kill_both(&running);
+	mark("effect1.stuck", true);
+	assert_int_equal(COMMAND(cli_resume), 6);
+	assert_int_equal(COMMAND(cli_status), 0);
+	assert_non_null(strstr(out, run_id));
+	mark("effect1.stuck", false);
+	assert_int_equal(COMMAND(cli_resume), 0);
+	assert_false(journal_exists(run_id));
+}
+
 static void test_wrong_options_are_refused(void **state)
 {
 	struct error err = ERROR_INIT;
@@ -471,6 +510,8 @@ int main(void)
 		TEST(test_a_lever_without_text_is_pulled_all_the_same),
 		TEST(test_halt_on_full_disks),
 		TEST(test_restore_command_says_six_until_nothing_is_left),
+		TEST(test_every_command_finishes_what_a_dead_run_left),
+		TEST(test_resume_says_six_when_a_dead_run_cannot_be_finished),
 		TEST(test_wrong_options_are_refused),
 		TEST(test_full_disk_refuses_the_run_and_leaves_nothing),
 		TEST(test_disk_that_fills_up_later_stops_no_record),

@@ -84,6 +84,23 @@ static void fill_disk(const char *folder, unsigned kib)
 	close(fd);
 }
 
+/* /etc itself is not touched: a layer above it holds the file. */
+static void write_policy(const char *text)
+{
+	FILE *file;
+
+	if (mount("squall-test", "/mnt", "tmpfs", 0, "mode=755") < 0 ||
+	    mkdir("/mnt/upper", 0755) < 0 || mkdir("/mnt/work", 0755) < 0 ||
+	    mount("squall-test", "/etc", "overlay", 0,
+		  "lowerdir=/etc,upperdir=/mnt/upper,workdir=/mnt/work") < 0)
+		leave_child("a layer above /etc");
+	if (mkdir("/etc/squall", 0755) < 0 && errno != EEXIST)
+		leave_child("/etc/squall");
+	file = fopen("/etc/squall/policy.yaml", "we");
+	if (!file || fputs(text, file) < 0 || fclose(file) != 0)
+		leave_child("policy.yaml");
+}
+
 /* In the child. The journal insists on folders that are root's alone, all the way: /run and
  * /var/lib themselves are replaced, with the namespaces of `ip netns` kept in view. */
 static void enter_mounts(const struct stage *stage, const struct squall_how *how)
@@ -103,6 +120,8 @@ static void enter_mounts(const struct stage *stage, const struct squall_how *how
 		leave_child(path);
 	if (how->hidden && mount("squall-test", how->hidden, "tmpfs", 0, "mode=755") < 0)
 		leave_child(how->hidden);
+	if (how->policy)
+		write_policy(how->policy);
 	if (how->full_run_kib)
 		fill_disk("/run", how->full_run_kib);
 	if (how->full_lib_kib)

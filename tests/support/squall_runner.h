@@ -75,6 +75,7 @@ struct squall_how {
 	/* > 0: a disk of so many KiB, full, takes the place of /run or /var/lib */
 	unsigned full_run_kib, full_lib_kib;
 	const char *hidden; /* a folder that is empty for it */
+	const char *policy; /* text of the site policy */
 };
 
 struct squall {

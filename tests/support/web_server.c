@@ -44,6 +44,33 @@ static void answer_for_ever(int fd)
 		;
 }
 
+/* As Prometheus answers, by what is asked. */
+static void answer_query(int fd, const char *query)
+{
+#define VECTOR(series)                                                                             \
+	"{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[" series "]}}"
+#define SERIES(value) "{\"metric\":{\"job\":\"x\"},\"value\":[1.5,\"" value "\"]}"
+	static const struct {
+		const char *query, *text;
+	} known[] = {
+		{"up%20%2B%200", VECTOR(SERIES("1"))},
+		{"two", VECTOR(SERIES("1") "," SERIES("7"))},
+		{"none", VECTOR("")},
+		{"nan", VECTOR(SERIES("NaN"))},
+		{"inf", VECTOR(SERIES("+Inf"))},
+		{"odd", VECTOR("{\"value\":\"x\"}")},
+		{"scalar%283%29", "{\"data\":{\"resultType\":\"scalar\",\"result\":[1.5,\"3\"]}}"},
+		{"range", "{\"data\":{\"resultType\":\"matrix\",\"result\":[]}}"},
+		{"bad", "{\"status\":\"error\",\"error\":\"parse error: \\u001b[2J here\"}"},
+		{"page", "<html>"},
+		{"deep", "[[[[[[[[[["},
+	};
+
+	for (unsigned i = 0; i < sizeof(known) / sizeof(*known); i++)
+		if (strcmp(known[i].query, query) == 0)
+			answer(fd, 200, "", known[i].text);
+}
+
 /* False: this connection is over. */
 static bool serve_path(int fd, const char *path, const char *request, int connection)
 {
@@ -72,6 +99,8 @@ static bool serve_path(int fd, const char *path, const char *request, int connec
 	} else if (strcmp(path, "/count") == 0) {
 		snprintf(text, sizeof(text), "connection %d", connection);
 		answer(fd, 200, "", text);
+	} else if (strncmp(path, "/api/v1/query?query=", 20) == 0) {
+		answer_query(fd, path + 20);
 	} else if (strncmp(path, "/status/", 8) == 0) {
 		answer(fd, atoi(path + 8), "", "status");
 	} else {

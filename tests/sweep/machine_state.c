@@ -163,6 +163,7 @@ static bool is_kept(const char *path)
 {
 	return strcmp(path, "/var/lib/squall") == 0 ||
 	       strcmp(path, "/var/lib/squall/results") == 0 ||
+	       strcmp(path, "/var/lib/squall/audit.log") == 0 ||
 	       strcmp(path, "/var/lib/squall/network-support") == 0;
 }
 

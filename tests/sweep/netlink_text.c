@@ -221,10 +221,8 @@ static void ask(struct sink *sink, int fd, const struct dump *dump, uint16_t typ
 
 		if (size <= 0)
 			return;
-		for (; NLMSG_OK(message, (size_t)size);
-		     size -= NLMSG_ALIGN(message->nlmsg_len),
-		     message = (const void *)((const char *)message +
-					      NLMSG_ALIGN(message->nlmsg_len))) {
+		for (int left = (int)size; NLMSG_OK(message, left);
+		     message = NLMSG_NEXT(message, left)) {
 			if (message->nlmsg_type == NLMSG_DONE || message->nlmsg_type == NLMSG_ERROR)
 				return;
 			put(sink, dump, message, out);

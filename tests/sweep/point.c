@@ -13,7 +13,7 @@
 
 #define TRIES	    3
 #define SETTLE_NS   (1 * NSEC_PER_SEC)
-#define PATIENCE_NS (30 * NSEC_PER_SEC)
+#define PATIENCE_NS ((is_emulated() ? 150 : 30) * NSEC_PER_SEC)
 
 /* A stopped worker is noticed after two seconds of silence (GUARDIAN_SILENCE_NS); behind a stopped
  * guardian the run ends as planned. */
@@ -97,37 +97,6 @@ static bool watch(void *context)
 	return !judge->gone_ns;
 }
 
-static bool is_all_same(const struct scene *scene, const struct machine_state *now)
-{
-	for (unsigned part = 0; part < STATE_PARTS; part++)
-		if (!machine_state_is_same(&scene->before, now, part))
-			return false;
-	return true;
-}
-
-/* Looks again and again: the kernel frees some things a moment later. What differs is in *out. */
-static bool is_restored(struct scene *scene, int64_t most_ns, char **out)
-{
-	int64_t until_ns = clock_now_ns() + most_ns;
-
-	for (;;) {
-		struct machine_state now;
-		bool is_same;
-
-		scene_reap(scene);
-		machine_state_take(&now);
-		is_same = is_all_same(scene, &now);
-		if (!is_same && clock_now_ns() > until_ns)
-			*out = machine_state_diff(&scene->before, &now, 6);
-		machine_state_free(&now);
-		if (is_same)
-			return true;
-		if (clock_now_ns() > until_ns)
-			return false;
-		usleep(2000);
-	}
-}
-
 static void tell(const struct subject *subject, const struct disturbance *how, unsigned at,
 		 const struct trace_result *result, const char *what, const char *detail)
 {
@@ -141,21 +110,17 @@ static void tell(const struct subject *subject, const struct disturbance *how, u
 	printf("#   squall said:\n%s\n", result->out);
 }
 
-/* `squall restore` as a user types it. */
-static int run_restore(struct scene *scene, const struct subject *subject, unsigned at,
-		       struct trace_result *out)
+int point_restore(struct scene *scene, const char *program, struct trace_plan plan,
+		  struct trace_result *out)
 {
 	char binary[512];
 	char *words[] = {binary, (char[]){"restore"}, NULL};
-	struct trace_plan plan = {.words = words,
-				  .network = scene->lab->near_fd,
-				  .counted = ROLE_CONDUCTOR,
-				  .at = at,
-				  .victims = ROLES_ALL,
-				  .signal = SIGKILL,
-				  .patience_ns = PATIENCE_NS};
 
-	snprintf(binary, sizeof(binary), "%s", subject->binary);
+	snprintf(binary, sizeof(binary), "%s", program);
+	plan.words = words;
+	plan.network = scene->lab->near_fd;
+	plan.counted = ROLE_CONDUCTOR;
+	plan.patience_ns = PATIENCE_NS;
 	trace_run(&plan, out);
 	return WIFEXITED(out->status) ? WEXITSTATUS(out->status) : 128;
 }
@@ -221,14 +186,18 @@ static void judge_outcome(struct scene *scene, const struct subject *subject,
 	outcome->is_late = result->was_hit && outcome->took_ns > limit_ns;
 	outcome->was_hit = result->was_hit;
 	if (how->kills_restore) {
-		run_restore(scene, subject, at, &outcome->restore);
+		point_restore(
+			scene, subject->binary,
+			(struct trace_plan){.at = at, .victims = ROLES_ALL, .signal = SIGKILL},
+			&outcome->restore);
 		outcome->was_hit = outcome->restore.was_hit;
 		result->call = outcome->restore.call;
 		free(outcome->restore.out);
 	}
 	outcome->by_hand = type_kill(result);
-	if (!is_restored(scene, 50 * NSEC_PER_MSEC, &diff)) {
-		int code = run_restore(scene, subject, 0, &outcome->restore);
+	if (!scene_is_restored(scene, 50 * NSEC_PER_MSEC, &diff)) {
+		int code = point_restore(scene, subject->binary, (struct trace_plan){0},
+					 &outcome->restore);
 
 		free(diff);
 		diff = NULL;
@@ -238,7 +207,7 @@ static void judge_outcome(struct scene *scene, const struct subject *subject,
 			     outcome->restore.out);
 		outcome->is_left = code != 0;
 		free(outcome->restore.out);
-		outcome->is_left |= !is_restored(scene, slack * SETTLE_NS, &diff);
+		outcome->is_left |= !scene_is_restored(scene, slack * SETTLE_NS, &diff);
 	}
 	if (result->is_stuck || outcome->is_left)
 		tell(subject, how, at, result, result->is_stuck ? "processes hang" : "left behind",
@@ -273,7 +242,8 @@ bool point_try(struct scene *scene, const struct subject *subject, const struct 
 	       unsigned at, int *const *calls, struct account *account,
 	       unsigned out_counts[ROLE_COUNT])
 {
-	struct outcome outcome;
+	struct outcome outcome = {0};
+	bool is_good = false;
 
 	for (unsigned attempt = 1; attempt <= TRIES; attempt++) {
 		struct judge judge;
@@ -283,14 +253,16 @@ bool point_try(struct scene *scene, const struct subject *subject, const struct 
 		judge_outcome(scene, subject, how, at, &judge, &outcome);
 		if (out_counts)
 			memcpy(out_counts, outcome.result.counts, sizeof(outcome.result.counts));
-		if (outcome.is_left || !is_good_end(subject, how, &outcome.result)) {
-			if (!outcome.is_left)
-				tell(subject, how, at, &outcome.result, "the run itself failed",
-				     "");
+		is_good = is_good_end(subject, how, &outcome.result);
+		if (!outcome.is_left && !is_good && attempt == TRIES) {
+			tell(subject, how, at, &outcome.result, "the run itself failed", "");
 			outcome.is_left = true;
+		}
+		if (outcome.is_left) {
 			scene_kill_strangers(scene);
 			free(outcome.result.out);
-			run_restore(scene, subject, 0, &outcome.result);
+			point_restore(scene, subject->binary, (struct trace_plan){0},
+				      &outcome.result);
 			kill(scene->children[0], SIGCONT);
 			scene_take_as_it_is(scene);
 		} else if (outcome.is_late && attempt == TRIES) {
@@ -298,7 +270,7 @@ bool point_try(struct scene *scene, const struct subject *subject, const struct 
 		}
 		free(outcome.result.out);
 		outcome.result.out = NULL;
-		if (outcome.is_left || !outcome.is_late)
+		if (outcome.is_left || (!outcome.is_late && is_good))
 			break;
 		account->repeated++;
 	}

@@ -52,4 +52,8 @@ bool point_try(struct scene *scene, const struct subject *subject, const struct 
 	       unsigned at, int *const *calls, struct account *account,
 	       unsigned out_counts[ROLE_COUNT]);
 
+/* `squall restore` as a user types it, disturbed as the plan says; its exit code. */
+int point_restore(struct scene *scene, const char *program, struct trace_plan plan,
+		  struct trace_result *out);
+
 #endif

@@ -193,3 +193,33 @@ void scene_reap(const struct scene *scene)
 	while (waitpid(-1, NULL, WNOHANG | __WALL) > 0)
 		;
 }
+
+static bool is_all_same(const struct scene *scene, const struct machine_state *now)
+{
+	for (unsigned part = 0; part < STATE_PARTS; part++)
+		if (!machine_state_is_same(&scene->before, now, part))
+			return false;
+	return true;
+}
+
+bool scene_is_restored(struct scene *scene, int64_t most_ns, char **out)
+{
+	int64_t until_ns = clock_now_ns() + most_ns;
+
+	for (;;) {
+		struct machine_state now;
+		bool is_same;
+
+		scene_reap(scene);
+		machine_state_take(&now);
+		is_same = is_all_same(scene, &now);
+		if (!is_same && clock_now_ns() > until_ns)
+			*out = machine_state_diff(&scene->before, &now, 6);
+		machine_state_free(&now);
+		if (is_same)
+			return true;
+		if (clock_now_ns() > until_ns)
+			return false;
+		usleep(2000);
+	}
+}

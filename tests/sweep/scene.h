@@ -33,6 +33,9 @@ void scene_take_as_it_is(struct scene *scene);
 const char *scene_write_experiment(const struct scene *scene, const char *path);
 /* Traffic goes as fast as without a fault: one round trip each, in 20 ms. */
 bool scene_is_traffic_well(const struct scene *scene);
+/* All is as before. Looks again and again for most_ns: the kernel frees some things a moment later.
+ * What differs in the end is in *out, which the caller frees. */
+bool scene_is_restored(struct scene *scene, int64_t most_ns, char **out);
 /* Kills whatever else is alive in this world. */
 void scene_kill_strangers(const struct scene *scene);
 /* Reaps what has been reparented to us. */

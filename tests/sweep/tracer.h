@@ -22,6 +22,7 @@ extern const char *const role_names[ROLE_COUNT];
 
 struct trace_plan {
 	char *const *words;  /* the command, with the binary in front */
+	char *variable;	     /* "NAME=value" of its environment, or NULL */
 	int network;	     /* namespace it runs in */
 	unsigned steps;	     /* so many "injected" events: everything is in force ("hold") */
 	unsigned hold_kills; /* roles killed then; counting begins only after it */
@@ -56,6 +57,8 @@ struct trace_result {
 	char *out;     /* what it printed, both streams; owned by the caller */
 };
 
+/* May that system call fail in a trace? */
+bool trace_can_fail(int call);
 /* SIGCHLD must be blocked, and orphans must become our children. */
 void trace_run(const struct trace_plan *plan, struct trace_result *out);
 

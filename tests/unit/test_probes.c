@@ -61,7 +61,7 @@ static void test_every_kind_is_complete(void **state)
 		check_table(ops->params);
 		check_table(ops->expect);
 	}
-	assert_int_equal(count, 5);
+	assert_int_equal(count, 7);
 	assert_null(probe_find("ftp"));
 }
 

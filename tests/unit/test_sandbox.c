@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <pwd.h>
 #include <sched.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -201,8 +202,9 @@ static void what_the_worker_does(void)
 
 static void what_the_worker_may_not(void)
 {
-	CHECK(is_denied(socket(AF_INET, SOCK_STREAM, 0)));
-	CHECK(is_denied(socket(AF_INET6, SOCK_DGRAM, 0)));
+	/* TCP and UDP are for answering DNS queries */
+	CHECK(is_denied(socket(AF_INET, SOCK_RAW, IPPROTO_ICMP)));
+	CHECK(is_denied(socket(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6)));
 	CHECK(is_denied(socket(AF_PACKET, SOCK_RAW, 0)));
 	CHECK(is_denied(socket(AF_NETLINK, SOCK_RAW, NETLINK_AUDIT)));
 	CHECK(is_denied(syscall(SYS_setns, -1, CLONE_NEWNS)));

@@ -233,6 +233,20 @@ static void test_time_scale_divides_the_method_alone(void **state)
 	discard(experiment);
 }
 
+/* 24 h / 8640 is 10 s, and 1 h / 8640 a bit less than its 24th part. */
+static void test_divided_pulses_are_as_many_as_before(void **state)
+{
+	struct experiment *experiment =
+		parse(HEAD TARGETS "time-scale: 8640\nmethod:\n"
+				   "  - {at: 0h, for: 24h, every: 1h, active: 20m, " DELAY);
+
+	(void)state;
+	assert_int_equal(experiment->steps[0].shape.count, 24);
+	assert_int_equal(experiment->steps[0].shape.every_ns, 417 * NSEC_PER_MSEC);
+	assert_int_equal(experiment->steps[0].for_ns, 10 * NSEC_PER_SEC);
+	discard(experiment);
+}
+
 static void test_a_ramp_goes_evenly_or_in_steps(void **state)
 {
 	const struct shape even = {
@@ -301,6 +315,7 @@ int main(void)
 		cmocka_unit_test(test_a_long_chain_is_bound_from_its_far_end),
 		cmocka_unit_test(test_pulses_by_time_and_by_number),
 		cmocka_unit_test(test_time_scale_divides_the_method_alone),
+		cmocka_unit_test(test_divided_pulses_are_as_many_as_before),
 		cmocka_unit_test(test_a_ramp_goes_evenly_or_in_steps),
 		cmocka_unit_test(test_a_long_ramp_never_leaves_its_way),
 		cmocka_unit_test(test_where_pulses_are),

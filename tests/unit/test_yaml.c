@@ -109,7 +109,8 @@ static const struct bad bad_root[] = {
 	{"version: 1\ntitle: t\nlimits: {duration: 8d, targets: 9}\n" TARGETS METHOD, 3, 20,
 	 "duration: '8d' is out of range: 1s to 7d is allowed"},
 	{"version: 1\ntitle: t\nlimits: {duration: 1m, target: 9}\n" TARGETS METHOD, 3, 24,
-	 "unknown key 'target' in 'limits'; did you mean 'targets'? (allowed: duration, targets)"},
+	 "unknown key 'target' in 'limits'; did you mean 'targets'? (allowed: duration, targets, "
+	 "window)"},
 	{HEAD TARGETS, 1, 1,
 	 "'method' is missing: the faults and their times, like method: [{at: 0s, for: 30s, "
 	 "network: {target: store, delay: 100ms}}]"},
@@ -131,7 +132,7 @@ static const struct bad bad_probes[] = {
 	{ON_PROBE("{htp: \"http://x/\"}\n"), 7, 7,
 	 "unknown key 'htp' in probe 'p'; did you mean 'http'? (allowed: *"},
 	{ON_PROBE("{every: 1s}\n"), 7, 6,
-	 "probe 'p' has no kind; give one of: http, tcp, command, process, pressure"},
+	 "probe 'p' has no kind; give one of: http, tcp, command, process, *"},
 	{ON_PROBE("{http: \"http://x/\", tcp: \"x:1\"}\n"), 7, 26,
 	 "a probe is of one kind: 'http' is already given in line 7"},
 	{ON_PROBE("http://x/\n"), 7, 6,
@@ -177,8 +178,7 @@ static const struct bad bad_probes[] = {
 
 static const struct bad bad_targets[] = {
 	{ON_TARGET("{too: 10.0.0.1}\n"), 8, 7,
-	 "unknown key 'too' in target 't'; did you mean 'to'? (allowed: to, local-port, protocol, "
-	 "interface, namespace, process, file)"},
+	 "unknown key 'too' in target 't'; did you mean 'to'? (allowed: to, local-port, *"},
 	{ON_TARGET("{to: 10.0.0.1/24}\n"), 8, 11,
 	 "to: '10.0.0.1/24' has bits set behind its prefix; the network is 10.0.0.0/24"},
 	{ON_TARGET("{to: [10.0.0.1, [10.0.0.2]]}\n"), 8, 22,
@@ -213,7 +213,7 @@ static const struct bad bad_targets[] = {
 
 static const struct bad bad_steps[] = {
 	{ON_STEP("{at: 0s, for: 5s}\n"), 7, 5,
-	 "the step has no fault; give one of: network, process, file"},
+	 "the step has no fault; give one of: network, process, *"},
 	{ON_STEP("{at: 0s, for: 5s, netwrk: {target: store}}\n"), 7, 23,
 	 "unknown key 'netwrk' in a step; did you mean 'network'? (allowed: name, at, after, for, "
 	 "*"},
@@ -243,7 +243,7 @@ static const struct bad bad_steps[] = {
 	 "'to' selects, but so does 'target: store'; give one of the two"},
 	{ON_STEP("{at: 0s, for: 5s, network: {delay: 1s}}\n"), 7, 23,
 	 "'network' has no target: name one of 'targets' with 'target: NAME', or select here with: "
-	 "to, local-port, protocol, interface, namespace"},
+	 "to, local-port, *"},
 	{ON_STEP("{at: 0s, for: 5s, network: {target: store, delay: 1s, for: 5s}}\n"), 7, 59,
 	 "unknown key 'for' in fault 'network'; it stands beside 'network': {for: ..., network: "
 	 "{...}}"},

@@ -137,7 +137,8 @@ static bool put_part(const char *name, const char *program)
 		{"recovery", format_recovery}, {"abort", format_abort},
 		{"step", format_step},	       {"ramp", format_ramp},
 		{"probe", format_probe},       {"traffic", traffic_params},
-		{"process", process_params},
+		{"process", process_params},   {"file", file_params},
+		{"expect", format_expect},
 	};
 
 	for (unsigned i = 0; i < sizeof(tables) / sizeof(*tables); i++)

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Planning a network fault: which traffic, and what of it is left out, in words.
+ */
+#include "faults/network.h"
+
+#include "injector/base/quantity.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#define ENDPOINTS_SHOWN 20 /* of a long list, the first ones */
+
+/* ", protocol tcp, udp, 47", or nothing */
+static const char *describe_protocols(const struct params *params, char *out, size_t size)
+{
+	static const unsigned lists[] = {TRAFFIC_PROTOCOL, TRAFFIC_PROTOCOL_NUMBER};
+	uint8_t numbers[TRAFFIC_PROTOCOLS_MAX];
+	const char *comma = ", protocol ";
+	size_t used = 0;
+
+	out[0] = '\0';
+	if (target_protocols(params, numbers) == 0)
+		return out;
+	for (unsigned list = 0; list < 2; list++)
+		for (unsigned i = 0; i < params_count(params, lists[list]) && used < size; i++) {
+			used += (size_t)snprintf(out + used, size - used, "%s%s", comma,
+						 params_value(params, lists[list], i)->text);
+			comma = ", ";
+		}
+	return out;
+}
+
+int network_list_targets(const struct network_state *state, const struct target *target,
+			 struct plan *plan)
+{
+	const struct params *params = &target->params;
+	unsigned count = params_count(params, TRAFFIC_TO);
+	char text[ENDPOINT_TEXT_SIZE] = "*", protocols[160];
+	int result = 0;
+
+	describe_protocols(params, protocols, sizeof(protocols));
+	for (unsigned i = 0; result == 0 && i < (count ? count : 1) && i < ENDPOINTS_SHOWN; i++) {
+		if (count)
+			endpoint_format(&params_value(params, TRAFFIC_TO, i)->endpoint, text);
+		result = plan_add(plan, PLAN_TARGET, "traffic with %s%s", text, protocols);
+	}
+	if (result == 0 && count > ENDPOINTS_SHOWN)
+		result = plan_add(plan, PLAN_TARGET, "and with %u more addresses or networks",
+				  count - ENDPOINTS_SHOWN);
+	if (result == 0 && params_is_set(params, TRAFFIC_SHARE))
+		result = plan_add(plan, PLAN_TARGET, "of that, %s of the flows",
+				  params_text(params, TRAFFIC_SHARE));
+	if (result == 0 && params_is_set(params, TRAFFIC_VLAN))
+		result = plan_add(plan, PLAN_TARGET, "of that, frames of VLAN %s",
+				  params_text(params, TRAFFIC_VLAN));
+	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
+		result = plan_add(plan, PLAN_TARGET, "interface %s %s%s%s",
+				  state->paths[i].interface,
+				  state->paths[i].is_ingress ? "ingress" : "egress",
+				  target->namespace_name[0] ? ", network namespace " : "",
+				  target->namespace_name);
+	return result;
+}
+
+int network_list_excluded(const struct network_state *state, const struct target *target,
+			  struct plan *plan)
+{
+	const struct params *params = &target->params;
+	char text[ENDPOINT_TEXT_SIZE];
+	unsigned count = params_count(params, TRAFFIC_EXCEPT);
+	int result = 0;
+
+	if (!params_number(params, TRAFFIC_NEIGHBOURS, 0))
+		result =
+			plan_add(plan, PLAN_NOTE, "not affected: ARP and IPv6 neighbour discovery");
+	/* who selects one network knows that it is not in it */
+	if (result == 0 && target_spares_metadata(params) && params_count(params, TRAFFIC_TO) == 0)
+		result = plan_add(plan, PLAN_NOTE,
+				  "not affected: the cloud's metadata address (169.254.169.254, "
+				  "fd00:ec2::254); name it in `to` to affect it");
+	for (unsigned i = 0; result == 0 && i < count && i < ENDPOINTS_SHOWN; i++)
+		result = plan_add(
+			plan, PLAN_NOTE, "not affected: %s",
+			endpoint_format(&params_value(params, TRAFFIC_EXCEPT, i)->endpoint, text));
+	if (result == 0 && count > ENDPOINTS_SHOWN)
+		result =
+			plan_add(plan, PLAN_NOTE, "not affected: %u more", count - ENDPOINTS_SHOWN);
+	for (unsigned i = 0; result == 0 && i < state->control_count; i++) {
+		const struct network_connection *c = &state->control[i];
+		char remote[INET6_ADDRSTRLEN];
+
+		inet_ntop(c->family, c->remote, remote, sizeof(remote));
+		result = plan_add(plan, PLAN_NOTE,
+				  "not affected: this session's connection with %s port %u", remote,
+				  c->remote_port);
+	}
+	if (result == 0 && params_number(params, TRAFFIC_ALLOW_LOCKOUT, 0))
+		result = plan_add(plan, PLAN_NOTE,
+				  "allow-lockout: your own SSH connection is not left out");
+	return result;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What stands between the scope and the action: chains that let go on only frames of one VLAN, or
+ * only a share of the flows. Who comes to the end of one without having gone on is not affected.
+ *
+ * A flow is drawn by a hash of its addresses and ports, the near ones first: so the same comes out
+ * in both directions, and again with the same seed. (nf_tables' own `symhash` cannot be seeded.)
+ */
+#include "faults/network.h"
+
+#include "injector/kernel/nft_match.h"
+
+#include <linux/if_ether.h>
+#include <netinet/in.h>
+
+static const uint8_t with_ports[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_DCCP, IPPROTO_SCTP,
+				     IPPROTO_UDPLITE};
+
+static void add_vlan(uint16_t vlan, const char *chain, const char *next, struct nft_batch *batch)
+{
+	const uint16_t type = htons(ETH_P_8021Q), id = htons(vlan), mask = htons(0x0fff), none = 0;
+
+	nft_add_chain(batch, chain);
+	nft_rule_begin(batch, chain);
+	nft_load_payload(batch, 0, NFT_PAYLOAD_LL_HEADER, 12, sizeof(type));
+	nft_compare(batch, 0, NFT_CMP_EQ, &type, sizeof(type));
+	nft_load_payload(batch, 0, NFT_PAYLOAD_LL_HEADER, 14, sizeof(id));
+	nft_mask(batch, 0, &mask, &none, sizeof(mask));
+	nft_compare(batch, 0, NFT_CMP_EQ, &id, sizeof(id));
+	nft_go_to(batch, next);
+	nft_rule_end(batch, "VLAN");
+}
+
+/* Near and far address and port into the first registers; how many words those are. */
+static unsigned load_flow(struct nft_batch *batch, int family, bool is_ingress, bool has_ports)
+{
+	const unsigned size = family == AF_INET ? 4 : 16, source = family == AF_INET ? 12 : 8;
+	unsigned words = 2 * size / 4;
+
+	for (unsigned is_far = 0; is_far < 2; is_far++) {
+		bool is_source = is_far == is_ingress;
+
+		nft_load_payload(batch, is_far * size / 4, NFT_PAYLOAD_NETWORK_HEADER,
+				 source + (is_source ? 0 : size), size);
+		if (has_ports)
+			nft_load_payload(batch, words + is_far, NFT_PAYLOAD_TRANSPORT_HEADER,
+					 is_source ? 0 : 2, 2);
+	}
+	return words + (has_ports ? 2 : 0);
+}
+
+static void add_flows(const struct network_pick *pick, int family, bool is_ingress, bool has_ports,
+		      const char *chain, const char *next, struct nft_batch *batch)
+{
+	unsigned words;
+
+	for (unsigned is_rest = 0; is_rest < 2; is_rest++) {
+		nft_rule_begin(batch, chain);
+		nft_match_family(batch, family);
+		if (has_ports)
+			nft_match_protocols(batch, with_ports, sizeof(with_ports));
+		words = is_rest ? 0 : load_flow(batch, family, is_ingress, has_ports);
+		if (is_rest) {
+			nft_verdict(batch, NF_ACCEPT);
+		} else {
+			nft_match_hash_share(batch, words * sizeof(uint32_t), pick->seed,
+					     pick->share);
+			nft_go_to(batch, next);
+		}
+		nft_rule_end(batch, is_rest ? "other flows" : "share of the flows");
+	}
+}
+
+static void add_share(const struct network_pick *pick, bool is_ingress, const char *chain,
+		      const char *next, struct nft_batch *batch)
+{
+	static const int families[] = {AF_INET, AF_INET6};
+
+	nft_add_chain(batch, chain);
+	for (unsigned i = 0; i < 2; i++) {
+		add_flows(pick, families[i], is_ingress, true, chain, next, batch);
+		add_flows(pick, families[i], is_ingress, false, chain, next, batch);
+	}
+}
+
+struct network_pick network_pick_of(const struct target *target)
+{
+	int64_t share = params_number(&target->params, TRAFFIC_SHARE, SHARE_ONE);
+
+	return (struct network_pick){
+		.vlan = (uint16_t)params_number(&target->params, TRAFFIC_VLAN, 0),
+		.has_share = share < SHARE_ONE,
+		.share = (uint32_t)share,
+		.seed = (uint32_t)(target->seed ^ target->seed >> 32) | 1, /* 0: the kernel draws */
+	};
+}
+
+void network_pick_add(const struct network_pick *pick, bool is_ingress, unsigned at,
+		      char chain[NETWORK_CHAIN_SIZE], struct nft_batch *batch)
+{
+	char next[NETWORK_CHAIN_SIZE];
+
+	if (pick->has_share) {
+		snprintf(next, sizeof(next), "%s", chain);
+		snprintf(chain, NETWORK_CHAIN_SIZE, "share%u", at);
+		add_share(pick, is_ingress, chain, next, batch);
+	}
+	if (pick->vlan) {
+		snprintf(next, sizeof(next), "%s", chain);
+		snprintf(chain, NETWORK_CHAIN_SIZE, "vlan%u", at);
+		add_vlan(pick->vlan, chain, next, batch);
+	}
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Which interfaces: named, by a pattern, all of them, or those that the routes choose. Reads links
+ * and routes, changes nothing.
+ */
+#include "faults/target_interfaces.h"
+
+#include "injector/kernel/link.h"
+#include "injector/kernel/route.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fnmatch.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PATHS_MAX     32   /* next hops of one route that are looked at */
+#define LOOKED_UP_MAX 1000 /* endpoints whose routes are asked for one by one */
+
+/* Names end up in messages and commands: what the kernel allows but nobody uses is refused. */
+static bool is_plain_name(const char *name)
+{
+	for (const char *c = name; *c; c++)
+		if (*c <= ' ' || *c >= 127 || *c == '"' || *c == '\\' || *c == '*')
+			return false;
+	return *name != '\0';
+}
+
+static bool has_interface(const struct target *target, int index)
+{
+	for (unsigned i = 0; i < target->interface_count; i++)
+		if (target->interfaces[i].index == index)
+			return true;
+	return false;
+}
+
+static int add_interface(struct target *target, const struct link *link, struct error *err)
+{
+	struct target_interface *grown;
+
+	if (has_interface(target, link->index))
+		return 0;
+	if (!is_plain_name(link->name))
+		return error_set(err, EINVAL, "interface %d has a name that cannot be used",
+				 link->index);
+	grown = reallocarray(target->interfaces, target->interface_count + 1, sizeof(*grown));
+	if (!grown)
+		return error_errno(err, ENOMEM, "interface %s", link->name);
+	target->interfaces = grown;
+	grown += target->interface_count++;
+	*grown = (struct target_interface){.index = link->index};
+	snprintf(grown->name, sizeof(grown->name), "%s", link->name);
+	return 0;
+}
+
+static int add_index(struct target *target, struct netlink *netlink, int index, struct error *err)
+{
+	struct link link;
+	int result;
+
+	if (has_interface(target, index))
+		return 0;
+	result = link_get(netlink, index, &link, err);
+	return result < 0 ? result : add_interface(target, &link, err);
+}
+
+static int add_route(struct target *target, struct netlink *netlink, int family,
+		     const void *address, struct error *err)
+{
+	int indexes[PATHS_MAX];
+	unsigned count = 0;
+	int result = route_interfaces(netlink, family, address, indexes, PATHS_MAX, &count, err);
+
+	for (unsigned i = 0; result == 0 && i < count; i++)
+		result = add_index(target, netlink, indexes[i], err);
+	return result;
+}
+
+/* Addresses that nobody has (RFC 5737, RFC 3849) show where the default routes lead. */
+static int add_default_routes(struct target *target, struct netlink *netlink, struct error *err)
+{
+	static const char somewhere[] = "192.0.2.1", somewhere6[] = "2001:db8::1";
+	uint8_t address[16];
+	int result, result6;
+
+	inet_pton(AF_INET, somewhere, address);
+	result = add_route(target, netlink, AF_INET, address, err);
+	inet_pton(AF_INET6, somewhere6, address);
+	result6 = add_route(target, netlink, AF_INET6, address, result < 0 ? NULL : err);
+	if (result == -ENETUNREACH && result6 == -ENETUNREACH) {
+		error_set(err, ENETUNREACH,
+			  "every address is selected, but there is no default "
+			  "route that would tell the interface");
+		return error_remedy(err, "name it: interface: eth0");
+	}
+	if (result < 0 && result != -ENETUNREACH)
+		return result;
+	return result6 == -ENETUNREACH ? 0 : result6;
+}
+
+static int add_endpoint(struct target *target, struct netlink *netlink,
+			const struct endpoint *endpoint, struct error *err)
+{
+	char text[ENDPOINT_TEXT_SIZE];
+	int result;
+
+	if (endpoint->family == AF_UNSPEC || endpoint->prefix == 0)
+		return add_default_routes(target, netlink, err);
+	result = add_route(target, netlink, endpoint->family, endpoint->address, err);
+	if (result == 0) {
+		/* A network may be spread over several routes; its two ends show the usual cases,
+		 * `interface` is for the others. */
+		unsigned bits = endpoint->family == AF_INET ? 32 : 128;
+		uint8_t last[16];
+
+		memcpy(last, endpoint->address, sizeof(last));
+		for (unsigned bit = endpoint->prefix; bit + 1 < bits; bit++)
+			last[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
+		if (endpoint->prefix < bits)
+			result = add_route(target, netlink, endpoint->family, last, err);
+		if (result == -ENETUNREACH)
+			result = 0;
+	}
+	if (result < 0)
+		error_prefix(err, "%s", endpoint_format(endpoint, text));
+	if (result == -ENETUNREACH)
+		error_remedy(err, "add the route, or name the interface: interface: eth0");
+	return result;
+}
+
+struct adding {
+	struct target *target;
+	const char *pattern; /* NULL: every one that is up, but lo */
+	bool is_found;
+	int result;
+	struct error *err;
+};
+
+static void add_matching(void *context, const struct link *link)
+{
+	struct adding *adding = context;
+	bool is_ours = strncmp(link->alias, "squall run ", 11) == 0;
+	bool is_meant = adding->pattern ? fnmatch(adding->pattern, link->name, 0) == 0
+					: (link->flags & IFF_UP) && !(link->flags & IFF_LOOPBACK);
+
+	if (adding->result < 0 || is_ours || !is_meant)
+		return;
+	adding->is_found = true;
+	adding->result = add_interface(adding->target, link, adding->err);
+}
+
+static int add_all_matching(struct target *target, struct netlink *netlink, const char *pattern,
+			    struct error *err)
+{
+	struct adding adding = {.target = target, .pattern = pattern, .err = err};
+	int result = link_each(netlink, add_matching, &adding, err);
+
+	if (result == 0)
+		result = adding.result;
+	if (result == 0 && !adding.is_found) {
+		error_set(err, ENODEV, "no interface matches '%s'", pattern ? pattern : "all");
+		return error_remedy(err, "`ip link` lists them");
+	}
+	return result;
+}
+
+static int add_one_named(struct target *target, struct netlink *netlink, const char *name,
+			 struct error *err)
+{
+	struct link link;
+	int result;
+
+	if (strlen(name) > 15)
+		return error_set(err, EINVAL, "interface '%s': a name has at most 15 characters",
+				 name);
+	result = link_find(netlink, name, &link, err);
+	if (result == -ENODEV && target->namespace_name[0])
+		error_set(err, ENODEV, "there is no interface '%s' in namespace %s", name,
+			  target->namespace_name);
+	if (result == -ENODEV)
+		error_remedy(err, "`ip link` lists them; without `interface` the routes "
+				  "decide");
+	return result < 0 ? result : add_interface(target, &link, err);
+}
+
+static int add_named(struct target *target, struct netlink *netlink, struct error *err)
+{
+	unsigned count = params_count(&target->params, TRAFFIC_INTERFACE);
+	int result = 0;
+
+	for (unsigned i = 0; result == 0 && i < count; i++) {
+		const char *name = params_value(&target->params, TRAFFIC_INTERFACE, i)->text;
+
+		if (strcmp(name, "all") == 0)
+			result = add_all_matching(target, netlink, NULL, err);
+		else if (strcmp(name, "default-route") == 0)
+			result = add_default_routes(target, netlink, err);
+		else if (strpbrk(name, "*?["))
+			result = add_all_matching(target, netlink, name, err);
+		else
+			result = add_one_named(target, netlink, name, err);
+	}
+	return result;
+}
+
+/* Too many to ask for each: every interface that a route leads to. One that carries nothing of the
+ * target costs its packets a look at the sets, and nothing else. */
+static int add_routed(struct target *target, struct netlink *netlink, struct error *err)
+{
+	int indexes[PATHS_MAX * 4];
+	unsigned count = 0;
+	int result = route_all_interfaces(netlink, indexes, sizeof(indexes) / sizeof(*indexes),
+					  &count, err);
+
+	for (unsigned i = 0; result == 0 && i < count; i++)
+		result = add_index(target, netlink, indexes[i], err);
+	if (result == 0 && count == 0)
+		result = error_set(err, ENETUNREACH, "there is no route to any of the endpoints");
+	return result;
+}
+
+int target_find_interfaces(struct target *target, struct netlink *netlink, struct error *err)
+{
+	unsigned endpoints = params_count(&target->params, TRAFFIC_TO);
+	const struct endpoint everything = {.family = AF_UNSPEC};
+	int result = 0;
+
+	if (params_count(&target->params, TRAFFIC_INTERFACE))
+		return add_named(target, netlink, err);
+	if (endpoints == 0)
+		return add_endpoint(target, netlink, &everything, err);
+	if (endpoints > LOOKED_UP_MAX)
+		return add_routed(target, netlink, err);
+	for (unsigned i = 0; result == 0 && i < endpoints; i++)
+		result = add_endpoint(target, netlink,
+				      &params_value(&target->params, TRAFFIC_TO, i)->endpoint, err);
+	return result;
+}

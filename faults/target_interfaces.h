@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The interfaces of a traffic target.
+ */
+#ifndef SQUALL_TARGET_INTERFACES_H
+#define SQUALL_TARGET_INTERFACES_H
+
+#include "faults/target.h"
+#include "injector/kernel/netlink.h"
+
+/* Fills target->interfaces; none is an error. */
+int target_find_interfaces(struct target *target, struct netlink *netlink, struct error *err);
+
+#endif

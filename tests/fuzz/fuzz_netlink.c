@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The kernel's answers: links, addresses' settings, qdiscs, filters, routes, nf_tables, listening
+ * sockets. send(), recvmsg() and poll() are ours, so that the parsers get any bytes for an answer;
+ * only sequence numbers are mended, else everything would be passed over as somebody else's.
+ */
+#include "injector/kernel/link.h"
+#include "injector/kernel/nft.h"
+#include "injector/kernel/qdisc.h"
+#include "injector/kernel/route.h"
+#include "injector/kernel/socket_owner.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/netfilter.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const uint8_t *answer;
+static size_t answer_size;
+static uint32_t sequence;
+static unsigned turns;
+
+ssize_t send(int fd, const void *data, size_t size, int flags)
+{
+	(void)fd, (void)flags;
+	if (size >= sizeof(struct nlmsghdr))
+		sequence = ((const struct nlmsghdr *)data)->nlmsg_seq;
+	return (ssize_t)size;
+}
+
+/* The next piece of the input: its first two bytes say how long the datagram is. */
+static ssize_t next(void *out, size_t room)
+{
+	size_t length, at = 0;
+
+	if (answer_size < 2 || ++turns > 64) {
+		errno = ENOBUFS;
+		return -1;
+	}
+	length = answer[0] | (size_t)(answer[1] & 0x0f) << 8;
+	answer += 2;
+	answer_size -= 2;
+	if (length > answer_size)
+		length = answer_size;
+	if (length > room)
+		length = room;
+	memcpy(out, answer, length);
+	answer += length;
+	answer_size -= length;
+	while (length - at >= sizeof(struct nlmsghdr)) {
+		struct nlmsghdr header;
+
+		memcpy(&header, (char *)out + at, sizeof(header));
+		header.nlmsg_seq = sequence;
+		memcpy((char *)out + at, &header, sizeof(header));
+		if (header.nlmsg_len < sizeof(header) || header.nlmsg_len > length - at)
+			break;
+		at += NLMSG_ALIGN(header.nlmsg_len);
+		if (at > length)
+			break;
+	}
+	return (ssize_t)length;
+}
+
+ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+{
+	(void)fd, (void)flags;
+	if (message->msg_name)
+		memset(message->msg_name, 0, message->msg_namelen);
+	message->msg_flags = 0;
+	return next(message->msg_iov[0].iov_base, message->msg_iov[0].iov_len);
+}
+
+ssize_t recv(int fd, void *out, size_t size, int flags)
+{
+	(void)fd, (void)flags;
+	return next(out, size);
+}
+
+int poll(struct pollfd *list, nfds_t count, int timeout_ms)
+{
+	(void)list, (void)count, (void)timeout_ms;
+	return 1;
+}
+
+static void use_link(void *context, const struct link *link)
+{
+	*(size_t *)context += strlen(link->name) + strlen(link->alias) + strlen(link->kind);
+}
+
+static void use_qdisc(void *context, const struct qdisc *qdisc)
+{
+	*(size_t *)context += strlen(qdisc->kind);
+}
+
+static void use_filter(void *context, const struct filter *filter)
+{
+	*(size_t *)context += strlen(filter->kind);
+}
+
+static void use_counter(void *context, const char *name, uint64_t packets, uint64_t bytes)
+{
+	*(size_t *)context += strlen(name) + packets + bytes;
+}
+
+static void use_hook(void *context, const struct nft_hook *hook)
+{
+	*(size_t *)context += strlen(hook->table) + strlen(hook->chain) +
+			      (hook->device ? strlen(hook->device) : 0);
+}
+
+static void ask(struct netlink *netlink, unsigned what)
+{
+	struct in_addr address = {.s_addr = htonl(0x0a000001)};
+	struct error err = ERROR_INIT;
+	struct qdisc qdisc;
+	struct link link;
+	uint32_t value, *inodes;
+	unsigned count;
+	int indexes[8];
+	size_t sum = 0;
+
+	switch (what % 10) {
+	case 0:
+		if (link_find(netlink, "eth0", &link, &err) == 0)
+			use_link(&sum, &link);
+		break;
+	case 1:
+		link_each(netlink, use_link, &sum, &err);
+		break;
+	case 2:
+		link_get_ipv4(netlink, 1, 1, &value, &err);
+		break;
+	case 3:
+		if (qdisc_get(netlink, 1, TC_H_ROOT, &qdisc, &err) == 0)
+			use_qdisc(&sum, &qdisc);
+		break;
+	case 4:
+		qdisc_each(netlink, 0, use_qdisc, &sum, &err);
+		break;
+	case 5:
+		filter_each(netlink, 1, QDISC_EGRESS, use_filter, &sum, &err);
+		break;
+	case 6:
+		nft_counters(netlink, "squall_abcdef_0", use_counter, &sum, &err);
+		break;
+	case 7:
+		nft_find_table(netlink, NFPROTO_NETDEV, "squall_abcdef_0", &value, &err);
+		break;
+	case 8:
+		nft_hooks(netlink, use_hook, &sum, &err);
+		break;
+	case 9:
+		route_interfaces(netlink, AF_INET, &address, indexes, 8, &count, &err);
+		break;
+	}
+	if (what % 10 == 9 && socket_owner_inodes(-1, 1, 65535, &inodes, &count, NULL) == 0)
+		free(inodes);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct netlink *netlink;
+	struct error err = ERROR_INIT;
+
+	if (!netlink && netlink_open(-1, &netlink, &err) < 0)
+		abort();
+	if (size < 1)
+		return 0;
+	answer = data + 1;
+	answer_size = size - 1;
+	turns = 0;
+	ask(netlink, data[0]);
+	return 0;
+}

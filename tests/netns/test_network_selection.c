@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Finer than addresses and ports: what is left out, protocols, VLANs, shares of flows, patterns of
+ * interfaces. Each on real traffic, and by both ways of taking packets out of an interface: the
+ * nf_tables table and the tc filters of older kernels must mean the same.
+ */
+#include "tests/support/netlab.h"
+
+#include "faults/network.h"
+#include "injector/base/clock.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define LOST_MS 150
+#define FLOWS	32
+
+static void plan(struct netlab *lab, struct netlab_fault *fault, const char *const *settings)
+{
+	struct error err = ERROR_INIT;
+
+	if (netlab_fault_plan(lab, fault, "sssss1", settings, &err) < 0)
+		fail_msg("%s (%s)", err.text, err.remedy);
+}
+
+static void inject(struct netlab_fault *fault)
+{
+	struct error err = ERROR_INIT;
+
+	if (network_fault.inject(&fault->fault, &err) < 0)
+		fail_msg("%s (%s)", err.text, err.remedy);
+}
+
+static void start(struct netlab *lab, struct netlab_fault *fault, const char *const *settings)
+{
+	plan(lab, fault, settings);
+	inject(fault);
+}
+
+static bool passes(const struct netlab *lab, const char *address, uint16_t port)
+{
+	return netlab_round_trip(lab, address, port, LOST_MS) >= 0;
+}
+
+static void test_except(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+
+	start(lab, &fault,
+	      (const char *[]){"to", "10.88.0.0/24", "to", "fd88::/64", "except", "10.88.0.3",
+			       "except", "*:7002", "except", "[fd88::2]:7001", "loss", "100%",
+			       NULL});
+	assert_non_null(strstr(fault.plan, "not affected: 10.88.0.3"));
+	assert_false(passes(lab, "10.88.0.2", NETLAB_PORT));
+	assert_true(passes(lab, "10.88.0.2", NETLAB_OTHER_PORT));
+	assert_true(passes(lab, "10.88.0.3", NETLAB_PORT));
+	assert_true(passes(lab, "fd88::2", NETLAB_PORT));
+	assert_false(passes(lab, "fd88::3", NETLAB_PORT));
+	assert_int_equal(netlab_ping(lab, "fd88::2", LOST_MS), -1); /* no port: no exception */
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+}
+
+static void test_except_on_ingress_is_the_far_side(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+
+	start(lab, &fault,
+	      (const char *[]){"to", "10.88.0.0/24", "except", "10.88.0.2:7002", "direction",
+			       "ingress", "loss", "100%", NULL});
+	assert_false(passes(lab, "10.88.0.2", NETLAB_PORT));
+	assert_true(passes(lab, "10.88.0.2", NETLAB_OTHER_PORT));
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+}
+
+static void test_protocols(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+
+	start(lab, &fault,
+	      (const char *[]){"to", "10.88.0.2", "to", "fd88::2", "protocol", "tcp", "protocol",
+			       "icmpv6", "loss", "100%", NULL});
+	assert_true(passes(lab, "10.88.0.2", NETLAB_PORT));
+	assert_true(netlab_ping(lab, "10.88.0.2", 1000) >= 0);
+	assert_int_equal(netlab_ping(lab, "fd88::2", LOST_MS), -1);
+	assert_int_equal(netlab_transfer(lab, "10.88.0.2", NETLAB_PORT, 100, LOST_MS), -1);
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+	start(lab, &fault,
+	      (const char *[]){"to", "10.88.0.2", "protocol-number", "17", "loss", "100%", NULL});
+	assert_false(passes(lab, "10.88.0.2", NETLAB_PORT));
+	assert_true(netlab_ping(lab, "10.88.0.2", 1000) >= 0);
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+}
+
+/* Ports beside a protocol that has none: its packets are not read as if they had. */
+static void test_a_port_does_not_read_icmp(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+
+	start(lab, &fault,
+	      (const char *[]){"to", "10.88.0.2:1-65535", "protocol", "udp", "protocol", "icmp",
+			       "loss", "100%", NULL});
+	assert_false(passes(lab, "10.88.0.2", NETLAB_PORT));
+	assert_true(netlab_ping(lab, "10.88.0.2", 1000) >= 0);
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+}
+
+static void test_the_metadata_address_is_spared(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+
+	netlab_run("ip -n %s addr add 169.254.169.254/32 dev sqv1", lab->far);
+	netlab_run("ip -n %s route add 169.254.169.254 dev sqv0", lab->near);
+	start(lab, &fault, (const char *[]){"interface", "sqv0", "loss", "100%", NULL});
+	assert_non_null(strstr(fault.plan, "metadata"));
+	assert_true(netlab_ping(lab, "169.254.169.254", 1000) >= 0);
+	assert_int_equal(netlab_ping(lab, "10.88.0.2", LOST_MS), -1);
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+	start(lab, &fault, (const char *[]){"to", "169.254.169.254", "loss", "100%", NULL});
+	assert_int_equal(netlab_ping(lab, "169.254.169.254", LOST_MS), -1);
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+}
+
+/* One bit a flow: it passes. */
+static uint64_t flows_that_pass(struct netlab *lab, const char *address, const char *direction,
+				uint64_t seed)
+{
+	struct netlab_fault fault;
+	uint64_t passing = 0;
+	int lost_ms = getenv("SQUALL_IN_VM") ? LOST_MS : 30; /* half of them wait for it */
+
+	plan(lab, &fault,
+	     (const char *[]){"to", address, "share", "50%", "loss", "100%", "direction", direction,
+			      NULL});
+	fault.target.seed = seed;
+	inject(&fault);
+	for (unsigned i = 0; i < FLOWS; i++)
+		if (netlab_round_trip_from(lab, (uint16_t)(20000 + i), address, NETLAB_PORT,
+					   lost_ms) >= 0)
+			passing |= 1ULL << i;
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+	return passing;
+}
+
+static void check_share(struct netlab *lab, const char *address)
+{
+	uint64_t first = flows_that_pass(lab, address, "egress", 7);
+	int count = __builtin_popcountll(first);
+
+	/* five standard deviations */
+	if (count < FLOWS / 2 - 14 || count > FLOWS / 2 + 14)
+		fail_msg("%d of %d flows pass", count, FLOWS);
+	assert_true(flows_that_pass(lab, address, "ingress", 7) == first);
+	assert_true(flows_that_pass(lab, address, "egress", 8) != first);
+}
+
+static void test_share_of_flows(void **state)
+{
+	check_share(*state, "10.88.0.2");
+}
+
+static void test_share_of_flows_ipv6(void **state)
+{
+	check_share(*state, "fd88::2");
+}
+
+static void test_vlan(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+
+	if (netlab_try("ip -n %s link add link sqv0 name sqv0.5 type vlan id 5", lab->near)) {
+		printf("the kernel has no VLAN devices\n");
+		skip();
+	}
+	netlab_run("ip -n %s link add link sqv1 name sqv1.5 type vlan id 5", lab->far);
+	netlab_run("ip -n %s addr add 10.89.0.1/24 dev sqv0.5", lab->near);
+	netlab_run("ip -n %s addr add 10.89.0.2/24 dev sqv1.5", lab->far);
+	netlab_run("ip -n %s link set sqv0.5 up", lab->near);
+	netlab_run("ip -n %s link set sqv1.5 up", lab->far);
+	assert_true(netlab_ping(lab, "10.89.0.2", 2000) >= 0);
+	for (unsigned i = 0; i < 2; i++) {
+		start(lab, &fault,
+		      (const char *[]){"interface", "sqv0", "vlan", "5", "loss", "100%",
+				       "direction", i ? "ingress" : "egress", NULL});
+		assert_int_equal(netlab_ping(lab, "10.89.0.2", LOST_MS), -1);
+		assert_true(netlab_ping(lab, "10.88.0.2", 1000) >= 0);
+		netlab_fault_finish(&fault, FAULT_END_NOW);
+		assert_true(netlab_ping(lab, "10.89.0.2", 1000) >= 0);
+	}
+}
+
+static bool finds_neighbour(struct netlab *lab)
+{
+	netlab_run("ip -n %s neigh flush dev sqv0", lab->near);
+	return netlab_ping(lab, "10.88.0.2", LOST_MS) >= 0;
+}
+
+/* ARP passes unless it is asked for: seen by an answer that only needs ARP to pass. */
+static void test_neighbours_only_when_asked(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+
+	start(lab, &fault,
+	      (const char *[]){"interface", "sqv0", "protocol", "tcp", "loss", "100%", NULL});
+	assert_true(finds_neighbour(lab));
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+	start(lab, &fault,
+	      (const char *[]){"interface", "sqv0", "except", "10.88.0.0/24", "neighbours", "true",
+			       "loss", "100%", NULL});
+	assert_null(strstr(fault.plan, "not affected: ARP"));
+	assert_false(finds_neighbour(lab));
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+	assert_true(finds_neighbour(lab));
+}
+
+static void test_interfaces_by_pattern(void **state)
+{
+	static const char *const patterns[] = {"sqv*", "sq?0", "all", "default-route"};
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	struct error err = ERROR_INIT;
+
+	netlab_run("ip -n %s route add default via 10.88.0.2", lab->near);
+	for (unsigned i = 0; i < sizeof(patterns) / sizeof(*patterns); i++) {
+		start(lab, &fault,
+		      (const char *[]){"to", "10.88.0.2", "interface", patterns[i], "loss", "100%",
+				       NULL});
+		assert_int_equal(fault.target.interface_count, 1);
+		assert_false(passes(lab, "10.88.0.2", NETLAB_PORT));
+		netlab_fault_finish(&fault, FAULT_END_NOW);
+	}
+	assert_true(netlab_fault_plan(lab, &fault, "sssss1",
+				      (const char *[]){"to", "10.88.0.2", "interface", "wg*",
+						       "loss", "100%", NULL},
+				      &err) < 0);
+	assert_non_null(strstr(err.text, "no interface matches 'wg*'"));
+}
+
+static int setup_table(void **state)
+{
+	unsetenv("SQUALL_HOOK");
+	return netlab_setup(state);
+}
+
+static int setup_filters(void **state)
+{
+	setenv("SQUALL_HOOK", "clsact", 1);
+	return netlab_setup(state);
+}
+
+static int teardown(void **state)
+{
+	unsetenv("SQUALL_HOOK");
+	return netlab_teardown(state);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define BOTH(test)                                                                                 \
+	{#test, test, setup_table, teardown, NULL},                                                \
+		{#test "_by_filters", test, setup_filters, teardown, NULL}
+		BOTH(test_except),
+		BOTH(test_except_on_ingress_is_the_far_side),
+		BOTH(test_protocols),
+		BOTH(test_a_port_does_not_read_icmp),
+		BOTH(test_the_metadata_address_is_spared),
+		BOTH(test_share_of_flows),
+		BOTH(test_share_of_flows_ipv6),
+		BOTH(test_vlan),
+		BOTH(test_neighbours_only_when_asked),
+		BOTH(test_interfaces_by_pattern),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

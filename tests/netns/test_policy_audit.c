@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The real binary under a site policy, and the trail that it leaves.
+ */
+#include "tests/support/squall_runner.h"
+
+#include "injector/base/cleanup.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#define INJECT "inject network to=10.88.0.2:7001 delay=100ms for="
+
+static void assert_refused(struct stage *stage, const char *policy, const char *words,
+			   const char *expected)
+{
+	const struct squall_how how = {.policy = policy};
+	struct squall *squall = squall_start(stage, &how, "%s", words);
+	cleanup_free char *said = NULL;
+
+	squall_assert_exit(squall, 2);
+	said = squall_messages(squall);
+	printf("#   %s", said);
+	if (!strstr(said, expected))
+		fail_msg("'%s' is not said by: %s", expected, said);
+	stage_assert_fast(stage, "10.88.0.2", NETLAB_PORT);
+}
+
+static void test_the_policy_is_asked_by_run_and_plan(void **state)
+{
+	struct stage *stage = *state;
+	char words[64];
+
+	assert_refused(stage, "version: 1\nallow: {faults: [process]}\n", INJECT "1s",
+		       "fault 'network': refused by the site policy (/etc/squall/policy.yaml:2:18");
+	assert_refused(stage, "version: 1\nallow: {networks: [10.99.0.0/16]}\n", INJECT "1s",
+		       "traffic with 10.88.0.2:7001: refused");
+	assert_refused(stage, "version: 1\nprotect: {addresses: [10.88.0.2]}\n", INJECT "1s",
+		       "10.88.0.2, which is protected");
+	assert_refused(stage, "version: 1\nallow: {interfaces: [\"eth*\"]}\n", INJECT "1s",
+		       "interface ");
+	assert_refused(stage, "version: 1\nlimits: {duration: 2s}\n", INJECT "1h", "at most 2s");
+	assert_refused(stage, "version: 1\nblackout: [2020-01-01..2099-12-31]\n", INJECT "1s",
+		       "there are no experiments on");
+	assert_refused(stage, "version: 1\nallow: {users: [daemon]}\n", INJECT "1s",
+		       "user root (uid 0): refused");
+	snprintf(words, sizeof(words), "inject process pid=%d action=pause for=1s",
+		 stage_child(stage));
+	assert_refused(stage, "version: 1\nprotect: {processes: [\"*\"]}\n", words, "is protected");
+	stage_write(stage, "plan.yaml",
+		    "version: 1\ntitle: plan\nlimits: {duration: 5s, targets: 1}\nmethod:\n"
+		    "  - {at: 0s, for: 1s, network: {to: \"10.88.0.2:7001\", delay: 100ms}}\n");
+	snprintf(words, sizeof(words), "plan %s", stage_path(stage, "plan.yaml"));
+	assert_refused(stage, "version: 1\nallow: {faults: [process]}\n", words,
+		       "policy.yaml:2:18");
+}
+
+static void test_a_broken_policy_allows_nothing(void **state)
+{
+	assert_refused(*state, "version: 1\nalow: {}\n", INJECT "1s",
+		       "/etc/squall/policy.yaml:2:1: unknown key 'alow'");
+	assert_refused(*state, "version: 1\nalow: {}\n", "policy", "did you mean 'allow'?");
+}
+
+static void test_what_the_policy_allows_goes_on(void **state)
+{
+	const struct squall_how how = {.policy = "version: 1\n"
+						 "allow: {faults: [network], networks: "
+						 "[10.88.0.0/24], interfaces: [\"*\"]}\n"
+						 "limits: {duration: 5m, targets: 4}\n"
+						 "audit: required\n"};
+	struct stage *stage = *state;
+	struct squall *squall = squall_start(stage, &how, INJECT "1s --json");
+
+	squall_await_injected(squall);
+	stage_assert_delay(stage, "10.88.0.2", NETLAB_PORT, 100);
+	squall_assert_exit(squall, 0);
+	stage_assert_clean(stage);
+}
+
+static json_t *trail(const struct stage *stage)
+{
+	FILE *file = fopen(stage_path(stage, "lib/squall/audit.log"), "re");
+	char line[8192];
+	json_t *list = json_array();
+
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file)) {
+		json_error_t error;
+		json_t *entry = json_loads(line, 0, &error);
+
+		if (!entry)
+			fail_msg("no line of JSON: %s", line);
+		json_array_append_new(list, entry);
+	}
+	fclose(file);
+	return list;
+}
+
+/* The last line of that kind that speaks of `text`. */
+static json_t *find(json_t *list, const char *event, const char *text)
+{
+	for (size_t i = json_array_size(list); i-- > 0;) {
+		json_t *entry = json_array_get(list, i);
+		const char *said = json_string_value(json_object_get(entry, "text"));
+
+		if (strcmp(member_text(entry, "event"), event) == 0 &&
+		    (!*text || (said && strstr(said, text))))
+			return entry;
+	}
+	fail_msg("there is no line '%s' about '%s'", event, text);
+	return NULL;
+}
+
+static void test_every_act_is_in_the_trail(void **state)
+{
+	static const char file[] =
+		"version: 1\ntitle: trail\nlimits: {duration: 20s, targets: 1}\nmethod:\n"
+		"  - {at: 0s, for: 10s, network: {to: \"10.88.0.2:7001\", delay: 100ms}}\n";
+	struct stage *stage = *state;
+	const char *path = stage_write(stage, "trail.yaml", "%s", file);
+	struct squall *squall = squall_start(stage, NULL, "run --json %s", path);
+	char command[256];
+	json_t *list, *begin = NULL;
+	struct stat status;
+	cleanup_free char *sum = NULL;
+
+	squall_await_injected(squall);
+	assert_int_equal(squall_call(stage, NULL, "stop %s", squall->run_id), 0);
+	squall_assert_exit(squall, 4);
+	assert_int_equal(squall_call(stage, NULL, "halt --reason fire"), 0);
+	assert_int_equal(squall_call(stage, NULL, INJECT "1s"), 2);
+	assert_int_equal(squall_call(stage, NULL, "resume"), 0);
+	list = trail(stage);
+	find(list, "begin", "");
+	find(list, "armed", "");
+	assert_string_equal(member_text(find(list, "injected", "network"), "run"), squall->run_id);
+	find(list, "stopping", "");
+	find(list, "restored", "step 1");
+	find(list, "finished", "");
+	find(list, "stop", "0 left");
+	find(list, "halt", "fire");
+	find(list, "refused", "fire");
+	find(list, "resume", "fire");
+	/* the line of the file itself, not of the one in words that followed */
+	for (size_t i = json_array_size(list); i-- > 0;) {
+		begin = json_array_get(list, i);
+		if (strcmp(member_text(begin, "event"), "begin") == 0 &&
+		    json_is_string(json_object_get(begin, "sha256")))
+			break;
+	}
+	snprintf(command, sizeof(command), "sha256sum %s", path);
+	sum = netlab_output("%s", command);
+	assert_memory_equal(sum, member_text(begin, "sha256"), 64);
+	assert_string_equal(member_text(begin, "user"), "root");
+	json_decref(list);
+	assert_int_equal(stat(stage_path(stage, "lib/squall/audit.log"), &status), 0);
+	assert_int_equal(status.st_mode & 07777, 0640);
+}
+
+static void test_a_dead_run_that_is_finished_is_in_the_trail(void **state)
+{
+	struct stage *stage = *state;
+	struct squall *squall = squall_start(stage, NULL, INJECT "20s --json");
+	json_t *list;
+
+	squall_await_injected(squall);
+	kill(squall->guardian, SIGSTOP);
+	kill(squall->worker, SIGKILL);
+	kill(squall->guardian, SIGKILL);
+	squall_await_exit(squall);
+	assert_int_equal(squall_call(stage, NULL, "restore"), 0);
+	list = trail(stage);
+	assert_string_equal(member_text(find(list, "undone", "dead"), "run"), squall->run_id);
+	json_decref(list);
+	stage_assert_clean(stage);
+}
+
+static void test_a_required_trail_that_cannot_be_written_refuses(void **state)
+{
+	const struct squall_how how = {.policy = "version: 1\naudit: required\n",
+				       .full_lib_kib = 64};
+	struct squall *squall = squall_start(*state, &how, INJECT "1s");
+
+	squall_assert_exit(squall, 2);
+	assert_true(squall_has_said(squall, "the site policy wants an audit"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, stage_setup, stage_teardown)
+		TEST(test_the_policy_is_asked_by_run_and_plan),
+		TEST(test_a_broken_policy_allows_nothing),
+		TEST(test_what_the_policy_allows_goes_on),
+		TEST(test_every_act_is_in_the_trail),
+		TEST(test_a_dead_run_that_is_finished_is_in_the_trail),
+		TEST(test_a_required_trail_that_cannot_be_written_refuses),
+	};
+
+	return STAGE_RUN(tests);
+}

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Everything that can fail on the way back fails: each file operation, netlink request and
+ * allocation of `squall restore`, of the guardian at work and of the worker, once or from then on.
+ * Whatever fails, restore goes on with the rest, never says that all is well when it is not, and
+ * what it tells the user to type works when it is typed. In the end nothing is left.
+ *
+ *   test_restore_failures [seconds N] [seed N]     a sample, drawn anew each time
+ *   test_restore_failures full [EXPERIMENT...]     every call, every error
+ */
+#include "tests/support/squall_runner.h"
+#include "tests/sweep/point.h"
+#include "tests/sweep/world.h"
+
+#include "injector/base/cleanup.h"
+
+#include <errno.h>
+#include <glob.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#define EXPERIMENTS    "tests/sweep/experiments"
+#define SAMPLE_SECONDS 20
+#define ALLOCATION     "/run/allocation-failed"
+#define PATIENCE_NS    ((is_emulated() ? 150 : 30) * NSEC_PER_SEC)
+
+struct options {
+	bool is_full;
+	unsigned seconds, seed;
+	char **only;
+};
+
+/* Whose calls fail. */
+enum victim { VICTIM_RESTORE, VICTIM_GUARDIAN, VICTIM_WORKER, VICTIM_ALLOCATION, VICTIM_COUNT };
+
+static const char *const victim_names[VICTIM_COUNT] = {"squall restore", "the guardian at work",
+						       "the worker", "allocations of restore"};
+static const int errors[] = {ENOMEM, EIO, EPERM, EBUSY, ENOBUFS};
+#define ERRORS (sizeof(errors) / sizeof(*errors))
+
+struct count {
+	unsigned injected; /* failures */
+	unsigned left;	   /* runs that told of something left */
+	unsigned typed;	   /* commands typed as told */
+	unsigned residues;
+};
+
+struct trial {
+	enum victim victim;
+	unsigned at;
+	int error;
+	bool always;
+};
+
+static char experiment[128];
+static unsigned steps;
+static struct count counts[VICTIM_COUNT];
+
+/* ---- What is told to be typed ---- */
+
+/* The commands that restore knows, as they stand in its sentences. */
+static const char *find_command(const char *line)
+{
+	static const char *const starts[] = {
+		": nft ",      ": ip ",	 ": tc ",    ": sysctl ", ": nsenter ",
+		": kill ",     ": rm ",	 "; kill -", "; echo ",	  ": echo ",
+		"run: squall", "then: ", ": mv ",    ": umount ",
+	};
+	const char *best = NULL;
+
+	for (unsigned i = 0; i < sizeof(starts) / sizeof(*starts); i++) {
+		const char *at = strstr(line, starts[i]);
+
+		if (at && (!best || at < best))
+			best = at;
+	}
+	return best ? strchr(best, ' ') + 1 : NULL;
+}
+
+/* Of "left: ..." lines; up to "; undoing it failed". In the namespace and by a shell, as a person
+ * would. */
+static void type_what_is_told(struct scene *scene, const struct trial *trial, char *text)
+{
+	for (char *rest, *line = strtok_r(text, "\n", &rest); line;
+	     line = strtok_r(NULL, "\n", &rest)) {
+		const char *command = strstr(line, "left: ") ? find_command(line) : NULL;
+		char typed[600];
+
+		if (!command || strncmp(command, "squall", 6) == 0)
+			continue; /* restore is called anyway */
+		snprintf(typed, sizeof(typed), "%.*s", (int)strcspn(command, ";"), command);
+		counts[trial->victim].typed++;
+		if (netlab_try("ip netns exec %s true", scene->lab->near) == 0) {
+			FILE *script = fopen("/run/typed", "we");
+
+			fprintf(script, "%s\n", typed);
+			fclose(script);
+			netlab_try("ip netns exec %s sh /run/typed", scene->lab->near);
+		}
+	}
+}
+
+/* ---- One failure ---- */
+
+static void tell(const struct trial *trial, const struct trace_result *result, const char *what,
+		 const char *detail)
+{
+	const char *base = strrchr(experiment, '/');
+
+	counts[trial->victim].residues++;
+	printf("# RESIDUE %s: %s, call %u (number %d) fails%s with %s: %s\n%s# it said:\n%s\n",
+	       base ? base + 1 : experiment, victim_names[trial->victim], trial->at, result->call,
+	       trial->always ? " from then on" : "", strerrorname_np(trial->error), what, detail,
+	       result->out);
+}
+
+/* The run, with the failure in it where it belongs. */
+static void run_experiment(struct scene *scene, const struct trial *trial, int *const *calls,
+			   struct trace_result *out)
+{
+	char binary[512];
+	char *words[] = {binary, (char[]){"run"}, (char[]){"--json"}, experiment, NULL};
+	struct trace_plan plan = {.words = words,
+				  .network = scene->lab->near_fd,
+				  .steps = steps,
+				  .patience_ns = PATIENCE_NS,
+				  .fail_errno = trial->error,
+				  .fails_always = trial->always,
+				  .at = trial->at};
+
+	snprintf(binary, sizeof(binary), "%s", world_built("squall"));
+	if (trial->victim == VICTIM_GUARDIAN) {
+		plan.hold_kills = ROLE_BIT(ROLE_WORKER);
+		plan.counted = ROLE_GUARDIAN;
+	} else if (trial->victim == VICTIM_WORKER) {
+		plan.counted = ROLE_WORKER;
+	} else {
+		plan.hold_kills = ROLES_ALL;
+		plan.at = 0;
+		plan.fail_errno = 0;
+	}
+	for (unsigned role = 0; calls && role < ROLE_COUNT; role++)
+		plan.calls[role] = calls[role];
+	trace_run(&plan, out);
+}
+
+/* What `squall restore` did with its own failure; the exit code, 128: it crashed. */
+static int restore_with_failure(struct scene *scene, const struct trial *trial, int *const *calls,
+				struct trace_result *out)
+{
+	struct trace_plan plan = {
+		.at = trial->at, .fail_errno = trial->error, .fails_always = trial->always};
+	char variable[64];
+
+	for (unsigned role = 0; calls && role < ROLE_COUNT; role++)
+		plan.calls[role] = calls[role];
+	if (trial->victim != VICTIM_ALLOCATION)
+		return point_restore(scene, world_built("squall"), plan, out);
+	snprintf(variable, sizeof(variable), "SQUALL_TEST_ALLOCATION=%u", trial->at);
+	unlink(ALLOCATION);
+	plan = (struct trace_plan){.variable = variable};
+	return point_restore(scene, world_built("tests/sweep/out_of_memory"), plan, out);
+}
+
+/* After the failure: honest, and in the end restored. */
+static void judge(struct scene *scene, const struct trial *trial, int code, bool may_need_restore,
+		  const struct trace_result *result)
+{
+	int64_t slack = is_emulated() ? 10 : 1;
+	struct trace_result again;
+	char *diff = NULL;
+	bool is_same = scene_is_restored(scene, slack * NSEC_PER_SEC / 5, &diff);
+
+	if (code >= 128)
+		tell(trial, result, "it crashed", "");
+	if (!is_same && code == 0 && !may_need_restore)
+		tell(trial, result, "it says all is well, and it is not", diff);
+	free(diff);
+	diff = NULL;
+	if (code == 6) {
+		char *text = strdup(result->out);
+
+		counts[trial->victim].left++;
+		if (!strstr(text, "left"))
+			tell(trial, result, "exit code 6 without a word", "");
+		type_what_is_told(scene, trial, text);
+		free(text);
+	}
+	code = point_restore(scene, world_built("squall"), (struct trace_plan){0}, &again);
+	if (code != 0)
+		tell(trial, &again, "the next squall restore failed", "");
+	if (!scene_is_restored(scene, slack * NSEC_PER_SEC, &diff)) {
+		tell(trial, result, "left behind", diff);
+		scene_kill_strangers(scene);
+		kill(scene->children[0], SIGCONT);
+		scene_take_as_it_is(scene);
+	}
+	free(diff);
+	free(again.out);
+}
+
+static int exit_code(const struct trace_result *result)
+{
+	if (result->status == -1 || !WIFEXITED(result->status))
+		return 128;
+	return WEXITSTATUS(result->status);
+}
+
+/* False: that call never came. */
+static bool try_one(struct scene *scene, const struct trial *trial, int *const *calls,
+		    unsigned out_counts[ROLE_COUNT])
+{
+	struct trace_result run, restore;
+	const struct trace_result *failed = &run;
+	bool is_restore = trial->victim == VICTIM_RESTORE || trial->victim == VICTIM_ALLOCATION;
+	bool was_hit;
+	int code;
+
+	run_experiment(scene, trial, calls, &run);
+	code = exit_code(&run);
+	if (is_restore) {
+		code = restore_with_failure(scene, trial, calls, &restore);
+		failed = &restore;
+	}
+	was_hit = trial->victim == VICTIM_ALLOCATION ? access(ALLOCATION, F_OK) == 0
+						     : failed->failed > 0;
+	if (out_counts)
+		memcpy(out_counts, failed->counts, sizeof(failed->counts));
+	counts[trial->victim].injected +=
+		trial->victim == VICTIM_ALLOCATION ? was_hit : failed->failed;
+	/* a conductor whose worker was killed speaks for nobody's restore */
+	judge(scene, trial, code, trial->victim == VICTIM_GUARDIAN, failed);
+	free(run.out);
+	if (is_restore)
+		free(restore.out);
+	return was_hit;
+}
+
+/* ---- Which ---- */
+
+static enum role role_of(enum victim victim)
+{
+	return victim == VICTIM_GUARDIAN ? ROLE_GUARDIAN
+	       : victim == VICTIM_WORKER ? ROLE_WORKER
+					 : ROLE_CONDUCTOR;
+}
+
+struct recording {
+	int *calls[ROLE_COUNT];
+	unsigned counts[ROLE_COUNT];
+};
+
+/* Undisturbed: the calls that there are. The guardian is recorded with what it does in its work. */
+static void record(struct scene *scene, enum victim victim, struct recording *out)
+{
+	struct trial trial = {.victim = victim, .at = POINT_NEVER, .error = EIO};
+
+	for (unsigned role = 0; role < ROLE_COUNT; role++)
+		out->calls[role] = calloc(TRACE_CALLS_MAX, sizeof(int));
+	try_one(scene, &trial, out->calls, out->counts);
+}
+
+static unsigned draw(const struct recording *recording, enum victim victim)
+{
+	unsigned count = recording->counts[role_of(victim)];
+
+	if (victim == VICTIM_ALLOCATION)
+		return 1 + (unsigned)random() % 60;
+	/* behind the loading of libraries, where the work is */
+	for (unsigned tries = 0; count && tries < 200; tries++) {
+		unsigned at = 1 + (unsigned)random() % count;
+
+		if (victim != VICTIM_GUARDIAN && at < count / 3)
+			continue;
+		if (at < TRACE_CALLS_MAX &&
+		    trace_can_fail(recording->calls[role_of(victim)][at - 1]))
+			return at;
+	}
+	return 0;
+}
+
+static void fail_some(struct scene *scene, int64_t until_ns)
+{
+	struct recording recordings[VICTIM_COUNT] = {0};
+
+	for (enum victim victim = 0; victim < VICTIM_ALLOCATION; victim++)
+		record(scene, victim, &recordings[victim]);
+	for (unsigned turn = (unsigned)random(), done = 0; !done || clock_now_ns() < until_ns;
+	     turn++, done++) {
+		struct trial trial = {.victim = turn % VICTIM_COUNT,
+				      .error = errors[(unsigned)random() % ERRORS],
+				      .always = random() & 1};
+
+		trial.at = draw(&recordings[trial.victim], trial.victim);
+		if (trial.at)
+			try_one(scene, &trial, NULL, NULL);
+	}
+	for (unsigned victim = 0; victim < VICTIM_COUNT; victim++)
+		for (unsigned role = 0; role < ROLE_COUNT; role++)
+			free(recordings[victim].calls[role]);
+}
+
+static void fail_all_of(struct scene *scene, enum victim victim)
+{
+	struct recording recording = {0};
+	unsigned count;
+
+	record(scene, victim, &recording);
+	count = victim == VICTIM_ALLOCATION ? 10000 : recording.counts[role_of(victim)];
+	for (unsigned at = 1; at <= count && at < TRACE_CALLS_MAX; at++) {
+		if (victim != VICTIM_ALLOCATION &&
+		    !trace_can_fail(recording.calls[role_of(victim)][at - 1]))
+			continue;
+		for (unsigned i = 0; i < 2 * ERRORS; i++) {
+			struct trial trial = {.victim = victim,
+					      .at = at,
+					      .error = errors[i / 2],
+					      .always = i & 1};
+
+			if (try_one(scene, &trial, NULL, NULL) && victim != VICTIM_ALLOCATION)
+				continue;
+			if (victim == VICTIM_ALLOCATION && access(ALLOCATION, F_OK) < 0)
+				at = count; /* there are no more */
+			break;
+		}
+	}
+	for (unsigned role = 0; role < ROLE_COUNT; role++)
+		free(recording.calls[role]);
+}
+
+static bool is_wanted(const struct options *options, const char *path)
+{
+	if (!options->is_full) /* those with something to undo in every way */
+		return strstr(path, "/all-together") || strstr(path, "/file") ||
+		       (!is_emulated() && strstr(path, "/process-stop"));
+	for (char **only = options->only; only && *only; only++)
+		if (strstr(path, *only))
+			return true;
+	return !options->only || !*options->only;
+}
+
+static void prepare(const struct scene *scene, const char *path)
+{
+	cleanup_file FILE *file = fopen(path, "re");
+	char line[512];
+
+	snprintf(experiment, sizeof(experiment), "%s", scene_write_experiment(scene, path));
+	steps = 0;
+	while (file && fgets(line, sizeof(line), file))
+		steps += strncmp(line, "  - {at:", 8) == 0;
+}
+
+static int fail_everything(void *context)
+{
+	const struct options *options = context;
+	int64_t start_ns = clock_now_ns(), end_ns = start_ns + options->seconds * NSEC_PER_SEC;
+	struct scene scene = {0};
+	struct count all = {0};
+	size_t wanted = 0;
+	glob_t found;
+
+	srandom(options->seed);
+	scene_make(&scene);
+	if (glob(EXPERIMENTS "/*.yaml", 0, NULL, &found) != 0)
+		return 1;
+	for (size_t i = 0; i < found.gl_pathc; i++)
+		if (is_wanted(options, found.gl_pathv[i]))
+			found.gl_pathv[wanted++] = found.gl_pathv[i];
+	printf("1..%u\n# seed %u\n", VICTIM_COUNT, options->seed);
+	for (size_t i = 0; i < wanted; i++) {
+		int64_t now_ns = clock_now_ns();
+
+		prepare(&scene, found.gl_pathv[i]);
+		if (!options->is_full)
+			fail_some(&scene, now_ns + (end_ns - now_ns) / (int64_t)(wanted - i));
+		for (enum victim victim = 0; options->is_full && victim < VICTIM_COUNT; victim++)
+			fail_all_of(&scene, victim);
+	}
+	for (enum victim victim = 0; victim < VICTIM_COUNT; victim++) {
+		const struct count *count = &counts[victim];
+
+		printf("# %-24s %6u failures, %4u runs told of something left, %4u commands "
+		       "typed, %u residues\n",
+		       victim_names[victim], count->injected, count->left, count->typed,
+		       count->residues);
+		printf("%sok %u - %s\n", count->residues ? "not " : "", victim + 1,
+		       victim_names[victim]);
+		all.injected += count->injected;
+		all.typed += count->typed;
+		all.residues += count->residues;
+	}
+	printf("# failures injected: %u, commands typed: %u, residues: %u, in %lld s\n",
+	       all.injected, all.typed, all.residues,
+	       (long long)((clock_now_ns() - start_ns) / NSEC_PER_SEC));
+	scene_kill_strangers(&scene);
+	return all.residues != 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = {.seconds = SAMPLE_SECONDS, .seed = (unsigned)clock_wall_ns()};
+
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "full") == 0) {
+			options.is_full = true;
+			options.only = argv + i + 1;
+			break;
+		}
+		if (i + 1 < argc && strcmp(argv[i], "seconds") == 0)
+			options.seconds = (unsigned)strtoul(argv[++i], NULL, 10);
+		else if (i + 1 < argc && strcmp(argv[i], "seed") == 0)
+			options.seed = (unsigned)strtoul(argv[++i], NULL, 10);
+	}
+	return world_run(fail_everything, &options);
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * squall schedule: units that systemd itself finds sound, hostile values that stay values, and
+ * nothing of anybody else's listed, replaced or removed. */
+#include "injector/base/cleanup.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char folder[] = "/root/squall-schedule-XXXXXX";
+static char squall[4096];
+
+/* Output and exit code of a shell line in which $SQUALL is the program and $D the folder. */
+static int run(char **out_text, const char *line)
+{
+	char *text = NULL;
+	size_t size, got;
+	char part[4096];
+	FILE *out = open_memstream(&text, &size), *pipe;
+	int status;
+
+	pipe = popen(line, "r");
+	assert_non_null(pipe);
+	while ((got = fread(part, 1, sizeof(part), pipe)) > 0)
+		fwrite(part, 1, got, out);
+	status = pclose(pipe);
+	fclose(out);
+	if (out_text)
+		*out_text = text;
+	else
+		free(text);
+	return status < 0 ? status : status >> 8;
+}
+
+static int set_up(void **state)
+{
+	char *slash;
+	ssize_t length = readlink("/proc/self/exe", squall, sizeof(squall) - 32);
+
+	(void)state;
+	assert_true(length > 0);
+	squall[length] = '\0';
+	for (int i = 0; i < 3; i++) { /* BUILD/tests/netns/test_schedule */
+		slash = strrchr(squall, '/');
+		*slash = '\0';
+	}
+	strcat(squall, "/squall");
+	assert_non_null(mkdtemp(folder));
+	setenv("SQUALL", squall, 1);
+	setenv("D", folder, 1);
+	return run(NULL, "mkdir $D/units && cp experiments/quick-start.yaml $D/");
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	return run(NULL, "rm -rf $D");
+}
+
+static void test_systemd_finds_the_units_sound(void **state)
+{
+	cleanup_free char *said = NULL, *listed = NULL, *units = NULL;
+
+	(void)state;
+	assert_int_equal(run(NULL, "$SQUALL schedule $D/quick-start.yaml --on "
+				   "'Mon..Thu *-*-* 10:00 Europe/Berlin' --random-delay 10m "
+				   "--directory $D/units"),
+			 0);
+	assert_int_equal(run(&listed, "$SQUALL schedule --directory $D/units"), 0);
+	assert_non_null(strstr(listed, "quick-start "));
+	assert_non_null(strstr(listed, "Mon..Thu *-*-* 10:00 Europe/Berlin"));
+	assert_int_equal(run(&units, "cat $D/units/*"), 0);
+	assert_non_null(strstr(units, "RandomizedDelaySec=10m\n"));
+	assert_non_null(strstr(units, "ExecStopPost="));
+	if (access("/usr/bin/systemd-analyze", X_OK) < 0) {
+		printf("systemd-analyze is not installed (remedy: sudo make setup)\n");
+		skip();
+	}
+	/* it also looks for manual pages, which are not installed here */
+	run(&said, "systemd-analyze --man=no verify $D/units/squall-quick-start.timer "
+		   "$D/units/squall-quick-start.service 2>&1 | grep squall-");
+	if (*said)
+		fail_msg("systemd says: %s", said);
+	assert_int_equal(run(NULL,
+			     "sed -i 's/^OnCalendar=.*/OnCalendar=nonsense/' "
+			     "$D/units/squall-quick-start.timer; systemd-analyze --man=no verify "
+			     "$D/units/squall-quick-start.timer 2>&1 | grep -q squall-"),
+			 0);
+}
+
+static void test_hostile_values_stay_values(void **state)
+{
+	cleanup_free char *service = NULL;
+
+	(void)state;
+	assert_int_not_equal(run(NULL, "$SQUALL schedule $D/quick-start.yaml --directory $D/units "
+				       "--on \"$(printf 'daily\\nUnit=evil.service')\" 2>&1"),
+			     0);
+	assert_int_not_equal(run(NULL, "$SQUALL schedule $D/quick-start.yaml --directory $D/units "
+				       "--on daily --name ../evil 2>&1"),
+			     0);
+	assert_int_not_equal(run(NULL, "$SQUALL schedule $D/quick-start.yaml --directory $D/units "
+				       "--on daily --random-delay '1m;reboot' 2>&1"),
+			     0);
+	assert_int_equal(
+		run(&service,
+		    "d=\"$D\"'/a b\"%n$HOME'; mkdir -p \"$d\" && cp experiments/quick-start.yaml "
+		    "\"$d/x.yaml\" && $SQUALL schedule \"$d/x.yaml\" --on daily --directory "
+		    "$D/units >&2 && cat $D/units/squall-x.service"),
+		0);
+	assert_non_null(strstr(service, "/a b\\\"%%n$$HOME/x.yaml\"\n"));
+	assert_int_equal(run(NULL, "$SQUALL schedule --remove x --directory $D/units >&2"), 0);
+}
+
+static void test_what_others_can_change_is_not_run_as_root(void **state)
+{
+	cleanup_free char *said = NULL;
+
+	(void)state;
+	assert_int_equal(run(&said, "chmod 666 $D/quick-start.yaml; $SQUALL schedule "
+				    "$D/quick-start.yaml --on daily --directory $D/units 2>&1"),
+			 2);
+	assert_non_null(strstr(said, "others than root can change"));
+	assert_int_equal(run(NULL, "chmod 644 $D/quick-start.yaml"), 0);
+}
+
+static void test_units_of_others_are_left_alone(void **state)
+{
+	cleanup_free char *listed = NULL;
+
+	(void)state;
+	assert_int_equal(run(NULL, "printf '[Timer]\\nOnCalendar=daily\\n' "
+				   ">$D/units/squall-theirs.timer"),
+			 0);
+	assert_int_equal(run(NULL, "$SQUALL schedule --remove theirs --directory $D/units 2>&1"),
+			 2);
+	assert_int_equal(run(NULL, "$SQUALL schedule $D/quick-start.yaml --on daily --name theirs "
+				   "--directory $D/units 2>&1"),
+			 2);
+	assert_int_equal(run(&listed, "$SQUALL schedule --directory $D/units"), 0);
+	assert_null(strstr(listed, "theirs"));
+	assert_int_equal(run(NULL, "grep -qx 'OnCalendar=daily' "
+				   "$D/units/squall-theirs.timer && test ! -e "
+				   "$D/units/squall-theirs.timer.new"),
+			 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_systemd_finds_the_units_sound),
+		cmocka_unit_test(test_hostile_values_stay_values),
+		cmocka_unit_test(test_what_others_can_change_is_not_run_as_root),
+		cmocka_unit_test(test_units_of_others_are_left_alone),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
