@@ -207,7 +207,9 @@ static void what_the_worker_may_not(void)
 	CHECK(is_denied(socket(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6)));
 	CHECK(is_denied(socket(AF_PACKET, SOCK_RAW, 0)));
 	CHECK(is_denied(socket(AF_NETLINK, SOCK_RAW, NETLINK_AUDIT)));
-	CHECK(is_denied(syscall(SYS_setns, -1, CLONE_NEWNS)));
+	/* a file fault for one process tree enters its mount namespace */
+	CHECK(is_denied(syscall(SYS_setns, -1, CLONE_NEWUSER)));
+	CHECK(is_denied(syscall(SYS_setns, -1, CLONE_NEWPID)));
 	CHECK(is_denied(syscall(SYS_setns, -1, 0)));
 	CHECK(is_denied(syscall(SYS_kill, getppid(), 0)));
 	CHECK(is_denied(fork()));
