@@ -30,11 +30,11 @@
 
 enum dns_param {
 	DNS_TARGET,
-	DNS_ANSWER,
 	DNS_NAME,
 	DNS_DOMAIN,
 	DNS_PATTERN,
 	DNS_TYPE,
+	DNS_ANSWER,
 	DNS_ADDRESS,
 	DNS_DELAY,
 	DNS_PROBABILITY,
@@ -53,10 +53,6 @@ static const struct param dns_params[] = {
 		 .type = PARAM_TARGET,
 		 .flags = PARAM_REQUIRED,
 		 .doc = "the servers (port 53 unless given), and whose queries: its namespace"},
-	[DNS_ANSWER] = {.name = "answer",
-			.type = PARAM_WORD,
-			.words = answers,
-			.doc = "what is answered; empty: the name exists, without such a record"},
 	[DNS_NAME] = {.name = "name",
 		      .type = PARAM_TEXT,
 		      .flags = PARAM_LIST,
@@ -74,6 +70,11 @@ static const struct param dns_params[] = {
 		      .words = dns_match_types,
 		      .flags = PARAM_LIST,
 		      .doc = "only questions of these types; default: any"},
+	[DNS_ANSWER] = {.name = "answer",
+			.type = PARAM_WORD,
+			.words = answers,
+			.doc = "what is answered; empty: the name exists, without such a record; "
+			       "default: nxdomain, or with a delay the truth"},
 	[DNS_ADDRESS] = {.name = "address",
 			 .type = PARAM_ENDPOINT,
 			 .flags = PARAM_LIST,
@@ -134,7 +135,7 @@ static int read_policy(const struct params *params, struct dns_policy *policy, s
 	if (result < 0)
 		return result;
 	if (policy->answer == DNS_ANSWER_NONE && policy->delay_ns == 0)
-		return error_set(err, EINVAL, "no effect: give answer or delay");
+		policy->answer = DNS_ANSWER_NXDOMAIN;
 	if (policy->answer == DNS_ANSWER_DROP && policy->delay_ns)
 		return error_set(err, EINVAL, "what is dropped cannot be delayed");
 	if (count && policy->answer != DNS_ANSWER_ADDRESS)

@@ -65,11 +65,12 @@ static int unknown_key(const struct inline_reading *reading, const char *key, st
 	const char *nearest = NULL;
 	char list[400] = "";
 
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < 3; i++)
 		if (tables[i] && !nearest)
 			nearest = params_nearest(tables[i], key);
+	/* a fault may have many: what selects comes first */
+	for (unsigned i = 3; i-- > 0;)
 		list_names(tables[i], list, sizeof(list));
-	}
 	if (strcmp(key, "target") == 0)
 		error_set(err, EINVAL,
 			  "a command line has no named targets; select with the keys themselves");
@@ -77,7 +78,7 @@ static int unknown_key(const struct inline_reading *reading, const char *key, st
 		error_set(err, EINVAL, "unknown key '%.60s'; did you mean '%s'?", key, nearest);
 	else
 		error_set(err, EINVAL, "unknown key '%.60s' for the fault '%s'", key, ops->name);
-	error_remedy(err, "allowed: %s", list);
+	error_remedy(err, "allowed: %s; squall faults %s explains them", list, ops->name);
 	return -EINVAL;
 }
 

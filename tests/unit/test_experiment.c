@@ -4,6 +4,7 @@
  */
 #include "injector/base/clock.h"
 #include "injector/base/quantity.h"
+#include "injector/experiment/load.h"
 #include "injector/experiment/yaml.h"
 
 #include <dirent.h>
@@ -28,6 +29,18 @@ static struct experiment *parse(const char *text, size_t length, const char *pat
 	if (yaml_parse_experiment(text, length, path, &experiment, &problems, &err) < 0)
 		fail_msg("%s (%u problems)", err.text, problems.count);
 	assert_int_equal(problems.count, 0);
+	return experiment;
+}
+
+/* With the files that it names. */
+static struct experiment *load(const char *path)
+{
+	struct experiment *experiment = NULL;
+	struct yaml_problems problems;
+	struct error err = ERROR_INIT;
+
+	if (experiment_load(path, &experiment, &problems, &err) < 0)
+		fail_msg("%s (%u problems)", err.text, problems.count);
 	return experiment;
 }
 
@@ -296,7 +309,7 @@ static void test_every_example_is_valid_and_short(void **state)
 		text[length] = '\0';
 		if (text[0] != '#')
 			fail_msg("%s does not begin with a comment that explains it", path);
-		experiment = parse(text, length, path);
+		experiment = load(path);
 		/* one that is to be aborted ends long before its method */
 		if (!strstr(text, "# lab-exit: 3") &&
 		    experiment_method_ns(experiment) + experiment->steady_state.for_ns +

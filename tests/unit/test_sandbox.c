@@ -215,7 +215,7 @@ static void what_the_worker_may_not(void)
 	CHECK(is_denied(fork()));
 	CHECK(is_denied(syscall(SYS_setuid, getuid())));
 	CHECK(is_denied(syscall(SYS_mount, "", "", "", 0, NULL)));
-	CHECK(is_denied(syscall(SYS_chroot, "/")));
+	CHECK(is_denied(syscall(SYS_pivot_root, "/", "/")));
 	CHECK(is_denied(syscall(SYS_io_uring_setup, 1, NULL)));
 }
 
