@@ -220,17 +220,18 @@ int network_survey_anew(struct network_support *out, struct error *err)
 int network_survey(struct network_support *out, struct error *err)
 {
 	static struct network_support known;
-	static bool is_known;
+	static enum { UNKNOWN, RECALLED, SURVEYED } state;
 
 	/* the gate is no part of what is kept: whoever needs it does not mind to wait */
-	is_known = is_known || (!wishes_gate() && network_finding_recall(&known));
-	if (!is_known) {
+	if (state == UNKNOWN && !wishes_gate() && network_finding_recall(&known))
+		state = RECALLED;
+	if (state == UNKNOWN || (state == RECALLED && wishes_gate())) {
 		int result = survey(&known, err);
 
 		if (result < 0)
 			return result;
 		network_finding_keep(&known);
-		is_known = true;
+		state = SURVEYED;
 	}
 	*out = known;
 	obey_wish(out);
