@@ -44,7 +44,7 @@ Q :=
 endif
 say = @printf '  %-7s %s\n' '$(1)' '$(strip $(2))'
 
-PACKAGES := yaml-0.1 jansson libcap nettle
+PACKAGES := libnl-3.0 yaml-0.1 jansson libcap nettle
 # libcurl is loaded by the HTTP probe when a file has one: its GnuTLS costs 10 ms at every start
 HEADERS_ONLY := libcurl
 
@@ -76,7 +76,7 @@ ALL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DSQUALL_VERSION='"$(VERSION)"' -I. -I$(B
 ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed $(OPTIMIZE) -pthread $(LDFLAGS)
 # Small libraries go into the program where their archives are installed: each shared one costs every
 # start 50 us. A distribution that wants them shared says STATIC=
-STATIC ?= yaml jansson cap nettle
+STATIC ?= nl-3 yaml jansson cap nettle
 archive = $(if $(findstring /,$(shell $(CC) -print-file-name=lib$(1).a)),-l:lib$(1).a)
 LIBS := $(foreach name,$(STATIC),$(call archive,$(name))) \
 	$(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm

@@ -8,51 +8,59 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/rtnetlink.h>
+#include <netlink/msg.h>
+#include <netlink/netlink.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #ifndef SO_NETNS_COOKIE /* Linux 5.14 */
 #define SO_NETNS_COOKIE 71
 #endif
 
 #define REPLY_TIMEOUT_NS (5 * NSEC_PER_SEC)
-#define BUFFER_SIZE	 65536 /* rtnetlink(7): the kernel fills at most 32 KiB a datagram */
+#define BUFFER_SIZE	 65536	     /* rtnetlink(7): the kernel fills at most 32 KiB a datagram */
+#define QUEUE_SIZE	 (256 << 10) /* of the socket, each way; libnl's own are 32 KiB */
 
 struct netlink {
-	int fd;
+	struct nl_sock *socket;
+	int fd; /* the socket's own */
 	uint32_t sequence;
 	char buffer[BUFFER_SIZE];
 };
 
 struct opening {
-	int protocol, fd;
+	int protocol;
+	struct nl_sock *socket;
 };
 
 static int open_here(void *context, struct error *err)
 {
 	struct opening *opening = context;
-	const struct sockaddr_nl any = {.nl_family =
-						AF_NETLINK}; /* the kernel chooses our number */
+	int result = nl_connect(opening->socket, opening->protocol);
 
-	opening->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, opening->protocol);
-	if (opening->fd < 0 || bind(opening->fd, (const struct sockaddr *)&any, sizeof(any)) < 0)
-		return error_errno(err, errno, "cannot open a netlink socket");
+	if (result == 0)
+		result = nl_socket_set_buffer_size(opening->socket, QUEUE_SIZE, QUEUE_SIZE);
+	if (result < 0)
+		return error_set(err, EIO, "cannot open a netlink socket: %s", nl_geterror(result));
 	return 0;
 }
 
 static int open_protocol(int namespace_fd, int protocol, struct netlink **out, struct error *err)
 {
 	struct netlink *netlink = calloc(1, sizeof(*netlink));
-	struct opening opening = {.protocol = protocol, .fd = -1};
+	struct opening opening = {.protocol = protocol};
 	int on = 1, result;
 
-	if (!netlink)
+	if (netlink)
+		netlink->socket = opening.socket = nl_socket_alloc();
+	if (!netlink || !netlink->socket) {
+		free(netlink);
 		return error_errno(err, ENOMEM, "cannot open a netlink socket");
+	}
 	result = namespace_run(namespace_fd, open_here, &opening, err);
-	netlink->fd = opening.fd;
+	netlink->fd = nl_socket_get_fd(netlink->socket);
 	if (result < 0) {
 		netlink_close(netlink);
 		return result;
@@ -89,15 +97,20 @@ void netlink_close(struct netlink *netlink)
 {
 	if (!netlink)
 		return;
-	if (netlink->fd >= 0)
-		close(netlink->fd);
+	nl_socket_free(netlink->socket);
 	free(netlink);
+}
+
+/* nlmsg_next() for what is only read. */
+static const struct nlmsghdr *next(const struct nlmsghdr *header, int *left)
+{
+	return nlmsg_next((struct nlmsghdr *)(uintptr_t)header, left);
 }
 
 /* NLMSGERR_ATTR_MSG of an acknowledgement, or NULL. */
 static const char *kernel_sentence(const struct nlmsghdr *header)
 {
-	const struct nlmsgerr *ack = NLMSG_DATA(header);
+	const struct nlmsgerr *ack = nlmsg_data(header);
 	const struct nlattr *table[NLMSGERR_ATTR_MAX + 1];
 	size_t skip = NLMSG_LENGTH(sizeof(*ack));
 
@@ -117,10 +130,10 @@ static const char *kernel_sentence(const struct nlmsghdr *header)
 
 static int acknowledged(const struct nlmsghdr *header, struct error *err)
 {
-	const struct nlmsgerr *ack = NLMSG_DATA(header);
+	const struct nlmsgerr *ack = nlmsg_data(header);
 	const char *sentence;
 
-	if (header->nlmsg_len < NLMSG_LENGTH(sizeof(*ack)))
+	if (!nlmsg_valid_hdr(header, sizeof(*ack)))
 		return error_set(err, EPROTO, "the kernel sent a cut-off netlink answer");
 	if (ack->error == 0)
 		return 0;
@@ -169,8 +182,7 @@ static int converse(struct netlink *netlink, uint32_t sequence, netlink_reply_fn
 
 		if (size < 0)
 			return (int)size;
-		for (int left = (int)size; NLMSG_OK(header, left);
-		     header = NLMSG_NEXT(header, left)) {
+		for (int left = (int)size; nlmsg_ok(header, left); header = next(header, &left)) {
 			if (header->nlmsg_seq != sequence)
 				continue; /* of an earlier call that gave up */
 			if (header->nlmsg_flags & NLM_F_DUMP_INTR)
@@ -178,9 +190,9 @@ static int converse(struct netlink *netlink, uint32_t sequence, netlink_reply_fn
 			if (header->nlmsg_type == NLMSG_ERROR)
 				return acknowledged(header, err);
 			if (header->nlmsg_type == NLMSG_DONE) {
-				const int *code = NLMSG_DATA(header);
+				const int *code = nlmsg_data(header);
 
-				if (header->nlmsg_len >= NLMSG_LENGTH(sizeof(*code)) && *code < 0)
+				if (nlmsg_valid_hdr(header, sizeof(*code)) && *code < 0)
 					return error_set(err, -*code, "%s", strerror(-*code));
 				if (is_disturbed)
 					return error_set(err, EINTR,
@@ -280,8 +292,7 @@ int netlink_transact(struct netlink *netlink, struct netlink_request *request,
 
 		if (size < 0)
 			return (int)size;
-		for (int left = (int)size; NLMSG_OK(header, left);
-		     header = NLMSG_NEXT(header, left)) {
+		for (int left = (int)size; nlmsg_ok(header, left); header = next(header, &left)) {
 			if (header->nlmsg_type != NLMSG_ERROR ||
 			    header->nlmsg_seq - before - 1 >= count)
 				continue; /* of an earlier call that gave up */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A netlink conversation: one socket, one request at a time, the kernel's own sentence in every
- * error. Requests are written here, attribute by attribute (netlink_message.c): a library for that
- * (libnl, libmnl) would add allocations and a policy that reads the environment to a few stores.
+ * error. libnl-3 opens the socket and walks through answers; requests are written here
+ * (netlink_message.c), because one buffer takes a whole transaction of thousands of messages, where
+ * libnl has one for each.
  *
  * A conversation stays in the network namespace it was opened in, whatever its process does later.
  */

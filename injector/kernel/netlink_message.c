@@ -6,6 +6,7 @@
 #include "injector/kernel/netlink.h"
 
 #include <endian.h>
+#include <netlink/attr.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -168,23 +169,13 @@ void netlink_drop(struct netlink_request *request)
 
 void netlink_area(const void *area, size_t size, const struct nlattr **table, unsigned max)
 {
-	const char *at = area;
+	const struct nlattr *attribute = area;
 
 	for (unsigned i = 0; i <= max; i++)
 		table[i] = NULL;
-	while (size >= NLA_HDRLEN) {
-		const struct nlattr *attribute = (const void *)at;
-		size_t length = attribute->nla_len, step = NLA_ALIGN(length);
-
-		if (length < NLA_HDRLEN || length > size)
-			return;
-		if ((attribute->nla_type & NLA_TYPE_MASK) <= max)
-			table[attribute->nla_type & NLA_TYPE_MASK] = attribute;
-		if (step >= size)
-			return;
-		at += step;
-		size -= step;
-	}
+	for (int left = (int)size; nla_ok(attribute, left); attribute = nla_next(attribute, &left))
+		if ((unsigned)nla_type(attribute) <= max)
+			table[nla_type(attribute)] = attribute;
 }
 
 void netlink_attributes(const struct nlmsghdr *reply, size_t header_size,
@@ -203,26 +194,24 @@ void netlink_nested(const struct nlattr *nest, const struct nlattr **table, unsi
 
 const struct nlattr *netlink_next(const struct nlattr *nest, const struct nlattr *previous)
 {
-	const char *end = (const char *)nest + (nest ? nest->nla_len : 0);
-	const char *at = previous ? (const char *)previous + NLA_ALIGN(previous->nla_len)
-				  : (const char *)nest + NLA_HDRLEN;
-	const struct nlattr *attribute = (const void *)at;
+	const struct nlattr *attribute = nest ? nla_data(nest) : NULL;
+	int left = nest ? nla_len(nest) : 0;
 
-	if (!nest || at >= end || (size_t)(end - at) < NLA_HDRLEN ||
-	    attribute->nla_len < NLA_HDRLEN || attribute->nla_len > end - at)
-		return NULL;
-	return attribute;
+	if (previous) {
+		left -= (int)((const char *)previous - (const char *)attribute);
+		attribute = nla_next(previous, &left);
+	}
+	return nla_ok(attribute, left) ? attribute : NULL;
 }
 
 size_t netlink_size(const struct nlattr *attribute)
 {
-	return attribute ? (size_t)attribute->nla_len - NLA_HDRLEN : 0;
+	return attribute ? (size_t)nla_len(attribute) : 0;
 }
 
 const void *netlink_data(const struct nlattr *attribute, size_t size)
 {
-	return attribute && netlink_size(attribute) >= size ? (const char *)attribute + NLA_HDRLEN
-							    : NULL;
+	return attribute && netlink_size(attribute) >= size ? nla_data(attribute) : NULL;
 }
 
 uint32_t netlink_u32(const struct nlattr *attribute, uint32_t otherwise)
