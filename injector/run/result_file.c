@@ -113,7 +113,7 @@ void result_files_prune(void)
 			found = grown;
 			capacity += 1024;
 		}
-		snprintf(found[count].name, sizeof(found[count].name), "%s", entry->d_name);
+		snprintf(found[count].name, sizeof(found[count].name), "%.63s", entry->d_name);
 		found[count++].changed = about.st_mtim;
 	}
 	if (count <= RESULT_FILES_KEPT)
