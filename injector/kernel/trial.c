@@ -69,6 +69,7 @@ int trial_run(int (*fn)(void *answer, struct error *err), void *answer, size_t s
 			*err = message.why;
 		return message.result;
 	}
-	memcpy(answer, message.answer, size);
+	if (size)
+		memcpy(answer, message.answer, size);
 	return 0;
 }

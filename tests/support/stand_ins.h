@@ -11,8 +11,6 @@
 #include <stdio.h>
 
 /* NOLINTBEGIN(misc-definitions-in-headers): each test is one program */
-const char *const probe_result_names[] = {"pass", "fail", "unknown"};
-
 int64_t experiment_method_ns(const struct experiment *experiment)
 {
 	int64_t end_ns = 0;
