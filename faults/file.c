@@ -82,7 +82,7 @@ static int fill_swap(struct file_state *state, const struct fault *fault, struct
 
 	if (strlen(path) + strlen(by) + 2 > sizeof(swap->text))
 		return error_set(err, ENAMETOOLONG, "%.100s...: the path is too long", path);
-	memcpy(swap->record.run_id, fault->env->run_id, sizeof(swap->record.run_id));
+	snprintf(swap->record.run_id, sizeof(swap->record.run_id), "%s", fault->env->run_id);
 	swap->record.step = fault->step;
 	swap->record.reload = kind;
 	swap->record.reload_signal = (uint32_t)params_number(fault->params, FILE_RELOAD_SIGNAL, 0);
