@@ -99,12 +99,14 @@ static inline void add(struct params *to, const char *name, const char *value)
 
 static inline void begin_run(void)
 {
+	static char run_id[RUN_ID_SIZE];
 	struct journal_header header = {.deadline_ns = clock_now_ns() + NSEC_PER_SEC};
 
 	assert_int_equal(journal_new_run_id(header.run_id, &err), 0);
 	if (journal_create_kept(&header, &env.journal, &err) < 0)
 		fail_msg("%s", err.text);
-	env.run_id = strdup(header.run_id);
+	memcpy(run_id, header.run_id, sizeof(run_id));
+	env.run_id = run_id;
 }
 
 /* "key=value" up to NULL; `path` as in a target. The code of the first refusal. */
@@ -195,7 +197,7 @@ static inline unsigned count_names(void)
 
 static inline int set_up(void **state)
 {
-	char root[80];
+	static char root[80]; /* the journal keeps the pointer */
 
 	(void)state;
 	exchange_fails = 0;
@@ -205,7 +207,7 @@ static inline int set_up(void **state)
 	snprintf(root, sizeof(root), "%s/state", base);
 	assert_int_equal(mkdir(root, 0755), 0);
 	journal_set_root("/nonexistent");
-	journal_set_kept_root(strdup(root));
+	journal_set_kept_root(root);
 	snprintf(file, sizeof(file), "%s/app.conf", base);
 	write_file(file, GOOD);
 	begin_run();
