@@ -107,13 +107,19 @@ static double median(const struct netlab_seen *seen)
 	return seen->arrived ? seen->delays_ns[seen->arrived / 2] : 0;
 }
 
+/* Two emulated processors hand on packets of one flow at once: netem alone was seen to let 19 of
+ * 4000 overtake there, without any change. */
+static void assert_in_order(const struct netlab_seen *seen)
+{
+	assert_true(seen->overtaken <= (getenv("SQUALL_IN_VM") ? COUNT / 100 : 0));
+}
+
 static void test_delay(void **state)
 {
 	struct netlab_seen seen = SEE(&steady, "delay", "20ms");
 
 	assert_int_equal(seen.arrived, COUNT);
-	/* two emulated processors hand on packets of one flow at once: seen 19 of 4000, by netem */
-	assert_true(seen.overtaken <= (getenv("SQUALL_IN_VM") ? COUNT / 100 : 0));
+	assert_in_order(&seen);
 	assert_true(seen.least_ns >= 20 * MSEC);
 	assert_true(seen.least_ns < 25 * MSEC);
 	free(seen.delays_ns);
@@ -280,7 +286,7 @@ static void test_rate(void **state)
 	struct netlab_seen seen = SEE(&bulk, "rate", "8mbit", "limit", "1000");
 
 	assert_int_equal(seen.arrived, bulk.count);
-	assert_int_equal(seen.overtaken, 0);
+	assert_in_order(&seen);
 	assert_rate(&seen, 1000.0 * bulk.count, 8e6);
 	free(seen.delays_ns);
 }
@@ -318,7 +324,7 @@ static void test_slots_collect_packets(void **state)
 	struct netlab_seen seen = SEE(&steady, "slot", "50ms");
 
 	assert_int_equal(seen.arrived, COUNT);
-	assert_int_equal(seen.overtaken, 0);
+	assert_in_order(&seen);
 	/* they wait evenly from 0 to 50 ms */
 	assert_true(seen.least_ns < 10 * MSEC);
 	assert_true(fabs(median(&seen) - 25 * MSEC) < 8 * MSEC);
@@ -403,7 +409,7 @@ static void test_strength_changes_lose_and_reorder_nothing(void **state)
 	struct netlab_seen seen = RAMP(levels, "delay", "200ms");
 
 	assert_int_equal(seen.arrived, COUNT);
-	assert_int_equal(seen.overtaken, 0);
+	assert_in_order(&seen);
 	assert_true(seen.delays_ns[COUNT - 1] >= 30 * MSEC); /* it was felt */
 	free(seen.delays_ns);
 }
@@ -415,7 +421,7 @@ static void test_rate_changes_lose_and_reorder_nothing(void **state)
 		RAMP(levels, "rate", "100mbit", "delay", "20ms", "limit", "10000");
 
 	assert_int_equal(seen.arrived, COUNT);
-	assert_int_equal(seen.overtaken, 0);
+	assert_in_order(&seen);
 	free(seen.delays_ns);
 }
 
