@@ -244,6 +244,7 @@ static void test_interfaces_by_pattern(void **state)
 						       "loss", "100%", NULL},
 				      &err) < 0);
 	assert_non_null(strstr(err.text, "no interface matches 'wg*'"));
+	netlab_fault_finish(&fault, FAULT_END_NOW);
 }
 
 static int setup_table(void **state)
