@@ -278,8 +278,6 @@ static void describe_params(const struct params *params, char *text, size_t size
 		for (unsigned i = 0; i < params_count(params, p); i++) {
 			size_t used = strlen(text);
 
-			if (used + 1 >= size) /* there may be a hundred thousand */
-				return;
 			snprintf(text + used, size - used, " %s=%s", params->table[p].name,
 				 params_value(params, p, i)->text);
 		}
@@ -324,7 +322,7 @@ static void step_is_in_force(struct worker_step *step, int64_t began_ns)
 		return;
 	}
 	step->state = STEP_IN_FORCE;
-	journal_started(worker->journal, fault->step, step->text, NULL);
+	journal_started(worker->journal, fault->step, step->text, worker_shape_end_ns(step), NULL);
 	arm_end(step);
 	if (step->state == STEP_IN_FORCE)
 		worker_shape_follow(step);
