@@ -61,6 +61,7 @@ enum network_param {
 	NETWORK_SEED,
 	NETWORK_LIMIT,
 	NETWORK_DIRECTION,
+	NETWORK_ALLOW_BYPASS,
 };
 extern const struct param network_params[];
 int network_check(const struct params *params, struct error *err);
@@ -156,8 +157,9 @@ struct network_state {
 	struct network_effect effect;
 	struct network_path *paths; /* owned */
 	unsigned path_count;
-	bool has_ifb;  /* the kernel has it */
-	bool has_hole; /* the ifb is down, and swallows what leaves and is to be lost */
+	bool has_ifb;	    /* the kernel has it */
+	bool allows_bypass; /* tc filters need not be met by what comes from an ifb */
+	bool has_hole;	    /* the ifb is down, and swallows what leaves and is to be lost */
 	struct netlink *route;
 	struct netlink *netfilter; /* owns the table; NULL after an end that had to close it */
 	enum network_hook hook;
@@ -271,10 +273,14 @@ int network_list_targets(const struct network_state *state, const struct target 
 int network_list_excluded(const struct network_state *state, const struct target *target,
 			  struct plan *plan);
 
+/* network_bypass.c: filters and chains of the user's on the way. Some would not be met any more
+ * behind an ifb: `out_avoid` is set unless that is allowed. */
+int network_find_bypassed(struct network_state *state, struct plan *plan, bool *out_avoid,
+			  struct error *err);
+int network_list_filters(struct network_state *state, struct plan *plan, struct error *err);
+
 /* network_neighbours.c: notes on what else is met on the way. */
 int network_list_stacked(const struct network_state *state, struct plan *plan);
-int network_find_bypassed(struct network_state *state, struct plan *plan, bool *out_found,
-			  struct error *err);
 /* May change the way of this or another planned step. */
 int network_compose(struct network_state *state, struct plan *plan);
 

@@ -125,6 +125,12 @@ static int choose_way(struct network_state *state, struct plan *plan, struct err
 		if (result < 0)
 			return result;
 	}
+	if (is_bypassed && !has_tun && !network_effect_is_plain_loss(&state->effect)) {
+		error_set(err, EOPNOTSUPP,
+			  "tc filters with actions would be bypassed by netem, and there is no "
+			  "/dev/net/tun for a delay line");
+		return error_remedy(err, "modprobe tun, or allow-bypass: true");
+	}
 	if (support.has_netem && !is_bypassed && !is_correlated) {
 		state->way = NETWORK_NETEM;
 		result = plan_add(
@@ -180,29 +186,6 @@ bool network_needs_hole(const struct network_state *state)
 	return false;
 }
 
-struct hook_search {
-	const struct network_state *state;
-	struct plan *plan;
-	int result;
-};
-
-static void look_at_hook(void *context, const struct nft_hook *hook)
-{
-	struct hook_search *search = context;
-
-	for (unsigned i = 0; search->result == 0 && i < search->state->path_count; i++) {
-		const struct network_path *path = &search->state->paths[i];
-
-		if (path->is_ingress == hook->is_ingress &&
-		    strcmp(path->interface, hook->device) == 0)
-			search->result = plan_add(
-				search->plan, PLAN_NOTE,
-				"%s %s: chain %s of table %s (priority %d) acts before this fault",
-				path->interface, path->is_ingress ? "ingress" : "egress",
-				hook->chain, hook->table, (int)hook->priority);
-	}
-}
-
 static int list_queue(const struct network_state *state, struct plan *plan)
 {
 	char words[600];
@@ -254,11 +237,8 @@ static int list_changes(const struct network_state *state, struct plan *plan, st
 static int list_notes(struct network_state *state, const struct target *target, struct plan *plan,
 		      struct error *err)
 {
-	struct hook_search search = {.state = state, .plan = plan};
-	int result = nft_hooks(state->netfilter, look_at_hook, &search, err);
+	int result = network_list_filters(state, plan, err);
 
-	if (result == 0)
-		result = search.result;
 	if (result == 0)
 		result = network_list_excluded(state, target, plan);
 	if (result == 0 && state->effect.full.jitter_ns && !state->effect.full.rate_bytes)
@@ -332,6 +312,7 @@ int network_plan(struct fault *fault, struct plan *plan, struct error *err)
 	if (!state)
 		return error_errno(err, ENOMEM, "network");
 	fault->state = state;
+	state->allows_bypass = params_number(fault->params, NETWORK_ALLOW_BYPASS, 0);
 	network_register(state);
 	result = network_effect_read(fault->params, &state->effect, err);
 	if (result == 0)

@@ -246,6 +246,32 @@ int filter_add_bpf(struct netlink *netlink, int index, const struct bpf_filter *
 	return call(netlink, &request, "attach a BPF filter", index, err);
 }
 
+/* Where each kind keeps its actions, and the older form of one (linux/pkt_cls.h). */
+static bool has_actions(const char *kind, const struct nlattr *options)
+{
+	static const struct {
+		const char *kind;
+		uint8_t actions, police;
+	} kinds[] = {{"bpf", TCA_BPF_ACT, TCA_BPF_POLICE},
+		     {"u32", TCA_U32_ACT, TCA_U32_POLICE},
+		     {"flower", TCA_FLOWER_ACT, 0},
+		     {"matchall", TCA_MATCHALL_ACT, 0},
+		     {"basic", TCA_BASIC_ACT, TCA_BASIC_POLICE},
+		     {"fw", TCA_FW_ACT, TCA_FW_POLICE},
+		     {"flow", TCA_FLOW_ACT, TCA_FLOW_POLICE},
+		     {"route", TCA_ROUTE4_ACT, TCA_ROUTE4_POLICE},
+		     {"cgroup", TCA_CGROUP_ACT, TCA_CGROUP_POLICE}};
+	const struct nlattr *table[16];
+
+	for (unsigned i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		if (strcmp(kinds[i].kind, kind) != 0)
+			continue;
+		netlink_nested(options, table, sizeof(table) / sizeof(*table) - 1);
+		return table[kinds[i].actions] || (kinds[i].police && table[kinds[i].police]);
+	}
+	return true;
+}
+
 struct filter_walk {
 	filter_fn fn;
 	void *context;
@@ -272,20 +298,27 @@ static void walk_filter(void *context, const struct nlmsghdr *reply)
 		filter.is_direct_action =
 			netlink_u32(options[TCA_BPF_FLAGS], 0) & TCA_BPF_FLAG_ACT_DIRECT;
 	}
+	filter.has_actions = has_actions(filter.kind, table[TCA_OPTIONS]);
 	walk->fn(walk->context, &filter);
 }
 
 int filter_each(struct netlink *netlink, int index, enum qdisc_hook hook, filter_fn fn,
 		void *context, struct error *err)
 {
+	return filter_each_of(netlink, index, hook_parent(hook), fn, context, err);
+}
+
+int filter_each_of(struct netlink *netlink, int index, uint32_t handle, filter_fn fn, void *context,
+		   struct error *err)
+{
 	struct filter_walk walk = {.fn = fn, .context = context};
 	struct netlink_request request;
 	int result;
 
-	begin(&request, RTM_GETTFILTER, NLM_F_DUMP, index, hook_parent(hook), 0, NULL);
+	begin(&request, RTM_GETTFILTER, NLM_F_DUMP, index, handle, 0, NULL);
 	result = netlink_call(netlink, &request, walk_filter, &walk, err);
 	if (result == -EINVAL || result == -ENOENT || result == -EOPNOTSUPP)
-		return 0; /* no clsact there */
+		return 0; /* no clsact there, or a qdisc that has no filters */
 	if (result < 0)
 		error_prefix(err, "cannot list the filters of interface %d", index);
 	return result;

@@ -74,11 +74,15 @@ struct filter {
 	char kind[16];
 	char name[FILTER_NAME_SIZE]; /* of a bpf filter */
 	bool is_direct_action;	     /* bpf that decides itself */
+	bool has_actions;	     /* or a kind of which nothing is known here */
 };
 typedef void (*filter_fn)(void *context, const struct filter *filter);
 /* Filters at a clsact hook of an interface, anybody's. No clsact: none, and 0. */
 int filter_each(struct netlink *netlink, int index, enum qdisc_hook hook, filter_fn fn,
 		void *context, struct error *err);
+/* The same at any qdisc of it, by its handle. */
+int filter_each_of(struct netlink *netlink, int index, uint32_t handle, filter_fn fn, void *context,
+		   struct error *err);
 /* One that filter_each() found. -ENOENT: gone already. */
 int filter_delete(struct netlink *netlink, int index, const struct filter *filter,
 		  struct error *err);

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Planning a network fault: the user's own tc filters and nf_tables chains on the same interfaces.
+ * Those that act before the fault take from it what they drop; those that a packet would not meet
+ * any more because of it are a reason to take another way.
+ */
+#include "faults/network.h"
+
+#include "injector/kernel/qdisc.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct filter_search {
+	unsigned with_actions, all;
+	char kind[16];
+};
+
+static void look_at_filter(void *context, const struct filter *filter)
+{
+	struct filter_search *search = context;
+
+	/* a classifier without filters is listed as well, with handle 0 */
+	if (filter->handle == 0 || strncmp(filter->name, "squall_", 7) == 0)
+		return;
+	search->all++;
+	if (filter->is_direct_action || !filter->has_actions)
+		return;
+	search->with_actions++;
+	snprintf(search->kind, sizeof(search->kind), "%s", filter->kind);
+}
+
+struct qdisc_walk {
+	struct network_state *state;
+	struct filter_search *search;
+	uint32_t handles[64];
+	unsigned count;
+};
+
+static void take_qdisc(void *context, const struct qdisc *qdisc)
+{
+	struct qdisc_walk *walk = context;
+
+	if (qdisc->handle && qdisc->parent != TC_H_CLSACT &&
+	    walk->count < sizeof(walk->handles) / sizeof(*walk->handles))
+		walk->handles[walk->count++] = qdisc->handle;
+}
+
+/* At clsact, and at the classful qdiscs that the user shapes with: the kernel skips the actions of
+ * the first filter that matches, wherever it is, for a packet that an ifb has sent
+ * (skb_skip_tc_classify() in tcf_action_exec(), net/sched/act_api.c). */
+static int count_leaving(struct network_state *state, int index, struct filter_search *out,
+			 struct error *err)
+{
+	struct qdisc_walk walk = {.state = state};
+	int result = filter_each(state->route, index, QDISC_EGRESS, look_at_filter, out, err);
+
+	if (result == 0)
+		result = qdisc_each(state->route, index, take_qdisc, &walk, err);
+	for (unsigned i = 0; result == 0 && i < walk.count; i++)
+		result = filter_each_of(state->route, index, walk.handles[i], look_at_filter, out,
+					err);
+	return result;
+}
+
+int network_find_bypassed(struct network_state *state, struct plan *plan, bool *out_avoid,
+			  struct error *err)
+{
+	int result = 0;
+
+	for (unsigned i = 0; result == 0 && i < state->path_count; i++) {
+		const struct network_path *path = &state->paths[i];
+		struct filter_search search = {0};
+
+		/* what arrives has met them before, and so has what our own filter takes out */
+		if (path->is_ingress || state->hook == NETWORK_GATE)
+			continue;
+		result = count_leaving(state, path->index, &search, err);
+		if (result < 0 || search.with_actions == 0)
+			continue;
+		*out_avoid |= !state->allows_bypass;
+		result =
+			plan_add(plan, PLAN_NOTE,
+				 "%s has %u tc filter%s with actions at egress (%s), which packets "
+				 "from an ifb %s",
+				 path->interface, search.with_actions,
+				 search.with_actions == 1 ? "" : "s", search.kind,
+				 state->allows_bypass ? "bypass (allow-bypass)"
+						      : "would bypass: netem is not used");
+	}
+	return result;
+}
+
+/* At clsact ours is the last: whatever an earlier one accepts, drops or redirects has left. */
+static int list_earlier_filters(const struct network_state *state, struct plan *plan,
+				struct error *err)
+{
+	int result = 0;
+
+	for (unsigned i = 0; result == 0 && i < state->path_count; i++) {
+		const struct network_path *path = &state->paths[i];
+		struct filter_search search = {0};
+
+		result = filter_each(state->route, path->index,
+				     path->is_ingress ? QDISC_INGRESS : QDISC_EGRESS,
+				     look_at_filter, &search, err);
+		if (result == 0 && search.all)
+			result = plan_add(
+				plan, PLAN_NOTE,
+				"%s %s: %u tc filter%s act%s before this fault; what they "
+				"accept, drop or redirect it does not meet",
+				path->interface, path->is_ingress ? "ingress" : "egress",
+				search.all, search.all == 1 ? "" : "s", search.all == 1 ? "s" : "");
+	}
+	return result;
+}
+
+struct hook_search {
+	const struct network_state *state;
+	struct plan *plan;
+	int result;
+};
+
+static void look_at_hook(void *context, const struct nft_hook *hook)
+{
+	struct hook_search *search = context;
+	/* among equal ones the newer is first */
+	const bool is_after = hook->priority >= NETWORK_MAX_HOOK - 2;
+
+	if (strncmp(hook->table, "squall_", 7) == 0)
+		return; /* network_compose() speaks of them */
+	for (unsigned i = 0; search->result == 0 && i < search->state->path_count; i++) {
+		const struct network_path *path = &search->state->paths[i];
+
+		if (path->is_ingress != hook->is_ingress ||
+		    strcmp(path->interface, hook->device) != 0)
+			continue;
+		search->result = plan_add(
+			search->plan, PLAN_NOTE, "%s %s: chain %s of table %s (priority %d) %s",
+			path->interface, path->is_ingress ? "ingress" : "egress", hook->chain,
+			hook->table, (int)hook->priority,
+			is_after ? "is after this fault: what is delayed or lost does not "
+				   "meet it"
+				 : "acts before this fault");
+	}
+}
+
+int network_list_filters(struct network_state *state, struct plan *plan, struct error *err)
+{
+	struct hook_search search = {.state = state, .plan = plan};
+	int result;
+
+	if (state->hook == NETWORK_GATE)
+		return list_earlier_filters(state, plan, err);
+	result = nft_hooks(state->netfilter, look_at_hook, &search, err);
+	return result < 0 ? result : search.result;
+}
