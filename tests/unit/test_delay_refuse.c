@@ -80,7 +80,8 @@ static size_t make_tcp(bool is_ipv6, bool has_tag, uint8_t flags, size_t data)
 	size_t at = make_frame(is_ipv6, has_tag, IPPROTO_TCP, 20 + data);
 
 	/* 5000 to 80, sequence number 1000, acknowledging 7000 */
-	memcpy(packet + at, (uint8_t[]){0x13, 0x88, 0, 80, 0, 0, 3, 0xe8, 0, 0, 0x1b, 0x58, 0x50}, 13);
+	memcpy(packet + at, (uint8_t[]){0x13, 0x88, 0, 80, 0, 0, 3, 0xe8, 0, 0, 0x1b, 0x58, 0x50},
+	       13);
 	packet[at + 13] = flags;
 	return at;
 }
@@ -222,7 +223,8 @@ static void test_any_bytes(void **state)
 		for (size_t k = 0; k < length; k++)
 			exact[k] = (uint8_t)random();
 		if (i % 4 && length > at + 12) { /* mostly something like IP */
-			memcpy(exact + at, i % 2 ? (uint8_t[]){8, 0, 0x45} : (uint8_t[]){0x86, 0xdd, 0x60}, 3);
+			memcpy(exact + at,
+			       i % 2 ? (uint8_t[]){8, 0, 0x45} : (uint8_t[]){0x86, 0xdd, 0x60}, 3);
 			exact[TAP_HEADER_SIZE] &= 0xfe;
 			exact[at + 2 + (i % 2 ? 6 : 5)] = 0;
 		}
