@@ -362,6 +362,7 @@ static void release(struct fault *fault)
 
 	if (!state)
 		return;
+	network_unlisten(state);
 	network_unregister(state);
 	network_effect_free(&state->effect);
 	/* the table first, should it still be there: then nothing points at what goes next */
@@ -396,5 +397,7 @@ const struct fault_ops network_fault = {
 	.undo = network_undo,
 	.verify = network_verify,
 	.evidence = evidence,
+	.listen = network_listen,
+	.hear = network_hear,
 	.release = release,
 };

@@ -151,6 +151,7 @@ _Static_assert(sizeof(struct network_record) <= JOURNAL_PAYLOAD, "an undo record
 enum network_phase { NETWORK_IDLE, NETWORK_ACTIVE, NETWORK_EMPTYING, NETWORK_DRAINING };
 
 struct network_gate;
+struct network_listener;
 struct network_state {
 	enum network_way way;
 	enum network_phase phase;
@@ -175,6 +176,12 @@ struct network_state {
 	bool owns_loopback_settings; /* changed lo's settings, which undo gives back */
 	uint32_t loopback_old[2];    /* route_localnet, accept_local as they were */
 	struct network_state *next;  /* live ones of this process */
+	/* network_listen.c */
+	struct fault *fault; /* that it is the state of */
+	struct network_listener *listener;
+	bool is_elsewhere;	/* in another network namespace than this process */
+	bool is_touched;	/* somebody may have changed something: look */
+	pid_t namespace_keeper; /* of a namespace without a name: some process in it */
 };
 
 /* network_table.c: what the transaction that starts the effect adds. */
@@ -232,6 +239,11 @@ int network_netem_check(struct network_state *state, struct error *err);
 /* network_watch.c: what was injected is still there and can do what it is for. -ESTALE: not, and
  * why; then packets in scope pass undisturbed or, worse, are all lost. */
 int network_check_in_force(struct network_state *state, struct error *err);
+
+/* network_listen.c: fault_ops.listen and .hear */
+int network_listen(struct fault *fault, struct error *err);
+void network_hear(void (*concerned)(void *context, struct fault *fault), void *context);
+void network_unlisten(struct network_state *state);
 
 /* network_line.c: the delay lines of all paths. */
 int network_line_prepare(struct network_state *state, int namespace_fd, const char *run_id,

@@ -310,6 +310,7 @@ static int set_names(struct network_state *state, const struct fault *fault, str
 	snprintf(record->table, sizeof(record->table), NETWORK_TABLE_MOULD, run, fault->step);
 	snprintf(record->alias, sizeof(record->alias), "squall run %s step %u", run, fault->step);
 	record->group = NETWORK_LINK_GROUP;
+	state->is_elsewhere = fault->target->namespace_fd >= 0;
 	if (snprintf(record->link, sizeof(record->link), "sq%s-%u", run, fault->step) > 15)
 		return error_set(err, E2BIG, "step %u: too many steps", fault->step);
 	return namespace_identify(fault->target->namespace_fd, &record->namespace_id, err);
