@@ -11,7 +11,6 @@
 #include <stddef.h>
 
 #define INPUTS_MAX_FILES   16 /* with the main one */
-#define INPUTS_MAX_LISTS   32 /* files with addresses that targets name */
 #define INPUTS_MAX_DEPTH   4
 #define INPUTS_SECRET_MAX  4096 /* bytes of a value that comes from a file */
 #define INPUTS_MAX_SETTING 64
@@ -29,8 +28,7 @@ struct experiment_inputs {
 	int (*read)(void *context, const char *path, size_t max, char **out_text,
 		    size_t *out_length, struct error *err);
 	void *context;
-	/* As read: included ones, then lists of addresses; [0] stays empty. */
-	struct inputs_file files[INPUTS_MAX_FILES + INPUTS_MAX_LISTS];
+	struct inputs_file files[INPUTS_MAX_FILES]; /* included ones, as read; [0] stays empty */
 	unsigned file_count;
 };
 
