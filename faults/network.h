@@ -30,6 +30,8 @@ enum network_param {
 	NETWORK_DISTRIBUTION,
 	NETWORK_DISTRIBUTION_FILE,
 	NETWORK_DISTRIBUTION_SAMPLES, /* also what was in the file */
+	NETWORK_PARTITION,
+	NETWORK_REJECT_WITH,
 	NETWORK_LOSS,
 	NETWORK_LOSS_CORRELATION,
 	NETWORK_GEMODEL_P,
@@ -284,9 +286,23 @@ int network_list_stacked(const struct network_state *state, struct plan *plan);
 /* May change the way of this or another planned step. */
 int network_compose(struct network_state *state, struct plan *plan);
 
+/* What is lost, or refused, never comes to another step's delay. */
+static inline bool network_loses_first(const struct network_state *state)
+{
+	return state->way == NETWORK_FILTER || state->effect.refusal.is_on;
+}
+/* What a line gives back comes in: a packet where it was taken, the answer to one at the other
+ * direction. */
+static inline bool network_path_returns_by_ingress(const struct network_state *state,
+						   const struct network_path *path)
+{
+	return state->way == NETWORK_LINE && path->is_ingress != state->effect.refusal.is_on;
+}
+
 /* Something that leaves is to be lost, and not by netem. */
 bool network_needs_hole(const struct network_state *state);
 
+enum { NETWORK_DROP, NETWORK_REJECT, NETWORK_RESET };	/* words of NETWORK_PARTITION */
 enum { NETWORK_EGRESS, NETWORK_INGRESS, NETWORK_BOTH }; /* words of NETWORK_DIRECTION */
 /* Reads the counters a last time and takes the table away: the effect ends here. Cannot
  * fail: when the transaction does, the table's owner is closed. */
