@@ -181,7 +181,7 @@ struct network_state {
 	/* network_listen.c */
 	struct fault *fault; /* that it is the state of */
 	struct network_listener *listener;
-	bool is_elsewhere;	/* in another network namespace than this process */
+	int namespace_fd;	/* of the target; -1: this process' own */
 	bool is_touched;	/* somebody may have changed something: look */
 	pid_t namespace_keeper; /* of a namespace without a name: some process in it */
 };

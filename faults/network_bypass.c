@@ -63,31 +63,75 @@ static int count_leaving(struct network_state *state, int index, struct filter_s
 	return result;
 }
 
+static int note_actions(struct network_state *state, const struct network_path *path,
+			struct plan *plan, bool *out_found, struct error *err)
+{
+	struct filter_search search = {0};
+	int result = count_leaving(state, path->index, &search, err);
+
+	if (result < 0 || search.with_actions == 0)
+		return result;
+	*out_found = true;
+	return plan_add(plan, PLAN_NOTE,
+			"%s has %u tc filter%s with actions at egress (%s), which packets from an "
+			"ifb %s",
+			path->interface, search.with_actions, search.with_actions == 1 ? "" : "s",
+			search.kind,
+			state->allows_bypass ? "bypass (allow-bypass)"
+					     : "would bypass: netem is not used");
+}
+
+struct chain_search {
+	const struct network_path *path;
+	unsigned count;
+};
+
+static void count_chain(void *context, const struct nft_hook *hook)
+{
+	struct chain_search *search = context;
+
+	search->count += hook->is_ingress && strcmp(search->path->interface, hook->device) == 0;
+}
+
+/* Behind a tc filter at ingress come the chains of nf_tables there; what an ifb has sent goes past
+ * both (skip_classify in __netif_receive_skb_core()). */
+static int note_chains(const struct network_state *state, const struct network_path *path,
+		       struct plan *plan, bool *out_found, struct error *err)
+{
+	struct chain_search search = {.path = path};
+	struct netlink *netfilter;
+	int result = netlink_open_netfilter(state->namespace_fd, &netfilter, err);
+
+	if (result < 0)
+		return result;
+	result = nft_hooks(netfilter, count_chain, &search, err);
+	netlink_close(netfilter);
+	if (result < 0 || search.count == 0)
+		return result;
+	*out_found = true;
+	return plan_add(plan, PLAN_NOTE,
+			"%s has %u nf_tables chain%s at ingress, which packets from an ifb %s",
+			path->interface, search.count, search.count == 1 ? "" : "s",
+			state->allows_bypass ? "bypass (allow-bypass)"
+					     : "would bypass: netem is not used");
+}
+
 int network_find_bypassed(struct network_state *state, struct plan *plan, bool *out_avoid,
 			  struct error *err)
 {
+	bool is_found = false;
 	int result = 0;
 
 	for (unsigned i = 0; result == 0 && i < state->path_count; i++) {
 		const struct network_path *path = &state->paths[i];
-		struct filter_search search = {0};
 
-		/* what arrives has met them before, and so has what our own filter takes out */
-		if (path->is_ingress || state->hook == NETWORK_GATE)
-			continue;
-		result = count_leaving(state, path->index, &search, err);
-		if (result < 0 || search.with_actions == 0)
-			continue;
-		*out_avoid |= !state->allows_bypass;
-		result =
-			plan_add(plan, PLAN_NOTE,
-				 "%s has %u tc filter%s with actions at egress (%s), which packets "
-				 "from an ifb %s",
-				 path->interface, search.with_actions,
-				 search.with_actions == 1 ? "" : "s", search.kind,
-				 state->allows_bypass ? "bypass (allow-bypass)"
-						      : "would bypass: netem is not used");
+		/* else they have acted before ours takes the packet out */
+		if (!path->is_ingress && state->hook == NETWORK_TABLE)
+			result = note_actions(state, path, plan, &is_found, err);
+		else if (path->is_ingress && state->hook == NETWORK_GATE)
+			result = note_chains(state, path, plan, &is_found, err);
 	}
+	*out_avoid = is_found && !state->allows_bypass;
 	return result;
 }
 

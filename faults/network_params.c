@@ -145,11 +145,12 @@ const struct param network_params[] = {
 		 .words = directions,
 		 .fallback = "egress",
 		 .doc = "what leaves, what arrives, or both (then the delay is met twice)"},
-	[NETWORK_ALLOW_BYPASS] = {.name = "allow-bypass",
-				  .type = PARAM_BOOL,
-				  .fallback = "false",
-				  .doc = "netem also where packets then bypass your own tc filters "
-					 "with actions (drop, police) at egress"},
+	[NETWORK_ALLOW_BYPASS] =
+		{.name = "allow-bypass",
+		 .type = PARAM_BOOL,
+		 .fallback = "false",
+		 .doc = "netem also where packets then bypass filters of yours: tc "
+			"filters with actions (drop, police) at egress"},
 	{.name = NULL},
 };
 

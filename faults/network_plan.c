@@ -161,7 +161,7 @@ static int choose_way(struct network_state *state, struct plan *plan, struct err
 	}
 	if (is_bypassed && !has_tun && !network_effect_is_plain_loss(&state->effect)) {
 		error_set(err, EOPNOTSUPP,
-			  "tc filters with actions would be bypassed by netem, and there is no "
+			  "packets would bypass filters of yours behind netem, and there is no "
 			  "/dev/net/tun for a delay line");
 		return error_remedy(err, "modprobe tun, or allow-bypass: true");
 	}
@@ -290,7 +290,7 @@ static int set_names(struct network_state *state, const struct fault *fault, str
 	snprintf(record->table, sizeof(record->table), NETWORK_TABLE_MOULD, run, fault->step);
 	snprintf(record->alias, sizeof(record->alias), "squall run %s step %u", run, fault->step);
 	record->group = NETWORK_LINK_GROUP;
-	state->is_elsewhere = fault->target->namespace_fd >= 0;
+	state->namespace_fd = fault->target->namespace_fd;
 	if (snprintf(record->link, sizeof(record->link), "sq%s-%u", run, fault->step) > 15)
 		return error_set(err, E2BIG, "step %u: too many steps", fault->step);
 	return namespace_identify(fault->target->namespace_fd, &record->namespace_id, err);

@@ -52,7 +52,7 @@ static int check_namespace(struct network_state *state, struct error *err)
 	struct error why = ERROR_INIT;
 	int result;
 
-	if (!state->is_elsewhere || strlen(name) == sizeof(record->namespace_name) - 1)
+	if (state->namespace_fd < 0 || strlen(name) == sizeof(record->namespace_name) - 1)
 		return 0;
 	if (strncmp(name, "pid:", 4) != 0 && strncmp(name, "target:", 7) != 0) {
 		if (namespace_is_named(name, &record->namespace_id) == 0)

@@ -134,6 +134,7 @@ int nft_remove_table(struct netlink *netlink, uint8_t family, const char *table,
 struct hook_walk {
 	nft_hook_fn fn;
 	void *context;
+	bool is_inet;
 };
 
 static void take_chain(void *context, const struct nlmsghdr *reply)
@@ -142,6 +143,7 @@ static void take_chain(void *context, const struct nlmsghdr *reply)
 	char table[NFT_NAME_MAXLEN], name[NFT_NAME_MAXLEN], device[32];
 	struct nft_hook found = {.table = table, .chain = name, .device = device};
 	struct hook_walk *walk = context;
+	uint32_t number;
 
 	if (!is_message(reply, NFT_MSG_NEWCHAIN))
 		return;
@@ -151,7 +153,11 @@ static void take_chain(void *context, const struct nlmsghdr *reply)
 	netlink_nested(chain[NFTA_CHAIN_HOOK], hook, NFTA_HOOK_MAX);
 	netlink_text(chain[NFTA_CHAIN_TABLE], table, sizeof(table));
 	netlink_text(chain[NFTA_CHAIN_NAME], name, sizeof(name));
-	found.is_ingress = ntohl(netlink_u32(hook[NFTA_HOOK_HOOKNUM], 0)) == NF_NETDEV_INGRESS;
+	number = ntohl(netlink_u32(hook[NFTA_HOOK_HOOKNUM], 0));
+	/* of family inet only this one is at a device, the same as of netdev (Linux 5.10) */
+	if (walk->is_inet && number != NF_INET_INGRESS)
+		return;
+	found.is_ingress = walk->is_inet || number == NF_NETDEV_INGRESS;
 	found.priority = (int32_t)ntohl(netlink_u32(hook[NFTA_HOOK_PRIORITY], 0));
 	if (hook[NFTA_HOOK_DEV]) {
 		netlink_text(hook[NFTA_HOOK_DEV], device, sizeof(device));
@@ -166,12 +172,17 @@ static void take_chain(void *context, const struct nlmsghdr *reply)
 
 int nft_hooks(struct netlink *netlink, nft_hook_fn fn, void *context, struct error *err)
 {
-	struct hook_walk walk = {.fn = fn, .context = context};
-	struct netlink_request request;
-	int result;
+	static const uint8_t families[] = {NFPROTO_NETDEV, NFPROTO_INET};
+	int result = 0;
 
-	begin(&request, NFPROTO_NETDEV, NFT_MSG_GETCHAIN, NLM_F_DUMP);
-	result = netlink_call(netlink, &request, take_chain, &walk, err);
+	for (unsigned i = 0; result == 0 && i < 2; i++) {
+		struct hook_walk walk = {
+			.fn = fn, .context = context, .is_inet = families[i] == NFPROTO_INET};
+		struct netlink_request request;
+
+		begin(&request, families[i], NFT_MSG_GETCHAIN, NLM_F_DUMP);
+		result = netlink_call(netlink, &request, take_chain, &walk, err);
+	}
 	if (result < 0)
 		error_prefix(err, "cannot list the nf_tables chains");
 	return result;

@@ -29,7 +29,7 @@ struct nft_hook {
 	bool is_ingress;
 	int32_t priority;
 };
-/* Every base chain on every device, of family netdev. */
+/* Every base chain on every device, of family netdev or inet. */
 typedef void (*nft_hook_fn)(void *context, const struct nft_hook *hook);
 int nft_hooks(struct netlink *netlink, nft_hook_fn fn, void *context, struct error *err);
 

@@ -256,7 +256,7 @@ static void test_actions_of_a_shaper_count_as_well(void **state)
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 }
 
-#define ON_LAB(test) cmocka_unit_test_setup_teardown(test, netlab_setup, netlab_teardown)
+#define ON_LAB(test) cmocka_unit_test_setup_teardown(test, netlab_setup, netlab_teardown_ways)
 
 int main(void)
 {

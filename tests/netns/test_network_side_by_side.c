@@ -59,6 +59,21 @@ static void print(const char *name, const struct netlab_seen *seen)
 	       seen->arrived ? seen->delays_ns[seen->arrived * 99ULL / 100] / 1e6 : 0);
 }
 
+/* Of the nine tenths that came first: whoever gets no processor for a moment makes the rest late,
+ * and how late says nothing about either. */
+static void trim(const struct netlab_seen *seen, double *out_mean, double *out_deviation)
+{
+	const unsigned count = seen->arrived * 9U / 10;
+	double sum = 0, squares = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		sum += seen->delays_ns[i];
+	*out_mean = sum / count;
+	for (unsigned i = 0; i < count; i++)
+		squares += pow(seen->delays_ns[i] - *out_mean, 2);
+	*out_deviation = sqrt(squares / count);
+}
+
 /* Two draws of 10,000 with 10 %: their difference deviates by 0.42 %; five times that. What the
  * machine adds to a delay, to each in its own way, is some milliseconds when it is emulated. */
 static void compare(const struct netlab_seen *theirs, const struct netlab_seen *ours)
@@ -66,10 +81,16 @@ static void compare(const struct netlab_seen *theirs, const struct netlab_seen *
 	const double noise_ns = (is_emulated() ? 4 : 1.5) * 1e6;
 	const double lost = 1 - (double)theirs->arrived / PACKETS;
 	const double spread = 5 * sqrt(2 * lost * (1 - lost) / PACKETS) + 0.0005;
+	double their_mean, their_deviation, our_mean, our_deviation;
 
+	trim(theirs, &their_mean, &their_deviation);
+	trim(ours, &our_mean, &our_deviation);
+	printf("# nine tenths: mean %.3f and %.3f ms, deviation %.3f and %.3f ms; distance %.4f\n",
+	       their_mean / 1e6, our_mean / 1e6, their_deviation / 1e6, our_deviation / 1e6,
+	       distance(theirs, ours));
 	assert_true(fabs(lost - (1 - (double)ours->arrived / PACKETS)) < spread);
-	assert_true(fabs(theirs->mean_ns - ours->mean_ns) < noise_ns);
-	assert_true(fabs(theirs->deviation_ns - ours->deviation_ns) < noise_ns);
+	assert_true(fabs(their_mean - our_mean) < noise_ns);
+	assert_true(fabs(their_deviation - our_deviation) < noise_ns);
 	/* 1.95 sqrt(2 / n) is reached by one pair in a thousand that is of one distribution; and a
 	 * shift by the noise moves it by its share of the jitter's width (20 ms, from -10 to 10) */
 	assert_true(distance(theirs, ours) < 1.95 * sqrt(2.0 / theirs->arrived) + noise_ns / 20e6);
@@ -108,8 +129,6 @@ static void test_same_as_netem_on_the_root(void **state)
 	setenv("SQUALL_NETEM", "off", 1);
 	run_squall(lab, "sssss2", "delay line", &line);
 	unsetenv("SQUALL_NETEM");
-	printf("# distance %.4f, of the delay line %.4f\n", distance(&tc, &netem),
-	       distance(&tc, &line));
 	compare(&tc, &netem);
 	compare(&tc, &line);
 	free(tc.delays_ns);
@@ -123,6 +142,8 @@ static void test_delay_line_is_what_netem_would_be(void **state)
 	struct netlab *lab = *state;
 	struct netlab_seen ideal = {.arrived = PACKETS * 9 / 10}, line;
 
+	if (netlab_has_netem())
+		return; /* compared with netem itself above */
 	setenv("SQUALL_NETEM", "off", 1);
 	run_squall(lab, "sssss3", "delay line", &line);
 	unsetenv("SQUALL_NETEM");
@@ -130,17 +151,12 @@ static void test_delay_line_is_what_netem_would_be(void **state)
 	assert_non_null(ideal.delays_ns);
 	for (unsigned i = 0; i < ideal.arrived; i++)
 		ideal.delays_ns[i] = 30e6 + 20e6 * (i + 0.5) / ideal.arrived;
-	ideal.least_ns = 30e6;
-	ideal.mean_ns = 40e6;
-	ideal.deviation_ns = 10e6 / sqrt(3);
-	print("defined", &ideal);
-	printf("# distance %.4f\n", distance(&ideal, &line));
 	compare(&ideal, &line);
 	free(ideal.delays_ns);
 	free(line.delays_ns);
 }
 
-#define ON_LAB(test) cmocka_unit_test_setup_teardown(test, netlab_setup, netlab_teardown)
+#define ON_LAB(test) cmocka_unit_test_setup_teardown(test, netlab_setup, netlab_teardown_ways)
 
 int main(void)
 {

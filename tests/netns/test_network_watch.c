@@ -427,7 +427,7 @@ static void test_namespace_deleted_under_its_processes(void **state)
 	stage_assert_clean(stage);
 }
 
-#define ON_LAB(test)   cmocka_unit_test_setup_teardown(test, netlab_setup, netlab_teardown)
+#define ON_LAB(test)   cmocka_unit_test_setup_teardown(test, netlab_setup, netlab_teardown_ways)
 #define ON_STAGE(test) cmocka_unit_test_setup_teardown(test, stage_setup, teardown_extra)
 
 int main(void)

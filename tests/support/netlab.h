@@ -36,6 +36,8 @@ struct netlab {
 /* For cmocka_unit_test_setup_teardown(). */
 int netlab_setup(void **state);
 int netlab_teardown(void **state);
+/* For tests that ask for another way (SQUALL_HOOK, SQUALL_NETEM), in case they fail on it. */
+int netlab_teardown_ways(void **state);
 
 /* Runs a command (words separated by blanks, no shell); its exit status. */
 int netlab_try(const char *format, ...) __attribute__((format(printf, 1, 2)));
