@@ -99,3 +99,57 @@ int directory_open(const char *path, mode_t mode, struct error *err)
 	}
 	return steal_fd(&fd);
 }
+
+static int open_file(const char *path, struct error *err)
+{
+	const char *slash = strrchr(path, '/');
+	char folder[4096];
+	cleanup_fd int directory = -1, fd = -1;
+	struct stat status;
+
+	snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path), path);
+	directory = directory_open(folder, 0, err);
+	if (directory < 0)
+		return directory;
+	fd = openat(directory, slash + 1, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return error_errno(err, errno, "cannot open %s", path);
+	if (fstat(fd, &status) < 0)
+		return error_errno(err, errno, "cannot examine %s", path);
+	if (!S_ISREG(status.st_mode) || (status.st_uid != 0 && status.st_uid != geteuid()) ||
+	    (status.st_mode & (S_IWGRP | S_IWOTH))) {
+		error_set(err, EPERM, "%s is not a file that only root can have written", path);
+		return error_remedy(err, "chown root %s; chmod 644 %s", path, path);
+	}
+	return steal_fd(&fd);
+}
+
+int directory_read_file(const char *path, size_t max, char **out, size_t *out_length,
+			struct error *err)
+{
+	cleanup_free char *text = malloc(max + 1);
+	cleanup_fd int fd = open_file(path, err);
+	size_t length = 0;
+
+	if (fd < 0)
+		return fd;
+	if (!text)
+		return error_errno(err, ENOMEM, "cannot read %s", path);
+	for (;;) {
+		ssize_t got = read(fd, text + length, max + 1 - length);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return error_errno(err, errno, "cannot read %s", path);
+		if (got == 0)
+			break;
+		length += (size_t)got;
+		if (length > max)
+			return error_set(err, EFBIG, "%s is larger than %zu KiB", path, max / 1024);
+	}
+	text[length] = '\0';
+	*out = steal_pointer(&text);
+	*out_length = length;
+	return 0;
+}
