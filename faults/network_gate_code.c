@@ -5,6 +5,7 @@
  * transport protocol, where that begins, and whether it has ports here.
  */
 #include "faults/network_gate_writer.h"
+#include "faults/network_group.h"
 
 #include <arpa/inet.h>
 #include <linux/icmpv6.h>
@@ -51,7 +52,7 @@ static void compare_address(struct gate_writer *w, int family, bool is_source,
 
 static void exclude_connection(struct gate_writer *w, const struct network_connection *c)
 {
-	bool is_ingress = w->path->is_ingress;
+	bool is_ingress = w->is_ingress;
 	struct bpf_builder *b = &w->builder;
 	uint16_t ports[2] = {htons(is_ingress ? c->remote_port : c->local_port),
 			     htons(is_ingress ? c->local_port : c->remote_port)};
@@ -73,7 +74,7 @@ static void exclude_connection(struct gate_writer *w, const struct network_conne
 static void look_up_port(struct gate_writer *w, bool is_far)
 {
 	struct bpf_builder *b = &w->builder;
-	bool is_source = is_far == w->path->is_ingress;
+	bool is_source = is_far == w->is_ingress;
 
 	bpf_write_value(b, BPF_W, STACK, SERVICE, SERVICE_BITS);
 	bpf_read(b, BPF_H, R1, STACK, PORT + (is_source ? 0 : 2));
@@ -96,8 +97,7 @@ static void match_addresses(struct gate_writer *w, int family, int map_fd, unsig
 
 	bpf_write_value(b, BPF_W, STACK, PLACE, family == AF_INET ? 32 : 128);
 	for (int word = 0; word < (family == AF_INET ? 1 : 4); word++) {
-		bpf_read(b, BPF_W, R1, STACK,
-			 gate_address_at(family, w->path->is_ingress) + word * 4);
+		bpf_read(b, BPF_W, R1, STACK, gate_address_at(family, w->is_ingress) + word * 4);
 		bpf_write(b, BPF_W, STACK, PLACE + 4 + word * 4, R1);
 	}
 	gate_look_up(w, map_fd, PLACE);
@@ -177,12 +177,12 @@ static void pick_flow(struct gate_writer *w, int family)
 	for (unsigned is_far = 0; is_far < 2; is_far++)
 		for (int word = 0; word < (family == AF_INET ? 1 : 4); word++) {
 			bpf_read(b, BPF_W, R1, STACK,
-				 gate_address_at(family, is_far == w->path->is_ingress) + word * 4);
+				 gate_address_at(family, is_far == w->is_ingress) + word * 4);
 			mix(w);
 		}
 	bpf_jump_if(b, BPF_JEQ, PORTS, 0, no_ports);
 	for (unsigned is_far = 0; is_far < 2; is_far++) {
-		bpf_read(b, BPF_H, R1, STACK, PORT + (is_far == w->path->is_ingress ? 0 : 2));
+		bpf_read(b, BPF_H, R1, STACK, PORT + (is_far == w->is_ingress ? 0 : 2));
 		mix(w);
 	}
 	bpf_place(b, no_ports);
@@ -200,7 +200,7 @@ static void exclude_metadata(struct gate_writer *w, int family)
 {
 	unsigned others = bpf_label(&w->builder);
 
-	compare_address(w, family, w->path->is_ingress, target_metadata_address(family), others);
+	compare_address(w, family, w->is_ingress, target_metadata_address(family), others);
 	bpf_jump(&w->builder, w->miss);
 	bpf_place(&w->builder, others);
 }
@@ -217,6 +217,8 @@ static void write_family(struct gate_writer *w, int family)
 	if (family == AF_INET6 && !params_number(w->params, TRAFFIC_NEIGHBOURS, 0))
 		exclude_neighbours(w);
 	gate_parse_ports(w);
+	if (w->state->group && w->is_ingress)
+		network_flow_match(w, family, w->state->group->flows_map);
 	if (target_spares_metadata(w->params))
 		exclude_metadata(w, family);
 	for (unsigned i = 0; i < w->state->control_count; i++)
@@ -255,6 +257,23 @@ static void match_vlan(struct gate_writer *w)
 	bpf_read(b, BPF_W, R1, PACKET, offsetof(struct __sk_buff, vlan_tci));
 	bpf_compute32_value(b, BPF_AND, R1, 0x0fff);
 	bpf_jump_if(b, BPF_JNE, R1, w->pick.vlan, w->miss);
+}
+
+/* The socket that sends it belongs to one of the groups. What comes in is looked up by its flow. */
+static void match_group(struct gate_writer *w)
+{
+	struct bpf_builder *b = &w->builder;
+	unsigned found = bpf_label(b);
+
+	for (unsigned i = 0; i < w->state->group->target->group_count; i++) {
+		bpf_copy(b, R1, PACKET);
+		bpf_set_map(b, R2, w->state->group->groups_map);
+		bpf_set(b, R3, i);
+		bpf_call(b, BPF_FUNC_skb_under_cgroup);
+		bpf_jump_if(b, BPF_JEQ, R0, 1, found);
+	}
+	bpf_jump(b, w->miss);
+	bpf_place(b, found);
 }
 
 /* Counts, loses, and hands on. */
@@ -303,7 +322,7 @@ int gate_code_load(const struct network_state *state, unsigned at, const struct 
 		   struct error *err)
 {
 	struct gate_writer w = {.state = state,
-				.path = &state->paths[at],
+				.is_ingress = state->paths[at].is_ingress,
 				.scope = scope,
 				.at = at,
 				.counters_map = counters_map,
@@ -326,6 +345,8 @@ int gate_code_load(const struct network_state *state, unsigned at, const struct 
 		bpf_read(b, BPF_W, R1, PACKET, offsetof(struct __sk_buff, ingress_ifindex));
 		bpf_jump_if(b, BPF_JEQ, R1, (uint32_t)state->ifb_index, w.miss);
 	}
+	if (state->group && !w.is_ingress)
+		match_group(&w);
 	if (w.pick.vlan)
 		match_vlan(&w);
 	bpf_read(b, BPF_W, R1, PACKET, offsetof(struct __sk_buff, protocol));

@@ -36,7 +36,7 @@ enum {
 struct gate_writer {
 	struct bpf_builder builder;
 	const struct network_state *state;
-	const struct network_path *path;
+	bool is_ingress;
 	const struct gate_scope *scope;
 	unsigned at;
 	int counters_map;

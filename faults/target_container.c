@@ -38,7 +38,7 @@ struct search {
 	unsigned count;
 	char ids[2][80];
 	char runtime[16];
-	pid_t pid; /* 0: it does not run */
+	pid_t pid;		/* 0: it does not run */
 	struct error untrusted; /* a file that was not believed */
 };
 
@@ -150,8 +150,7 @@ static void look_at_storage_list(struct search *search, const char *driver, cons
 	json_t *list = read_json(search, path), *entry;
 	size_t i;
 
-	json_array_foreach(list, i, entry)
-	{
+	json_array_foreach (list, i, entry) {
 		const char *id = json_string_value(json_object_get(entry, "id"));
 		json_t *names = json_object_get(entry, "names");
 		bool is_it = false;
@@ -290,10 +289,11 @@ static int check(const struct search *search, struct target_container *out, stru
 	if (proc_read_cgroup(out->pid, "name=systemd", path, sizeof(path)) >= 0 &&
 	    cut_at(path, out->id))
 		return 0;
-	error_set(err, ESTALE,
-		  "container '%s': its state (%s) names process %d, which is in no control group of "
-		  "the container",
-		  search->name, search->runtime, out->pid);
+	error_set(
+		err, ESTALE,
+		"container '%s': its state (%s) names process %d, which is in no control group of "
+		"the container",
+		search->name, search->runtime, out->pid);
 	return error_remedy(err, "if the container runs, select it by its process: namespace: "
 				 "pid:N");
 }

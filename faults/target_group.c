@@ -77,10 +77,11 @@ static int add_group(struct target *target, const struct cgroup *cgroup, struct 
 	struct stat about;
 
 	if (!cgroup->is_unified) {
-		error_set(err, EOPNOTSUPP,
-			  "control group %s is one of cgroup v1: the kernel tells whose a packet is "
-			  "by groups of cgroup v2 only",
-			  cgroup_path(cgroup));
+		error_set(
+			err, EOPNOTSUPP,
+			"control group %s is one of cgroup v1: the kernel tells whose a packet is "
+			"by groups of cgroup v2 only",
+			cgroup_path(cgroup));
 		return error_remedy(err, "%s", REMEDY_HYBRID);
 	}
 	if (is_covered(target, cgroup))
@@ -233,10 +234,11 @@ static int add_process(struct target *target, const struct target *processes, pi
 	int result = group_of(pid, &cgroup, err);
 
 	if (result == -ENOENT) {
-		error_set(err, EOPNOTSUPP,
-			  "of '%s': process %d is in no control group of cgroup v2 but the root, as "
-			  "everybody else",
-			  processes->name, pid);
+		error_set(
+			err, EOPNOTSUPP,
+			"of '%s': process %d is in no control group of cgroup v2 but the root, as "
+			"everybody else",
+			processes->name, pid);
 		return error_remedy(err, "%s", REMEDY_HYBRID);
 	}
 	if (result < 0 || is_covered(target, &cgroup))
@@ -320,10 +322,11 @@ static int check_ways(const struct target *target, const char **out_name, struct
 		*out_name = name;
 	}
 	if (*out_name && params_number(params, TRAFFIC_NEIGHBOURS, 0))
-		return error_set(err, EINVAL,
-				 "neighbours: ARP and neighbour discovery are the kernel's own, not "
-				 "of any %s",
-				 *out_name);
+		return error_set(
+			err, EINVAL,
+			"neighbours: ARP and neighbour discovery are the kernel's own, not "
+			"of any %s",
+			*out_name);
 	return 0;
 }
 

@@ -23,7 +23,7 @@ void target_group_free(struct target *target);
  * the beginning of its number. */
 struct target_container {
 	char id[80];
-	pid_t pid; /* of its first process, checked to be in its control group */
+	pid_t pid;		      /* of its first process, checked to be in its control group */
 	char group[CGROUP_PATH_SIZE]; /* of cgroup v2; "": it has none of its own */
 };
 int target_container_find(const char *name, struct target_container *out, struct error *err);
