@@ -39,7 +39,7 @@ static int open_file(const char *path, struct error *err)
 static int too_large(const char *name, size_t max, struct error *err)
 {
 	if (max == EXPERIMENT_FILE_MAX)
-		return error_set(err, EFBIG, "%s is larger than an experiment may be (1 MiB)",
+		return error_set(err, EFBIG, "%s is larger than an experiment may be (2 MiB)",
 				 name);
 	return error_set(err, EFBIG, "%s is larger than a value may be (%zu bytes)", name, max);
 }
