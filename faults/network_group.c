@@ -108,29 +108,20 @@ static int list(const struct network_state *state, struct plan *plan)
 	const struct target *target = state->group->target;
 	int result = 0;
 
-	for (unsigned i = 0; result == 0 && i < target->group_count; i++) {
-		const char *path = cgroup_path(&target->groups[i].cgroup);
-
-		result = plan_add(plan, PLAN_TARGET, "only of control group %s (%s)", path,
-				  target->owner_text);
-		if (result == 0 && needs_program(state))
-			result = plan_add(plan, PLAN_CHANGE,
-					  "attach a BPF program to control group %s (vanishes with "
-					  "its process) that %s",
-					  path,
-					  state->hook == NETWORK_TABLE
-						  ? "marks its packets by one bit, until they "
-						    "reach the interface"
-						  : "remembers its flows");
-	}
+	for (unsigned i = 0; result == 0 && needs_program(state) && i < target->group_count; i++)
+		result = plan_add(plan, PLAN_CHANGE,
+				  "attach a BPF program to control group %s (vanishes with its "
+				  "process) that %s",
+				  cgroup_path(&target->groups[i].cgroup),
+				  state->hook == NETWORK_TABLE
+					  ? "marks its packets by one bit, until they reach the "
+					    "interface"
+					  : "remembers its flows");
 	if (result == 0 && network_group_has_ingress(state))
-		result = plan_add(plan, PLAN_NOTE,
-				  "what comes in is affected once the processes have sent something "
-				  "on that connection, and for five minutes after they last did");
-	if (result == 0)
-		result = plan_add(plan, PLAN_NOTE,
-				  "sockets belong to the control group they were made in: those "
-				  "that systemd passes on (socket activation) are its own");
+		result =
+			plan_add(plan, PLAN_NOTE,
+				 "what comes in is affected once the processes have sent something "
+				 "on that connection, and for five minutes after they last did");
 	return result;
 }
 
@@ -138,18 +129,11 @@ int network_group_prepare(struct network_state *state, const struct fault *fault
 			  struct error *err)
 {
 	const struct target *target = fault->target;
-	int result;
+	int result = target_group_list(target, plan);
 
-	if (!target->group_count) {
-		if (!target->owner_text[0])
-			return 0;
-		return plan_add(plan, PLAN_TARGET,
-				"of %s: everything in its network namespace, which is the only way "
-				"to tell it here (no cgroup v2)",
-				target->owner_text);
-	}
-	result = check_paths(state, target, err);
-	if (result < 0)
+	if (result == 0 && target->group_count)
+		result = check_paths(state, target, err);
+	if (result < 0 || !target->group_count)
 		return result;
 	state->group = calloc(1, sizeof(*state->group));
 	if (!state->group)
@@ -247,8 +231,8 @@ int network_group_attach(struct network_state *state, const struct fault *fault,
 	for (unsigned i = 0; result == 0 && i < group->target->group_count; i++) {
 		const struct target_group *its = &group->target->groups[i];
 
-		result = bpf_link_cgroup(program, its->fd, BPF_CGROUP_INET_EGRESS,
-					 &group->links[i], err);
+		result = bpf_link_cgroup(program, its->fd, BPF_CGROUP_INET_EGRESS, &group->links[i],
+					 err);
 		group->link_count += result == 0;
 		if (result < 0)
 			error_prefix(err, "%s", its->cgroup.directory);
@@ -280,15 +264,13 @@ void network_group_detach(struct network_state *state)
 int network_group_check(const struct network_state *state, struct error *err)
 {
 	const struct network_group *group = state->group;
+	int result = group ? target_group_check(group->target, err) : 0;
 
-	for (unsigned i = 0; group && i < group->target->group_count; i++)
-		if (target_group_is_gone(&group->target->groups[i]) ||
-		    (i < group->link_count && !bpf_link_is_attached(group->links[i])))
-			return error_set(err, ESTALE,
-					 "control group %s was removed, or the program detached "
-					 "from it",
-					 group->target->groups[i].cgroup.directory);
-	return 0;
+	for (unsigned i = 0; result == 0 && group && i < group->link_count; i++)
+		if (!bpf_link_is_attached(group->links[i]))
+			result = error_set(err, ESTALE, "the program %s was detached",
+					   group->program);
+	return result;
 }
 
 void network_group_free(struct network_state *state)

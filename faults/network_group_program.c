@@ -60,8 +60,8 @@ static void write_key(struct gate_writer *w, int family)
 	bpf_jump_if(b, BPF_JEQ, PORTS, 0, no_ports);
 	for (unsigned is_far = 0; is_far < 2; is_far++) {
 		bpf_read(b, BPF_H, R1, STACK, PORT + (is_far == w->is_ingress ? 0 : 2));
-		bpf_write(b, BPF_H, STACK,
-			  is_far ? FLOW_FIELD(far_port) : FLOW_FIELD(near_port), R1);
+		bpf_write(b, BPF_H, STACK, is_far ? FLOW_FIELD(far_port) : FLOW_FIELD(near_port),
+			  R1);
 	}
 	bpf_jump(b, done);
 	bpf_place(b, no_ports);

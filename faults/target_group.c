@@ -36,11 +36,34 @@ bool target_group_is_asked(const struct params *params)
 	return false;
 }
 
-bool target_group_is_gone(const struct target_group *group)
+int target_group_check(const struct target *target, struct error *err)
 {
-	/* files of a removed group cannot be opened any more */
-	return faccessat(group->fd, "cgroup.procs", F_OK, 0) < 0 &&
-	       (errno == ENOENT || errno == ENODEV);
+	for (unsigned i = 0; i < target->group_count; i++)
+		/* files of a removed group cannot be opened any more */
+		if (faccessat(target->groups[i].fd, "cgroup.procs", F_OK, 0) < 0 &&
+		    (errno == ENOENT || errno == ENODEV))
+			return error_set(err, ESTALE, "control group %s was removed",
+					 cgroup_path(&target->groups[i].cgroup));
+	return 0;
+}
+
+int target_group_list(const struct target *target, struct plan *plan)
+{
+	int result = 0;
+
+	if (!target->group_count && target->owner_text[0])
+		return plan_add(plan, PLAN_TARGET,
+				"of %s: everything in its network namespace, which is all that "
+				"tells it from others here (no cgroup v2)",
+				target->owner_text);
+	for (unsigned i = 0; result == 0 && i < target->group_count; i++)
+		result = plan_add(plan, PLAN_TARGET, "only of control group %s (%s)",
+				  cgroup_path(&target->groups[i].cgroup), target->owner_text);
+	if (result == 0 && target->group_count)
+		result = plan_add(plan, PLAN_NOTE,
+				  "sockets belong to the control group they were made in: those "
+				  "that systemd passes on (socket activation) are its own");
+	return result;
 }
 
 void target_group_free(struct target *target)

@@ -7,7 +7,7 @@
 #ifndef SQUALL_TARGET_GROUP_H
 #define SQUALL_TARGET_GROUP_H
 
-#include "faults/target.h"
+#include "faults/fault.h"
 
 /* Fills target->groups (none: everybody's traffic) and, unless `namespace` is given, the network
  * namespace (-1: our own). */
@@ -15,8 +15,10 @@ int target_group_resolve(struct target *target, const struct target_guard *guard
 			 struct error *err);
 /* It selects by whose traffic it is, whether that takes groups or only a namespace. */
 bool target_group_is_asked(const struct params *params);
-/* Its directory was removed: a unit that was stopped. */
-bool target_group_is_gone(const struct target_group *group);
+/* -ESTALE: a group was removed: a unit that was stopped. */
+int target_group_check(const struct target *target, struct error *err);
+/* The groups, for a plan; or that there are none but a namespace. */
+int target_group_list(const struct target *target, struct plan *plan);
 void target_group_free(struct target *target);
 
 /* target_container.c: a running container of docker, podman, containerd or CRI-O, by its name or
