@@ -75,6 +75,24 @@ void target_group_free(struct target *target)
 	target->group_count = 0;
 }
 
+/* `ip netns exec` hides the mounts: then by a mount of our own that nobody sees, kept for the life
+ * of this process, because that is how a run finds its groups. */
+static int find_mounts(struct cgroup_mounts *out, struct error *err)
+{
+	static int root = -1;
+	struct cgroup_mounts mounts = {0};
+	int result = cgroup_find_mounts(&mounts, NULL);
+
+	if (!*mounts.unified) {
+		if (root < 0 && cgroup_open_root(&root, NULL) < 0 && result < 0)
+			return cgroup_find_mounts(&mounts, err);
+		if (root >= 0)
+			snprintf(mounts.unified, sizeof(mounts.unified), "/proc/self/fd/%d", root);
+	}
+	*out = mounts;
+	return 0;
+}
+
 static unsigned level_of(const char *path)
 {
 	unsigned level = 0;
@@ -187,7 +205,7 @@ static int find_by_path(struct target *target, struct place *place, struct error
 	const char *path = params_text(&target->params, TRAFFIC_CGROUP);
 	struct cgroup_mounts mounts;
 	struct cgroup cgroup;
-	int result = cgroup_find_mounts(&mounts, err);
+	int result = find_mounts(&mounts, err);
 
 	if (result == 0 && path)
 		result = cgroup_open_path(&mounts, path, &cgroup, err);
@@ -209,7 +227,7 @@ static int group_of(pid_t pid, struct cgroup *out, struct error *err)
 
 	if (result < 0 || strcmp(path, "/") == 0 || strncmp(path, "/..", 3) == 0)
 		return -ENOENT;
-	result = cgroup_find_mounts(&mounts, err);
+	result = find_mounts(&mounts, err);
 	if (result < 0 || !*mounts.unified)
 		return -ENOENT;
 	return cgroup_open_path(&mounts, path, out, err);
@@ -315,7 +333,7 @@ static int find_container(struct target *target, struct place *place, struct err
 	if (result < 0)
 		return result;
 	if (container.group[0]) {
-		result = cgroup_find_mounts(&mounts, err);
+		result = find_mounts(&mounts, err);
 		if (result == 0)
 			result = cgroup_open_path(&mounts, container.group, &cgroup, err);
 		return result < 0 ? result : add_group(target, &cgroup, err);

@@ -30,7 +30,7 @@
 
 #define LOST_MS	 150
 #define FOUND_MS 3000
-#define RUN	"ppppp1"
+#define RUN	 "ppppp1"
 
 static const char *const directions[] = {"egress", "ingress", "both"};
 
@@ -244,7 +244,8 @@ static void test_the_users_marks_stay(void **state)
 	netlab_run("ip netns exec %s nft add chain inet user out "
 		   "{type filter hook postrouting priority 300;}",
 		   lab->near);
-	netlab_run("ip netns exec %s nft add rule inet user out meta mark 0x1234 counter", lab->near);
+	netlab_run("ip netns exec %s nft add rule inet user out meta mark 0x1234 counter",
+		   lab->near);
 	netlab_run("ip netns exec %s nft add table netdev user", lab->near);
 	netlab_run("ip netns exec %s nft add chain netdev user out "
 		   "{type filter hook egress device sqv0 priority 2147483647;}",
