@@ -9,8 +9,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define OPEN_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
@@ -36,10 +39,11 @@ static int check_trust(int fd, bool is_last, const char *path, struct error *err
 static int open_failed(int code, const char *path, struct error *err)
 {
 	/* O_NOFOLLOW with O_DIRECTORY says ENOTDIR for a symbolic link as well (open(2)). */
-	if (code == ELOOP || code == ENOTDIR)
-		return error_set(err, EPERM,
-				 "%s is a symbolic link or not a directory: it is not trusted",
-				 path);
+	if (code == ELOOP || code == ENOTDIR) {
+		error_set(err, EPERM, "%s is a symbolic link or not a directory: it is not trusted",
+			  path);
+		return error_remedy(err, "find out who made it, then: rm %s", path);
+	}
 	return error_errno(err, code, "cannot open directory %s", path);
 }
 
@@ -100,10 +104,11 @@ int directory_open(const char *path, mode_t mode, struct error *err)
 	return steal_fd(&fd);
 }
 
-static int open_file(const char *path, struct error *err)
+/* Every folder on the way and the file itself belong to root, and only root may write them. */
+static int open_trusted(const char *path, struct error *err)
 {
 	const char *slash = strrchr(path, '/');
-	char folder[4096];
+	char folder[256];
 	cleanup_fd int directory = -1, fd = -1;
 	struct stat status;
 
@@ -124,15 +129,12 @@ static int open_file(const char *path, struct error *err)
 	return steal_fd(&fd);
 }
 
-int directory_read_file(const char *path, size_t max, char **out, size_t *out_length,
-			struct error *err)
+static int read_all(int fd, const char *path, size_t max, char **out, size_t *out_length,
+		    struct error *err)
 {
 	cleanup_free char *text = malloc(max + 1);
-	cleanup_fd int fd = open_file(path, err);
 	size_t length = 0;
 
-	if (fd < 0)
-		return fd;
 	if (!text)
 		return error_errno(err, ENOMEM, "cannot read %s", path);
 	for (;;) {
@@ -146,10 +148,23 @@ int directory_read_file(const char *path, size_t max, char **out, size_t *out_le
 			break;
 		length += (size_t)got;
 		if (length > max)
-			return error_set(err, EFBIG, "%s is larger than %zu KiB", path, max / 1024);
+			return error_set(err, EFBIG, "%s is larger than %zu KiB", path, max >> 10);
 	}
 	text[length] = '\0';
 	*out = steal_pointer(&text);
 	*out_length = length;
 	return 0;
+}
+
+int directory_read_file(const char *path, size_t max, char **out, size_t *out_length,
+			struct error *err)
+{
+	struct error why = ERROR_INIT;
+	cleanup_fd int fd = open_trusted(path, &why);
+
+	if (fd >= 0)
+		return read_all(fd, path, max, out, out_length, err);
+	if (fd != -ENOENT && err)
+		*err = why;
+	return fd;
 }

@@ -12,12 +12,9 @@
 #include "injector/policy/policy_format.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define POLICY_FILE_MAX (256 << 10)
 
@@ -193,19 +190,13 @@ int policy_load(const char *path, struct policy **out, struct yaml_problems *pro
 		struct error *err)
 {
 	cleanup_free char *text = NULL;
-	struct error why = ERROR_INIT;
 	size_t length = 0;
 	int result;
 
 	*problems = (struct yaml_problems){0};
-	result = directory_read_file(path, POLICY_FILE_MAX, &text, &length, &why);
+	result = directory_read_file(path, POLICY_FILE_MAX, &text, &length, err);
 	if (result == -ENOENT)
 		return 0;
-	if (result < 0) {
-		if (err)
-			*err = why;
-		return result;
-	}
 	if (result == 0)
 		result = policy_parse(text, length, path, out, problems, err);
 	return result;
