@@ -54,15 +54,6 @@ struct evidence {
 	char detail[160]; /* one line: "1234 packets delayed, 12 dropped on eth0" */
 };
 
-/* How a fault reads what its parameters name, before it goes to the worker. */
-struct fault_files {
-	/* A file beside the experiment, of at most `max` bytes, with the rights of who called;
-	 * *out_text ends with a NUL and is the caller's. */
-	int (*read)(void *context, const char *name, size_t max, char **out_text,
-		    size_t *out_length, struct error *err);
-	void *context;
-};
-
 /* One step of the method, alive in the worker. */
 struct fault {
 	const struct fault_ops *ops;

@@ -15,8 +15,8 @@
 
 struct reader {
 	struct problem_list *problems;
-	struct experiment *experiment;		/* being filled */
-	const struct experiment_inputs *inputs; /* NULL: none */
+	struct experiment *experiment;	  /* being filled */
+	struct experiment_inputs *inputs; /* NULL: none */
 	bool has_no_probes,
 		has_no_targets; /* unreadable: say nothing of names that are not there */
 };
@@ -69,6 +69,9 @@ const char *reader_where(const struct reader *reader, int line, char *out, size_
 int reader_find_probe(struct reader *reader, const char *name, int line, int column);
 /* Index of the named target, or -1 after a message at line:column. */
 int reader_find_target(struct reader *reader, const char *name, int line, int column);
+
+/* lists.c: what is in the files that the target names, as its values. */
+void reader_load_lists(struct reader *reader, struct experiment_target *target);
 
 /* The parts of a file, each in its own file. */
 void reader_probes(struct reader *reader, const struct tree_node *node);

@@ -308,6 +308,8 @@ static void describe_params(const struct params *params, char *text, size_t size
 		for (unsigned i = 0; i < params_count(params, p); i++) {
 			size_t used = strlen(text);
 
+			if (used + 1 >= size) /* there may be a hundred thousand */
+				return;
 			snprintf(text + used, size - used, " %s=%s", params->table[p].name,
 				 params_value(params, p, i)->text);
 		}
