@@ -39,10 +39,11 @@ static int check_trust(int fd, bool is_last, const char *path, struct error *err
 static int open_failed(int code, const char *path, struct error *err)
 {
 	/* O_NOFOLLOW with O_DIRECTORY says ENOTDIR for a symbolic link as well (open(2)). */
-	if (code == ELOOP || code == ENOTDIR)
-		return error_set(err, EPERM,
-				 "%s is a symbolic link or not a directory: it is not trusted",
-				 path);
+	if (code == ELOOP || code == ENOTDIR) {
+		error_set(err, EPERM, "%s is a symbolic link or not a directory: it is not trusted",
+			  path);
+		return error_remedy(err, "find out who made it, then: rm %s", path);
+	}
 	return error_errno(err, code, "cannot open directory %s", path);
 }
 
