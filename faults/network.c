@@ -75,29 +75,40 @@ static void count(void *context, const char *name, uint64_t packets, uint64_t by
 		evidence->dropped += packets;
 }
 
+/* What became of those that were not dropped. */
+static const char *fate(const struct netem_config *effect)
+{
+	if (effect->delay_ns)
+		return "delayed";
+	if (effect->rate_bytes || effect->slot_max_ns)
+		return "slowed";
+	return "passed";
+}
+
 static void describe_evidence(const struct network_state *state, struct evidence *evidence)
 {
 	const struct refusal *refusal = &state->effect.refusal;
-	const char *comma = "";
-	int used = 0;
+	const bool is_lossy = netem_loses(&state->effect.full) || evidence->dropped;
+	/* what is twice in it, or still in the queue, must not make it less than nothing */
+	const uint64_t kept =
+		evidence->hits > evidence->dropped ? evidence->hits - evidence->dropped : 0;
+	int used;
 	char *out = evidence->detail;
 	const int size = sizeof(evidence->detail);
 
 	evidence->unit = "packets";
-	if (refusal->is_on) {
+	if (refusal->is_on)
 		used = snprintf(out, (size_t)size, "%llu of %llu packets %s",
 				(unsigned long long)evidence->dropped,
 				(unsigned long long)evidence->hits,
 				refusal->resets ? "reset" : "rejected");
-	} else if (state->effect.full.delay_ns && evidence->hits >= evidence->dropped) {
-		used = snprintf(out, (size_t)size, "%llu packets delayed",
-				(unsigned long long)(evidence->hits - evidence->dropped));
-		comma = ", ";
-	}
-	if (!refusal->is_on && (netem_loses(&state->effect.full) || evidence->dropped || used == 0))
-		used += snprintf(out + used, (size_t)(size - used), "%s%llu of %llu%s dropped",
-				 comma, (unsigned long long)evidence->dropped,
-				 (unsigned long long)evidence->hits, *comma ? "" : " packets");
+	else
+		used = snprintf(out, (size_t)size, "%llu packets %s", (unsigned long long)kept,
+				fate(&state->effect.full));
+	if (!refusal->is_on && is_lossy)
+		used += snprintf(out + used, (size_t)(size - used), ", %llu of %llu dropped",
+				 (unsigned long long)evidence->dropped,
+				 (unsigned long long)evidence->hits);
 	for (unsigned i = 0; i < state->path_count && used < size; i++)
 		used += snprintf(out + used, (size_t)(size - used), "%s%s %s", i ? ", " : " on ",
 				 state->paths[i].interface,

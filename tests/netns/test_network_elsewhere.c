@@ -61,18 +61,24 @@ struct scenario {
 	const char *settings[16];
 	int64_t least_ns; /* -1: nothing comes back */
 	bool is_four_only;
+	const char *says; /* its evidence */
 };
 
 static const struct scenario scenarios[] = {
-	{{"to", "10.88.0.1", "to", "fd88::1", "delay", "60ms"}, DELAY_NS, false},
+	{{"to", "10.88.0.1", "to", "fd88::1", "delay", "60ms"},
+	 DELAY_NS,
+	 false,
+	 "packets delayed on sqv1 out"},
 	{{"to", "10.88.0.1", "to", "fd88::1", "delay", "60ms", "direction", "both"},
 	 2 * DELAY_NS,
-	 false},
+	 false,
+	 "packets delayed on sqv1 out, sqv1 in"},
 	{{"to", "10.88.0.1", "delay", "60ms", "loss", "1%", "direction", "ingress"},
 	 DELAY_NS,
-	 true},
-	{{"interface", "sqv1", "loss", "100%"}, -1, false},
-	{{"interface", "sqv1", "rate", "8kbit"}, 0, false},
+	 true,
+	 "dropped on sqv1 in"},
+	{{"interface", "sqv1", "loss", "100%"}, -1, false, "0 packets passed, "},
+	{{"interface", "sqv1", "rate", "80kbit"}, 0, false, "packets slowed on sqv1 out"},
 };
 
 static void check_one(struct netlab *lab, const char *name, const struct scenario *scenario,
@@ -101,6 +107,10 @@ static void check_one(struct netlab *lab, const char *name, const struct scenari
 	if (network_fault.evidence(&fault.fault, &evidence, &err) < 0)
 		fail_msg("%s", err.text);
 	assert_true(evidence.hits > 0);
+	if (scenario->least_ns < 0)
+		assert_int_equal(evidence.dropped, evidence.hits);
+	if (!strstr(evidence.detail, scenario->says))
+		fail_msg("'%s' does not say '%s'", evidence.detail, scenario->says);
 	netlab_fault_finish(&fault, FAULT_END_NOW);
 }
 
