@@ -106,6 +106,12 @@ static const struct sandbox_rule descriptors[] = {
 	IOCTL(FIONREAD), IOCTL(FIONBIO), END,
 };
 
+/* The mode of the terminal, for single keys; never TIOCSTI, which types into somebody's shell */
+static const struct sandbox_rule terminal[] = {
+	IOCTL(TCSETS), IOCTL(0x402c542b), /* TCSETS2, which has no header of its own; glibc 2.42 */
+	IOCTL(TIOCGPGRP), END,
+};
+
 /* Files: look */
 static const struct sandbox_rule files_read[] = {
 	ALLOW(openat), ALLOW(open), ALLOW(openat2), ALLOW(fstat), ALLOW(newfstatat), ALLOW(stat),
@@ -205,7 +211,7 @@ const uint64_t sandbox_keys[SANDBOX_KEYS] = {CAP(NET_ADMIN), CAP(CHOWN), CAP(NET
 #define ALWAYS	     0
 #define TO_PACKETS   CAP(NET_ADMIN)	   /* network, dns, connect */
 #define TO_FILES     CAP(CHOWN)		   /* file */
-#define TO_ANSWER    CAP(NET_BIND_SERVICE) /* dns: whoever opens sockets of its own */
+#define TO_ANSWER    CAP(NET_BIND_SERVICE) /* dns, port */
 
 const struct sandbox_group sandbox_conductor_groups[] = {
 	{"being a process", process, ALWAYS},
@@ -214,6 +220,7 @@ const struct sandbox_group sandbox_conductor_groups[] = {
 	{"threads", threads, ALWAYS},
 	{"time and waiting", waiting, ALWAYS},
 	{"descriptors and terminals", descriptors, ALWAYS},
+	{"keys of a terminal", terminal, ALWAYS},
 	{"looking at files", files_read, ALWAYS},
 	{"writing results", files_write, ALWAYS},
 	{"using sockets", socket_use, ALWAYS},
