@@ -128,11 +128,16 @@ static const struct sandbox_rule files_write[] = {
 	END,
 };
 
-/* A file that is exchanged for a copy of itself: owner, attributes, times, and who opens it */
+/* A file that is exchanged for a copy of itself: owner, attributes, times */
 static const struct sandbox_rule files_exchange[] = {
 	ALLOW(fchown), ALLOW(flistxattr), ALLOW(fgetxattr), ALLOW(fsetxattr),
-	ALLOW(fremovexattr), ALLOW(utimensat), ALLOW(inotify_init1), ALLOW(inotify_add_watch),
+	ALLOW(fremovexattr), ALLOW(utimensat),
 	END,
+};
+
+/* Being told of files: who opens one that is exchanged, which name of a namespace goes */
+static const struct sandbox_rule files_told[] = {
+	ALLOW(inotify_init1), ALLOW(inotify_add_watch), END,
 };
 
 /* A mount in another mount namespace, and back to where we were */
@@ -240,6 +245,7 @@ const struct sandbox_group sandbox_worker_groups[] = {
 	{"looking at files", files_read, ALWAYS},
 	{"the journal", files_write, ALWAYS},
 	{"exchanging files", files_exchange, TO_FILES},
+	{"being told of files", files_told, ALWAYS},
 	{"mounts of another namespace", mounts, TO_FILES},
 	{"using sockets", socket_use, ALWAYS},
 	{"opening local sockets", socket_local, ALWAYS},
@@ -262,6 +268,7 @@ const struct sandbox_group sandbox_guardian_groups[] = {
 	{"looking at files", files_read, ALWAYS},
 	{"the journal", files_write, ALWAYS},
 	{"exchanging files", files_exchange, TO_FILES},
+	{"being told of files", files_told, TO_FILES},
 	{"mounts of another namespace", mounts, TO_FILES},
 	{"using sockets", socket_use, ALWAYS},
 	{"opening local sockets", socket_local, ALWAYS},
