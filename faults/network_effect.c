@@ -21,6 +21,16 @@ bool network_effect_needs_wire_packets(const struct network_effect *effect)
 	return netem_loses(full) || full->duplicate_ppb || full->corrupt_ppb || full->reorder_ppb;
 }
 
+bool network_effect_is_independent(const struct network_effect *effect)
+{
+	const struct netem_config *full = &effect->full;
+
+	return !full->rate_bytes && !full->slot_max_ns && !full->reorder_ppb && !full->has_seed &&
+	       full->loss_model == NETEM_LOSS_RANDOM && !full->delay_correlation_ppb &&
+	       !full->loss_correlation_ppb && !full->duplicate_correlation_ppb &&
+	       !full->corrupt_correlation_ppb;
+}
+
 bool network_effect_is_partition(const struct network_effect *effect)
 {
 	return effect->full.loss_ppb >= SHARE_ONE && !effect->full.has_ecn;

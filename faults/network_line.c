@@ -34,6 +34,7 @@ int network_line_prepare(struct network_state *state, int namespace_fd, const ch
 			.finishes_checksums = state->effect.full.corrupt_ppb > 0,
 			.mark = NETWORK_MARK,
 			.marks_leaving = state->hook == NETWORK_GATE,
+			.threads = network_effect_is_independent(&state->effect) ? 0 : 1,
 			.name = name};
 		int result;
 
