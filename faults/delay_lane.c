@@ -98,6 +98,11 @@ static void take_in(struct delay_lane *lane, unsigned char *packet, size_t lengt
 	int64_t now_ns = clock_now_ns();
 	void *copy;
 
+	if (lane->refusal.is_on) {
+		length = delay_refuse(packet, length, lane->tap.kind, &lane->refusal);
+		if (!length)
+			return; /* it is lost without a word */
+	}
 	if (delay_effect_duplicates(&lane->effect)) {
 		add(&lane->duplicated, 1);
 		memcpy(lane->spare, packet, length);

@@ -8,6 +8,7 @@
 
 #include "faults/delay_effect.h"
 #include "faults/delay_queue.h"
+#include "faults/delay_refuse.h"
 #include "injector/base/error.h"
 #include "injector/kernel/tap.h"
 
@@ -22,6 +23,7 @@ struct delay_lane {
 	struct tap tap;
 	struct delay_queue *queue; /* owned */
 	struct delay_effect effect;
+	struct refusal refusal; /* set before anything comes */
 	bool had_rate;
 	unsigned char spare[TAP_HEADER_SIZE + TAP_FRAME_MAX]; /* while a packet is doubled */
 

@@ -255,6 +255,11 @@ void delay_thread_free(struct delay_thread *thread)
 	free(thread);
 }
 
+void delay_thread_refuse(struct delay_thread *thread, const struct refusal *refusal)
+{
+	thread->lane.refusal = *refusal;
+}
+
 void delay_thread_set(struct delay_thread *thread, const struct netem_config *config)
 {
 	pthread_mutex_lock(&thread->lock);

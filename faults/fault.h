@@ -54,15 +54,6 @@ struct evidence {
 	char detail[160]; /* one line: "1234 packets delayed, 12 dropped on eth0" */
 };
 
-/* How a fault reads what its parameters name, before it goes to the worker. */
-struct fault_files {
-	/* A file beside the experiment, of at most `max` bytes, with the rights of who called;
-	 * *out_text ends with a NUL and is the caller's. */
-	int (*read)(void *context, const char *name, size_t max, char **out_text,
-		    size_t *out_length, struct error *err);
-	void *context;
-};
-
 /* One step of the method, alive in the worker. */
 struct fault {
 	const struct fault_ops *ops;
@@ -143,6 +134,12 @@ struct fault_ops {
 	/* -ESTALE with a sentence: it is not in force any more, by no doing of ours (`out` is
 	 * filled all the same); the run is stopped. Other failures: nothing is known this time. */
 	int (*evidence)(struct fault *fault, struct evidence *out, struct error *err);
+	/* Being told at once what evidence() would find later. listen(), after inject(): a
+	 * descriptor that is readable when there is something to hear(), one for all faults of this
+	 * kind; -ESTALE: as above; other failures: nobody tells. hear() calls `concerned`, who may
+	 * end faults, for each that may not be in force any more. Both may be NULL. */
+	int (*listen)(struct fault *fault, struct error *err);
+	void (*hear)(void (*concerned)(void *context, struct fault *fault), void *context);
 	/* Frees fault->state. The effect has ended before. */
 	void (*release)(struct fault *fault);
 };

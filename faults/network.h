@@ -30,6 +30,8 @@ enum network_param {
 	NETWORK_DISTRIBUTION,
 	NETWORK_DISTRIBUTION_FILE,
 	NETWORK_DISTRIBUTION_SAMPLES, /* also what was in the file */
+	NETWORK_PARTITION,
+	NETWORK_REJECT_WITH,
 	NETWORK_LOSS,
 	NETWORK_LOSS_CORRELATION,
 	NETWORK_GEMODEL_P,
@@ -149,6 +151,7 @@ _Static_assert(sizeof(struct network_record) <= JOURNAL_PAYLOAD, "an undo record
 enum network_phase { NETWORK_IDLE, NETWORK_ACTIVE, NETWORK_EMPTYING, NETWORK_DRAINING };
 
 struct network_gate;
+struct network_listener;
 struct network_state {
 	enum network_way way;
 	enum network_phase phase;
@@ -173,6 +176,12 @@ struct network_state {
 	bool owns_loopback_settings; /* changed lo's settings, which undo gives back */
 	uint32_t loopback_old[2];    /* route_localnet, accept_local as they were */
 	struct network_state *next;  /* live ones of this process */
+	/* network_listen.c */
+	struct fault *fault; /* that it is the state of */
+	struct network_listener *listener;
+	bool is_elsewhere;	/* in another network namespace than this process */
+	bool is_touched;	/* somebody may have changed something: look */
+	pid_t namespace_keeper; /* of a namespace without a name: some process in it */
 };
 
 /* network_table.c: what the transaction that starts the effect adds. */
@@ -231,6 +240,11 @@ int network_netem_check(struct network_state *state, struct error *err);
  * why; then packets in scope pass undisturbed or, worse, are all lost. */
 int network_check_in_force(struct network_state *state, struct error *err);
 
+/* network_listen.c: fault_ops.listen and .hear */
+int network_listen(struct fault *fault, struct error *err);
+void network_hear(void (*concerned)(void *context, struct fault *fault), void *context);
+void network_unlisten(struct network_state *state);
+
 /* network_line.c: the delay lines of all paths. */
 int network_line_prepare(struct network_state *state, int namespace_fd, const char *run_id,
 			 unsigned step, struct error *err);
@@ -266,9 +280,23 @@ int network_find_bypassed(struct network_state *state, struct plan *plan, bool *
 /* May change the way of this or another planned step. */
 int network_compose(struct network_state *state, struct plan *plan);
 
+/* What is lost, or refused, never comes to another step's delay. */
+static inline bool network_loses_first(const struct network_state *state)
+{
+	return state->way == NETWORK_FILTER || state->effect.refusal.is_on;
+}
+/* What a line gives back comes in: a packet where it was taken, the answer to one at the other
+ * direction. */
+static inline bool network_path_returns_by_ingress(const struct network_state *state,
+						   const struct network_path *path)
+{
+	return state->way == NETWORK_LINE && path->is_ingress != state->effect.refusal.is_on;
+}
+
 /* Something that leaves is to be lost, and not by netem. */
 bool network_needs_hole(const struct network_state *state);
 
+enum { NETWORK_DROP, NETWORK_REJECT, NETWORK_RESET };	/* words of NETWORK_PARTITION */
 enum { NETWORK_EGRESS, NETWORK_INGRESS, NETWORK_BOTH }; /* words of NETWORK_DIRECTION */
 /* Reads the counters a last time and takes the table away: the effect ends here. Cannot
  * fail: when the transaction does, the table's owner is closed. */

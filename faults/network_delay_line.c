@@ -93,6 +93,7 @@ static int prepare_threads(struct delay_line *line, uint64_t seed, struct error 
 int delay_line_prepare(const struct delay_line_config *config, struct delay_line **out,
 		       struct error *err)
 {
+	const bool to_ingress = config->is_ingress != config->refusal.is_on;
 	struct delay_line *line;
 	struct inside inside;
 	int status = check_config(config, err);
@@ -112,10 +113,9 @@ int delay_line_prepare(const struct delay_line_config *config, struct delay_line
 	if (!status)
 		status = namespace_run(config->namespace_fd, open_inside, &inside, err);
 	if (!status)
-		status = delay_return_load(
-			config->interface_index, config->is_ingress,
-			config->is_ingress || config->marks_leaving ? config->mark : 0,
-			&line->program_fd, err);
+		status = delay_return_load(config->interface_index, to_ingress,
+					   to_ingress || config->marks_leaving ? config->mark : 0,
+					   &line->program_fd, err);
 	if (status) {
 		delay_line_stop(line);
 		return error_prefix(err, "delay line");
@@ -123,6 +123,8 @@ int delay_line_prepare(const struct delay_line_config *config, struct delay_line
 	line->tap.offload = !config->cuts_to_wire	 ? TAP_WHOLE
 			    : config->finishes_checksums ? TAP_FINISHED
 							 : TAP_CUT;
+	for (unsigned i = 0; i < line->count; i++)
+		delay_thread_refuse(line->threads[i], &config->refusal);
 	delay_line_set(line, config->effect);
 	*out = line;
 	return 0;

@@ -28,6 +28,7 @@
 #ifndef SQUALL_NETWORK_DELAY_LINE_H
 #define SQUALL_NETWORK_DELAY_LINE_H
 
+#include "faults/delay_refuse.h"
 #include "injector/base/error.h"
 #include "injector/kernel/netem.h"
 
@@ -50,14 +51,17 @@ struct delay_line_config {
 	/* What the stack hands down as one is cut into packets of the wire before it comes here, */
 	bool cuts_to_wire;
 	bool finishes_checksums; /* and their checksums are calculated */
-	uint32_t mark;		 /* what a packet coming back to ingress carries; not 0 */
+	uint32_t mark;		 /* what a packet that the line gives to ingress carries; not 0 */
 	/* also to egress: filters of tc meet it again there, chains of nf_tables do not */
 	bool marks_leaving;
+
 	/* Threads, each with its own queue of the tap and the flows that fall to it; 0: as many as
 	 * this machine has use for. More than one only where packets are decided on one by one: a
 	 * rate, a model of losses, a correlation count on all packets in one row. TAP_QUEUES_MAX at
 	 * most. */
 	unsigned threads;
+	/* Nothing comes through: answers leave by the other direction of the interface. */
+	struct refusal refusal;
 	const char *name; /* of the tap; copied */
 	uint64_t seed;	  /* of all that is random */
 };

@@ -206,7 +206,7 @@ static int add_filter(struct network_state *state, unsigned at, struct error *er
 	char name[FILTER_NAME_SIZE];
 	struct bpf_filter filter = {
 		.hook = hook_of(path),
-		.priority = state->way == NETWORK_FILTER ? PRIORITY_LOSS : PRIORITY_DELAY,
+		.priority = network_loses_first(state) ? PRIORITY_LOSS : PRIORITY_DELAY,
 		.name = name,
 		.redirect_index = state->way == NETWORK_NETEM ? state->ifb_index : 0};
 	int result = gate_code_load_gate(state->gate->programs_map, at, state->way != NETWORK_NETEM,
@@ -221,6 +221,8 @@ static int add_filter(struct network_state *state, unsigned at, struct error *er
 	if (result < 0 || state->way != NETWORK_LINE)
 		return result;
 	filter.priority = PRIORITY_BACK;
+	if (state->effect.refusal.is_on)
+		filter.hook = path->is_ingress ? QDISC_EGRESS : QDISC_INGRESS;
 	result = gate_code_load_back(&filter.program_fd, err);
 	if (result < 0)
 		return result;
@@ -236,7 +238,7 @@ static int open_gate(struct network_state *state, unsigned at, int program_fd, s
 	return bpf_map_set(state->gate->programs_map, &at, &program_fd, err);
 }
 
-/* Only a fault that does nothing but lose is lost here; queues lose by themselves. */
+/* Only a fault that does nothing but lose or refuse is lost here; queues lose by themselves. */
 static int set_loss(struct network_state *state, unsigned at, struct error *err)
 {
 	const uint64_t loss_ppb = state->effect.at.loss_ppb;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What can this kernel do? Asked by doing it, in a network namespace of a child process: nothing
- * of it can be seen from outside, and the kernel takes all of it away with the child. The only
- * trace is a module that the kernel loaded by itself.
+ * What can this kernel do for the network fault? Asked by doing it, see trial.h; a module that the
+ * kernel loads for it stays.
  */
 #include "faults/network.h"
 
@@ -14,15 +13,13 @@
 #include "injector/kernel/netem.h"
 #include "injector/kernel/nft_match.h"
 #include "injector/kernel/qdisc.h"
+#include "injector/kernel/trial.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <net/if.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static int try_netem(struct netlink *netlink, int index, bool *out_seed, struct error *err)
@@ -69,17 +66,13 @@ static int try_hook(int index, struct error *err)
 	return result;
 }
 
-static int try_all(struct network_support *out, struct error *err)
+static int try_all(void *answer, struct error *err)
 {
+	struct network_support *out = answer;
 	struct netlink *netlink;
 	struct error why = ERROR_INIT;
-	int index = 0, result;
+	int index = 0, result = netlink_open(-1, &netlink, err);
 
-	if (unshare(CLONE_NEWNET) < 0) {
-		error_errno(err, errno, "cannot make a network namespace to try things in");
-		return error_remedy(err, "run it as root; in a container, with CAP_SYS_ADMIN");
-	}
-	result = netlink_open(-1, &netlink, err);
 	if (result < 0)
 		return result;
 	result = link_create_ifb(netlink, "squall0", NETWORK_LINK_GROUP, "squall", &index, &why);
@@ -100,17 +93,10 @@ static int try_all(struct network_support *out, struct error *err)
 	snprintf(out->hook_reason, sizeof(out->hook_reason), "%.199s", result ? why.text : "");
 	return 0;
 }
-
-/* What the child writes back; small enough for one atomic write to a pipe. */
-struct answer {
-	int result;
-	struct network_support support;
-	struct error why;
-};
-_Static_assert(sizeof(struct answer) <= 4096, "an answer is one write (PIPE_BUF)");
+_Static_assert(sizeof(struct network_support) <= TRIAL_ANSWER_MAX, "it is the answer of a trial");
 
 /* The ifb module makes ifb0 and ifb1 in the first namespace when it is loaded (numifbs=2,
- * drivers/net/ ifb.c), whoever asked for it. Nobody has used them yet, and nobody asked for them:
+ * drivers/net/ifb.c), whoever asked for it. Nobody has used them yet, and nobody asked for them:
  * we did. */
 static void remove_module_links(void)
 {
@@ -137,47 +123,10 @@ static bool has_ifb_module(void)
 	return access("/sys/module/ifb", F_OK) == 0;
 }
 
-static int ask_child(struct network_support *out, struct error *err)
-{
-	static struct answer answer; /* large for a stack */
-	int ends[2], status;
-	ssize_t size;
-	pid_t child;
-
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return error_errno(err, errno, "pipe");
-	memset(&answer, 0, sizeof(answer));
-	child = fork();
-	if (child == 0) {
-		answer.result = try_all(&answer.support, &answer.why);
-		_exit(write(ends[1], &answer, sizeof(answer)) == sizeof(answer) ? 0 : 1);
-	}
-	close(ends[1]);
-	if (child < 0) {
-		close(ends[0]);
-		return error_errno(err, errno, "cannot try what the kernel can do");
-	}
-	do
-		size = read(ends[0], &answer, sizeof(answer));
-	while (size < 0 && errno == EINTR);
-	close(ends[0]);
-	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-		;
-	if (size != sizeof(answer))
-		return error_set(err, EIO, "trying what the kernel can do ended early");
-	if (answer.result < 0) {
-		if (err)
-			*err = answer.why;
-		return answer.result;
-	}
-	*out = answer.support;
-	return 0;
-}
-
 static int survey(struct network_support *out, struct error *err)
 {
 	bool was_there = has_ifb_module();
-	int result = ask_child(out, err);
+	int result = trial_run(try_all, out, sizeof(*out), err);
 
 	if (!was_there && has_ifb_module())
 		remove_module_links();

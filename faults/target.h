@@ -7,6 +7,7 @@
 #ifndef SQUALL_TARGET_H
 #define SQUALL_TARGET_H
 
+#include "faults/files.h"
 #include "injector/base/endpoint.h"
 #include "injector/base/error.h"
 #include "injector/base/params.h"
@@ -19,12 +20,14 @@ enum target_kind { TARGET_NONE, TARGET_TRAFFIC, TARGET_PROCESS, TARGET_FILE };
 
 /* Selector of traffic, in the file `{to: [10.0.5.0/24:443], interface: eth0}` */
 enum traffic_param {
-	TRAFFIC_TO, /* list of endpoints: the far side; names are resolved by the conductor */
+	TRAFFIC_TO,	 /* list of endpoints: the far side; names are resolved by the conductor */
+	TRAFFIC_TO_FILE, /* more of them, a line each; read by target_load() */
 	TRAFFIC_LOCAL_PORT,	 /* list of ports on this side */
 	TRAFFIC_PROTOCOL,	 /* list of tcp, udp, icmp, icmpv6, sctp, any */
 	TRAFFIC_PROTOCOL_NUMBER, /* list, beside those */
 	TRAFFIC_EXCEPT,		 /* list of endpoints that are left out */
-	TRAFFIC_SHARE,		 /* of the flows */
+	TRAFFIC_EXCEPT_FILE,
+	TRAFFIC_SHARE, /* of the flows */
 	TRAFFIC_VLAN,
 	TRAFFIC_NEIGHBOURS,    /* not only IP: ARP, and neighbour discovery */
 	TRAFFIC_ALLOW_LOCKOUT, /* the controlling session is affected as well */
@@ -85,6 +88,14 @@ struct target {
 	} * interfaces;
 	unsigned interface_count;
 };
+
+/* target_list.c: if the parameter is set and names a file of endpoints, adds what is in it to the
+ * list it belongs to. Called where the experiment is read, never in the worker. Every mistake goes
+ * to files->problem, if there is one: then -EINVAL with nothing in `err`. */
+#define TARGET_ENDPOINTS_MAX 100000
+bool target_is_list_file(const struct params *params, unsigned parameter);
+int target_load(struct params *params, unsigned parameter, const struct fault_files *files,
+		struct error *err);
 
 /* The selector table of a kind; NULL for TARGET_NONE. */
 const struct param *target_params(enum target_kind kind);

@@ -100,7 +100,7 @@ static void read_file(struct including *including, const struct tree_node *at, c
 	including->set->count = inputs->file_count = file + 1;
 	including->total += out->length;
 	if (including->total > EXPERIMENT_FILE_MAX) {
-		reader_problem(reader, at, "the included files have more than 1 MiB together");
+		reader_problem(reader, at, "the included files have more than 2 MiB together");
 		return;
 	}
 	reader->problems->file = file;
@@ -186,7 +186,7 @@ void include_free(struct include_set *set)
 
 void inputs_free(struct experiment_inputs *inputs)
 {
-	for (unsigned i = 0; i < INPUTS_MAX_FILES; i++) {
+	for (unsigned i = 0; i < INPUTS_MAX_FILES + INPUTS_MAX_LISTS; i++) {
 		free(inputs->files[i].path);
 		free(inputs->files[i].text);
 	}

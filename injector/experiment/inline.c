@@ -171,9 +171,19 @@ static int check_for(const struct inline_reading *reading, struct error *err)
 	return -EINVAL;
 }
 
+static int load_lists(struct experiment_target *target, struct error *err)
+{
+	const struct fault_files files = {.read = experiment_read_to_run};
+	int result = 0;
+
+	for (unsigned i = 0; i < target->params.count && result == 0; i++)
+		result = target_load(&target->params, i, &files, err);
+	return result;
+}
+
 static int check(const struct inline_reading *reading, struct error *err)
 {
-	const struct experiment_inputs inputs = {.read = experiment_read_as_caller};
+	const struct experiment_inputs inputs = {.read = experiment_read_to_run};
 	const struct fault_ops *ops = reading->step->ops;
 	char keys[300] = "";
 	int result;
@@ -197,6 +207,8 @@ static int check(const struct inline_reading *reading, struct error *err)
 	result = check_required(&reading->step->params, err);
 	if (result == 0 && reading->target)
 		result = check_required(&reading->target->params, err);
+	if (result == 0 && reading->target)
+		result = load_lists(reading->target, err);
 	if (result == 0)
 		result = experiment_check_fault(reading->experiment, reading->step, &inputs, err);
 	return result < 0 ? result : check_for(reading, err);

@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #define INPUTS_MAX_FILES   16 /* with the main one */
+#define INPUTS_MAX_LISTS   32 /* files with addresses that targets name */
 #define INPUTS_MAX_DEPTH   4
 #define INPUTS_SECRET_MAX  4096 /* bytes of a value that comes from a file */
 #define INPUTS_MAX_SETTING 64
@@ -28,7 +29,8 @@ struct experiment_inputs {
 	int (*read)(void *context, const char *path, size_t max, char **out_text,
 		    size_t *out_length, struct error *err);
 	void *context;
-	struct inputs_file files[INPUTS_MAX_FILES]; /* included ones, as read; [0] stays empty */
+	/* As read: included ones, then lists of addresses; [0] stays empty. */
+	struct inputs_file files[INPUTS_MAX_FILES + INPUTS_MAX_LISTS];
 	unsigned file_count;
 };
 

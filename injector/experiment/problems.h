@@ -16,7 +16,7 @@
 /* A line is known together with its file, so that a value that has come far still knows both: the
  * upper bits are the index in experiment_inputs.files, 0 for the main file. A file of
  * EXPERIMENT_FILE_MAX bytes has no more lines than the lower bits can hold. */
-#define TREE_LINE_BITS	21
+#define TREE_LINE_BITS	22
 #define TREE_LINE(line) ((line) & ((1 << TREE_LINE_BITS) - 1))
 #define TREE_FILE(line) ((unsigned)(line) >> TREE_LINE_BITS)
 

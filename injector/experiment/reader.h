@@ -15,8 +15,8 @@
 
 struct reader {
 	struct problem_list *problems;
-	struct experiment *experiment;		/* being filled */
-	const struct experiment_inputs *inputs; /* NULL: none */
+	struct experiment *experiment;	  /* being filled */
+	struct experiment_inputs *inputs; /* NULL: none */
 	bool has_no_probes,
 		has_no_targets; /* unreadable: say nothing of names that are not there */
 };
@@ -70,6 +70,9 @@ int reader_find_probe(struct reader *reader, const char *name, int line, int col
 /* Index of the named target, or -1 after a message at line:column. */
 int reader_find_target(struct reader *reader, const char *name, int line, int column);
 
+/* lists.c: what is in the files that the target names, as its values. */
+void reader_load_lists(struct reader *reader, struct experiment_target *target);
+
 /* The parts of a file, each in its own file. */
 void reader_probes(struct reader *reader, const struct tree_node *node);
 void reader_targets(struct reader *reader, const struct tree_node *node);
@@ -78,6 +81,7 @@ void reader_require_before(struct reader *reader, const struct tree_node *node);
 void reader_steady_state(struct reader *reader, const struct tree_node *node);
 void reader_aborts(struct reader *reader, const struct tree_node *node);
 void reader_expect(struct reader *reader, const struct tree_node *node);
+void reader_notify(struct reader *reader, const struct tree_node *node);
 void reader_recovery(struct reader *reader, const struct tree_node *node);
 
 #endif

@@ -2,7 +2,7 @@
  *
  * Reads an experiment file (design: one short file, exact errors). Strict: unknown and duplicate
  * keys, missing units, values out of range, anchors and aliases, tags, several documents, deep
- * nesting and files above 1 MiB are refused. All errors of a file are reported in one go.
+ * nesting and files above 2 MiB are refused. All errors of a file are reported in one go.
  */
 #ifndef SQUALL_EXPERIMENT_YAML_H
 #define SQUALL_EXPERIMENT_YAML_H
@@ -10,7 +10,7 @@
 #include "injector/experiment/inputs.h"
 #include "injector/experiment/model.h"
 
-#define EXPERIMENT_FILE_MAX (1 << 20)
+#define EXPERIMENT_FILE_MAX (2 << 20)
 
 struct yaml_problem {
 	unsigned file;	  /* index in experiment_inputs.files; 0: the main file */

@@ -111,6 +111,7 @@ static void read_target(struct reader *reader, const struct tree_node *entry)
 		reader_unknown_key(reader, at, what, &allowed, more[0] ? more : NULL);
 	}
 	reader_check_required(reader, &target->params, entry, what);
+	reader_load_lists(reader, target);
 }
 
 /* In one file the second of two equal keys is dropped; between files it is looked for. */
@@ -245,6 +246,7 @@ static void read_fault_keys(struct reader *reader, struct experiment_step *step,
 	} else if (target) {
 		reader_check_required(reader, &target->params, fault, what);
 		check_selector(reader, target, fault, what);
+		reader_load_lists(reader, target);
 	} else if (!named && step->ops->target_kind != TARGET_NONE) {
 		report_no_target(reader, step, fault);
 	}

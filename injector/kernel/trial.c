@@ -14,7 +14,7 @@
 struct message {
 	int result;
 	struct error why;
-	unsigned char answer[TRIAL_ANSWER_MAX];
+	_Alignas(max_align_t) unsigned char answer[TRIAL_ANSWER_MAX];
 };
 _Static_assert(sizeof(struct message) <= PIPE_BUF, "an answer is one write");
 

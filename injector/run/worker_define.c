@@ -16,9 +16,10 @@
 
 #define MAX_DURATION_NS (7LL * 24 * 3600 * 1000000000LL)
 #define MAX_TARGETS	100000
-/* An experiment is a file of 1 MiB at most; what is more comes from nobody we know. */
-#define MAX_VALUES	(2 * MAX_TARGETS)
-#define MAX_VALUE_BYTES (2 << 20)
+/* An experiment is a file of 2 MiB, lists of addresses beside it; what is more comes from nobody we
+ * know. */
+#define MAX_VALUES	(4 * MAX_TARGETS)
+#define MAX_VALUE_BYTES (12 << 20)
 
 int worker_on_limits(struct worker *worker, const struct request *request, struct error *err)
 {

@@ -2,6 +2,8 @@
  *
  * A laboratory for the network fault: two network namespaces with a veth pair, traffic measured in
  * this process, and the state of a namespace as text for comparison. Failures are cmocka failures.
+ * netlab.c: the laboratory; netlab_command.c, netlab_traffic.c and netlab_fault.c what is done in
+ * it.
  *
  *   near (sqntXXXX-a): sqv0 10.88.0.1/24 fd88::1/64      far (-b): sqv1 10.88.0.2, .3 fd88::2, ::3
  *   UDP is answered and TCP accepted on NETLAB_PORT of all of them and of lo in near, and on
@@ -15,6 +17,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #define NETLAB_PORT	  7001
 #define NETLAB_OTHER_PORT 7002
@@ -46,6 +49,12 @@ char *netlab_output(const char *format, ...) __attribute__((format(printf, 1, 2)
 char *netlab_dump(const struct netlab *lab);
 /* Fails the test with the first line that differs from a dump made before (which it frees). */
 void netlab_same(const struct netlab *lab, char *before);
+
+/* A socket of that namespace, bound to an address and port unless it is NULL. */
+int netlab_socket(int namespace_fd, int family, int type, int protocol, const char *address,
+		  uint16_t port);
+/* IPv4 or IPv6; its size. */
+socklen_t netlab_address(const char *text, uint16_t port, struct sockaddr_storage *out);
 
 /* Round trip of one datagram to an address of the far side (or of lo), in ns; -1: lost. */
 int64_t netlab_round_trip(const struct netlab *lab, const char *address, uint16_t port,

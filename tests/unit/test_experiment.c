@@ -241,7 +241,7 @@ static double seconds_for(const char *text, size_t length, int expected)
 	return (double)(clock() - start) / CLOCKS_PER_SEC;
 }
 
-/* As many as 1 MiB holds. Anything quadratic takes minutes here; the bound leaves room for
+/* As many as a file holds. Anything quadratic takes minutes here; the bound leaves room for
  * sanitizers and slow machines. */
 static void test_large_lists_and_mappings_take_linear_time(void **state)
 {

@@ -85,7 +85,7 @@ static const struct {
 	{"network",
 	 {"target=store"},
 	 "a command line has no named targets; select with the keys themselves",
-	 "to, local-port"},
+	 "targets, to, "},
 	{"network",
 	 {"delay=5"},
 	 "delay: '5' has no unit; write 5ms or 5s (units: ns, us, ms, s, m, min, h, d)",

@@ -122,7 +122,7 @@ static const struct bad bad_root[] = {
 	 "unknown key 'abort_when' in an experiment; did you mean 'abort-when'? (allowed: version, "
 	 "title, hypothesis, *"},
 	{ON_END("rolbacks: []\n"), 7, 1, "unknown key 'rolbacks' in an experiment; allowed: *"},
-	{ON_END("notify: []\n"), 7, 1, "unknown key 'notify' in an experiment; allowed: *"},
+	{ON_END("rollbacks: []\n"), 7, 1, "unknown key 'rollbacks' in an experiment; allowed: *"},
 	{ON_END("allow-idle: yes\n"), 7, 13, "allow-idle: 'yes' must be true or false"},
 	{ON_END("hypothesis: \"a\\e[2Jb\"\n"), 7, 13,
 	 "hypothesis: it contains a control character (code 27)"},
@@ -178,7 +178,7 @@ static const struct bad bad_probes[] = {
 
 static const struct bad bad_targets[] = {
 	{ON_TARGET("{too: 10.0.0.1}\n"), 8, 7,
-	 "unknown key 'too' in target 't'; did you mean 'to'? (allowed: to, local-port, *"},
+	 "unknown key 'too' in target 't'; did you mean 'to'? (allowed: to, *"},
 	{ON_TARGET("{to: 10.0.0.1/24}\n"), 8, 11,
 	 "to: '10.0.0.1/24' has bits set behind its prefix; the network is 10.0.0.0/24"},
 	{ON_TARGET("{to: [10.0.0.1, [10.0.0.2]]}\n"), 8, 22,
@@ -243,7 +243,7 @@ static const struct bad bad_steps[] = {
 	 "'to' selects, but so does 'target: store'; give one of the two"},
 	{ON_STEP("{at: 0s, for: 5s, network: {delay: 1s}}\n"), 7, 23,
 	 "'network' has no target: name one of 'targets' with 'target: NAME', or select here with: "
-	 "to, local-port, *"},
+	 "to, *"},
 	{ON_STEP("{at: 0s, for: 5s, network: {target: store, delay: 1s, for: 5s}}\n"), 7, 59,
 	 "unknown key 'for' in fault 'network'; it stands beside 'network': {for: ..., network: "
 	 "{...}}"},
@@ -366,7 +366,7 @@ static void test_nul_bytes_and_large_files_are_refused(void **state)
 					       &problems, NULL),
 			 -EINVAL);
 	assert_string_equal(problems.list[0].text,
-			    "the file has 1048577 bytes; at most 1048576 are allowed");
+			    "the file has 2097153 bytes; at most 2097152 are allowed");
 	yaml_problems_free(&problems);
 }
 

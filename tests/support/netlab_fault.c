@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tests/support/netlab.h"
+
+#include "faults/network.h"
+#include "injector/base/clock.h"
+#include "injector/base/quantity.h"
+
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void add_line(void *context, enum plan_kind kind, const char *text)
+{
+	struct netlab_fault *fault = context;
+	size_t used = strlen(fault->plan);
+
+	snprintf(fault->plan + used, sizeof(fault->plan) - used, "%d %s\n", kind, text);
+}
+
+static void set(struct netlab_fault *fault, const char *name, const char *value)
+{
+	int index = params_find(fault->target.params.table, name);
+	struct params *params = index >= 0 ? &fault->target.params : &fault->params;
+	struct error err = ERROR_INIT;
+
+	if (index < 0)
+		index = params_find(fault->params.table, name);
+	assert_true(index >= 0);
+	if (params_add(params, (unsigned)index, value, 1, 1, &err) < 0)
+		fail_msg("%s: %s", name, err.text);
+}
+
+static int plan_step(struct netlab *lab, struct netlab_fault *out, unsigned step,
+		     const char *const *settings, struct error *err)
+{
+	struct plan plan = {.line = add_line, .context = out};
+	const struct fault_ops *ops = &network_fault;
+	int result;
+
+	if (settings[0] && strcmp(settings[0], "fault") == 0) {
+		ops = fault_find(settings[1]);
+		assert_non_null(ops);
+		settings += 2;
+	}
+	out->target.kind = ops->target_kind;
+	out->target.namespace_fd = -1;
+	assert_int_equal(params_init(&out->target.params, target_params(ops->target_kind), err), 0);
+	assert_int_equal(params_init(&out->params, ops->params, err), 0);
+	if (lab && ops->target_kind == TARGET_TRAFFIC)
+		set(out, "namespace", lab->near);
+	set(out, "target", "test");
+	for (; settings[0]; settings += 2)
+		set(out, settings[0], settings[1]);
+	out->env = (struct fault_env){.run_id = out->run_id, .journal = out->journal};
+	out->fault = (struct fault){.ops = ops,
+				    .level_ppb = SHARE_ONE,
+				    .step = step,
+				    .params = &out->params,
+				    .target = &out->target,
+				    .env = &out->env};
+	result = ops->check ? ops->check(&out->params, err) : 0;
+	if (result == 0)
+		result = target_resolve(&out->target, 1000, NULL, err);
+	if (result == 0)
+		result = ops->plan(&out->fault, &plan, err);
+	return result;
+}
+
+int netlab_fault_plan(struct netlab *lab, struct netlab_fault *out, const char *run_id,
+		      const char *const *settings, struct error *err)
+{
+	struct journal_header header = {.deadline_ns = clock_now_ns() + 60 * NSEC_PER_SEC};
+	int result;
+
+	memset(out, 0, sizeof(*out));
+	snprintf(out->run_id, sizeof(out->run_id), "%s", run_id);
+	memcpy(header.run_id, out->run_id, sizeof(header.run_id));
+	result = journal_create(&header, &out->journal, err);
+	return result < 0 ? result : plan_step(lab, out, 0, settings, err);
+}
+
+int netlab_fault_plan_step(struct netlab *lab, struct netlab_fault *out,
+			   const struct netlab_fault *first, unsigned step,
+			   const char *const *settings, struct error *err)
+{
+	memset(out, 0, sizeof(*out));
+	memcpy(out->run_id, first->run_id, sizeof(out->run_id));
+	out->journal = first->journal;
+	return plan_step(lab, out, step, settings, err);
+}
+
+void netlab_fault_end(struct netlab_fault *fault, enum fault_end how)
+{
+	struct error err = ERROR_INIT;
+	int64_t again_ns = 0;
+
+	do {
+		if (fault->fault.ops->end(&fault->fault, how, &again_ns, &err) < 0)
+			fail_msg("end: %s", err.text);
+		if (again_ns)
+			poll(NULL, 0, (int)(again_ns / NSEC_PER_MSEC));
+	} while (again_ns);
+}
+
+void netlab_undo_all(const char *run_id)
+{
+	netlab_undo_step(run_id, -1);
+}
+
+void netlab_undo_step(const char *run_id, int step)
+{
+	const struct fault_ops *ops;
+	struct journal *journal;
+	struct journal_record *records;
+	struct error err = ERROR_INIT;
+	unsigned count;
+
+	if (journal_open(run_id, &journal, &err) < 0 ||
+	    journal_read(journal, &records, &count, &err) < 0)
+		fail_msg("%s", err.text);
+	for (unsigned i = count; i-- > 0;) {
+		char left[512];
+		bool is_gone;
+
+		if (!journal_is_open(records, count, i) ||
+		    (step >= 0 && records[i].step != (uint32_t)step))
+			continue;
+		ops = fault_find(records[i].owner);
+		assert_non_null(ops);
+		if (ops->undo(&records[i], &err) < 0)
+			fail_msg("undo: %s", err.text);
+		if (ops->verify(&records[i], &is_gone, left, sizeof(left), &err) < 0)
+			fail_msg("verify: %s", err.text);
+		if (!is_gone)
+			fail_msg("left: %s", left);
+	}
+	free(records);
+	journal_close(journal);
+}
+
+void netlab_fault_finish(struct netlab_fault *fault, enum fault_end how)
+{
+	struct error err = ERROR_INIT;
+
+	if (fault->fault.state)
+		netlab_fault_end(fault, how);
+	if (fault->journal)
+		netlab_undo_all(fault->run_id);
+	if (fault->fault.state)
+		fault->fault.ops->release(&fault->fault);
+	target_free(&fault->target);
+	params_free(&fault->params);
+	if (!fault->journal)
+		return;
+	journal_close(fault->journal);
+	journal_remove(fault->run_id, &err);
+}
+
+bool netlab_has_netem(void)
+{
+	struct network_support support;
+	struct error err = ERROR_INIT;
+
+	if (network_survey(&support, &err) < 0)
+		fail_msg("%s", err.text);
+	return support.has_netem;
+}
