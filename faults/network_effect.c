@@ -75,6 +75,17 @@ static uint32_t limit_of(const struct network_effect *effect)
 	return (uint32_t)(limit > LIMIT_MAX ? LIMIT_MAX : limit);
 }
 
+uint64_t network_effect_bound(struct network_effect *effect, uint64_t largest, uint64_t memory)
+{
+	uint64_t fits = memory / largest;
+
+	if (fits < NETWORK_LIMIT_MIN)
+		fits = NETWORK_LIMIT_MIN;
+	if (!effect->is_limit_given && effect->full.limit > fits)
+		effect->full.limit = effect->at.limit = (uint32_t)fits;
+	return effect->full.limit * largest;
+}
+
 static uint64_t share(const struct params *params, unsigned index, int64_t otherwise)
 {
 	return (uint64_t)params_number(params, index, otherwise);
@@ -187,6 +198,7 @@ int network_effect_read(const struct params *params, struct network_effect *out,
 	full->limit = params_is_set(params, NETWORK_LIMIT)
 			      ? (uint32_t)params_number(params, NETWORK_LIMIT, 0)
 			      : limit_of(&effect);
+	effect.is_limit_given = params_is_set(params, NETWORK_LIMIT);
 	effect.at = *full;
 	*out = effect;
 	return 0;
