@@ -13,6 +13,7 @@ need_commands ip tc nft
 ! ip netns list | grep -q '^sqbench-' ||
 	fail "is another bench running? (remedy: ip netns delete $(ip netns list | grep -o '^sqbench-[^ ]*' | tr '\n' ' '))"
 work=$(mktemp -d)
+chmod 755 "$work" # files that a fault names are read by a process without privileges
 leave() {
 	local name
 	for name in $client $server $(ip netns list | sed -n 's/^\(sqbench-[0-9][0-9]*\).*/\1/p'); do
