@@ -75,46 +75,6 @@ static void count(void *context, const char *name, uint64_t packets, uint64_t by
 		evidence->dropped += packets;
 }
 
-/* What became of those that were not dropped. */
-static const char *fate(const struct netem_config *effect)
-{
-	if (effect->delay_ns)
-		return "delayed";
-	if (effect->rate_bytes || effect->slot_max_ns)
-		return "slowed";
-	return "passed";
-}
-
-static void describe_evidence(const struct network_state *state, struct evidence *evidence)
-{
-	const struct refusal *refusal = &state->effect.refusal;
-	const bool is_lossy = netem_loses(&state->effect.full) || evidence->dropped;
-	/* what is twice in it, or still in the queue, must not make it less than nothing */
-	const uint64_t kept =
-		evidence->hits > evidence->dropped ? evidence->hits - evidence->dropped : 0;
-	int used;
-	char *out = evidence->detail;
-	const int size = sizeof(evidence->detail);
-
-	evidence->unit = "packets";
-	if (refusal->is_on)
-		used = snprintf(out, (size_t)size, "%llu of %llu packets %s",
-				(unsigned long long)evidence->dropped,
-				(unsigned long long)evidence->hits,
-				refusal->resets ? "reset" : "rejected");
-	else
-		used = snprintf(out, (size_t)size, "%llu packets %s", (unsigned long long)kept,
-				fate(&state->effect.full));
-	if (!refusal->is_on && is_lossy)
-		used += snprintf(out + used, (size_t)(size - used), ", %llu of %llu dropped",
-				 (unsigned long long)evidence->dropped,
-				 (unsigned long long)evidence->hits);
-	for (unsigned i = 0; i < state->path_count && used < size; i++)
-		used += snprintf(out + used, (size_t)(size - used), "%s%s %s", i ? ", " : " on ",
-				 state->paths[i].interface,
-				 state->paths[i].is_ingress ? "in" : "out");
-}
-
 /* The table's counters, while it is there. */
 static int read_counters(struct network_state *state, struct error *err)
 {
@@ -149,7 +109,8 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 	state->queue_dropped = dropped;
 	*out = state->evidence;
 	out->dropped += dropped;
-	describe_evidence(state, out);
+	out->processor_ns = network_line_processor_ns(state);
+	network_describe_evidence(state, out);
 	return state->phase == NETWORK_ACTIVE ? network_check_in_force(state, err) : 0;
 }
 
@@ -210,6 +171,7 @@ static int inject(struct fault *fault, struct error *err)
 			netlink_open_netfilter(fault->target->namespace_fd, &state->netfilter, err);
 	state->evidence = (struct evidence){0};
 	state->queue_dropped = 0;
+	state->processor_ns = 0;
 	if (result == 0 && (state->way == NETWORK_NETEM || state->has_hole))
 		result = write_record(fault, NETWORK_RECORD_LINK, err);
 	if (result == 0 && state->way == NETWORK_NETEM)
@@ -234,8 +196,8 @@ static int inject(struct fault *fault, struct error *err)
 		network_line_stop(state);
 		return result;
 	}
-	fault->effect_started_ns = clock_now_ns();
-	fault->effect_ended_ns = 0;
+	fault->effect_started_ns = state->injected_ns = clock_now_ns();
+	fault->effect_ended_ns = state->ended_ns = 0;
 	state->phase = NETWORK_ACTIVE;
 	return 0;
 }
@@ -333,7 +295,7 @@ static void begin_drain(struct fault *fault, enum fault_end how)
 		network_effect_longest_ns(&state->effect, network_mtu(state)) + MARGIN_NS;
 
 	network_cut(state);
-	fault->effect_ended_ns = clock_now_ns();
+	fault->effect_ended_ns = state->ended_ns = clock_now_ns();
 	if (state->way == NETWORK_LINE)
 		network_line_soften(state);
 	if (how == FAULT_END_SOFT || longest_ns > DRAIN_MAX_NS)

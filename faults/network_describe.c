@@ -4,6 +4,7 @@
  */
 #include "faults/network.h"
 
+#include "injector/base/clock.h"
 #include "injector/base/quantity.h"
 
 #include <arpa/inet.h>
@@ -99,4 +100,58 @@ int network_list_excluded(const struct network_state *state, const struct target
 		result = plan_add(plan, PLAN_NOTE,
 				  "allow-lockout: your own SSH connection is not left out");
 	return result;
+}
+
+/* Tenths of a per cent, of one processor. */
+static void describe_processor(int64_t used_ns, int64_t lasted_ns, char *out, size_t size)
+{
+	int64_t tenths = lasted_ns > 0 ? used_ns / (lasted_ns / 1000 + 1) : 0;
+
+	snprintf(out, size, "; delay line: %lld.%lld %% of a processor", (long long)(tenths / 10),
+		 (long long)(tenths % 10));
+}
+
+/* What became of those that were not dropped. */
+static const char *fate(const struct netem_config *effect)
+{
+	if (effect->delay_ns)
+		return "delayed";
+	if (effect->rate_bytes || effect->slot_max_ns)
+		return "slowed";
+	return "passed";
+}
+
+void network_describe_evidence(const struct network_state *state, struct evidence *evidence)
+{
+	const struct refusal *refusal = &state->effect.refusal;
+	const bool is_lossy = netem_loses(&state->effect.full) || evidence->dropped;
+	/* what is twice in it, or still in the queue, must not make it less than nothing */
+	const uint64_t kept =
+		evidence->hits > evidence->dropped ? evidence->hits - evidence->dropped : 0;
+	int used;
+	char *out = evidence->detail;
+	const int size = sizeof(evidence->detail);
+
+	evidence->unit = "packets";
+	if (refusal->is_on)
+		used = snprintf(out, (size_t)size, "%llu of %llu packets %s",
+				(unsigned long long)evidence->dropped,
+				(unsigned long long)evidence->hits,
+				refusal->resets ? "reset" : "rejected");
+	else
+		used = snprintf(out, (size_t)size, "%llu packets %s", (unsigned long long)kept,
+				fate(&state->effect.full));
+	if (!refusal->is_on && is_lossy)
+		used += snprintf(out + used, (size_t)(size - used), ", %llu of %llu dropped",
+				 (unsigned long long)evidence->dropped,
+				 (unsigned long long)evidence->hits);
+	for (unsigned i = 0; i < state->path_count && used < size; i++)
+		used += snprintf(out + used, (size_t)(size - used), "%s%s %s", i ? ", " : " on ",
+				 state->paths[i].interface,
+				 state->paths[i].is_ingress ? "in" : "out");
+	if (state->way == NETWORK_LINE && state->injected_ns && used < size)
+		describe_processor(evidence->processor_ns,
+				   (state->ended_ns ? state->ended_ns : clock_now_ns()) -
+					   state->injected_ns,
+				   out + used, (size_t)(size - used));
 }
