@@ -103,6 +103,16 @@ static void describe_evidence(const struct network_state *state, struct evidence
 				 state->paths[i].is_ingress ? "in" : "out");
 }
 
+static void describe_connections(const struct network_state *state, struct evidence *evidence)
+{
+	size_t used = strlen(evidence->detail);
+
+	if (state->diag)
+		snprintf(evidence->detail + used, sizeof(evidence->detail) - used,
+			 "%s%llu connections ended", used ? ", " : "",
+			 (unsigned long long)state->connections_reset);
+}
+
 /* The table's counters, while it is there. */
 static int read_counters(struct network_state *state, struct error *err)
 {
@@ -137,7 +147,11 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 	state->queue_dropped = dropped;
 	*out = state->evidence;
 	out->dropped += dropped;
-	describe_evidence(state, out);
+	if (network_is_instant(fault->params))
+		*out = (struct evidence){.hits = state->connections_reset, .unit = "connections"};
+	else
+		describe_evidence(state, out);
+	describe_connections(state, out);
 	return state->phase == NETWORK_ACTIVE ? network_check_in_force(state, err) : 0;
 }
 
@@ -197,7 +211,14 @@ static int inject(struct fault *fault, struct error *err)
 		result =
 			netlink_open_netfilter(fault->target->namespace_fd, &state->netfilter, err);
 	state->evidence = (struct evidence){0};
-	state->queue_dropped = 0;
+	state->queue_dropped = state->connections_reset = 0;
+	/* before the effect, which would keep the resets from the far side */
+	if (result == 0)
+		result = network_reset_connections(state, fault->target, err);
+	if (network_is_instant(fault->params)) {
+		fault->effect_started_ns = fault->effect_ended_ns = clock_now_ns();
+		return result;
+	}
 	if (result == 0 && (state->way == NETWORK_NETEM || state->has_hole))
 		result = write_record(fault, NETWORK_RECORD_LINK, err);
 	if (result == 0 && state->way == NETWORK_NETEM)
@@ -217,6 +238,8 @@ static int inject(struct fault *fault, struct error *err)
 	fault->effect_started_ns = clock_now_ns();
 	fault->effect_ended_ns = 0;
 	state->phase = NETWORK_ACTIVE;
+	/* what has come about meanwhile; that it is in force matters more than a failure here */
+	network_reset_connections(state, fault->target, NULL);
 	return 0;
 }
 
@@ -370,6 +393,7 @@ static void release(struct fault *fault)
 	netlink_close(state->netfilter);
 	network_line_stop(state);
 	netlink_close(state->route);
+	netlink_close(state->diag);
 	free(state->paths);
 	free(state);
 	fault->state = NULL;
@@ -386,6 +410,7 @@ const struct fault_ops network_fault = {
 	 * SYS_PTRACE to find one that only a process holds. BPF: the delay line's program. */
 	.capabilities = 1ULL << CAP_NET_ADMIN | 1ULL << CAP_SYS_ADMIN | 1ULL << CAP_SYS_PTRACE |
 			1ULL << CAP_BPF | 1ULL << CAP_SYS_NICE, /* the delay line in real time */
+	.is_instant = network_is_instant,
 	.explain = network_explain,
 	.load = network_load,
 	.check = network_check,

@@ -32,6 +32,7 @@ enum network_param {
 	NETWORK_DISTRIBUTION_SAMPLES, /* also what was in the file */
 	NETWORK_PARTITION,
 	NETWORK_REJECT_WITH,
+	NETWORK_RESET_CONNECTIONS,
 	NETWORK_LOSS,
 	NETWORK_LOSS_CORRELATION,
 	NETWORK_GEMODEL_P,
@@ -66,6 +67,8 @@ enum network_param {
 };
 extern const struct param network_params[];
 int network_check(const struct params *params, struct error *err);
+/* It only ends connections, at once. */
+bool network_is_instant(const struct params *params);
 /* network_samples.c: see fault_ops.load. */
 int network_load(struct params *params, const struct fault_files *files, struct error *err);
 
@@ -161,6 +164,8 @@ struct network_state {
 	bool has_ifb;  /* the kernel has it */
 	bool has_hole; /* the ifb is down, and swallows what leaves and is to be lost */
 	struct netlink *route;
+	struct netlink *diag; /* when connections that exist are to be ended; else NULL */
+	uint64_t connections_reset;
 	struct netlink *netfilter; /* owns the table; NULL after an end that had to close it */
 	enum network_hook hook;
 	struct network_gate *gate;    /* NETWORK_GATE */
@@ -272,6 +277,13 @@ int network_list_targets(const struct network_state *state, const struct target 
 			 struct plan *plan);
 int network_list_excluded(const struct network_state *state, const struct target *target,
 			  struct plan *plan);
+
+/* network_connections.c: those in scope. Plan: how many, and whether the kernel can. */
+int network_plan_connections(struct network_state *state, const struct target *target,
+			     struct plan *plan, struct error *err);
+/* Ends them, and counts them in `connections_reset`. */
+int network_reset_connections(struct network_state *state, const struct target *target,
+			      struct error *err);
 
 /* network_neighbours.c: notes on what else is met on the way. */
 int network_list_stacked(const struct network_state *state, struct plan *plan);

@@ -329,15 +329,19 @@ static int fill(struct network_state *state, struct fault *fault, struct plan *p
 		result = add_paths(state, fault, plan, err);
 	if (result == 0)
 		result = network_list_targets(state, fault->target, plan);
+	if (!params_number(&fault->target->params, TRAFFIC_ALLOW_LOCKOUT, 0))
+		state->control_count = network_control_connections(
+			state->control, sizeof(state->control) / sizeof(*state->control));
+	if (result == 0 && params_number(fault->params, NETWORK_RESET_CONNECTIONS, 0))
+		result = network_plan_connections(state, fault->target, plan, err);
+	if (network_is_instant(fault->params))
+		return result < 0 ? result : network_list_excluded(state, fault->target, plan);
 	if (result == 0)
 		result = network_list_stacked(state, plan);
 	if (result == 0)
 		result = choose_way(state, plan, err);
 	if (result == 0)
 		result = network_compose(state, plan);
-	if (!params_number(&fault->target->params, TRAFFIC_ALLOW_LOCKOUT, 0))
-		state->control_count = network_control_connections(
-			state->control, sizeof(state->control) / sizeof(*state->control));
 	if (result == 0 && state->way == NETWORK_LINE)
 		result = network_line_prepare(state, fault->target->namespace_fd,
 					      fault->env && fault->env->run_id ? fault->env->run_id
