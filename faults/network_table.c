@@ -6,6 +6,8 @@
  */
 #include "faults/network.h"
 
+#include "faults/network_group.h"
+
 #include "injector/base/quantity.h"
 #include "injector/kernel/nft_match.h"
 
@@ -215,6 +217,9 @@ static int add_path(const struct network_state *state, const struct table *table
 		nft_verdict(batch, NF_ACCEPT);
 		nft_rule_end(batch, "back from a delay line");
 	}
+	network_group_add_rules(state, at,
+				network_loses_first(state) ? PRIORITY_LOSS : PRIORITY_DELAY, chain,
+				batch);
 	add_exclusions(state, table, path->is_ingress, chain, batch);
 	network_scope_add_rules(table->scope, path->is_ingress, chain, act, batch);
 	if (network_path_returns_by_ingress(state, path))
@@ -239,6 +244,7 @@ int network_table_add(const struct network_state *state, const struct target *ta
 	nft_add_table(batch, NFPROTO_NETDEV, state->record.table, comment);
 	network_scope_add_sets(table.scope, batch);
 	network_scope_add_sets(table.except, batch);
+	network_group_add_sets(state, batch);
 	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
 		result = add_path(state, &table, i, batch, err);
 	network_scope_free(table.scope);
