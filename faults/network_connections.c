@@ -166,6 +166,12 @@ static int check_target(const struct target *target, struct error *err)
 		return error_set(err, EINVAL,
 				 "reset-connections does not know which flows `share` and `vlan` "
 				 "take; partition: reset ends those that send something");
+	if (target->group_count)
+		return error_set(err, EINVAL,
+				 "reset-connections does not know whose a connection is, and the "
+				 "target is that of %s; partition: reset ends those that send "
+				 "something",
+				 target->owner_text);
 	return 0;
 }
 
