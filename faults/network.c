@@ -75,45 +75,6 @@ static void count(void *context, const char *name, uint64_t packets, uint64_t by
 		evidence->dropped += packets;
 }
 
-static void describe_evidence(const struct network_state *state, struct evidence *evidence)
-{
-	const struct refusal *refusal = &state->effect.refusal;
-	const char *comma = "";
-	int used = 0;
-	char *out = evidence->detail;
-	const int size = sizeof(evidence->detail);
-
-	evidence->unit = "packets";
-	if (refusal->is_on) {
-		used = snprintf(out, (size_t)size, "%llu of %llu packets %s",
-				(unsigned long long)evidence->dropped,
-				(unsigned long long)evidence->hits,
-				refusal->resets ? "reset" : "rejected");
-	} else if (state->effect.full.delay_ns && evidence->hits >= evidence->dropped) {
-		used = snprintf(out, (size_t)size, "%llu packets delayed",
-				(unsigned long long)(evidence->hits - evidence->dropped));
-		comma = ", ";
-	}
-	if (!refusal->is_on && (netem_loses(&state->effect.full) || evidence->dropped || used == 0))
-		used += snprintf(out + used, (size_t)(size - used), "%s%llu of %llu%s dropped",
-				 comma, (unsigned long long)evidence->dropped,
-				 (unsigned long long)evidence->hits, *comma ? "" : " packets");
-	for (unsigned i = 0; i < state->path_count && used < size; i++)
-		used += snprintf(out + used, (size_t)(size - used), "%s%s %s", i ? ", " : " on ",
-				 state->paths[i].interface,
-				 state->paths[i].is_ingress ? "in" : "out");
-}
-
-static void describe_connections(const struct network_state *state, struct evidence *evidence)
-{
-	size_t used = strlen(evidence->detail);
-
-	if (state->diag)
-		snprintf(evidence->detail + used, sizeof(evidence->detail) - used,
-			 "%s%llu connections ended", used ? ", " : "",
-			 (unsigned long long)state->connections_reset);
-}
-
 /* The table's counters, while it is there. */
 static int read_counters(struct network_state *state, struct error *err)
 {
@@ -148,11 +109,13 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 	state->queue_dropped = dropped;
 	*out = state->evidence;
 	out->dropped += dropped;
+	out->processor_ns = network_line_processor_ns(state);
 	if (network_is_instant(fault->params))
-		*out = (struct evidence){.hits = state->connections_reset, .unit = "connections"};
+		*out = (struct evidence){.unit = "connections"};
 	else
-		describe_evidence(state, out);
-	describe_connections(state, out);
+		network_describe_evidence(state, out);
+	if (state->diag)
+		network_describe_connections(state, out);
 	return state->phase == NETWORK_ACTIVE ? network_check_in_force(state, err) : 0;
 }
 
@@ -213,6 +176,7 @@ static int inject(struct fault *fault, struct error *err)
 			netlink_open_netfilter(fault->target->namespace_fd, &state->netfilter, err);
 	state->evidence = (struct evidence){0};
 	state->queue_dropped = state->connections_reset = 0;
+	state->processor_ns = 0;
 	/* before the effect, which would keep the resets from the far side */
 	if (result == 0)
 		result = network_reset_connections(state, fault->target, err);
@@ -244,8 +208,8 @@ static int inject(struct fault *fault, struct error *err)
 		network_line_stop(state);
 		return result;
 	}
-	fault->effect_started_ns = clock_now_ns();
-	fault->effect_ended_ns = 0;
+	fault->effect_started_ns = state->injected_ns = clock_now_ns();
+	fault->effect_ended_ns = state->ended_ns = 0;
 	state->phase = NETWORK_ACTIVE;
 	/* what has come about meanwhile; that it is in force matters more than a failure here */
 	network_reset_connections(state, fault->target, NULL);
@@ -345,7 +309,7 @@ static void begin_drain(struct fault *fault, enum fault_end how)
 		network_effect_longest_ns(&state->effect, network_mtu(state)) + MARGIN_NS;
 
 	network_cut(state);
-	fault->effect_ended_ns = clock_now_ns();
+	fault->effect_ended_ns = state->ended_ns = clock_now_ns();
 	if (state->way == NETWORK_LINE)
 		network_line_soften(state);
 	if (how == FAULT_END_SOFT || longest_ns > DRAIN_MAX_NS)

@@ -225,3 +225,15 @@ int network_reset_connections(struct network_state *state, const struct target *
 	free(picking.found);
 	return result < 0 ? error_prefix(err, "cannot end a connection") : 0;
 }
+
+void network_describe_connections(const struct network_state *state, struct evidence *evidence)
+{
+	size_t used = strlen(evidence->detail);
+
+	/* where nothing else is done, it is what there is to count */
+	if (!used)
+		evidence->hits = state->connections_reset;
+	snprintf(evidence->detail + used, sizeof(evidence->detail) - used,
+		 "%s%llu connections ended", used ? ", " : "",
+		 (unsigned long long)state->connections_reset);
+}
