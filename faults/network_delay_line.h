@@ -51,6 +51,8 @@ struct delay_line_config {
 	uint32_t mark;		 /* what a packet coming back to ingress carries; not 0 */
 	/* also to egress: filters of tc meet it again there, chains of nf_tables do not */
 	bool marks_leaving;
+	/* A chain at the tap's ingress hook sends on what leaves, and not the program. */
+	bool reenters;
 	const char *name; /* of the tap; copied */
 	uint64_t seed;	  /* of all that is random */
 };

@@ -32,8 +32,8 @@ static int address_at(int family, bool is_source)
 	       (int)(is_source ? offsetof(struct ipv6hdr, saddr) : offsetof(struct ipv6hdr, daddr));
 }
 
-static void compare_address(struct gate_writer *w, int family, bool is_source, const uint8_t *address,
-			    unsigned differs)
+static void compare_address(struct gate_writer *w, int family, bool is_source,
+			    const uint8_t *address, unsigned differs)
 {
 	struct bpf_builder *b = &w->builder;
 
@@ -112,7 +112,7 @@ static void match_addresses(struct gate_writer *w, int family, int map_fd, unsig
 }
 
 void gate_match_set(struct gate_writer *w, int family, const struct gate_set *set, unsigned found,
-		      unsigned differs)
+		    unsigned differs)
 {
 	struct bpf_builder *b = &w->builder;
 	int map_fd = set->addresses[family == AF_INET6];

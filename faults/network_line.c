@@ -18,6 +18,11 @@
 static const unsigned loopback_settings[] = {IPV4_DEVCONF_ROUTE_LOCALNET,
 					     IPV4_DEVCONF_ACCEPT_LOCAL};
 
+bool network_line_reenters(const struct network_state *state)
+{
+	return state->hook == NETWORK_TABLE && state->rank > 0;
+}
+
 int network_line_prepare(struct network_state *state, int namespace_fd, const char *run_id,
 			 unsigned step, struct error *err)
 {
@@ -32,8 +37,10 @@ int network_line_prepare(struct network_state *state, int namespace_fd, const ch
 			.effect = &state->effect.at,
 			.cuts_to_wire = network_effect_needs_wire_packets(&state->effect),
 			.finishes_checksums = state->effect.full.corrupt_ppb > 0,
-			.mark = NETWORK_MARK,
-			.marks_leaving = state->hook == NETWORK_GATE,
+			.mark = NETWORK_MARK | (state->rank + 1),
+			.marks_leaving =
+				state->hook == NETWORK_GATE || network_line_reenters(state),
+			.reenters = !path->is_ingress && network_line_reenters(state),
 			.name = name};
 		int result;
 

@@ -112,6 +112,7 @@ static int choose_way(struct network_state *state, struct plan *plan, struct err
 			return result;
 	}
 	state->has_ifb = support.has_ifb;
+	state->has_line = has_tun;
 	state->way = NETWORK_FILTER;
 	if (is_partition)
 		return plan_add(plan, PLAN_WAY, "%s drops everything in scope", hook_words(state));
@@ -193,8 +194,17 @@ static void look_at_hook(void *context, const struct nft_hook *hook)
 	for (unsigned i = 0; search->result == 0 && i < search->state->path_count; i++) {
 		const struct network_path *path = &search->state->paths[i];
 
-		if (path->is_ingress == hook->is_ingress &&
-		    strcmp(path->interface, hook->device) == 0)
+		if (path->is_ingress != hook->is_ingress ||
+		    strcmp(path->interface, hook->device) != 0)
+			continue;
+		if (strncmp(hook->table, "squall_", 7) == 0)
+			search->result = plan_add(
+				search->plan, PLAN_NOTE,
+				"%s %s: another run (table %s) is there; what both match meets "
+				"both, the one injected last first",
+				path->interface, path->is_ingress ? "ingress" : "egress",
+				hook->table);
+		else
 			search->result = plan_add(
 				search->plan, PLAN_NOTE,
 				"%s %s: chain %s of table %s (priority %d) acts before this fault",
@@ -300,6 +310,7 @@ static int fill(struct network_state *state, struct fault *fault, struct plan *p
 		result = choose_way(state, plan, err);
 	if (result == 0)
 		result = network_compose(state, plan);
+	state->planned_way = state->way;
 	if (!params_number(&fault->target->params, TRAFFIC_ALLOW_LOCKOUT, 0))
 		state->control_count = network_control_connections(
 			state->control, sizeof(state->control) / sizeof(*state->control));
