@@ -12,8 +12,9 @@
 # make check-report                                 the HTML report in a real browser, with pictures
 # make asan | ubsan | sanitize                      the first two tiers with a sanitizer, or both
 # make fuzz                                         every fuzzer for FUZZ_SECONDS=60
-# make sweep                                        death at every system call of whole experiments (hours)
-# make sweep-restore                                a failure at every call of restoring (hours)
+# make sweep | sweep-restore                        death at every system call of whole experiments; a failure at
+#                                                   every call of restoring (hours; SHARE=50: one in fifty)
+# make sweep-vm                                     a sample of both on Debian's own kernel, with netem (15 min)
 # make soak MINUTES=10                              random experiments and deaths; SEED= repeats one
 # make bench                                        measured times, with tc, ip and nft beside them
 # make check-powerloss                              reset in mid-experiment, boot with systemd (2 min)
@@ -250,13 +251,19 @@ fuzzers:
 fuzz: fuzzers
 	$(Q)scripts/fuzz $(FUZZ_SECONDS) $(FUZZERS:%=build/fuzz/tests/fuzz/%)
 
-# A sample of it is tests/netns/test_sweep; EXPERIMENTS="loss stop" picks by name
-.PHONY: sweep sweep-restore soak
+# Samples of them are in check-netns; EXPERIMENTS="loss stop" picks by name, SHARE=50 tries one point in fifty
+SWEEP_SECONDS ?= 300
+.PHONY: sweep sweep-restore sweep-vm soak
 sweep: $(BUILD)/squall $(BUILD)/tests/netns/test_sweep
-	$(Q)BUILD=$(BUILD) scripts/sweep $(EXPERIMENTS)
+	$(Q)BUILD=$(BUILD) scripts/sweep death $(EXPERIMENTS)
 
 sweep-restore: $(BUILD)/squall $(BUILD)/tests/netns/test_restore_failures
-	$(Q)$(BUILD)/tests/netns/test_restore_failures full $(EXPERIMENTS)
+	$(Q)BUILD=$(BUILD) scripts/sweep restore $(EXPERIMENTS)
+
+sweep-vm: $(BUILD)/squall $(BUILD)/tests/netns/test_sweep $(BUILD)/tests/netns/test_restore_failures
+	$(Q)tests/vm/run -t $$(($(SWEEP_SECONDS) * 3 + 300)) bash -c \
+		'$(BUILD)/tests/netns/test_sweep seconds $(SWEEP_SECONDS) $(EXPERIMENTS) && \
+		$(BUILD)/tests/netns/test_restore_failures seconds $(SWEEP_SECONDS) $(EXPERIMENTS)'
 
 MINUTES ?= 10
 soak: $(BUILD)/squall $(BUILD)/tests/tools/soak
@@ -299,31 +306,31 @@ UNITS ?= $(PREFIX)/lib/systemd/system
 RESTORE_UNIT := squall-restore.service
 
 # Where Debian looks; empty where a system has no such shell
-SHARE := $(DESTDIR)$(PREFIX)/share
+SHARE_DIR := $(DESTDIR)$(PREFIX)/share
 
 .PHONY: install uninstall
 install: all documents
-	install -d $(DESTDIR)$(PREFIX)/sbin $(SHARE)/squall/experiments $(SHARE)/squall/schema
+	install -d $(DESTDIR)$(PREFIX)/sbin $(SHARE_DIR)/squall/experiments $(SHARE_DIR)/squall/schema
 	install -m 755 $(BUILD)/squall $(DESTDIR)$(PREFIX)/sbin/squall
 	install -d $(DESTDIR)$(UNITS)/sysinit.target.wants
 	sed 's|@SBIN@|$(PREFIX)/sbin|' packaging/$(RESTORE_UNIT) > $(DESTDIR)$(UNITS)/$(RESTORE_UNIT)
 	chmod 644 $(DESTDIR)$(UNITS)/$(RESTORE_UNIT)
 	ln -sf ../$(RESTORE_UNIT) $(DESTDIR)$(UNITS)/sysinit.target.wants/$(RESTORE_UNIT)
-	install -m 644 $(EXAMPLES) $(SHARE)/squall/experiments
-	install -m 644 $(SCHEMAS) $(SHARE)/squall/schema
+	install -m 644 $(EXAMPLES) $(SHARE_DIR)/squall/experiments
+	install -m 644 $(SCHEMAS) $(SHARE_DIR)/squall/schema
 	$(foreach page,$(MANUALS),install -D -m 644 $(page) \
-		$(SHARE)/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page));)
-	install -D -m 644 $(BUILD)/completion/squall.bash $(SHARE)/bash-completion/completions/squall
-	install -D -m 644 $(BUILD)/completion/squall.zsh $(SHARE)/zsh/vendor-completions/_squall
-	install -D -m 644 $(BUILD)/completion/squall.fish $(SHARE)/fish/vendor_completions.d/squall.fish
+		$(SHARE_DIR)/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page));)
+	install -D -m 644 $(BUILD)/completion/squall.bash $(SHARE_DIR)/bash-completion/completions/squall
+	install -D -m 644 $(BUILD)/completion/squall.zsh $(SHARE_DIR)/zsh/vendor-completions/_squall
+	install -D -m 644 $(BUILD)/completion/squall.fish $(SHARE_DIR)/fish/vendor_completions.d/squall.fish
 
 uninstall:
 	rm -f $(DESTDIR)$(UNITS)/$(RESTORE_UNIT) $(DESTDIR)$(UNITS)/sysinit.target.wants/$(RESTORE_UNIT)
-	rm -f $(DESTDIR)$(PREFIX)/sbin/squall $(SHARE)/bash-completion/completions/squall \
-		$(SHARE)/zsh/vendor-completions/_squall $(SHARE)/fish/vendor_completions.d/squall.fish
-	rm -rf $(SHARE)/squall
+	rm -f $(DESTDIR)$(PREFIX)/sbin/squall $(SHARE_DIR)/bash-completion/completions/squall \
+		$(SHARE_DIR)/zsh/vendor-completions/_squall $(SHARE_DIR)/fish/vendor_completions.d/squall.fish
+	rm -rf $(SHARE_DIR)/squall
 	$(foreach page,$(MANUALS),rm -f \
-		$(SHARE)/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page));)
+		$(SHARE_DIR)/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page));)
 
 EXAMPLES := $(sort $(wildcard experiments/*.yaml experiments/*.txt))
 

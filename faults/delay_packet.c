@@ -36,16 +36,16 @@ void delay_packet_damage(void *packet, size_t length, uint32_t draw)
 		((uint8_t *)packet)[TAP_HEADER_SIZE + draw / 8] ^= (uint8_t)(1U << draw % 8);
 }
 
-/* Where IP begins, behind the link-layer header and VLAN tags; 0: it is not IP. */
-static size_t find_ip(const uint8_t *packet, size_t length, enum tap_kind kind)
+size_t delay_packet_find_ip(const void *packet, size_t length, enum tap_kind kind)
 {
+	const uint8_t *bytes = packet;
 	size_t at = TAP_HEADER_SIZE + 12;
 	uint16_t type = 0;
 
 	if (kind == TAP_IP)
 		return TAP_HEADER_SIZE;
 	for (unsigned tags = 0; tags < 3 && at + 2 <= length; tags++) {
-		memcpy(&type, packet + at, sizeof(type));
+		memcpy(&type, bytes + at, sizeof(type));
 		type = ntohs(type);
 		if (type != ETH_P_8021Q && type != ETH_P_8021AD)
 			break;
@@ -71,7 +71,7 @@ static void update_sum(uint8_t *sum, uint16_t old_word, uint16_t new_word)
 bool delay_packet_mark(void *packet, size_t length, enum tap_kind kind)
 {
 	uint8_t *bytes = packet, *ip;
-	size_t at = find_ip(bytes, length, kind);
+	size_t at = delay_packet_find_ip(bytes, length, kind);
 	uint16_t old_word;
 
 	if (!at || at + 20 > length)

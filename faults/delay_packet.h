@@ -14,6 +14,8 @@
 
 /* Bytes on the wire, link-layer headers included: what was not cut yet counts as if it were. */
 uint64_t delay_packet_wire_length(const void *packet, size_t length);
+/* Where IP begins, behind the link-layer header and VLAN tags; 0: it is not IP. */
+size_t delay_packet_find_ip(const void *packet, size_t length, enum tap_kind kind);
 /* Turns one bit over, of what is behind the virtio header. `draw` is below the bits there are. */
 uint32_t delay_packet_bits(size_t length);
 void delay_packet_damage(void *packet, size_t length, uint32_t draw);

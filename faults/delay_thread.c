@@ -47,6 +47,7 @@ struct delay_thread {
 	struct tap tap;
 	struct delay_queue *queue;
 	struct delay_effect effect;
+	struct refusal refusal;
 	unsigned char spare[TAP_HEADER_SIZE + TAP_FRAME_MAX]; /* while a packet is doubled */
 
 	pthread_t id;
@@ -128,6 +129,12 @@ static void take_in(struct delay_thread *thread, unsigned char *packet, size_t l
 {
 	int64_t now_ns = clock_now_ns();
 	void *copy;
+
+	if (thread->refusal.is_on) {
+		length = delay_refuse(packet, length, thread->tap.kind, &thread->refusal);
+		if (!length)
+			return; /* it is lost without a word */
+	}
 
 	if (delay_effect_duplicates(&thread->effect)) {
 		add(&thread->published.duplicated, 1);
@@ -391,6 +398,11 @@ void delay_thread_free(struct delay_thread *thread)
 	delay_queue_free(thread->queue);
 	pthread_mutex_destroy(&thread->lock);
 	free(thread);
+}
+
+void delay_thread_refuse(struct delay_thread *thread, const struct refusal *refusal)
+{
+	thread->refusal = *refusal;
 }
 
 void delay_thread_set(struct delay_thread *thread, const struct netem_config *config)

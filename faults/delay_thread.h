@@ -7,6 +7,7 @@
 #ifndef SQUALL_DELAY_THREAD_H
 #define SQUALL_DELAY_THREAD_H
 
+#include "faults/delay_refuse.h"
 #include "injector/base/error.h"
 #include "injector/kernel/netem.h"
 #include "injector/kernel/tap.h"
@@ -22,6 +23,8 @@ int delay_thread_new(size_t limit_bytes, uint64_t seed, struct delay_thread **ou
 /* `tap_fd` is read and written until delay_thread_free() returns; it stays the caller's. */
 int delay_thread_start(struct delay_thread *thread, int tap_fd, const struct tap *tap,
 		       struct error *err);
+/* Before it is started: what comes is refused, and only the answers wait. */
+void delay_thread_refuse(struct delay_thread *thread, const struct refusal *refusal);
 /* Ends the thread; what waits is lost. Also for one that was not started, or NULL. */
 void delay_thread_free(struct delay_thread *thread);
 

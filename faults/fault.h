@@ -134,6 +134,12 @@ struct fault_ops {
 	/* -ESTALE with a sentence: it is not in force any more, by no doing of ours (`out` is
 	 * filled all the same); the run is stopped. Other failures: nothing is known this time. */
 	int (*evidence)(struct fault *fault, struct evidence *out, struct error *err);
+	/* Being told at once what evidence() would find later. listen(), after inject(): a
+	 * descriptor that is readable when there is something to hear(), one for all faults of this
+	 * kind; -ESTALE: as above; other failures: nobody tells. hear() calls `concerned`, who may
+	 * end faults, for each that may not be in force any more. Both may be NULL. */
+	int (*listen)(struct fault *fault, struct error *err);
+	void (*hear)(void (*concerned)(void *context, struct fault *fault), void *context);
 	/* Frees fault->state. The effect has ended before. */
 	void (*release)(struct fault *fault);
 };

@@ -6,6 +6,7 @@
 
 #include "injector/base/cleanup.h"
 #include "injector/base/quantity.h"
+#include "injector/kernel/trusted_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -173,6 +174,8 @@ static int take_other(const char *path, uint32_t reader, struct file_content *co
 	if (fd < 0)
 		return error_errno(err, errno, "content-from: cannot open %s as user %u", path,
 				   reader);
+	if (trusted_file_check_for(fd, path, reader, err) < 0)
+		return error_prefix(err, "content-from");
 	snprintf(content->words, sizeof(content->words), "the content of %.150s", path);
 	return slurp(fd, path, content, err);
 }

@@ -76,18 +76,24 @@ static void count(void *context, const char *name, uint64_t packets, uint64_t by
 
 static void describe_evidence(const struct network_state *state, struct evidence *evidence)
 {
+	const struct refusal *refusal = &state->effect.refusal;
 	const char *comma = "";
 	int used = 0;
 	char *out = evidence->detail;
 	const int size = sizeof(evidence->detail);
 
 	evidence->unit = "packets";
-	if (state->effect.full.delay_ns && evidence->hits >= evidence->dropped) {
+	if (refusal->is_on) {
+		used = snprintf(out, (size_t)size, "%llu of %llu packets %s",
+				(unsigned long long)evidence->dropped,
+				(unsigned long long)evidence->hits,
+				refusal->resets ? "reset" : "rejected");
+	} else if (state->effect.full.delay_ns && evidence->hits >= evidence->dropped) {
 		used = snprintf(out, (size_t)size, "%llu packets delayed",
 				(unsigned long long)(evidence->hits - evidence->dropped));
 		comma = ", ";
 	}
-	if (netem_loses(&state->effect.full) || evidence->dropped || used == 0)
+	if (!refusal->is_on && (netem_loses(&state->effect.full) || evidence->dropped || used == 0))
 		used += snprintf(out + used, (size_t)(size - used), "%s%llu of %llu%s dropped",
 				 comma, (unsigned long long)evidence->dropped,
 				 (unsigned long long)evidence->hits, *comma ? "" : " packets");
@@ -125,7 +131,8 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 	/* what is missing, and what that means, is said below */
 	if (result < 0 && result != -ENOENT && result != -ENODEV)
 		return result;
-	if (state->phase != NETWORK_IDLE && state->way == NETWORK_LINE)
+	if (state->phase != NETWORK_IDLE && state->way == NETWORK_LINE &&
+	    !state->effect.refusal.is_on)
 		dropped = network_line_dropped(state);
 	state->queue_dropped = dropped;
 	*out = state->evidence;
@@ -188,11 +195,11 @@ static int open_netfilter(struct network_state *state, const struct fault *fault
  * it. */
 static int find_place(struct network_state *state, const struct fault *fault, struct error *err)
 {
-	unsigned rank;
+	unsigned rank = 0;
 	int result = open_netfilter(state, fault, err); /* a failed end had to close it */
 
 	state->way = state->planned_way;
-	if (result == 0 && state->way != NETWORK_FILTER)
+	if (result == 0 && !network_loses_first(state))
 		result = network_find_rank(state, &rank, err);
 	if (result < 0 || state->way == NETWORK_FILTER)
 		return result;
@@ -254,17 +261,14 @@ static int set_level(struct fault *fault, struct error *err)
 	network_effect_scale(&state->effect, fault->level_ppb);
 	if (state->phase != NETWORK_ACTIVE) /* inject() begins with it */
 		return 0;
-	switch (state->way) {
-	case NETWORK_NETEM:
+	if (state->way == NETWORK_NETEM)
 		return network_netem_change(state, err);
-	case NETWORK_LINE:
+	if (state->way == NETWORK_LINE)
 		network_line_change(state);
+	if (!network_loses_first(state))
 		return 0;
-	default:
-		if (state->hook == NETWORK_GATE)
-			return network_gate_change(state, err);
-		return network_table_change(state, err);
-	}
+	return state->hook == NETWORK_GATE ? network_gate_change(state, err)
+					   : network_table_change(state, err);
 }
 
 /* Ending. */
@@ -320,7 +324,7 @@ static bool begin_soft(struct network_state *state, int64_t now_ns)
 	int64_t longest_ns =
 		network_effect_longest_ns(&state->effect, network_mtu(state)) + MARGIN_NS;
 
-	if (state->way == NETWORK_FILTER)
+	if (network_loses_first(state))
 		return false;
 	if (state->way == NETWORK_NETEM && network_netem_soften(state, NULL) < 0)
 		return false;
@@ -391,6 +395,7 @@ static void release(struct fault *fault)
 
 	if (!state)
 		return;
+	network_unlisten(state);
 	network_unregister(state);
 	network_effect_free(&state->effect);
 	/* the table first, should it still be there: then nothing points at what goes next */
@@ -405,8 +410,8 @@ static void release(struct fault *fault)
 
 const struct fault_ops network_fault = {
 	.name = "network",
-	.summary = "delays, loses, damages, doubles, reorders or slows packets of the traffic in "
-		   "scope",
+	.summary = "delays, loses, refuses, damages, doubles, reorders or slows packets of the "
+		   "traffic in scope",
 	.params = network_params,
 	.target_kind = TARGET_TRAFFIC,
 	/* NET_ADMIN: links, queues, tables. In another network namespace than our own, undo in the
@@ -425,5 +430,7 @@ const struct fault_ops network_fault = {
 	.undo = network_undo,
 	.verify = network_verify,
 	.evidence = evidence,
+	.listen = network_listen,
+	.hear = network_hear,
 	.release = release,
 };

@@ -30,6 +30,8 @@ enum network_param {
 	NETWORK_DISTRIBUTION,
 	NETWORK_DISTRIBUTION_FILE,
 	NETWORK_DISTRIBUTION_SAMPLES, /* also what was in the file */
+	NETWORK_PARTITION,
+	NETWORK_REJECT_WITH,
 	NETWORK_LOSS,
 	NETWORK_LOSS_CORRELATION,
 	NETWORK_GEMODEL_P,
@@ -157,6 +159,7 @@ _Static_assert(sizeof(struct network_record) <= JOURNAL_PAYLOAD, "an undo record
 enum network_phase { NETWORK_IDLE, NETWORK_ACTIVE, NETWORK_EMPTYING, NETWORK_DRAINING };
 
 struct network_gate;
+struct network_listener;
 struct network_state {
 	enum network_way way;
 	enum network_phase phase;
@@ -184,6 +187,12 @@ struct network_state {
 	bool owns_loopback_settings; /* changed lo's settings, which undo gives back */
 	uint32_t loopback_old[2];    /* route_localnet, accept_local as they were */
 	struct network_state *next;  /* live ones of this process */
+	/* network_listen.c */
+	struct fault *fault; /* that it is the state of */
+	struct network_listener *listener;
+	bool is_elsewhere;	/* in another network namespace than this process */
+	bool is_touched;	/* somebody may have changed something: look */
+	pid_t namespace_keeper; /* of a namespace without a name: some process in it */
 };
 
 /* network_table.c: what the transaction that starts the effect adds. */
@@ -246,6 +255,11 @@ int network_netem_check(struct network_state *state, struct error *err);
  * why; then packets in scope pass undisturbed or, worse, are all lost. */
 int network_check_in_force(struct network_state *state, struct error *err);
 
+/* network_listen.c: fault_ops.listen and .hear */
+int network_listen(struct fault *fault, struct error *err);
+void network_hear(void (*concerned)(void *context, struct fault *fault), void *context);
+void network_unlisten(struct network_state *state);
+
 /* network_line.c: the delay lines of all paths. */
 int network_line_prepare(struct network_state *state, int namespace_fd, const char *run_id,
 			 unsigned step, struct error *err);
@@ -287,16 +301,29 @@ int network_compose(struct network_state *state, struct plan *plan);
 int network_find_rank(struct network_state *state, unsigned *out, struct error *err);
 /* One interface and direction is in both. */
 bool network_shares_path(const struct network_state *a, const struct network_state *b);
+
+/* What is lost, or refused, never comes to another step's delay. */
+static inline bool network_loses_first(const struct network_state *state)
+{
+	return state->way == NETWORK_FILTER || state->effect.refusal.is_on;
+}
 /* What has the mark of such a rank, or a higher one, has been here. */
 static inline uint32_t network_mark(const struct network_state *state)
 {
-	return state->way == NETWORK_FILTER ? NETWORK_MARK | 0xffff
-					    : NETWORK_MARK | (state->rank + 1);
+	return NETWORK_MARK | (network_loses_first(state) ? 0xffff : state->rank + 1);
+}
+/* What a line gives back comes in: a packet where it was taken, the answer to one at the other
+ * direction. */
+static inline bool network_path_returns_by_ingress(const struct network_state *state,
+						   const struct network_path *path)
+{
+	return state->way == NETWORK_LINE && path->is_ingress != state->effect.refusal.is_on;
 }
 
 /* Something that leaves is to be lost, and not by netem. */
 bool network_needs_hole(const struct network_state *state);
 
+enum { NETWORK_DROP, NETWORK_REJECT, NETWORK_RESET };	/* words of NETWORK_PARTITION */
 enum { NETWORK_EGRESS, NETWORK_INGRESS, NETWORK_BOTH }; /* words of NETWORK_DIRECTION */
 /* Reads the counters a last time and takes the table away, or what leads to a delay line: the
  * effect ends here. Cannot fail: when the transaction does, the table's owner is closed. */

@@ -64,6 +64,7 @@ static int check_config(const struct delay_line_config *config, struct error *er
 int delay_line_prepare(const struct delay_line_config *config, struct delay_line **out,
 		       struct error *err)
 {
+	const bool to_ingress = config->is_ingress != config->refusal.is_on;
 	struct delay_line *line;
 	struct inside inside;
 	int status = check_config(config, err);
@@ -80,10 +81,10 @@ int delay_line_prepare(const struct delay_line_config *config, struct delay_line
 	if (!status)
 		status = namespace_run(config->namespace_fd, open_inside, &inside, err);
 	if (!status)
-		status = delay_return_load(
-			config->reenters ? 0 : config->interface_index, config->is_ingress,
-			config->is_ingress || config->marks_leaving ? config->mark : 0,
-			&line->program_fd, err);
+		status = delay_return_load(config->reenters ? 0 : config->interface_index,
+					   to_ingress,
+					   to_ingress || config->marks_leaving ? config->mark : 0,
+					   &line->program_fd, err);
 	if (status) {
 		delay_line_stop(line);
 		return error_prefix(err, "delay line");
@@ -91,6 +92,7 @@ int delay_line_prepare(const struct delay_line_config *config, struct delay_line
 	line->tap.offload = !config->cuts_to_wire	 ? TAP_WHOLE
 			    : config->finishes_checksums ? TAP_FINISHED
 							 : TAP_CUT;
+	delay_thread_refuse(line->thread, &config->refusal);
 	delay_line_set(line, config->effect);
 	*out = line;
 	return 0;

@@ -28,6 +28,7 @@
 #ifndef SQUALL_NETWORK_DELAY_LINE_H
 #define SQUALL_NETWORK_DELAY_LINE_H
 
+#include "faults/delay_refuse.h"
 #include "injector/base/error.h"
 #include "injector/kernel/netem.h"
 
@@ -48,11 +49,13 @@ struct delay_line_config {
 	/* What the stack hands down as one is cut into packets of the wire before it comes here, */
 	bool cuts_to_wire;
 	bool finishes_checksums; /* and their checksums are calculated */
-	uint32_t mark;		 /* what a packet coming back to ingress carries; not 0 */
+	uint32_t mark;		 /* what a packet that the line gives to ingress carries; not 0 */
 	/* also to egress: filters of tc meet it again there, chains of nf_tables do not */
 	bool marks_leaving;
 	/* A chain at the tap's ingress hook sends on what leaves, and not the program. */
 	bool reenters;
+	/* Nothing comes through: answers leave by the other direction of the interface. */
+	struct refusal refusal;
 	const char *name; /* of the tap; copied */
 	uint64_t seed;	  /* of all that is random */
 };

@@ -23,16 +23,17 @@ bool network_effect_needs_wire_packets(const struct network_effect *effect)
 
 bool network_effect_is_partition(const struct network_effect *effect)
 {
-	return effect->full.loss_ppb >= SHARE_ONE && !effect->full.has_ecn;
+	return effect->full.loss_ppb >= SHARE_ONE && !effect->full.has_ecn &&
+	       !effect->refusal.is_on;
 }
 
 bool network_effect_is_plain_loss(const struct network_effect *effect)
 {
 	const struct netem_config *full = &effect->full;
 
-	return full->loss_ppb && !full->loss_correlation_ppb && !full->has_ecn && !full->delay_ns &&
-	       !full->duplicate_ppb && !full->corrupt_ppb && !full->rate_bytes &&
-	       !full->slot_max_ns && !full->has_seed;
+	return full->loss_ppb && !effect->refusal.is_on && !full->loss_correlation_ppb &&
+	       !full->has_ecn && !full->delay_ns && !full->duplicate_ppb && !full->corrupt_ppb &&
+	       !full->rate_bytes && !full->slot_max_ns && !full->has_seed;
 }
 
 int64_t network_effect_longest_ns(const struct network_effect *effect, uint32_t mtu)
@@ -115,6 +116,20 @@ static void read_others(const struct params *params, struct netem_config *out)
 	out->seed = (uint64_t)params_number(params, NETWORK_SEED, 0);
 }
 
+/* All is lost; how it is refused is done to what is lost. */
+static void read_partition(const struct params *params, struct network_effect *out)
+{
+	int64_t partition = params_number(params, NETWORK_PARTITION, NETWORK_DROP);
+
+	if (!params_is_set(params, NETWORK_PARTITION))
+		return;
+	out->full.loss_ppb = SHARE_ONE;
+	out->refusal = (struct refusal){.is_on = partition != NETWORK_DROP,
+					.resets = partition == NETWORK_RESET,
+					.reason = (enum refusal_reason)params_number(
+						params, NETWORK_REJECT_WITH, REFUSAL_PORT)};
+}
+
 /* The samples were checked by the table of parameters, one by one. */
 static int read_measured(const struct params *params, struct network_effect *out, struct error *err)
 {
@@ -158,6 +173,7 @@ int network_effect_read(const struct params *params, struct network_effect *out,
 		network_effect_free(&effect);
 		return result;
 	}
+	read_partition(params, &effect);
 	full->limit = params_is_set(params, NETWORK_LIMIT)
 			      ? (uint32_t)params_number(params, NETWORK_LIMIT, 0)
 			      : limit_of(&effect);
@@ -278,8 +294,10 @@ static void say_delay(struct words *words, const struct network_effect *effect)
 	}
 }
 
-static void say_losses(struct words *words, const struct netem_config *at)
+static void say_losses(struct words *words, const struct network_effect *effect)
 {
+	const struct netem_config *at = &effect->at;
+
 	if (at->loss_model == NETEM_LOSS_GEMODEL) {
 		say_share(words, "loss gemodel p", at->gemodel.p_ppb);
 		say_share(words, "r", at->gemodel.r_ppb);
@@ -291,6 +309,8 @@ static void say_losses(struct words *words, const struct netem_config *at)
 		say_share(words, "p32", at->state.p32_ppb);
 		say_share(words, "p23", at->state.p23_ppb);
 		say_share(words, "p14", at->state.p14_ppb);
+	} else if (effect->refusal.is_on) {
+		say_share(words, effect->refusal.resets ? "reset" : "reject", at->loss_ppb);
 	} else {
 		say_correlated(words, "loss", at->loss_ppb, at->loss_correlation_ppb);
 	}
@@ -327,7 +347,7 @@ char *network_effect_describe(const struct network_effect *effect, char *out, si
 
 	out[0] = '\0';
 	say_delay(&words, effect);
-	say_losses(&words, at);
+	say_losses(&words, effect);
 	say_correlated(&words, "duplicate", at->duplicate_ppb, at->duplicate_correlation_ppb);
 	say_correlated(&words, "corrupt", at->corrupt_ppb, at->corrupt_correlation_ppb);
 	say_correlated(&words, "reorder", at->reorder_ppb, at->reorder_correlation_ppb);

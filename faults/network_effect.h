@@ -6,6 +6,7 @@
 #ifndef SQUALL_NETWORK_EFFECT_H
 #define SQUALL_NETWORK_EFFECT_H
 
+#include "faults/delay_refuse.h"
 #include "injector/base/params.h"
 #include "injector/kernel/netem.h"
 
@@ -14,6 +15,7 @@
 struct network_effect {
 	struct netem_config at;	      /* in force now; at.table may point to `measured` */
 	struct netem_config full;     /* at strength SHARE_ONE */
+	struct refusal refusal;	      /* of what is lost, which is then refused */
 	uint32_t burst;		      /* bytes; 0: the rate admits no bursts */
 	struct netem_table *measured; /* owned, or NULL */
 };
@@ -21,7 +23,7 @@ struct network_effect {
 /* Which packets are lost, spoilt, doubled or overtaken is decided one by one: what the stack hands
  * down as one (up to 64 KiB) must be cut into packets of the wire before. */
 bool network_effect_needs_wire_packets(const struct network_effect *effect);
-/* Everything in scope is lost: no queue is needed. */
+/* Everything in scope is lost, without a word: no queue is needed. */
 bool network_effect_is_partition(const struct network_effect *effect);
 /* Nothing but independent random loss. */
 bool network_effect_is_plain_loss(const struct network_effect *effect);

@@ -77,18 +77,43 @@ static void say_loss(struct words *words, int64_t loss_ppb)
 	    100 * (1 - pow(1 - loss, REQUEST_PACKETS)));
 }
 
+/* What the kernel makes of it for connect(): tcp_v4_err(), tcp_v6_err(), icmp_err_convert[]. */
+static void say_refusal(struct words *words, const struct params *params, int64_t partition)
+{
+	static const char *const errors[] = {
+		[REFUSAL_PORT] = "\"connection refused\"",
+		[REFUSAL_HOST] = "\"no route to host\"",
+		[REFUSAL_NETWORK] = "\"network is unreachable\"",
+		[REFUSAL_ADMIN] = "\"no route to host\" (over IPv6 \"permission denied\")"};
+
+	if (partition == NETWORK_RESET) {
+		say(words,
+		    "New connections fail at once with \"connection refused\", and open ones "
+		    "with \"connection reset\" as soon as they send something. ");
+		return;
+	}
+	say(words,
+	    "New connections fail at once with %s; open ones get no answer and hang until "
+	    "somebody's time-out fires. ",
+	    errors[number_of(params, "reject-with")]);
+}
+
 void network_explain(const struct params *params, char *out, size_t size)
 {
 	struct words words = {.out = out, .size = size};
 	int64_t delay_ns = number_of(params, "delay"), loss_ppb = number_of(params, "loss");
-	int64_t rate = number_of(params, "rate");
+	int64_t rate = number_of(params, "rate"), partition = number_of(params, "partition");
+	int key = params_find(params->table, "partition");
+	bool is_cut = key >= 0 && params_is_set(params, (unsigned)key);
 
 	if (size)
 		out[0] = '\0';
-	if (delay_ns)
+	if (delay_ns && !is_cut)
 		say_delay(&words, params, delay_ns);
-	if (loss_ppb)
-		say_loss(&words, loss_ppb);
+	if (is_cut && partition != NETWORK_DROP)
+		say_refusal(&words, params, partition);
+	else if (loss_ppb || is_cut)
+		say_loss(&words, is_cut ? SHARE_ONE : loss_ppb);
 	if (rate > 0)
 		say(&words,
 		    "No more than %.1f MB a second pass, all connections together: an answer of 1 "

@@ -201,7 +201,7 @@ static int add_filter(struct network_state *state, unsigned at, struct error *er
 	char name[FILTER_NAME_SIZE];
 	struct bpf_filter filter = {
 		.hook = hook_of(path),
-		.priority = state->way == NETWORK_FILTER
+		.priority = network_loses_first(state)
 				    ? GATE_PRIORITY_LOSS
 				    : (uint16_t)(GATE_PRIORITY_DELAY - state->rank),
 		.name = name,
@@ -219,6 +219,8 @@ static int add_filter(struct network_state *state, unsigned at, struct error *er
 		return result;
 	filter.redirect_index = 0;
 	filter.priority = GATE_PRIORITY_BACK;
+	if (state->effect.refusal.is_on)
+		filter.hook = path->is_ingress ? QDISC_EGRESS : QDISC_INGRESS;
 	result = gate_code_load_back(&filter.program_fd, err);
 	if (result < 0)
 		return result;
@@ -234,7 +236,7 @@ static int open_gate(struct network_state *state, unsigned at, int program_fd, s
 	return bpf_map_set(state->gate->programs_map, &at, &program_fd, err);
 }
 
-/* Only a fault that does nothing but lose is lost here; queues lose by themselves. */
+/* Only a fault that does nothing but lose or refuse is lost here; queues lose by themselves. */
 static int set_loss(struct network_state *state, unsigned at, struct error *err)
 {
 	const uint64_t loss_ppb = state->effect.at.loss_ppb;

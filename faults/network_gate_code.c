@@ -64,12 +64,26 @@ static void take_marks_off(struct bpf_builder *b)
 	bpf_place(b, others);
 }
 
+static void redirect_to_line(struct gate_writer *w)
+{
+	struct bpf_builder *b = &w->builder;
+	int device = 0;
+
+	if (network_line_device(w->state, w->at, &device, NULL) < 0) {
+		bpf_jump(b, w->miss);
+		return;
+	}
+	bpf_set(b, R1, (uint32_t)device);
+	bpf_set(b, R2, 0);
+	bpf_call(b, BPF_FUNC_redirect); /* its answer is ours */
+	bpf_exit(b);
+}
+
 /* Counts, loses, and hands on. */
 static void write_action(struct gate_writer *w)
 {
 	struct bpf_builder *b = &w->builder;
 	unsigned kept = bpf_label(b);
-	int device = 0;
 
 	bpf_write_value(b, BPF_W, STACK, SCRATCH, (int32_t)(w->at * 2));
 	gate_look_up(w, w->counters_map, SCRATCH);
@@ -77,7 +91,7 @@ static void write_action(struct gate_writer *w)
 	bpf_copy(b, OFFSET, R0);
 	bpf_set(b, R1, 1);
 	bpf_add_atomic(b, OFFSET, offsetof(struct gate_count, hits), R1);
-	if (w->state->way == NETWORK_FILTER) { /* queues lose by themselves */
+	if (network_loses_first(w->state)) { /* queues lose by themselves */
 		bpf_write_value(b, BPF_W, STACK, SCRATCH, (int32_t)(w->at * 2 + 1));
 		gate_look_up(w, w->counters_map, SCRATCH);
 		bpf_jump_if_null(b, R0, w->miss);
@@ -86,10 +100,16 @@ static void write_action(struct gate_writer *w)
 		bpf_jump_if_register(b, BPF_JGE, R0, PORTS, kept);
 		bpf_set(b, R1, 1);
 		bpf_add_atomic(b, OFFSET, offsetof(struct gate_count, lost), R1);
-		/* "Stolen" and not "shot": what the wire loses nobody is told */
-		bpf_set(b, R0, TC_ACT_STOLEN);
-		bpf_exit(b);
+		if (w->state->way == NETWORK_LINE) {
+			redirect_to_line(w);
+		} else {
+			/* "Stolen" and not "shot": what the wire loses nobody is told */
+			bpf_set(b, R0, TC_ACT_STOLEN);
+			bpf_exit(b);
+		}
 		bpf_place(b, kept);
+		bpf_jump(b, w->miss);
+		return;
 	}
 	if (w->state->way == NETWORK_NETEM) {
 		take_marks_off(b);
@@ -99,14 +119,8 @@ static void write_action(struct gate_writer *w)
 		}
 		bpf_set(b, R0, (uint32_t)-1); /* matches: the filter's action follows */
 		bpf_exit(b);
-	} else if (w->state->way == NETWORK_LINE &&
-		   network_line_device(w->state, w->at, &device, NULL) == 0) {
-		bpf_set(b, R1, (uint32_t)device);
-		bpf_set(b, R2, 0);
-		bpf_call(b, BPF_FUNC_redirect); /* its answer is ours */
-		bpf_exit(b);
 	} else {
-		bpf_jump(b, w->miss);
+		redirect_to_line(w);
 	}
 }
 

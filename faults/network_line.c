@@ -23,9 +23,22 @@ bool network_line_reenters(const struct network_state *state)
 	return state->hook == NETWORK_TABLE && state->rank > 0;
 }
 
+/* What the line does to a packet: of a refusal, to its answer. */
+static struct netem_config config_of(const struct network_state *state)
+{
+	struct netem_config config = state->effect.at;
+
+	if (state->effect.refusal.is_on)
+		config.loss_ppb = 0; /* which ones are refused is decided in front of it */
+	return config;
+}
+
 int network_line_prepare(struct network_state *state, int namespace_fd, const char *run_id,
 			 unsigned step, struct error *err)
 {
+	const struct netem_config effect = config_of(state);
+	const bool refuses = state->effect.refusal.is_on;
+
 	for (unsigned i = 0; i < state->path_count; i++) {
 		struct network_path *path = &state->paths[i];
 		char name[32];
@@ -34,13 +47,16 @@ int network_line_prepare(struct network_state *state, int namespace_fd, const ch
 			.interface_index = path->index,
 			.is_ingress = path->is_ingress,
 			.is_loopback = path->is_loopback,
-			.effect = &state->effect.at,
-			.cuts_to_wire = network_effect_needs_wire_packets(&state->effect),
+			.effect = &effect,
+			/* one answer for what was handed down as one */
+			.cuts_to_wire =
+				!refuses && network_effect_needs_wire_packets(&state->effect),
 			.finishes_checksums = state->effect.full.corrupt_ppb > 0,
 			.mark = NETWORK_MARK | (state->rank + 1),
 			.marks_leaving =
 				state->hook == NETWORK_GATE || network_line_reenters(state),
 			.reenters = !path->is_ingress && network_line_reenters(state),
+			.refusal = state->effect.refusal,
 			.name = name};
 		int result;
 
@@ -133,6 +149,7 @@ static int change_setting(struct network_state *state, const struct fault *fault
 
 int network_line_start(struct network_state *state, const struct fault *fault, struct error *err)
 {
+	const struct netem_config effect = config_of(state);
 	int result = network_line_prepare(state, fault->target->namespace_fd, fault->env->run_id,
 					  fault->step, err);
 
@@ -141,7 +158,7 @@ int network_line_start(struct network_state *state, const struct fault *fault, s
 	     i++)
 		result = change_setting(state, fault, loopback_settings[i], err);
 	for (unsigned i = 0; result == 0 && i < state->path_count; i++) {
-		delay_line_set(state->paths[i].line, &state->effect.at);
+		delay_line_set(state->paths[i].line, &effect);
 		result = delay_line_start(state->paths[i].line, err);
 	}
 	if (result < 0)
@@ -179,8 +196,10 @@ int network_line_check(const struct network_state *state, struct error *err)
 
 void network_line_change(struct network_state *state)
 {
+	const struct netem_config effect = config_of(state);
+
 	for (unsigned i = 0; i < state->path_count; i++)
-		delay_line_set(state->paths[i].line, &state->effect.at);
+		delay_line_set(state->paths[i].line, &effect);
 }
 
 void network_line_soften(struct network_state *state)

@@ -17,6 +17,14 @@ static const char *const distributions[] = {[NETWORK_UNIFORM] = "uniform",
 					    [NETWORK_PARETONORMAL] = "paretonormal",
 					    NULL};
 
+static const char *const partitions[] = {
+	[NETWORK_DROP] = "drop", [NETWORK_REJECT] = "reject", [NETWORK_RESET] = "reset", NULL};
+static const char *const reasons[] = {[REFUSAL_PORT] = "port-unreachable",
+				      [REFUSAL_HOST] = "host-unreachable",
+				      [REFUSAL_NETWORK] = "net-unreachable",
+				      [REFUSAL_ADMIN] = "admin-prohibited",
+				      NULL};
+
 #define DURATION(key, most, text)                                                                  \
 	{                                                                                          \
 		.name = key, .type = PARAM_DURATION, .max = (most), .doc = text                    \
@@ -58,7 +66,20 @@ const struct param network_params[] = {
 					  .flags = PARAM_LIST,
 					  .max = 3600 * NSEC_PER_SEC,
 					  .doc = "the same, written out"},
-	[NETWORK_LOSS] = SHARE("loss", "share of packets that is lost; 100% is a partition"),
+	[NETWORK_PARTITION] =
+		{.name = "partition",
+		 .type = PARAM_WORD,
+		 .words = partitions,
+		 .doc = "nothing gets through: lost without a word, rejected by ICMP, or TCP reset "
+			"(and the rest rejected)"},
+	[NETWORK_REJECT_WITH] =
+		{.name = "reject-with",
+		 .type = PARAM_WORD,
+		 .words = reasons,
+		 .fallback = "port-unreachable",
+		 .doc = "what ICMP says; connect() then fails with ECONNREFUSED, EHOSTUNREACH, "
+			"ENETUNREACH, EHOSTUNREACH (over IPv6 EACCES)"},
+	[NETWORK_LOSS] = SHARE("loss", "share of packets that is lost"),
 	[NETWORK_LOSS_CORRELATION] =
 		SHARE("loss-correlation", "how much the fate of a packet is like the last one's"),
 	[NETWORK_GEMODEL_P] =
@@ -233,6 +254,35 @@ static int check_loss(const struct params *params, struct error *err)
 	return 0;
 }
 
+/* What is not there cannot be late, and what is refused cannot be lost. */
+static int check_partition(const struct params *params, struct error *err)
+{
+	static const enum network_param others[] = {
+		NETWORK_LOSS,	 NETWORK_GEMODEL_P, NETWORK_STATE_P13,
+		NETWORK_ECN,	 NETWORK_DUPLICATE, NETWORK_CORRUPT,
+		NETWORK_REORDER, NETWORK_RATE,	    NETWORK_SLOT};
+	bool refuses = params_number(params, NETWORK_PARTITION, NETWORK_DROP) != NETWORK_DROP;
+
+	if (params_is_set(params, NETWORK_REJECT_WITH) && !refuses)
+		return error_set(
+			err, EINVAL,
+			"reject-with belongs to `partition: reject` (or reset, for what is "
+			"not TCP)");
+	if (!params_is_set(params, NETWORK_PARTITION))
+		return 0;
+	for (unsigned i = 0; i < sizeof(others) / sizeof(*others); i++)
+		if (is_given(params, others[i]))
+			return error_set(err, EINVAL,
+					 "partition lets nothing through: %s does not go with it",
+					 network_params[others[i]].name);
+	if (!refuses &&
+	    (is_given(params, NETWORK_DELAY) || is_given(params, NETWORK_DISTRIBUTION_SAMPLES)))
+		return error_set(err, EINVAL,
+				 "what is dropped cannot be delayed; a delay goes with `partition: "
+				 "reject` or reset, whose answers are late then");
+	return 0;
+}
+
 static int check_rate(const struct params *params, struct error *err)
 {
 	int64_t slot_ns = params_number(params, NETWORK_SLOT, 0);
@@ -264,11 +314,14 @@ int network_check(const struct params *params, struct error *err)
 		result = check_loss(params, err);
 	if (result == 0)
 		result = check_rate(params, err);
+	if (result == 0)
+		result = check_partition(params, err);
+	has_effect = params_is_set(params, NETWORK_PARTITION);
 	for (unsigned i = 0; i < sizeof(effects) / sizeof(*effects); i++)
 		has_effect |= is_given(params, effects[i]);
 	if (result == 0 && !has_effect)
 		result = error_set(err, EINVAL,
-				   "no effect: give delay, distribution-file, loss, gemodel-p, "
-				   "state-p13, duplicate, corrupt, rate or slot");
+				   "no effect: give delay, distribution-file, partition, loss, "
+				   "gemodel-p, state-p13, duplicate, corrupt, rate or slot");
 	return result;
 }

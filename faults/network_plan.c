@@ -95,6 +95,38 @@ static const char *hook_words(const struct network_state *state)
 	return state->hook == NETWORK_GATE ? "a BPF filter" : "nf_tables";
 }
 
+/* Not by `reject` of nf_tables: see delay_refuse.h. */
+static int choose_refusal(struct network_state *state, bool has_tun, struct plan *plan,
+			  struct error *err)
+{
+	const bool resets = state->effect.refusal.resets;
+	int result;
+
+	if (!has_tun) {
+		error_set(err, ENODEV,
+			  "partition: %s: the answers need a tap, and there is no /dev/net/tun",
+			  resets ? "reset" : "reject");
+		return error_remedy(err, "modprobe tun (in a container, pass the device into it), "
+					 "or partition: drop");
+	}
+	state->way = NETWORK_LINE;
+	result =
+		plan_add(plan, PLAN_WAY,
+			 "%s forwards everything in scope to a tap, whose reader in the worker %s",
+			 hook_words(state),
+			 resets ? "resets TCP and rejects the rest by ICMP" : "rejects it by ICMP");
+	if (result == 0)
+		result = plan_add(plan, PLAN_NOTE,
+				  "refusals come from the address that was meant, by the interface "
+				  "that leads there");
+	if (result == 0 && !resets)
+		result =
+			plan_add(plan, PLAN_NOTE,
+				 "connections that exist are not ended by ICMP: they hang, as with "
+				 "a packet filter that rejects");
+	return result;
+}
+
 static int choose_way(struct network_state *state, struct plan *plan, struct error *err)
 {
 	bool is_partition = network_effect_is_partition(&state->effect), is_bypassed = false;
@@ -116,6 +148,8 @@ static int choose_way(struct network_state *state, struct plan *plan, struct err
 	state->way = NETWORK_FILTER;
 	if (is_partition)
 		return plan_add(plan, PLAN_WAY, "%s drops everything in scope", hook_words(state));
+	if (state->effect.refusal.is_on)
+		return choose_refusal(state, has_tun, plan, err);
 	if (support.has_netem && is_correlated)
 		result =
 			plan_add(plan, PLAN_NOTE,
@@ -286,6 +320,7 @@ static int set_names(struct network_state *state, const struct fault *fault, str
 	snprintf(record->table, sizeof(record->table), NETWORK_TABLE_MOULD, run, fault->step);
 	snprintf(record->alias, sizeof(record->alias), "squall run %s step %u", run, fault->step);
 	record->group = NETWORK_LINK_GROUP;
+	state->is_elsewhere = fault->target->namespace_fd >= 0;
 	if (snprintf(record->link, sizeof(record->link), "sq%s-%u", run, fault->step) > 15)
 		return error_set(err, E2BIG, "step %u: too many steps", fault->step);
 	return namespace_identify(fault->target->namespace_fd, &record->namespace_id, err);

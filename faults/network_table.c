@@ -100,19 +100,29 @@ static void add_exclusions(const struct network_state *state, const struct table
 	network_scope_add_rules(table->except, is_ingress, chain, NULL, batch);
 }
 
-static void add_loss(const struct network_state *state, unsigned at, const char *chain,
+static const char *words_of(const struct network_state *state)
+{
+	const struct refusal *refusal = &state->effect.refusal;
+
+	return !refusal->is_on ? "loss" : refusal->resets ? "reset" : "reject";
+}
+
+/* `device`: where somebody refuses what is lost; 0: nobody does. */
+static void add_loss(const struct network_state *state, unsigned at, int device, const char *chain,
 		     struct nft_batch *batch)
 {
 	uint64_t loss = state->effect.at.loss_ppb;
 	char name[NAME_SIZE], share[QUANTITY_TEXT_SIZE], comment[QUANTITY_TEXT_SIZE + 8];
 
 	quantity_format_share((int64_t)loss, share);
-	snprintf(comment, sizeof(comment), "loss %s", share);
+	snprintf(comment, sizeof(comment), "%s %s", words_of(state), share);
 	nft_rule_begin(batch, chain);
 	if (loss < SHARE_ONE)
 		nft_match_packet_share(batch, (uint32_t)loss);
 	nft_count(batch, name_of("lost", at, name));
-	if (state->has_hole && !state->paths[at].is_ingress)
+	if (device)
+		nft_forward(batch, device);
+	else if (state->has_hole && !state->paths[at].is_ingress)
 		nft_forward(batch, state->ifb_index);
 	else
 		nft_verdict(batch, NF_DROP);
@@ -140,13 +150,18 @@ static int add_action(const struct network_state *state, unsigned at, const char
 	nft_rule_end(batch, "packets in scope");
 	if (state->way == NETWORK_FILTER) {
 		if (state->effect.at.loss_ppb)
-			add_loss(state, at, chain, batch);
+			add_loss(state, at, 0, chain, batch);
 		return 0;
 	}
 	if (state->way == NETWORK_LINE)
 		result = network_line_device(state, at, &device, err);
 	else
 		take_marks_off(chain, batch); /* behind an ifb no chain of ours does */
+	if (state->effect.refusal.is_on) {
+		if (state->effect.at.loss_ppb)
+			add_loss(state, at, device, chain, batch);
+		return result;
+	}
 	nft_rule_begin(batch, chain);
 	nft_forward(batch, device);
 	nft_rule_end(batch, network_effect_describe(&state->effect, comment, sizeof(comment)));
@@ -178,16 +193,18 @@ int network_table_change(struct network_state *state, struct error *err)
 static void add_back(const struct network_state *state, unsigned at, struct nft_batch *batch)
 {
 	const struct network_path *path = &state->paths[at];
+	const bool is_arriving = network_path_returns_by_ingress(state, path);
 	char name[NAME_SIZE];
 
-	if (!path->is_ingress && !network_line_reenters(state))
+	if (!is_arriving && (path->is_ingress || !network_line_reenters(state)))
 		return;
 	nft_add_hook_chain(batch, &(struct nft_hook_chain){.name = name_of("back", at, name),
-							   .hook = hook_of(path),
+							   .hook = is_arriving ? NF_NETDEV_INGRESS
+									       : NF_NETDEV_EGRESS,
 							   .priority = NETWORK_PRIORITY_BACK,
 							   .device = path->interface});
 	take_marks_off(name, batch);
-	if (path->is_ingress)
+	if (is_arriving)
 		return;
 	nft_add_hook_chain(batch,
 			   &(struct nft_hook_chain){.name = name_of("again", at, name),
@@ -227,7 +244,7 @@ static int add_path(const struct network_state *state, const struct table *table
 	nft_add_hook_chain(
 		batch, &(struct nft_hook_chain){.name = base_chain(path, at, chain),
 						.hook = hook_of(path),
-						.priority = state->way == NETWORK_FILTER
+						.priority = network_loses_first(state)
 								    ? NETWORK_PRIORITY_LOSS
 								    : NETWORK_PRIORITY_DELAY -
 									      (int32_t)state->rank,

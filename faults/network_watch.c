@@ -2,7 +2,8 @@
  *
  * Somebody else may take an interface away while a fault is in force, the one it acts on or one of
  * ours. Then it acts on nothing, or what is forwarded to a device that is gone or down is all lost.
- * Neither may last: who sees it here ends the fault.
+ * Neither may last: who sees it here ends the fault. So does the end of the namespace, which our
+ * own sockets keep alive when nobody else is in it any more.
  */
 #include "faults/network.h"
 
@@ -13,6 +14,7 @@
 
 #include <errno.h>
 #include <linux/netfilter.h>
+#include <stdlib.h>
 #include <string.h>
 
 static bool is_missing(int result)
@@ -42,13 +44,42 @@ static int check_path(struct network_state *state, struct network_path *path, bo
 	return 0;
 }
 
+/* Where somebody has named it or a process keeps it. Ours, in which we are, needs neither. */
+static int check_namespace(struct network_state *state, struct error *err)
+{
+	const struct network_record *record = &state->record;
+	const char *name = record->namespace_name;
+	struct error why = ERROR_INIT;
+	int result;
+
+	if (!state->is_elsewhere || strlen(name) == sizeof(record->namespace_name) - 1)
+		return 0;
+	if (strncmp(name, "pid:", 4) != 0 && strncmp(name, "target:", 7) != 0) {
+		if (namespace_is_named(name, &record->namespace_id) == 0)
+			return error_set(err, ESTALE, "network namespace %s was deleted", name);
+		return 0;
+	}
+	if (!state->namespace_keeper && strncmp(name, "pid:", 4) == 0)
+		state->namespace_keeper = (pid_t)strtol(name + 4, NULL, 10);
+	if (state->namespace_keeper &&
+	    namespace_is_of(state->namespace_keeper, &record->namespace_id) != 0)
+		return 0;
+	result = namespace_find_process(&record->namespace_id, &state->namespace_keeper, &why);
+	if (result != -ENOENT)
+		return 0;
+	return error_set(err, ESTALE, "the network namespace of %s is gone: no process is in it",
+			 name);
+}
+
 int network_check_in_force(struct network_state *state, struct error *err)
 {
 	struct error why = ERROR_INIT;
 	bool is_grown = false;
 	uint32_t owner;
-	int result = 0;
+	int result = check_namespace(state, err);
 
+	if (result < 0)
+		return result;
 	for (unsigned i = 0; i < state->path_count; i++) {
 		result = check_path(state, &state->paths[i], &is_grown, err);
 		if (result < 0)

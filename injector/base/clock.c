@@ -32,3 +32,14 @@ void clock_format_wall(int64_t wall_ns, char *out, size_t size)
 	strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &utc);
 	snprintf(out, size, "%s.%03dZ", day, (int)(wall_ns / NSEC_PER_MSEC % 1000));
 }
+
+char *clock_format_daytime(int64_t wall_ns, char out[CLOCK_DAYTIME_SIZE])
+{
+	time_t seconds = wall_ns / NSEC_PER_SEC;
+	struct tm here;
+
+	localtime_r(&seconds, &here);
+	if (!strftime(out, CLOCK_DAYTIME_SIZE, "%H:%M:%S %Z", &here))
+		out[0] = '\0';
+	return out;
+}

@@ -22,4 +22,8 @@ int64_t clock_wall_ns(void);
 /* "2026-01-31T12:00:00.123Z" (UTC, RFC 3339). */
 void clock_format_wall(int64_t wall_ns, char *out, size_t size);
 
+/* "12:00:00 UTC": the time of day where this machine is, for people. */
+#define CLOCK_DAYTIME_SIZE 24
+char *clock_format_daytime(int64_t wall_ns, char out[CLOCK_DAYTIME_SIZE]);
+
 #endif

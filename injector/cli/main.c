@@ -7,6 +7,7 @@
 #include "injector/base/log.h"
 #include "injector/base/params.h"
 #include "injector/cli/commands.h"
+#include "injector/kernel/prefault.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -73,6 +74,7 @@ int main(int argc, char **argv)
 	const struct command *command;
 	int result;
 
+	prefault();
 	ensure_standard_streams();
 	if (argc < 2) {
 		print_usage(stderr);

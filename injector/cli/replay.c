@@ -10,6 +10,7 @@
 #include "injector/cli/options.h"
 #include "injector/cli/results.h"
 #include "injector/cli/source.h"
+#include "injector/kernel/trusted_file.h"
 #include "injector/report/stored.h"
 
 #include <errno.h>
@@ -145,7 +146,7 @@ int cli_replay(int argc, char **argv, struct error *err)
 {
 	struct options options = {
 		.help = help, .has_json = true, .has_quiet = true, .max_operands = 1};
-	struct replay replay = {.source.text.inputs.read = experiment_read_as_caller};
+	struct replay replay = {.source.text.inputs.read = experiment_read_to_run};
 	struct run_options run = {.load = load, .context = &replay, .has_launcher = true};
 	int separator = options_separator(argc, argv);
 	int result = options_parse(&options, separator, argv, err);
@@ -166,7 +167,10 @@ int cli_replay(int argc, char **argv, struct error *err)
 	replay.file = results_open(options.operands[0], replay.path, sizeof(replay.path), err);
 	if (!replay.file)
 		return err->code ? -err->code : -EIO;
-	result = source_prepare(&replay.source, err);
+	result = replay.file == stdin ? 0
+				      : trusted_file_check(fileno(replay.file), replay.path, err);
+	if (result == 0)
+		result = source_prepare(&replay.source, err);
 	if (result == 0)
 		result = run_start(&run, err);
 	replay_free(&replay);

@@ -83,6 +83,7 @@ static int run_or_plan(int argc, char **argv, bool plan_only, struct error *err)
 	run.is_json = options.json;
 	run.is_quiet = options.quiet;
 	source.path = options.operands[0];
+	source.text.inputs.read = experiment_read_to_run;
 	source.text.inputs.setting_count = texts[0].count;
 	/* before anything begins: a run without its command would break things for nothing */
 	result = run.command ? launcher_find_program(run.command[0], err) : 0;

@@ -12,6 +12,7 @@
 #include "injector/cli/commands.h"
 #include "injector/cli/options.h"
 #include "injector/cli/undone.h"
+#include "injector/experiment/model.h"
 #include "injector/restore/halt.h"
 #include "injector/restore/restore.h"
 
@@ -114,6 +115,17 @@ static const char *in_force(const struct run_view *view, unsigned at)
 	return (const char *)started->payload;
 }
 
+/* "injected network delay=100ms to=10.0.5.7:443 since 10:04:05 CET, expected end 10:06:05 CET" */
+static const char *status_line(const struct run_view *view, unsigned at, char *out, size_t size)
+{
+	const struct journal_record *started = &view->records[at];
+	int64_t boot_ns = clock_wall_ns() - clock_now_ns();
+
+	experiment_status_line((const char *)started->payload, boot_ns + started->time_ns,
+			       started->until_ns ? boot_ns + started->until_ns : 0, out, size);
+	return out;
+}
+
 /* Whole seconds are enough for people. */
 static const char *seconds(int64_t ns, char *out)
 {
@@ -122,7 +134,7 @@ static const char *seconds(int64_t ns, char *out)
 
 static void print_run(const struct run_view *view)
 {
-	char age[QUANTITY_TEXT_SIZE], left[QUANTITY_TEXT_SIZE];
+	char age[QUANTITY_TEXT_SIZE], left[QUANTITY_TEXT_SIZE], line[JOURNAL_PAYLOAD + 128];
 	bool any = false;
 
 	printf("run %s  %s\n", view->id, view->state);
@@ -138,12 +150,10 @@ static void print_run(const struct run_view *view)
 	else
 		printf("  ends by   %s (over)\n", view->until);
 	for (unsigned at = 0; at < view->count; at++) {
-		const char *text = in_force(view, at);
-
-		if (!text)
+		if (!in_force(view, at))
 			continue;
 		printf("  %-9s step %u: %s\n", any ? "" : "in force", view->records[at].step + 1,
-		       text);
+		       status_line(view, at, line, sizeof(line)));
 		any = true;
 	}
 	if (!any)
@@ -155,14 +165,17 @@ static void print_run(const struct run_view *view)
 static json_t *steps_json(const struct run_view *view)
 {
 	json_t *steps = json_array();
+	char line[JOURNAL_PAYLOAD + 128];
 
 	for (unsigned at = 0; at < view->count; at++) {
 		const char *text = in_force(view, at);
 
 		if (text)
-			json_array_append_new(steps, json_pack("{s:i, s:o}", "step",
-							       (int)view->records[at].step + 1,
-							       "text", json_text(text)));
+			json_array_append_new(steps,
+					      json_pack("{s:i, s:o, s:s}", "step",
+							(int)view->records[at].step + 1, "text",
+							json_text(text), "line",
+							status_line(view, at, line, sizeof(line))));
 	}
 	return steps;
 }

@@ -4,6 +4,8 @@
  */
 #include "injector/experiment/model.h"
 
+#include "injector/base/clock.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -164,4 +166,14 @@ void experiment_describe_step(const struct experiment *experiment, unsigned inde
 	}
 	shape_describe(&step->shape, shape, sizeof(shape));
 	say(&words, "%s", shape);
+}
+
+void experiment_status_line(const char *what, int64_t since_wall_ns, int64_t until_wall_ns,
+			    char *out, size_t size)
+{
+	char since[CLOCK_DAYTIME_SIZE], until[CLOCK_DAYTIME_SIZE];
+
+	snprintf(out, size, "injected %s since %s%s%s", what,
+		 clock_format_daytime(since_wall_ns, since), until_wall_ns ? ", expected end " : "",
+		 until_wall_ns ? clock_format_daytime(until_wall_ns, until) : "");
 }

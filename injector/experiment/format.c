@@ -68,6 +68,10 @@ const struct format_section format_sections[SECTION_COUNT + 1] = {
 			    "what must be seen while the faults last"},
 	[SECTION_RECOVERY] = {"recovery", "{require: [shop], within: 15s}",
 			      "what must hold again afterwards"},
+	[SECTION_NOTIFY] = {"notify",
+			    "[{webhook: \"https://hooks.example.org/x\", on: [aborted, "
+			    "verdict]}]",
+			    "who is told while it runs: web addresses, programs, the system's log"},
 	[SECTION_COUNT] = {0},
 };
 
@@ -262,6 +266,63 @@ const struct param format_ramp[] = {
 			.min = 2,
 			.max = SHAPE_MAX_STAIRS,
 			.doc = "in so many equal steps; default: evenly"},
+	{0},
+};
+
+const char *const format_notify_moments[] = {[NOTIFY_STARTED] = "started",
+					     [NOTIFY_INJECTED] = "injected",
+					     [NOTIFY_ABORTED] = "aborted",
+					     [NOTIFY_ENDED] = "ended",
+					     [NOTIFY_RESTORED] = "restored",
+					     [NOTIFY_VERDICT] = "verdict",
+					     NULL};
+const char *const format_notify_levels[] = {"emerg",  "alert", "crit",	"err", "warning",
+					    "notice", "info",  "debug", NULL};
+static const char *const notify_bodies[] = {[NOTIFY_JSON] = "json", [NOTIFY_SLACK] = "slack", NULL};
+
+const struct param format_notify[] = {
+	[NOTIFY_PARAM_WEBHOOK] = {.name = "webhook",
+				  .type = PARAM_TEXT,
+				  .flags = PARAM_SECRET,
+				  .doc = "URL that gets a POST request; may be a secret"},
+	[NOTIFY_PARAM_COMMAND] = {.name = "command",
+				  .type = PARAM_TEXT,
+				  .flags = PARAM_LIST,
+				  .doc = "[PROGRAM, ARGUMENT...] that gets a sentence on its "
+					 "standard input, and below it the same as JSON"},
+	[NOTIFY_PARAM_SYSLOG] = {.name = "syslog",
+				 .type = PARAM_WORD,
+				 .words = format_notify_levels,
+				 .doc = "priority in the system's log"},
+	[NOTIFY_PARAM_ON] = {.name = "on",
+			     .type = PARAM_WORD,
+			     .flags = PARAM_LIST,
+			     .words = format_notify_moments,
+			     .doc = "at which moments; default: injected, aborted, restored, "
+				    "verdict"},
+	[NOTIFY_PARAM_FORMAT] = {.name = "format",
+				 .type = PARAM_WORD,
+				 .words = notify_bodies,
+				 .fallback = "json",
+				 .doc = "what a webhook gets: slack is what Slack, Mattermost and "
+					"Rocket.Chat take"},
+	[NOTIFY_PARAM_HEADER] = {.name = "header",
+				 .type = PARAM_TEXT,
+				 .flags = PARAM_LIST | PARAM_SECRET,
+				 .doc = "request header of a webhook, as \"X-Token: abc\""},
+	[NOTIFY_PARAM_CA] = {.name = "ca",
+			     .type = PARAM_PATH,
+			     .doc = "certificates to trust instead of the system's, a PEM file"},
+	[NOTIFY_PARAM_INSECURE] = {.name = "insecure",
+				   .type = PARAM_BOOL,
+				   .fallback = "false",
+				   .doc = "accept any certificate"},
+	[NOTIFY_PARAM_TIMEOUT] = {.name = "timeout",
+				  .type = PARAM_DURATION,
+				  .min = 100 * NSEC_PER_MSEC,
+				  .max = 60 * NSEC_PER_SEC,
+				  .fallback = "5s",
+				  .doc = "it has failed when it is not delivered by then"},
 	{0},
 };
 

@@ -35,6 +35,7 @@ enum format_section_index {
 	SECTION_METHOD,
 	SECTION_EXPECT,
 	SECTION_RECOVERY,
+	SECTION_NOTIFY,
 	SECTION_COUNT,
 };
 extern const struct format_section format_sections[SECTION_COUNT + 1];
@@ -83,6 +84,22 @@ extern const struct param format_step[];
 
 enum format_ramp_param { RAMP_FROM, RAMP_TO, RAMP_OVER, RAMP_STEPS };
 extern const struct param format_ramp[];
+
+enum format_notify_param {
+	NOTIFY_PARAM_WEBHOOK, /* these three in the order of enum notify_kind */
+	NOTIFY_PARAM_COMMAND,
+	NOTIFY_PARAM_SYSLOG,
+	NOTIFY_PARAM_ON,
+	NOTIFY_PARAM_FORMAT,
+	NOTIFY_PARAM_HEADER,
+	NOTIFY_PARAM_CA,
+	NOTIFY_PARAM_INSECURE,
+	NOTIFY_PARAM_TIMEOUT,
+};
+extern const struct param format_notify[];
+enum format_notify_body { NOTIFY_JSON, NOTIFY_SLACK };
+extern const char *const format_notify_moments[]; /* by enum notify_moment; NULL-terminated */
+extern const char *const format_notify_levels[];  /* by the priorities of syslog(3) */
 
 enum format_probe_param { PROBE_EVERY, PROBE_TIMEOUT };
 extern const struct param format_probe[];

@@ -173,7 +173,7 @@ static int check_for(const struct inline_reading *reading, struct error *err)
 
 static int load_lists(struct experiment_target *target, struct error *err)
 {
-	const struct fault_files files = {.read = experiment_read_as_caller};
+	const struct fault_files files = {.read = experiment_read_to_run};
 	int result = 0;
 
 	for (unsigned i = 0; i < target->params.count && result == 0; i++)
@@ -183,7 +183,7 @@ static int load_lists(struct experiment_target *target, struct error *err)
 
 static int check(const struct inline_reading *reading, struct error *err)
 {
-	const struct experiment_inputs inputs = {.read = experiment_read_as_caller};
+	const struct experiment_inputs inputs = {.read = experiment_read_to_run};
 	const struct fault_ops *ops = reading->step->ops;
 	char keys[300] = "";
 	int result;

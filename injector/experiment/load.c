@@ -3,6 +3,7 @@
 
 #include "injector/base/cleanup.h"
 #include "injector/kernel/sandbox.h"
+#include "injector/kernel/trusted_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -81,6 +82,17 @@ int experiment_read_as_caller(void *context, const char *path, size_t max, char 
 	return fd < 0 ? fd : experiment_read_input(fd, path, max, out_text, out_length, err);
 }
 
+int experiment_read_to_run(void *context, const char *path, size_t max, char **out_text,
+			   size_t *out_length, struct error *err)
+{
+	cleanup_fd int fd = open_file(path, err);
+	int result = fd < 0 ? fd : trusted_file_check(fd, path, err);
+
+	(void)context;
+	return result < 0 ? result
+			  : experiment_read_input(fd, path, max, out_text, out_length, err);
+}
+
 const char *experiment_file_name(const char *path)
 {
 	return strcmp(path, "-") == 0 ? EXPERIMENT_STDIN_NAME : path;
@@ -88,17 +100,13 @@ const char *experiment_file_name(const char *path)
 
 int experiment_read(const char *path, struct experiment_text *out, struct error *err)
 {
-	int result;
-
-	if (strcmp(path, "-") == 0)
-		result = experiment_read_input(STDIN_FILENO, EXPERIMENT_STDIN_NAME,
-					       EXPERIMENT_FILE_MAX, &out->bytes, &out->length, err);
-	else
-		result = experiment_read_as_caller(NULL, path, EXPERIMENT_FILE_MAX, &out->bytes,
-						   &out->length, err);
-	if (result == 0 && !out->inputs.read)
+	if (!out->inputs.read)
 		out->inputs.read = experiment_read_as_caller;
-	return result;
+	if (strcmp(path, "-") == 0)
+		return experiment_read_input(STDIN_FILENO, EXPERIMENT_STDIN_NAME,
+					     EXPERIMENT_FILE_MAX, &out->bytes, &out->length, err);
+	return out->inputs.read(out->inputs.context, path, EXPERIMENT_FILE_MAX, &out->bytes,
+				&out->length, err);
 }
 
 int experiment_parse(struct experiment_text *text, const char *path, struct experiment **out,

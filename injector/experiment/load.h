@@ -21,7 +21,7 @@ struct experiment_text {
 	struct experiment_inputs inputs;
 };
 
-/* Reads, with the rights of the caller; caller: experiment_text_free(). */
+/* Reads, by out->inputs.read if that is set; caller: experiment_text_free(). */
 int experiment_read(const char *path, struct experiment_text *out, struct error *err);
 /* Parses; may run with fewer rights than what read it. -EINVAL with problems->count > 0: the file
  * is bad, see yaml_parse_with(). The caller frees *problems in every case, before the text. */
@@ -30,15 +30,15 @@ int experiment_parse(struct experiment_text *text, const char *path, struct expe
 /* Both. problems->count == 0 after a failure: it could not be read. */
 int experiment_load(const char *path, struct experiment **out, struct yaml_problems *problems,
 		    struct error *err);
-/* inputs.read as it is by default. */
-int experiment_read_as_caller(void *context, const char *path, size_t max, char **out_text,
-			      size_t *out_length, struct error *err);
 /* Reads the whole of a descriptor that is a file: inputs.read of those who open otherwise. */
 int experiment_read_input(int fd, const char *path, size_t max, char **out_text, size_t *out_length,
 			  struct error *err);
-/* Opens and reads with the rights of the caller: inputs.read of everybody else. */
+/* Opens and reads with the rights of the caller: inputs.read by default. */
 int experiment_read_as_caller(void *context, const char *path, size_t max, char **out_text,
 			      size_t *out_length, struct error *err);
+/* The same for what root shall do: refuses what others could have written, see trusted_file.h. */
+int experiment_read_to_run(void *context, const char *path, size_t max, char **out_text,
+			   size_t *out_length, struct error *err);
 void experiment_text_free(struct experiment_text *text);
 /* The name for messages: "-" is EXPERIMENT_STDIN_NAME. */
 const char *experiment_file_name(const char *path);

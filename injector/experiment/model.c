@@ -39,6 +39,9 @@ void experiment_free(struct experiment *experiment)
 		free(experiment->variables[i].value);
 	}
 	free(experiment->variables);
+	for (unsigned i = 0; i < experiment->notification_count; i++)
+		params_free(&experiment->notifications[i].params);
+	free(experiment->notifications);
 	for (unsigned i = 0; i < experiment->source_count; i++) {
 		free(experiment->sources[i].path);
 		free(experiment->sources[i].text);

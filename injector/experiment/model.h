@@ -16,12 +16,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define EXPERIMENT_MAX_SEED	    ((1LL << 53) - 1) /* every reader of JSON keeps it exactly */
-#define EXPERIMENT_MAX_STEPS	    256
-#define EXPERIMENT_MAX_TARGETS	    256
-#define EXPERIMENT_MAX_PROBES	    1024
-#define EXPERIMENT_MAX_ABORTS	    256
-#define EXPERIMENT_MAX_EXPECTATIONS 256
+#define EXPERIMENT_MAX_SEED	     ((1LL << 53) - 1) /* every reader of JSON keeps it exactly */
+#define EXPERIMENT_MAX_STEPS	     256
+#define EXPERIMENT_MAX_TARGETS	     256
+#define EXPERIMENT_MAX_PROBES	     1024
+#define EXPERIMENT_MAX_ABORTS	     256
+#define EXPERIMENT_MAX_EXPECTATIONS  256
+#define EXPERIMENT_MAX_NOTIFICATIONS 16
 
 struct experiment_target {
 	char *name; /* "" for a target written inside a step */
@@ -69,6 +70,22 @@ struct experiment_expectation {
 	unsigned weight;
 };
 
+/* Who is told while it runs, and of what. */
+enum notify_kind { NOTIFY_WEBHOOK, NOTIFY_COMMAND, NOTIFY_SYSLOG };
+enum notify_moment {
+	NOTIFY_STARTED,
+	NOTIFY_INJECTED,
+	NOTIFY_ABORTED,
+	NOTIFY_ENDED,
+	NOTIFY_RESTORED,
+	NOTIFY_VERDICT,
+};
+struct experiment_notification {
+	enum notify_kind kind;
+	unsigned moments;     /* bits 1 << enum notify_moment */
+	struct params params; /* of format_notify */
+};
+
 struct experiment_variable {
 	char *name, *value; /* value: NULL of a secret; of a list with commas */
 	bool is_secret;
@@ -102,6 +119,8 @@ struct experiment {
 	struct experiment_requirement require_before, steady_state, recovery;
 	struct experiment_expectation *expectations;
 	unsigned expectation_count;
+	struct experiment_notification *notifications;
+	unsigned notification_count;
 	struct experiment_abort *aborts;
 	unsigned abort_count;
 	struct experiment_step *steps; /* ordered by at_ns */
@@ -134,6 +153,11 @@ bool experiment_target_selects(const struct experiment_target *target);
 #define EXPERIMENT_SELECTS_ALL                                                                     \
 	"would select every process; say which: pid, pidfile, name, exe, command, user, cgroup, "  \
 	"unit or port"
+
+/* For people who did not start it: "injected WHAT since 10:04:05 CET, expected end 10:06:05 CET".
+ * `until_wall_ns` 0: the end is not known beforehand. */
+void experiment_status_line(const char *what, int64_t since_wall_ns, int64_t until_wall_ns,
+			    char *out, size_t size);
 
 /* "delay 400ms, jitter 50ms": the same without the target. */
 void experiment_describe_effects(const struct experiment_step *step, char *out, size_t size);

@@ -70,7 +70,7 @@ bool reader_is_secret(struct reader *reader, const struct tree_node *node, const
 		return false;
 	reader_problem(reader, node,
 		       "a secret cannot be used in '%s', which is shown in plans, results and "
-		       "process lists; it can be used in 'header' of a probe",
+		       "process lists; it can be used in 'header' of a probe and in 'webhook'",
 		       name);
 	return true;
 }

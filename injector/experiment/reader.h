@@ -81,6 +81,7 @@ void reader_require_before(struct reader *reader, const struct tree_node *node);
 void reader_steady_state(struct reader *reader, const struct tree_node *node);
 void reader_aborts(struct reader *reader, const struct tree_node *node);
 void reader_expect(struct reader *reader, const struct tree_node *node);
+void reader_notify(struct reader *reader, const struct tree_node *node);
 void reader_recovery(struct reader *reader, const struct tree_node *node);
 
 #endif

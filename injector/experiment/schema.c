@@ -266,6 +266,8 @@ static json_t *section(unsigned index)
 		return steps();
 	case SECTION_RECOVERY:
 		return table(format_recovery);
+	case SECTION_NOTIFY:
+		return list_of(table(format_notify));
 	default:
 		return json_object(); /* anything: squall check has the last word */
 	}

@@ -197,6 +197,7 @@ static void read_root(struct reader *reader, const struct include_set *set)
 		[SECTION_RECOVERY] = reader_recovery,
 		[SECTION_REQUIRE_BEFORE] = reader_require_before,
 		[SECTION_EXPECT] = reader_expect,
+		[SECTION_NOTIFY] = reader_notify,
 	};
 	const struct tree_node *sections[SECTION_COUNT] = {0};
 

@@ -20,4 +20,9 @@ int directory_open(const char *path, mode_t mode, struct error *err);
 int directory_open_at(int parent, const char *name, mode_t mode, const char *path,
 		      struct error *err);
 
+/* Reads a file that only root can have written, on a way like that; NUL-terminated, the caller's.
+ * -ENOENT (without a message): there is none. */
+int directory_read_file(const char *path, size_t max, char **out, size_t *out_length,
+			struct error *err);
+
 #endif

@@ -402,9 +402,11 @@ int journal_done(struct journal *journal, uint32_t sequence, struct error *err)
 	return result;
 }
 
-int journal_started(struct journal *journal, uint32_t step, const char *text, struct error *err)
+int journal_started(struct journal *journal, uint32_t step, const char *text, int64_t until_ns,
+		    struct error *err)
 {
-	struct journal_record record = {.kind = JOURNAL_STARTED, .step = step};
+	struct journal_record record = {
+		.kind = JOURNAL_STARTED, .step = step, .until_ns = until_ns};
 
 	snprintf((char *)record.payload, sizeof(record.payload), "%s", text);
 	return append(journal, &record, err);

@@ -54,7 +54,8 @@ struct journal_record {
 	int64_t time_ns;      /* CLOCK_BOOTTIME */
 	char owner[16];	      /* name of the fault */
 	uint8_t payload[JOURNAL_PAYLOAD];
-	uint8_t reserved[44];
+	int64_t until_ns; /* JOURNAL_STARTED: its planned end, CLOCK_BOOTTIME; 0: not known */
+	uint8_t reserved[36];
 	uint32_t crc; /* CRC-32 of everything before */
 };
 _Static_assert(sizeof(struct journal_record) == 512, "a record is one fixed-size write");
@@ -108,8 +109,10 @@ ssize_t journal_kept(const char *run_id, const char *name, void *out, size_t siz
 int journal_undo(struct journal *journal, const char *owner, uint32_t step, uint32_t type,
 		 const void *payload, size_t payload_size, struct error *err);
 int journal_done(struct journal *journal, uint32_t sequence, struct error *err);
-/* For `status`: what is in force, in words. Failures are not fatal for the caller. */
-int journal_started(struct journal *journal, uint32_t step, const char *text, struct error *err);
+/* For `status`: what is in force, in words, and its planned end (0: none). Failures are not fatal
+ * for the caller. */
+int journal_started(struct journal *journal, uint32_t step, const char *text, int64_t until_ns,
+		    struct error *err);
 int journal_ended(struct journal *journal, uint32_t step, struct error *err);
 
 /* All valid records in order, newly allocated (caller frees). A torn tail is dropped. Errors as of

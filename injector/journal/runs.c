@@ -319,8 +319,7 @@ static int list_root(const char *root_path, struct id_list *list, struct error *
 			   : open(root_path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (root < 0 && root_path != roots[RUNS_BOOT])
-		root = errno == ENOENT ? -ENOENT
-				       : error_errno(&inner, errno, "cannot open %s", root_path);
+		root = errno == ENOENT ? -ENOENT : directory_open(root_path, 0, &inner);
 	if (root < 0 && root != -ENOENT) {
 		if (err)
 			*err = inner;

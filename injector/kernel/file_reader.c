@@ -3,6 +3,7 @@
 
 #include "injector/base/cleanup.h"
 #include "injector/kernel/sandbox.h"
+#include "injector/kernel/trusted_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -44,7 +45,8 @@ static void answer(int socket, const struct answer *answer, int fd)
 	(void)!sendmsg(socket, &message, MSG_NOSIGNAL);
 }
 
-/* What is no regular file is not handed out: a device or a pipe could be anything. */
+/* What is no regular file is not handed out: a device or a pipe could be anything. Nor what others
+ * than root could have written: it says what root does. */
 static int open_regular(const char *path, struct error *err)
 {
 	cleanup_fd int fd =
@@ -57,6 +59,8 @@ static int open_regular(const char *path, struct error *err)
 		return error_errno(err, errno, "cannot read %s", path);
 	if (!S_ISREG(stat.st_mode))
 		return error_set(err, EINVAL, "%s is not a regular file", path);
+	if (trusted_file_check(fd, path, err) < 0)
+		return -EPERM;
 	return steal_fd(&fd);
 }
 

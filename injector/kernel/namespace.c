@@ -10,12 +10,13 @@
 #include <linux/nsfs.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define NAMES_DIR "/run/netns" /* ip-netns(8) */
+#define NAMES_DIR NAMESPACE_NAMES
 #define SELF	  "/proc/thread-self/ns/net"
 
 static int open_path(const char *path, int *out_fd, struct error *err)
@@ -80,19 +81,25 @@ bool namespace_is_same(const struct namespace_id *a, const struct namespace_id *
 	return a->device == b->device && a->inode == b->inode;
 }
 
-/* Opens it if it is the wanted one. */
 /* 1: it is that one. 0: it is another, or gone. What another user's process hides from us (EACCES)
  * is none of ours. */
-static int open_if(const char *path, const struct namespace_id *id, int *out_fd)
+static int is_at(const char *path, const struct namespace_id *id)
 {
-	struct namespace_id found = {0};
 	struct stat about;
-	int fd = -1, result;
 
 	if (stat(path, &about) < 0)
 		return errno == ENOENT || errno == ESRCH || errno == EACCES ? 0 : -errno;
-	if (about.st_dev != id->device || about.st_ino != id->inode)
-		return 0;
+	return about.st_dev == id->device && about.st_ino == id->inode;
+}
+
+/* The same, and opens it. */
+static int open_if(const char *path, const struct namespace_id *id, int *out_fd)
+{
+	struct namespace_id found = {0};
+	int fd = -1, result = is_at(path, id);
+
+	if (result != 1)
+		return result;
 	result = open_path(path, &fd, NULL);
 	if (result < 0)
 		return result == -ENOENT || result == -ESRCH ? 0 : result;
@@ -105,9 +112,10 @@ static int open_if(const char *path, const struct namespace_id *id, int *out_fd)
 	return result;
 }
 
-/* 1: found. -errno: it cannot be told, and must not pass for gone. */
+/* 1: found, and opened (out_fd may be NULL); its name there. -errno: it cannot be told, and must
+ * not pass for gone. */
 static int find_below(const char *directory, const char *suffix, bool numbers_only,
-		      const struct namespace_id *id, int *out_fd)
+		      const struct namespace_id *id, int *out_fd, char out_name[256])
 {
 	cleanup_dir DIR *dir = opendir(directory);
 	struct dirent *entry;
@@ -122,22 +130,55 @@ static int find_below(const char *directory, const char *suffix, bool numbers_on
 		    (numbers_only && !isdigit((unsigned char)entry->d_name[0])))
 			continue;
 		snprintf(path, sizeof(path), "%s/%s%s", directory, entry->d_name, suffix);
-		result = open_if(path, id, out_fd);
-		if (result == 1)
+		result = out_fd ? open_if(path, id, out_fd) : is_at(path, id);
+		if (result == 1) {
+			snprintf(out_name, 256, "%s", entry->d_name);
 			return 1;
+		}
 		unclear = result < 0 ? result : unclear;
 	}
 	return errno ? -errno : unclear;
 }
 
+int namespace_is_named(const char *name, const struct namespace_id *id)
+{
+	char path[sizeof(NAMES_DIR) + 256];
+
+	snprintf(path, sizeof(path), NAMES_DIR "/%s", name);
+	return is_at(path, id);
+}
+
+int namespace_is_of(pid_t pid, const struct namespace_id *id)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
+	return is_at(path, id);
+}
+
+int namespace_find_process(const struct namespace_id *id, pid_t *out_pid, struct error *err)
+{
+	char name[256];
+	int result = find_below("/proc", "/ns/net", true, id, NULL, name);
+
+	if (result < 0)
+		return error_errno(err, -result, "cannot look for processes in a namespace");
+	if (result == 0)
+		return error_set(err, ENOENT, "no process is in the network namespace %llu",
+				 (unsigned long long)id->inode);
+	*out_pid = (pid_t)strtol(name, NULL, 10);
+	return 0;
+}
+
 int namespace_find(const struct namespace_id *id, int *out_fd, struct error *err)
 {
 	int own = open_if(SELF, id, out_fd), named = 0, used = 0;
+	char name[256];
 
 	if (own != 1)
-		named = find_below(NAMES_DIR, "", false, id, out_fd);
+		named = find_below(NAMES_DIR, "", false, id, out_fd, name);
 	if (own != 1 && named != 1)
-		used = find_below("/proc", "/ns/net", true, id, out_fd);
+		used = find_below("/proc", "/ns/net", true, id, out_fd, name);
 	if (own == 1 || named == 1 || used == 1)
 		return 0;
 	if (own < 0 || named < 0 || used < 0)

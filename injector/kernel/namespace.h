@@ -25,6 +25,14 @@ int namespace_open_self(int *out_fd, struct error *err);
 int namespace_identify(int fd, struct namespace_id *out, struct error *err);
 bool namespace_is_same(const struct namespace_id *a, const struct namespace_id *b);
 
+#define NAMESPACE_NAMES "/run/netns" /* ip-netns(8) */
+/* Does a name of `ip netns`, or a process, still stand for that one? 1: yes. 0: no, or it is gone.
+ * -errno: it cannot be told. */
+int namespace_is_named(const char *name, const struct namespace_id *id);
+int namespace_is_of(pid_t pid, const struct namespace_id *id);
+/* Any process in it. -ENOENT: nobody is. */
+int namespace_find_process(const struct namespace_id *id, pid_t *out_pid, struct error *err);
+
 /* Finds a namespace again: own, `ip netns` names, then every process. -ENOENT: it is gone. */
 int namespace_find(const struct namespace_id *id, int *out_fd, struct error *err);
 

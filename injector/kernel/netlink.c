@@ -11,6 +11,7 @@
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,7 +21,8 @@
 #endif
 
 #define REPLY_TIMEOUT_NS (5 * NSEC_PER_SEC)
-#define BUFFER_SIZE	 65536	     /* rtnetlink(7): the kernel fills at most 32 KiB a datagram */
+#define BUFFER_SIZE	 65536 /* rtnetlink(7): the kernel fills at most 32 KiB a datagram */
+#define DATAGRAMS_A_TURN 64
 #define QUEUE_SIZE	 (256 << 10) /* of the socket, each way; libnl's own are 32 KiB */
 
 struct netlink {
@@ -49,12 +51,15 @@ static int open_here(void *context, struct error *err)
 
 static int open_protocol(int namespace_fd, int protocol, struct netlink **out, struct error *err)
 {
-	struct netlink *netlink = calloc(1, sizeof(*netlink));
+	struct netlink *netlink = malloc(sizeof(*netlink));
 	struct opening opening = {.protocol = protocol};
 	int on = 1, result;
 
-	if (netlink)
+	if (netlink) {
+		/* All but the buffer: 64 KiB of zeros are sixteen page faults */
+		memset(netlink, 0, offsetof(struct netlink, buffer));
 		netlink->socket = opening.socket = nl_socket_alloc();
+	}
 	if (!netlink || !netlink->socket) {
 		free(netlink);
 		return error_errno(err, ENOMEM, "cannot open a netlink socket");
@@ -305,4 +310,38 @@ int netlink_transact(struct netlink *netlink, struct netlink_request *request,
 		}
 	}
 	return result;
+}
+
+int netlink_listen(struct netlink *netlink, const unsigned *groups, struct error *err)
+{
+	for (; *groups; groups++) {
+		int result = nl_socket_add_membership(netlink->socket, (int)*groups);
+
+		if (result < 0)
+			return error_set(err, EIO, "cannot listen to group %u: %s", *groups,
+					 nl_geterror(result));
+	}
+	return 0;
+}
+
+int netlink_descriptor(const struct netlink *netlink)
+{
+	return netlink->fd;
+}
+
+int netlink_hear(struct netlink *netlink, netlink_reply_fn fn, void *context, struct error *err)
+{
+	for (unsigned i = 0; i < DATAGRAMS_A_TURN; i++) {
+		const struct nlmsghdr *header = (const void *)netlink->buffer;
+		ssize_t size = receive(netlink, 0, err);
+
+		if (size == -ETIMEDOUT)
+			return 0;
+		if (size < 0)
+			return (int)size;
+		for (int left = (int)size; nlmsg_ok(header, left); header = next(header, &left))
+			if (header->nlmsg_type >= NLMSG_MIN_TYPE)
+				fn(context, header);
+	}
+	return 0;
 }

@@ -79,6 +79,15 @@ int netlink_call(struct netlink *netlink, struct netlink_request *request, netli
 int netlink_transact(struct netlink *netlink, struct netlink_request *request,
 		     const struct nlmsghdr **out_failed, struct error *err);
 
+/* Joins groups of announcements (RTNLGRP_...; 0 ends the list). Nothing else is said in such a
+ * conversation any more. */
+int netlink_listen(struct netlink *netlink, const unsigned *groups, struct error *err);
+/* Readable when something was announced. */
+int netlink_descriptor(const struct netlink *netlink);
+/* Hands over what was announced, without waiting, and not without end: what is left keeps the
+ * descriptor readable. -ENOBUFS: announcements were lost. */
+int netlink_hear(struct netlink *netlink, netlink_reply_fn fn, void *context, struct error *err);
+
 /* Attributes of a received message: table[type] or NULL for type 0..max. Never reads beyond it. */
 void netlink_attributes(const struct nlmsghdr *reply, size_t header_size,
 			const struct nlattr **table, unsigned max);

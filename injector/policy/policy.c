@@ -12,12 +12,9 @@
 #include "injector/policy/policy_format.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define POLICY_FILE_MAX (256 << 10)
 
@@ -189,76 +186,17 @@ int policy_parse(const char *text, size_t length, const char *path, struct polic
 	return 0;
 }
 
-/* Every folder on the way and the file itself belong to root, and only root may write them. */
-static int open_trusted(const char *path, struct error *err)
-{
-	const char *slash = strrchr(path, '/');
-	char folder[256];
-	cleanup_fd int directory = -1, fd = -1;
-	struct stat status;
-
-	snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path), path);
-	directory = directory_open(folder, 0, err);
-	if (directory < 0)
-		return directory;
-	fd = openat(directory, slash + 1, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0)
-		return error_errno(err, errno, "cannot open %s", path);
-	if (fstat(fd, &status) < 0)
-		return error_errno(err, errno, "cannot examine %s", path);
-	if (!S_ISREG(status.st_mode) || (status.st_uid != 0 && status.st_uid != geteuid()) ||
-	    (status.st_mode & (S_IWGRP | S_IWOTH))) {
-		error_set(err, EPERM, "%s is not a file that only root can have written", path);
-		return error_remedy(err, "chown root %s; chmod 644 %s", path, path);
-	}
-	return steal_fd(&fd);
-}
-
-static int read_all(int fd, const char *path, char **out, size_t *out_length, struct error *err)
-{
-	cleanup_free char *text = malloc(POLICY_FILE_MAX + 1);
-	size_t length = 0;
-
-	if (!text)
-		return error_errno(err, ENOMEM, "cannot read %s", path);
-	for (;;) {
-		ssize_t got = read(fd, text + length, POLICY_FILE_MAX + 1 - length);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return error_errno(err, errno, "cannot read %s", path);
-		if (got == 0)
-			break;
-		length += (size_t)got;
-		if (length > POLICY_FILE_MAX)
-			return error_set(err, EFBIG, "%s is larger than 256 KiB", path);
-	}
-	text[length] = '\0';
-	*out = steal_pointer(&text);
-	*out_length = length;
-	return 0;
-}
-
 int policy_load(const char *path, struct policy **out, struct yaml_problems *problems,
 		struct error *err)
 {
 	cleanup_free char *text = NULL;
-	cleanup_fd int fd = -1;
-	struct error why = ERROR_INIT;
 	size_t length = 0;
 	int result;
 
 	*problems = (struct yaml_problems){0};
-	fd = open_trusted(path, &why);
-	if (fd == -ENOENT)
+	result = directory_read_file(path, POLICY_FILE_MAX, &text, &length, err);
+	if (result == -ENOENT)
 		return 0;
-	if (fd < 0) {
-		if (err)
-			*err = why;
-		return fd;
-	}
-	result = read_all(fd, path, &text, &length, err);
 	if (result == 0)
 		result = policy_parse(text, length, path, out, problems, err);
 	return result;

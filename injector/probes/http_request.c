@@ -79,6 +79,14 @@ static int set_headers(struct http_request *http, const struct http_options *opt
 			return error_errno(err, ENOMEM, "cannot keep a header");
 		http->headers = longer;
 	}
+	if (options->content_type) {
+		struct curl_slist *longer =
+			http->web->slist_append(http->headers, options->content_type);
+
+		if (!longer)
+			return error_errno(err, ENOMEM, "cannot keep a header");
+		http->headers = longer;
+	}
 	http->web->easy_setopt(http->easy, CURLOPT_HTTPHEADER, http->headers);
 	return 0;
 }
@@ -116,6 +124,17 @@ static int set_up(struct http_request *http, const struct http_options *options,
 	return set_headers(http, options, err);
 }
 
+/* No answer. `is_local`: the question could not even be asked. */
+static void fail(struct http_request *http, bool is_local, const char *reason)
+{
+	if (!http->probe) {
+		http->fail(http, reason);
+		return;
+	}
+	http->probe->latency_ns = -1;
+	probe_finish(http->probe, is_local ? PROBE_UNKNOWN : PROBE_FAIL, NAN, "%.150s", reason);
+}
+
 static void on_done(void *context, CURLcode code)
 {
 	struct http_request *http = context;
@@ -132,8 +151,7 @@ static void on_done(void *context, CURLcode code)
 	if (code == CURLE_SSL_CACERT_BADFILE)
 		snprintf(reason, sizeof(reason), "cannot read certificates from %.100s",
 			 http->ca ? http->ca : "the system's bundle");
-	http->probe->latency_ns = -1;
-	probe_finish(http->probe, is_local ? PROBE_UNKNOWN : PROBE_FAIL, NAN, "%.150s", reason);
+	fail(http, is_local, reason);
 }
 
 /* "HOST:PORT:ADDRESS,ADDRESS" (CURLOPT_RESOLVE): libcurl shall not look up anything. */
@@ -176,24 +194,26 @@ static int ask(struct http_request *http, struct error *err)
 static void on_addresses(void *context, const struct resolver_result *result)
 {
 	struct http_request *http = context;
-	struct probe *probe = http->probe;
+	char reason[sizeof(http->obstacle) + 128];
 	struct error err = ERROR_INIT;
 
-	probe->obstacle = NULL;
-	if (result->code)
-		probe_finish(probe, PROBE_UNKNOWN, NAN, "could not %s: %s", http->obstacle,
-			     result->reason);
-	else if (set_addresses(http, result, &err) < 0 || ask(http, &err) < 0)
-		probe_finish(probe, PROBE_UNKNOWN, NAN, "%.150s", err.text);
+	if (http->probe)
+		http->probe->obstacle = NULL;
+	if (result->code) {
+		snprintf(reason, sizeof(reason), "could not %s: %s", http->obstacle,
+			 result->reason);
+		fail(http, true, reason);
+	} else if (set_addresses(http, result, &err) < 0 || ask(http, &err) < 0) {
+		fail(http, true, err.text);
+	}
 }
 
 int http_request_start(struct http_request *http, struct error *err)
 {
-	struct probe *probe = http->probe;
-
 	if (!resolver_is_name(http->resolver) || http->is_known)
 		return ask(http, err);
-	probe->obstacle = http->obstacle;
+	if (http->probe)
+		http->probe->obstacle = http->obstacle;
 	return resolver_lookup(http->resolver, on_addresses, http, err);
 }
 
@@ -207,24 +227,37 @@ void http_request_cancel(struct http_request *http)
 int http_request_open(struct http_request *http, struct probe *probe,
 		      const struct http_options *options, struct error *err)
 {
+	http->probe = probe;
+	http->loop = probe->loop;
+	return http_request_open_alone(http, options, err);
+}
+
+void http_request_body(struct http_request *http, const char *body)
+{
+	http->web->easy_setopt(http->easy, CURLOPT_POSTFIELDS, body);
+	http->web->easy_setopt(http->easy, CURLOPT_POSTFIELDSIZE, (long)strlen(body));
+}
+
+int http_request_open_alone(struct http_request *http, const struct http_options *options,
+			    struct error *err)
+{
 	int result;
 
-	http->probe = probe;
 	http->is_reusing = options->is_reusing;
 	http->ca = params_text(options->params, options->ca);
 	http->body = malloc(HTTP_BODY_MAX + 1);
 	if (!http->body)
-		return error_errno(err, ENOMEM, "cannot prepare the probe");
+		return error_errno(err, ENOMEM, "cannot prepare a request");
 	result = http_url_parse(options->url, &http->server, err);
 	if (result == 0)
-		result = resolver_new(&http->server, probe->loop, &http->resolver, err);
+		result = resolver_new(&http->server, http->loop, &http->resolver, err);
 	if (result == 0)
-		result = web_open(probe->loop, &http->web, err);
+		result = web_open(http->loop, &http->web, err);
 	if (result < 0)
 		return result;
 	http->easy = http->web->easy_init();
 	if (!http->easy)
-		return error_errno(err, ENOMEM, "cannot prepare the probe");
+		return error_errno(err, ENOMEM, "cannot prepare a request");
 	snprintf(http->obstacle, sizeof(http->obstacle), "resolve host '%s'", http->server.host);
 	return set_up(http, options, err);
 }

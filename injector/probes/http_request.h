@@ -22,6 +22,7 @@ struct http_options {
 	bool is_reusing;
 	const struct params *params;   /* of the probe */
 	unsigned header, insecure, ca; /* its parameters of that meaning */
+	const char *content_type;      /* of the body of a POST; NULL: there is none */
 };
 #define HTTP_HEADER_PARAM                                                                          \
 	{                                                                                          \
@@ -38,9 +39,10 @@ struct http_options {
 			.doc = "certificates to trust instead of the system's, a PEM file"         \
 	}
 
-/* The first member of the state of such a probe. */
+/* The first member of the state of such a probe; or by itself, without a probe. */
 struct http_request {
-	struct probe *probe;
+	struct probe *probe; /* NULL: fail() is told instead */
+	struct loop *loop;
 	const struct web *web; /* NULL: not opened */
 	CURL *easy;
 	struct curl_slist *headers, *addresses;
@@ -55,13 +57,19 @@ struct http_request {
 	char trouble[CURL_ERROR_SIZE];
 	char obstacle[ENDPOINT_HOST_MAX + 32];
 	void (*judge)(struct http_request *http); /* an answer is there: calls probe_finish() */
+	void (*fail)(struct http_request *http, const char *reason); /* without a probe */
 };
 
 /* The values of a `header` parameter. What is wrong with one is not shown: it may be a secret. */
 int http_request_check_headers(const struct params *params, unsigned header, struct error *err);
 int http_request_open(struct http_request *http, struct probe *probe,
 		      const struct http_options *options, struct error *err);
+/* The same for what is no probe: `loop`, judge() and fail() are set before. */
+int http_request_open_alone(struct http_request *http, const struct http_options *options,
+			    struct error *err);
 int http_request_start(struct http_request *http, struct error *err);
+/* What the next POST says; it stays the caller's until the request is over. */
+void http_request_body(struct http_request *http, const char *body);
 void http_request_cancel(struct http_request *http);
 /* What it holds; not the state itself. */
 void http_request_close(struct http_request *http);

@@ -316,8 +316,30 @@ int launcher_seal(struct launcher *launcher, struct loop *loop, struct error *er
 	return result;
 }
 
+static int post_input(struct launcher *launcher, const char *input, struct error *err)
+{
+	struct launcher_request request = {.op = LAUNCHER_INPUT};
+	size_t length = strnlen(input, LAUNCHER_INPUT_MAX);
+	int result = 0;
+
+	for (size_t at = 0; result == 0 && at < length; at += request.length) {
+		request.length =
+			(uint32_t)(length - at < sizeof(request.data) ? length - at
+								      : sizeof(request.data));
+		memcpy(request.data, input + at, request.length);
+		result = post(launcher, &request, err);
+	}
+	return result;
+}
+
 int launcher_run(struct launcher *launcher, int number, int64_t timeout_ns, launcher_fn fn,
 		 void *context, struct error *err)
+{
+	return launcher_run_with(launcher, number, "", timeout_ns, fn, context, err);
+}
+
+int launcher_run_with(struct launcher *launcher, int number, const char *input, int64_t timeout_ns,
+		      launcher_fn fn, void *context, struct error *err)
 {
 	struct launcher_request request = {
 		.op = LAUNCHER_RUN,
@@ -335,7 +357,9 @@ int launcher_run(struct launcher *launcher, int number, int64_t timeout_ns, laun
 	if (command->run)
 		return error_set(err, EBUSY, "the command is still running");
 	request.run = ++launcher->last_run;
-	result = post(launcher, &request, err);
+	result = post_input(launcher, input, err);
+	if (result == 0)
+		result = post(launcher, &request, err);
 	if (result == 0)
 		*command = (struct command){.run = request.run, .fn = fn, .context = context};
 	return result;

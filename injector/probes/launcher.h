@@ -48,6 +48,9 @@ int launcher_seal(struct launcher *launcher, struct loop *loop, struct error *er
  * process group, so its descendants get SIGTERM, then SIGKILL after a second. */
 int launcher_run(struct launcher *launcher, int number, int64_t timeout_ns, launcher_fn fn,
 		 void *context, struct error *err);
+/* The same with something on its standard input: at most 4 KiB, what is longer is cut. */
+int launcher_run_with(struct launcher *launcher, int number, const char *input, int64_t timeout_ns,
+		      launcher_fn fn, void *context, struct error *err);
 /* Kills the process group of a running command; fn is not called any more. */
 void launcher_cancel(struct launcher *launcher, int number);
 /* Ends the launcher and everything it started: running commands, and what probe commands left

@@ -92,6 +92,16 @@ static bool add_text(struct launcher_server *server, const struct launcher_reque
 	return command->filled < command->length || complete_command(command);
 }
 
+static bool add_input(struct launcher_input *input, const struct launcher_request *request)
+{
+	if (request->length > sizeof(request->data) ||
+	    request->length > sizeof(input->bytes) - input->length)
+		return false;
+	memcpy(input->bytes + input->length, request->data, request->length);
+	input->length += request->length;
+	return true;
+}
+
 /* False: not a request that may be made now. */
 static bool serve(struct launcher_server *server, const struct launcher_request *request)
 {
@@ -103,11 +113,14 @@ static bool serve(struct launcher_server *server, const struct launcher_request 
 	case LAUNCHER_SEAL:
 		server->is_sealed = true;
 		return true;
+	case LAUNCHER_INPUT:
+		return server->is_sealed && add_input(&server->input, request);
 	case LAUNCHER_RUN:
 		if (!server->is_sealed || request->number >= server->count || !request->run ||
 		    !server->commands[request->number].argv)
 			return false;
 		launcher_runs_start(server, request);
+		server->input.length = 0;
 		return true;
 	case LAUNCHER_CANCEL:
 		launcher_runs_cancel(server, request->run);

@@ -127,9 +127,13 @@ static void execute(char **argv, char **environment, const char *search)
 }
 
 /* Standard streams and nothing else stay open; TROUBLE_FD until the exec. */
-static void arrange_descriptors(bool own_environment, int output, int trouble)
+static void arrange_descriptors(bool own_environment, int input, int output, int trouble)
 {
 	int null_fd;
+
+	/* first: it may be where TROUBLE_FD shall be */
+	if (input >= 0 && dup2(input, STDIN_FILENO) < 0)
+		_exit(127);
 
 	if (trouble == TROUBLE_FD)
 		fcntl(trouble, F_SETFD, FD_CLOEXEC);
@@ -141,8 +145,8 @@ static void arrange_descriptors(bool own_environment, int output, int trouble)
 		null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 		if (null_fd < 0)
 			fail("cannot open '%s': %s", "/dev/null", strerror(errno));
-		if (dup2(null_fd, STDIN_FILENO) < 0 || dup2(null_fd, STDERR_FILENO) < 0 ||
-		    dup2(output, STDOUT_FILENO) < 0)
+		if ((input < 0 && dup2(null_fd, STDIN_FILENO) < 0) ||
+		    dup2(null_fd, STDERR_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0)
 			fail("cannot arrange the %s: %s", "standard streams", strerror(errno));
 	}
 	if (close_range(TROUBLE_FD + 1, ~0U, 0) < 0)
@@ -161,15 +165,16 @@ static void reset_signals(void)
 }
 
 static void become_command(const struct launcher_command *command, const struct launcher_user *user,
-			   uint64_t run, int output, int trouble) __attribute__((noreturn));
+			   uint64_t run, int input, int output, int trouble)
+	__attribute__((noreturn));
 
 static void become_command(const struct launcher_command *command, const struct launcher_user *user,
-			   uint64_t run, int output, int trouble)
+			   uint64_t run, int input, int output, int trouble)
 {
 	char *environment[8] = {NULL}, mark[48];
 	const char *search = command->own_environment ? getenv("PATH") : CLEAN_PATH;
 
-	arrange_descriptors(command->own_environment, output, trouble);
+	arrange_descriptors(command->own_environment, input, output, trouble);
 	reset_signals();
 	setrlimit(RLIMIT_NOFILE, &user->descriptors);
 	memcpy(environment, user->environment, sizeof(user->environment));
@@ -217,14 +222,35 @@ int launcher_find_program(const char *name, struct error *err)
 	return error_remedy(err, "sudo may have changed PATH: write the whole path of the program");
 }
 
+/* A pipe that holds it already. */
+static int open_input(const struct launcher_input *input, struct error *err)
+{
+	cleanup_fd int reading = -1, writing = -1;
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return error_errno(err, errno, "cannot make a pipe");
+	reading = ends[0];
+	writing = ends[1];
+	if (write(writing, input->bytes, input->length) != (ssize_t)input->length)
+		return error_errno(err, errno, "cannot fill a pipe");
+	return steal_fd(&reading);
+}
+
 int launcher_spawn(const struct launcher_command *command, const struct launcher_user *user,
-		   uint64_t run, pid_t *out_pid, int *out_output, int *out_trouble,
-		   struct error *err)
+		   uint64_t run, const struct launcher_input *input, pid_t *out_pid,
+		   int *out_output, int *out_trouble, struct error *err)
 {
 	cleanup_fd int output_read = -1, output_write = -1, trouble_read = -1, trouble_write = -1;
+	cleanup_fd int input_read = -1;
 	int ends[2];
 	pid_t pid;
 
+	if (input->length && !command->own_environment) {
+		input_read = open_input(input, err);
+		if (input_read < 0)
+			return error_prefix(err, "cannot start '%s'", command->argv[0]);
+	}
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return error_errno(err, errno, "cannot start '%s'", command->argv[0]);
 	trouble_read = ends[0];
@@ -240,7 +266,7 @@ int launcher_spawn(const struct launcher_command *command, const struct launcher
 	fcntl(trouble_read, F_SETFL, O_NONBLOCK);
 	pid = fork();
 	if (pid == 0)
-		become_command(command, user, run, output_write, trouble_write);
+		become_command(command, user, run, input_read, output_write, trouble_write);
 	if (pid < 0)
 		return error_errno(err, errno, "cannot start '%s'", command->argv[0]);
 	*out_pid = pid;

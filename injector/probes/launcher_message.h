@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 
 #define LAUNCHER_COMMANDS_MAX 2048
+#define LAUNCHER_INPUT_MAX    4096	/* PIPE_BUF: it fits into a pipe that nobody reads yet */
 #define LAUNCHER_TEXT_MAX     (1 << 20) /* bytes of one command; the kernel takes about 2 MiB */
 
 enum launcher_op {
@@ -19,6 +20,7 @@ enum launcher_op {
 	LAUNCHER_TEXT,	 /* before the seal: the next bytes of it: directory, arguments, NUL after
 			    each */
 	LAUNCHER_SEAL,	 /* from here on only the following are accepted */
+	LAUNCHER_INPUT,	 /* `length` bytes more for the standard input of the next run */
 	LAUNCHER_RUN,	 /* number, run, timeout_ns */
 	LAUNCHER_CANCEL, /* run */
 };
@@ -67,9 +69,13 @@ struct launcher_user {
 int launcher_become(uid_t uid, gid_t gid, struct launcher_user *out, struct error *err);
 /* Forks and executes. *out_output: read end of its standard output (-1 with its own environment).
  * *out_trouble: read end; holds text, once the process has ended, if it could not be started. */
+struct launcher_input {
+	size_t length; /* 0: /dev/null */
+	char bytes[LAUNCHER_INPUT_MAX];
+};
 int launcher_spawn(const struct launcher_command *command, const struct launcher_user *user,
-		   uint64_t run, pid_t *out_pid, int *out_output, int *out_trouble,
-		   struct error *err);
+		   uint64_t run, const struct launcher_input *input, pid_t *out_pid,
+		   int *out_output, int *out_trouble, struct error *err);
 
 /* launcher_kill.c: descendants, found by reading /proc. ------------------------------------------
  */
@@ -111,6 +117,7 @@ struct launcher_server {
 	struct launcher_user user;
 	struct launcher_command *commands;
 	unsigned count;
+	struct launcher_input input; /* for the next run */
 	bool is_sealed, is_ending;
 	int64_t give_up_ns; /* once it is ending */
 	struct run *runs;

@@ -235,8 +235,8 @@ void launcher_runs_start(struct launcher_server *server, const struct launcher_r
 		run->command = &server->commands[request->number];
 		run->reply.run = request->run;
 		run->output = run->trouble = -1;
-		result = launcher_spawn(run->command, &server->user, request->run, &run->pid,
-					&run->output, &run->trouble, &err);
+		result = launcher_spawn(run->command, &server->user, request->run, &server->input,
+					&run->pid, &run->output, &run->trouble, &err);
 	} else {
 		error_errno(&err, ENOMEM, "cannot start a command");
 	}

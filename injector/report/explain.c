@@ -3,6 +3,7 @@
 
 #include "injector/base/cleanup.h"
 #include "injector/base/quantity.h"
+#include "injector/experiment/format.h"
 #include "injector/view/words.h"
 
 #include <string.h>
@@ -169,6 +170,32 @@ static void put_verdict(struct page *page, const struct experiment *experiment)
 			  experiment->allow_idle ? "" : ", and every fault has hit something");
 }
 
+static void put_notifications(struct page *page, const struct experiment *experiment)
+{
+	if (!experiment->notification_count)
+		return;
+	put_heading(page, "Meanwhile others are told");
+	for (unsigned i = 0; i < experiment->notification_count; i++) {
+		const struct experiment_notification *one = &experiment->notifications[i];
+		const char *name = format_notify[NOTIFY_PARAM_WEBHOOK + one->kind].name;
+		char moments[100] = "";
+
+		for (unsigned at = 0; format_notify_moments[at]; at++)
+			if (one->moments & 1U << at)
+				snprintf(moments + strlen(moments),
+					 sizeof(moments) - strlen(moments), "%s%s",
+					 moments[0] ? ", " : "", format_notify_moments[at]);
+		page_tab(page, INDENT);
+		/* the address of a webhook may be a secret */
+		page_wrap(page, TONE_NORMAL, INDENT, "- %s%s%s: %s", name,
+			  one->kind == NOTIFY_WEBHOOK ? "" : " ",
+			  one->kind == NOTIFY_WEBHOOK
+				  ? ""
+				  : params_text(&one->params, NOTIFY_PARAM_WEBHOOK + one->kind),
+			  moments);
+	}
+}
+
 void explain_experiment(const struct experiment *experiment, struct page *page)
 {
 	page_wrap(page, TONE_TITLE, 0, "%s", experiment->title ? experiment->title : "");
@@ -185,5 +212,6 @@ void explain_experiment(const struct experiment *experiment, struct page *page)
 		put_step(page, experiment, i);
 	put_aborts(page, experiment);
 	put_after(page, experiment);
+	put_notifications(page, experiment);
 	put_verdict(page, experiment);
 }

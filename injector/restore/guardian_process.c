@@ -10,6 +10,7 @@
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
 #include "injector/base/log.h"
+#include "injector/kernel/prefault.h"
 #include "injector/kernel/proc.h"
 #include "injector/kernel/sandbox.h"
 #include "injector/restore/guardian_cgroup.h"
@@ -121,6 +122,7 @@ static void become_hard_to_kill(void)
 
 	/* Not by sigprocmask(3): glibc leaves out 32 and 33, its own, which would still kill. */
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof(all));
+	prefault();
 	setsid();
 	prctl(PR_SET_NAME, "squall-guardian");
 	if (chdir("/") < 0)

@@ -22,7 +22,7 @@ void conductor_emit(struct conductor *conductor, struct event event)
 		event.time_ns = clock_now_ns();
 	event.wall_ns = clock_wall_ns();
 	event.phase = conductor->phase;
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = 0; i < CONDUCTOR_LISTENERS; i++)
 		if (conductor->options.listeners[i].fn)
 			conductor->options.listeners[i].fn(conductor->options.listeners[i].context,
 							   &event);
@@ -233,6 +233,25 @@ static int converse(struct conductor *conductor, struct error *err)
 	return result;
 }
 
+/* The loop goes on without this conductor: nothing on it may come back here. */
+static void leave_loop(struct conductor *conductor)
+{
+	const struct experiment *experiment = conductor->experiment;
+
+	loop_timer_cancel(conductor->loop, &conductor->ping_timer);
+	loop_timer_cancel(conductor->loop, &conductor->phase_timer);
+	loop_timer_cancel(conductor->loop, &conductor->method_timer);
+	for (unsigned i = 0; conductor->steps && i < experiment->step_count; i++)
+		loop_timer_cancel(conductor->loop, &conductor->steps[i].due_timer);
+	loop_unwatch(conductor->loop, conductor->options.worker_socket);
+	if (conductor->is_command_running)
+		launcher_cancel(conductor->options.launcher, conductor->options.command);
+	if (conductor->signal_fd >= 0) {
+		loop_unwatch(conductor->loop, conductor->signal_fd);
+		close(conductor->signal_fd);
+	}
+}
+
 int conductor_run(const struct conductor_options *options, int *out_result_fd, struct error *err)
 {
 	struct conductor conductor = {
@@ -249,15 +268,12 @@ int conductor_run(const struct conductor_options *options, int *out_result_fd, s
 		result = converse(&conductor, err);
 	if (conductor.scheduler)
 		probe_scheduler_free(conductor.scheduler);
+	leave_loop(&conductor);
 	streak_free(&conductor.before);
 	streak_free(&conductor.steady);
 	streak_free(&conductor.recovery);
 	abort_free(conductor.aborts);
 	free(conductor.steps);
-	if (conductor.signal_fd >= 0) {
-		loop_unwatch(conductor.loop, conductor.signal_fd);
-		close(conductor.signal_fd);
-	}
 	*out_result_fd = conductor.result_fd;
 	return result;
 }

@@ -26,8 +26,9 @@ struct conductor_options {
 	int command;		   /* number of `run -- COMMAND` in the launcher; -1: none */
 	bool plan_only;
 	struct run_result *result;
-	struct event_listener listeners[3]; /* fn NULL: unused */
-	struct view *view;		    /* told of a new terminal size; may be NULL */
+#define CONDUCTOR_LISTENERS 4
+	struct event_listener listeners[CONDUCTOR_LISTENERS]; /* fn NULL: unused */
+	struct view *view; /* told of a new terminal size; may be NULL */
 };
 
 /* Runs the whole experiment. 0: `result` is complete, its verdict is the exit code (*out_result_fd,

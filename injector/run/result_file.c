@@ -2,6 +2,7 @@
 #include "injector/run/result_file.h"
 
 #include "injector/base/cleanup.h"
+#include "injector/journal/directory.h"
 #include "injector/journal/journal.h"
 
 #include <dirent.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define RESULTS JOURNAL_STATE "/results"
 #define SUFFIX	".json"
@@ -18,14 +20,17 @@
 #define FULL_REMEDY                                                                                \
 	"free some space below " JOURNAL_STATE "; results of earlier runs are in " RESULTS
 
-static void path_of(const char *run_id, char out[96])
+/* Root's own all the way, as where journals are: root makes files there and gives them away.
+ * Mode 0: only if it is there. */
+static int open_results(mode_t mode, struct error *err)
 {
-	snprintf(out, 96, RESULTS "/%s" SUFFIX, run_id);
+	cleanup_fd int state = directory_open(JOURNAL_STATE, mode, err);
+
+	return state < 0 ? state : directory_open_at(state, "results", mode, RESULTS, err);
 }
 
-static int failed(int code, const char *what, const char *path, struct error *err)
+static int add_remedy(int code, struct error *err)
 {
-	error_errno(err, code, "cannot %s the result %s", what, path);
 	if (code == ENOSPC || code == EDQUOT)
 		return error_remedy(err, FULL_REMEDY);
 	if (code == EROFS)
@@ -34,24 +39,36 @@ static int failed(int code, const char *what, const char *path, struct error *er
 	return -code;
 }
 
+static int failed(int code, const char *what, const char *name, struct error *err)
+{
+	error_errno(err, code, "cannot %s the result " RESULTS "/%s", what, name);
+	return add_remedy(code, err);
+}
+
+static void name_of(const char *run_id, char out[40])
+{
+	snprintf(out, 40, "%s" SUFFIX, run_id);
+}
+
 int result_file_open(const char *run_id, uid_t reader, struct error *err)
 {
-	char path[96];
-	cleanup_fd int fd = -1;
+	char name[40];
+	cleanup_fd int folder = open_results(0755, err), fd = -1;
 	int code;
 
-	path_of(run_id, path);
-	if ((mkdir(JOURNAL_STATE, 0755) < 0 && errno != EEXIST) ||
-	    (mkdir(RESULTS, 0755) < 0 && errno != EEXIST))
-		return failed(errno, "make a directory for", path, err);
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (folder < 0) {
+		add_remedy(-folder, err);
+		return folder;
+	}
+	name_of(run_id, name);
+	fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return failed(errno, "create", path, err);
+		return failed(errno, "create", name, err);
 	/* behind the end of the file; its writer cuts off what it does not use */
 	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, ROOM) < 0 && errno != EOPNOTSUPP) {
 		code = errno;
-		unlink(path);
-		return failed(code, "reserve room for", path, err);
+		unlinkat(folder, name, 0);
+		return failed(code, "reserve room for", name, err);
 	}
 	/* The user who ran it may read it, and nobody else: it holds the experiment, which may be
 	 * readable by nobody else either. A failure only means that root must. */
@@ -61,10 +78,12 @@ int result_file_open(const char *run_id, uid_t reader, struct error *err)
 
 void result_file_remove(const char *run_id)
 {
-	char path[96];
+	cleanup_fd int folder = open_results(0, NULL);
+	char name[40];
 
-	path_of(run_id, path);
-	unlink(path);
+	name_of(run_id, name);
+	if (folder >= 0)
+		unlinkat(folder, name, 0);
 }
 
 struct old_result {
@@ -92,11 +111,14 @@ static bool is_result(const char *name)
 
 void result_files_prune(void)
 {
-	cleanup_dir DIR *dir = opendir(RESULTS);
+	int folder = open_results(0, NULL);
+	cleanup_dir DIR *dir = folder < 0 ? NULL : fdopendir(folder);
 	cleanup_free struct old_result *found = NULL;
 	unsigned count = 0, capacity = 0;
 	struct dirent *entry;
 
+	if (!dir && folder >= 0)
+		close(folder);
 	while (dir && (entry = readdir(dir))) {
 		struct stat about;
 

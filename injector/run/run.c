@@ -9,12 +9,15 @@
 #include "injector/journal/journal.h"
 #include "injector/kernel/proc.h"
 #include "injector/kernel/realtime.h"
+#include "injector/kernel/prefault.h"
 #include "injector/kernel/sandbox.h"
 #include "injector/policy/policy.h"
+#include "injector/policy/site.h"
 #include "injector/report/report.h"
 #include "injector/restore/halt.h"
 #include "injector/restore/restore.h"
 #include "injector/run/conductor.h"
+#include "injector/run/notify.h"
 #include "injector/run/worker.h"
 #include "injector/view/view.h"
 
@@ -38,6 +41,7 @@ struct run {
 	const struct run_options *options;
 	struct invoking_user user;
 	struct policy *policy;
+	struct site site;
 	int socket;
 	pid_t worker;
 	struct launcher *launcher;
@@ -46,6 +50,7 @@ struct run {
 	struct loop *loop;
 	struct run_result *result;
 	struct view *view;
+	struct notify *notify;
 };
 
 static int need_root(const struct run_options *options, struct error *err)
@@ -105,7 +110,16 @@ static int fork_worker(struct run *run, struct error *err)
 	}
 	close(pair[1]);
 	run->socket = pair[0];
+	prefault(); /* what is written now would be copied page by page */
 	return 0;
+}
+
+static bool has_site_command(const struct site *site)
+{
+	for (unsigned i = 0; i < site->notification_count; i++)
+		if (site->notifications[i].kind == NOTIFY_COMMAND)
+			return true;
+	return false;
 }
 
 static int give_up_rights(struct run *run, struct error *err)
@@ -116,7 +130,7 @@ static int give_up_rights(struct run *run, struct error *err)
 	/* A file of the user's, and what it starts, does not go before everybody else. */
 	if (!options->is_one_fault)
 		realtime_end();
-	if (options->has_launcher || options->command)
+	if (options->has_launcher || options->command || has_site_command(&run->site))
 		result = launcher_new(run->user.uid, run->user.gid, &run->launcher, err);
 	if (result == 0 && options->command) {
 		run->command = launcher_add(run->launcher, options->command, true, NULL, err);
@@ -136,6 +150,8 @@ static int ask_site(struct run *run, struct error *err)
 	yaml_problems_free(&problems);
 	if (result == 0)
 		result = policy_check_user(run->policy, run->user.uid, err);
+	if (result == 0)
+		result = site_load(SITE_PATH, &run->site, err);
 	return result;
 }
 
@@ -212,6 +228,34 @@ static int prepare_experiment(struct run *run, struct error *err)
 	return run->options->plan_only ? 0 : check_window(experiment, err);
 }
 
+/* Told as any other event while somebody looks, and kept in the result. */
+static void on_complaint(void *context, const struct event *event)
+{
+	const struct run *run = context;
+	struct event_listener listener = result_listener(run->result);
+
+	listener.fn(listener.context, event);
+	if (run->view) {
+		listener = view_listener(run->view);
+		listener.fn(listener.context, event);
+	} else {
+		log_warning("%s", event->text);
+	}
+}
+
+static int open_notify(struct run *run, struct error *err)
+{
+	const struct notify_options options = {
+		.experiment = run->experiment,
+		.loop = run->loop,
+		.launcher = run->launcher,
+		.has_command = run->options->command != NULL,
+		.complaints = {.fn = on_complaint, .context = run},
+	};
+
+	return run->options->plan_only ? 0 : notify_new(&options, &run->notify, err);
+}
+
 static int open_ears(struct run *run, struct error *err)
 {
 	const struct run_options *options = run->options;
@@ -222,6 +266,8 @@ static int open_ears(struct run *run, struct error *err)
 	if (result == 0)
 		result = prepare_experiment(run, err);
 	if (result == 0)
+		result = site_apply(&run->site, run->experiment, err);
+	if (result == 0)
 		result = enter_directory(run, err);
 	if (result == 0)
 		result = result_new(run->experiment, "", &run->result, err);
@@ -229,6 +275,8 @@ static int open_ears(struct run *run, struct error *err)
 		result = view_new(choose_view(options), run->experiment, run->loop,
 				  options->is_json || options->plan_only ? stdout : stderr,
 				  &run->view, err);
+	if (result == 0)
+		result = open_notify(run, err);
 	return result;
 }
 
@@ -262,26 +310,40 @@ static void write_result(const struct run *run, json_t *root, int fd)
 			    run->result->run_id, err.text);
 }
 
+static void tell_verdict(struct run *run)
+{
+	const struct event event = {
+		.kind = EVENT_RESULT, .phase = PHASE_FINISHED, .result = run->result};
+	struct event_listener listener;
+
+	if (run->notify) {
+		listener = notify_listener(run->notify);
+		listener.fn(listener.context, &event);
+	}
+	if (run->view) {
+		listener = view_listener(run->view);
+		listener.fn(listener.context, &event);
+		view_free(run->view);
+		run->view = NULL;
+	}
+}
+
 static int conclude(struct run *run, int result_fd)
 {
 	json_t *root;
 
 	result_finish(run->result);
-	if (run->view) {
-		const struct event event = {
-			.kind = EVENT_RESULT, .phase = PHASE_FINISHED, .result = run->result};
-		struct event_listener listener = view_listener(run->view);
-
-		listener.fn(listener.context, &event);
-		view_free(run->view);
-		run->view = NULL;
-	}
+	tell_verdict(run);
 	root = report_build(run->result);
 	if (!root)
 		log_warning("there is no memory for the report; the verdict is: %s",
 			    run->result->why);
 	else if (!run->options->is_json && !run->options->is_quiet)
 		report_text(root, stdout, log_has_colour(STDOUT_FILENO), terminal_width());
+	/* whoever sits here knows by now; how many others do is in the stored result */
+	fflush(stdout);
+	notify_finish(run->notify);
+	json_object_set_new(root, "notifications", notify_report(run->notify));
 	if (result_fd >= 0)
 		write_result(run, root, result_fd);
 	json_decref(root);
@@ -309,9 +371,15 @@ static int run_conductor(struct run *run, struct error *err)
 	};
 	if (run->view)
 		options.listeners[1] = view_listener(run->view);
+	if (run->notify)
+		options.listeners[2] = notify_listener(run->notify);
 	result = conductor_run(&options, &result_fd, err);
 	if (result == 0 && !run->options->plan_only)
 		return conclude(run, result_fd);
+	if (result < 0) {
+		notify_refused(run->notify, err->text);
+		notify_finish(run->notify);
+	}
 	if (result_fd >= 0)
 		close(result_fd);
 	return result;
@@ -346,6 +414,7 @@ static bool run_free(struct run *run)
 		close(run->socket); /* a worker that still waits leaves now */
 	if (run->view)
 		view_free(run->view);
+	notify_free(run->notify);
 	launcher_free(run->launcher);
 	if (run->worker > 0)
 		is_over = await_worker(run->worker);
@@ -355,6 +424,7 @@ static bool run_free(struct run *run)
 		experiment_free(run->experiment);
 	free(run->experiment);
 	policy_free(run->policy);
+	site_free(&run->site);
 	return is_over;
 }
 

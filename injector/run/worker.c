@@ -9,6 +9,7 @@
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
 #include "injector/journal/audit.h"
+#include "injector/kernel/prefault.h"
 #include "injector/kernel/proc.h"
 #include "injector/kernel/sandbox.h"
 #include "injector/restore/halt.h"
@@ -305,13 +306,16 @@ static int watch_signals(struct worker *worker, struct error *err)
 
 static int begin(struct worker *worker, struct error *err)
 {
-	int result = journal_new_run_id(worker->run_id, err);
+	int result;
 
+	prefault();
+	result = journal_new_run_id(worker->run_id, err);
 	if (result == 0)
 		result = worker_settle_in(worker, err);
 	/* First of all: it gets itself ready while the conductor still reads the experiment. */
 	if (result == 0)
 		result = guardian_start(&worker->guardian, err);
+	prefault(); /* the guardian's copy made every page shared again */
 	worker->has_guardian = result == 0;
 	if (result == 0)
 		result = identify(getpid(), &worker->self, err);

@@ -58,6 +58,36 @@ static bool watch_step(struct worker_step *step)
 	return false;
 }
 
+static void look_again(void *context, struct fault *fault)
+{
+	struct worker *worker = context;
+	struct worker_step *step = &worker->steps[fault->step];
+
+	if (step->state == STEP_IN_FORCE)
+		watch_step(step);
+}
+
+static void on_heard(void *context, uint32_t events)
+{
+	struct worker_step *step = context;
+
+	(void)events;
+	step->fault.ops->hear(look_again, step->worker);
+}
+
+/* Whoever cannot listen is looked at now and then. Watched for the rest of the run: all steps of
+ * this kind share the descriptor. */
+static void listen_to(struct worker_step *step)
+{
+	struct error err = ERROR_INIT;
+	int fd = step->fault.ops->listen ? step->fault.ops->listen(&step->fault, &err) : -ENOSYS;
+
+	if (fd >= 0)
+		loop_watch(step->worker->loop, fd, EPOLLIN, on_heard, step, NULL);
+	else if (fd == -ESTALE)
+		watch_step(step);
+}
+
 static void send_all_evidence(void *context)
 {
 	struct worker *worker = context;
@@ -324,13 +354,15 @@ static void step_is_in_force(struct worker_step *step, int64_t began_ns)
 		return;
 	}
 	step->state = STEP_IN_FORCE;
-	journal_started(worker->journal, fault->step, step->text, NULL);
+	journal_started(worker->journal, fault->step, step->text, worker_shape_end_ns(step), NULL);
 	arm_end(step);
 	if (step->state == STEP_IN_FORCE)
 		worker_shape_follow(step);
 	if (!worker->evidence_timer.heap_index)
 		loop_timer_set(worker->loop, &worker->evidence_timer,
 			       clock_now_ns() + EVIDENCE_EVERY_NS, send_all_evidence, worker);
+	if (step->state == STEP_IN_FORCE)
+		listen_to(step);
 }
 
 static void inject(struct worker_step *step)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The network fault when something happens around it: interfaces that go, change or are taken down
- * in its course, two faults on one packet, packets that are for somebody else.
+ * The network fault when something happens around it: interfaces that change in its course, two
+ * faults on one packet, packets that are for somebody else. What ends it: test_network_watch.c.
  */
 #include "tests/support/netlab.h"
 #include "tests/support/squall_runner.h"
@@ -38,16 +38,6 @@ static void assert_in_force(struct netlab_fault *fault)
 		fail_msg("%s", err.text);
 }
 
-static void assert_lost(struct netlab_fault *fault, const char *words)
-{
-	struct error err = ERROR_INIT;
-	struct evidence evidence;
-
-	assert_int_equal(network_fault.evidence(&fault->fault, &evidence, &err), -ESTALE);
-	if (!strstr(err.text, words))
-		fail_msg("'%s' does not say '%s'", err.text, words);
-}
-
 static const char *const both[] = {"to", "10.88.0.2", "delay", "60ms", "direction", "both", NULL};
 
 static void test_link_down_and_up_is_no_loss(void **state)
@@ -62,67 +52,6 @@ static void test_link_down_and_up_is_no_loss(void **state)
 	assert_in_force(&fault);
 	assert_true(netlab_fastest(lab, "10.88.0.2", NETLAB_PORT, 3) >= 2 * DELAY_NS);
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
-}
-
-static void test_interface_that_goes_is_told(void **state)
-{
-	struct netlab *lab = *state;
-	struct netlab_fault fault;
-
-	start(lab, &fault, "eeeee2", both);
-	assert_in_force(&fault);
-	netlab_run("ip -n %s link delete sqv0", lab->near);
-	assert_lost(&fault, "interface sqv0 is gone");
-	netlab_fault_finish(&fault, FAULT_END_NOW);
-}
-
-static void test_interface_renamed_is_told(void **state)
-{
-	struct netlab *lab = *state;
-	struct netlab_fault fault;
-
-	start(lab, &fault, "eeeee3", both);
-	netlab_run("ip -n %s link set sqv0 down", lab->near);
-	netlab_run("ip -n %s link set sqv0 name sqvx", lab->near);
-	netlab_run("ip -n %s link set sqvx up", lab->near);
-	assert_lost(&fault, "interface sqv0 was renamed to sqvx");
-	netlab_fault_finish(&fault, FAULT_END_NOW);
-	assert_in_range(netlab_fastest(lab, "10.88.0.2", NETLAB_PORT, 3), 0, DELAY_NS - 1);
-}
-
-/* The name of the ifb, or of the first tap. */
-static const char *own_device(const char *run)
-{
-	static char name[16];
-
-	snprintf(name, sizeof(name), netlab_has_netem() ? "sq%s-0" : "sq%s-0t0", run);
-	return name;
-}
-
-static void check_own_device(struct netlab *lab, const char *run, const char *what)
-{
-	const char *device = own_device(run);
-	char *before = netlab_dump(lab);
-	struct netlab_fault fault;
-
-	start(lab, &fault, run, both);
-	netlab_run("ip -n %s link %s %s", lab->near, what, device);
-	assert_int_equal(netlab_round_trip(lab, "10.88.0.2", NETLAB_PORT, 300), -1);
-	assert_lost(&fault, device);
-	netlab_fault_end(&fault, FAULT_END_NOW);
-	assert_in_range(netlab_fastest(lab, "10.88.0.2", NETLAB_PORT, 3), 0, DELAY_NS - 1);
-	netlab_fault_finish(&fault, FAULT_END_NOW);
-	netlab_same(lab, before);
-}
-
-static void test_own_device_deleted_is_told(void **state)
-{
-	check_own_device(*state, "eeeee4", "delete");
-}
-
-static void test_own_device_down_is_told(void **state)
-{
-	check_own_device(*state, "eeeee5", "set down dev");
 }
 
 /* It meets both, each once: a packet must not go from line to line for ever. */
@@ -268,33 +197,12 @@ static void test_what_is_abandoned_is_counted(void **state)
 	netlab_fault_finish(&fault, FAULT_END_NOW);
 }
 
-static void test_run_ends_when_its_interface_goes(void **state)
-{
-	struct stage *stage = *state;
-	struct squall *squall =
-		squall_start(stage, NULL, "inject --json network to=10.88.0.2 delay=100ms for=20s");
-
-	squall_await_injected(squall);
-	netlab_run("ip -n %s link delete %s", stage->lab->near, own_device(squall->run_id));
-	squall_assert_exit(squall, 4);
-	assert_string_equal(member_text(squall_event(squall, "stopping"), "cause"), "fault-lost");
-	assert_non_null(squall_event(squall, "restored"));
-	assert_true(squall_has_said(squall, "went out of force"));
-	stage_assert_fast(stage, "10.88.0.2", NETLAB_PORT);
-	stage_assert_clean(stage);
-}
-
-#define ON_LAB(test)   cmocka_unit_test_setup_teardown(test, netlab_setup, netlab_teardown)
-#define ON_STAGE(test) cmocka_unit_test_setup_teardown(test, stage_setup, stage_teardown)
+#define ON_LAB(test) cmocka_unit_test_setup_teardown(test, netlab_setup, netlab_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ON_LAB(test_link_down_and_up_is_no_loss),
-		ON_LAB(test_interface_that_goes_is_told),
-		ON_LAB(test_interface_renamed_is_told),
-		ON_LAB(test_own_device_deleted_is_told),
-		ON_LAB(test_own_device_down_is_told),
 		ON_LAB(test_two_delays_leaving),
 		ON_LAB(test_two_delays_arriving),
 		ON_LAB(test_loss_beside_delay_arriving),
@@ -303,7 +211,6 @@ int main(void)
 		ON_LAB(test_no_mark_is_left_on_packets),
 		ON_LAB(test_mtu_may_grow),
 		ON_LAB(test_what_is_abandoned_is_counted),
-		ON_STAGE(test_run_ends_when_its_interface_goes),
 	};
 
 	return STAGE_RUN(tests);

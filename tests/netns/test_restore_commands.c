@@ -159,8 +159,8 @@ static void test_status_tells_what_is_in_force(void **state)
 	assert_non_null(strstr(out, run_id));
 	assert_non_null(strstr(out, "live"));
 	assert_non_null(strstr(out, "a fake run"));
-	assert_non_null(strstr(out, "in force  step 1: effect number 0"));
-	assert_non_null(strstr(out, "step 3: effect number 2"));
+	assert_non_null(strstr(out, "in force  step 1: injected effect number 0 since "));
+	assert_non_null(strstr(out, "step 3: injected effect number 2 since "));
 
 	assert_int_equal(COMMAND(cli_status, WORD("--json")), 0);
 	root_json = json_loads(out, 0, NULL);

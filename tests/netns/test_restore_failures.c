@@ -5,33 +5,26 @@
  * Whatever fails, restore goes on with the rest, never says that all is well when it is not, and
  * what it tells the user to type works when it is typed. In the end nothing is left.
  *
- *   test_restore_failures [seconds N] [seed N]     a sample, drawn anew each time
- *   test_restore_failures full [EXPERIMENT...]     every call, every error
+ *   test_restore_failures [seconds N] [seed N]         a sample, drawn anew each time
+ *   test_restore_failures full [share N] [NAME...]     every call, every error, or one in N
  */
 #include "tests/support/squall_runner.h"
 #include "tests/sweep/point.h"
+#include "tests/sweep/sweep_options.h"
 #include "tests/sweep/world.h"
 
 #include "injector/base/cleanup.h"
 
 #include <errno.h>
-#include <glob.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
-#define EXPERIMENTS    "tests/sweep/experiments"
 #define SAMPLE_SECONDS 20
 #define ALLOCATION     "/run/allocation-failed"
 #define PATIENCE_NS    ((is_emulated() ? 150 : 30) * NSEC_PER_SEC)
-
-struct options {
-	bool is_full;
-	unsigned seconds, seed;
-	char **only;
-};
 
 /* Whose calls fail. */
 enum victim { VICTIM_RESTORE, VICTIM_GUARDIAN, VICTIM_WORKER, VICTIM_ALLOCATION, VICTIM_COUNT };
@@ -303,27 +296,31 @@ static void fail_some(struct scene *scene, int64_t until_ns)
 			free(recordings[victim].calls[role]);
 }
 
-static void fail_all_of(struct scene *scene, enum victim victim)
+static void fail_all_of(struct scene *scene, enum victim victim, unsigned share)
 {
+	bool is_allocation = victim == VICTIM_ALLOCATION;
+	/* an allocation fails in one way only, and how many there are shows */
+	unsigned ways = is_allocation ? 1 : 2 * ERRORS, count = 10000;
 	struct recording recording = {0};
-	unsigned count;
 
 	record(scene, victim, &recording);
-	count = victim == VICTIM_ALLOCATION ? 10000 : recording.counts[role_of(victim)];
+	if (!is_allocation)
+		count = recording.counts[role_of(victim)];
 	for (unsigned at = 1; at <= count && at < TRACE_CALLS_MAX; at++) {
-		if (victim != VICTIM_ALLOCATION &&
-		    !trace_can_fail(recording.calls[role_of(victim)][at - 1]))
+		if (!is_allocation && !trace_can_fail(recording.calls[role_of(victim)][at - 1]))
 			continue;
-		for (unsigned i = 0; i < 2 * ERRORS; i++) {
+		for (unsigned i = 0; i < ways; i++) {
 			struct trial trial = {.victim = victim,
 					      .at = at,
 					      .error = errors[i / 2],
 					      .always = i & 1};
 
-			if (try_one(scene, &trial, NULL, NULL) && victim != VICTIM_ALLOCATION)
+			if (share > 1 && (unsigned)random() % share)
 				continue;
-			if (victim == VICTIM_ALLOCATION && access(ALLOCATION, F_OK) < 0)
-				at = count; /* there are no more */
+			if (try_one(scene, &trial, NULL, NULL))
+				continue;
+			if (is_allocation)
+				at = count;
 			break;
 		}
 	}
@@ -331,15 +328,13 @@ static void fail_all_of(struct scene *scene, enum victim victim)
 		free(recording.calls[role]);
 }
 
-static bool is_wanted(const struct options *options, const char *path)
+static bool is_wanted(const struct sweep_options *options, const char *path)
 {
-	if (!options->is_full) /* those with something to undo in every way */
+	/* those with something to undo in every way */
+	if (!options->is_full && !*options->names)
 		return strstr(path, "/all-together") || strstr(path, "/file") ||
 		       (!is_emulated() && strstr(path, "/process-stop"));
-	for (char **only = options->only; only && *only; only++)
-		if (strstr(path, *only))
-			return true;
-	return !options->only || !*options->only;
+	return sweep_options_name(options, path);
 }
 
 static void prepare(const struct scene *scene, const char *path)
@@ -355,20 +350,17 @@ static void prepare(const struct scene *scene, const char *path)
 
 static int fail_everything(void *context)
 {
-	const struct options *options = context;
+	const struct sweep_options *options = context;
 	int64_t start_ns = clock_now_ns(), end_ns = start_ns + options->seconds * NSEC_PER_SEC;
 	struct scene scene = {0};
 	struct count all = {0};
-	size_t wanted = 0;
+	size_t wanted;
 	glob_t found;
 
 	srandom(options->seed);
+	sweep_options_find(options, is_wanted, &found);
+	wanted = found.gl_pathc;
 	scene_make(&scene);
-	if (glob(EXPERIMENTS "/*.yaml", 0, NULL, &found) != 0)
-		return 1;
-	for (size_t i = 0; i < found.gl_pathc; i++)
-		if (is_wanted(options, found.gl_pathv[i]))
-			found.gl_pathv[wanted++] = found.gl_pathv[i];
 	printf("1..%u\n# seed %u\n", VICTIM_COUNT, options->seed);
 	for (size_t i = 0; i < wanted; i++) {
 		int64_t now_ns = clock_now_ns();
@@ -377,7 +369,7 @@ static int fail_everything(void *context)
 		if (!options->is_full)
 			fail_some(&scene, now_ns + (end_ns - now_ns) / (int64_t)(wanted - i));
 		for (enum victim victim = 0; options->is_full && victim < VICTIM_COUNT; victim++)
-			fail_all_of(&scene, victim);
+			fail_all_of(&scene, victim, options->share);
 	}
 	for (enum victim victim = 0; victim < VICTIM_COUNT; victim++) {
 		const struct count *count = &counts[victim];
@@ -401,18 +393,8 @@ static int fail_everything(void *context)
 
 int main(int argc, char **argv)
 {
-	struct options options = {.seconds = SAMPLE_SECONDS, .seed = (unsigned)clock_wall_ns()};
+	struct sweep_options options;
 
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "full") == 0) {
-			options.is_full = true;
-			options.only = argv + i + 1;
-			break;
-		}
-		if (i + 1 < argc && strcmp(argv[i], "seconds") == 0)
-			options.seconds = (unsigned)strtoul(argv[++i], NULL, 10);
-		else if (i + 1 < argc && strcmp(argv[i], "seed") == 0)
-			options.seed = (unsigned)strtoul(argv[++i], NULL, 10);
-	}
+	sweep_options_read(argc, argv, SAMPLE_SECONDS, &options);
 	return world_run(fail_everything, &options);
 }

@@ -4,19 +4,19 @@
  * sees the machine restored. Without arguments a sample, drawn anew each time, as tests; `make
  * sweep` tries every point.
  *
- *   test_sweep [seconds N] [seed N] [kind WORD]   a sample (of "stop the worker" and such)
- *   test_sweep full [EXPERIMENT...]               everything
+ *   test_sweep [seconds N] [kind WORD] [NAME...]   a sample (of "stop the worker" and such)
+ *   test_sweep full [share N] [NAME...]            everything, or one point in N
  *
- * Experiments: tests/sweep/experiments/ (SQUALL_SWEEP_EXPERIMENTS), one file each: a new fault adds
- * one.
+ * Experiments: tests/sweep/experiments/, one file each: a new fault adds one. See
+ * tests/sweep/sweep_options.h.
  */
 #include "tests/support/squall_runner.h"
 #include "tests/sweep/point.h"
+#include "tests/sweep/sweep_options.h"
 #include "tests/sweep/world.h"
 
 #include "injector/base/cleanup.h"
 
-#include <glob.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,18 +24,10 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#define EXPERIMENTS    "tests/sweep/experiments"
 #define SAMPLE_SECONDS 30
 #define MUTANT_TRIES   12
 #define RESTORE_CALLS  200 /* about so many, of which many look at the journal only */
 #define MISSES_MAX     3   /* the number of calls differs a little from run to run */
-
-struct options {
-	bool is_full;
-	unsigned seconds, seed;
-	const char *kind; /* a word that the disturbance's name must hold */
-	char **only;	  /* words that names must hold; NULL-terminated */
-};
 
 struct tally {
 	struct account accounts[DISTURBANCES];
@@ -186,14 +178,18 @@ static struct subject make_subject(const struct scene *scene, const char *path, 
 	return subject;
 }
 
-static void sweep_all(struct scene *scene, const struct subject *subject, struct tally *tally)
+static void sweep_all(struct scene *scene, const struct subject *subject,
+		      const struct sweep_options *options, struct tally *tally)
 {
 	for (unsigned i = 0; i < DISTURBANCES; i++) {
 		unsigned misses = 0;
 		/* each takes seconds of silence, and most calls are the same to who looks on */
-		unsigned stride = disturbances[i].signal == SIGSTOP ? 16 : 1;
+		unsigned stride = options->share * (disturbances[i].signal == SIGSTOP ? 16 : 1);
 
-		for (unsigned at = 1; misses < MISSES_MAX; at += stride)
+		if (!strstr(disturbances[i].name, options->kind))
+			continue;
+		for (unsigned at = 1 + (unsigned)random() % stride; misses < MISSES_MAX;
+		     at += stride)
 			misses = point_try(scene, subject, &disturbances[i], at, NULL,
 					   &tally->accounts[i], NULL)
 					 ? 0
@@ -203,7 +199,7 @@ static void sweep_all(struct scene *scene, const struct subject *subject, struct
 }
 
 static void sweep_some(struct scene *scene, const struct subject *subject,
-		       const struct options *options, int64_t until_ns, struct tally *tally)
+		       const struct sweep_options *options, int64_t until_ns, struct tally *tally)
 {
 	/* the kinds of recording: undisturbed, after the worker's death, after everybody's */
 	struct recording recordings[3] = {0};
@@ -233,8 +229,8 @@ static void sweep_some(struct scene *scene, const struct subject *subject,
 /* A fault that acts before it writes must be caught, or nothing here means anything. */
 static bool catches_a_mutant(struct scene *scene)
 {
-	struct subject subject =
-		make_subject(scene, EXPERIMENTS "/process-stop.yaml", "tests/sweep/mutant");
+	struct subject subject = make_subject(scene, "tests/sweep/experiments/process-stop.yaml",
+					      "tests/sweep/mutant");
 	struct disturbance behind_signal = disturbances[0];
 	struct account account = {0};
 
@@ -247,19 +243,16 @@ static bool catches_a_mutant(struct scene *scene)
 	return account.residues > 0;
 }
 
-static bool is_wanted(const struct options *options, const char *path)
+static bool is_wanted(const struct sweep_options *options, const char *path)
 {
-	for (char **only = options->only; only && *only; only++)
-		if (strstr(path, *only))
-			return true;
 	/* minutes for each on an emulated machine: what depends on its kernel */
-	if (is_emulated() && !options->is_full)
+	if (is_emulated() && !options->is_full && !*options->names)
 		return strstr(path, "/network-delay");
-	return !options->only || !*options->only;
+	return sweep_options_name(options, path);
 }
 
-static bool sweep_experiment(struct scene *scene, const struct options *options, const char *path,
-			     int64_t until_ns, struct tally *tally)
+static bool sweep_experiment(struct scene *scene, const struct sweep_options *options,
+			     const char *path, int64_t until_ns, struct tally *tally)
 {
 	struct subject subject = make_subject(scene, path, "squall");
 	struct tally here = {.started_ns = clock_now_ns()};
@@ -267,7 +260,7 @@ static bool sweep_experiment(struct scene *scene, const struct options *options,
 	struct account all;
 
 	if (options->is_full)
-		sweep_all(scene, &subject, &here);
+		sweep_all(scene, &subject, options, &here);
 	else
 		sweep_some(scene, &subject, options, until_ns, &here);
 	all = sum(&here);
@@ -292,25 +285,17 @@ static bool no_bpf_is_left(void)
 
 static int sweep(void *context)
 {
-	const struct options *options = context;
+	const struct sweep_options *options = context;
 	struct tally tally = {.started_ns = clock_now_ns()};
-	const char *folder = getenv("SQUALL_SWEEP_EXPERIMENTS");
-	char pattern[512];
 	struct scene scene = {0};
-	size_t wanted = 0;
-	glob_t found; /* for the life of the process */
+	size_t wanted;
+	glob_t found;
 
 	srandom(options->seed);
+	sweep_options_find(options, is_wanted, &found);
+	wanted = found.gl_pathc;
 	machine_state_remember_bpf();
 	scene_make(&scene);
-	snprintf(pattern, sizeof(pattern), "%s/*.yaml", folder ? folder : EXPERIMENTS);
-	if (glob(pattern, 0, NULL, &found) != 0) {
-		printf("no experiments in %s\n", pattern);
-		return 1;
-	}
-	for (size_t i = 0; i < found.gl_pathc; i++)
-		if (is_wanted(options, found.gl_pathv[i]))
-			found.gl_pathv[wanted++] = found.gl_pathv[i];
 	printf("1..%zu\n# seed %u\n", wanted + (is_emulated() ? 1 : 2), options->seed);
 	if (!is_emulated()) /* that the sweep can see does not depend on the kernel */
 		report(catches_a_mutant(&scene), "mutant_is_caught");
@@ -331,21 +316,8 @@ static int sweep(void *context)
 
 int main(int argc, char **argv)
 {
-	struct options options = {
-		.seconds = SAMPLE_SECONDS, .kind = "", .seed = (unsigned)clock_wall_ns()};
+	struct sweep_options options;
 
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "full") == 0) {
-			options.is_full = true;
-			options.only = argv + i + 1;
-			break;
-		}
-		if (i + 1 < argc && strcmp(argv[i], "kind") == 0)
-			options.kind = argv[++i];
-		else if (i + 1 < argc && strcmp(argv[i], "seconds") == 0)
-			options.seconds = (unsigned)strtoul(argv[++i], NULL, 10);
-		else if (i + 1 < argc && strcmp(argv[i], "seed") == 0)
-			options.seed = (unsigned)strtoul(argv[++i], NULL, 10);
-	}
+	sweep_options_read(argc, argv, SAMPLE_SECONDS, &options);
 	return world_run(sweep, &options);
 }

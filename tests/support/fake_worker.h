@@ -138,7 +138,7 @@ static int inject(struct journal *journal, unsigned at)
 	snprintf(text, sizeof(text), "effect number %u", at);
 	if (close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600)) < 0)
 		return -1;
-	return journal_started(journal, at, text, &err);
+	return journal_started(journal, at, text, 0, &err);
 }
 
 /* ---- The worker ---- */

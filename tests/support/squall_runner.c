@@ -131,6 +131,7 @@ static void enter_mounts(const struct stage *stage, const struct squall_how *how
 static void become(const struct squall *squall, const struct squall_how *how, char **words)
 {
 	const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	char **environment;
 	sigset_t none;
 
 	sigemptyset(&none);
@@ -149,7 +150,12 @@ static void become(const struct squall *squall, const struct squall_how *how, ch
 	if (how->uid && (setgroups(0, NULL) < 0 || setresgid(how->uid, how->uid, how->uid) < 0 ||
 			 setresuid(how->uid, how->uid, how->uid) < 0))
 		leave_child("user");
-	execve(binary(), words, make_environment(how));
+	/* found before: afterwards nothing may be open, readable or allowed any more */
+	binary();
+	environment = make_environment(how);
+	if (how->prepare)
+		how->prepare(squall->stage);
+	execve(binary(), words, environment);
 	leave_child(binary());
 }
 

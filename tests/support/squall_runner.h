@@ -74,8 +74,9 @@ struct squall_how {
 	int terminal;		  /* > 0: controlling terminal and standard streams */
 	/* > 0: a disk of so many KiB, full, takes the place of /run or /var/lib */
 	unsigned full_run_kib, full_lib_kib;
-	const char *hidden; /* a folder that is empty for it */
-	const char *policy; /* text of the site policy */
+	const char *hidden;			    /* a folder that is empty for it */
+	const char *policy;			    /* text of the site policy */
+	void (*prepare)(const struct stage *stage); /* last of all, in its process */
 };
 
 struct squall {

@@ -193,6 +193,30 @@ static void write_folder(const char *folder, FILE *out)
 
 /* ---- Control groups ---- */
 
+static int bpf(int command, union bpf_attr *attr)
+{
+	return (int)syscall(SYS_bpf, command, attr, sizeof(*attr));
+}
+
+/* Programs at a group act on whoever is in it, until the last descriptor of their link is closed.
+ */
+static void write_programs(const char *folder, const char *name, FILE *held)
+{
+	static const int hooks[] = {BPF_CGROUP_INET4_CONNECT, BPF_CGROUP_INET6_CONNECT,
+				    BPF_CGROUP_UDP4_SENDMSG,  BPF_CGROUP_UDP6_SENDMSG,
+				    BPF_CGROUP_INET_INGRESS,  BPF_CGROUP_INET_EGRESS};
+	cleanup_fd int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	for (unsigned i = 0; fd >= 0 && i < sizeof(hooks) / sizeof(*hooks); i++) {
+		union bpf_attr attr = {
+			.query = {.target_fd = (uint32_t)fd, .attach_type = (uint32_t)hooks[i]}};
+
+		if ((bpf(BPF_PROG_QUERY, &attr) == 0 || errno == ENOSPC) && attr.query.prog_cnt)
+			fprintf(held, "group %s: %u programs at hook %d\n", name,
+				attr.query.prog_cnt, hooks[i]);
+	}
+}
+
 static void write_group(const char *folder, const char *name, FILE *out)
 {
 	static const char *const files[] = {
@@ -209,13 +233,15 @@ static void write_group(const char *folder, const char *name, FILE *out)
 	fputc('\n', out);
 }
 
-static void write_groups(const char *folder, const char *name, FILE *recorded, FILE *inert)
+static void write_groups(const char *folder, const char *name, const struct streams *streams)
 {
+	FILE *recorded = streams->part[STATE_RECORDED], *inert = streams->part[STATE_INERT];
 	cleanup_dir DIR *dir = opendir(folder);
 	struct dirent *entry;
 	bool is_guardian = strncmp(name, "/squall-guardian-", 17) == 0;
 
 	write_group(folder, name, is_guardian ? inert : recorded);
+	write_programs(folder, name, streams->part[STATE_HELD]);
 	while (dir && (entry = readdir(dir))) {
 		char path[512], below[600];
 
@@ -224,7 +250,7 @@ static void write_groups(const char *folder, const char *name, FILE *recorded, F
 		snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
 		snprintf(below, sizeof(below), "%s/%s", strcmp(name, "/") ? name : "",
 			 entry->d_name);
-		write_groups(path, below, recorded, inert);
+		write_groups(path, below, streams);
 	}
 }
 
@@ -291,11 +317,6 @@ static void write_processes(FILE *recorded, FILE *inert)
 }
 
 /* ---- BPF: of the whole machine ---- */
-
-static int bpf(int command, union bpf_attr *attr)
-{
-	return (int)syscall(SYS_bpf, command, attr, sizeof(*attr));
-}
 
 void machine_state_remember_bpf(void)
 {
@@ -370,8 +391,7 @@ void machine_state_take(struct machine_state *out)
 	}
 	write_processes(streams.part[STATE_RECORDED], streams.part[STATE_INERT]);
 	if (world_cgroups()[0])
-		write_groups(world_cgroups(), "/", streams.part[STATE_RECORDED],
-			     streams.part[STATE_INERT]);
+		write_groups(world_cgroups(), "/", &streams);
 	write_folder(scope.folder, streams.part[STATE_RECORDED]);
 	fprintf(streams.part[STATE_RECORDED], "mounts %s", read_path("/proc/self/mountinfo"));
 	write_folder("/run/squall", streams.part[STATE_INERT]);

@@ -24,9 +24,9 @@ int __real_journal_undo(struct journal *journal, const char *owner, uint32_t ste
 int __wrap_journal_undo(struct journal *journal, const char *owner, uint32_t step, uint32_t type,
 			const void *payload, size_t payload_size, struct error *err);
 int __real_journal_started(struct journal *journal, uint32_t step, const char *text,
-			   struct error *err);
+			   int64_t until_ns, struct error *err);
 int __wrap_journal_started(struct journal *journal, uint32_t step, const char *text,
-			   struct error *err);
+			   int64_t until_ns, struct error *err);
 
 int __wrap_journal_undo(struct journal *journal, const char *owner, uint32_t step, uint32_t type,
 			const void *payload, size_t payload_size, struct error *err)
@@ -43,11 +43,11 @@ int __wrap_journal_undo(struct journal *journal, const char *owner, uint32_t ste
 }
 
 int __wrap_journal_started(struct journal *journal, uint32_t step, const char *text,
-			   struct error *err)
+			   int64_t until_ns, struct error *err)
 {
 	for (unsigned at = 0; at < count; at++)
 		__real_journal_undo(journal, pending[at].owner, pending[at].step, pending[at].type,
 				    pending[at].payload, pending[at].size, NULL);
 	count = 0;
-	return __real_journal_started(journal, step, text, err);
+	return __real_journal_started(journal, step, text, until_ns, err);
 }

@@ -102,7 +102,7 @@ static void test_records_come_back_in_order(void **state)
 
 	(void)state;
 	assert_int_equal(undo_record(journal, "network"), 2);
-	assert_int_equal(journal_started(journal, 3, "200ms on eth0", &err), 0);
+	assert_int_equal(journal_started(journal, 3, "200ms on eth0", 0, &err), 0);
 	assert_int_equal(undo_record(journal, "process"), 4);
 	assert_int_equal(journal_done(journal, 2, &err), 0);
 	assert_int_equal(journal_ended(journal, 3, &err), 0);

@@ -44,6 +44,28 @@ static void test_death_by_signal_is_told(void **state)
 	assert_int_equal(WTERMSIG(result.status), SIGSEGV);
 }
 
+/* As long as it may be, which takes many requests; without one it reads the end of /dev/null. */
+static void test_input_reaches_the_run_it_is_for(void **state)
+{
+	struct workbench *bench = workbench_new();
+	struct error err = ERROR_INIT;
+	static char input[LAUNCHER_INPUT_MAX + 100];
+
+	(void)state;
+	memset(input, 'x', sizeof(input) - 1);
+	workbench_add(bench, "wc -c", false);
+	workbench_start_all(bench, 0);
+	workbench_finish_all(bench);
+	assert_string_equal(bench->outcomes[0].result.output, "0\n");
+	bench->outcomes[0] = (struct outcome){0};
+	assert_int_equal(launcher_run_with(bench->launcher, 0, input, 0, workbench_on_result,
+					   &bench->outcomes[0], &err),
+			 0);
+	workbench_finish_all(bench);
+	assert_string_equal(bench->outcomes[0].result.output, "4096\n");
+	workbench_free(bench);
+}
+
 static void test_environment_is_clean(void **state)
 {
 	struct launcher_result result;
@@ -357,6 +379,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_exit_code_and_output),
 		cmocka_unit_test(test_death_by_signal_is_told),
+		cmocka_unit_test(test_input_reaches_the_run_it_is_for),
 		cmocka_unit_test(test_environment_is_clean),
 		cmocka_unit_test(test_nothing_is_inherited),
 		cmocka_unit_test(test_runs_in_a_session_of_its_own),

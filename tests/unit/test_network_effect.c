@@ -44,7 +44,7 @@ static void refuse(const char *words, const char *const *settings)
 	params_free(&params);
 }
 
-static void accept(const char *const *settings)
+static void take(const char *const *settings)
 {
 	struct params params = params_of(settings);
 	struct error err = ERROR_INIT;
@@ -55,7 +55,7 @@ static void accept(const char *const *settings)
 }
 
 #define REFUSE(words, ...) refuse(words, (const char *[]){__VA_ARGS__, NULL})
-#define ACCEPT(...)	   accept((const char *[]){__VA_ARGS__, NULL})
+#define ACCEPT(...)	   take((const char *[]){__VA_ARGS__, NULL})
 
 static void test_what_makes_no_sense_together_is_refused(void **state)
 {
@@ -81,6 +81,12 @@ static void test_what_makes_no_sense_together_is_refused(void **state)
 	REFUSE("come from the measured round trips", "delay", "1ms", "distribution-samples", "5ms",
 	       "distribution-samples", "6ms");
 	REFUSE("needs two round trips", "distribution-samples", "5ms");
+	REFUSE("loss does not go with it", "partition", "drop", "loss", "5%");
+	REFUSE("rate does not go with it", "partition", "reset", "rate", "1mbit");
+	REFUSE("what is dropped cannot be delayed", "partition", "drop", "delay", "1ms");
+	REFUSE("belongs to `partition: reject`", "loss", "5%", "reject-with", "host-unreachable");
+	REFUSE("belongs to `partition: reject`", "partition", "drop", "reject-with",
+	       "host-unreachable");
 }
 
 static void test_everything_at_once_is_accepted(void **state)
@@ -92,6 +98,14 @@ static void test_everything_at_once_is_accepted(void **state)
 	       "5%", "corrupt", "0.1%", "reorder", "5%", "reorder-gap", "5", "rate", "10mbit",
 	       "packet-overhead", "-10", "cell-size", "48", "cell-overhead", "5", "slot", "1ms",
 	       "slot-max", "5ms", "slot-packets", "10", "seed", "42", "limit", "500");
+}
+
+static void test_a_refusal_may_be_late(void **state)
+{
+	(void)state;
+	ACCEPT("partition", "drop");
+	ACCEPT("partition", "reset", "delay", "20ms", "jitter", "5ms");
+	ACCEPT("partition", "reject", "reject-with", "admin-prohibited");
 }
 
 static struct network_effect effect_of(const char *const *settings)
@@ -271,6 +285,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_makes_no_sense_together_is_refused),
 		cmocka_unit_test(test_everything_at_once_is_accepted),
+		cmocka_unit_test(test_a_refusal_may_be_late),
 		cmocka_unit_test(test_half_the_strength),
 		cmocka_unit_test(test_bursts_keep_their_rhythm_at_half_the_strength),
 		cmocka_unit_test(test_shapes_of_jitter),

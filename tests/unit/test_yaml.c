@@ -122,7 +122,7 @@ static const struct bad bad_root[] = {
 	 "unknown key 'abort_when' in an experiment; did you mean 'abort-when'? (allowed: version, "
 	 "title, hypothesis, *"},
 	{ON_END("rolbacks: []\n"), 7, 1, "unknown key 'rolbacks' in an experiment; allowed: *"},
-	{ON_END("notify: []\n"), 7, 1, "unknown key 'notify' in an experiment; allowed: *"},
+	{ON_END("rollbacks: []\n"), 7, 1, "unknown key 'rollbacks' in an experiment; allowed: *"},
 	{ON_END("allow-idle: yes\n"), 7, 13, "allow-idle: 'yes' must be true or false"},
 	{ON_END("hypothesis: \"a\\e[2Jb\"\n"), 7, 13,
 	 "hypothesis: it contains a control character (code 27)"},

@@ -138,7 +138,7 @@ static bool put_part(const char *name, const char *program)
 		{"step", format_step},	       {"ramp", format_ramp},
 		{"probe", format_probe},       {"traffic", traffic_params},
 		{"process", process_params},   {"file", file_params},
-		{"expect", format_expect},
+		{"expect", format_expect},     {"notify", format_notify},
 	};
 
 	for (unsigned i = 0; i < sizeof(tables) / sizeof(*tables); i++)

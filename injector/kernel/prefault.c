@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "injector/kernel/prefault.h"
+
+#include <link.h>
+#include <malloc.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_READ /* Linux 5.14; libc's headers may be older than its kernel */
+#define MADV_POPULATE_READ  22
+#define MADV_POPULATE_WRITE 23
+#endif
+
+#define STACK_BYTES (48 * 1024) /* the kernel gives a stack of 128 KiB to begin with */
+/* Tables that are hardly filled come from mmap(2), as zeros that cost nothing; calloc(3) of the
+ * heap would clear, and thereby fault in, every page of them. */
+#define MAPPED_FROM (32 * 1024)
+
+static void populate(uintptr_t from, uintptr_t to, int how)
+{
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	from &= ~(page - 1);
+	madvise((void *)from, to - from, how);
+}
+
+/* The code of the program, which comes first, and everybody's data. Not the code of libc: little of
+ * it is run, and 1.4 MB would count as resident in each process. */
+static int populate_object(struct dl_phdr_info *object, size_t size, void *context)
+{
+	bool *is_program = context;
+
+	(void)size;
+	for (unsigned i = 0; i < object->dlpi_phnum; i++) {
+		const ElfW(Phdr) *part = &object->dlpi_phdr[i];
+		uintptr_t start = object->dlpi_addr + part->p_vaddr;
+
+		if (part->p_type != PT_LOAD)
+			continue;
+		if (part->p_flags & PF_W)
+			populate(start, start + part->p_memsz, MADV_POPULATE_WRITE);
+		else if (*is_program)
+			populate(start, start + part->p_memsz, MADV_POPULATE_READ);
+	}
+	*is_program = false;
+	return 0;
+}
+
+void prefault(void)
+{
+	static uintptr_t heap;
+	bool is_program = true;
+	void *volatile block; /* a pair that is of no use would not be compiled */
+	uintptr_t stack = (uintptr_t)__builtin_frame_address(0);
+
+	if (!heap) {
+		heap = (uintptr_t)sbrk(0);
+		mallopt(M_MMAP_THRESHOLD, MAPPED_FROM);
+		block = malloc(1); /* makes the heap */
+		free(block);
+	}
+	dl_iterate_phdr(populate_object, &is_program);
+	populate(heap, (uintptr_t)sbrk(0), MADV_POPULATE_WRITE);
+	populate(stack - STACK_BYTES, stack, MADV_POPULATE_WRITE);
+}

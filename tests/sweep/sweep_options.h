@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Words behind test_sweep and test_restore_failures:
+ *
+ *   [full] [share N] [seconds N] [seed N] [kind WORD] [NAME...]
+ *
+ * Without `full` a sample is drawn, for so many seconds. `full` tries everything, or with `share N`
+ * one in N, drawn anew for each seed. NAMEs are words in the names of the experiments.
+ */
+#ifndef SQUALL_TESTS_SWEEP_OPTIONS_H
+#define SQUALL_TESTS_SWEEP_OPTIONS_H
+
+#include <glob.h>
+#include <stdbool.h>
+
+struct sweep_options {
+	bool is_full;
+	unsigned share, seconds, seed;
+	const char *kind; /* a word that the disturbance's name must hold */
+	char **names;	  /* NULL-terminated; none: all */
+};
+
+/* Ends the program when the words make no sense. `seconds` is what a sample takes by default. */
+void sweep_options_read(int argc, char **argv, unsigned seconds, struct sweep_options *out);
+/* True when no names were given. */
+bool sweep_options_name(const struct sweep_options *options, const char *path);
+/* The files of tests/sweep/experiments (or $SQUALL_SWEEP_EXPERIMENTS) that `is_wanted`; aborts when
+ * there is none. For the life of the process. */
+void sweep_options_find(const struct sweep_options *options,
+			bool (*is_wanted)(const struct sweep_options *options, const char *path),
+			glob_t *out);
+
+#endif
