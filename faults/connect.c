@@ -17,7 +17,6 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -25,8 +24,6 @@
 #define ENDPOINTS_MAX	  50 /* of each kind: jumps of one program */
 #define PROCESSES_MAX	  65536
 #define INITIAL_PID_SPACE 0xeffffffcU /* inode, PROC_PID_INIT_INO in linux/proc_ns.h */
-#define OWNER_NS	  (500 * NSEC_PER_MSEC)
-#define POLL_MS		  2
 
 enum connect_param {
 	CONNECT_TARGET,
@@ -463,19 +460,10 @@ static int read_record(const struct journal_record *record, struct connect_recor
 
 static int undo(const struct journal_record *record, struct error *err)
 {
-	int64_t deadline_ns = clock_now_ns() + OWNER_NS;
 	struct connect_record what;
 	int result = read_record(record, &what, err);
 
-	if (result < 0)
-		return result;
-	/* they go with the process that holds them, whose death may take a moment */
-	while ((result = bpf_links_end(what.program, true, err)) > 0 &&
-	       clock_now_ns() < deadline_ns)
-		poll(NULL, 0, POLL_MS);
-	if (result > 0)
-		result = bpf_links_end(what.program, false, err);
-	return result < 0 ? result : 0;
+	return result < 0 ? result : bpf_links_undo(what.program, err);
 }
 
 static int verify(const struct journal_record *record, bool *out_gone, char *out_left,

@@ -16,6 +16,25 @@
 
 extern const struct fault_ops dns_fault;
 
+/* dns_params.c: see there what they mean. */
+enum dns_param {
+	DNS_TARGET,
+	DNS_NAME,
+	DNS_DOMAIN,
+	DNS_PATTERN,
+	DNS_TYPE,
+	DNS_ANSWER,
+	DNS_ADDRESS,
+	DNS_DELAY,
+	DNS_PROBABILITY,
+};
+extern const struct param dns_params[];
+extern const struct dns_match_keys dns_keys;
+extern const char *const dns_answers[]; /* by enum dns_answer */
+int dns_check(const struct params *params, struct error *err);
+/* Everything but the names. */
+int dns_read_policy(const struct params *params, struct dns_policy *policy, struct error *err);
+
 #define DNS_PORT      53
 #define DNS_MARK_BASE 0x64000000U /* and 24 bits of when it was injected */
 
@@ -46,9 +65,13 @@ struct dns_state {
 int dns_table_commit(const struct dns_state *state, const struct target *target, const char *run_id,
 		     unsigned step, struct error *err);
 /* Can this kernel do it? Tried in the namespace the process is in; nothing is left. */
-int dns_table_try(struct error *err);
+int dns_table_try(bool with_groups, struct error *err);
 /* No query is redirected any more; answers under way still find back. */
 int dns_table_soften(struct dns_state *state, struct error *err);
+
+/* dns_plan.c */
+int dns_probe(struct fault_support *out, struct error *err);
+int dns_plan(struct fault *fault, struct plan *plan, struct error *err);
 
 /* dns.c: takes table and responder away. */
 void dns_finish(struct dns_state *state);

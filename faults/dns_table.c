@@ -139,6 +139,18 @@ static void add_passed_on(struct nft_batch *batch, uint32_t mark)
 	nft_rule_end(batch, "passed on");
 }
 
+/* Whose queries are looked at: everybody's, or those of some control groups. */
+static void add_asking(struct nft_batch *batch, const struct target *target)
+{
+	for (unsigned i = 0; i < target->group_count || i == 0; i++) {
+		nft_rule_begin(batch, "track");
+		if (target->group_count)
+			nft_match_cgroup(batch, target->groups[i].level, target->groups[i].id);
+		nft_jump_to(batch, "queries");
+		nft_rule_end(batch, target->group_count ? "of the group" : NULL);
+	}
+}
+
 /* The port is the zone as well: nobody else has it in this namespace. */
 static void add_table(struct nft_batch *batch, const char *table, const char *comment,
 		      uint16_t port, bool has_ipv6, uint32_t mark, const struct target *target)
@@ -156,9 +168,7 @@ static void add_table(struct nft_batch *batch, const char *table, const char *co
 	add_answers(batch, AF_INET, port);
 	if (has_ipv6)
 		add_answers(batch, AF_INET6, port);
-	nft_rule_begin(batch, "track");
-	nft_jump_to(batch, "queries");
-	nft_rule_end(batch, NULL);
+	add_asking(batch, target);
 	add_redirection(batch, port, &udp, port, (uint16_t)(port + DNS_PORTS - 1));
 	add_redirection(batch, port, &tcp, port, port);
 	add_queries(batch, port, has_ipv6, target);
@@ -187,13 +197,16 @@ int dns_table_soften(struct dns_state *state, struct error *err)
 	return nft_commit(state->owner, &batch, err);
 }
 
-int dns_table_try(struct error *err)
+int dns_table_try(bool with_groups, struct error *err)
 {
+	struct target_group group = {.level = 1, .id = 1}; /* there need not be one */
 	struct netlink *netlink = NULL;
 	struct nft_batch batch;
 	struct target every = {.kind = TARGET_TRAFFIC};
 	int result = params_init(&every.params, traffic_params, err);
 
+	every.groups = &group;
+	every.group_count = with_groups;
 	if (result == 0)
 		result = netlink_open_netfilter(-1, &netlink, err);
 	if (result == 0) {

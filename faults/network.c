@@ -10,6 +10,7 @@
 
 #include "faults/network_finding.h"
 #include "faults/network_gate.h"
+#include "faults/network_group.h"
 #include "injector/base/clock.h"
 #include "injector/kernel/link.h"
 
@@ -239,9 +240,17 @@ static int inject(struct fault *fault, struct error *err)
 	if (result == 0 && state->way == NETWORK_LINE)
 		result = network_line_start(state, fault, err);
 	if (result == 0)
+		result = network_group_attach(state, fault, err);
+	if (result == 0)
 		result = state->hook == NETWORK_GATE ? network_gate_start(state, fault, err)
 						     : start_table(state, fault, err);
+	/* packets of control groups are not marked before somebody takes the mark off */
+	if (result == 0 && (result = network_group_switch(state, true, err)) < 0) {
+		state->phase = NETWORK_ACTIVE;
+		network_cut(state);
+	}
 	if (result < 0) {
+		network_group_detach(state);
 		network_finding_forget(); /* it may have been wrong about this kernel */
 		network_line_stop(state);
 		return result;
@@ -278,12 +287,14 @@ void network_cut(struct network_state *state)
 	if (state->phase != NETWORK_ACTIVE && state->phase != NETWORK_EMPTYING)
 		return;
 	read_counters(state, NULL);
+	network_group_switch(state, false, NULL);
 	if (state->hook == NETWORK_GATE) {
 		network_gate_shut(state);
 	} else if (network_table_cut(state, NULL) < 0) {
 		netlink_close(state->netfilter);
 		state->netfilter = NULL;
 	}
+	network_group_detach(state);
 	state->phase = NETWORK_DRAINING;
 	state->idle_polls = 0;
 }
@@ -400,6 +411,7 @@ static void release(struct fault *fault)
 	network_effect_free(&state->effect);
 	/* the table first, should it still be there: then nothing points at what goes next */
 	network_gate_free(state);
+	network_group_free(state);
 	netlink_close(state->netfilter);
 	network_line_stop(state);
 	netlink_close(state->route);

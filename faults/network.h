@@ -129,6 +129,7 @@ enum network_record_type {
 	NETWORK_RECORD_IPV4,	  /* an IPv4 setting of an interface */
 	NETWORK_RECORD_FILTER,	  /* NETWORK_GATE: filters of an interface, named as the table */
 	NETWORK_RECORD_CLSACT,	  /* NETWORK_GATE: the clsact they are in, if it was added */
+	NETWORK_RECORD_GROUP,	  /* BPF programs at control groups, named in `link` */
 };
 struct network_record {
 	struct namespace_id namespace_id;
@@ -159,6 +160,7 @@ _Static_assert(sizeof(struct network_record) <= JOURNAL_PAYLOAD, "an undo record
 enum network_phase { NETWORK_IDLE, NETWORK_ACTIVE, NETWORK_EMPTYING, NETWORK_DRAINING };
 
 struct network_gate;
+struct network_group;
 struct network_listener;
 struct network_state {
 	enum network_way way;
@@ -175,6 +177,7 @@ struct network_state {
 	struct netlink *netfilter; /* owns the table; NULL after an end that had to close it */
 	enum network_hook hook;
 	struct network_gate *gate;    /* NETWORK_GATE */
+	struct network_group *group;  /* whose packets, see network_group.h; NULL: everybody's */
 	struct network_record record; /* names and namespace, shared by all records */
 	struct network_connection control[8];
 	unsigned control_count;
@@ -229,6 +232,9 @@ struct network_pick network_pick_of(const struct target *target);
 /* Adds what comes before chain `chain` (which is there), and names there what rules now go to. */
 void network_pick_add(const struct network_pick *pick, bool is_ingress, unsigned at,
 		      char chain[NETWORK_CHAIN_SIZE], struct nft_batch *batch);
+
+/* Near and far address and, if it has any, port into the first registers; how many words. */
+unsigned network_flow_load(struct nft_batch *batch, int family, bool is_ingress, bool has_ports);
 
 /* network_netem.c: the ifb. */
 int network_hole_build(struct network_state *state, struct error *err);
@@ -297,6 +303,8 @@ int network_find_bypassed(struct network_state *state, struct plan *plan, bool *
 
 /* network_compose.c. May change the way of this or another planned step. */
 int network_compose(struct network_state *state, struct plan *plan);
+/* Once the groups of this step are known, too. */
+int network_compose_groups(const struct network_state *state, struct plan *plan);
 /* The rank of one that is injected now. */
 int network_find_rank(struct network_state *state, unsigned *out, struct error *err);
 /* One interface and direction is in both. */

@@ -61,6 +61,20 @@ int network_compose(struct network_state *state, struct plan *plan)
 	return 0;
 }
 
+/* A packet that comes back from a delay line has no socket, nor what was marked on it. */
+int network_compose_groups(const struct network_state *state, struct plan *plan)
+{
+	for (const struct network_state *other = network_first_live(); other; other = other->next)
+		if (other != state && (state->group || other->group) &&
+		    network_shares_path(state, other))
+			return plan_add(
+				plan, PLAN_NOTE,
+				"what one network step gives back belongs to no process any "
+				"more: of two steps on one packet, the one that is limited "
+				"to processes must be the one injected last");
+	return 0;
+}
+
 struct rank_search {
 	const struct network_state *state;
 	unsigned next; /* one more than the highest found */
@@ -69,9 +83,12 @@ struct rank_search {
 static void take_rank(struct rank_search *search, const char *name, int64_t behind)
 {
 	const char *own = search->state->record.table;
+	const size_t length = strlen(own);
 
-	if (strncmp(name, "squall_", 7) != 0 || strncmp(name, own, strlen(own)) == 0 ||
-	    behind < 0 || behind > NETWORK_RANK_MAX)
+	/* a digit may follow: step 10 is not step 1; "+" does in the names of filters */
+	if (strncmp(name, own, length) == 0 && (name[length] < '0' || name[length] > '9'))
+		return;
+	if (strncmp(name, "squall_", 7) != 0 || behind < 0 || behind > NETWORK_RANK_MAX)
 		return;
 	if (search->next <= (unsigned)behind)
 		search->next = (unsigned)behind + 1;

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * From a packet to what is looked at: its IP header on the stack, its transport protocol behind all
- * extension headers, its ports.
+ * Reading a packet: headers and extension headers, up to the ports.
  */
-#include "faults/network_gate_code.h"
+#include "faults/network_gate_writer.h"
 
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <stddef.h>
+
+/* `size` bytes of the packet at OFFSET (or at its network header) to the stack. */
 void gate_fetch(struct gate_writer *w, bool is_header, int to, unsigned size, unsigned failed)
 {
 	struct bpf_builder *b = &w->builder;
@@ -108,6 +114,7 @@ void gate_parse_ipv6(struct gate_writer *w)
 	bpf_place(b, done);
 }
 
+/* PORTS says so far that the packet has its transport header, then: and that it has ports. */
 void gate_parse_ports(struct gate_writer *w)
 {
 	struct bpf_builder *b = &w->builder;
@@ -125,4 +132,13 @@ void gate_parse_ports(struct gate_writer *w)
 	bpf_place(b, none);
 	bpf_set(b, PORTS, 0);
 	bpf_place(b, done);
+}
+
+int gate_address_at(int family, bool is_source)
+{
+	if (family == AF_INET)
+		return HEADER + (int)(is_source ? offsetof(struct iphdr, saddr)
+						: offsetof(struct iphdr, daddr));
+	return HEADER +
+	       (int)(is_source ? offsetof(struct ipv6hdr, saddr) : offsetof(struct ipv6hdr, daddr));
 }

@@ -31,8 +31,7 @@ static void add_vlan(uint16_t vlan, const char *chain, const char *next, struct 
 	nft_rule_end(batch, "VLAN");
 }
 
-/* Near and far address and port into the first registers; how many words those are. */
-static unsigned load_flow(struct nft_batch *batch, int family, bool is_ingress, bool has_ports)
+unsigned network_flow_load(struct nft_batch *batch, int family, bool is_ingress, bool has_ports)
 {
 	const unsigned size = family == AF_INET ? 4 : 16, source = family == AF_INET ? 12 : 8;
 	unsigned words = 2 * size / 4;
@@ -59,7 +58,7 @@ static void add_flows(const struct network_pick *pick, int family, bool is_ingre
 		nft_match_family(batch, family);
 		if (has_ports)
 			nft_match_protocols(batch, with_ports, sizeof(with_ports));
-		words = is_rest ? 0 : load_flow(batch, family, is_ingress, has_ports);
+		words = is_rest ? 0 : network_flow_load(batch, family, is_ingress, has_ports);
 		if (is_rest) {
 			nft_verdict(batch, NF_ACCEPT);
 		} else {

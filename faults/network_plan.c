@@ -6,6 +6,7 @@
 #include "faults/network.h"
 
 #include "faults/network_gate.h"
+#include "faults/network_group.h"
 #include "injector/base/quantity.h"
 #include "injector/kernel/link.h"
 
@@ -360,6 +361,10 @@ static int fill(struct network_state *state, struct fault *fault, struct plan *p
 	if (result == 0)
 		result =
 			netlink_open_netfilter(fault->target->namespace_fd, &state->netfilter, err);
+	if (result == 0)
+		result = network_group_prepare(state, fault, plan, err);
+	if (result == 0)
+		result = network_compose_groups(state, plan);
 	if (result == 0 && state->hook == NETWORK_GATE)
 		result = network_gate_prepare(state, fault->target, err);
 	if (result == 0)

@@ -6,8 +6,10 @@
 #include "faults/network.h"
 
 #include "faults/network_gate.h"
+#include "faults/network_group.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
+#include "injector/kernel/bpf.h"
 #include "injector/kernel/link.h"
 
 #include <netinet/in.h> /* before linux/: they share types */
@@ -152,6 +154,33 @@ static int undo_filters(const struct network_record *record, struct access *acce
 	return network_gate_undo_filters(record, access->route, err);
 }
 
+/* Programs at control groups vanish with their links, and those with their process. */
+static int undo_group(const struct network_record *record, struct error *err)
+{
+	struct network_state *own = network_live(&record->namespace_id, record->table);
+
+	if (own)
+		network_cut(own);
+	if (own)
+		network_group_detach(own);
+	return bpf_links_undo(record->link, err);
+}
+
+static int verify_group(const struct network_record *record, bool *out_gone, char *out_left,
+			size_t left_size, struct error *err)
+{
+	int result = bpf_links_end(record->link, true, err);
+
+	if (result < 0)
+		return result;
+	*out_gone = result == 0;
+	snprintf(out_left, left_size,
+		 "BPF programs %s at control groups: bpftool link list, then bpftool link detach "
+		 "id N",
+		 record->link);
+	return 0;
+}
+
 /* Name and marks agree; between creation and labelling the group is the mark. */
 static bool is_ours(const struct link *link, const struct network_record *record)
 {
@@ -209,7 +238,7 @@ static int read_record(const struct journal_record *record, struct network_recor
 	out->table[sizeof(out->table) - 1] = '\0';
 	out->link[sizeof(out->link) - 1] = '\0';
 	out->alias[sizeof(out->alias) - 1] = '\0';
-	if (record->type < NETWORK_RECORD_TABLE || record->type > NETWORK_RECORD_CLSACT)
+	if (record->type < NETWORK_RECORD_TABLE || record->type > NETWORK_RECORD_GROUP)
 		return error_set(err, EINVAL, "unknown network record %u", record->type);
 	/* It goes into the command that undoes it by hand */
 	if (record->type != NETWORK_RECORD_LINK && record->type != NETWORK_RECORD_IPV4 &&
@@ -226,6 +255,8 @@ int network_undo(const struct journal_record *record, struct error *err)
 
 	if (result < 0)
 		return result;
+	if (record->type == NETWORK_RECORD_GROUP) /* of the machine, not of a namespace */
+		return undo_group(&what, err);
 	result = access_open(&what, &access, err);
 	if (result == -ENOENT)
 		return 0;
@@ -313,6 +344,8 @@ int network_verify(const struct journal_record *record, bool *out_gone, char *ou
 
 	if (result < 0)
 		return result;
+	if (record->type == NETWORK_RECORD_GROUP)
+		return verify_group(&what, out_gone, out_left, left_size, err);
 	result = access_open(&what, &access, err);
 	if (result == -ENOENT) {
 		*out_gone = true;

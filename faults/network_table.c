@@ -7,6 +7,8 @@
 #include "faults/network.h"
 
 #include "faults/network_delay_line.h"
+#include "faults/network_group.h"
+
 #include "injector/base/quantity.h"
 #include "injector/kernel/nft_match.h"
 
@@ -233,6 +235,9 @@ static int add_path(const struct network_state *state, const struct table *table
 		    struct nft_batch *batch, struct error *err)
 {
 	const struct network_path *path = &state->paths[at];
+	const int32_t priority = network_loses_first(state)
+					 ? NETWORK_PRIORITY_LOSS
+					 : NETWORK_PRIORITY_DELAY - (int32_t)state->rank;
 	char chain[NAME_SIZE], act[NAME_SIZE], name[NAME_SIZE];
 	int result;
 
@@ -241,15 +246,12 @@ static int add_path(const struct network_state *state, const struct table *table
 	nft_add_chain(batch, name_of("act", at, act));
 	result = add_action(state, at, act, batch, err);
 	network_pick_add(&table->pick, path->is_ingress, at, act, batch);
-	nft_add_hook_chain(
-		batch, &(struct nft_hook_chain){.name = base_chain(path, at, chain),
-						.hook = hook_of(path),
-						.priority = network_loses_first(state)
-								    ? NETWORK_PRIORITY_LOSS
-								    : NETWORK_PRIORITY_DELAY -
-									      (int32_t)state->rank,
-						.device = path->interface});
+	nft_add_hook_chain(batch, &(struct nft_hook_chain){.name = base_chain(path, at, chain),
+							   .hook = hook_of(path),
+							   .priority = priority,
+							   .device = path->interface});
 	pass_again(state, chain, batch);
+	network_group_add_rules(state, at, priority, chain, batch);
 	add_exclusions(state, table, path->is_ingress, chain, batch);
 	network_scope_add_rules(table->scope, path->is_ingress, chain, act, batch);
 	if (result == 0 && state->way == NETWORK_LINE)
@@ -274,6 +276,7 @@ int network_table_add(const struct network_state *state, const struct target *ta
 	nft_add_table(batch, NFPROTO_NETDEV, state->record.table, comment);
 	network_scope_add_sets(table.scope, batch);
 	network_scope_add_sets(table.except, batch);
+	network_group_add_sets(state, batch);
 	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
 		result = add_path(state, &table, i, batch, err);
 	network_scope_free(table.scope);

@@ -8,6 +8,7 @@
 #include "faults/network.h"
 
 #include "faults/network_gate.h"
+#include "faults/network_group.h"
 #include "injector/kernel/link.h"
 
 #include <netinet/in.h> /* before linux/: they share types */
@@ -96,5 +97,6 @@ int network_check_in_force(struct network_state *state, struct error *err)
 	else if (!is_missing(result))
 		result = nft_find_table(state->netfilter, NFPROTO_NETDEV, state->record.table,
 					&owner, &why);
-	return is_missing(result) ? error_set(err, ESTALE, "%s", why.text) : 0;
+	return is_missing(result) ? error_set(err, ESTALE, "%s", why.text)
+				  : network_group_check(state, err);
 }

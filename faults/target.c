@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "faults/target.h"
 
+#include "faults/target_group.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +65,7 @@ static void forget(struct target *target)
 	free(target->interfaces);
 	target->interfaces = NULL;
 	target->interface_count = 0;
+	target_group_free(target);
 	if (target->namespace_fd > 2) /* a zeroed target has 0 here */
 		close(target->namespace_fd);
 	target->namespace_fd = -1;

@@ -12,6 +12,7 @@
 #include "injector/base/error.h"
 #include "injector/base/params.h"
 #include "injector/journal/journal.h"
+#include "injector/kernel/cgroup.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,6 +34,11 @@ enum traffic_param {
 	TRAFFIC_ALLOW_LOCKOUT, /* the controlling session is affected as well */
 	TRAFFIC_INTERFACE,     /* list of names and patterns; default: those that route to `to` */
 	TRAFFIC_NAMESPACE,     /* NAME (ip netns), pid:N, or target:NAME of a process target */
+	/* whose traffic, at most one of these */
+	TRAFFIC_CGROUP,
+	TRAFFIC_UNIT,
+	TRAFFIC_CONTAINER,
+	TRAFFIC_OF, /* name of a process target */
 };
 extern const struct param traffic_params[];
 
@@ -87,6 +93,17 @@ struct target {
 		char name[16];
 	} * interfaces;
 	unsigned interface_count;
+	struct target_group *groups; /* whose traffic; owned */
+	unsigned group_count;	     /* 0: everybody's in the namespace */
+	char owner_text[160];	     /* for people: "unit nginx"; "" when it is everybody's */
+};
+
+/* A control group of cgroup v2 that sockets belong to. */
+struct target_group {
+	struct cgroup cgroup;
+	int fd;		/* its directory */
+	uint64_t id;	/* by which the kernel knows it */
+	unsigned level; /* below the root, which is 0 */
 };
 
 /* target_list.c: if the parameter is set and names a file of endpoints, adds what is in it to the

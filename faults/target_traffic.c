@@ -4,6 +4,8 @@
  * Reads the kernel's routing, changes nothing.
  */
 #include "faults/target_interfaces.h"
+
+#include "faults/target_group.h"
 #include "injector/base/quantity.h"
 
 #include "injector/kernel/namespace.h"
@@ -74,7 +76,21 @@ const struct param traffic_params[] = {
 			"those that route to the endpoints"},
 	[TRAFFIC_NAMESPACE] = {.name = "namespace",
 			       .type = PARAM_NAME,
-			       .doc = "network namespace: NAME (ip netns), pid:N or target:NAME"},
+			       .doc = "network namespace: NAME (ip netns), pid:N or target:NAME; "
+				      "default: that of whose traffic it is, else squall's own"},
+	[TRAFFIC_CGROUP] = {.name = "cgroup",
+			    .type = PARAM_PATH,
+			    .doc = "only of this control group (v2), itself and all below"},
+	[TRAFFIC_UNIT] = {.name = "unit",
+			  .type = PARAM_NAME,
+			  .doc = "only of this systemd unit; without a suffix a service"},
+	[TRAFFIC_CONTAINER] = {.name = "container",
+			       .type = PARAM_NAME,
+			       .doc = "only of this container (docker, podman, containerd, CRI-O), "
+				      "by name, POD/NAME, or at least 12 digits of its number"},
+	[TRAFFIC_OF] = {.name = "of",
+			.type = PARAM_NAME,
+			.doc = "only of a process target of this experiment"},
 	{.name = NULL},
 };
 
@@ -272,6 +288,8 @@ int target_traffic_resolve(struct target *target, const struct target_guard *gua
 	struct netlink *netlink = NULL;
 	int result = check_selector(target, err);
 
+	if (result == 0)
+		result = target_group_resolve(target, guard, err);
 	if (result == 0)
 		result = open_namespace(target, guard, err);
 	if (result == 0)

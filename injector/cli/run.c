@@ -25,6 +25,8 @@ static const char run_help[] =
 	"  --json    one event a line on standard output\n"
 	"  --quiet   neither progress nor summary, only the exit code\n"
 	"  --help    this text\n\n"
+	"Keys while it is shown on a terminal: q or s stops it, n ends the fault that would end\n"
+	"next, or begins the next one when none is in force.\n\n"
 	"Exit codes: 0 the hypothesis held; 1 it failed; 2 invalid or refused, nothing was\n"
 	"injected; 3 an abort condition fired; 4 interrupted; 5 not in steady state, nothing\n"
 	"was injected; 6 something could not be restored.\n";

@@ -196,6 +196,11 @@ static int check(const struct inline_reading *reading, struct error *err)
 	}
 	if (reading->target && !experiment_target_selects(reading->target))
 		return error_set(err, EINVAL, "'%s' " EXPERIMENT_SELECTS_ALL, ops->name);
+	if (reading->target && reading->target->kind == TARGET_TRAFFIC &&
+	    params_is_set(&reading->target->params, TRAFFIC_OF))
+		return error_set(err, EINVAL,
+				 "of: a command line has no named targets; give unit, cgroup or "
+				 "container");
 	if (reading->target && reading->target->kind == TARGET_TRAFFIC) {
 		const char *space = params_text(&reading->target->params, TRAFFIC_NAMESPACE);
 

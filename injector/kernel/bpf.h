@@ -54,5 +54,11 @@ bool bpf_link_is_attached(int link_fd);
 /* Detaches every link to a program of that name, in the whole machine, whoever holds it. How many
  * there were, or -errno. Needs CAP_SYS_ADMIN. With `count_only` they are left alone. */
 int bpf_links_end(const char *program_name, bool count_only, struct error *err);
+/* The same for undoing: they go with the process that holds them, whose death is waited for. */
+int bpf_links_undo(const char *program_name, struct error *err);
+/* Every link of a program to a control group that exists; a negative answer of fn ends it. Needs
+ * CAP_SYS_ADMIN. */
+int bpf_links_each(int (*fn)(void *context, int link_fd, const char *program_name), void *context,
+		   struct error *err);
 
 #endif

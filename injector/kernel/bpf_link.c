@@ -6,9 +6,15 @@
 #include "injector/kernel/bpf.h"
 
 #include "injector/base/cleanup.h"
+#include "injector/base/clock.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <stdio.h>
 #include <string.h>
+
+#define OWNER_NS      (500 * NSEC_PER_MSEC) /* a dead holder has let go by then */
+#define OWNER_POLL_MS 2
 
 int bpf_link_cgroup(int program_fd, int cgroup_fd, enum bpf_attach_type attach, int *out_link_fd,
 		    struct error *err)
@@ -56,7 +62,8 @@ static int open_by_id(enum bpf_cmd command, uint32_t id)
 	return bpf_system_call(command, &attributes);
 }
 
-static bool is_named(int link_fd, const char *program_name)
+/* The name of the program of a link to a control group that exists. */
+static bool read_name(int link_fd, char out[BPF_OBJ_NAME_LEN])
 {
 	struct bpf_link_info link;
 	struct bpf_prog_info program;
@@ -66,8 +73,10 @@ static bool is_named(int link_fd, const char *program_name)
 	    link.cgroup.cgroup_id == 0)
 		return false;
 	program_fd = open_by_id(BPF_PROG_GET_FD_BY_ID, link.prog_id);
-	return program_fd >= 0 && describe(program_fd, &program, sizeof(program)) == 0 &&
-	       strncmp(program.name, program_name, sizeof(program.name)) == 0;
+	if (program_fd < 0 || describe(program_fd, &program, sizeof(program)) < 0)
+		return false;
+	snprintf(out, BPF_OBJ_NAME_LEN, "%.15s", program.name);
+	return true;
 }
 
 static int detach(int link_fd)
@@ -79,25 +88,62 @@ static int detach(int link_fd)
 	return bpf_system_call(BPF_LINK_DETACH, &attributes);
 }
 
-int bpf_links_end(const char *program_name, bool count_only, struct error *err)
+int bpf_links_each(int (*fn)(void *context, int link_fd, const char *program_name), void *context,
+		   struct error *err)
 {
 	union bpf_attr attributes;
-	int found = 0, result;
+	int result;
 
 	memset(&attributes, 0, sizeof(attributes));
 	while ((result = bpf_system_call(BPF_LINK_GET_NEXT_ID, &attributes)) == 0) {
 		uint32_t id = attributes.next_id;
 		cleanup_fd int fd = open_by_id(BPF_LINK_GET_FD_BY_ID, id);
+		char name[BPF_OBJ_NAME_LEN];
 
-		if (fd >= 0 && is_named(fd, program_name)) {
-			found++;
-			result = count_only ? 0 : detach(fd);
-			if (result < 0)
-				return error_errno(err, -result, "cannot detach BPF link %u", id);
-		}
+		if (fd >= 0 && read_name(fd, name))
+			result = fn(context, fd, name);
+		if (result < 0)
+			return error_errno(err, -result, "BPF link %u", id);
 		memset(&attributes, 0, sizeof(attributes));
 		attributes.start_id = id;
 	}
 	/* ENOENT: that was the last one */
-	return result == -ENOENT ? found : error_errno(err, -result, "cannot list the BPF links");
+	return result == -ENOENT ? 0 : error_errno(err, -result, "cannot list the BPF links");
+}
+
+struct ending {
+	const char *name;
+	bool count_only;
+	int found;
+};
+
+static int end_one(void *context, int link_fd, const char *program_name)
+{
+	struct ending *ending = context;
+
+	if (strcmp(program_name, ending->name) != 0)
+		return 0;
+	ending->found++;
+	return ending->count_only ? 0 : detach(link_fd);
+}
+
+int bpf_links_end(const char *program_name, bool count_only, struct error *err)
+{
+	struct ending ending = {.name = program_name, .count_only = count_only};
+	int result = bpf_links_each(end_one, &ending, err);
+
+	return result < 0 ? result : ending.found;
+}
+
+int bpf_links_undo(const char *program_name, struct error *err)
+{
+	int64_t deadline_ns = clock_now_ns() + OWNER_NS;
+	int result;
+
+	while ((result = bpf_links_end(program_name, true, err)) > 0 &&
+	       clock_now_ns() < deadline_ns)
+		poll(NULL, 0, OWNER_POLL_MS);
+	if (result > 0)
+		result = bpf_links_end(program_name, false, err);
+	return result < 0 ? result : 0;
 }

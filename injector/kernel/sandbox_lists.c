@@ -100,6 +100,12 @@ static const struct sandbox_rule descriptors[] = {
 	IOCTL(FIONREAD), IOCTL(FIONBIO), END,
 };
 
+/* The mode of the terminal, for single keys; never TIOCSTI, which types into somebody's shell */
+static const struct sandbox_rule terminal[] = {
+	IOCTL(TCSETS), IOCTL(0x402c542b), /* TCSETS2, which has no header of its own; glibc 2.42 */
+	IOCTL(TIOCGPGRP), END,
+};
+
 /* Files: look */
 static const struct sandbox_rule files_read[] = {
 	ALLOW(openat), ALLOW(open), ALLOW(openat2), ALLOW(fstat), ALLOW(newfstatat), ALLOW(stat),
@@ -193,7 +199,7 @@ static const struct sandbox_rule children[] = {
 };
 
 const struct sandbox_rule *const sandbox_conductor_groups[] = {
-	process, memory, locks, threads, waiting, descriptors, files_read, files_write,
+	process, memory, locks, threads, waiting, descriptors, terminal, files_read, files_write,
 	socket_use, socket_local, socket_internet, children, NULL,
 };
 

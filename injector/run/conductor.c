@@ -5,6 +5,7 @@
 #include "injector/kernel/sandbox.h"
 #include "injector/run/conductor_internal.h"
 #include "injector/run/define.h"
+#include "injector/view/keys.h"
 #include "injector/view/view.h"
 
 #include <errno.h>
@@ -92,6 +93,21 @@ void conductor_leave(struct conductor *conductor)
 	loop_stop(conductor->loop);
 }
 
+/* Somebody at the terminal wants it to end. */
+static void interrupt(struct conductor *conductor, enum stop_cause cause, const char *why)
+{
+	if (conductor->phase == PHASE_PLAN) {
+		error_set(&conductor->refusal, EINTR, "%s before anything was injected", why);
+		conductor->is_refused = true;
+		conductor_leave(conductor);
+	} else if (conductor->phase == PHASE_RECOVERY) {
+		conductor_note_stop(conductor, clock_now_ns(), cause, why);
+		conductor_leave(conductor); /* all is restored; only the observation is cut short */
+	} else {
+		conductor_stop(conductor, clock_now_ns(), cause, why);
+	}
+}
+
 static void on_signal(void *context, uint32_t events)
 {
 	struct conductor *conductor = context;
@@ -110,16 +126,48 @@ static void on_signal(void *context, uint32_t events)
 		 info.ssi_signo == SIGINT   ? " (Ctrl-C)"
 		 : info.ssi_signo == SIGHUP ? " (the terminal was closed)"
 					    : "");
-	if (conductor->phase == PHASE_PLAN) {
-		error_set(&conductor->refusal, EINTR, "%s before anything was injected", why);
-		conductor->is_refused = true;
-		conductor_leave(conductor);
-	} else if (conductor->phase == PHASE_RECOVERY) {
-		conductor_note_stop(conductor, clock_now_ns(), STOP_SIGNAL, why);
-		conductor_leave(conductor); /* all is restored; only the observation is cut short */
-	} else {
-		conductor_stop(conductor, clock_now_ns(), STOP_SIGNAL, why);
+	interrupt(conductor, STOP_SIGNAL, why);
+}
+
+/* Ends what would end first; when nothing is in force, begins what would begin next. The others
+ * keep their times. */
+static void skip(struct conductor *conductor)
+{
+	const struct experiment *experiment = conductor->experiment;
+	int running = -1, waiting = -1;
+
+	if (conductor->phase != PHASE_METHOD || conductor->is_stopping)
+		return;
+	for (unsigned i = 0; i < experiment->step_count; i++) {
+		const struct experiment_step *step = &experiment->steps[i];
+
+		if (conductor->steps[i].is_over)
+			continue;
+		if (!conductor->steps[i].was_injected)
+			waiting = waiting < 0 ? (int)i : waiting; /* they are ordered by time */
+		else if (running < 0 || experiment_step_end_ns(step) <
+						experiment_step_end_ns(&experiment->steps[running]))
+			running = (int)i;
 	}
+	if (running >= 0) {
+		conductor_request(conductor, REQUEST_END, (unsigned)running, NULL);
+		conductor_note(conductor, EVENT_NOTE, (unsigned)running,
+			       "key n: step %d is ended before its time", running + 1);
+	} else if (waiting >= 0 && conductor->steps[waiting].due_timer.heap_index) {
+		conductor_note(conductor, EVENT_NOTE, (unsigned)waiting,
+			       "key n: step %d begins before its time", waiting + 1);
+		timeline_begin_step(conductor, (unsigned)waiting);
+	}
+}
+
+static void on_key(void *context, char key)
+{
+	struct conductor *conductor = context;
+
+	if (key == 'n' || key == 'N')
+		skip(conductor);
+	else if (key == 'q' || key == 'Q' || key == 's' || key == 'S')
+		interrupt(conductor, STOP_REQUEST, "stopped at the terminal (key q)");
 }
 
 static void on_tick(void *context)
@@ -182,6 +230,10 @@ static int prepare(struct conductor *conductor, struct error *err)
 					     err);
 	if (result == 0)
 		result = watch_signals(conductor, err);
+	if (result == 0 && conductor->options.view && view_is_live(conductor->options.view)) {
+		conductor->keys = keys_open(conductor->loop, on_key, conductor);
+		view_show_keys(conductor->options.view, conductor->keys != NULL);
+	}
 	return result;
 }
 
@@ -244,6 +296,7 @@ static void leave_loop(struct conductor *conductor)
 	for (unsigned i = 0; conductor->steps && i < experiment->step_count; i++)
 		loop_timer_cancel(conductor->loop, &conductor->steps[i].due_timer);
 	loop_unwatch(conductor->loop, conductor->options.worker_socket);
+	keys_close(conductor->keys);
 	if (conductor->is_command_running)
 		launcher_cancel(conductor->options.launcher, conductor->options.command);
 	if (conductor->signal_fd >= 0) {

@@ -42,6 +42,7 @@ struct conductor {
 	int64_t worker_stopped_ns; /* seen stopped since; 0: it is not */
 	int64_t command_began_ns;
 	int signal_fd, result_fd;
+	struct keys *keys; /* NULL: no terminal to read them from */
 	struct loop_timer ping_timer, phase_timer, method_timer;
 };
 
@@ -68,6 +69,8 @@ void conductor_look_at_worker(struct conductor *conductor);
 /* timeline.c */
 void timeline_begin(struct conductor *conductor);
 void timeline_on_sample(void *context, unsigned probe, const struct probe_sample *sample);
+/* Before its time. */
+void timeline_begin_step(struct conductor *conductor, unsigned step);
 void timeline_step_over(struct conductor *conductor, unsigned step);
 /* The run ends early: the reason is known, the worker is told or acts itself. */
 void timeline_on_stop(struct conductor *conductor);

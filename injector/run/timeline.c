@@ -261,6 +261,12 @@ static void begin_method(struct conductor *conductor)
 		await_command(conductor);
 }
 
+void timeline_begin_step(struct conductor *conductor, unsigned step)
+{
+	loop_timer_cancel(conductor->loop, &conductor->steps[step].due_timer);
+	step_is_due(&conductor->steps[step]);
+}
+
 void timeline_step_over(struct conductor *conductor, unsigned step)
 {
 	conductor->steps[step].is_over = true;

@@ -236,6 +236,7 @@ static struct target *find_target(void *context, const char *name)
 	return NULL;
 }
 
+/* Processes first: whichever stands first in the file, the others may be about them. */
 static int resolve_targets(struct worker *worker, struct error *err)
 {
 	const struct target_guard guard = {
@@ -246,9 +247,11 @@ static int resolve_targets(struct worker *worker, struct error *err)
 	};
 	unsigned total = 0;
 
-	for (unsigned i = 0; i < worker->target_count; i++) {
-		struct target *target = &worker->targets[i];
+	for (unsigned i = 0; i < worker->target_count * 2; i++) {
+		struct target *target = &worker->targets[i % worker->target_count];
 
+		if ((target->kind == TARGET_PROCESS) != (i < worker->target_count))
+			continue;
 		if (target_resolve(target, worker->limits.targets, &guard, err) < 0)
 			return err->code ? -err->code : -EIO;
 		if (policy_check_target(worker->options.policy, target, err) < 0)

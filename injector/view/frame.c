@@ -94,12 +94,14 @@ static void draw_title(struct frame_canvas *canvas)
 {
 	const struct frame_state *state = canvas->state;
 	struct frame_line *line = frame_add_line(canvas);
-	char right[64], clock[24];
+	bool has_keys = canvas->style->has_keys && !state->is_finished && !state->is_stopping;
+	char right[96], clock[24];
 	unsigned width;
 
 	words_of_clock(state->started_ns ? canvas->now_ns - state->started_ns : 0, clock,
 		       sizeof(clock));
-	snprintf(right, sizeof(right), "%s%s%s",
+	snprintf(right, sizeof(right), "%s%s%s%s",
+		 has_keys && canvas->columns >= 72 ? "q: stop  n: next   " : "",
 		 canvas->columns >= 60 && *state->run_id ? "run " : "", state->run_id,
 		 *state->run_id ? "  " : "");
 	snprintf(right + strlen(right), sizeof(right) - strlen(right), "%s", clock);

@@ -69,6 +69,7 @@ struct frame_state {
 
 struct frame_style {
 	bool utf8, coloured;
+	bool has_keys;		/* they are heard, and named in the title */
 	unsigned columns, rows; /* of the terminal: the frame leaves the last of each free */
 };
 

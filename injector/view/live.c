@@ -3,9 +3,8 @@
  * The live display on a terminal: redraws the lines that changed, in place, one write a frame.
  *
  * It leaves nothing behind on the terminal, even when it is killed: no alternate screen, no hidden
- * cursor, no changed modes (termios could not be put back once the process is sandboxed, and
- * setting it from the background stops a process). The cursor rests below the frame, where a
- * shell's prompt may follow. */
+ * cursor. The cursor rests below the frame, where a shell's prompt may follow. Keys are read
+ * elsewhere (keys.h). */
 #include "injector/base/clock.h"
 #include "injector/view/frame.h"
 #include "injector/view/part.h"
@@ -149,6 +148,7 @@ static void draw(struct view *view, bool whole)
 		whole = true;
 		live->painted_ns = now_ns;
 	}
+	live->style.has_keys = view->has_keys;
 	frame_draw(&live->state, now_ns, &live->style, &live->next);
 	paint(view, whole);
 }

@@ -22,7 +22,7 @@ struct view {
 	const struct experiment *experiment;
 	struct loop *loop;
 	struct output *output;
-	bool utf8, coloured;
+	bool utf8, coloured, has_keys;
 	unsigned columns;   /* of the terminal at the start; 80 elsewhere */
 	int64_t started_ns; /* of the first event; 0: none yet */
 	void *state;	    /* of the part */

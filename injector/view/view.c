@@ -76,6 +76,16 @@ void view_resize(struct view *view)
 		view->part->resize(view);
 }
 
+bool view_is_live(const struct view *view)
+{
+	return view->part == &live_view;
+}
+
+void view_show_keys(struct view *view, bool are_heard)
+{
+	view->has_keys = are_heard;
+}
+
 void view_free(struct view *view)
 {
 	if (!view)

@@ -24,6 +24,10 @@ int view_new(enum view_kind kind, const struct experiment *experiment, struct lo
 	     struct view **out_view, struct error *err);
 struct event_listener view_listener(struct view *view);
 void view_resize(struct view *view);
+/* The one on a terminal, whoever was asked for. */
+bool view_is_live(const struct view *view);
+/* Keys are heard: the live view says which. */
+void view_show_keys(struct view *view, bool are_heard);
 /* Puts the terminal back; the last frame stays visible. */
 void view_free(struct view *view);
 

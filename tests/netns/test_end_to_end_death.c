@@ -14,6 +14,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
 
 #include <cmocka.h>
 
@@ -308,6 +309,45 @@ static void test_interrupt_from_the_terminal(void **state)
 	close(master);
 }
 
+/* n ends what is in force and begins what comes next, q ends the run; the terminal is then as
+ * before. */
+static void test_keys_of_the_terminal(void **state)
+{
+	struct stage *stage = *state;
+	struct squall_how how = {0};
+	struct termios before, after;
+	struct squall *squall;
+	const char *path =
+		stage_write(stage, "keys.yaml",
+			    "version: 1\ntitle: keys\nlimits: {duration: 3min, targets: 2}\n"
+			    "targets: {far: {to: \"10.88.0.2:7001\"}}\n"
+			    "method:\n"
+			    "  - {at: 0s, for: 30s, network: {target: far, delay: 100ms}}\n"
+			    "  - {at: 1min, for: 30s, network: {target: far, delay: 100ms}}\n");
+	int master;
+
+	open_terminal(&master, &how.terminal);
+	assert_int_equal(tcgetattr(master, &before), 0);
+	squall = squall_start(stage, &how, "run %s", path);
+	close(how.terminal);
+	await_delay(stage);
+	assert_int_equal(write(master, "\033[An", 4), 4); /* an arrow means nothing */
+	stage_assert_delay(stage, "10.88.0.2", NETLAB_PORT, 100);
+	assert_int_equal(write(master, "n", 1), 1);
+	stage_until_fast(stage, "10.88.0.2", NETLAB_PORT, STAGE_WAIT_MS);
+	await_on_terminal(master, "restored");
+	assert_int_equal(write(master, "n", 1), 1);
+	await_delay(stage);
+	assert_int_equal(write(master, "q", 1), 1);
+	await_on_terminal(master, "INTERRUPTED");
+	squall_assert_exit(squall, 4);
+	assert_int_equal(tcgetattr(master, &after), 0);
+	assert_int_equal(before.c_lflag, after.c_lflag);
+	assert_memory_equal(before.c_cc, after.c_cc, sizeof(before.c_cc));
+	stage_assert_clean(stage);
+	close(master);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, stage_setup, stage_teardown)
 
 int main(void)
@@ -325,6 +365,7 @@ int main(void)
 		TEST(test_stop_the_guardian),
 		TEST(test_terminal_that_goes_away),
 		TEST(test_interrupt_from_the_terminal),
+		TEST(test_keys_of_the_terminal),
 	};
 
 	return STAGE_RUN(tests);

@@ -209,6 +209,12 @@ static const struct bad bad_targets[] = {
 	 "there is no target 'stor'; did you mean 'store'?"},
 	{ON_TARGET("{to: 10.0.0.1, namespace: \"target:store\"}\n"), 8, 32,
 	 "namespace: target 'store' selects traffic; only processes have a namespace"},
+	{ON_TARGET("{to: 10.0.0.1, of: stor}\n"), 8, 25,
+	 "there is no target 'stor'; did you mean 'store'?"},
+	{ON_TARGET("{to: 10.0.0.1, of: store}\n"), 8, 25,
+	 "of: target 'store' selects no processes"},
+	{ON_TARGET("{to: 10.0.0.1, unit: nginx, container: web}\n"), 8, 45,
+	 "unit and container: whose traffic it is can be said in one way only"},
 };
 
 static const struct bad bad_steps[] = {

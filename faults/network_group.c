@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The life of the programs at control groups: attached while they do nothing, switched on all at
+ * once, and gone with the descriptors of their links.
+ */
+#include "faults/network_group.h"
+
+#include "faults/network_gate.h"
+#include "faults/target_group.h"
+#include "injector/base/cleanup.h"
+#include "injector/kernel/bpf.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FLOWS_MAX 65536 /* the map is allocated as a whole */
+
+/* Of the packet's mark, one for each fault in force, whichever run it is of. High ones, which fewer
+ * people use, and none that the mark of a dns fault has (DNS_MARK_BASE). */
+static const uint8_t bits[] = {27, 28, 24, 25, 31, 23, 22, 21, 20, 19, 18, 17, 16};
+#define BIT_COUNT (sizeof(bits) / sizeof(*bits))
+
+/* "sqmC_RUN_STEP", C the letter of the bit. */
+#define NAME_START "sqm"
+
+static int make_maps(struct network_state *state, struct error *err)
+{
+	struct network_group *group = state->group;
+	const struct target *target = group->target;
+	const struct bpf_map_shape switches = {.name = "squall_switch",
+					       .type = BPF_MAP_TYPE_ARRAY,
+					       .key_size = sizeof(uint32_t),
+					       .value_size = sizeof(uint32_t),
+					       .entries = 1};
+	const struct bpf_map_shape groups = {.name = "squall_groups",
+					     .type = BPF_MAP_TYPE_CGROUP_ARRAY,
+					     .key_size = sizeof(uint32_t),
+					     .value_size = sizeof(uint32_t),
+					     .entries = target->group_count};
+	const struct bpf_map_shape flows = {.name = "squall_flows",
+					    .type = BPF_MAP_TYPE_LRU_HASH,
+					    .key_size = sizeof(struct network_flow),
+					    .value_size = sizeof(uint32_t),
+					    .entries = FLOWS_MAX};
+	int result = bpf_map_new(&switches, &group->switch_map, err);
+
+	if (result < 0 || state->hook == NETWORK_TABLE)
+		return result;
+	result = bpf_map_new(&groups, &group->groups_map, err);
+	for (uint32_t i = 0; result == 0 && i < target->group_count; i++)
+		result = bpf_map_set(group->groups_map, &i, &target->groups[i].fd, err);
+	if (result == 0 && network_group_has_ingress(state))
+		result = bpf_map_new(&flows, &group->flows_map, err);
+	return result;
+}
+
+/* Something must be attached: with filters only when flows are to be remembered. */
+static bool needs_program(const struct network_state *state)
+{
+	return state->hook == NETWORK_TABLE || network_group_has_ingress(state);
+}
+
+static void name_program(struct network_state *state, const struct fault *fault, unsigned at)
+{
+	const char *run = fault->env && fault->env->run_id ? fault->env->run_id : "RUN";
+
+	state->group->bit = 1U << bits[at];
+	snprintf(state->group->program, sizeof(state->group->program), NAME_START "%c_%.6s_%u",
+		 'a' + (int)at, run, fault->step);
+}
+
+/* IP hands its packets to the interface on top. */
+static int check_paths(const struct network_state *state, const struct target *target,
+		       struct error *err)
+{
+	if (state->hook == NETWORK_GATE)
+		return 0;
+	if (params_is_set(&target->params, TRAFFIC_VLAN)) {
+		error_set(err, EINVAL, "vlan: packets of %s leave by the interface of the VLAN",
+			  target->owner_text);
+		return error_remedy(err, "name that, without vlan: interface: eth0.5");
+	}
+	for (unsigned i = 0; i < state->path_count; i++)
+		if (state->paths[i].master) {
+			error_set(err, EINVAL,
+				  "interface %s is a port of a bridge or bond: packets of %s leave "
+				  "by that",
+				  state->paths[i].interface, target->owner_text);
+			return error_remedy(err, "name the bridge or bond");
+		}
+	return 0;
+}
+
+static int rehearse(struct network_state *state, struct error *err)
+{
+	cleanup_fd int program = -1;
+	int result = make_maps(state, err);
+
+	if (result == 0 && needs_program(state))
+		result = network_group_load(state, &program, err);
+	return result < 0 ? error_prefix(err, "%s", state->group->target->owner_text) : 0;
+}
+
+static int list(const struct network_state *state, struct plan *plan)
+{
+	const struct target *target = state->group->target;
+	int result = 0;
+
+	for (unsigned i = 0; result == 0 && needs_program(state) && i < target->group_count; i++)
+		result = plan_add(plan, PLAN_CHANGE,
+				  "attach a BPF program to control group %s (vanishes with its "
+				  "process) that %s",
+				  cgroup_path(&target->groups[i].cgroup),
+				  state->hook == NETWORK_TABLE
+					  ? "marks its packets by one bit, until they reach the "
+					    "interface"
+					  : "remembers its flows");
+	if (result == 0 && network_group_has_ingress(state))
+		result =
+			plan_add(plan, PLAN_NOTE,
+				 "what comes in is affected once the processes have sent something "
+				 "on that connection, and for five minutes after they last did");
+	return result;
+}
+
+int network_group_prepare(struct network_state *state, const struct fault *fault, struct plan *plan,
+			  struct error *err)
+{
+	const struct target *target = fault->target;
+	int result = target_group_list(target, plan);
+
+	if (result == 0 && target->group_count)
+		result = check_paths(state, target, err);
+	if (result < 0 || !target->group_count)
+		return result;
+	state->group = calloc(1, sizeof(*state->group));
+	if (!state->group)
+		return error_errno(err, ENOMEM, "network");
+	state->group->target = target;
+	state->group->switch_map = state->group->flows_map = state->group->groups_map = -1;
+	state->group->links = calloc(target->group_count, sizeof(int));
+	if (!state->group->links)
+		return error_errno(err, ENOMEM, "network");
+	bpf_unlimit_memory();
+	name_program(state, fault, 0);
+	result = rehearse(state, err);
+	return result < 0 ? result : list(state, plan);
+}
+
+struct bit_search {
+	bool is_taken[BIT_COUNT];
+	const char *own;
+	bool is_shared; /* another program has the same letter as `own` */
+};
+
+static int look_at_link(void *context, int link_fd, const char *name)
+{
+	struct bit_search *search = context;
+	unsigned at = (unsigned)(name[3] - 'a');
+
+	(void)link_fd;
+	if (strncmp(name, NAME_START, strlen(NAME_START)) != 0 || at >= BIT_COUNT)
+		return 0;
+	search->is_taken[at] = true;
+	search->is_shared |= name[3] == search->own[3] && strcmp(name, search->own) != 0;
+	return 0;
+}
+
+static int choose_bit(struct network_state *state, const struct fault *fault, struct error *err)
+{
+	struct bit_search search = {.own = state->group->program};
+	unsigned at = 0;
+	int result = bpf_links_each(look_at_link, &search, err);
+
+	if (result < 0)
+		return result;
+	while (at < BIT_COUNT && search.is_taken[at])
+		at++;
+	if (at == BIT_COUNT) {
+		error_set(err, EBUSY, "%zu network faults by process are in force on this machine",
+			  BIT_COUNT);
+		return error_remedy(err, "there are no more bits of the mark for them: wait for "
+					 "the end of one (squall status)");
+	}
+	name_program(state, fault, at);
+	return 0;
+}
+
+/* Another run may have looked at the same moment. */
+static int check_bit(const struct network_state *state, struct error *err)
+{
+	struct bit_search search = {.own = state->group->program};
+	int result = bpf_links_each(look_at_link, &search, err);
+
+	if (result == 0 && search.is_shared) {
+		error_set(err, EAGAIN, "another run began at the same moment");
+		return error_remedy(err, "run it again");
+	}
+	return result;
+}
+
+static int write_record(const struct network_state *state, const struct fault *fault,
+			struct error *err)
+{
+	struct network_record record = state->record;
+	int result;
+
+	snprintf(record.link, sizeof(record.link), "%s", state->group->program);
+	result = journal_undo(fault->env->journal, fault->ops->name, fault->step,
+			      NETWORK_RECORD_GROUP, &record, sizeof(record), err);
+	return result < 0 ? result : 0;
+}
+
+int network_group_attach(struct network_state *state, const struct fault *fault, struct error *err)
+{
+	struct network_group *group = state->group;
+	cleanup_fd int program = -1;
+	int result;
+
+	if (!group || !needs_program(state))
+		return 0;
+	result = network_group_switch(state, false, err);
+	if (result == 0)
+		result = choose_bit(state, fault, err);
+	if (result == 0)
+		result = write_record(state, fault, err);
+	if (result == 0)
+		result = network_group_load(state, &program, err);
+	for (unsigned i = 0; result == 0 && i < group->target->group_count; i++) {
+		const struct target_group *its = &group->target->groups[i];
+
+		result = bpf_link_cgroup(program, its->fd, BPF_CGROUP_INET_EGRESS, &group->links[i],
+					 err);
+		group->link_count += result == 0;
+		if (result < 0)
+			error_prefix(err, "%s", its->cgroup.directory);
+	}
+	if (result == 0)
+		result = check_bit(state, err);
+	if (result < 0)
+		network_group_detach(state);
+	return result;
+}
+
+int network_group_switch(struct network_state *state, bool is_on, struct error *err)
+{
+	const uint32_t key = 0, value = is_on;
+
+	return state->group ? bpf_map_set(state->group->switch_map, &key, &value, err) : 0;
+}
+
+void network_group_detach(struct network_state *state)
+{
+	struct network_group *group = state->group;
+
+	for (unsigned i = 0; group && i < group->link_count; i++)
+		close(group->links[i]);
+	if (group)
+		group->link_count = 0;
+}
+
+int network_group_check(const struct network_state *state, struct error *err)
+{
+	const struct network_group *group = state->group;
+	int result = group ? target_group_check(group->target, err) : 0;
+
+	for (unsigned i = 0; result == 0 && group && i < group->link_count; i++)
+		if (!bpf_link_is_attached(group->links[i]))
+			result = error_set(err, ESTALE, "the program %s was detached",
+					   group->program);
+	return result;
+}
+
+void network_group_free(struct network_state *state)
+{
+	struct network_group *group = state->group;
+
+	if (!group)
+		return;
+	network_group_detach(state);
+	cleanup_fd_at(&group->switch_map);
+	cleanup_fd_at(&group->flows_map);
+	cleanup_fd_at(&group->groups_map);
+	free(group->links);
+	free(group);
+	state->group = NULL;
+}

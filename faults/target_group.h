@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Whose traffic: from `cgroup`, `unit`, `container` or `of` of a traffic target to control groups
+ * (cgroup v2), and to the network namespace that their processes live in. A socket belongs to the
+ * group it was made in, for ever; what is in a group below belongs to it, too.
+ */
+#ifndef SQUALL_TARGET_GROUP_H
+#define SQUALL_TARGET_GROUP_H
+
+#include "faults/fault.h"
+
+/* Fills target->groups (none: everybody's traffic) and, unless `namespace` is given, the network
+ * namespace (-1: our own). */
+int target_group_resolve(struct target *target, const struct target_guard *guard,
+			 struct error *err);
+/* It selects by whose traffic it is, whether that takes groups or only a namespace. */
+bool target_group_is_asked(const struct params *params);
+/* -ESTALE: a group was removed: a unit that was stopped. */
+int target_group_check(const struct target *target, struct error *err);
+/* The groups, for a plan; or that there are none but a namespace. */
+int target_group_list(const struct target *target, struct plan *plan);
+void target_group_free(struct target *target);
+
+/* target_container.c: a running container of docker, podman, containerd or CRI-O, by its name or
+ * the beginning of its number. */
+struct target_container {
+	char id[80];
+	pid_t pid;		      /* of its first process, checked to be in its control group */
+	char group[CGROUP_PATH_SIZE]; /* of cgroup v2; "": it has none of its own */
+};
+int target_container_find(const char *name, struct target_container *out, struct error *err);
+/* For tests: another root directory than "/" for the state files. NULL: "/" again. */
+void target_container_set_root(const char *root);
+
+#endif

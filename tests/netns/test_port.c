@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Ports that are taken: a real nginx that cannot start, or not start again, and can afterwards.
+ * Local ports that have run out: towards one far side and nowhere else, without a packet, and there
+ * again when it has ended, was killed, or could not begin.
+ */
+#include "tests/support/netlab.h"
+#include "tests/support/squall_runner.h"
+
+#include "faults/port.h"
+#include "injector/base/clock.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define WEB_PORT   7080
+#define PORTS_LEFT 300 /* that connect() chooses from */
+
+struct opening {
+	int family, type, fd;
+};
+
+static int open_socket(void *context, struct error *err)
+{
+	struct opening *opening = context;
+
+	(void)err;
+	opening->fd = socket(opening->family, opening->type | SOCK_CLOEXEC, 0);
+	return opening->fd < 0 ? -errno : 0;
+}
+
+static socklen_t fill_address(const char *address, uint16_t port, struct sockaddr_storage *out)
+{
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
+	struct sockaddr_in *v4 = (struct sockaddr_in *)out;
+
+	memset(out, 0, sizeof(*out));
+	out->ss_family = strchr(address, ':') ? AF_INET6 : AF_INET;
+	v4->sin_port = htons(port); /* at the same place in both */
+	inet_pton(out->ss_family, address,
+		  out->ss_family == AF_INET ? (void *)&v4->sin_addr : (void *)&v6->sin6_addr);
+	return out->ss_family == AF_INET ? sizeof(*v4) : sizeof(*v6);
+}
+
+static int socket_in(int namespace_fd, const char *address, int type)
+{
+	struct opening opening = {.family = strchr(address, ':') ? AF_INET6 : AF_INET,
+				  .type = type};
+	const struct timeval limit = {.tv_sec = 5};
+
+	assert_int_equal(namespace_run(namespace_fd, open_socket, &opening, NULL), 0);
+	setsockopt(opening.fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	setsockopt(opening.fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	return opening.fd;
+}
+
+/* A connection of the near side, or -errno. */
+static int dial(const struct netlab *lab, const char *address, uint16_t port)
+{
+	struct sockaddr_storage to;
+	socklen_t size = fill_address(address, port, &to);
+	int fd = socket_in(lab->near_fd, address, SOCK_STREAM), result;
+
+	if (connect(fd, (void *)&to, size) == 0)
+		return fd;
+	result = -errno;
+	close(fd);
+	return result;
+}
+
+/* Its end frees the port at once. */
+static void hang_up(int fd)
+{
+	const struct linger at_once = {.l_onoff = 1};
+
+	assert_true(fd >= 0);
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	close(fd);
+}
+
+static int bind_in(const struct netlab *lab, const char *address, uint16_t port, int type)
+{
+	struct sockaddr_storage here;
+	socklen_t size = fill_address(address, port, &here);
+	int fd = socket_in(lab->near_fd, address, type), on = 1, result;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+	result = bind(fd, (void *)&here, size) < 0 ? errno : 0;
+	close(fd);
+	return result;
+}
+
+static int try_start(struct netlab *lab, struct netlab_fault *fault, const char *const *settings,
+		     struct error *err)
+{
+	int result = netlab_fault_plan(lab, fault, "pppppp", settings, err);
+
+	return result < 0 ? result : port_fault.inject(&fault->fault, err);
+}
+
+static void start(struct netlab *lab, struct netlab_fault *fault, const char *const *settings)
+{
+	struct error err = ERROR_INIT;
+
+	if (try_start(lab, fault, settings, &err) < 0)
+		fail_msg("%s; %s", err.text, err.remedy);
+}
+
+#define WITH(...)	       ((const char *[]){"fault", "port", "interface", "sqv0", __VA_ARGS__, NULL})
+#define START(lab, fault, ...) start(lab, fault, WITH(__VA_ARGS__))
+
+static struct evidence evidence_of(struct netlab_fault *fault)
+{
+	struct evidence seen = {0};
+	struct error err = ERROR_INIT;
+
+	if (port_fault.evidence(&fault->fault, &seen, &err) < 0)
+		fail_msg("%s", err.text);
+	return seen;
+}
+
+/* nginx in the near namespace. */
+
+static char home[64];
+
+static void write_config(void)
+{
+	char path[96];
+	FILE *file;
+
+	snprintf(home, sizeof(home), "/tmp/sqpo-XXXXXX");
+	assert_non_null(mkdtemp(home));
+	snprintf(path, sizeof(path), "%s/nginx.conf", home);
+	file = fopen(path, "we");
+	assert_non_null(file);
+	fprintf(file,
+		"user root; worker_processes 1; pid %s/pid; events {} http { access_log off;\n"
+		"client_body_temp_path %s/b; proxy_temp_path %s/p; fastcgi_temp_path %s/f;\n"
+		"uwsgi_temp_path %s/u; scgi_temp_path %s/s;\n"
+		"server { listen 7080; listen [::]:7080; location / { return 200 ok; } } }\n",
+		home, home, home, home, home, home);
+	fclose(file);
+}
+
+static int nginx(const struct netlab *lab, const char *signal)
+{
+	return netlab_try("ip netns exec %s nginx -p %s -c nginx.conf -e %s/error.log%s", lab->near,
+			  home, home, signal);
+}
+
+static void stop_nginx(const struct netlab *lab)
+{
+	assert_int_equal(nginx(lab, " -s stop"), 0);
+	for (unsigned i = 0; i < 100 && netlab_try("test ! -e %s/pid", home) != 0; i++)
+		pause_ms(20);
+}
+
+static bool answers(const struct netlab *lab)
+{
+	return netlab_try("ip netns exec %s curl -sf -o /dev/null --max-time 5 "
+			  "http://127.0.0.1:%d/",
+			  lab->near, WEB_PORT) == 0 &&
+	       netlab_try("ip netns exec %s curl -sf -o /dev/null --max-time 5 http://[::1]:%d/",
+			  lab->near, WEB_PORT) == 0;
+}
+
+static void assert_cannot_start(const struct netlab *lab)
+{
+	char *said;
+
+	assert_int_not_equal(nginx(lab, ""), 0);
+	said = netlab_output("tail -n 20 %s/error.log", home);
+	if (!strstr(said, "bind() to 0.0.0.0:7080 failed (98: Address already in use)"))
+		fail_msg("%s", said);
+	free(said);
+}
+
+static void test_nginx_cannot_start_and_then_can(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+
+	write_config();
+	START(lab, &fault, "local-port", "7080", "action", "occupy");
+	assert_int_equal(evidence_of(&fault).hits, 2);
+	assert_cannot_start(lab);
+	assert_int_equal(dial(lab, "127.0.0.1", WEB_PORT), -ECONNREFUSED);
+	assert_int_equal(bind_in(lab, "::", WEB_PORT, SOCK_STREAM), EADDRINUSE);
+	assert_int_equal(bind_in(lab, "0.0.0.0", WEB_PORT + 1, SOCK_STREAM), 0);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	assert_int_equal(nginx(lab, ""), 0);
+	assert_true(answers(lab));
+	stop_nginx(lab);
+	netlab_run("rm -r %s", home);
+}
+
+static void test_nginx_goes_on_and_cannot_start_again(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	struct error err = ERROR_INIT;
+
+	write_config();
+	assert_int_equal(nginx(lab, ""), 0);
+	assert_true(answers(lab));
+	/* without a word it is refused */
+	assert_int_equal(
+		try_start(lab, &fault, WITH("local-port", "7080", "action", "occupy"), &err),
+		-EADDRINUSE);
+	assert_non_null(strstr(err.text, "7080"));
+	assert_non_null(strstr(err.remedy, "in-use"));
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+
+	START(lab, &fault, "local-port", "7080", "action", "occupy", "in-use", "true");
+	assert_non_null(strstr(fault.plan, "port 7080 is in use"));
+	assert_true(answers(lab));
+	assert_int_equal(nginx(lab, " -s reload"), 0);
+	assert_true(answers(lab));
+	stop_nginx(lab);
+	assert_cannot_start(lab);
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+	/* its last connections are still remembered, which must not keep us from it either */
+	START(lab, &fault, "local-port", "7080", "action", "occupy");
+	assert_cannot_start(lab);
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+	assert_int_equal(nginx(lab, ""), 0);
+	assert_true(answers(lab));
+	stop_nginx(lab);
+	netlab_run("rm -r %s", home);
+}
+
+static void test_ranges_and_datagrams(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+
+	START(lab, &fault, "local-port", "7100-7102", "action", "occupy", "protocol", "udp");
+	assert_int_equal(bind_in(lab, "0.0.0.0", 7101, SOCK_DGRAM), EADDRINUSE);
+	assert_int_equal(bind_in(lab, "::1", 7102, SOCK_DGRAM), EADDRINUSE);
+	assert_int_equal(bind_in(lab, "0.0.0.0", 7103, SOCK_DGRAM), 0);
+	assert_int_equal(bind_in(lab, "0.0.0.0", 7101, SOCK_STREAM), 0);
+	assert_int_equal(evidence_of(&fault).hits, 6);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	assert_int_equal(bind_in(lab, "0.0.0.0", 7101, SOCK_DGRAM), 0);
+}
+
+/* Exhausting. */
+
+static void narrow(const struct netlab *lab)
+{
+	netlab_run("ip netns exec %s sysctl -qw net.ipv4.ip_local_port_range=40000\t%d", lab->near,
+		   40000 + PORTS_LEFT - 1);
+}
+
+static unsigned packets_seen(const struct netlab *lab)
+{
+	char *counted = netlab_output("ip netns exec %s nft list chain inet sqseen in", lab->far);
+	const char *at = strstr(counted, "packets ");
+	unsigned packets = at ? (unsigned)atoi(at + 8) : 0;
+
+	assert_non_null(at);
+	free(counted);
+	return packets;
+}
+
+static void test_no_port_is_left_towards_one_far_side(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	int kept;
+
+	narrow(lab);
+	netlab_run("ip netns exec %s nft add table inet sqseen", lab->far);
+	netlab_run(
+		"ip netns exec %s nft add chain inet sqseen in { type filter hook input priority "
+		"0 ; }",
+		lab->far);
+	netlab_run("ip netns exec %s nft add rule inet sqseen in tcp dport 7001 counter", lab->far);
+	START(lab, &fault, "to", "10.88.0.2:7001", "to", "[fd88::2]:7001", "action", "exhaust");
+	assert_int_equal(evidence_of(&fault).hits, 2 * PORTS_LEFT);
+	assert_int_equal(dial(lab, "10.88.0.2", NETLAB_PORT), -EADDRNOTAVAIL);
+	assert_int_equal(dial(lab, "fd88::2", NETLAB_PORT), -EADDRNOTAVAIL);
+	assert_int_equal(packets_seen(lab), 0);
+	hang_up(dial(lab, "10.88.0.2", NETLAB_OTHER_PORT));
+	hang_up(dial(lab, "10.88.0.3", NETLAB_PORT));
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	kept = dial(lab, "10.88.0.2", NETLAB_PORT);
+	hang_up(dial(lab, "fd88::2", NETLAB_PORT));
+
+	/* with a connection that exists: it works on, and its port is taken when it ends */
+	START(lab, &fault, "to", "10.88.0.2:7001", "action", "exhaust");
+	assert_int_equal(evidence_of(&fault).hits, PORTS_LEFT - 1);
+	assert_int_equal(send(kept, "hello", 5, 0), 5);
+	assert_int_equal(dial(lab, "10.88.0.2", NETLAB_PORT), -EADDRNOTAVAIL);
+	hang_up(kept);
+	for (unsigned i = 0; i < 100 && evidence_of(&fault).hits < PORTS_LEFT; i++)
+		pause_ms(50);
+	assert_int_equal(dial(lab, "10.88.0.2", NETLAB_PORT), -EADDRNOTAVAIL);
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+	hang_up(dial(lab, "10.88.0.2", NETLAB_PORT));
+	netlab_run("ip netns exec %s nft delete table inet sqseen", lab->far);
+}
+
+static void test_some_are_left(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	int kept[5];
+
+	narrow(lab);
+	START(lab, &fault, "to", "10.88.0.2:7001", "action", "exhaust", "leave", "5");
+	for (unsigned i = 0; i < 5; i++) {
+		kept[i] = dial(lab, "10.88.0.2", NETLAB_PORT);
+		assert_true(kept[i] >= 0);
+	}
+	assert_int_equal(dial(lab, "10.88.0.2", NETLAB_PORT), -EADDRNOTAVAIL);
+	for (unsigned i = 0; i < 5; i++)
+		hang_up(kept[i]);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+}
+
+static void test_targets_that_make_no_sense_are_refused(void **state)
+{
+	static const char *const cases[][8] = {
+		{"needs a target with `local-port`", "action", "occupy", "to", "10.88.0.2"},
+		{"needs a target with `to`", "action", "exhaust"},
+		{"not one address with one port", "action", "exhaust", "to", "10.88.0.2"},
+		{"not one address with one port", "action", "exhaust", "to", "10.88.0.0/30:80"},
+		{"`in-use` belongs to", "action", "exhaust", "to", "10.88.0.2:80", "in-use",
+		 "true"},
+		{"`leave` belongs to", "action", "occupy", "local-port", "80", "leave", "5"},
+		{"tcp and udp", "action", "occupy", "local-port", "80", "protocol", "sctp"},
+		{"more than 1000 ports", "action", "occupy", "local-port", "1-2000"},
+	};
+	struct netlab *lab = *state;
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		const char *settings[12] = {"fault", "port", "interface", "sqv0"};
+		struct netlab_fault fault;
+		struct error err = ERROR_INIT;
+
+		memcpy(settings + 4, cases[i] + 1, 7 * sizeof(*settings));
+		assert_true(try_start(lab, &fault, settings, &err) < 0);
+		if (!strstr(err.text, cases[i][0]))
+			fail_msg("%s", err.text);
+		netlab_fault_finish(&fault, FAULT_END_NOW);
+	}
+}
+
+static void test_killed_and_then_restored(void **state)
+{
+	struct netlab *lab = *state;
+	int64_t killed_ns;
+	int ends[2], fd;
+	pid_t child;
+	char byte;
+
+	narrow(lab);
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	child = fork();
+	if (child == 0) {
+		struct netlab_fault fault;
+
+		START(lab, &fault, "to", "10.88.0.2:7001", "action", "exhaust");
+		if (write(ends[1], "r", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	close(ends[1]);
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	close(ends[0]);
+	assert_int_equal(dial(lab, "10.88.0.2", NETLAB_PORT), -EADDRNOTAVAIL);
+	kill(child, SIGKILL);
+	killed_ns = clock_now_ns();
+	while ((fd = dial(lab, "10.88.0.2", NETLAB_PORT)) < 0)
+		assert_true(clock_now_ns() < killed_ns + 2 * NSEC_PER_SEC);
+	hang_up(fd);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	netlab_undo_all("pppppp");
+	netlab_undo_all("pppppp");
+	netlab_run("rm -r %s/pppppp", lab->root);
+}
+
+static void allow_descriptors(unsigned count)
+{
+	struct rlimit limit;
+	int lowest;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = limit.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	if (count == UINT_MAX)
+		return;
+	lowest = dup(0);
+	assert_true(lowest >= 0);
+	close(lowest);
+	limit.rlim_cur = (rlim_t)lowest + count;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+static void test_a_failure_at_each_step_leaves_nothing(void **state)
+{
+	const char *const *const what[] = {WITH("local-port", "7100-7102", "action", "occupy"),
+					   WITH("to", "10.88.0.2:7001", "action", "exhaust")};
+	struct netlab *lab = *state;
+
+	narrow(lab);
+	for (unsigned i = 0; i < 2; i++) {
+		struct netlab_fault fault;
+		unsigned failed = 0;
+
+		if (netlab_fault_plan(lab, &fault, "pppppp", what[i], NULL) < 0)
+			fail_msg("plan");
+		for (unsigned count = 0, is_injected = false; !is_injected;
+		     count += count < 8 ? 1 : 30) {
+			struct error err = ERROR_INIT;
+
+			allow_descriptors(count);
+			is_injected = port_fault.inject(&fault.fault, &err) == 0;
+			allow_descriptors(UINT_MAX);
+			failed += !is_injected;
+			assert_true(is_injected || err.text[0]);
+			if (!is_injected) {
+				hang_up(dial(lab, "10.88.0.2", NETLAB_PORT));
+				assert_int_equal(bind_in(lab, "0.0.0.0", 7100, SOCK_STREAM), 0);
+			}
+		}
+		assert_true(failed >= 6);
+		netlab_fault_finish(&fault, FAULT_END_NOW);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_nginx_cannot_start_and_then_can),
+		cmocka_unit_test(test_nginx_goes_on_and_cannot_start_again),
+		cmocka_unit_test(test_ranges_and_datagrams),
+		cmocka_unit_test(test_no_port_is_left_towards_one_far_side),
+		cmocka_unit_test(test_some_are_left),
+		cmocka_unit_test(test_targets_that_make_no_sense_are_refused),
+		cmocka_unit_test(test_killed_and_then_restored),
+		cmocka_unit_test(test_a_failure_at_each_step_leaves_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, netlab_setup, netlab_teardown);
+}
