@@ -56,6 +56,7 @@ int network_line_prepare(struct network_state *state, int namespace_fd, const ch
 			.marks_leaving =
 				state->hook == NETWORK_GATE || network_line_reenters(state),
 			.reenters = !path->is_ingress && network_line_reenters(state),
+			.threads = network_effect_is_independent(&state->effect) ? 0 : 1,
 			.refusal = state->effect.refusal,
 			.name = name};
 		int result;
@@ -233,6 +234,23 @@ uint64_t network_line_dropped(const struct network_state *state)
 			   counters.dropped_device;
 	}
 	return dropped;
+}
+
+int64_t network_line_processor_ns(struct network_state *state)
+{
+	int64_t processor_ns = 0;
+
+	for (unsigned i = 0; i < state->path_count; i++) {
+		struct delay_line_counters counters;
+
+		if (!state->paths[i].line)
+			continue;
+		delay_line_counters(state->paths[i].line, &counters);
+		processor_ns += counters.processor_ns;
+	}
+	if (processor_ns > state->processor_ns)
+		state->processor_ns = processor_ns;
+	return state->processor_ns;
 }
 
 void network_line_stop(struct network_state *state)
