@@ -325,6 +325,8 @@ static int find_container(struct target *target, struct place *place, struct err
 	int result = target_container_find(name, &container, err);
 
 	if (result == 0)
+		target->container_pid = container.pid;
+	if (result == 0)
 		result = add_namespace(container.pid, place, err);
 	if (result == 0)
 		result = namespace_identify(-1, &own, err);
