@@ -147,9 +147,10 @@ static void test_containerd(void **state)
 	char path[256];
 
 	snprintf(path, sizeof(path), "%s/config.json", task);
-	write_file(room, path,
-		   "{\"ociVersion\":\"1.1.0\",\"annotations\":{\"io.kubernetes.cri.container-name\":"
-		   "\"shop\",\"io.kubernetes.cri.sandbox-name\":\"front-7f\"}}");
+	write_file(
+		room, path,
+		"{\"ociVersion\":\"1.1.0\",\"annotations\":{\"io.kubernetes.cri.container-name\":"
+		"\"shop\",\"io.kubernetes.cri.sandbox-name\":\"front-7f\"}}");
 	snprintf(path, sizeof(path), "%s/init.pid", task);
 	write_file(room, path, "%d", room->process);
 	assert_found(room, "shop");
@@ -192,17 +193,18 @@ static void test_a_network_fault_for_a_container(void **state)
 	struct cgroup_mounts mounts;
 
 	write_docker(room, ID, "shop", room->process);
-	if (netlab_fault_plan(NULL, &fault, "ccccc1",
-			      (const char *[]){"container", "shop", "to", "10.88.0.1", "loss",
-					       "100%", NULL},
-			      &err) < 0 ||
+	if (netlab_fault_plan(
+		    NULL, &fault, "ccccc1",
+		    (const char *[]){"container", "shop", "to", "10.88.0.1", "loss", "100%", NULL},
+		    &err) < 0 ||
 	    network_fault.inject(&fault.fault, &err) < 0)
 		fail_msg("%s (%s)", err.text, err.remedy);
 	assert_non_null(strstr(fault.plan, "interface sqv1 egress, network namespace pid:"));
 	assert_non_null(strstr(fault.plan, "docker-" ID ".scope (container shop)"));
 	/* answers of the laboratory's server, which is in that namespace, but not in the group */
 	assert_true(netlab_round_trip(room->lab, "10.88.0.2", NETLAB_PORT, 3000) >= 0);
-	assert_int_equal(netlab_try("ip netns exec %s ping -c 1 -W 2 10.88.0.1", room->lab->far), 0);
+	assert_int_equal(netlab_try("ip netns exec %s ping -c 1 -W 2 10.88.0.1", room->lab->far),
+			 0);
 	group_write(room->group, "cgroup.procs", "0");
 	assert_int_not_equal(
 		netlab_try("ip netns exec %s ping -c 1 -W 1 10.88.0.1", room->lab->far), 0);
