@@ -7,14 +7,19 @@
 #include "injector/probes/http_request.h"
 #include "injector/probes/http_url.h"
 
+#include "injector/base/clock.h"
 #include "injector/base/quantity.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { PARAM_METHOD, PARAM_HEADER, PARAM_INSECURE, PARAM_CA, PARAM_REUSE };
-enum { EXPECT_STATUS, EXPECT_LATENCY, EXPECT_BODY };
+enum { PARAM_METHOD, PARAM_HEADER, PARAM_INSECURE, PARAM_CA, PARAM_REUSE, PARAM_TLS };
+enum { EXPECT_STATUS, EXPECT_LATENCY, EXPECT_BODY, EXPECT_CERTIFICATE };
+
+static const char *const tls_versions[] = {"1.2", "1.3", NULL};
 
 static const struct param http_params[] = {
 	[PARAM_METHOD] = {"method", PARAM_WORD, .words = http_methods, .fallback = "GET",
@@ -24,6 +29,8 @@ static const struct param http_params[] = {
 	[PARAM_CA] = HTTP_CA_PARAM,
 	[PARAM_REUSE] = {"reuse", PARAM_BOOL, .fallback = "false",
 			 .doc = "keep the connection for the next attempt"},
+	[PARAM_TLS] = {"tls", PARAM_WORD, .words = tls_versions, .fallback = "1.2",
+		       .doc = "the oldest version of TLS that is accepted"},
 	{0},
 };
 static const struct param http_expect[] = {
@@ -33,6 +40,9 @@ static const struct param http_expect[] = {
 			    .doc = "time until the whole answer is there, name look-up included"},
 	[EXPECT_BODY] = {"body", PARAM_PATTERN,
 			 .doc = "regular expression that the body (first 64 KiB) matches"},
+	[EXPECT_CERTIFICATE] = {"certificate", PARAM_COMPARE_DURATION,
+				.doc = "how long the server's certificate is still valid, like > "
+				       "14d"},
 	{0},
 };
 
@@ -53,7 +63,37 @@ static int http_check(const struct probe_spec *spec, struct error *err)
 	if (result == 0 && params_is_set(&spec->expect, EXPECT_BODY) &&
 	    params_number(&spec->params, PARAM_METHOD, HTTP_GET) == HTTP_HEAD)
 		return error_set(err, EINVAL, "an answer to HEAD has no body to expect");
+	if (result == 0 && strncmp(spec->subject[0], "https:", 6) != 0 &&
+	    (params_is_set(&spec->expect, EXPECT_CERTIFICATE) ||
+	     params_is_set(&spec->params, PARAM_TLS)))
+		return error_set(err, EINVAL, "only https:// has TLS and a certificate");
 	return result;
+}
+
+/* False: it is not valid for as long as expected, and probe_finish() was called. */
+static bool certificate_holds(struct http *http)
+{
+	struct probe *probe = http->request.probe;
+	const struct params *expect = &probe->spec->expect;
+	int64_t ends_s = http_request_certificate_end(&http->request);
+	int64_t left_ns = ends_s * NSEC_PER_SEC - clock_wall_ns();
+	struct compare limit;
+
+	probe_compare(expect, EXPECT_CERTIFICATE, &limit);
+	if (ends_s < 0) {
+		probe_finish(probe, PROBE_UNKNOWN, NAN, "the end of the certificate is not known");
+		return false;
+	}
+	if (compare_holds(&limit, (double)left_ns))
+		return true;
+	if (left_ns < 0)
+		probe_finish(probe, PROBE_FAIL, NAN, "the certificate has expired");
+	else
+		probe_finish(probe, PROBE_FAIL, NAN,
+			     "the certificate is valid for %d more days, expected %s",
+			     (int)(left_ns / (24 * 3600 * NSEC_PER_SEC)),
+			     params_text(expect, EXPECT_CERTIFICATE));
+	return false;
 }
 
 static void judge_answer(struct http_request *request)
@@ -66,6 +106,8 @@ static void judge_answer(struct http_request *request)
 	long status = 0;
 
 	request->web->easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (params_is_set(expect, EXPECT_CERTIFICATE) && !certificate_holds(http))
+		return;
 	if (!compare_holds(&http->status, (double)status))
 		probe_finish(probe, PROBE_FAIL, (double)status, "status %ld, expected %s", status,
 			     params_text(expect, EXPECT_STATUS));
@@ -93,6 +135,8 @@ static int http_open(struct probe *probe, struct error *err)
 		.header = PARAM_HEADER,
 		.insecure = PARAM_INSECURE,
 		.ca = PARAM_CA,
+		.has_tls_13_only = params_number(&spec->params, PARAM_TLS, 0) == 1,
+		.has_certificate = params_is_set(&spec->expect, EXPECT_CERTIFICATE),
 	};
 	struct http *http = probe->state = calloc(1, sizeof(*http));
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 const char *const http_methods[] = {
@@ -108,6 +109,10 @@ static int set_up(struct http_request *http, const struct http_options *options,
 		web->easy_setopt(easy, CURLOPT_POSTFIELDS, "");
 		web->easy_setopt(easy, CURLOPT_POSTFIELDSIZE, 0L);
 	}
+	web->easy_setopt(easy, CURLOPT_SSLVERSION,
+			 (long)(options->has_tls_13_only ? CURL_SSLVERSION_TLSv1_3
+							 : CURL_SSLVERSION_TLSv1_2));
+	web->easy_setopt(easy, CURLOPT_CERTINFO, options->has_certificate ? 1L : 0L);
 	web->easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	web->easy_setopt(easy, CURLOPT_PROXY, ""); /* not from the environment either */
 	web->easy_setopt(easy, CURLOPT_USERAGENT, "squall/" SQUALL_VERSION);
@@ -215,6 +220,35 @@ int http_request_start(struct http_request *http, struct error *err)
 	if (http->probe)
 		http->probe->obstacle = http->obstacle;
 	return resolver_lookup(http->resolver, on_addresses, http, err);
+}
+
+/* GnuTLS: "Expire Date:2026-12-24 09:00:00 GMT"; OpenSSL: "Expire date:Dec 24 09:00:00 2026 GMT" */
+static int64_t parse_date(const char *text)
+{
+	static const char *const formats[] = {"%Y-%m-%d %H:%M:%S", "%b %d %H:%M:%S %Y"};
+
+	for (unsigned i = 0; i < sizeof(formats) / sizeof(*formats); i++) {
+		struct tm date = {0};
+
+		if (strptime(text, formats[i], &date))
+			return timegm(&date);
+	}
+	return -1;
+}
+
+int64_t http_request_certificate_end(const struct http_request *http)
+{
+	static const char name[] = "Expire date:";
+	struct curl_certinfo *chain = NULL;
+
+	if (http->web->easy_getinfo(http->easy, CURLINFO_CERTINFO, &chain) != CURLE_OK || !chain ||
+	    chain->num_of_certs < 1)
+		return -1;
+	/* the first one is the server's own */
+	for (const struct curl_slist *line = chain->certinfo[0]; line; line = line->next)
+		if (strncasecmp(line->data, name, sizeof(name) - 1) == 0)
+			return parse_date(line->data + sizeof(name) - 1);
+	return -1;
 }
 
 void http_request_cancel(struct http_request *http)

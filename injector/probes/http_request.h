@@ -20,9 +20,10 @@ struct http_options {
 	const char *url;
 	enum http_method method;
 	bool is_reusing;
-	const struct params *params;   /* of the probe */
-	unsigned header, insecure, ca; /* its parameters of that meaning */
-	const char *content_type;      /* of the body of a POST; NULL: there is none */
+	const struct params *params;	       /* of the probe */
+	unsigned header, insecure, ca;	       /* its parameters of that meaning */
+	bool has_tls_13_only, has_certificate; /* its end will be asked for */
+	const char *content_type;	       /* of the body of a POST; NULL: there is none */
 };
 #define HTTP_HEADER_PARAM                                                                          \
 	{                                                                                          \
@@ -70,6 +71,8 @@ int http_request_open_alone(struct http_request *http, const struct http_options
 int http_request_start(struct http_request *http, struct error *err);
 /* What the next POST says; it stays the caller's until the request is over. */
 void http_request_body(struct http_request *http, const char *body);
+/* Of the server's own certificate, seconds since 1970; -1: not known. */
+int64_t http_request_certificate_end(const struct http_request *http);
 void http_request_cancel(struct http_request *http);
 /* What it holds; not the state itself. */
 void http_request_close(struct http_request *http);

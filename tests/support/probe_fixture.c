@@ -133,7 +133,9 @@ void fixture_open(struct fixture *fixture)
 	bool has_command = false;
 
 	for (unsigned i = 0; i < fixture->spec_count; i++)
-		has_command |= fixture->specs[i].ops->subject_is_list;
+		has_command |= fixture->specs[i].ops->subject_is_list ||
+			       strcmp(fixture->specs[i].ops->name, "unit") == 0 ||
+			       strcmp(fixture->specs[i].ops->name, "journal") == 0;
 	if (has_command && !fixture->launcher &&
 	    launcher_new(getuid(), getgid(), &fixture->launcher, &err) < 0)
 		fail_msg("%s", err.text);
