@@ -35,7 +35,8 @@ static void start_nginx(const struct stage *stage)
 	const char *config = stage_write(
 		stage, "nginx.conf",
 		"user root; worker_processes 1; pid %s/nginx.pid; error_log %s/errors crit;\n"
-		"events {} http { access_log off; client_body_temp_path %s/b; proxy_temp_path %s/p;\n"
+		"events {} http { access_log off; client_body_temp_path %s/b; proxy_temp_path "
+		"%s/p;\n"
 		"fastcgi_temp_path %s/f; uwsgi_temp_path %s/u; scgi_temp_path %s/s;\n"
 		"server { listen 8080; listen [::]:8080; location / { return 200 ok; } } }\n",
 		home, home, home, home, home, home, home);
@@ -60,18 +61,19 @@ static void stop_nginx(const struct stage *stage)
 
 static const char *write_experiment(const struct stage *stage)
 {
-	return stage_write(stage, "one.yaml",
-			   "version: 1\n"
-			   "title: One service\n"
-			   "limits: {duration: 1m, targets: 8}\n"
-			   "targets:\n"
-			   "  store: {to: [\"10.88.0.2:8080\", \"[fd88::2]:8080\"], of: shop, namespace: %s}\n"
-			   "  shop: {process: {pid: %d}}\n"
-			   "probes: {p: {command: [\"true\"]}}\n"
-			   "steady-state: {require: [p], for: 1ms}\n"
-			   "method:\n"
-			   "  - {at: 0s, for: 30s, network: {target: store, loss: 100%%}}\n",
-			   stage->lab->near, service);
+	return stage_write(
+		stage, "one.yaml",
+		"version: 1\n"
+		"title: One service\n"
+		"limits: {duration: 1m, targets: 8}\n"
+		"targets:\n"
+		"  store: {to: [\"10.88.0.2:8080\", \"[fd88::2]:8080\"], of: shop, namespace: %s}\n"
+		"  shop: {process: {pid: %d}}\n"
+		"probes: {p: {command: [\"true\"]}}\n"
+		"steady-state: {require: [p], for: 1ms}\n"
+		"method:\n"
+		"  - {at: 0s, for: 30s, network: {target: store, loss: 100%%}}\n",
+		stage->lab->near, service);
 }
 
 static void test_one_of_two_clients_of_nginx(void **state)
@@ -105,7 +107,8 @@ static void test_who_shares_a_group_with_others_is_refused(void **state)
 	other = child_start(CHILD_SLEEPS, ours);
 	squall = squall_start(stage, NULL, "plan %s", write_experiment(stage));
 	squall_assert_exit(squall, 2);
-	assert_true(squall_has_said(squall, "share control group /sqge-shop with 1 other (process"));
+	assert_true(
+		squall_has_said(squall, "share control group /sqge-shop with 1 other (process"));
 	assert_true(squall_has_said(squall, "cgroup: /sqge-shop"));
 	stage_assert_clean(stage);
 }
