@@ -185,7 +185,9 @@ const struct fault_ops dns_fault = {
 	.target_kind = TARGET_TRAFFIC,
 	/* NET_ADMIN: the table, marks, connection tracking. SYS_ADMIN and SYS_PTRACE: to enter
 	 * another network namespace than our own, and to find it again in the guardian. */
-	.capabilities = 1ULL << CAP_NET_ADMIN | 1ULL << CAP_SYS_ADMIN | 1ULL << CAP_SYS_PTRACE,
+	/* BIND_SERVICE: the key to sockets of its own, see sandbox_lists.c */
+	.capabilities = 1ULL << CAP_NET_ADMIN | 1ULL << CAP_SYS_ADMIN | 1ULL << CAP_SYS_PTRACE |
+			1ULL << CAP_NET_BIND_SERVICE,
 	.check = dns_check,
 	.probe = dns_probe,
 	.plan = dns_plan,

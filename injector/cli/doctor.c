@@ -4,6 +4,7 @@
  * nothing behind), and the remedy for what it cannot. */
 #include "injector/cli/commands.h"
 
+#include "injector/cli/doctor_sandbox.h"
 #include "faults/fault.h"
 #include "injector/base/json.h"
 #include "injector/base/log.h"
@@ -25,15 +26,18 @@
 
 static const char usage[] =
 	"usage: squall doctor [--json]\n"
+	"       squall doctor --sandbox [--json] [FAULT...]\n"
 	"\n"
 	"Says what this machine can do: the kernel, the privileges, and for each fault whether\n"
 	"it can be injected, in which way, and what to do when it cannot. Needs root to try\n"
 	"the faults; changes nothing.\n"
 	"\n"
+	"  --sandbox   what each process of a run may do (of one with these faults): user,\n"
+	"              capabilities, system calls; and whether it is so, by trying it\n"
 	"  --json      the same as JSON\n"
 	"  --help      this text\n"
 	"\n"
-	"Exit code: 0 every fault is usable, 1 at least one is not.\n";
+	"Exit code: 0 every fault is usable (every process confined), 1 at least one is not.\n";
 
 enum finding_kind { FINDING_GOOD, FINDING_BAD, FINDING_UNKNOWN };
 static const char *const finding_words[] = {"ok", "no", "?"};
@@ -271,9 +275,26 @@ static void tell_faults(struct report *report)
 	}
 }
 
+/* Removes it from the arguments; true: it was there. */
+static bool take_word(int *argc, char **argv, const char *word)
+{
+	int kept = 0;
+
+	for (int at = 0; at < *argc; at++)
+		if (strcmp(argv[at], word) != 0)
+			argv[kept++] = argv[at];
+	if (kept == *argc)
+		return false;
+	*argc = kept;
+	argv[kept] = NULL;
+	return true;
+}
+
 int cli_doctor(int argc, char **argv, struct error *err)
 {
-	struct options options = {.help = usage, .has_json = true, .max_operands = 0};
+	bool is_sandbox = take_word(&argc, argv, "--sandbox");
+	struct options options = {
+		.help = usage, .has_json = true, .max_operands = is_sandbox ? -1 : 0};
 	struct report report = {0};
 	struct restore_report dead = {0};
 	json_t *root;
@@ -281,6 +302,10 @@ int cli_doctor(int argc, char **argv, struct error *err)
 
 	if (result < 0 || options.helped)
 		return result;
+	if (is_sandbox) {
+		result = doctor_sandbox(options.operands, options.json, err);
+		return result < 0 || options_flush(err) == 0 ? result : -EIO;
+	}
 	if (geteuid() == 0)
 		undone_finish_dead(&dead, NULL);
 	page_init(&report.page, stdout, log_has_colour(STDOUT_FILENO), 0);

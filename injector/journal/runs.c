@@ -297,7 +297,9 @@ int journal_lock(const char *run_id, int64_t wait_ns, int *out_fd, struct error 
 		return error_set(err, EBUSY, "another process is restoring run %s", run_id);
 	if (result < 0)
 		return error_errno(err, -result, "cannot lock run %s", run_id);
-	if (fstat(directory, &status) < 0 || status.st_nlink == 0)
+	if (fstat(directory, &status) < 0) /* not the same: it may be there */
+		return error_errno(err, errno, "cannot examine run %s", run_id);
+	if (status.st_nlink == 0)
 		return error_set(err, ENOENT, "run %s is gone", run_id);
 	*out_fd = steal_fd(&directory);
 	return 0;

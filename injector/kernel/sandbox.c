@@ -179,16 +179,16 @@ static void fill_in_pid(struct sock_filter *filter, size_t count)
 			filter[at].k = (uint32_t)getpid();
 }
 
-static int load(const struct sock_filter *filter, size_t count, const char *who, struct error *err)
+static int load(const struct sandbox_filter *filter, const char *who, struct error *err)
 {
 	struct sock_filter own[SANDBOX_FILTER_MAX];
-	const struct sock_fprog program = {.len = (unsigned short)count, .filter = own};
+	const struct sock_fprog program = {.len = (unsigned short)filter->count, .filter = own};
 	int result = no_new_privileges(err);
 
 	if (result < 0)
 		return result;
-	memcpy(own, filter, count * sizeof(*filter));
-	fill_in_pid(own, count);
+	memcpy(own, filter->code, filter->count * sizeof(*own));
+	fill_in_pid(own, filter->count);
 	/* TSYNC: all threads, should there be any; a positive answer is one that could not follow
 	 */
 	result = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC,
@@ -199,19 +199,17 @@ static int load(const struct sock_filter *filter, size_t count, const char *who,
 	return 0;
 }
 
-#define LOAD(who, err) load(who##_filter, sizeof(who##_filter) / sizeof(*who##_filter), #who, err)
-
 int sandbox_conductor(struct error *err)
 {
-	return LOAD(conductor, err);
+	return load(&conductor_filters[0], "conductor", err);
 }
 
-int sandbox_worker(struct error *err)
+int sandbox_worker(uint64_t capabilities, struct error *err)
 {
-	return LOAD(worker, err);
+	return load(&worker_filters[sandbox_choice(capabilities)], "worker", err);
 }
 
-int sandbox_guardian(struct error *err)
+int sandbox_guardian(uint64_t capabilities, struct error *err)
 {
-	return LOAD(guardian, err);
+	return load(&guardian_filters[sandbox_choice(capabilities)], "guardian", err);
 }

@@ -17,8 +17,9 @@ int sandbox_drop_user(uid_t uid, gid_t gid, struct error *err);
 int sandbox_keep_capabilities(uint64_t keep, struct error *err);
 /* Filters. Default: EPERM; execve, ptrace, module loading: the process is killed. */
 int sandbox_conductor(struct error *err); /* no netlink, no exec, no raw sockets */
-int sandbox_worker(struct error *err);	  /* netlink, files, pidfd, bpf, tap, threads; no exec */
-int sandbox_guardian(struct error *err);
+/* What the capabilities are for, and no more: netlink, bpf, tap and threads; files; sockets. */
+int sandbox_worker(uint64_t capabilities, struct error *err);
+int sandbox_guardian(uint64_t capabilities, struct error *err);
 
 /* Who called: SUDO_UID/SUDO_GID when root by sudo, else the real uid; root itself -> nobody for the
  * conductor, root for commands. Environment values are checked to be numbers of existing users. */

@@ -43,7 +43,7 @@ static int add_common(scmp_filter_ctx filter)
 	return result;
 }
 
-static int add_all(scmp_filter_ctx filter, const struct sandbox_rule *const *groups)
+static int add_all(scmp_filter_ctx filter, const struct sandbox_group *groups, unsigned choice)
 {
 	int result = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 
@@ -51,9 +51,11 @@ static int add_all(scmp_filter_ctx filter, const struct sandbox_rule *const *gro
 		result = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	if (result == 0)
 		result = add_common(filter);
-	for (; result == 0 && *groups; groups++)
-		for (const struct sandbox_rule *rule = *groups;
-		     result == 0 && rule->call != SANDBOX_END; rule++)
+	for (; result == 0 && groups->purpose; groups++)
+		for (const struct sandbox_rule *rule = groups->rules;
+		     sandbox_group_applies(groups, choice) && result == 0 &&
+		     rule->call != SANDBOX_END;
+		     rule++)
 			result = add_rule(filter, rule);
 	return result;
 }
@@ -74,7 +76,8 @@ static int export(scmp_filter_ctx filter, struct sock_filter *out)
 	return got < 0 ? -errno : (int)((size_t)got / sizeof(*out));
 }
 
-int sandbox_filter_build(const struct sandbox_rule *const *groups, struct sock_filter *out)
+int sandbox_filter_build(const struct sandbox_group *groups, unsigned choice,
+			 struct sock_filter *out)
 {
 	scmp_filter_ctx filter;
 	int result = seccomp_api_set(API_LEVEL);
@@ -84,7 +87,7 @@ int sandbox_filter_build(const struct sandbox_rule *const *groups, struct sock_f
 	filter = seccomp_init(DEFAULT_ACTION);
 	if (!filter)
 		return -ENOMEM;
-	result = add_all(filter, groups);
+	result = add_all(filter, groups, choice);
 	if (result == 0)
 		result = export(filter, out);
 	seccomp_release(filter);

@@ -13,10 +13,17 @@
 
 #define SANDBOX_FILTER_MAX 1024 /* instructions */
 
+struct sandbox_filter {
+	const struct sock_filter *code;
+	unsigned count;
+};
+
 /* Stands for the process's own number, which the filter compares: no process can have this one. */
 #define SANDBOX_OWN_PID 0x7fffff1d
 
-/* Into `out`, SANDBOX_FILTER_MAX long. Returns how many instructions, or -errno. */
-int sandbox_filter_build(const struct sandbox_rule *const *groups, struct sock_filter *out);
+/* Of those groups that apply. Into `out`, SANDBOX_FILTER_MAX long. Returns how many instructions,
+ * or -errno. */
+int sandbox_filter_build(const struct sandbox_group *groups, unsigned choice,
+			 struct sock_filter *out);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <linux/capability.h>
 #include <linux/if_tun.h>
 #include <linux/netlink.h>
 #include <linux/nsfs.h>
@@ -23,17 +24,17 @@
 
 #define ALLOW(name)                                                                                \
 	{                                                                                          \
-		.call = SCMP_SYS(name)                                                             \
+		.call = SCMP_SYS(name), .text = #name                                              \
 	}
-#define ALLOW_IF(name, at, bits, equal)                                                            \
+#define ALLOW_ONE(name, words, at, bits, equal)                                                    \
 	{                                                                                          \
-		.call = SCMP_SYS(name), .arg_count = 1, .args = {                                  \
+		.call = SCMP_SYS(name), .text = words, .arg_count = 1, .args = {                   \
 			{.arg = (at), .mask = (bits), .value = (equal)}                            \
 		}                                                                                  \
 	}
-#define ALLOW_IF_BOTH(name, at, bits, equal, at2, bits2, equal2)                                   \
+#define ALLOW_BOTH(name, words, at, bits, equal, at2, bits2, equal2)                               \
 	{                                                                                          \
-		.call = SCMP_SYS(name), .arg_count = 2, .args = {                                  \
+		.call = SCMP_SYS(name), .text = words, .arg_count = 2, .args = {                   \
 			{.arg = (at), .mask = (bits), .value = (equal)},                           \
 			{.arg = (at2), .mask = (bits2), .value = (equal2)}                         \
 		}                                                                                  \
@@ -43,9 +44,14 @@
 		.call = SANDBOX_END                                                                \
 	}
 
-#define SOCKET(family, type)	 ALLOW_IF_BOTH(socket, 0, INT, family, 1, 0xf, type)
-#define NETLINK_SOCKET(protocol) ALLOW_IF_BOTH(socket, 0, INT, AF_NETLINK, 2, INT, protocol)
-#define IOCTL(request)		 ALLOW_IF(ioctl, 1, INT, request)
+/* The texts are made here, where the words are still as they are written */
+#define ALLOW_IF(name, at, bits, equal) ALLOW_ONE(name, #name "(" #equal ")", at, bits, equal)
+#define SOCKET(family, type)                                                                       \
+	ALLOW_BOTH(socket, "socket(" #family ", " #type ")", 0, INT, family, 1, 0xf, type)
+#define NETLINK_SOCKET(protocol)                                                                   \
+	ALLOW_BOTH(socket, "socket(AF_NETLINK, " #protocol ")", 0, INT, AF_NETLINK, 2, INT,        \
+		   protocol)
+#define IOCTL(request) ALLOW_ONE(ioctl, "ioctl(" #request ")", 1, INT, request)
 
 /* clang-format off */
 
@@ -198,20 +204,72 @@ static const struct sandbox_rule children[] = {
 	ALLOW(wait4), ALLOW(waitid), ALLOW(pidfd_open), ALLOW(pidfd_send_signal), END,
 };
 
-const struct sandbox_rule *const sandbox_conductor_groups[] = {
-	process, memory, locks, threads, waiting, descriptors, terminal, files_read, files_write,
-	socket_use, socket_local, socket_internet, children, NULL,
+#define CAP(name) (1ULL << CAP_##name)
+
+const uint64_t sandbox_keys[SANDBOX_KEYS] = {CAP(NET_ADMIN), CAP(CHOWN), CAP(NET_BIND_SERVICE)};
+
+#define ALWAYS	     0
+#define TO_PACKETS   CAP(NET_ADMIN)	   /* network, dns, connect */
+#define TO_FILES     CAP(CHOWN)		   /* file */
+#define TO_ANSWER    CAP(NET_BIND_SERVICE) /* dns, port */
+
+const struct sandbox_group sandbox_conductor_groups[] = {
+	{"being a process", process, ALWAYS},
+	{"memory", memory, ALWAYS},
+	{"locks", locks, ALWAYS},
+	{"threads", threads, ALWAYS},
+	{"time and waiting", waiting, ALWAYS},
+	{"descriptors and terminals", descriptors, ALWAYS},
+	{"keys of a terminal", terminal, ALWAYS},
+	{"looking at files", files_read, ALWAYS},
+	{"writing results", files_write, ALWAYS},
+	{"using sockets", socket_use, ALWAYS},
+	{"opening local sockets", socket_local, ALWAYS},
+	{"opening TCP and UDP sockets", socket_internet, ALWAYS},
+	{"children, by pidfd", children, ALWAYS},
+	{NULL},
 };
 
-const struct sandbox_rule *const sandbox_worker_groups[] = {
-	process, memory, locks, threads, waiting, descriptors, files_read, files_write,
-	files_exchange, mounts, socket_use, socket_local, socket_internet, socket_serving,
-	socket_netlink, network, tap, bpf, children, NULL,
+const struct sandbox_group sandbox_worker_groups[] = {
+	{"being a process", process, ALWAYS},
+	{"memory", memory, ALWAYS},
+	{"locks", locks, ALWAYS},
+	{"threads", threads, TO_PACKETS},
+	{"time and waiting", waiting, ALWAYS},
+	{"descriptors and terminals", descriptors, ALWAYS},
+	{"looking at files", files_read, ALWAYS},
+	{"the journal", files_write, ALWAYS},
+	{"exchanging files", files_exchange, TO_FILES},
+	{"mounts of another namespace", mounts, TO_FILES},
+	{"using sockets", socket_use, ALWAYS},
+	{"opening local sockets", socket_local, ALWAYS},
+	{"opening TCP and UDP sockets", socket_internet, TO_ANSWER},
+	{"answering whoever connects", socket_serving, TO_ANSWER},
+	{"netlink: links, qdiscs, nftables", socket_netlink, TO_PACKETS},
+	{"interfaces and network namespaces", network, TO_PACKETS},
+	{"the tap of a delay line", tap, TO_PACKETS},
+	{"BPF programs", bpf, TO_PACKETS},
+	{"processes, by pidfd", children, ALWAYS},
+	{NULL},
 };
 
-const struct sandbox_rule *const sandbox_guardian_groups[] = {
-	process, memory, locks, waiting, descriptors, files_read, files_write, files_exchange,
-	mounts, socket_use, socket_local, socket_netlink, network, bpf_links, children, NULL,
+const struct sandbox_group sandbox_guardian_groups[] = {
+	{"being a process", process, ALWAYS},
+	{"memory", memory, ALWAYS},
+	{"locks", locks, ALWAYS},
+	{"time and waiting", waiting, ALWAYS},
+	{"descriptors and terminals", descriptors, ALWAYS},
+	{"looking at files", files_read, ALWAYS},
+	{"the journal", files_write, ALWAYS},
+	{"exchanging files", files_exchange, TO_FILES},
+	{"mounts of another namespace", mounts, TO_FILES},
+	{"using sockets", socket_use, ALWAYS},
+	{"opening local sockets", socket_local, ALWAYS},
+	{"netlink: links, qdiscs, nftables", socket_netlink, TO_PACKETS},
+	{"interfaces and network namespaces", network, TO_PACKETS},
+	{"ending BPF links of the dead", bpf_links, TO_PACKETS},
+	{"processes, by pidfd", children, ALWAYS},
+	{NULL},
 };
 
 const int sandbox_deadly[] = {
@@ -220,3 +278,23 @@ const int sandbox_deadly[] = {
 	SCMP_SYS(kexec_file_load), SANDBOX_END,
 };
 /* clang-format on */
+
+unsigned sandbox_choice(uint64_t capabilities)
+{
+	unsigned choice = 0;
+
+	for (unsigned at = 0; at < SANDBOX_KEYS; at++)
+		if (capabilities & sandbox_keys[at])
+			choice |= 1U << at;
+	return choice;
+}
+
+bool sandbox_group_applies(const struct sandbox_group *group, unsigned choice)
+{
+	if (!group->with)
+		return true;
+	for (unsigned at = 0; at < SANDBOX_KEYS; at++)
+		if (group->with == sandbox_keys[at])
+			return choice >> at & 1;
+	return false;
+}

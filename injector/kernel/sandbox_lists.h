@@ -5,13 +5,15 @@
 #ifndef SQUALL_SANDBOX_LISTS_H
 #define SQUALL_SANDBOX_LISTS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define SANDBOX_ARGS 2
 
 /* One allowed call; with argument conditions, all of which must hold. */
 struct sandbox_rule {
-	int call; /* SCMP_SYS(name) */
+	int call;	  /* SCMP_SYS(name) */
+	const char *text; /* for people: "setns(CLONE_NEWNET)" */
 	unsigned arg_count;
 	struct {
 		unsigned arg;
@@ -22,9 +24,24 @@ struct sandbox_rule {
 /* Rules of one purpose; ends with .call == SANDBOX_END. */
 #define SANDBOX_END (-32768)
 
-extern const struct sandbox_rule *const sandbox_conductor_groups[]; /* NULL-terminated */
-extern const struct sandbox_rule *const sandbox_worker_groups[];
-extern const struct sandbox_rule *const sandbox_guardian_groups[];
+/* One purpose of a process. */
+struct sandbox_group {
+	const char *purpose; /* NULL: the end of the list */
+	const struct sandbox_rule *rules;
+	uint64_t with; /* only for a process that keeps this capability; 0: always */
+};
+
+extern const struct sandbox_group sandbox_conductor_groups[];
+extern const struct sandbox_group sandbox_worker_groups[];
+extern const struct sandbox_group sandbox_guardian_groups[];
+
+/* What a worker and a guardian may depends on these capabilities, which stand for the faults of the
+ * run: a filter is made for each choice of them. Bit `at` of a choice is sandbox_keys[at]. */
+#define SANDBOX_KEYS	3
+#define SANDBOX_CHOICES (1U << SANDBOX_KEYS)
+extern const uint64_t sandbox_keys[SANDBOX_KEYS];
+unsigned sandbox_choice(uint64_t capabilities);
+bool sandbox_group_applies(const struct sandbox_group *group, unsigned choice);
 
 /* Calls that end the process at once: nothing of ours ever makes them. */
 extern const int sandbox_deadly[]; /* ends with SANDBOX_END */

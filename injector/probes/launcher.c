@@ -29,6 +29,7 @@ struct command {
 
 struct launcher {
 	int socket, pidfd; /* pidfd -1: it has died and was reaped */
+	pid_t pid;
 	struct loop *loop; /* NULL before the seal */
 	struct command commands[LAUNCHER_COMMANDS_MAX];
 	unsigned count;
@@ -220,6 +221,7 @@ int launcher_new(uid_t uid, gid_t gid, struct launcher **out, struct error *err)
 		close(ours);
 		_exit(launcher_child_main(theirs, parent, uid, gid));
 	}
+	launcher->pid = pid;
 	if (pid > 0)
 		launcher->pidfd = pidfd_open(pid, 0);
 	if (pid < 0 || launcher->pidfd < 0) {
@@ -234,6 +236,11 @@ int launcher_new(uid_t uid, gid_t gid, struct launcher **out, struct error *err)
 	else
 		*out = launcher;
 	return result;
+}
+
+pid_t launcher_pid(const struct launcher *launcher)
+{
+	return launcher->pid;
 }
 
 int launcher_set_directory(struct launcher *launcher, const char *directory, struct error *err)

@@ -28,6 +28,8 @@ typedef void (*launcher_fn)(void *context, const struct launcher_result *result)
  * launcher's socket: harmless (death is seen by pidfd), but they had better close it. `uid`/`gid`
  * are the invoking user's; with 0 nothing is dropped. */
 int launcher_new(uid_t uid, gid_t gid, struct launcher **out, struct error *err);
+/* For whoever wants to look at it. */
+pid_t launcher_pid(const struct launcher *launcher);
 /* Where commands with a clean environment start; relative program paths are relative to it.
  * Default: as is. Before launcher_seal() only; holds for the commands added afterwards with
  * directory NULL. */

@@ -182,7 +182,8 @@ static void confine(struct watch *watch, uint64_t capabilities)
 	struct error err = ERROR_INIT;
 
 	capabilities |= GUARDIAN_CAPABILITIES;
-	if (sandbox_keep_capabilities(capabilities, &err) < 0 || sandbox_guardian(&err) < 0) {
+	if (sandbox_keep_capabilities(capabilities, &err) < 0 ||
+	    sandbox_guardian(capabilities, &err) < 0) {
 		answer(watch, &err);
 		watch->has_ended = true;
 	}

@@ -171,7 +171,7 @@ static int arm(struct worker *worker, const char *title, struct error *err)
 	if (result == 0)
 		result = sandbox_keep_capabilities(capabilities, err);
 	if (result == 0)
-		result = sandbox_worker(err);
+		result = sandbox_worker(capabilities, err);
 	if (result == 0)
 		result = loop_watch(worker->loop, worker->guardian.pidfd, EPOLLIN,
 				    on_guardian_event, worker, err);

@@ -122,7 +122,7 @@ static void keep_one(void)
 	CHECK(strstr(err.text, "cap_net_raw"));
 	CHECK(err.remedy[0]);
 	CHECK(sandbox_keep_capabilities(0, &err) == 0);
-	CHECK(sandbox_worker(&err) == 0);
+	CHECK(sandbox_worker(0, &err) == 0);
 }
 
 static void test_root_is_given_up_for_good(void **state)

@@ -160,10 +160,16 @@ static void fail_call(struct trace *trace, struct tracee *tracee)
 
 	if (ptrace(PTRACE_GETREGS, tracee->pid, NULL, &registers) < 0)
 		return;
+	trace->result->failed++;
+	if (registers.orig_rax == SYS_brk) {
+		/* its way to fail is to change nothing and say where the end is, as brk(0) does */
+		registers.rdi = 0;
+		ptrace(PTRACE_SETREGS, tracee->pid, NULL, &registers);
+		return;
+	}
 	registers.orig_rax = (unsigned long long)-1;
 	ptrace(PTRACE_SETREGS, tracee->pid, NULL, &registers);
 	tracee->is_failing = true;
-	trace->result->failed++;
 }
 
 static void answer_call(const struct trace *trace, struct tracee *tracee)

@@ -15,42 +15,61 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
-static void compare(const struct sandbox_rule *const *groups, const struct sock_filter *generated,
-		    size_t count)
+static void compare(const struct sandbox_group *groups, const struct sandbox_filter *generated,
+		    unsigned choices)
 {
 	static struct sock_filter built[SANDBOX_FILTER_MAX];
-	unsigned pids = 0;
 
-	assert_int_equal(sandbox_filter_build(groups, built), count);
-	assert_memory_equal(built, generated, count * sizeof(*built));
-	for (size_t at = 0; at < count; at++)
-		pids += BPF_CLASS(built[at].code) == BPF_JMP && built[at].k == SANDBOX_OWN_PID;
-	assert_int_equal(pids, 1); /* tgkill to itself, and nothing else by chance */
+	for (unsigned choice = 0; choice < choices; choice++) {
+		unsigned count = generated[choice].count, pids = 0;
+
+		assert_int_equal(sandbox_filter_build(groups, choice, built), count);
+		assert_memory_equal(built, generated[choice].code, count * sizeof(*built));
+		for (size_t at = 0; at < count; at++)
+			pids += BPF_CLASS(built[at].code) == BPF_JMP &&
+				built[at].k == SANDBOX_OWN_PID;
+		assert_int_equal(pids, 1); /* tgkill to itself, and nothing else by chance */
+	}
 }
 
 static void test_the_filters_are_up_to_date(void **state)
 {
 	(void)state;
-	compare(sandbox_conductor_groups, conductor_filter, COUNT(conductor_filter));
-	compare(sandbox_worker_groups, worker_filter, COUNT(worker_filter));
-	compare(sandbox_guardian_groups, guardian_filter, COUNT(guardian_filter));
+	assert_int_equal(COUNT(worker_filters), SANDBOX_CHOICES);
+	assert_int_equal(COUNT(guardian_filters), SANDBOX_CHOICES);
+	compare(sandbox_conductor_groups, conductor_filters, COUNT(conductor_filters));
+	compare(sandbox_worker_groups, worker_filters, COUNT(worker_filters));
+	compare(sandbox_guardian_groups, guardian_filters, COUNT(guardian_filters));
 }
 
-static void test_a_changed_list_gives_another_filter(void **state)
+static void test_each_key_widens_the_filter_of_the_worker(void **state)
 {
-	static struct sock_filter built[SANDBOX_FILTER_MAX];
-	const struct sandbox_rule *const less[] = {sandbox_guardian_groups[0], NULL};
-	int count = sandbox_filter_build(less, built);
+	(void)state;
+	for (unsigned choice = 0; choice < SANDBOX_CHOICES; choice++)
+		for (unsigned at = 0; at < SANDBOX_KEYS; at++)
+			if (!(choice >> at & 1))
+				assert_in_range(worker_filters[choice].count, 1,
+						worker_filters[choice | 1U << at].count - 1);
+}
+
+/* A group whose key is none would never be let in. */
+static void test_each_group_belongs_to_a_key(void **state)
+{
+	static const struct sandbox_group *const lists[] = {
+		sandbox_conductor_groups, sandbox_worker_groups, sandbox_guardian_groups};
 
 	(void)state;
-	assert_in_range(count, 1, COUNT(guardian_filter) - 1);
+	for (unsigned i = 0; i < COUNT(lists); i++)
+		for (const struct sandbox_group *group = lists[i]; group->purpose; group++)
+			assert_true(sandbox_group_applies(group, SANDBOX_CHOICES - 1));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_filters_are_up_to_date),
-		cmocka_unit_test(test_a_changed_list_gives_another_filter),
+		cmocka_unit_test(test_each_key_widens_the_filter_of_the_worker),
+		cmocka_unit_test(test_each_group_belongs_to_a_key),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,16 +8,16 @@
 #include <stdio.h>
 #include <string.h>
 
-static int print_filter(const char *name, const struct sandbox_rule *const *groups)
+static int print_filter(const char *name, const struct sandbox_group *groups, unsigned choice)
 {
 	static struct sock_filter filter[SANDBOX_FILTER_MAX];
-	int count = sandbox_filter_build(groups, filter);
+	int count = sandbox_filter_build(groups, choice, filter);
 
 	if (count < 0) {
 		fprintf(stderr, "cannot make the filter of the %s: %s\n", name, strerror(-count));
 		return count;
 	}
-	printf("static const struct sock_filter %s_filter[] = {\n", name);
+	printf("static const struct sock_filter %s_filter_%u[] = {\n", name, choice);
 	for (int at = 0; at < count; at++)
 		printf("\t{0x%04x, %u, %u, 0x%08x},\n", filter[at].code, filter[at].jt,
 		       filter[at].jf, filter[at].k);
@@ -25,13 +25,27 @@ static int print_filter(const char *name, const struct sandbox_rule *const *grou
 	return 0;
 }
 
+/* One for each choice, and a table of them. */
+static int print_filters(const char *name, const struct sandbox_group *groups, unsigned choices)
+{
+	for (unsigned choice = 0; choice < choices; choice++)
+		if (print_filter(name, groups, choice) < 0)
+			return -1;
+	printf("static const struct sandbox_filter %s_filters[] = {\n", name);
+	for (unsigned choice = 0; choice < choices; choice++)
+		printf("\t{%s_filter_%u, sizeof(%s_filter_%u) / sizeof(struct sock_filter)},\n",
+		       name, choice, name, choice);
+	printf("};\n\n");
+	return 0;
+}
+
 int main(void)
 {
 	printf("/* Made from sandbox_lists.c by generate/sandbox_filters.c */\n"
-	       "#include <linux/filter.h>\n\n");
-	if (print_filter("conductor", sandbox_conductor_groups) < 0 ||
-	    print_filter("worker", sandbox_worker_groups) < 0 ||
-	    print_filter("guardian", sandbox_guardian_groups) < 0)
+	       "#include \"injector/kernel/sandbox_filter.h\"\n\n");
+	if (print_filters("conductor", sandbox_conductor_groups, 1) < 0 ||
+	    print_filters("worker", sandbox_worker_groups, SANDBOX_CHOICES) < 0 ||
+	    print_filters("guardian", sandbox_guardian_groups, SANDBOX_CHOICES) < 0)
 		return 1;
 	return fflush(stdout) == 0 && !ferror(stdout) ? 0 : 1;
 }
