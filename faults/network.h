@@ -182,6 +182,8 @@ struct network_state {
 	struct network_connection control[8];
 	unsigned control_count;
 	int ifb_index;
+	uint64_t run_seed;     /* what is drawn from when the step has no seed of its own */
+	bool has_kernel_seed;  /* netem keeps one: else every run draws others */
 	unsigned change_count; /* of the live effect: each has its own sequence of a seed */
 	int64_t wait_until_ns; /* end of the current phase, at the latest */
 	unsigned idle_polls;

@@ -65,10 +65,8 @@ int network_line_prepare(struct network_state *state, int namespace_fd, const ch
 			continue;
 		if (snprintf(name, sizeof(name), "sq%s-%ut%u", run_id, step, i) > 15)
 			return error_set(err, E2BIG, "too many interfaces for one step");
-		config.seed = state->effect.full.seed + i;
-		if (!state->effect.full.has_seed &&
-		    getrandom(&config.seed, sizeof(config.seed), 0) != sizeof(config.seed))
-			return error_errno(err, EIO, "getrandom");
+		config.seed = i + (state->effect.full.has_seed ? state->effect.full.seed
+							       : state->run_seed);
 		result = delay_line_prepare(&config, &path->line, err);
 		if (result < 0) {
 			error_prefix(err, "delay line for %s", path->interface);

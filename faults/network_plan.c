@@ -164,6 +164,7 @@ static int choose_way(struct network_state *state, struct plan *plan, struct err
 	}
 	if (support.has_netem && !is_bypassed && !is_correlated) {
 		state->way = NETWORK_NETEM;
+		state->has_kernel_seed = support.has_netem_seed;
 		result = plan_add(
 			plan, PLAN_WAY, "%s forwards to an ifb with netem%s", hook_words(state),
 			network_effect_needs_wire_packets(&state->effect)
@@ -390,6 +391,7 @@ int network_plan(struct fault *fault, struct plan *plan, struct error *err)
 		return error_errno(err, ENOMEM, "network");
 	fault->state = state;
 	network_register(state);
+	state->run_seed = fault->env->seed + fault->step;
 	result = network_effect_read(fault->params, &state->effect, err);
 	if (result == 0)
 		result = fill(state, fault, plan, err);
