@@ -6,13 +6,15 @@
  *
  * Memory is one mapping of a fixed size, cut into blocks that are touched only when used. The block
  * freed last is used first, so the memory in use follows the packets in flight and not the limit;
- * delay_queue_trim() gives back what a second did not need.
+ * delay_queue_trim() gives back what a second did not need. Several queues share one budget of
+ * blocks, so that their limit is one, wherever the packets are.
  */
 #ifndef SQUALL_DELAY_QUEUE_H
 #define SQUALL_DELAY_QUEUE_H
 
 #include "injector/base/error.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,10 +25,18 @@
 
 struct delay_queue;
 
-/* `limit_bytes` is rounded up to blocks, two at least; `frame_max` is the room that reserve()
- * gives, at most half a block. The number of packets is limited as well: one for each 128 bytes.
- */
-int delay_queue_new(size_t limit_bytes, size_t frame_max, struct delay_queue **out,
+/* What the queues that share it may hold together, in blocks. */
+struct delay_budget {
+	size_t blocks;
+	_Atomic size_t used;
+};
+/* `limit_bytes` is rounded up to blocks, two at least. Used by queues in any thread. */
+void delay_budget_init(struct delay_budget *budget, size_t limit_bytes);
+
+/* `budget` outlives the queue, which keeps one block of it for as long as it is there; -ENOSPC: not
+ * even that is left. `frame_max` is the room that reserve() gives, at most half a block. The number
+ * of packets is limited as well: one for each 128 bytes of the budget. */
+int delay_queue_new(struct delay_budget *budget, size_t frame_max, struct delay_queue **out,
 		    struct error *err);
 void delay_queue_free(struct delay_queue *queue);
 

@@ -7,6 +7,7 @@
 #ifndef SQUALL_DELAY_THREAD_H
 #define SQUALL_DELAY_THREAD_H
 
+#include "faults/delay_queue.h"
 #include "faults/delay_refuse.h"
 #include "injector/base/error.h"
 #include "injector/kernel/netem.h"
@@ -17,8 +18,8 @@
 
 struct delay_thread;
 
-/* `limit_bytes` of packets at most, touched only as needed. Nothing runs yet. */
-int delay_thread_new(size_t limit_bytes, uint64_t seed, struct delay_thread **out,
+/* Nothing runs yet. `budget` outlives the thread. */
+int delay_thread_new(struct delay_budget *budget, uint64_t seed, struct delay_thread **out,
 		     struct error *err);
 /* `tap_fd` is read and written until delay_thread_free() returns; it stays the caller's. */
 int delay_thread_start(struct delay_thread *thread, int tap_fd, const struct tap *tap,

@@ -48,10 +48,12 @@ int plan_add(struct plan *plan, enum plan_kind kind, const char *format, ...)
 
 /* Proof that a fault bit. All counts since inject. */
 struct evidence {
-	uint64_t hits;	  /* packets matched, processes signalled */
-	uint64_t dropped; /* packets lost on purpose */
-	const char *unit; /* "packets", "processes" (static) */
-	char detail[160]; /* one line: "1234 packets delayed, 12 dropped on eth0" */
+	uint64_t hits;	      /* packets matched, processes signalled */
+	uint64_t dropped;     /* packets lost on purpose */
+	int64_t processor_ns; /* what it took of a processor: of what runs in user space for it
+				 alone */
+	const char *unit;     /* "packets", "processes" (static) */
+	char detail[160];     /* one line: "1234 packets delayed, 12 dropped on eth0" */
 };
 
 /* One step of the method, alive in the worker. */

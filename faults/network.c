@@ -75,35 +75,6 @@ static void count(void *context, const char *name, uint64_t packets, uint64_t by
 		evidence->dropped += packets;
 }
 
-static void describe_evidence(const struct network_state *state, struct evidence *evidence)
-{
-	const struct refusal *refusal = &state->effect.refusal;
-	const char *comma = "";
-	int used = 0;
-	char *out = evidence->detail;
-	const int size = sizeof(evidence->detail);
-
-	evidence->unit = "packets";
-	if (refusal->is_on) {
-		used = snprintf(out, (size_t)size, "%llu of %llu packets %s",
-				(unsigned long long)evidence->dropped,
-				(unsigned long long)evidence->hits,
-				refusal->resets ? "reset" : "rejected");
-	} else if (state->effect.full.delay_ns && evidence->hits >= evidence->dropped) {
-		used = snprintf(out, (size_t)size, "%llu packets delayed",
-				(unsigned long long)(evidence->hits - evidence->dropped));
-		comma = ", ";
-	}
-	if (!refusal->is_on && (netem_loses(&state->effect.full) || evidence->dropped || used == 0))
-		used += snprintf(out + used, (size_t)(size - used), "%s%llu of %llu%s dropped",
-				 comma, (unsigned long long)evidence->dropped,
-				 (unsigned long long)evidence->hits, *comma ? "" : " packets");
-	for (unsigned i = 0; i < state->path_count && used < size; i++)
-		used += snprintf(out + used, (size_t)(size - used), "%s%s %s", i ? ", " : " on ",
-				 state->paths[i].interface,
-				 state->paths[i].is_ingress ? "in" : "out");
-}
-
 /* The table's counters, while it is there. */
 static int read_counters(struct network_state *state, struct error *err)
 {
@@ -138,7 +109,8 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 	state->queue_dropped = dropped;
 	*out = state->evidence;
 	out->dropped += dropped;
-	describe_evidence(state, out);
+	out->processor_ns = network_line_processor_ns(state);
+	network_describe_evidence(state, out);
 	return state->phase == NETWORK_ACTIVE ? network_check_in_force(state, err) : 0;
 }
 
@@ -199,6 +171,7 @@ static int inject(struct fault *fault, struct error *err)
 			netlink_open_netfilter(fault->target->namespace_fd, &state->netfilter, err);
 	state->evidence = (struct evidence){0};
 	state->queue_dropped = 0;
+	state->processor_ns = 0;
 	if (result == 0 && (state->way == NETWORK_NETEM || state->has_hole))
 		result = write_record(fault, NETWORK_RECORD_LINK, err);
 	if (result == 0 && state->way == NETWORK_NETEM)
@@ -223,8 +196,8 @@ static int inject(struct fault *fault, struct error *err)
 		network_line_stop(state);
 		return result;
 	}
-	fault->effect_started_ns = clock_now_ns();
-	fault->effect_ended_ns = 0;
+	fault->effect_started_ns = state->injected_ns = clock_now_ns();
+	fault->effect_ended_ns = state->ended_ns = 0;
 	state->phase = NETWORK_ACTIVE;
 	return 0;
 }
@@ -322,7 +295,7 @@ static void begin_drain(struct fault *fault, enum fault_end how)
 		network_effect_longest_ns(&state->effect, network_mtu(state)) + MARGIN_NS;
 
 	network_cut(state);
-	fault->effect_ended_ns = clock_now_ns();
+	fault->effect_ended_ns = state->ended_ns = clock_now_ns();
 	if (state->way == NETWORK_LINE)
 		network_line_soften(state);
 	if (how == FAULT_END_SOFT || longest_ns > DRAIN_MAX_NS)

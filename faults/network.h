@@ -174,11 +174,14 @@ struct network_state {
 	unsigned change_count; /* of the live effect: each has its own sequence of a seed */
 	int64_t wait_until_ns; /* end of the current phase, at the latest */
 	unsigned idle_polls;
-	struct evidence evidence;    /* of the table, as last read */
-	uint64_t queue_dropped;	     /* by netem or the delay line, as last read */
-	bool owns_loopback_settings; /* changed lo's settings, which undo gives back */
-	uint32_t loopback_old[2];    /* route_localnet, accept_local as they were */
-	struct network_state *next;  /* live ones of this process */
+	struct evidence evidence;      /* of the table, as last read */
+	int64_t injected_ns, ended_ns; /* ended_ns: 0 as long as it lasts */
+	int64_t processor_ns;	       /* of the delay line, as last read */
+	uint64_t queue_bytes;	       /* NETWORK_NETEM: the most that may wait in it */
+	uint64_t queue_dropped;	       /* by netem or the delay line, as last read */
+	bool owns_loopback_settings;   /* changed lo's settings, which undo gives back */
+	uint32_t loopback_old[2];      /* route_localnet, accept_local as they were */
+	struct network_state *next;    /* live ones of this process */
 	/* network_listen.c */
 	struct fault *fault; /* that it is the state of */
 	struct network_listener *listener;
@@ -224,6 +227,9 @@ unsigned network_flow_load(struct nft_batch *batch, int family, bool is_ingress,
 /* network_netem.c: the ifb. */
 int network_hole_build(struct network_state *state, struct error *err);
 int network_netem_build(struct network_state *state, struct error *err);
+/* Before it is built: keeps what waits within a part of the memory. The most it can take, in bytes.
+ */
+uint64_t network_netem_bound(struct network_state *state);
 /* state->effect.at has changed. */
 int network_netem_change(struct network_state *state, struct error *err);
 /* Lets what is queued pass in order, and new packets behind it without delay. */
@@ -265,6 +271,8 @@ void network_line_change(struct network_state *state);
 void network_line_soften(struct network_state *state);
 bool network_line_is_empty(const struct network_state *state);
 uint64_t network_line_dropped(const struct network_state *state);
+/* Processor time of their threads since they were started; also when they have ended. */
+int64_t network_line_processor_ns(struct network_state *state);
 void network_line_stop(struct network_state *state);
 
 /* network_plan.c */
@@ -273,7 +281,8 @@ int network_plan(struct fault *fault, struct plan *plan, struct error *err);
 	"needs Linux 5.16 or newer with CONFIG_NF_TABLES_NETDEV, CONFIG_NETFILTER_EGRESS and "     \
 	"nft_fwd_netdev (modprobe nft_fwd_netdev)"
 
-/* network_describe.c: which traffic, and what of it is left out. */
+/* network_describe.c: evidence in words; which traffic, and what of it is left out. */
+void network_describe_evidence(const struct network_state *state, struct evidence *evidence);
 int network_list_targets(const struct network_state *state, const struct target *target,
 			 struct plan *plan);
 int network_list_excluded(const struct network_state *state, const struct target *target,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * See network_delay_line.h. What is needed later is opened while privileges are wide; the thread
- * that moves the packets is delay_thread.c.
+ * See network_delay_line.h. What is needed later is opened while privileges are wide; the threads
+ * that move the packets are delay_thread.c.
  */
 #include "faults/network_delay_line.h"
 
@@ -15,14 +15,17 @@
 #include "injector/kernel/tap.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 
 struct delay_line {
-	int tap_fd, program_fd, ipv6_fd;
+	int tap_fds[TAP_QUEUES_MAX], program_fd, ipv6_fd;
 	struct netlink *netlink; /* in the interface's namespace */
 	char name[IFNAMSIZ];
 	struct tap tap;
-	struct delay_thread *thread;
+	struct delay_budget budget;
+	struct delay_thread *threads[TAP_QUEUES_MAX];
+	unsigned count; /* of both */
 	bool is_started;
 };
 
@@ -44,21 +47,47 @@ static int open_inside(void *context, struct error *err)
 	if (status)
 		return status;
 	line->tap.kind = tap_kind_for(link.type);
-	status = tap_open(&line->tap_fd, err);
+	for (unsigned i = 0; !status && i < line->count; i++)
+		status = tap_open(&line->tap_fds[i], err);
 	return status ? status : tap_open_ipv6(&line->ipv6_fd, err);
 }
 
 static int check_config(const struct delay_line_config *config, struct error *err)
 {
 	if (!config->effect || config->effect->delay_ns < 0 || config->effect->jitter_ns < 0 ||
-	    !config->mark || config->interface_index <= 0 || strlen(config->name) >= IFNAMSIZ)
-		return error_set(err, EINVAL, "delay line '%s': delay, jitter, mark, or interface",
+	    !config->mark || config->interface_index <= 0 || strlen(config->name) >= IFNAMSIZ ||
+	    config->threads > TAP_QUEUES_MAX)
+		return error_set(err, EINVAL,
+				 "delay line '%s': delay, jitter, mark, interface or threads",
 				 config->name);
 	if (config->is_loopback && config->is_ingress)
 		return error_set(err, EINVAL,
 				 "delay line '%s': packets on lo are delayed at egress only",
 				 config->name);
 	return 0;
+}
+
+/* Half of the processors: whoever sends and receives the packets needs the others, and what is real
+ * time must not have all of them. */
+static unsigned useful_threads(void)
+{
+	cpu_set_t allowed;
+	unsigned half;
+
+	if (sched_getaffinity(0, sizeof(allowed), &allowed))
+		return 1;
+	half = (unsigned)CPU_COUNT(&allowed) / 2;
+	return half < 1 ? 1 : half > TAP_QUEUES_MAX ? TAP_QUEUES_MAX : half;
+}
+
+static int prepare_threads(struct delay_line *line, uint64_t seed, struct error *err)
+{
+	int status = 0;
+
+	delay_budget_init(&line->budget, DELAY_LINE_BYTES);
+	for (unsigned i = 0; !status && i < line->count; i++)
+		status = delay_thread_new(&line->budget, seed + i, &line->threads[i], err);
+	return status;
 }
 
 int delay_line_prepare(const struct delay_line_config *config, struct delay_line **out,
@@ -74,10 +103,13 @@ int delay_line_prepare(const struct delay_line_config *config, struct delay_line
 	line = calloc(1, sizeof(*line));
 	if (!line)
 		return error_errno(err, ENOMEM, "delay line");
-	line->tap_fd = line->program_fd = line->ipv6_fd = -1;
+	line->program_fd = line->ipv6_fd = -1;
+	for (unsigned i = 0; i < TAP_QUEUES_MAX; i++)
+		line->tap_fds[i] = -1;
+	line->count = config->threads ? config->threads : useful_threads();
 	memcpy(line->name, config->name, strlen(config->name));
 	inside = (struct inside){line, config->interface_index};
-	status = delay_thread_new(DELAY_LINE_BYTES, config->seed, &line->thread, err);
+	status = prepare_threads(line, config->seed, err);
 	if (!status)
 		status = namespace_run(config->namespace_fd, open_inside, &inside, err);
 	if (!status)
@@ -91,7 +123,8 @@ int delay_line_prepare(const struct delay_line_config *config, struct delay_line
 	line->tap.offload = !config->cuts_to_wire	 ? TAP_WHOLE
 			    : config->finishes_checksums ? TAP_FINISHED
 							 : TAP_CUT;
-	delay_thread_refuse(line->thread, &config->refusal);
+	for (unsigned i = 0; i < line->count; i++)
+		delay_thread_refuse(line->threads[i], &config->refusal);
 	delay_line_set(line, config->effect);
 	*out = line;
 	return 0;
@@ -103,8 +136,8 @@ int delay_line_start(struct delay_line *line, struct error *err)
 					    .priority = 1,
 					    .program_fd = line->program_fd,
 					    .name = "squall_delay_return"};
-	int status = tap_create(line->tap_fd, line->name, line->tap.kind, line->tap.offload,
-				&line->tap, err);
+	int status = tap_create(line->tap_fds, line->count, line->name, line->tap.kind,
+				line->tap.offload, &line->tap, err);
 
 	if (!status)
 		status = tap_configure(&line->tap, line->netlink, line->ipv6_fd, err);
@@ -114,8 +147,8 @@ int delay_line_start(struct delay_line *line, struct error *err)
 		status = filter_add_bpf(line->netlink, line->tap.index, &way_back, err);
 	if (!status)
 		status = tap_bring_up(&line->tap, line->netlink, err);
-	if (!status)
-		status = delay_thread_start(line->thread, line->tap_fd, &line->tap, err);
+	for (unsigned i = 0; !status && i < line->count; i++)
+		status = delay_thread_start(line->threads[i], line->tap_fds[i], &line->tap, err);
 	if (status)
 		return error_prefix(err, "delay line");
 	line->is_started = true;
@@ -126,8 +159,10 @@ void delay_line_stop(struct delay_line *line)
 {
 	if (!line)
 		return;
-	delay_thread_free(line->thread);
-	cleanup_fd_at(&line->tap_fd);
+	for (unsigned i = 0; i < line->count; i++)
+		delay_thread_free(line->threads[i]);
+	for (unsigned i = 0; i < line->count; i++)
+		cleanup_fd_at(&line->tap_fds[i]);
 	cleanup_fd_at(&line->program_fd);
 	cleanup_fd_at(&line->ipv6_fd);
 	netlink_close(line->netlink);
@@ -141,39 +176,52 @@ const char *delay_line_device(const struct delay_line *line)
 
 void delay_line_set(struct delay_line *line, const struct netem_config *effect)
 {
-	delay_thread_set(line->thread, effect);
+	for (unsigned i = 0; i < line->count; i++)
+		delay_thread_set(line->threads[i], effect);
 }
 
 bool delay_line_is_empty(const struct delay_line *line)
 {
-	return delay_thread_is_empty(line->thread);
+	for (unsigned i = 0; i < line->count; i++)
+		if (!delay_thread_is_empty(line->threads[i]))
+			return false;
+	return true;
 }
 
 bool delay_line_is_broken(const struct delay_line *line)
 {
-	return delay_thread_is_broken(line->thread);
+	for (unsigned i = 0; i < line->count; i++)
+		if (delay_thread_is_broken(line->threads[i]))
+			return true;
+	return false;
+}
+
+static void add_counters(const struct delay_thread *thread, struct delay_line_counters *sum)
+{
+	struct delay_thread_counters counters;
+
+	delay_thread_counters(thread, &counters);
+	sum->received += counters.received;
+	sum->sent += counters.sent;
+	sum->lost += counters.lost;
+	sum->marked += counters.marked;
+	sum->duplicated += counters.duplicated;
+	sum->corrupted += counters.corrupted;
+	sum->dropped_full += counters.dropped_full;
+	sum->dropped_error += counters.dropped_error;
+	sum->foreign += counters.foreign;
+	sum->queued += counters.queued;
+	sum->memory += counters.memory;
+	sum->processor_ns += counters.processor_ns;
 }
 
 void delay_line_counters(const struct delay_line *line, struct delay_line_counters *out)
 {
-	struct delay_thread_counters counters;
 	struct link link;
 
-	delay_thread_counters(line->thread, &counters);
-	*out = (struct delay_line_counters){
-		.received = counters.received,
-		.sent = counters.sent,
-		.lost = counters.lost,
-		.marked = counters.marked,
-		.duplicated = counters.duplicated,
-		.corrupted = counters.corrupted,
-		.dropped_full = counters.dropped_full,
-		.dropped_error = counters.dropped_error,
-		.foreign = counters.foreign,
-		.queued = counters.queued,
-		.memory = counters.memory,
-		.processor_ns = counters.processor_ns,
-	};
+	*out = (struct delay_line_counters){0};
+	for (unsigned i = 0; i < line->count; i++)
+		add_counters(line->threads[i], out);
 	if (line->is_started && !link_get(line->netlink, line->tap.index, &link, NULL))
 		out->dropped_device = link.tx_dropped;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The delay line: delay and jitter for kernels without netem. nftables forwards packets to a tap of
- * ours, a thread reads them, keeps them for their time and writes them back, and a BPF program at
+ * ours, threads read them, keep them for their time and write them back, and a BPF program at
  * the tap's own ingress hook sends them on where they were taken:
  *
  *   device, egress (or ingress) hook, our table: `meta mark M meta mark set 0 accept`, then
@@ -35,7 +35,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Packets waiting beyond this are dropped and counted; touched only as far as they need it. */
+/* Packets waiting beyond this are dropped and counted; touched only as far as they need it. As many
+ * bytes again may be in front of it, in the tap's rings (TAP_QUEUE), while its threads get no
+ * processor time. */
 #define DELAY_LINE_BYTES (256UL << 20)
 
 struct delay_line;
@@ -52,6 +54,12 @@ struct delay_line_config {
 	uint32_t mark;		 /* what a packet that the line gives to ingress carries; not 0 */
 	/* also to egress: filters of tc meet it again there, chains of nf_tables do not */
 	bool marks_leaving;
+
+	/* Threads, each with its own queue of the tap and the flows that fall to it; 0: as many as
+	 * this machine has use for. More than one only where packets are decided on one by one: a
+	 * rate, a model of losses, a correlation count on all packets in one row. TAP_QUEUES_MAX at
+	 * most. */
+	unsigned threads;
 	/* Nothing comes through: answers leave by the other direction of the interface. */
 	struct refusal refusal;
 	const char *name; /* of the tap; copied */
@@ -63,13 +71,13 @@ struct delay_line_config {
  * it with delay_line_stop(). */
 int delay_line_prepare(const struct delay_line_config *config, struct delay_line **out,
 		       struct error *err);
-/* Makes the tap and starts the thread; inert until a table forwards to it. CAP_NET_ADMIN, and
- * CAP_SYS_NICE for a thread that stays exact on a busy machine (without it: an ordinary one). Open
+/* Makes the tap and starts the threads; inert until a table forwards to it. CAP_NET_ADMIN, and
+ * CAP_SYS_NICE for threads that stay exact on a busy machine (without it: an ordinary one). Open
  * the table's netlink socket after delay_line_prepare(): see tap_open(). After a failure only
  * delay_line_stop() is left to do. */
 int delay_line_start(struct delay_line *line, struct error *err);
-/* Ends the thread and closes the tap, which the kernel then removes; what still waits is lost. Call
- * after the table is gone and the line is empty. Also for a line not started, or NULL. */
+/* Ends the threads and closes the tap, which the kernel then removes; what still waits is lost.
+ * Call after the table is gone and the line is empty. Also for a line not started, or NULL. */
 void delay_line_stop(struct delay_line *line);
 
 /* Name of the tap. */
@@ -84,7 +92,7 @@ void delay_line_set(struct delay_line *line, const struct netem_config *effect);
 
 /* Nothing waits, neither in the queue nor in the tap. */
 bool delay_line_is_empty(const struct delay_line *line);
-/* Somebody removed the tap: the thread has ended, and a table that still forwards to it drops. */
+/* Somebody removed the tap: its threads have ended, and a table that still forwards to it drops. */
 bool delay_line_is_broken(const struct delay_line *line);
 
 struct delay_line_counters {
@@ -96,7 +104,7 @@ struct delay_line_counters {
 	uint64_t foreign; /* sent by the tap itself (DHCP clients and the like); not passed on */
 	uint64_t queued;  /* waiting now */
 	uint64_t memory;  /* bytes touched for them; looked at once a second */
-	int64_t processor_ns; /* of the thread */
+	int64_t processor_ns; /* of the threads */
 };
 void delay_line_counters(const struct delay_line *line, struct delay_line_counters *out);
 

@@ -4,6 +4,7 @@
  */
 #include "faults/network.h"
 
+#include "injector/base/clock.h"
 #include "injector/base/quantity.h"
 
 #include <arpa/inet.h>
@@ -99,4 +100,47 @@ int network_list_excluded(const struct network_state *state, const struct target
 		result = plan_add(plan, PLAN_NOTE,
 				  "allow-lockout: your own SSH connection is not left out");
 	return result;
+}
+
+/* Tenths of a per cent, of one processor. */
+static void describe_processor(int64_t used_ns, int64_t lasted_ns, char *out, size_t size)
+{
+	int64_t tenths = lasted_ns > 0 ? used_ns / (lasted_ns / 1000 + 1) : 0;
+
+	snprintf(out, size, "; delay line: %lld.%lld %% of a processor", (long long)(tenths / 10),
+		 (long long)(tenths % 10));
+}
+
+void network_describe_evidence(const struct network_state *state, struct evidence *evidence)
+{
+	const struct refusal *refusal = &state->effect.refusal;
+	const char *comma = "";
+	int used = 0;
+	char *out = evidence->detail;
+	const int size = sizeof(evidence->detail);
+
+	evidence->unit = "packets";
+	if (refusal->is_on) {
+		used = snprintf(out, (size_t)size, "%llu of %llu packets %s",
+				(unsigned long long)evidence->dropped,
+				(unsigned long long)evidence->hits,
+				refusal->resets ? "reset" : "rejected");
+	} else if (state->effect.full.delay_ns && evidence->hits >= evidence->dropped) {
+		used = snprintf(out, (size_t)size, "%llu packets delayed",
+				(unsigned long long)(evidence->hits - evidence->dropped));
+		comma = ", ";
+	}
+	if (!refusal->is_on && (netem_loses(&state->effect.full) || evidence->dropped || used == 0))
+		used += snprintf(out + used, (size_t)(size - used), "%s%llu of %llu%s dropped",
+				 comma, (unsigned long long)evidence->dropped,
+				 (unsigned long long)evidence->hits, *comma ? "" : " packets");
+	for (unsigned i = 0; i < state->path_count && used < size; i++)
+		used += snprintf(out + used, (size_t)(size - used), "%s%s %s", i ? ", " : " on ",
+				 state->paths[i].interface,
+				 state->paths[i].is_ingress ? "in" : "out");
+	if (state->way == NETWORK_LINE && state->injected_ns && used < size)
+		describe_processor(evidence->processor_ns,
+				   (state->ended_ns ? state->ended_ns : clock_now_ns()) -
+					   state->injected_ns,
+				   out + used, (size_t)(size - used));
 }

@@ -21,6 +21,16 @@ bool network_effect_needs_wire_packets(const struct network_effect *effect)
 	return netem_loses(full) || full->duplicate_ppb || full->corrupt_ppb || full->reorder_ppb;
 }
 
+bool network_effect_is_independent(const struct network_effect *effect)
+{
+	const struct netem_config *full = &effect->full;
+
+	return !effect->refusal.is_on && !full->rate_bytes && !full->slot_max_ns &&
+	       !full->reorder_ppb && !full->has_seed && full->loss_model == NETEM_LOSS_RANDOM &&
+	       !full->delay_correlation_ppb && !full->loss_correlation_ppb &&
+	       !full->duplicate_correlation_ppb && !full->corrupt_correlation_ppb;
+}
+
 bool network_effect_is_partition(const struct network_effect *effect)
 {
 	return effect->full.loss_ppb >= SHARE_ONE && !effect->full.has_ecn &&
@@ -63,6 +73,17 @@ static uint32_t limit_of(const struct network_effect *effect)
 	if (limit < LIMIT_MIN && !full->rate_bytes)
 		limit = LIMIT_MIN;
 	return (uint32_t)(limit > LIMIT_MAX ? LIMIT_MAX : limit);
+}
+
+uint64_t network_effect_bound(struct network_effect *effect, uint64_t largest, uint64_t memory)
+{
+	uint64_t fits = memory / largest;
+
+	if (fits < NETWORK_LIMIT_MIN)
+		fits = NETWORK_LIMIT_MIN;
+	if (!effect->is_limit_given && effect->full.limit > fits)
+		effect->full.limit = effect->at.limit = (uint32_t)fits;
+	return effect->full.limit * largest;
 }
 
 static uint64_t share(const struct params *params, unsigned index, int64_t otherwise)
@@ -177,6 +198,7 @@ int network_effect_read(const struct params *params, struct network_effect *out,
 	full->limit = params_is_set(params, NETWORK_LIMIT)
 			      ? (uint32_t)params_number(params, NETWORK_LIMIT, 0)
 			      : limit_of(&effect);
+	effect.is_limit_given = params_is_set(params, NETWORK_LIMIT);
 	effect.at = *full;
 	*out = effect;
 	return 0;

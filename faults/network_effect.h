@@ -16,6 +16,7 @@ struct network_effect {
 	struct netem_config at;	      /* in force now; at.table may point to `measured` */
 	struct netem_config full;     /* at strength SHARE_ONE */
 	struct refusal refusal;	      /* of what is lost, which is then refused */
+	bool is_limit_given;	      /* by the user: memory does not lower it */
 	uint32_t burst;		      /* bytes; 0: the rate admits no bursts */
 	struct netem_table *measured; /* owned, or NULL */
 };
@@ -23,12 +24,21 @@ struct network_effect {
 /* Which packets are lost, spoilt, doubled or overtaken is decided one by one: what the stack hands
  * down as one (up to 64 KiB) must be cut into packets of the wire before. */
 bool network_effect_needs_wire_packets(const struct network_effect *effect);
+/* What happens to a packet depends on nothing that happened to another: no rate, no model, no
+ * correlation, no count, and no seed that is to repeat the same row. */
+bool network_effect_is_independent(const struct network_effect *effect);
 /* Everything in scope is lost, without a word: no queue is needed. */
 bool network_effect_is_partition(const struct network_effect *effect);
 /* Nothing but independent random loss. */
 bool network_effect_is_plain_loss(const struct network_effect *effect);
 /* No packet waits longer because of it (a packet of `mtu` bytes, as many waiting as may). */
 int64_t network_effect_longest_ns(const struct network_effect *effect, uint32_t mtu);
+
+/* Lowers the limit of packets that wait so that they take no more than `memory` bytes when each is
+ * as large as `largest`; not below NETWORK_LIMIT_MIN, nor one that the user gave. Returns what it
+ * now comes to, in bytes. */
+#define NETWORK_LIMIT_MIN 1000 /* what netem has when it is not told */
+uint64_t network_effect_bound(struct network_effect *effect, uint64_t largest, uint64_t memory);
 
 /* Parameters that passed network_check(). Caller: network_effect_free(). */
 int network_effect_read(const struct params *params, struct network_effect *out, struct error *err);

@@ -49,6 +49,7 @@ int network_line_prepare(struct network_state *state, int namespace_fd, const ch
 			.finishes_checksums = state->effect.full.corrupt_ppb > 0,
 			.mark = NETWORK_MARK,
 			.marks_leaving = state->hook == NETWORK_GATE,
+			.threads = network_effect_is_independent(&state->effect) ? 0 : 1,
 			.refusal = state->effect.refusal,
 			.name = name};
 		int result;
@@ -226,6 +227,23 @@ uint64_t network_line_dropped(const struct network_state *state)
 			   counters.dropped_device;
 	}
 	return dropped;
+}
+
+int64_t network_line_processor_ns(struct network_state *state)
+{
+	int64_t processor_ns = 0;
+
+	for (unsigned i = 0; i < state->path_count; i++) {
+		struct delay_line_counters counters;
+
+		if (!state->paths[i].line)
+			continue;
+		delay_line_counters(state->paths[i].line, &counters);
+		processor_ns += counters.processor_ns;
+	}
+	if (processor_ns > state->processor_ns)
+		state->processor_ns = processor_ns;
+	return state->processor_ns;
 }
 
 void network_line_stop(struct network_state *state)

@@ -11,11 +11,13 @@
 
 #include <errno.h>
 #include <net/if.h>
+#include <sys/sysinfo.h>
 
 #define SEGMENTER_HANDLE QDISC_HANDLE(1)
 #define NETEM_HANDLE	 QDISC_HANDLE(2)
 #define LIMITER_HANDLE	 QDISC_HANDLE(3)
 #define ORDERLY_RATE	 12500000000ULL /* 100 gbit/s: any rate makes netem keep the order */
+#define MEMORY_PART	 4		/* of the machine's memory, that one queue may take */
 #define LINK_HEADER_MAX	 64		/* Ethernet, two VLAN tags, and some */
 
 /* The queues of the ifb, from its root: tbf that cuts what the stack hands down as one into packets
@@ -72,6 +74,22 @@ static uint32_t largest_packet(const struct network_state *state)
 		if (state->paths[i].mtu > mtu)
 			mtu = state->paths[i].mtu;
 	return mtu + LINK_HEADER_MAX;
+}
+
+/* netem bounds what waits by its number alone. As the stack hands packets down they have up to 64
+ * KiB (more only where somebody has raised an interface's gso_max_size), and each has a head
+ * besides (struct sk_buff and its data: 768 bytes at least). */
+uint64_t network_netem_bound(struct network_state *state)
+{
+	const uint64_t head = 1024, whole = 65536;
+	struct sysinfo machine = {0};
+	uint64_t largest = largest_packet(state);
+
+	if (!network_effect_needs_wire_packets(&state->effect) && largest < whole)
+		largest = whole;
+	sysinfo(&machine);
+	return network_effect_bound(&state->effect, largest + head,
+				    (uint64_t)machine.totalram * machine.mem_unit / MEMORY_PART);
 }
 
 int network_netem_resize(struct network_state *state, struct error *err)
@@ -205,18 +223,21 @@ uint64_t network_netem_abandon(struct network_state *state)
 	return root.waiting;
 }
 
-static void add_dropped(void *context, const struct qdisc *qdisc)
+static void look_at_dropped(void *context, const struct qdisc *qdisc)
 {
-	/* tbf counts its child's drops as its own (qdisc_tree_reduce_backlog is not called for what
-	 * netem refuses); only the leaf that dropped is counted here */
-	if (qdisc->handle == NETEM_HANDLE)
-		*(uint64_t *)context += qdisc->dropped;
+	uint64_t *dropped = context;
+
+	/* tbf counts its child's drops as its own, and has its own: packets larger than its burst
+	 * that cannot be cut (tbf_enqueue() in net/sched/sch_tbf.c). So the root has seen all. */
+	if (qdisc->handle >= SEGMENTER_HANDLE && qdisc->handle <= LIMITER_HANDLE &&
+	    qdisc->dropped > *dropped)
+		*dropped = qdisc->dropped;
 }
 
 int network_netem_dropped(struct network_state *state, uint64_t *out, struct error *err)
 {
 	uint64_t dropped = 0;
-	int result = qdisc_each(state->route, state->ifb_index, add_dropped, &dropped, err);
+	int result = qdisc_each(state->route, state->ifb_index, look_at_dropped, &dropped, err);
 
 	if (result == 0)
 		*out = dropped;

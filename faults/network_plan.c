@@ -5,6 +5,7 @@
  */
 #include "faults/network.h"
 
+#include "faults/network_delay_line.h"
 #include "faults/network_gate.h"
 #include "faults/network_group.h"
 #include "injector/base/quantity.h"
@@ -245,16 +246,20 @@ static int list_queue(const struct network_state *state, struct plan *plan)
 	network_effect_describe(&state->effect, words, sizeof(words));
 	if (state->way == NETWORK_NETEM)
 		return plan_add(plan, PLAN_CHANGE,
-				"add interface %s (ifb) with %s%snetem %s limit %u",
+				"add interface %s (ifb) with %s%snetem %s limit %u (at most %llu "
+				"MiB of memory)",
 				state->record.link,
 				network_effect_needs_wire_packets(&state->effect)
 					? "tbf that cuts to wire packets, "
 					: "",
 				state->effect.full.burst ? "tbf that limits the rate, " : "", words,
-				state->effect.at.limit);
+				state->effect.at.limit,
+				(unsigned long long)(state->queue_bytes >> 20));
 	if (state->way == NETWORK_LINE)
-		return plan_add(plan, PLAN_CHANGE, "add %u tap interface%s, %s", state->path_count,
-				state->path_count == 1 ? "" : "s", words);
+		return plan_add(plan, PLAN_CHANGE,
+				"add %u tap interface%s, %s; at most %lu MiB wait in each",
+				state->path_count, state->path_count == 1 ? "" : "s", words,
+				DELAY_LINE_BYTES >> 20);
 	return 0;
 }
 
@@ -336,6 +341,8 @@ static int fill(struct network_state *state, struct fault *fault, struct plan *p
 		result = choose_way(state, plan, err);
 	if (result == 0)
 		result = network_compose(state, plan);
+	if (result == 0 && state->way == NETWORK_NETEM)
+		state->queue_bytes = network_netem_bound(state);
 	if (!params_number(&fault->target->params, TRAFFIC_ALLOW_LOCKOUT, 0))
 		state->control_count = network_control_connections(
 			state->control, sizeof(state->control) / sizeof(*state->control));

@@ -72,28 +72,45 @@ static int set_offloads(int fd, struct tap *tap)
 	return ioctl(fd, TUNSETOFFLOAD, offloads) ? -errno : 0;
 }
 
-int tap_create(int fd, const char *name, enum tap_kind kind, enum tap_offload offload,
-	       struct tap *out, struct error *err)
+/* The first descriptor makes the device, the others join it: never somebody's persistent one. */
+static int attach(const int *fds, unsigned count, const struct tap *tap)
 {
 	struct ifreq request = {0};
-	struct tap tap = {.kind = kind, .offload = offload};
+
+	memcpy(request.ifr_name, tap->name, sizeof(tap->name));
+	request.ifr_flags = (tap->kind == TAP_IP ? IFF_TUN : IFF_TAP) | IFF_NO_PI | IFF_VNET_HDR;
+	if (count > 1) /* it costs a little for each packet: look up the flow */
+		request.ifr_flags |= IFF_MULTI_QUEUE;
+	for (unsigned i = 0; i < count; i++) {
+		struct ifreq one = request;
+
+		if (i == 0)
+			one.ifr_flags |= (short)IFF_TUN_EXCL;
+		if (ioctl(fds[i], TUNSETIFF, &one))
+			return -errno;
+	}
+	return 0;
+}
+
+int tap_create(const int *fds, unsigned count, const char *name, enum tap_kind kind,
+	       enum tap_offload offload, struct tap *out, struct error *err)
+{
+	struct tap tap = {.kind = kind, .offload = offload, .queues = count};
 	int header = TAP_HEADER_SIZE, unlimited = INT_MAX, status;
 
 	if (!name[0] || strlen(name) >= sizeof(tap.name))
 		return error_set(err, EINVAL, "tap: '%s' is no interface name", name);
 	memcpy(tap.name, name, strlen(name));
-	memcpy(request.ifr_name, tap.name, sizeof(tap.name));
-	/* EXCL: never take over somebody's persistent device of that name */
-	request.ifr_flags = (kind == TAP_IP ? IFF_TUN : IFF_TAP) | IFF_NO_PI | IFF_VNET_HDR;
-	request.ifr_flags |= (short)IFF_TUN_EXCL;
-	if (ioctl(fd, TUNSETIFF, &request))
-		return error_errno(err, errno, "cannot make the tap '%s'", name);
-	if (ioctl(fd, TUNSETVNETHDRSZ, &header) || ioctl(fd, TUNSETSNDBUF, &unlimited))
+	status = attach(fds, count, &tap);
+	if (status)
+		return error_errno(err, -status, "cannot make the tap '%s'", name);
+	/* of the device: one descriptor speaks for all */
+	if (ioctl(fds[0], TUNSETVNETHDRSZ, &header) || ioctl(fds[0], TUNSETSNDBUF, &unlimited))
 		return error_errno(err, errno, "cannot set up the tap '%s'", name);
-	status = set_offloads(fd, &tap);
+	status = set_offloads(fds[0], &tap);
 	if (status)
 		return error_errno(err, -status, "cannot set the offloads of the tap '%s'", name);
-	status = kind == TAP_ETHERNET ? set_address(fd, &tap) : 0;
+	status = kind == TAP_ETHERNET ? set_address(fds[0], &tap) : 0;
 	if (status)
 		return error_errno(err, -status, "cannot set the address of the tap '%s'", name);
 	*out = tap;
@@ -149,7 +166,7 @@ int tap_bring_up(const struct tap *tap, struct netlink *netlink, struct error *e
 
 	netlink_begin(&request, RTM_SETLINK, 0, &header, sizeof(header));
 	netlink_put_u32(&request, IFLA_MTU, TAP_MTU);
-	netlink_put_u32(&request, IFLA_TXQLEN, TAP_QUEUE);
+	netlink_put_u32(&request, IFLA_TXQLEN, TAP_QUEUE / tap->queues);
 	status = netlink_call(netlink, &request, NULL, NULL, err);
 	return status ? error_prefix(err, "cannot bring up the tap '%s'", tap->name) : 0;
 }

@@ -109,6 +109,7 @@ static void on_evidence(struct conductor *conductor, const struct reply *reply)
 	struct evidence evidence = {
 		.hits = (uint64_t)reply->numbers[0],
 		.dropped = (uint64_t)reply->numbers[1],
+		.processor_ns = reply->numbers[3] > 0 ? reply->numbers[3] : 0,
 		.unit = strcmp(reply->name, "processes") == 0 ? "processes" : "packets",
 	};
 

@@ -99,6 +99,7 @@ void worker_shape_sum(const struct worker_step *step, struct evidence *evidence)
 		return;
 	evidence->hits += step->before.hits;
 	evidence->dropped += step->before.dropped;
+	evidence->processor_ns += step->before.processor_ns;
 	if (!evidence->hits)
 		return;
 	snprintf(last, sizeof(last), "%s", evidence->detail);

@@ -37,6 +37,7 @@ static int send_evidence(struct worker_step *step, struct error *err)
 	reply.numbers[2] = step->fault.level_ppb;
 	reply.numbers[0] = (int64_t)evidence.hits;
 	reply.numbers[1] = (int64_t)evidence.dropped;
+	reply.numbers[3] = evidence.processor_ns;
 	snprintf(reply.name, sizeof(reply.name), "%s", evidence.unit ? evidence.unit : "");
 	snprintf(reply.text, sizeof(reply.text), "%s", evidence.detail);
 	worker_send(step->worker, &reply, -1);
@@ -394,6 +395,7 @@ static void next_pulse(void *context)
 	    step->fault.ops->evidence(&step->fault, &evidence, NULL) == 0) {
 		step->before.hits += evidence.hits;
 		step->before.dropped += evidence.dropped;
+		step->before.processor_ns += evidence.processor_ns;
 	}
 	step->fault.effect_started_ns = step->fault.effect_ended_ns = 0;
 	step->is_end_reported = false;

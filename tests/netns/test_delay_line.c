@@ -286,7 +286,7 @@ static int make_ip_device(void *context)
 	struct ip_device *device = context;
 
 	assert_int_equal(tap_open(&device->fd, NULL), 0);
-	return tap_create(device->fd, "sqdltun", TAP_IP, TAP_WHOLE, &device->tap, NULL);
+	return tap_create(&device->fd, 1, "sqdltun", TAP_IP, TAP_WHOLE, &device->tap, NULL);
 }
 
 static void test_device_without_link_layer_header(void **state)

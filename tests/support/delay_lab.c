@@ -139,6 +139,7 @@ void lab_start(struct lab *lab, const char *device, bool is_ingress, int64_t del
 		.is_loopback = !strcmp(device, "lo"),
 		.effect = &effect,
 		.mark = LAB_MARK,
+		.threads = lab->threads,
 		.name = LAB_TAP,
 		.seed = 1,
 	};

@@ -20,6 +20,7 @@ struct netlink;
 
 struct lab {
 	int near_fd, far_fd; /* namespaces: A with sqdla, B with sqdlb */
+	unsigned threads;    /* of the next line; 0: as many as it finds right */
 	struct delay_line *line;
 	struct netlink *table; /* owns it */
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * delay_line_hold DEVICE egress|ingress DELAY_US JITTER_US PEER: a delay line with its table in
- * the present namespace until SIGINT or SIGTERM; then its counters. For measuring by hand.
+ * delay_line_hold DEVICE egress|ingress DELAY_US JITTER_US PEER [THREADS]: a delay line with its
+ * table in the present namespace until SIGINT or SIGTERM; then its counters. For measuring by hand.
  */
 #include "faults/network_delay_line.h"
 #include "injector/base/cleanup.h"
@@ -73,14 +73,16 @@ int main(int argc, char **argv)
 	sigset_t set;
 	int signal;
 
-	if (argc != 6) {
-		fprintf(stderr, "usage: %s DEVICE egress|ingress DELAY_US JITTER_US PEER\n",
+	if (argc != 6 && argc != 7) {
+		fprintf(stderr,
+			"usage: %s DEVICE egress|ingress DELAY_US JITTER_US PEER [THREADS]\n",
 			argv[0]);
 		return 64;
 	}
 	config.interface_index = (int)if_nametoindex(argv[1]);
 	config.is_ingress = !strcmp(argv[2], "ingress");
 	config.is_loopback = !strcmp(argv[1], "lo");
+	config.threads = argc == 7 ? (unsigned)atoi(argv[6]) : 0;
 	effect.delay_ns = atoll(argv[3]) * 1000;
 	effect.jitter_ns = atoll(argv[4]) * 1000;
 	sigemptyset(&set);

@@ -23,6 +23,7 @@ struct stamp {
 };
 
 static struct delay_effect effect; /* of the one queue at a time */
+static struct delay_budget budget;
 
 /* As the thread of the line does it. */
 static void set(struct delay_queue *queue, int64_t delay_ns, int64_t jitter_ns, int64_t now_ns)
@@ -39,7 +40,8 @@ static struct delay_queue *make(size_t limit, int64_t delay_ns, int64_t jitter_n
 {
 	struct delay_queue *queue = NULL;
 
-	assert_int_equal(delay_queue_new(limit, 65800, &queue, NULL), 0);
+	delay_budget_init(&budget, limit);
+	assert_int_equal(delay_queue_new(&budget, 65800, &queue, NULL), 0);
 	delay_effect_init(&effect, seed);
 	set(queue, delay_ns, jitter_ns, 0);
 	return queue;

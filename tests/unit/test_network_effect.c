@@ -142,6 +142,26 @@ static void test_half_the_strength(void **state)
 	assert_memory_equal(&effect.at, &effect.full, sizeof(effect.at));
 }
 
+static void test_limit_fits_into_memory(void **state)
+{
+	const uint64_t memory = 1ULL << 30, whole = 65536 + 1024, wire = 1514 + 1024;
+	struct network_effect effect = EFFECT("delay", "200ms");
+
+	(void)state;
+	assert_int_equal(effect.full.limit, 400000);
+	assert_true(network_effect_bound(&effect, wire, memory) <= memory);
+	assert_int_equal(effect.full.limit, 400000); /* as packets of the wire they fit */
+	assert_true(network_effect_bound(&effect, whole, memory) <= memory);
+	assert_int_equal(effect.full.limit, memory / whole);
+	assert_int_equal(effect.at.limit, effect.full.limit);
+	/* a small machine: as many as netem has by itself */
+	assert_int_equal(network_effect_bound(&effect, whole, 1 << 20), NETWORK_LIMIT_MIN * whole);
+	/* what was asked for stays */
+	effect = EFFECT("delay", "200ms", "limit", "50000");
+	assert_int_equal(network_effect_bound(&effect, whole, memory), 50000 * whole);
+	assert_int_equal(effect.full.limit, 50000);
+}
+
 static void test_bursts_keep_their_rhythm_at_half_the_strength(void **state)
 {
 	struct network_effect effect = EFFECT("gemodel-p", "2%", "gemodel-r", "20%");
@@ -287,6 +307,7 @@ int main(void)
 		cmocka_unit_test(test_everything_at_once_is_accepted),
 		cmocka_unit_test(test_a_refusal_may_be_late),
 		cmocka_unit_test(test_half_the_strength),
+		cmocka_unit_test(test_limit_fits_into_memory),
 		cmocka_unit_test(test_bursts_keep_their_rhythm_at_half_the_strength),
 		cmocka_unit_test(test_shapes_of_jitter),
 		cmocka_unit_test(test_output_of_ping_is_read),

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * One queue of a tap: packets are read from it, decided on, kept for their time and written back.
+ * Used by one thread; the counters are read by others.
+ */
+#ifndef SQUALL_DELAY_LANE_H
+#define SQUALL_DELAY_LANE_H
+
+#include "faults/delay_effect.h"
+#include "faults/delay_queue.h"
+#include "faults/delay_refuse.h"
+#include "injector/base/error.h"
+#include "injector/kernel/tap.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+/* Packets handled in one direction before the other gets its turn: neither may starve. */
+#define DELAY_LANE_BATCH 64
+
+struct delay_lane {
+	int tap_fd; /* not owned */
+	struct tap tap;
+	struct delay_queue *queue; /* owned */
+	struct delay_effect effect;
+	struct refusal refusal; /* set before anything comes */
+	bool had_rate;
+	unsigned char spare[TAP_HEADER_SIZE + TAP_FRAME_MAX]; /* while a packet is doubled */
+
+	_Atomic uint64_t received, sent, lost, marked, duplicated, corrupted;
+	_Atomic uint64_t dropped_full, dropped_error, foreign;
+};
+
+/* `budget` outlives the lane. */
+int delay_lane_init(struct delay_lane *lane, struct delay_budget *budget, uint64_t seed,
+		    struct error *err);
+void delay_lane_free(struct delay_lane *lane);
+
+/* What waits leaves as the new effect has it, in order. */
+void delay_lane_set(struct delay_lane *lane, const struct netem_config *config, int64_t now_ns);
+/* Reads until the tap's queue is empty or a batch is full. Returns the packets read, or -EBADFD:
+ * the tap is gone. */
+int delay_lane_receive(struct delay_lane *lane);
+/* Writes what is due, a batch at most. Returns the packets that left, or -EBADFD. */
+int delay_lane_send(struct delay_lane *lane, int64_t now_ns);
+
+#endif
