@@ -6,7 +6,7 @@
  * what it tells the user to type works when it is typed. In the end nothing is left.
  *
  *   test_restore_failures [seconds N] [seed N]         a sample, drawn anew each time
- *   test_restore_failures full [share N] [kind WORD] [NAME...]  every call, every error, or one in N
+ *   test_restore_failures full [share N] [NAME...]   every call, every error, or one in N
  */
 #include "tests/support/squall_runner.h"
 #include "tests/sweep/point.h"
