@@ -215,6 +215,22 @@ static void check_traffic(const struct policy *policy, const char *to, const cha
 	target_free(&target);
 }
 
+/* Whose traffic is met is touched as well: here this process itself, as that of a container. */
+static void test_whose_traffic_it_is_is_asked_like_processes(void **state)
+{
+	struct policy *policy = policy_of("version: 1\n"
+					  "protect: {processes: [test_policy]}\n");
+	struct target target = traffic("10.1.2.3:80");
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	assert_int_equal(policy_check_target(policy, &target, &err), 0);
+	target.container_pid = getpid();
+	refused(policy_check_target(policy, &target, &err), &err, "is protected");
+	target_free(&target);
+	policy_free(policy);
+}
+
 static void test_addresses_must_be_inside_what_is_allowed(void **state)
 {
 	struct policy *policy = policy_of("version: 1\n"
@@ -323,6 +339,7 @@ int main(void)
 		cmocka_unit_test(test_a_file_that_others_can_write_is_not_trusted),
 		cmocka_unit_test(test_users_faults_and_limits),
 		cmocka_unit_test(test_the_whole_run_must_fit_into_a_window),
+		cmocka_unit_test(test_whose_traffic_it_is_is_asked_like_processes),
 		cmocka_unit_test(test_addresses_must_be_inside_what_is_allowed),
 		cmocka_unit_test(test_interfaces_by_pattern),
 		cmocka_unit_test(test_processes_by_name_unit_and_share),
