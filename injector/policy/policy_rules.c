@@ -372,6 +372,24 @@ static int check_share(const struct policy *policy, const struct target *target,
 	return refuse(policy, limits, POLICY_LIMITS_SHARE, err, what);
 }
 
+/* The fault takes plain paths alone, and follows no link: the name is the file. */
+static int check_file(const struct policy *policy, const struct target *target, struct error *err)
+{
+	const struct params *allow = section(policy, POLICY_ALLOW);
+	const struct params *protect = section(policy, POLICY_PROTECT);
+	const char *path = params_text(&target->params, FILE_PATH);
+	char what[400];
+
+	if (matches(protect, POLICY_PROTECT_FILES, path)) {
+		snprintf(what, sizeof(what), "file %.300s is protected", path);
+		return refuse(policy, protect, POLICY_PROTECT_FILES, err, what);
+	}
+	if (!params_count(allow, POLICY_ALLOW_FILES) || matches(allow, POLICY_ALLOW_FILES, path))
+		return 0;
+	snprintf(what, sizeof(what), "file %.300s", path);
+	return refuse(policy, allow, POLICY_ALLOW_FILES, err, what);
+}
+
 int policy_check_target(const struct policy *policy, const struct target *target, struct error *err)
 {
 	int result = 0;
@@ -380,6 +398,8 @@ int policy_check_target(const struct policy *policy, const struct target *target
 		return 0;
 	if (target->kind == TARGET_TRAFFIC)
 		return check_traffic(policy, target, err);
+	if (target->kind == TARGET_FILE)
+		return check_file(policy, target, err);
 	for (unsigned i = 0; result == 0 && i < target->process_count; i++)
 		result = check_process(policy, &target->processes[i], err);
 	if (result == 0 && target->kind == TARGET_PROCESS)
