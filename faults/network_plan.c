@@ -146,6 +146,7 @@ static int choose_way(struct network_state *state, struct plan *plan, struct err
 			return result;
 	}
 	state->has_ifb = support.has_ifb;
+	state->has_line = has_tun;
 	state->way = NETWORK_FILTER;
 	if (is_partition)
 		return plan_add(plan, PLAN_WAY, "%s drops everything in scope", hook_words(state));
@@ -163,6 +164,7 @@ static int choose_way(struct network_state *state, struct plan *plan, struct err
 	}
 	if (support.has_netem && !is_bypassed && !is_correlated) {
 		state->way = NETWORK_NETEM;
+		state->has_kernel_seed = support.has_netem_seed;
 		result = plan_add(
 			plan, PLAN_WAY, "%s forwards to an ifb with netem%s", hook_words(state),
 			network_effect_needs_wire_packets(&state->effect)
@@ -229,8 +231,17 @@ static void look_at_hook(void *context, const struct nft_hook *hook)
 	for (unsigned i = 0; search->result == 0 && i < search->state->path_count; i++) {
 		const struct network_path *path = &search->state->paths[i];
 
-		if (path->is_ingress == hook->is_ingress &&
-		    strcmp(path->interface, hook->device) == 0)
+		if (path->is_ingress != hook->is_ingress ||
+		    strcmp(path->interface, hook->device) != 0)
+			continue;
+		if (strncmp(hook->table, "squall_", 7) == 0)
+			search->result = plan_add(
+				search->plan, PLAN_NOTE,
+				"%s %s: another run (table %s) is there; what both match meets "
+				"both, the one injected last first",
+				path->interface, path->is_ingress ? "ingress" : "egress",
+				hook->table);
+		else
 			search->result = plan_add(
 				search->plan, PLAN_NOTE,
 				"%s %s: chain %s of table %s (priority %d) acts before this fault",
@@ -348,6 +359,7 @@ static int fill(struct network_state *state, struct fault *fault, struct plan *p
 		result = choose_way(state, plan, err);
 	if (result == 0)
 		result = network_compose(state, plan);
+	state->planned_way = state->way;
 	if (result == 0 && state->way == NETWORK_NETEM)
 		state->queue_bytes = network_netem_bound(state);
 	if (result == 0 && state->way == NETWORK_LINE)
@@ -363,6 +375,8 @@ static int fill(struct network_state *state, struct fault *fault, struct plan *p
 			netlink_open_netfilter(fault->target->namespace_fd, &state->netfilter, err);
 	if (result == 0)
 		result = network_group_prepare(state, fault, plan, err);
+	if (result == 0)
+		result = network_compose_groups(state, plan);
 	if (result == 0 && state->hook == NETWORK_GATE)
 		result = network_gate_prepare(state, fault->target, err);
 	if (result == 0)
@@ -381,6 +395,7 @@ int network_plan(struct fault *fault, struct plan *plan, struct error *err)
 		return error_errno(err, ENOMEM, "network");
 	fault->state = state;
 	network_register(state);
+	state->run_seed = fault->env->seed + fault->step;
 	result = network_effect_read(fault->params, &state->effect, err);
 	if (result == 0)
 		result = fill(state, fault, plan, err);
