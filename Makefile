@@ -16,7 +16,7 @@
 #                                                   every call of restoring (hours; SHARE=50: one in fifty)
 # make sweep-vm                                     a sample of both on Debian's own kernel, with netem (15 min)
 # make soak MINUTES=10                              random experiments and deaths; SEED= repeats one
-# make bench                                        measured times, with tc, ip and nft beside them
+# make bench                                        measured times and traffic, with tc, ip, nft and nothing beside
 # make check-powerloss                              reset in mid-experiment, boot with systemd (2 min)
 # make lint | format                                clang-format, clang-tidy, shellcheck, documents
 # make documents                                    manual pages, completion, schema, in build/
@@ -271,9 +271,10 @@ soak: $(BUILD)/squall $(BUILD)/tests/tools/soak
 
 .PHONY: bench
 bench:
-	$(Q)scripts/setup demo
+	$(Q)scripts/setup bench
 	$(Q)$(MAKE) --no-print-directory all $(TEST_TOOLS)
 	$(Q)scripts/bench
+	$(Q)scripts/bench-traffic
 
 C_FILES = $(shell git ls-files '*.c' '*.h')
 SCRIPTS = $(shell git ls-files | xargs -r grep -lE '^\#!/(usr/bin/env bash|bin/bash|bin/sh)' --)

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Eleven instructions, with the constants of one line in them. Written as such: a compiler for them
- * would be one more thing to install, and its constants a map more to make at each start.
+ * A dozen instructions, with the constants of one line in them. Written as such: a compiler for
+ * them would be one more thing to install, and its constants a map more to make at each start.
  */
 #include "faults/delay_return.h"
 
 #include "injector/kernel/bpf.h"
 
 #include <linux/if_packet.h>
+#include <linux/pkt_cls.h>
 #include <stddef.h>
+#include <string.h>
 
 #define SET(register, value)                                                                       \
 	{                                                                                          \
@@ -35,8 +37,13 @@
 int delay_return_load(int index, bool is_ingress, uint32_t mark, int *out_program_fd,
 		      struct error *err)
 {
-	enum { R1 = BPF_REG_1, R2 = BPF_REG_2, SKB = BPF_REG_6 }; /* R6 outlives calls */
-	const struct bpf_insn program[] = {
+	enum {
+		R0 = BPF_REG_0,
+		R1 = BPF_REG_1,
+		R2 = BPF_REG_2,
+		SKB = BPF_REG_6
+	}; /* R6 outlives calls */
+	struct bpf_insn program[] = {
 		COPY(SKB, R1),
 		/* The tap calls everything not for its own MAC "other host"; lo delivers the type
 		 * it gets, and IP drops such packets. Leaving packets of the stack's own are
@@ -55,12 +62,18 @@ int delay_return_load(int index, bool is_ingress, uint32_t mark, int *out_progra
 		CALL(redirect), /* its answer is ours */
 		EXIT,
 	};
-	const struct bpf_code code = {
+	const struct bpf_insn go_on[] = {SET(R0, TC_ACT_UNSPEC), EXIT};
+	const unsigned count = sizeof(program) / sizeof(*program);
+	struct bpf_code code = {
 		.name = "delay_return",
 		.type = BPF_PROG_TYPE_SCHED_CLS,
 		.instructions = program,
-		.count = sizeof(program) / sizeof(*program),
+		.count = count,
 	};
 
+	if (index == 0) { /* in place of the last four */
+		memcpy(&program[count - 4], go_on, sizeof(go_on));
+		code.count = count - 2;
+	}
 	return bpf_load(&code, out_program_fd, err);
 }

@@ -11,8 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* `index`: the device it came from, its egress or ingress. `mark`: lets our table pass it once; 0:
- * it does not come by there (nf_tables at egress). */
+/* `index`: the device it came from, its egress or ingress; 0: a chain of nf_tables sends it on.
+ * `mark`: lets our table pass it once; 0: it does not come by there (nf_tables at egress). */
 int delay_return_load(int index, bool is_ingress, uint32_t mark, int *out_program_fd,
 		      struct error *err);
 

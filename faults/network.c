@@ -110,7 +110,12 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 	*out = state->evidence;
 	out->dropped += dropped;
 	out->processor_ns = network_line_processor_ns(state);
-	network_describe_evidence(state, out);
+	if (network_is_instant(fault->params))
+		*out = (struct evidence){.unit = "connections"};
+	else
+		network_describe_evidence(state, out);
+	if (state->diag)
+		network_describe_connections(state, out);
 	return state->phase == NETWORK_ACTIVE ? network_check_in_force(state, err) : 0;
 }
 
@@ -157,21 +162,60 @@ static int start_table(struct network_state *state, const struct fault *fault, s
 	return result;
 }
 
+static int open_netfilter(struct network_state *state, const struct fault *fault, struct error *err)
+{
+	if (state->netfilter)
+		return 0;
+	return netlink_open_netfilter(fault->target->namespace_fd, &state->netfilter, err);
+}
+
+/* Its place among the faults that are in force on the same interfaces, and the way that goes with
+ * it. */
+static int find_place(struct network_state *state, const struct fault *fault, struct error *err)
+{
+	unsigned rank = 0;
+	int result = open_netfilter(state, fault, err); /* a failed end had to close it */
+
+	state->way = state->planned_way;
+	if (result == 0 && !network_loses_first(state))
+		result = network_find_rank(state, &rank, err);
+	if (result < 0 || state->way == NETWORK_FILTER)
+		return result;
+	if (state->way == NETWORK_NETEM && rank > 0 && state->has_line)
+		state->way = NETWORK_LINE;
+	if (rank != state->rank) /* prepared for another place */
+		network_line_stop(state);
+	state->rank = rank;
+	if (state->way != NETWORK_LINE || state->paths[0].line)
+		return 0;
+	/* The table's owner comes after the taps, see network_plan(). */
+	netlink_close(state->netfilter);
+	state->netfilter = NULL;
+	result = network_line_prepare(state, fault->target->namespace_fd, fault->env->run_id,
+				      fault->step, err);
+	return result < 0 ? result : open_netfilter(state, fault, err);
+}
+
 static int inject(struct fault *fault, struct error *err)
 {
 	struct network_state *state = fault->state;
 	int result = check_still_there(state, err);
 
 	network_effect_scale(&state->effect, fault->level_ppb);
-	state->has_hole = network_needs_hole(state);
 	state->owns_loopback_settings = false;
-
-	if (result == 0 && !state->netfilter) /* a failed end had to close it */
-		result =
-			netlink_open_netfilter(fault->target->namespace_fd, &state->netfilter, err);
+	if (result == 0)
+		result = find_place(state, fault, err);
+	state->has_hole = network_needs_hole(state);
 	state->evidence = (struct evidence){0};
-	state->queue_dropped = 0;
+	state->queue_dropped = state->connections_reset = 0;
 	state->processor_ns = 0;
+	/* before the effect, which would keep the resets from the far side */
+	if (result == 0)
+		result = network_reset_connections(state, fault->target, err);
+	if (network_is_instant(fault->params)) {
+		fault->effect_started_ns = fault->effect_ended_ns = clock_now_ns();
+		return result;
+	}
 	if (result == 0 && (state->way == NETWORK_NETEM || state->has_hole))
 		result = write_record(fault, NETWORK_RECORD_LINK, err);
 	if (result == 0 && state->way == NETWORK_NETEM)
@@ -199,6 +243,8 @@ static int inject(struct fault *fault, struct error *err)
 	fault->effect_started_ns = state->injected_ns = clock_now_ns();
 	fault->effect_ended_ns = state->ended_ns = 0;
 	state->phase = NETWORK_ACTIVE;
+	/* what has come about meanwhile; that it is in force matters more than a failure here */
+	network_reset_connections(state, fault->target, NULL);
 	return 0;
 }
 
@@ -225,28 +271,28 @@ static int set_level(struct fault *fault, struct error *err)
 
 void network_cut(struct network_state *state)
 {
-	struct nft_batch batch;
-
 	if (state->phase != NETWORK_ACTIVE && state->phase != NETWORK_EMPTYING)
 		return;
 	read_counters(state, NULL);
 	network_group_switch(state, false, NULL);
 	if (state->hook == NETWORK_GATE) {
 		network_gate_shut(state);
-		network_group_detach(state);
-		state->phase = NETWORK_DRAINING;
-		state->idle_polls = 0;
-		return;
-	}
-	nft_batch_begin(&batch);
-	nft_delete_table(&batch, NFPROTO_NETDEV, state->record.table);
-	if (nft_commit(state->netfilter, &batch, NULL) < 0) {
+	} else if (network_table_cut(state, NULL) < 0) {
 		netlink_close(state->netfilter);
 		state->netfilter = NULL;
 	}
 	network_group_detach(state);
 	state->phase = NETWORK_DRAINING;
 	state->idle_polls = 0;
+}
+
+void network_clear(struct network_state *state)
+{
+	/* undo() removes it once more */
+	if (state->phase != NETWORK_IDLE && state->way == NETWORK_LINE &&
+	    state->hook == NETWORK_TABLE && state->netfilter)
+		network_table_remove(state, NULL);
+	network_line_stop(state);
 }
 
 static bool is_empty(struct network_state *state)
@@ -311,7 +357,7 @@ static void finish(struct fault *fault)
 	evidence(fault, &last, NULL); /* what the queue dropped, while it is there */
 	if (state->way == NETWORK_NETEM)
 		state->queue_dropped += network_netem_abandon(state);
-	network_line_stop(state);
+	network_clear(state);
 	state->phase = NETWORK_IDLE;
 }
 
@@ -356,6 +402,7 @@ static void release(struct fault *fault)
 	netlink_close(state->netfilter);
 	network_line_stop(state);
 	netlink_close(state->route);
+	netlink_close(state->diag);
 	free(state->paths);
 	free(state);
 	fault->state = NULL;
@@ -372,6 +419,7 @@ const struct fault_ops network_fault = {
 	 * SYS_PTRACE to find one that only a process holds. BPF: the delay line's program. */
 	.capabilities = 1ULL << CAP_NET_ADMIN | 1ULL << CAP_SYS_ADMIN | 1ULL << CAP_SYS_PTRACE |
 			1ULL << CAP_BPF | 1ULL << CAP_SYS_NICE, /* the delay line in real time */
+	.is_instant = network_is_instant,
 	.explain = network_explain,
 	.load = network_load,
 	.check = network_check,

@@ -32,6 +32,7 @@ enum network_param {
 	NETWORK_DISTRIBUTION_SAMPLES, /* also what was in the file */
 	NETWORK_PARTITION,
 	NETWORK_REJECT_WITH,
+	NETWORK_RESET_CONNECTIONS,
 	NETWORK_LOSS,
 	NETWORK_LOSS_CORRELATION,
 	NETWORK_GEMODEL_P,
@@ -67,6 +68,8 @@ enum network_param {
 };
 extern const struct param network_params[];
 int network_check(const struct params *params, struct error *err);
+/* It only ends connections, at once. */
+bool network_is_instant(const struct params *params);
 /* network_samples.c: see fault_ops.load. */
 int network_load(struct params *params, const struct fault_files *files, struct error *err);
 
@@ -145,10 +148,18 @@ struct network_record {
 };
 _Static_assert(sizeof(struct network_record) <= JOURNAL_PAYLOAD, "an undo record is one record");
 
-#define NETWORK_LINK_GROUP  0x7371U	/* "sq": marks our interfaces for `ip link show group` */
-#define NETWORK_MARK	    0x73710001U /* on packets that come back from a delay line */
-#define NETWORK_MAX_HOOK    2147483647	/* after every other chain */
-#define NETWORK_TABLE_MOULD "squall_%s_%u"
+#define NETWORK_LINK_GROUP 0x7371U    /* "sq": marks our interfaces for `ip link show group` */
+#define NETWORK_MAX_HOOK   2147483647 /* after every other chain */
+/* On packets that come back from a delay line: one more than its rank. */
+#define NETWORK_MARK	  0x73710000U
+#define NETWORK_MARK_BITS 0xffff0000U
+#define NETWORK_RANK_MAX  250
+/* Where our chains stand among all others at the hook. Drops come before anybody's forwarding: a
+ * lost packet is lost however late it would have been. Those that forward stand by rank. */
+#define NETWORK_PRIORITY_LOSS  (NETWORK_MAX_HOOK - 2 - NETWORK_RANK_MAX)
+#define NETWORK_PRIORITY_DELAY (NETWORK_MAX_HOOK - 1)
+#define NETWORK_PRIORITY_BACK  NETWORK_MAX_HOOK
+#define NETWORK_TABLE_MOULD    "squall_%s_%u"
 
 enum network_phase { NETWORK_IDLE, NETWORK_ACTIVE, NETWORK_EMPTYING, NETWORK_DRAINING };
 
@@ -161,10 +172,15 @@ struct network_state {
 	struct network_effect effect;
 	struct network_path *paths; /* owned */
 	unsigned path_count;
+	enum network_way planned_way; /* `way` is that of the present injection */
+	unsigned rank;	    /* among those on the same interfaces, see network_compose.c */
+	bool has_line;	    /* there can be a delay line */
 	bool has_ifb;	    /* the kernel has it */
-	bool allows_bypass; /* tc filters need not be met by what comes from an ifb */
 	bool has_hole;	    /* the ifb is down, and swallows what leaves and is to be lost */
+	bool allows_bypass; /* tc filters need not be met by what comes from an ifb */
 	struct netlink *route;
+	struct netlink *diag; /* when connections that exist are to be ended; else NULL */
+	uint64_t connections_reset;
 	struct netlink *netfilter; /* owns the table; NULL after an end that had to close it */
 	enum network_hook hook;
 	struct network_gate *gate;    /* NETWORK_GATE */
@@ -173,6 +189,8 @@ struct network_state {
 	struct network_connection control[8];
 	unsigned control_count;
 	int ifb_index;
+	uint64_t run_seed;     /* what is drawn from when the step has no seed of its own */
+	bool has_kernel_seed;  /* netem keeps one: else every run draws others */
 	unsigned change_count; /* of the live effect: each has its own sequence of a seed */
 	int64_t wait_until_ns; /* end of the current phase, at the latest */
 	unsigned idle_polls;
@@ -196,6 +214,10 @@ struct network_state {
 int network_table_add(const struct network_state *state, const struct target *target,
 		      const char *run_id, unsigned step, struct nft_batch *batch,
 		      struct error *err);
+/* Takes the chains away that packets come to; what a delay line still gives back finds its way. */
+int network_table_cut(struct network_state *state, struct error *err);
+/* The rest of it. */
+int network_table_remove(struct network_state *state, struct error *err);
 /* state->effect.at has changed: the loss of a NETWORK_FILTER step. */
 int network_table_change(struct network_state *state, struct error *err);
 
@@ -263,7 +285,9 @@ void network_unlisten(struct network_state *state);
 int network_line_prepare(struct network_state *state, int namespace_fd, const char *run_id,
 			 unsigned step, struct error *err);
 int network_line_start(struct network_state *state, const struct fault *fault, struct error *err);
-/* Name of the device that packets of a path are forwarded to; its index. */
+/* What leaves goes through the egress hook again, for faults behind this one. */
+bool network_line_reenters(const struct network_state *state);
+/* The device that packets of a path are forwarded to. */
 int network_line_device(const struct network_state *state, unsigned path, int *out_index,
 			struct error *err);
 /* Their devices are there and up. -ENODEV: not. */
@@ -296,15 +320,35 @@ int network_find_bypassed(struct network_state *state, struct plan *plan, bool *
 			  struct error *err);
 int network_list_filters(struct network_state *state, struct plan *plan, struct error *err);
 
+/* network_connections.c: those in scope. Plan: how many, and whether the kernel can. */
+int network_plan_connections(struct network_state *state, const struct target *target,
+			     struct plan *plan, struct error *err);
+/* Ends them, and counts them in `connections_reset`. */
+int network_reset_connections(struct network_state *state, const struct target *target,
+			      struct error *err);
+void network_describe_connections(const struct network_state *state, struct evidence *evidence);
+
 /* network_neighbours.c: notes on what else is met on the way. */
 int network_list_stacked(const struct network_state *state, struct plan *plan);
-/* May change the way of this or another planned step. */
+
+/* network_compose.c. May change the way of this or another planned step. */
 int network_compose(struct network_state *state, struct plan *plan);
+/* Once the groups of this step are known, too. */
+int network_compose_groups(const struct network_state *state, struct plan *plan);
+/* The rank of one that is injected now. */
+int network_find_rank(struct network_state *state, unsigned *out, struct error *err);
+/* One interface and direction is in both. */
+bool network_shares_path(const struct network_state *a, const struct network_state *b);
 
 /* What is lost, or refused, never comes to another step's delay. */
 static inline bool network_loses_first(const struct network_state *state)
 {
 	return state->way == NETWORK_FILTER || state->effect.refusal.is_on;
+}
+/* What has the mark of such a rank, or a higher one, has been here. */
+static inline uint32_t network_mark(const struct network_state *state)
+{
+	return NETWORK_MARK | (network_loses_first(state) ? 0xffff : state->rank + 1);
 }
 /* What a line gives back comes in: a packet where it was taken, the answer to one at the other
  * direction. */
@@ -319,9 +363,11 @@ bool network_needs_hole(const struct network_state *state);
 
 enum { NETWORK_DROP, NETWORK_REJECT, NETWORK_RESET };	/* words of NETWORK_PARTITION */
 enum { NETWORK_EGRESS, NETWORK_INGRESS, NETWORK_BOTH }; /* words of NETWORK_DIRECTION */
-/* Reads the counters a last time and takes the table away: the effect ends here. Cannot
- * fail: when the transaction does, the table's owner is closed. */
+/* Reads the counters a last time and takes the table away, or what leads to a delay line: the
+ * effect ends here. Cannot fail: when the transaction does, the table's owner is closed. */
 void network_cut(struct network_state *state);
+/* The lines, once they are empty, and what of the table led back from them. */
+void network_clear(struct network_state *state);
 
 /* network_restore.c */
 int network_undo(const struct journal_record *record, struct error *err);

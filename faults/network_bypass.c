@@ -169,10 +169,8 @@ static void look_at_hook(void *context, const struct nft_hook *hook)
 {
 	struct hook_search *search = context;
 	/* among equal ones the newer is first */
-	const bool is_after = hook->priority >= NETWORK_MAX_HOOK - 2;
+	const bool is_after = hook->priority >= NETWORK_PRIORITY_LOSS;
 
-	if (strncmp(hook->table, "squall_", 7) == 0)
-		return; /* network_compose() speaks of them */
 	for (unsigned i = 0; search->result == 0 && i < search->state->path_count; i++) {
 		const struct network_path *path = &search->state->paths[i];
 

@@ -113,7 +113,8 @@ int delay_line_prepare(const struct delay_line_config *config, struct delay_line
 	if (!status)
 		status = namespace_run(config->namespace_fd, open_inside, &inside, err);
 	if (!status)
-		status = delay_return_load(config->interface_index, to_ingress,
+		status = delay_return_load(config->reenters ? 0 : config->interface_index,
+					   to_ingress,
 					   to_ingress || config->marks_leaving ? config->mark : 0,
 					   &line->program_fd, err);
 	if (status) {

@@ -54,7 +54,8 @@ struct delay_line_config {
 	uint32_t mark;		 /* what a packet that the line gives to ingress carries; not 0 */
 	/* also to egress: filters of tc meet it again there, chains of nf_tables do not */
 	bool marks_leaving;
-
+	/* A chain at the tap's ingress hook sends on what leaves, and not the program. */
+	bool reenters;
 	/* Threads, each with its own queue of the tap and the flows that fall to it; 0: as many as
 	 * this machine has use for. More than one only where packets are decided on one by one: a
 	 * rate, a model of losses, a correlation count on all packets in one row. TAP_QUEUES_MAX at

@@ -114,6 +114,10 @@ void network_explain(const struct params *params, char *out, size_t size)
 		say_refusal(&words, params, partition);
 	else if (loss_ppb || is_cut)
 		say_loss(&words, is_cut ? SHARE_ONE : loss_ppb);
+	if (number_of(params, "reset-connections"))
+		say(&words, "TCP connections that exist are ended at once: on this side with "
+			    "\"software caused connection abort\", on the other with \"connection "
+			    "reset\". That cannot be undone. ");
 	if (rate > 0)
 		say(&words,
 		    "No more than %.1f MB a second pass, all connections together: an answer of 1 "

@@ -15,11 +15,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* After everybody's filters; drops before anybody's delay, as with nf_tables. */
-#define PRIORITY_LOSS  0xfffd
-#define PRIORITY_DELAY 0xfffe
-#define PRIORITY_BACK  0xffff
-
 /* At the end of a filter's name: its run takes the clsact away when it is the last. So a later run
  * can tell a clsact of ours from an empty one of the user's. */
 #define OWNER_MARK "+"
@@ -206,7 +201,9 @@ static int add_filter(struct network_state *state, unsigned at, struct error *er
 	char name[FILTER_NAME_SIZE];
 	struct bpf_filter filter = {
 		.hook = hook_of(path),
-		.priority = network_loses_first(state) ? PRIORITY_LOSS : PRIORITY_DELAY,
+		.priority = network_loses_first(state)
+				    ? GATE_PRIORITY_LOSS
+				    : (uint16_t)(GATE_PRIORITY_DELAY - state->rank),
 		.name = name,
 		.redirect_index = state->way == NETWORK_NETEM ? state->ifb_index : 0};
 	int result = gate_code_load_gate(state->gate->programs_map, at, state->way != NETWORK_NETEM,
@@ -218,9 +215,10 @@ static int add_filter(struct network_state *state, unsigned at, struct error *er
 		 path->owns_clsact ? OWNER_MARK : "");
 	result = filter_add_bpf(state->route, path->index, &filter, err);
 	close(filter.program_fd);
-	if (result < 0 || state->way != NETWORK_LINE)
+	if (result < 0 || state->way == NETWORK_FILTER)
 		return result;
-	filter.priority = PRIORITY_BACK;
+	filter.redirect_index = 0;
+	filter.priority = GATE_PRIORITY_BACK;
 	if (state->effect.refusal.is_on)
 		filter.hook = path->is_ingress ? QDISC_EGRESS : QDISC_INGRESS;
 	result = gate_code_load_back(&filter.program_fd, err);
@@ -458,7 +456,7 @@ int network_gate_try(struct netlink *netlink, int index, struct error *err)
 {
 	const struct bpf_map_shape programs = {"squall_gate", BPF_MAP_TYPE_PROG_ARRAY, 4, 4, 1};
 	struct bpf_filter filter = {.hook = QDISC_EGRESS,
-				    .priority = PRIORITY_DELAY,
+				    .priority = GATE_PRIORITY_DELAY,
 				    .name = "squall_probe",
 				    .redirect_index = index};
 	int map_fd, result;

@@ -15,6 +15,13 @@
 
 #include "faults/network.h"
 
+/* After everybody's filters, as the chains of nf_tables. */
+#define GATE_PRIORITY_BACK  0xffff
+#define GATE_PRIORITY_DELAY 0xfffe
+#define GATE_PRIORITY_LOSS  (GATE_PRIORITY_DELAY - 1 - NETWORK_RANK_MAX)
+/* In tc_index of what leaves through an ifb: filters see it again when it comes back. */
+#define GATE_INDEX 0x7371
+
 /* A set of endpoints as BPF maps. A tree of addresses gives the class of ports that goes with the
  * longest prefix (0: every port); the tree of ports, one for all sets, says whether a port is in a
  * class. */
@@ -49,7 +56,7 @@ int gate_code_load(const struct network_state *state, unsigned at, const struct 
 /* The gate itself: tail call to entry `at`, or nothing. */
 int gate_code_load_gate(int programs_map, unsigned at, bool is_direct, int *out_program_fd,
 			struct error *err);
-/* Takes the delay line's mark off again: the last filter of all. */
+/* Takes the marks off again: the last filter of all. */
 int gate_code_load_back(int *out_program_fd, struct error *err);
 
 /* Can this kernel do it? Called in a namespace thrown away afterwards; `index` an ifb or 0. */

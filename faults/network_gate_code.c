@@ -291,6 +291,18 @@ static void redirect_to_line(struct gate_writer *w)
 	bpf_exit(b);
 }
 
+static void take_marks_off(struct bpf_builder *b)
+{
+	unsigned others = bpf_label(b);
+
+	bpf_read(b, BPF_W, R1, PACKET, offsetof(struct __sk_buff, mark));
+	bpf_compute32_value(b, BPF_AND, R1, NETWORK_MARK_BITS);
+	bpf_jump_if(b, BPF_JNE, R1, NETWORK_MARK, others);
+	bpf_set(b, R1, 0);
+	bpf_write(b, BPF_W, PACKET, offsetof(struct __sk_buff, mark), R1);
+	bpf_place(b, others);
+}
+
 /* Counts, loses, and hands on. */
 static void write_action(struct gate_writer *w)
 {
@@ -324,11 +336,31 @@ static void write_action(struct gate_writer *w)
 		return;
 	}
 	if (w->state->way == NETWORK_NETEM) {
+		take_marks_off(b);
+		if (!w->is_ingress) { /* up the stack all filters are skipped */
+			bpf_set(b, R1, GATE_INDEX);
+			bpf_write(b, BPF_W, PACKET, offsetof(struct __sk_buff, tc_index), R1);
+		}
 		bpf_set(b, R0, (uint32_t)-1); /* matches: the filter's action follows */
 		bpf_exit(b);
 	} else {
 		redirect_to_line(w);
 	}
+}
+
+/* What has been here already, and comes back: from a delay line of this rank or a higher one; from
+ * an ifb, where only actions are skipped (skb_skip_tc_classify()), not the programs of filters. */
+static void pass_again(struct gate_writer *w)
+{
+	struct bpf_builder *b = &w->builder;
+	unsigned others = bpf_label(b);
+
+	bpf_read(b, BPF_W, R1, PACKET, offsetof(struct __sk_buff, tc_index));
+	bpf_jump_if(b, BPF_JEQ, R1, GATE_INDEX, w->miss);
+	bpf_read(b, BPF_W, R1, PACKET, offsetof(struct __sk_buff, mark));
+	bpf_jump_if(b, BPF_JLT, R1, NETWORK_MARK, others);
+	bpf_jump_if(b, BPF_JLE, R1, network_mark(w->state), w->miss);
+	bpf_place(b, others);
 }
 
 int gate_code_load(const struct network_state *state, unsigned at, const struct gate_scope *scope,
@@ -351,14 +383,7 @@ int gate_code_load(const struct network_state *state, unsigned at, const struct 
 	w.match = bpf_label(b);
 	ipv6 = bpf_label(b);
 	bpf_copy(b, PACKET, R1);
-	bpf_read(b, BPF_W, R1, PACKET, offsetof(struct __sk_buff, mark));
-	bpf_jump_if(b, BPF_JEQ, R1, NETWORK_MARK, w.miss); /* back from a delay line */
-	/* Back from our ifb it is classified once more, only the action is skipped
-	 * (skb_skip_tc_classify()): it would be counted twice. */
-	if (state->way == NETWORK_NETEM) {
-		bpf_read(b, BPF_W, R1, PACKET, offsetof(struct __sk_buff, ingress_ifindex));
-		bpf_jump_if(b, BPF_JEQ, R1, (uint32_t)state->ifb_index, w.miss);
-	}
+	pass_again(&w);
 	if (state->group && !w.is_ingress)
 		match_group(&w);
 	if (w.pick.vlan)
@@ -404,10 +429,12 @@ int gate_code_load_back(int *out_program_fd, struct error *err)
 
 	bpf_builder_init(&builder);
 	others = bpf_label(&builder);
-	bpf_read(&builder, BPF_W, R2, R1, offsetof(struct __sk_buff, mark));
-	bpf_jump_if(&builder, BPF_JNE, R2, NETWORK_MARK, others);
-	bpf_set(&builder, R2, 0);
-	bpf_write(&builder, BPF_W, R1, offsetof(struct __sk_buff, mark), R2);
+	bpf_copy(&builder, PACKET, R1);
+	take_marks_off(&builder);
+	bpf_read(&builder, BPF_W, R1, PACKET, offsetof(struct __sk_buff, tc_index));
+	bpf_jump_if(&builder, BPF_JNE, R1, GATE_INDEX, others);
+	bpf_set(&builder, R1, 0);
+	bpf_write(&builder, BPF_W, PACKET, offsetof(struct __sk_buff, tc_index), R1);
 	bpf_place(&builder, others);
 	bpf_set(&builder, R0, (uint32_t)TC_ACT_UNSPEC);
 	bpf_exit(&builder);

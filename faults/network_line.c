@@ -18,6 +18,11 @@
 static const unsigned loopback_settings[] = {IPV4_DEVCONF_ROUTE_LOCALNET,
 					     IPV4_DEVCONF_ACCEPT_LOCAL};
 
+bool network_line_reenters(const struct network_state *state)
+{
+	return state->hook == NETWORK_TABLE && state->rank > 0;
+}
+
 /* What the line does to a packet: of a refusal, to its answer. */
 static struct netem_config config_of(const struct network_state *state)
 {
@@ -47,8 +52,10 @@ int network_line_prepare(struct network_state *state, int namespace_fd, const ch
 			.cuts_to_wire =
 				!refuses && network_effect_needs_wire_packets(&state->effect),
 			.finishes_checksums = state->effect.full.corrupt_ppb > 0,
-			.mark = NETWORK_MARK,
-			.marks_leaving = state->hook == NETWORK_GATE,
+			.mark = NETWORK_MARK | (state->rank + 1),
+			.marks_leaving =
+				state->hook == NETWORK_GATE || network_line_reenters(state),
+			.reenters = !path->is_ingress && network_line_reenters(state),
 			.threads = network_effect_is_independent(&state->effect) ? 0 : 1,
 			.refusal = state->effect.refusal,
 			.name = name};
@@ -58,10 +65,8 @@ int network_line_prepare(struct network_state *state, int namespace_fd, const ch
 			continue;
 		if (snprintf(name, sizeof(name), "sq%s-%ut%u", run_id, step, i) > 15)
 			return error_set(err, E2BIG, "too many interfaces for one step");
-		config.seed = state->effect.full.seed + i;
-		if (!state->effect.full.has_seed &&
-		    getrandom(&config.seed, sizeof(config.seed), 0) != sizeof(config.seed))
-			return error_errno(err, EIO, "getrandom");
+		config.seed = i + (state->effect.full.has_seed ? state->effect.full.seed
+							       : state->run_seed);
 		result = delay_line_prepare(&config, &path->line, err);
 		if (result < 0) {
 			error_prefix(err, "delay line for %s", path->interface);

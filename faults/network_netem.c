@@ -52,6 +52,10 @@ static struct netem_config netem_of(const struct network_state *state)
 
 	if (state->effect.full.burst)
 		config.rate_bytes = 0;
+	if (!config.has_seed && state->has_kernel_seed) {
+		config.has_seed = true;
+		config.seed = state->run_seed;
+	}
 	/* the same seed again would repeat the same draws after each change */
 	config.seed += state->change_count;
 	return config;

@@ -79,6 +79,11 @@ const struct param network_params[] = {
 		 .fallback = "port-unreachable",
 		 .doc = "what ICMP says; connect() then fails with ECONNREFUSED, EHOSTUNREACH, "
 			"ENETUNREACH, EHOSTUNREACH (over IPv6 EACCES)"},
+	[NETWORK_RESET_CONNECTIONS] =
+		{.name = "reset-connections",
+		 .type = PARAM_BOOL,
+		 .doc = "TCP connections in scope that exist are ended when it begins; without "
+			"another effect that is all, and there is no `for`"},
 	[NETWORK_LOSS] = SHARE("loss", "share of packets that is lost"),
 	[NETWORK_LOSS_CORRELATION] =
 		SHARE("loss-correlation", "how much the fate of a packet is like the last one's"),
@@ -303,7 +308,7 @@ static int check_rate(const struct params *params, struct error *err)
 	return 0;
 }
 
-int network_check(const struct params *params, struct error *err)
+static bool has_effect(const struct params *params)
 {
 	static const enum network_param effects[] = {
 		NETWORK_DELAY,	   NETWORK_DISTRIBUTION_SAMPLES,
@@ -311,7 +316,20 @@ int network_check(const struct params *params, struct error *err)
 		NETWORK_STATE_P13, NETWORK_DUPLICATE,
 		NETWORK_CORRUPT,   NETWORK_RATE,
 		NETWORK_SLOT};
-	bool has_effect = false;
+	bool is_any = params_is_set(params, NETWORK_PARTITION);
+
+	for (unsigned i = 0; i < sizeof(effects) / sizeof(*effects); i++)
+		is_any |= is_given(params, effects[i]);
+	return is_any;
+}
+
+bool network_is_instant(const struct params *params)
+{
+	return params_number(params, NETWORK_RESET_CONNECTIONS, 0) && !has_effect(params);
+}
+
+int network_check(const struct params *params, struct error *err)
+{
 	int result = check_delay(params, err);
 
 	if (result == 0)
@@ -322,12 +340,10 @@ int network_check(const struct params *params, struct error *err)
 		result = check_rate(params, err);
 	if (result == 0)
 		result = check_partition(params, err);
-	has_effect = params_is_set(params, NETWORK_PARTITION);
-	for (unsigned i = 0; i < sizeof(effects) / sizeof(*effects); i++)
-		has_effect |= is_given(params, effects[i]);
-	if (result == 0 && !has_effect)
+	if (result == 0 && !has_effect(params) && !network_is_instant(params))
 		result = error_set(err, EINVAL,
 				   "no effect: give delay, distribution-file, partition, loss, "
-				   "gemodel-p, state-p13, duplicate, corrupt, rate or slot");
+				   "gemodel-p, state-p13, duplicate, corrupt, rate, slot or "
+				   "reset-connections");
 	return result;
 }

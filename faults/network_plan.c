@@ -146,6 +146,7 @@ static int choose_way(struct network_state *state, struct plan *plan, struct err
 			return result;
 	}
 	state->has_ifb = support.has_ifb;
+	state->has_line = has_tun;
 	state->way = NETWORK_FILTER;
 	if (is_partition)
 		return plan_add(plan, PLAN_WAY, "%s drops everything in scope", hook_words(state));
@@ -169,6 +170,7 @@ static int choose_way(struct network_state *state, struct plan *plan, struct err
 	}
 	if (support.has_netem && !is_bypassed && !is_correlated) {
 		state->way = NETWORK_NETEM;
+		state->has_kernel_seed = support.has_netem_seed;
 		result = plan_add(
 			plan, PLAN_WAY, "%s forwards to an ifb with netem%s", hook_words(state),
 			network_effect_needs_wire_packets(&state->effect)
@@ -315,17 +317,22 @@ static int fill(struct network_state *state, struct fault *fault, struct plan *p
 		result = add_paths(state, fault, plan, err);
 	if (result == 0)
 		result = network_list_targets(state, fault->target, plan);
+	if (!params_number(&fault->target->params, TRAFFIC_ALLOW_LOCKOUT, 0))
+		state->control_count = network_control_connections(
+			state->control, sizeof(state->control) / sizeof(*state->control));
+	if (result == 0 && params_number(fault->params, NETWORK_RESET_CONNECTIONS, 0))
+		result = network_plan_connections(state, fault->target, plan, err);
+	if (network_is_instant(fault->params))
+		return result < 0 ? result : network_list_excluded(state, fault->target, plan);
 	if (result == 0)
 		result = network_list_stacked(state, plan);
 	if (result == 0)
 		result = choose_way(state, plan, err);
 	if (result == 0)
 		result = network_compose(state, plan);
+	state->planned_way = state->way;
 	if (result == 0 && state->way == NETWORK_NETEM)
 		state->queue_bytes = network_netem_bound(state);
-	if (!params_number(&fault->target->params, TRAFFIC_ALLOW_LOCKOUT, 0))
-		state->control_count = network_control_connections(
-			state->control, sizeof(state->control) / sizeof(*state->control));
 	if (result == 0 && state->way == NETWORK_LINE)
 		result = network_line_prepare(state, fault->target->namespace_fd,
 					      fault->env && fault->env->run_id ? fault->env->run_id
@@ -339,6 +346,8 @@ static int fill(struct network_state *state, struct fault *fault, struct plan *p
 			netlink_open_netfilter(fault->target->namespace_fd, &state->netfilter, err);
 	if (result == 0)
 		result = network_group_prepare(state, fault, plan, err);
+	if (result == 0)
+		result = network_compose_groups(state, plan);
 	if (result == 0 && state->hook == NETWORK_GATE)
 		result = network_gate_prepare(state, fault->target, err);
 	if (result == 0)
@@ -358,6 +367,7 @@ int network_plan(struct fault *fault, struct plan *plan, struct error *err)
 	fault->state = state;
 	state->allows_bypass = params_number(fault->params, NETWORK_ALLOW_BYPASS, 0);
 	network_register(state);
+	state->run_seed = fault->env->seed + fault->step;
 	result = network_effect_read(fault->params, &state->effect, err);
 	if (result == 0)
 		result = fill(state, fault, plan, err);

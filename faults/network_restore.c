@@ -135,7 +135,7 @@ static int undo_table(const struct network_record *record, struct access *access
 
 	if (own) { /* end() was not called, or failed: without a table nothing goes to the lines */
 		network_cut(own);
-		network_line_stop(own);
+		network_clear(own);
 		own->phase = NETWORK_IDLE;
 	}
 	return nft_remove_table(access->netfilter, NFPROTO_NETDEV, record->table, err);
@@ -148,7 +148,7 @@ static int undo_filters(const struct network_record *record, struct access *acce
 
 	if (own) {
 		network_cut(own);
-		network_line_stop(own);
+		network_clear(own);
 		own->phase = NETWORK_IDLE;
 	}
 	return network_gate_undo_filters(record, access->route, err);

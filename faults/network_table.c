@@ -6,19 +6,13 @@
  */
 #include "faults/network.h"
 
+#include "faults/network_delay_line.h"
 #include "faults/network_group.h"
 
 #include "injector/base/quantity.h"
 #include "injector/kernel/nft_match.h"
 
 #include <netinet/in.h>
-
-/* Where our chains stand among all others at the hook, the last of them being after everybody's.
- * Drops come before anybody's forwarding: a lost packet is lost however late it would have been.
- * Among equal priorities the newer chain is first (nf_hook_entries_grow()). */
-#define PRIORITY_LOSS  (NETWORK_MAX_HOOK - 2)
-#define PRIORITY_DELAY (NETWORK_MAX_HOOK - 1)
-#define PRIORITY_BACK  NETWORK_MAX_HOOK
 
 #define COMMENT_SIZE 100
 /* Of a chain or counter: a word and the number of the path. */
@@ -35,6 +29,16 @@ static const char *name_of(const char *word, unsigned at, char out[NAME_SIZE])
 {
 	snprintf(out, NAME_SIZE, "%s%u", word, at);
 	return out;
+}
+
+static uint32_t hook_of(const struct network_path *path)
+{
+	return path->is_ingress ? NF_NETDEV_INGRESS : NF_NETDEV_EGRESS;
+}
+
+static const char *base_chain(const struct network_path *path, unsigned at, char out[NAME_SIZE])
+{
+	return name_of(path->is_ingress ? "in" : "out", at, out);
 }
 
 static void exclude_neighbours(const char *chain, struct nft_batch *batch)
@@ -128,6 +132,14 @@ static void add_loss(const struct network_state *state, unsigned at, int device,
 }
 _Static_assert(NFT_SHARE_ONE == SHARE_ONE, "a share is drawn as it is written");
 
+static void take_marks_off(const char *chain, struct nft_batch *batch)
+{
+	nft_rule_begin(batch, chain);
+	nft_match_mark(batch, NETWORK_MARK_BITS, NETWORK_MARK);
+	nft_set_mark(batch, UINT32_MAX, 0);
+	nft_rule_end(batch, "back from a delay line");
+}
+
 /* What happens to a packet in scope. */
 static int add_action(const struct network_state *state, unsigned at, const char *chain,
 		      struct nft_batch *batch, struct error *err)
@@ -145,6 +157,8 @@ static int add_action(const struct network_state *state, unsigned at, const char
 	}
 	if (state->way == NETWORK_LINE)
 		result = network_line_device(state, at, &device, err);
+	else
+		take_marks_off(chain, batch); /* behind an ifb no chain of ours does */
 	if (state->effect.refusal.is_on) {
 		if (state->effect.at.loss_ppb)
 			add_loss(state, at, device, chain, batch);
@@ -174,21 +188,46 @@ int network_table_change(struct network_state *state, struct error *err)
 	return result;
 }
 
-/* What a delay line gives back meets the ingress hook again (the egress hook it does not,
- * nf_skip_egress() in __netif_receive_skb_core()). Every chain of ours lets it pass by its mark, of
- * whichever run, and the very last one takes the mark off: were each to take off that of its own
- * line, two lines would hand a packet to each other for ever. */
+/* What a delay line gives back meets the ingress hook again. The egress hook it does not
+ * (nf_skip_egress() in __netif_receive_skb_core()), unless it is forwarded from the ingress hook of
+ * the line's own tap. Every chain of ours, of whichever run, lets it pass by its mark if it has
+ * been there, and the very last one takes the mark off. */
 static void add_back(const struct network_state *state, unsigned at, struct nft_batch *batch)
 {
+	const struct network_path *path = &state->paths[at];
+	const bool is_arriving = network_path_returns_by_ingress(state, path);
 	char name[NAME_SIZE];
 
+	if (!is_arriving && (path->is_ingress || !network_line_reenters(state)))
+		return;
 	nft_add_hook_chain(batch, &(struct nft_hook_chain){.name = name_of("back", at, name),
-							   .hook = NF_NETDEV_INGRESS,
-							   .priority = PRIORITY_BACK,
-							   .device = state->paths[at].interface});
+							   .hook = is_arriving ? NF_NETDEV_INGRESS
+									       : NF_NETDEV_EGRESS,
+							   .priority = NETWORK_PRIORITY_BACK,
+							   .device = path->interface});
+	take_marks_off(name, batch);
+	if (is_arriving)
+		return;
+	nft_add_hook_chain(batch,
+			   &(struct nft_hook_chain){.name = name_of("again", at, name),
+						    .hook = NF_NETDEV_INGRESS,
+						    .device = delay_line_device(path->line)});
 	nft_rule_begin(batch, name);
-	nft_match_mark(batch, UINT32_MAX, NETWORK_MARK);
-	nft_set_mark(batch, UINT32_MAX, 0);
+	nft_forward(batch, path->index);
+	nft_rule_end(batch, "to the faults behind this one");
+}
+
+/* What has been here. Also at egress: another fault's delay line may be injected before this one.
+ */
+static void pass_again(const struct network_state *state, const char *chain,
+		       struct nft_batch *batch)
+{
+	nft_rule_begin(batch, chain);
+	nft_load_meta(batch, 0, NFT_META_MARK);
+	nft_to_network_order(batch, 0);
+	nft_compare_u32(batch, 0, NFT_CMP_GTE, htonl(NETWORK_MARK));
+	nft_compare_u32(batch, 0, NFT_CMP_LTE, htonl(network_mark(state)));
+	nft_verdict(batch, NF_ACCEPT);
 	nft_rule_end(batch, "back from a delay line");
 }
 
@@ -196,6 +235,9 @@ static int add_path(const struct network_state *state, const struct table *table
 		    struct nft_batch *batch, struct error *err)
 {
 	const struct network_path *path = &state->paths[at];
+	const int32_t priority = network_loses_first(state)
+					 ? NETWORK_PRIORITY_LOSS
+					 : NETWORK_PRIORITY_DELAY - (int32_t)state->rank;
 	char chain[NAME_SIZE], act[NAME_SIZE], name[NAME_SIZE];
 	int result;
 
@@ -204,25 +246,15 @@ static int add_path(const struct network_state *state, const struct table *table
 	nft_add_chain(batch, name_of("act", at, act));
 	result = add_action(state, at, act, batch, err);
 	network_pick_add(&table->pick, path->is_ingress, at, act, batch);
-	nft_add_hook_chain(
-		batch,
-		&(struct nft_hook_chain){
-			.name = name_of(path->is_ingress ? "in" : "out", at, chain),
-			.hook = path->is_ingress ? NF_NETDEV_INGRESS : NF_NETDEV_EGRESS,
-			.priority = network_loses_first(state) ? PRIORITY_LOSS : PRIORITY_DELAY,
-			.device = path->interface});
-	if (path->is_ingress) {
-		nft_rule_begin(batch, chain);
-		nft_match_mark(batch, UINT32_MAX, NETWORK_MARK);
-		nft_verdict(batch, NF_ACCEPT);
-		nft_rule_end(batch, "back from a delay line");
-	}
-	network_group_add_rules(state, at,
-				network_loses_first(state) ? PRIORITY_LOSS : PRIORITY_DELAY, chain,
-				batch);
+	nft_add_hook_chain(batch, &(struct nft_hook_chain){.name = base_chain(path, at, chain),
+							   .hook = hook_of(path),
+							   .priority = priority,
+							   .device = path->interface});
+	pass_again(state, chain, batch);
+	network_group_add_rules(state, at, priority, chain, batch);
 	add_exclusions(state, table, path->is_ingress, chain, batch);
 	network_scope_add_rules(table->scope, path->is_ingress, chain, act, batch);
-	if (network_path_returns_by_ingress(state, path))
+	if (result == 0 && state->way == NETWORK_LINE)
 		add_back(state, at, batch);
 	return result;
 }
@@ -250,4 +282,27 @@ int network_table_add(const struct network_state *state, const struct target *ta
 	network_scope_free(table.scope);
 	network_scope_free(table.except);
 	return result;
+}
+
+int network_table_cut(struct network_state *state, struct error *err)
+{
+	struct nft_batch batch;
+	char name[NAME_SIZE];
+
+	if (state->way != NETWORK_LINE)
+		return network_table_remove(state, err);
+	nft_batch_begin(&batch);
+	nft_use_table(&batch, NFPROTO_NETDEV, state->record.table);
+	for (unsigned i = 0; i < state->path_count; i++)
+		nft_delete_chain(&batch, base_chain(&state->paths[i], i, name));
+	return nft_commit(state->netfilter, &batch, err);
+}
+
+int network_table_remove(struct network_state *state, struct error *err)
+{
+	struct nft_batch batch;
+
+	nft_batch_begin(&batch);
+	nft_delete_table(&batch, NFPROTO_NETDEV, state->record.table);
+	return nft_commit(state->netfilter, &batch, err);
 }

@@ -229,6 +229,11 @@ int port_plan(struct fault *fault, struct plan *plan, struct error *err)
 	bool exhausts = params_number(fault->params, PORT_ACTION, PORT_OCCUPY) == PORT_EXHAUST;
 	int result = port_check(fault->params, err);
 
+	if (result == 0 && fault->target->group_count)
+		return error_set(
+			err, EINVAL,
+			"ports are of a whole network namespace, and the target is that of %s",
+			fault->target->owner_text);
 	if (result == 0)
 		result = exhausts ? plan_exhausted(state, fault, plan, err)
 				  : plan_occupied(state, fault, plan, err);

@@ -95,6 +95,7 @@ struct target {
 	unsigned interface_count;
 	struct target_group *groups; /* whose traffic; owned */
 	unsigned group_count;	     /* 0: everybody's in the namespace */
+	pid_t container_pid;	     /* the first process of the container, if it is one's */
 	char owner_text[160];	     /* for people: "unit nginx"; "" when it is everybody's */
 };
 

@@ -259,9 +259,10 @@ static int refuse_strangers(const struct cgroup *cgroup, const struct target *pr
 	if (first && proc_read_comm(first, name, sizeof(name)) >= 0)
 		proc_make_printable(name);
 	error_set(err, EINVAL,
-		  "of '%s': its processes share control group %s with %u others (process %d %s), "
+		  "of '%s': its processes share control group %s with %u other%s (process %d %s), "
 		  "whose traffic cannot be told from theirs",
-		  processes->name, cgroup_path(cgroup), strangers + hidden, first, name);
+		  processes->name, cgroup_path(cgroup), strangers + hidden,
+		  strangers + hidden == 1 ? "" : "s", first, name);
 	return error_remedy(err,
 			    "if all of them are meant: cgroup: %s; else give what is meant a group "
 			    "of its own: systemd-run --scope COMMAND",
@@ -324,6 +325,8 @@ static int find_container(struct target *target, struct place *place, struct err
 	struct cgroup cgroup;
 	int result = target_container_find(name, &container, err);
 
+	if (result == 0)
+		target->container_pid = container.pid;
 	if (result == 0)
 		result = add_namespace(container.pid, place, err);
 	if (result == 0)

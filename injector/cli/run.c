@@ -13,8 +13,9 @@
 #include <string.h>
 
 static const char run_help[] =
-	"usage: squall run [--json] [--quiet] [--seed N] [--set NAME=VALUE]... FILE [-- COMMAND "
-	"[ARGUMENT...]]\n\n"
+	"usage: squall run [--json] [--quiet] [--metrics FILE] [--seed N] [--set NAME=VALUE]... "
+	"FILE "
+	"[-- COMMAND [ARGUMENT...]]\n\n"
 	"Runs the experiment in FILE: waits for the steady state, injects the faults of the\n"
 	"method, watches the abort conditions, restores everything and says whether the\n"
 	"hypothesis held. With COMMAND the faults last while COMMAND runs (at most\n"
@@ -22,6 +23,7 @@ static const char run_help[] =
 	"/var/lib/squall/results; the newest 500 are kept.\n\n"
 	"  --set     gives a variable of the file another value\n"
 	"  --seed    makes the random choices of the run that had this one\n"
+	"  --metrics writes them there for the textfile collector of Prometheus' node exporter\n"
 	"  --json    one event a line on standard output\n"
 	"  --quiet   neither progress nor summary, only the exit code\n"
 	"  --help    this text\n\n"
@@ -55,6 +57,7 @@ static int run_or_plan(int argc, char **argv, bool plan_only, struct error *err)
 				       .list = source.text.inputs.settings,
 				       .capacity = INPUTS_MAX_SETTING},
 				      {.name = "seed"},
+				      {.name = plan_only ? NULL : "metrics"},
 				      {.name = NULL}};
 	struct options options = {.help = plan_only ? plan_help : run_help,
 				  .texts = texts,
@@ -82,6 +85,9 @@ static int run_or_plan(int argc, char **argv, bool plan_only, struct error *err)
 		run.command = argv + separator + 1;
 	if (texts[0].count > INPUTS_MAX_SETTING)
 		return misused(argv[0], err, too_many);
+	if (texts[2].text && texts[2].text[0] != '/')
+		return misused(argv[0], err, "--metrics takes an absolute path");
+	run.metrics = texts[2].text;
 	run.is_json = options.json;
 	run.is_quiet = options.quiet;
 	source.path = options.operands[0];

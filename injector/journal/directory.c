@@ -24,13 +24,15 @@ static int check_trust(int fd, bool is_last, const char *path, struct error *err
 	if (fstat(fd, &status) < 0)
 		return error_errno(err, errno, "cannot examine %s", path);
 	if (status.st_uid != 0 && status.st_uid != geteuid()) {
-		error_set(err, EPERM, "%s belongs to user %u, not to root: it is not trusted", path,
+		error_set(err, DIRECTORY_DISTRUSTED,
+			  "%s belongs to user %u, not to root: it is not trusted", path,
 			  status.st_uid);
 		return error_remedy(err, "find out who made it, then: chown root:root %s", path);
 	}
 	if ((status.st_mode & (S_IWGRP | S_IWOTH)) && (is_last || !(status.st_mode & S_ISVTX))) {
-		error_set(err, EPERM, "%s can be written by others (mode %04o): it is not trusted",
-			  path, status.st_mode & 07777);
+		error_set(err, DIRECTORY_DISTRUSTED,
+			  "%s can be written by others (mode %04o): it is not trusted", path,
+			  status.st_mode & 07777);
 		return error_remedy(err, "chmod go-w %s", path);
 	}
 	return 0;
@@ -40,8 +42,8 @@ static int open_failed(int code, const char *path, struct error *err)
 {
 	/* O_NOFOLLOW with O_DIRECTORY says ENOTDIR for a symbolic link as well (open(2)). */
 	if (code == ELOOP || code == ENOTDIR) {
-		error_set(err, EPERM, "%s is a symbolic link or not a directory: it is not trusted",
-			  path);
+		error_set(err, DIRECTORY_DISTRUSTED,
+			  "%s is a symbolic link or not a directory: it is not trusted", path);
 		return error_remedy(err, "find out who made it, then: rm %s", path);
 	}
 	return error_errno(err, code, "cannot open directory %s", path);
@@ -123,7 +125,8 @@ static int open_trusted(const char *path, struct error *err)
 		return error_errno(err, errno, "cannot examine %s", path);
 	if (!S_ISREG(status.st_mode) || (status.st_uid != 0 && status.st_uid != geteuid()) ||
 	    (status.st_mode & (S_IWGRP | S_IWOTH))) {
-		error_set(err, EPERM, "%s is not a file that only root can have written", path);
+		error_set(err, DIRECTORY_DISTRUSTED,
+			  "%s is not a file that only root can have written", path);
 		return error_remedy(err, "chown root %s; chmod 644 %s", path, path);
 	}
 	return steal_fd(&fd);

@@ -8,13 +8,18 @@
 
 #include "injector/base/error.h"
 
+#include <errno.h>
 #include <sys/types.h>
+
+/* The code of "it is not trusted". Not EPERM, which the kernel may say as well: that can be tried
+ * again, while what is distrusted needs somebody to look. */
+#define DIRECTORY_DISTRUSTED EKEYREJECTED
 
 /* Opens an absolute path component by component, following no symbolic link. Every component must
  * belong to root (or to the caller's own effective user) and must not be writable by others, except
  * sticky ones (/tmp) on the way. With `mode` != 0 the last component is made when missing, with
  * exactly that mode. Returns a descriptor (O_RDONLY | O_DIRECTORY, owned by the caller) or -errno:
- * -ENOENT: missing; -EPERM: not trustworthy. */
+ * -ENOENT: missing; -DIRECTORY_DISTRUSTED: not trustworthy. */
 int directory_open(const char *path, mode_t mode, struct error *err);
 /* As above for one name below an open directory. `path` is for messages. */
 int directory_open_at(int parent, const char *name, mode_t mode, const char *path,

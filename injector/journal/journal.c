@@ -260,7 +260,7 @@ static int check_file(int fd, const char *run_id, struct error *err)
 		return error_errno(err, errno, "cannot examine the journal of run %s", run_id);
 	if (!S_ISREG(status.st_mode) || status.st_nlink > 1 ||
 	    (status.st_uid != 0 && status.st_uid != geteuid()) || (status.st_mode & 022))
-		return error_set(err, EPERM,
+		return error_set(err, DIRECTORY_DISTRUSTED,
 				 "%s/%s/%s is not root's own regular file: it is not trusted",
 				 journal_root_of(run_id), run_id, JOURNAL_FILE);
 	return 0;

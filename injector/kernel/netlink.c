@@ -89,6 +89,11 @@ int netlink_open_netfilter(int namespace_fd, struct netlink **out, struct error 
 	return open_protocol(namespace_fd, NETLINK_NETFILTER, out, err);
 }
 
+int netlink_open_diag(int namespace_fd, struct netlink **out, struct error *err)
+{
+	return open_protocol(namespace_fd, NETLINK_SOCK_DIAG, out, err);
+}
+
 uint64_t netlink_namespace_cookie(const struct netlink *netlink)
 {
 	uint64_t cookie = 0;

@@ -24,6 +24,8 @@ struct netlink;
 int netlink_open(int namespace_fd, struct netlink **out, struct error *err);
 /* The same with nf_tables. The tables it makes with an owner vanish when it is closed. */
 int netlink_open_netfilter(int namespace_fd, struct netlink **out, struct error *err);
+/* The same with the kernel's socket tables (sock_diag). */
+int netlink_open_diag(int namespace_fd, struct netlink **out, struct error *err);
 /* The number of the conversation's network namespace, which no other one gets until the next boot
  * (an inode number is given away again). 0: the kernel has none (before 5.14). */
 uint64_t netlink_namespace_cookie(const struct netlink *netlink);

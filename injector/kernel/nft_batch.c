@@ -86,6 +86,12 @@ void nft_add_chain(struct nft_batch *batch, const char *name)
 	netlink_put_text(&batch->request, NFTA_CHAIN_NAME, name);
 }
 
+void nft_delete_chain(struct nft_batch *batch, const char *name)
+{
+	nft_add_message(&batch->request, batch, NFT_MSG_DELCHAIN, 0);
+	netlink_put_text(&batch->request, NFTA_CHAIN_NAME, name);
+}
+
 void nft_flush_chain(struct nft_batch *batch, const char *name)
 {
 	nft_add_message(&batch->request, batch, NFT_MSG_DELRULE, 0);
@@ -143,6 +149,7 @@ static void name_object(const struct nlmsghdr *message, char *out, size_t size)
 		{NFT_MSG_NEWTABLE, NFTA_TABLE_NAME, "table"},
 		{NFT_MSG_DELTABLE, NFTA_TABLE_NAME, "table"},
 		{NFT_MSG_NEWCHAIN, NFTA_CHAIN_NAME, "chain"},
+		{NFT_MSG_DELCHAIN, NFTA_CHAIN_NAME, "chain"},
 		{NFT_MSG_NEWOBJ, NFTA_OBJ_NAME, "counter"},
 		{NFT_MSG_NEWSET, NFTA_SET_NAME, "set"},
 		{NFT_MSG_NEWSETELEM, NFTA_SET_ELEM_LIST_SET, "elements of set"},

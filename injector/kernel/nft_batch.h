@@ -72,6 +72,8 @@ struct nft_hook_chain {
 };
 /* A chain that packets come to at a hook; what it does not decide is accepted. */
 void nft_add_hook_chain(struct nft_batch *batch, const struct nft_hook_chain *chain);
+/* With its rules; nothing else may go to it. */
+void nft_delete_chain(struct nft_batch *batch, const char *name);
 /* Takes the rules out of a chain. */
 void nft_flush_chain(struct nft_batch *batch, const char *name);
 void nft_add_counter(struct nft_batch *batch, const char *name);

@@ -55,6 +55,11 @@ static const struct param allow[] = {
 				.flags = PARAM_LIST,
 				.doc = "systemd units whose processes may be touched; * and ? "
 				       "stand for any characters"},
+	[POLICY_ALLOW_FILES] = {.name = "files",
+				.type = PARAM_TEXT,
+				.flags = PARAM_LIST,
+				.doc = "paths of files that may be exchanged, like /etc/nginx/*; * "
+				       "and ? stand for any characters, also for a slash"},
 	{0},
 };
 
@@ -93,6 +98,11 @@ static const struct param protect[] = {
 				      .flags = PARAM_LIST,
 				      .doc = "never touched: addresses, ranges, with ports if only "
 					     "those"},
+	[POLICY_PROTECT_FILES] = {.name = "files",
+				  .type = PARAM_TEXT,
+				  .flags = PARAM_LIST,
+				  .doc = "never touched: paths of files; * and ? stand for any "
+					 "characters, also for a slash"},
 	{0},
 };
 

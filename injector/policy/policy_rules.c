@@ -248,32 +248,6 @@ static int check_endpoint(const struct policy *policy, const struct endpoint *en
 	return 0;
 }
 
-static int check_traffic(const struct policy *policy, const struct target *target,
-			 struct error *err)
-{
-	static const struct endpoint everything = {.family = AF_UNSPEC};
-	const struct params *allow = section(policy, POLICY_ALLOW);
-	unsigned count = params_count(&target->params, TRAFFIC_TO);
-	char what[80];
-	int result = 0;
-
-	for (unsigned i = 0; i < target->interface_count; i++) {
-		const char *name = target->interfaces[i].name;
-
-		if (!params_count(allow, POLICY_ALLOW_INTERFACES) ||
-		    matches(allow, POLICY_ALLOW_INTERFACES, name))
-			continue;
-		snprintf(what, sizeof(what), "interface %.40s", name);
-		return refuse(policy, allow, POLICY_ALLOW_INTERFACES, err, what);
-	}
-	if (!count)
-		return check_endpoint(policy, &everything, err);
-	for (unsigned i = 0; result == 0 && i < count; i++)
-		result = check_endpoint(
-			policy, &params_value(&target->params, TRAFFIC_TO, i)->endpoint, err);
-	return result;
-}
-
 /* The innermost unit that a process belongs to: the last part of its path that is one. */
 static void find_unit(pid_t pid, char *out, size_t size)
 {
@@ -327,6 +301,62 @@ static int check_process(const struct policy *policy, const struct target_proces
 	return refuse(policy, allow, POLICY_ALLOW_UNITS, err, what);
 }
 
+/* Whose traffic it is is touched like the processes themselves. */
+static int check_pid(const struct policy *policy, pid_t pid, struct error *err)
+{
+	struct target_process process = {.id.pid = pid};
+	char name[PROC_COMM_SIZE];
+
+	if (proc_read_comm(pid, name, sizeof(name)) < 0)
+		return 0; /* gone */
+	proc_make_printable(name);
+	snprintf(process.name, sizeof(process.name), "%.15s", name);
+	return check_process(policy, &process, err);
+}
+
+static int check_owners(const struct policy *policy, const struct target *target, struct error *err)
+{
+	int result = target->container_pid ? check_pid(policy, target->container_pid, err) : 0;
+
+	for (unsigned i = 0; result == 0 && i < target->group_count; i++) {
+		cleanup_free pid_t *pids = NULL;
+		unsigned count = 0;
+
+		result = cgroup_members(&target->groups[i].cgroup, &pids, &count, NULL, err);
+		for (unsigned p = 0; result == 0 && p < count; p++)
+			result = check_pid(policy, pids[p], err);
+	}
+	return result;
+}
+
+static int check_traffic(const struct policy *policy, const struct target *target,
+			 struct error *err)
+{
+	static const struct endpoint everything = {.family = AF_UNSPEC};
+	const struct params *allow = section(policy, POLICY_ALLOW);
+	unsigned count = params_count(&target->params, TRAFFIC_TO);
+	char what[80];
+	int result = check_owners(policy, target, err);
+
+	if (result < 0)
+		return result;
+	for (unsigned i = 0; i < target->interface_count; i++) {
+		const char *name = target->interfaces[i].name;
+
+		if (!params_count(allow, POLICY_ALLOW_INTERFACES) ||
+		    matches(allow, POLICY_ALLOW_INTERFACES, name))
+			continue;
+		snprintf(what, sizeof(what), "interface %.40s", name);
+		return refuse(policy, allow, POLICY_ALLOW_INTERFACES, err, what);
+	}
+	if (!count)
+		return check_endpoint(policy, &everything, err);
+	for (unsigned i = 0; result == 0 && i < count; i++)
+		result = check_endpoint(
+			policy, &params_value(&target->params, TRAFFIC_TO, i)->endpoint, err);
+	return result;
+}
+
 static int check_share(const struct policy *policy, const struct target *target, struct error *err)
 {
 	const struct params *limits = section(policy, POLICY_LIMITS);
@@ -342,6 +372,24 @@ static int check_share(const struct policy *policy, const struct target *target,
 	return refuse(policy, limits, POLICY_LIMITS_SHARE, err, what);
 }
 
+/* The fault takes plain paths alone, and follows no link: the name is the file. */
+static int check_file(const struct policy *policy, const struct target *target, struct error *err)
+{
+	const struct params *allow = section(policy, POLICY_ALLOW);
+	const struct params *protect = section(policy, POLICY_PROTECT);
+	const char *path = params_text(&target->params, FILE_PATH);
+	char what[400];
+
+	if (matches(protect, POLICY_PROTECT_FILES, path)) {
+		snprintf(what, sizeof(what), "file %.300s is protected", path);
+		return refuse(policy, protect, POLICY_PROTECT_FILES, err, what);
+	}
+	if (!params_count(allow, POLICY_ALLOW_FILES) || matches(allow, POLICY_ALLOW_FILES, path))
+		return 0;
+	snprintf(what, sizeof(what), "file %.300s", path);
+	return refuse(policy, allow, POLICY_ALLOW_FILES, err, what);
+}
+
 int policy_check_target(const struct policy *policy, const struct target *target, struct error *err)
 {
 	int result = 0;
@@ -350,6 +398,8 @@ int policy_check_target(const struct policy *policy, const struct target *target
 		return 0;
 	if (target->kind == TARGET_TRAFFIC)
 		return check_traffic(policy, target, err);
+	if (target->kind == TARGET_FILE)
+		return check_file(policy, target, err);
 	for (unsigned i = 0; result == 0 && i < target->process_count; i++)
 		result = check_process(policy, &target->processes[i], err);
 	if (result == 0 && target->kind == TARGET_PROCESS)

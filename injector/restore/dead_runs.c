@@ -8,6 +8,7 @@
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
 #include "injector/journal/audit.h"
+#include "injector/journal/directory.h"
 #include "injector/kernel/proc.h"
 #include "injector/restore/guardian_cgroup.h"
 #include "injector/restore/report_lines.h"
@@ -156,7 +157,7 @@ int restore_locked(const char *run_id, struct restore_report *report, struct err
 			report_did(report, "run %s: ended before it had done anything; removed",
 				   run_id);
 	}
-	if (result == -EPROTONOSUPPORT || result == -EBADMSG || result == -EPERM ||
+	if (result == -EPROTONOSUPPORT || result == -EBADMSG || result == -DIRECTORY_DISTRUSTED ||
 	    result == -ELOOP) {
 		say_unreadable(run_id, &inner, report);
 		return 0;
@@ -238,7 +239,7 @@ int restore_run(const char *run_id, struct restore_report *report, struct error 
 	result = journal_lock(run_id, GUARDIAN_PATIENCE_NS, &lock, &inner);
 	if (result == -ENOENT)
 		return 0;
-	if (result == -EPERM) {
+	if (result == -DIRECTORY_DISTRUSTED) {
 		say_unreadable(run_id, &inner, report);
 		return 0;
 	}
@@ -267,8 +268,8 @@ int restore_dead_runs(struct restore_report *report, struct error *err)
 		if (restore_run(ids[at], report, &inner) == 0)
 			continue;
 		report->failed++;
-		report_left(report, "run %s: %s%s%s", ids[at], inner.text,
-			    inner.remedy[0] ? "; " : "", inner.remedy);
+		report_left(report, "run %s: %s; %s", ids[at], inner.text,
+			    inner.remedy[0] ? inner.remedy : "run: squall restore");
 	}
 	if (count) /* else a run's end does it: this is on the way to every injection */
 		guardian_cgroup_sweep();

@@ -17,6 +17,7 @@
 #include "injector/restore/halt.h"
 #include "injector/restore/restore.h"
 #include "injector/run/conductor.h"
+#include "injector/run/metrics.h"
 #include "injector/run/notify.h"
 #include "injector/run/worker.h"
 #include "injector/view/view.h"
@@ -51,6 +52,8 @@ struct run {
 	struct run_result *result;
 	struct view *view;
 	struct notify *notify;
+	struct metrics *metrics;
+	struct file_writer writers[2]; /* of the caller, of the site */
 };
 
 static int need_root(const struct run_options *options, struct error *err)
@@ -122,6 +125,20 @@ static bool has_site_command(const struct site *site)
 	return false;
 }
 
+/* The caller's file with the caller's rights; the site's file is the site's, whoever calls. */
+static int start_writers(struct run *run, struct error *err)
+{
+	const char *path = run->options->metrics;
+	int result = 0;
+
+	if (path)
+		result = file_writer_start(&run->writers[0], path, run->user.uid, run->user.gid,
+					   err);
+	if (result == 0 && run->site.metrics && !run->options->plan_only)
+		result = file_writer_start(&run->writers[1], run->site.metrics, 0, 0, err);
+	return result < 0 ? error_prefix(err, "metrics") : 0;
+}
+
 static int give_up_rights(struct run *run, struct error *err)
 {
 	const struct run_options *options = run->options;
@@ -136,6 +153,8 @@ static int give_up_rights(struct run *run, struct error *err)
 		run->command = launcher_add(run->launcher, options->command, true, NULL, err);
 		result = run->command < 0 ? run->command : 0;
 	}
+	if (result == 0)
+		result = start_writers(run, err);
 	if (result == 0)
 		result = sandbox_drop_user(run->user.conductor_uid, run->user.conductor_gid, err);
 	return result;
@@ -277,6 +296,8 @@ static int open_ears(struct run *run, struct error *err)
 				  &run->view, err);
 	if (result == 0)
 		result = open_notify(run, err);
+	if (result == 0 && (run->writers[0].pid || run->writers[1].pid))
+		result = metrics_new(run->result, run->loop, run->writers, 2, &run->metrics, err);
 	return result;
 }
 
@@ -318,6 +339,10 @@ static void tell_verdict(struct run *run)
 
 	if (run->notify) {
 		listener = notify_listener(run->notify);
+		listener.fn(listener.context, &event);
+	}
+	if (run->metrics) {
+		listener = metrics_listener(run->metrics);
 		listener.fn(listener.context, &event);
 	}
 	if (run->view) {
@@ -373,6 +398,8 @@ static int run_conductor(struct run *run, struct error *err)
 		options.listeners[1] = view_listener(run->view);
 	if (run->notify)
 		options.listeners[2] = notify_listener(run->notify);
+	if (run->metrics)
+		options.listeners[3] = metrics_listener(run->metrics);
 	result = conductor_run(&options, &result_fd, err);
 	if (result == 0 && !run->options->plan_only)
 		return conclude(run, result_fd);
@@ -415,6 +442,9 @@ static bool run_free(struct run *run)
 	if (run->view)
 		view_free(run->view);
 	notify_free(run->notify);
+	metrics_free(run->metrics);
+	file_writer_stop(&run->writers[0]);
+	file_writer_stop(&run->writers[1]);
 	launcher_free(run->launcher);
 	if (run->worker > 0)
 		is_over = await_worker(run->worker);

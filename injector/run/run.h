@@ -23,7 +23,8 @@ struct run_options {
 	const char *file;  /* where the experiment came from and what it says; NULL: words */
 	const void *content;
 	size_t length;
-	const char *words; /* of squall inject; NULL: a file */
+	const char *words;   /* of squall inject; NULL: a file */
+	const char *metrics; /* a file for them, an absolute path; NULL: none */
 	bool plan_only;
 	bool is_json;	      /* events on standard output, one JSON object a line */
 	bool is_quiet;	      /* no progress, no summary */

@@ -343,6 +343,27 @@ static void test_ecn_marks_in_place_of_losing(void **state)
 	free(seen.delays_ns);
 }
 
+/* A step without a seed of its own draws from that of the run. */
+static void test_the_seed_of_the_run_repeats_itself(void **state)
+{
+	struct both *both = *state;
+	struct network_support support;
+	struct netlab_seen a, b, c;
+
+	both->lab->seed = 7;
+	a = SEE(&steady, "loss", "10%", "delay", "5ms");
+	b = SEE(&steady, "loss", "10%", "delay", "5ms");
+	both->lab->seed = 8;
+	c = SEE(&steady, "loss", "10%", "delay", "5ms");
+	assert_int_equal(network_survey(&support, NULL), 0);
+	if (both->is_line || support.has_netem_seed)
+		assert_true(a.fingerprint == b.fingerprint);
+	assert_true(a.fingerprint != c.fingerprint);
+	free(a.delays_ns);
+	free(b.delays_ns);
+	free(c.delays_ns);
+}
+
 static void test_a_seed_repeats_itself(void **state)
 {
 	struct netlab_seen a = SEE(&steady, "loss", "10%", "seed", "7");
@@ -452,7 +473,7 @@ int main(void)
 		WAY(test_reordering_with_a_gap), WAY(test_rate), WAY(test_rate_with_overhead),     \
 		WAY(test_rate_with_burst), WAY(test_full_queue_drops),                             \
 		WAY(test_slots_collect_packets), WAY(test_ecn_marks_in_place_of_losing),           \
-		WAY(test_a_seed_repeats_itself),                                                   \
+		WAY(test_the_seed_of_the_run_repeats_itself), WAY(test_a_seed_repeats_itself),     \
 		WAY(test_strength_changes_lose_and_reorder_nothing),                               \
 		WAY(test_rate_changes_lose_and_reorder_nothing),                                   \
 		WAY(test_partition_comes_by_degrees)

@@ -5,6 +5,7 @@
  * reset, what is beside the scope is not met, and everything is over with the process.
  */
 #include "tests/support/netlab.h"
+#include "tests/support/netlab_dial.h"
 #include "tests/support/squall_runner.h"
 
 #include "faults/network.h"
@@ -27,57 +28,17 @@
 
 #include <cmocka.h>
 
-#define PATIENCE_MS  5000
 #define SERVICE_PORT 7005
 /* An answer that came while connect() held its socket counts only at the next attempt, 1 s later.
  */
 #define PROMPT_NS (800 * NSEC_PER_MSEC)
 
-struct opening {
-	int family, type, fd;
-};
-
-static int open_socket(void *context, struct error *err)
-{
-	struct opening *opening = context;
-
-	(void)err;
-	opening->fd = socket(opening->family, opening->type | SOCK_CLOEXEC, 0);
-	return opening->fd < 0 ? -errno : 0;
-}
-
-static socklen_t fill_address(const char *address, uint16_t port, struct sockaddr_storage *out)
-{
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
-	struct sockaddr_in *v4 = (struct sockaddr_in *)out;
-
-	memset(out, 0, sizeof(*out));
-	out->ss_family = strchr(address, ':') ? AF_INET6 : AF_INET;
-	v4->sin_port = htons(port); /* at the same place in both */
-	inet_pton(out->ss_family, address,
-		  out->ss_family == AF_INET ? (void *)&v4->sin_addr : (void *)&v6->sin6_addr);
-	return out->ss_family == AF_INET ? sizeof(*v4) : sizeof(*v6);
-}
-
-/* A socket of the namespace on which nothing takes longer than PATIENCE_MS. */
-static int socket_in(int namespace_fd, const char *address, int type)
-{
-	struct opening opening = {.family = strchr(address, ':') ? AF_INET6 : AF_INET,
-				  .type = type};
-	const struct timeval limit = {.tv_sec = PATIENCE_MS / 1000};
-
-	assert_int_equal(namespace_run(namespace_fd, open_socket, &opening, NULL), 0);
-	setsockopt(opening.fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	setsockopt(opening.fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	return opening.fd;
-}
-
 /* 0 or errno of a connection that is tried. */
 static int dial(int namespace_fd, const char *address, uint16_t port, int64_t *out_took_ns)
 {
 	struct sockaddr_storage to;
-	socklen_t size = fill_address(address, port, &to);
-	int fd = socket_in(namespace_fd, address, SOCK_STREAM), result;
+	socklen_t size = netlab_socket_address(address, port, &to);
+	int fd = netlab_own_socket(namespace_fd, address, SOCK_STREAM), result;
 	int64_t began_ns = clock_now_ns();
 
 	result = connect(fd, (void *)&to, size) < 0 ? errno : 0;
@@ -108,8 +69,8 @@ static void assert_told(int namespace_fd, const char *address, uint16_t port, in
 static int ask_by_udp(int namespace_fd, const char *address, uint16_t port)
 {
 	struct sockaddr_storage to;
-	socklen_t size = fill_address(address, port, &to);
-	int fd = socket_in(namespace_fd, address, SOCK_DGRAM), result;
+	socklen_t size = netlab_socket_address(address, port, &to);
+	int fd = netlab_own_socket(namespace_fd, address, SOCK_DGRAM), result;
 	char answer[64];
 
 	assert_int_equal(connect(fd, (void *)&to, size), 0);
@@ -196,8 +157,8 @@ static void test_datagrams_are_rejected_by_either(void **state)
 static int serve(int namespace_fd)
 {
 	struct sockaddr_storage here;
-	socklen_t size = fill_address("::", SERVICE_PORT, &here);
-	int fd = socket_in(namespace_fd, "::", SOCK_STREAM);
+	socklen_t size = netlab_socket_address("::", SERVICE_PORT, &here);
+	int fd = netlab_own_socket(namespace_fd, "::", SOCK_STREAM);
 
 	assert_int_equal(bind(fd, (void *)&here, size), 0);
 	assert_int_equal(listen(fd, 1000), 0);
@@ -260,8 +221,8 @@ static void test_loopback(void **state)
 static int talk(const struct netlab *lab, const char *address)
 {
 	struct sockaddr_storage to;
-	socklen_t size = fill_address(address, NETLAB_PORT, &to);
-	int fd = socket_in(lab->near_fd, address, SOCK_STREAM);
+	socklen_t size = netlab_socket_address(address, NETLAB_PORT, &to);
+	int fd = netlab_own_socket(lab->near_fd, address, SOCK_STREAM);
 
 	assert_int_equal(connect(fd, (void *)&to, size), 0);
 	assert_int_equal(send(fd, "hello", 5, 0), 5);
@@ -450,23 +411,6 @@ static void test_killed_and_then_restored(void **state)
 	netlab_same(lab, before);
 }
 
-static void allow_descriptors(unsigned count)
-{
-	struct rlimit limit;
-	int lowest;
-
-	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
-	limit.rlim_cur = limit.rlim_max;
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-	if (count == UINT_MAX)
-		return;
-	lowest = dup(0);
-	assert_true(lowest >= 0);
-	close(lowest);
-	limit.rlim_cur = (rlim_t)lowest + count;
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-}
-
 /* Planned once more for each injection, as pulses do: the line is prepared anew, step by step. */
 static void test_a_failure_at_each_step_leaves_nothing(void **state)
 {
@@ -479,9 +423,9 @@ static void test_a_failure_at_each_step_leaves_nothing(void **state)
 	START(lab, &fault, "to", "10.88.0.2", "partition", "reset");
 	netlab_fault_end(&fault, FAULT_END_NOW);
 	for (unsigned count = 0, is_injected = false; !is_injected; count++) {
-		allow_descriptors(count);
+		netlab_allow_descriptors(count);
 		is_injected = network_fault.inject(&fault.fault, &err) == 0;
-		allow_descriptors(UINT_MAX);
+		netlab_allow_descriptors(UINT_MAX);
 		failed += !is_injected;
 		assert_true(is_injected || err.text[0]);
 		if (!is_injected)

@@ -5,6 +5,7 @@
  * again when it has ended, was killed, or could not begin.
  */
 #include "tests/support/netlab.h"
+#include "tests/support/netlab_dial.h"
 #include "tests/support/squall_runner.h"
 
 #include "faults/port.h"
@@ -30,73 +31,11 @@
 #define WEB_PORT   7080
 #define PORTS_LEFT 300 /* that connect() chooses from */
 
-struct opening {
-	int family, type, fd;
-};
-
-static int open_socket(void *context, struct error *err)
-{
-	struct opening *opening = context;
-
-	(void)err;
-	opening->fd = socket(opening->family, opening->type | SOCK_CLOEXEC, 0);
-	return opening->fd < 0 ? -errno : 0;
-}
-
-static socklen_t fill_address(const char *address, uint16_t port, struct sockaddr_storage *out)
-{
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
-	struct sockaddr_in *v4 = (struct sockaddr_in *)out;
-
-	memset(out, 0, sizeof(*out));
-	out->ss_family = strchr(address, ':') ? AF_INET6 : AF_INET;
-	v4->sin_port = htons(port); /* at the same place in both */
-	inet_pton(out->ss_family, address,
-		  out->ss_family == AF_INET ? (void *)&v4->sin_addr : (void *)&v6->sin6_addr);
-	return out->ss_family == AF_INET ? sizeof(*v4) : sizeof(*v6);
-}
-
-static int socket_in(int namespace_fd, const char *address, int type)
-{
-	struct opening opening = {.family = strchr(address, ':') ? AF_INET6 : AF_INET,
-				  .type = type};
-	const struct timeval limit = {.tv_sec = 5};
-
-	assert_int_equal(namespace_run(namespace_fd, open_socket, &opening, NULL), 0);
-	setsockopt(opening.fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	setsockopt(opening.fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	return opening.fd;
-}
-
-/* A connection of the near side, or -errno. */
-static int dial(const struct netlab *lab, const char *address, uint16_t port)
-{
-	struct sockaddr_storage to;
-	socklen_t size = fill_address(address, port, &to);
-	int fd = socket_in(lab->near_fd, address, SOCK_STREAM), result;
-
-	if (connect(fd, (void *)&to, size) == 0)
-		return fd;
-	result = -errno;
-	close(fd);
-	return result;
-}
-
-/* Its end frees the port at once. */
-static void hang_up(int fd)
-{
-	const struct linger at_once = {.l_onoff = 1};
-
-	assert_true(fd >= 0);
-	setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-	close(fd);
-}
-
 static int bind_in(const struct netlab *lab, const char *address, uint16_t port, int type)
 {
 	struct sockaddr_storage here;
-	socklen_t size = fill_address(address, port, &here);
-	int fd = socket_in(lab->near_fd, address, type), on = 1, result;
+	socklen_t size = netlab_socket_address(address, port, &here);
+	int fd = netlab_own_socket(lab->near_fd, address, type), on = 1, result;
 
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
@@ -199,7 +138,7 @@ static void test_nginx_cannot_start_and_then_can(void **state)
 	START(lab, &fault, "local-port", "7080", "action", "occupy");
 	assert_int_equal(evidence_of(&fault).hits, 2);
 	assert_cannot_start(lab);
-	assert_int_equal(dial(lab, "127.0.0.1", WEB_PORT), -ECONNREFUSED);
+	assert_int_equal(netlab_dial(lab->near_fd, "127.0.0.1", WEB_PORT), -ECONNREFUSED);
 	assert_int_equal(bind_in(lab, "::", WEB_PORT, SOCK_STREAM), EADDRINUSE);
 	assert_int_equal(bind_in(lab, "0.0.0.0", WEB_PORT + 1, SOCK_STREAM), 0);
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
@@ -293,26 +232,26 @@ static void test_no_port_is_left_towards_one_far_side(void **state)
 	netlab_run("ip netns exec %s nft add rule inet sqseen in tcp dport 7001 counter", lab->far);
 	START(lab, &fault, "to", "10.88.0.2:7001", "to", "[fd88::2]:7001", "action", "exhaust");
 	assert_int_equal(evidence_of(&fault).hits, 2 * PORTS_LEFT);
-	assert_int_equal(dial(lab, "10.88.0.2", NETLAB_PORT), -EADDRNOTAVAIL);
-	assert_int_equal(dial(lab, "fd88::2", NETLAB_PORT), -EADDRNOTAVAIL);
+	assert_int_equal(netlab_dial(lab->near_fd, "10.88.0.2", NETLAB_PORT), -EADDRNOTAVAIL);
+	assert_int_equal(netlab_dial(lab->near_fd, "fd88::2", NETLAB_PORT), -EADDRNOTAVAIL);
 	assert_int_equal(packets_seen(lab), 0);
-	hang_up(dial(lab, "10.88.0.2", NETLAB_OTHER_PORT));
-	hang_up(dial(lab, "10.88.0.3", NETLAB_PORT));
+	netlab_hang_up(netlab_dial(lab->near_fd, "10.88.0.2", NETLAB_OTHER_PORT));
+	netlab_hang_up(netlab_dial(lab->near_fd, "10.88.0.3", NETLAB_PORT));
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
-	kept = dial(lab, "10.88.0.2", NETLAB_PORT);
-	hang_up(dial(lab, "fd88::2", NETLAB_PORT));
+	kept = netlab_dial(lab->near_fd, "10.88.0.2", NETLAB_PORT);
+	netlab_hang_up(netlab_dial(lab->near_fd, "fd88::2", NETLAB_PORT));
 
 	/* with a connection that exists: it works on, and its port is taken when it ends */
 	START(lab, &fault, "to", "10.88.0.2:7001", "action", "exhaust");
 	assert_int_equal(evidence_of(&fault).hits, PORTS_LEFT - 1);
 	assert_int_equal(send(kept, "hello", 5, 0), 5);
-	assert_int_equal(dial(lab, "10.88.0.2", NETLAB_PORT), -EADDRNOTAVAIL);
-	hang_up(kept);
+	assert_int_equal(netlab_dial(lab->near_fd, "10.88.0.2", NETLAB_PORT), -EADDRNOTAVAIL);
+	netlab_hang_up(kept);
 	for (unsigned i = 0; i < 100 && evidence_of(&fault).hits < PORTS_LEFT; i++)
 		pause_ms(50);
-	assert_int_equal(dial(lab, "10.88.0.2", NETLAB_PORT), -EADDRNOTAVAIL);
+	assert_int_equal(netlab_dial(lab->near_fd, "10.88.0.2", NETLAB_PORT), -EADDRNOTAVAIL);
 	netlab_fault_finish(&fault, FAULT_END_NOW);
-	hang_up(dial(lab, "10.88.0.2", NETLAB_PORT));
+	netlab_hang_up(netlab_dial(lab->near_fd, "10.88.0.2", NETLAB_PORT));
 	netlab_run("ip netns exec %s nft delete table inet sqseen", lab->far);
 }
 
@@ -325,12 +264,12 @@ static void test_some_are_left(void **state)
 	narrow(lab);
 	START(lab, &fault, "to", "10.88.0.2:7001", "action", "exhaust", "leave", "5");
 	for (unsigned i = 0; i < 5; i++) {
-		kept[i] = dial(lab, "10.88.0.2", NETLAB_PORT);
+		kept[i] = netlab_dial(lab->near_fd, "10.88.0.2", NETLAB_PORT);
 		assert_true(kept[i] >= 0);
 	}
-	assert_int_equal(dial(lab, "10.88.0.2", NETLAB_PORT), -EADDRNOTAVAIL);
+	assert_int_equal(netlab_dial(lab->near_fd, "10.88.0.2", NETLAB_PORT), -EADDRNOTAVAIL);
 	for (unsigned i = 0; i < 5; i++)
-		hang_up(kept[i]);
+		netlab_hang_up(kept[i]);
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 }
 
@@ -384,33 +323,16 @@ static void test_killed_and_then_restored(void **state)
 	close(ends[1]);
 	assert_int_equal(read(ends[0], &byte, 1), 1);
 	close(ends[0]);
-	assert_int_equal(dial(lab, "10.88.0.2", NETLAB_PORT), -EADDRNOTAVAIL);
+	assert_int_equal(netlab_dial(lab->near_fd, "10.88.0.2", NETLAB_PORT), -EADDRNOTAVAIL);
 	kill(child, SIGKILL);
 	killed_ns = clock_now_ns();
-	while ((fd = dial(lab, "10.88.0.2", NETLAB_PORT)) < 0)
+	while ((fd = netlab_dial(lab->near_fd, "10.88.0.2", NETLAB_PORT)) < 0)
 		assert_true(clock_now_ns() < killed_ns + 2 * NSEC_PER_SEC);
-	hang_up(fd);
+	netlab_hang_up(fd);
 	assert_int_equal(waitpid(child, NULL, 0), child);
 	netlab_undo_all("pppppp");
 	netlab_undo_all("pppppp");
 	netlab_run("rm -r %s/pppppp", lab->root);
-}
-
-static void allow_descriptors(unsigned count)
-{
-	struct rlimit limit;
-	int lowest;
-
-	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
-	limit.rlim_cur = limit.rlim_max;
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-	if (count == UINT_MAX)
-		return;
-	lowest = dup(0);
-	assert_true(lowest >= 0);
-	close(lowest);
-	limit.rlim_cur = (rlim_t)lowest + count;
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 }
 
 static void test_a_failure_at_each_step_leaves_nothing(void **state)
@@ -430,13 +352,13 @@ static void test_a_failure_at_each_step_leaves_nothing(void **state)
 		     count += count < 8 ? 1 : 30) {
 			struct error err = ERROR_INIT;
 
-			allow_descriptors(count);
+			netlab_allow_descriptors(count);
 			is_injected = port_fault.inject(&fault.fault, &err) == 0;
-			allow_descriptors(UINT_MAX);
+			netlab_allow_descriptors(UINT_MAX);
 			failed += !is_injected;
 			assert_true(is_injected || err.text[0]);
 			if (!is_injected) {
-				hang_up(dial(lab, "10.88.0.2", NETLAB_PORT));
+				netlab_hang_up(netlab_dial(lab->near_fd, "10.88.0.2", NETLAB_PORT));
 				assert_int_equal(bind_in(lab, "0.0.0.0", 7100, SOCK_STREAM), 0);
 			}
 		}

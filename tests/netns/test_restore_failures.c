@@ -6,7 +6,7 @@
  * what it tells the user to type works when it is typed. In the end nothing is left.
  *
  *   test_restore_failures [seconds N] [seed N]         a sample, drawn anew each time
- *   test_restore_failures full [share N] [NAME...]     every call, every error, or one in N
+ *   test_restore_failures full [share N] [NAME...]   every call, every error, or one in N
  */
 #include "tests/support/squall_runner.h"
 #include "tests/sweep/point.h"
@@ -369,7 +369,8 @@ static int fail_everything(void *context)
 		if (!options->is_full)
 			fail_some(&scene, now_ns + (end_ns - now_ns) / (int64_t)(wanted - i));
 		for (enum victim victim = 0; options->is_full && victim < VICTIM_COUNT; victim++)
-			fail_all_of(&scene, victim, options->share);
+			if (strstr(victim_names[victim], options->kind))
+				fail_all_of(&scene, victim, options->share);
 	}
 	for (enum victim victim = 0; victim < VICTIM_COUNT; victim++) {
 		const struct count *count = &counts[victim];

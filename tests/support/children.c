@@ -282,7 +282,7 @@ void group_make(const char *name, char *out)
 		fprintf(stderr, "no cgroup v2 here\n");
 		abort();
 	}
-	snprintf(out, 128, "%.64s/%.60s", mounts.unified, name);
+	snprintf(out, 128, "%.40s/%.86s", mounts.unified, name);
 	if (mkdir(out, 0755) == 0)
 		return;
 	if (errno != EEXIST) {

@@ -31,6 +31,7 @@ struct netlab {
 	int stop_fd;
 	pthread_t thread;
 	char root[64]; /* of the journal */
+	uint64_t seed; /* of the run, for faults that draw */
 };
 
 /* For cmocka_unit_test_setup_teardown(). */

@@ -55,7 +55,8 @@ static int plan_step(struct netlab *lab, struct netlab_fault *out, unsigned step
 	set(out, "target", "test");
 	for (; settings[0]; settings += 2)
 		set(out, settings[0], settings[1]);
-	out->env = (struct fault_env){.run_id = out->run_id, .journal = out->journal};
+	out->env = (struct fault_env){
+		.run_id = out->run_id, .journal = out->journal, .seed = lab ? lab->seed : 0};
 	out->fault = (struct fault){.ops = ops,
 				    .level_ppb = SHARE_ONE,
 				    .step = step,

@@ -215,6 +215,22 @@ static void check_traffic(const struct policy *policy, const char *to, const cha
 	target_free(&target);
 }
 
+/* Whose traffic is met is touched as well: here this process itself, as that of a container. */
+static void test_whose_traffic_it_is_is_asked_like_processes(void **state)
+{
+	struct policy *policy = policy_of("version: 1\n"
+					  "protect: {processes: [test_policy]}\n");
+	struct target target = traffic("10.1.2.3:80");
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	assert_int_equal(policy_check_target(policy, &target, &err), 0);
+	target.container_pid = getpid();
+	refused(policy_check_target(policy, &target, &err), &err, "is protected");
+	target_free(&target);
+	policy_free(policy);
+}
+
 static void test_addresses_must_be_inside_what_is_allowed(void **state)
 {
 	struct policy *policy = policy_of("version: 1\n"
@@ -283,6 +299,37 @@ static void test_processes_by_name_unit_and_share(void **state)
 		"1 of 1 processes that match are chosen, at most 50% are allowed");
 }
 
+static int check_path(const char *text, const char *path, struct error *err)
+{
+	struct policy *policy = policy_of(text);
+	struct target target = {.kind = TARGET_FILE, .namespace_fd = -1};
+	int result;
+
+	assert_int_equal(params_init(&target.params, file_params, NULL), 0);
+	assert_int_equal(params_add(&target.params, FILE_PATH, path, 0, 0, NULL), 0);
+	result = policy_check_target(policy, &target, err);
+	params_free(&target.params);
+	policy_free(policy);
+	return result;
+}
+
+static void test_files_by_pattern(void **state)
+{
+	static const char rules[] = "version: 1\nallow: {files: [\"/etc/nginx/*\", /etc/hosts]}\n"
+				    "protect: {files: [\"/etc/*/keys/*\"]}\n";
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	assert_int_equal(check_path("version: 1\n", "/etc/passwd", &err), 0);
+	assert_int_equal(check_path(rules, "/etc/nginx/conf.d/site.conf", &err), 0);
+	assert_int_equal(check_path(rules, "/etc/hosts", &err), 0);
+	refused(check_path(rules, "/etc/hosts.allow", &err), &err,
+		"file /etc/hosts.allow: refused by the site policy (policy.yaml:2:17, files)");
+	refused(check_path(rules, "/etc/nginx/keys/a", &err), &err,
+		"file /etc/nginx/keys/a is protected: refused by the site policy "
+		"(policy.yaml:3:19");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -292,9 +339,11 @@ int main(void)
 		cmocka_unit_test(test_a_file_that_others_can_write_is_not_trusted),
 		cmocka_unit_test(test_users_faults_and_limits),
 		cmocka_unit_test(test_the_whole_run_must_fit_into_a_window),
+		cmocka_unit_test(test_whose_traffic_it_is_is_asked_like_processes),
 		cmocka_unit_test(test_addresses_must_be_inside_what_is_allowed),
 		cmocka_unit_test(test_interfaces_by_pattern),
 		cmocka_unit_test(test_processes_by_name_unit_and_share),
+		cmocka_unit_test(test_files_by_pattern),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

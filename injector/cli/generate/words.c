@@ -12,6 +12,7 @@
 #include "injector/cli/commands.h"
 #include "injector/experiment/format.h"
 #include "injector/experiment/model.h"
+#include "injector/policy/policy_format.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -139,11 +140,18 @@ static bool put_part(const char *name, const char *program)
 		{"probe", format_probe},       {"traffic", traffic_params},
 		{"process", process_params},   {"file", file_params},
 		{"expect", format_expect},     {"notify", format_notify},
+		{"policy", policy_root},
 	};
 
 	for (unsigned i = 0; i < sizeof(tables) / sizeof(*tables); i++)
 		if (strcmp(tables[i].name, name) == 0) {
 			put_table(tables[i].table);
+			return true;
+		}
+	for (unsigned i = 0; i < POLICY_SECTION_COUNT; i++)
+		if (strncmp(name, "policy-", 7) == 0 &&
+		    strcmp(policy_sections[i].name, name + 7) == 0) {
+			put_table(policy_sections[i].table);
 			return true;
 		}
 	if (strcmp(name, "sections") == 0)

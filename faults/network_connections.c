@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Connections in scope that exist when a network fault begins, ended by force: as `ss -K` does it,
+ * but of the scope alone. It cannot be undone, and leaves nothing to undo: like a kill it has no
+ * record.
+ */
+#include "faults/network.h"
+
+#include "injector/kernel/connection.h"
+#include "injector/kernel/route.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROUND_MAX  100000 /* connections ended in one go */
+#define ROUTES_MAX 16
+
+struct picking {
+	const struct network_state *state;
+	const struct params *target;
+	struct connection *found; /* owned */
+	unsigned count;
+};
+
+static bool is_within(const uint8_t *address, const struct endpoint *network)
+{
+	unsigned bytes = network->prefix / 8, bits = network->prefix % 8;
+
+	return memcmp(address, network->address, bytes) == 0 &&
+	       (bits == 0 || ((address[bytes] ^ network->address[bytes]) >> (8 - bits)) == 0);
+}
+
+static bool is_meant(const struct connection *connection, const struct endpoint *endpoint)
+{
+	if (endpoint->family != AF_UNSPEC &&
+	    (endpoint->family != connection->family || !is_within(connection->remote, endpoint)))
+		return false;
+	return !endpoint->port_first || (connection->remote_port >= endpoint->port_first &&
+					 connection->remote_port <= endpoint->port_last);
+}
+
+static bool is_listed(const struct connection *connection, const struct params *target,
+		      unsigned list)
+{
+	for (unsigned i = 0; i < params_count(target, list); i++)
+		if (is_meant(connection, &params_value(target, list, i)->endpoint))
+			return true;
+	return false;
+}
+
+static bool has_local_port(const struct connection *connection, const struct params *target)
+{
+	unsigned count = params_count(target, TRAFFIC_LOCAL_PORT);
+
+	for (unsigned i = 0; i < count; i++) {
+		const struct param_value *value = params_value(target, TRAFFIC_LOCAL_PORT, i);
+
+		if (connection->local_port >= value->ports.first &&
+		    connection->local_port <= value->ports.last)
+			return true;
+	}
+	return count == 0;
+}
+
+/* What every network fault leaves out: the session that controls us, and the cloud's metadata. */
+static bool is_protected(const struct connection *connection, const struct picking *picking)
+{
+	const struct network_state *state = picking->state;
+	const size_t size = connection->family == AF_INET ? 4 : 16;
+
+	if (target_spares_metadata(picking->target) &&
+	    memcmp(connection->remote, target_metadata_address(connection->family), size) == 0)
+		return true;
+	for (unsigned i = 0; i < state->control_count; i++) {
+		const struct network_connection *control = &state->control[i];
+
+		if (control->family == connection->family &&
+		    control->local_port == connection->local_port &&
+		    control->remote_port == connection->remote_port &&
+		    memcmp(control->local, connection->local, size) == 0 &&
+		    memcmp(control->remote, connection->remote, size) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int pick(void *context, const struct connection *connection)
+{
+	struct picking *picking = context;
+	const struct params *target = picking->target;
+	struct connection *grown;
+
+	if ((params_count(target, TRAFFIC_TO) && !is_listed(connection, target, TRAFFIC_TO)) ||
+	    is_listed(connection, target, TRAFFIC_EXCEPT) || !has_local_port(connection, target) ||
+	    is_protected(connection, picking))
+		return 0;
+	if (picking->count >= ROUND_MAX)
+		return -E2BIG;
+	/* the capacity is the next power of two */
+	if ((picking->count & (picking->count - 1)) == 0) {
+		grown = reallocarray(picking->found, picking->count ? picking->count * 2UL : 1,
+				     sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		picking->found = grown;
+	}
+	picking->found[picking->count++] = *connection;
+	return 0;
+}
+
+/* Does it go through an interface of the fault's? */
+static bool passes_by(const struct network_state *state, const struct connection *connection)
+{
+	int indexes[ROUTES_MAX];
+	unsigned count = 0;
+
+	if (route_interfaces(state->route, connection->family, connection->remote, indexes,
+			     ROUTES_MAX, &count, NULL) < 0)
+		return false;
+	for (unsigned i = 0; i < count; i++)
+		for (unsigned k = 0; k < state->path_count; k++)
+			if (state->paths[k].index == indexes[i])
+				return true;
+	return false;
+}
+
+static void drop_elsewhere(struct picking *picking)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < picking->count; i++)
+		if (passes_by(picking->state, &picking->found[i]))
+			picking->found[kept++] = picking->found[i];
+	picking->count = kept;
+}
+
+static int find(struct network_state *state, const struct target *target, struct picking *out,
+		struct error *err)
+{
+	int result;
+
+	*out = (struct picking){.state = state, .target = &target->params};
+	result = connection_each(state->diag, pick, out, err);
+	if (result == -E2BIG)
+		error_set(err, E2BIG, "more than %d connections are in scope", ROUND_MAX);
+	else if (result == -ENOMEM)
+		error_errno(err, ENOMEM, "connections");
+	if (result == 0)
+		drop_elsewhere(out);
+	return result;
+}
+
+static int check_target(const struct target *target, struct error *err)
+{
+	uint8_t numbers[TRAFFIC_PROTOCOLS_MAX];
+	unsigned count = target_protocols(&target->params, numbers);
+	bool has_tcp = count == 0;
+
+	for (unsigned i = 0; i < count; i++)
+		has_tcp |= numbers[i] == IPPROTO_TCP;
+	if (!has_tcp)
+		return error_set(err, EINVAL, "reset-connections: only tcp has connections");
+	if (params_is_set(&target->params, TRAFFIC_SHARE) ||
+	    params_is_set(&target->params, TRAFFIC_VLAN))
+		return error_set(err, EINVAL,
+				 "reset-connections does not know which flows `share` and `vlan` "
+				 "take; partition: reset ends those that send something");
+	if (target->group_count)
+		return error_set(err, EINVAL,
+				 "reset-connections does not know whose a connection is, and the "
+				 "target is that of %s; partition: reset ends those that send "
+				 "something",
+				 target->owner_text);
+	return 0;
+}
+
+int network_plan_connections(struct network_state *state, const struct target *target,
+			     struct plan *plan, struct error *err)
+{
+	struct picking picking;
+	int result = check_target(target, err);
+
+	if (result == 0)
+		result = netlink_open_diag(target->namespace_fd, &state->diag, err);
+	if (result == 0)
+		result = connection_try_destroy(state->diag, err);
+	if (result == -EOPNOTSUPP && state->effect.refusal.resets) {
+		netlink_close(state->diag);
+		state->diag = NULL;
+		return plan_add(
+			plan, PLAN_NOTE,
+			"this kernel cannot end connections (CONFIG_INET_DIAG_DESTROY): each "
+			"is reset when it sends something");
+	}
+	if (result == -EOPNOTSUPP)
+		error_remedy(err, "partition: reset ends them when they send something");
+	if (result == 0)
+		result = find(state, target, &picking, err);
+	if (result < 0)
+		return result;
+	free(picking.found);
+	return plan_add(
+		plan, PLAN_CHANGE,
+		"end TCP connections in scope, %u now, as far as this kernel owns them: cannot "
+		"be undone",
+		picking.count);
+}
+
+int network_reset_connections(struct network_state *state, const struct target *target,
+			      struct error *err)
+{
+	struct picking picking;
+	int result;
+
+	if (!state->diag)
+		return 0;
+	result = find(state, target, &picking, err);
+	for (unsigned i = 0; result == 0 && i < picking.count; i++) {
+		result = connection_destroy(state->diag, &picking.found[i], err);
+		state->connections_reset += result == 0;
+		if (result == -ENOENT || result == -ESTALE)
+			result = 0; /* it has ended by itself */
+	}
+	free(picking.found);
+	return result < 0 ? error_prefix(err, "cannot end a connection") : 0;
+}
+
+void network_describe_connections(const struct network_state *state, struct evidence *evidence)
+{
+	size_t used = strlen(evidence->detail);
+
+	/* where nothing else is done, it is what there is to count */
+	if (!used)
+		evidence->hits = state->connections_reset;
+	snprintf(evidence->detail + used, sizeof(evidence->detail) - used,
+		 "%s%llu connections ended", used ? ", " : "",
+		 (unsigned long long)state->connections_reset);
+}
