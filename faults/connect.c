@@ -21,24 +21,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define ENDPOINTS_MAX	  50 /* of each kind: jumps of one program */
-#define PROCESSES_MAX	  65536
-#define INITIAL_PID_SPACE 0xeffffffcU /* inode, PROC_PID_INIT_INO in linux/proc_ns.h */
-
-enum connect_param {
-	CONNECT_TARGET,
-	CONNECT_TO,
-	CONNECT_EXCEPT,
-	CONNECT_PROTOCOL,
-	CONNECT_ERROR,
-	CONNECT_PROBABILITY,
-};
+#define ENDPOINTS_MAX 50 /* of each kind: jumps of one program */
+#define PROCESSES_MAX 65536
 
 static const char *const error_words[] = {"ETIMEDOUT",	 "ECONNREFUSED", "EHOSTUNREACH",
 					  "ENETUNREACH", "EPERM",	 NULL};
-static const int errors[] = {ETIMEDOUT, ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EPERM};
 static const char *const protocol_words[] = {"tcp", "udp", "any", NULL};
-static const int protocols[] = {IPPROTO_TCP, IPPROTO_UDP, 0};
 
 static const struct param connect_params[] = {
 	[CONNECT_TARGET] = {.name = "target",
@@ -72,21 +60,6 @@ static const struct param connect_params[] = {
 	{.name = NULL},
 };
 
-struct connect_state {
-	struct connect_record record;
-	struct cgroup group;
-	int group_fd;
-	bool is_whole_group;
-	bool is_on;
-	int process_map, counter_map, links[2]; /* descriptors; -1 */
-	uint64_t last[CONNECT_COUNTERS];	/* counters, as last read */
-};
-
-static int error_of(const struct params *params)
-{
-	return errors[params_number(params, CONNECT_ERROR, 0)];
-}
-
 static int check_endpoints(const struct params *params, unsigned key, struct error *err)
 {
 	if (params_count(params, key) > ENDPOINTS_MAX)
@@ -110,108 +83,6 @@ static int check(const struct params *params, struct error *err)
 	return result < 0 ? result : check_endpoints(params, CONNECT_EXCEPT, err);
 }
 
-/* Programs and maps. */
-
-static void close_pair(int fds[2])
-{
-	cleanup_fd_at(&fds[0]);
-	cleanup_fd_at(&fds[1]);
-}
-
-static void close_all(struct connect_state *state)
-{
-	int *const all[] = {&state->links[0], &state->links[1], &state->process_map,
-			    &state->counter_map};
-
-	for (unsigned i = 0; i < sizeof(all) / sizeof(*all); i++) {
-		cleanup_fd_at(all[i]);
-		*all[i] = -1;
-	}
-}
-
-/* Where our pids are counted: the programs see those of the initial namespace, unless told. */
-static int find_pid_namespace(struct connect_scope *scope, struct error *err)
-{
-	struct stat about;
-
-	if (stat("/proc/self/ns/pid", &about) < 0)
-		return error_errno(err, errno, "/proc/self/ns/pid");
-	if (about.st_ino == INITIAL_PID_SPACE)
-		return 0;
-	scope->namespace_device = about.st_dev;
-	scope->namespace_inode = about.st_ino;
-	return 0;
-}
-
-static int make_maps(struct connect_state *state, const struct target *target, uint64_t threshold,
-		     struct error *err)
-{
-	const struct bpf_map_shape counters = {.name = state->record.program,
-					       .type = BPF_MAP_TYPE_ARRAY,
-					       .key_size = sizeof(uint32_t),
-					       .value_size = sizeof(uint64_t),
-					       .entries = CONNECT_COUNTERS};
-	const struct bpf_map_shape processes = {.name = state->record.program,
-						.type = BPF_MAP_TYPE_HASH,
-						.key_size = sizeof(uint32_t),
-						.value_size = sizeof(uint32_t),
-						.entries = target ? target->process_count : 1};
-	const uint32_t key = CONNECT_THRESHOLD, one = 1;
-	int result = bpf_map_new(&counters, &state->counter_map, err);
-
-	if (result == 0)
-		result = bpf_map_set(state->counter_map, &key, &threshold, err);
-	if (result < 0 || !target)
-		return result;
-	result = bpf_map_new(&processes, &state->process_map, err);
-	for (unsigned i = 0; result == 0 && i < target->process_count; i++) {
-		const uint32_t pid = (uint32_t)target->processes[i].id.pid;
-
-		result = bpf_map_set(state->process_map, &pid, &one, err);
-	}
-	return result;
-}
-
-static uint64_t threshold_of(const struct fault *fault)
-{
-	int64_t share = params_number(fault->params, CONNECT_PROBABILITY, SHARE_ONE);
-
-	/* parts per billion twice, of 2^32: within 64 bits, step by step */
-	share = share * fault->level_ppb / SHARE_ONE;
-	return ((uint64_t)share << 32) / SHARE_ONE;
-}
-
-static int load_programs(struct connect_state *state, const struct fault *fault, int out_fds[2],
-			 struct error *err)
-{
-	struct connect_scope scope = {
-		.params = fault->params,
-		.to_key = CONNECT_TO,
-		.except_key = CONNECT_EXCEPT,
-		.protocol = protocols[params_number(fault->params, CONNECT_PROTOCOL, 0)],
-		.error = error_of(fault->params),
-	};
-	int result = find_pid_namespace(&scope, err);
-
-	if (result == 0)
-		result = make_maps(state, state->is_whole_group ? NULL : fault->target,
-				   threshold_of(fault), err);
-	scope.process_map = state->process_map;
-	scope.counter_map = state->counter_map;
-	if (result == 0)
-		result = connect_program_load(&scope, AF_INET, state->record.program, &out_fds[0],
-					      err);
-	if (result == 0)
-		result = connect_program_load(&scope, AF_INET6, state->record.program, &out_fds[1],
-					      err);
-	if (result < 0 && scope.namespace_inode && !state->is_whole_group)
-		error_remedy(err, "in a pid namespace of its own squall needs Linux 6.10 for this; "
-				  "select a whole control group, or run it outside");
-	else if (result < 0 && scope.error != EPERM)
-		error_remedy(err, "errors other than EPERM need Linux 5.18: error: EPERM");
-	return result;
-}
-
 static int probe(struct fault_support *out, struct error *err)
 {
 	struct connect_state state = {.record = {"squall_probe"},
@@ -232,9 +103,9 @@ static int probe(struct fault_support *out, struct error *err)
 	params_add(&params, CONNECT_ERROR, error_words[0], 0, 0, NULL);
 	result = cgroup_open_root(&root, &why);
 	if (result == 0)
-		result = load_programs(&state, &fault, programs, &why);
-	close_all(&state);
-	close_pair(programs);
+		result = connect_load(&state, &fault, programs, &why);
+	connect_close(&state);
+	connect_close_pair(programs);
 	params_free(&params);
 	out->usable = result == 0;
 	snprintf(out->way, sizeof(out->way), "%s",
@@ -314,7 +185,7 @@ static void release(struct fault *fault)
 
 	if (!state)
 		return;
-	close_all(state);
+	connect_close(state);
 	cleanup_fd_at(&state->group_fd);
 	free(state);
 	fault->state = NULL;
@@ -324,10 +195,10 @@ static void release(struct fault *fault)
 static int rehearse(struct connect_state *state, const struct fault *fault, struct error *err)
 {
 	int programs[2] = {-1, -1};
-	int result = load_programs(state, fault, programs, err);
+	int result = connect_load(state, fault, programs, err);
 
-	close_pair(programs);
-	close_all(state);
+	connect_close_pair(programs);
+	connect_close(state);
 	return result;
 }
 
@@ -361,7 +232,7 @@ static int attach(struct connect_state *state, const struct fault *fault, struct
 	static const enum bpf_attach_type places[] = {BPF_CGROUP_INET4_CONNECT,
 						      BPF_CGROUP_INET6_CONNECT};
 	int programs[2] = {-1, -1};
-	int result = load_programs(state, fault, programs, err);
+	int result = connect_load(state, fault, programs, err);
 
 	for (unsigned i = 0; i < 2; i++) {
 		if (result == 0)
@@ -384,7 +255,7 @@ static int inject(struct fault *fault, struct error *err)
 	if (result >= 0)
 		result = attach(state, fault, err);
 	if (result < 0) {
-		close_all(state);
+		connect_close(state);
 		return result;
 	}
 	state->is_on = true;
@@ -397,7 +268,7 @@ static int set_level(struct fault *fault, struct error *err)
 {
 	struct connect_state *state = fault->state;
 	const uint32_t key = CONNECT_THRESHOLD;
-	const uint64_t threshold = threshold_of(fault);
+	const uint64_t threshold = connect_threshold(fault);
 
 	return bpf_map_set(state->counter_map, &key, &threshold, err);
 }
@@ -424,7 +295,7 @@ static int end(struct fault *fault, enum fault_end how, int64_t *out_again_ns, s
 	fault->effect_ended_ns = clock_now_ns();
 	state->is_on = false;
 	read_counters(state);
-	close_all(state);
+	connect_close(state);
 	return 0;
 }
 

@@ -16,6 +16,32 @@ struct connect_record {	  /* what an undo record says */
 	char program[16]; /* name of the programs, by which their links are found */
 };
 
+enum connect_counter {			  /* keys of the counter map, whose values have 64 bits */
+		       CONNECT_SEEN,	  /* calls within the scope */
+		       CONNECT_HIT,	  /* of these, with an error */
+		       CONNECT_THRESHOLD, /* a random number of 32 bits below it is a hit */
+		       CONNECT_COUNTERS,
+};
+
+enum connect_param {
+	CONNECT_TARGET,
+	CONNECT_TO,
+	CONNECT_EXCEPT,
+	CONNECT_PROTOCOL,
+	CONNECT_ERROR,
+	CONNECT_PROBABILITY,
+};
+
+struct connect_state {
+	struct connect_record record;
+	struct cgroup group;
+	int group_fd;
+	bool is_whole_group;
+	bool is_on;
+	int process_map, counter_map, links[2]; /* descriptors; -1 */
+	uint64_t last[CONNECT_COUNTERS];	/* counters, as last read */
+};
+
 /* Which calls, and what they get. */
 struct connect_scope {
 	const struct params *params;
@@ -29,15 +55,17 @@ struct connect_scope {
 	uint64_t namespace_device, namespace_inode; /* of our pids; 0: the initial namespace */
 };
 
-enum connect_counter {			  /* keys of the counter map, whose values have 64 bits */
-		       CONNECT_SEEN,	  /* calls within the scope */
-		       CONNECT_HIT,	  /* of these, with an error */
-		       CONNECT_THRESHOLD, /* a random number of 32 bits below it is a hit */
-		       CONNECT_COUNTERS,
-};
-
 /* connect_program.c: loads the program of one family. */
 int connect_program_load(const struct connect_scope *scope, int family, const char *name,
 			 int *out_fd, struct error *err);
+
+/* connect_load.c: makes the maps of the state, and a program for each family. */
+int connect_load(struct connect_state *state, const struct fault *fault, int out_fds[2],
+		 struct error *err);
+void connect_close_pair(int fds[2]);
+/* Maps and links: the effect ends. */
+void connect_close(struct connect_state *state);
+/* A random number of 32 bits below it is a hit. */
+uint64_t connect_threshold(const struct fault *fault);
 
 #endif
