@@ -75,7 +75,7 @@ int main(int argc, char **argv)
 	const struct command *command;
 	int result;
 
-	prefault();
+	prefault_program();
 	ensure_standard_streams();
 	/* A limit on the size of files makes a write fail, instead of killing who restores. */
 	signal(SIGXFSZ, SIG_IGN);

@@ -19,6 +19,11 @@
  * heap would clear, and thereby fault in, every page of them. */
 #define MAPPED_FROM (32 * 1024)
 
+struct populating {
+	bool with_data;
+	bool is_library; /* after the first one, which is the program */
+};
+
 static void populate(uintptr_t from, uintptr_t to, int how)
 {
 	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
@@ -31,7 +36,7 @@ static void populate(uintptr_t from, uintptr_t to, int how)
  * it is run, and 1.4 MB would count as resident in each process. */
 static int populate_object(struct dl_phdr_info *object, size_t size, void *context)
 {
-	bool *is_program = context;
+	struct populating *populating = context;
 
 	(void)size;
 	for (unsigned i = 0; i < object->dlpi_phnum; i++) {
@@ -40,29 +45,33 @@ static int populate_object(struct dl_phdr_info *object, size_t size, void *conte
 
 		if (part->p_type != PT_LOAD)
 			continue;
-		if (part->p_flags & PF_W)
+		if (part->p_flags & PF_W && populating->with_data)
 			populate(start, start + part->p_memsz, MADV_POPULATE_WRITE);
-		else if (*is_program)
+		else if (!(part->p_flags & PF_W) && !populating->is_library)
 			populate(start, start + part->p_memsz, MADV_POPULATE_READ);
 	}
-	*is_program = false;
+	populating->is_library = true;
 	return 0;
 }
 
-void prefault(void)
+void prefault_program(void)
 {
-	static uintptr_t heap;
-	bool is_program = true;
-	void *volatile block; /* a pair that is of no use would not be compiled */
+	struct populating populating = {.with_data = true};
+	uintptr_t heap = (uintptr_t)sbrk(0);
 	uintptr_t stack = (uintptr_t)__builtin_frame_address(0);
+	void *volatile block; /* a pair that is of no use would not be compiled */
 
-	if (!heap) {
-		heap = (uintptr_t)sbrk(0);
-		mallopt(M_MMAP_THRESHOLD, MAPPED_FROM);
-		block = malloc(1); /* makes the heap */
-		free(block);
-	}
-	dl_iterate_phdr(populate_object, &is_program);
+	mallopt(M_MMAP_THRESHOLD, MAPPED_FROM);
+	block = malloc(1); /* makes the heap */
+	free(block);
+	dl_iterate_phdr(populate_object, &populating);
 	populate(heap, (uintptr_t)sbrk(0), MADV_POPULATE_WRITE);
 	populate(stack - STACK_BYTES, stack, MADV_POPULATE_WRITE);
+}
+
+void prefault_child(void)
+{
+	struct populating populating = {.with_data = false};
+
+	dl_iterate_phdr(populate_object, &populating);
 }

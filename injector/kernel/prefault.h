@@ -8,9 +8,11 @@
 #ifndef SQUALL_PREFAULT_H
 #define SQUALL_PREFAULT_H
 
-/* What this process will touch: the program, all data, the heap so far, the stack. Called at
- * the start of main() and again in a child, whose copies are not there yet. Only speed depends on
- * it: a kernel before 5.14 does nothing. */
-void prefault(void);
+/* At the start of main(): the program, all data, the heap and the stack, which nothing has touched
+ * yet. Only speed depends on it: a kernel before 5.14 does nothing. */
+void prefault_program(void);
+/* In a child: the code alone, which fork(2) does not map again. What it may write is shared until
+ * then, and costs as much in one call as page by page. */
+void prefault_child(void);
 
 #endif

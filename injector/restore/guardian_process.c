@@ -122,7 +122,7 @@ static void become_hard_to_kill(void)
 
 	/* Not by sigprocmask(3): glibc leaves out 32 and 33, its own, which would still kill. */
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof(all));
-	prefault();
+	prefault_child();
 	setsid();
 	prctl(PR_SET_NAME, "squall-guardian");
 	if (chdir("/") < 0)

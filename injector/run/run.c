@@ -9,7 +9,6 @@
 #include "injector/journal/journal.h"
 #include "injector/kernel/proc.h"
 #include "injector/kernel/realtime.h"
-#include "injector/kernel/prefault.h"
 #include "injector/kernel/sandbox.h"
 #include "injector/policy/policy.h"
 #include "injector/policy/site.h"
@@ -113,7 +112,6 @@ static int fork_worker(struct run *run, struct error *err)
 	}
 	close(pair[1]);
 	run->socket = pair[0];
-	prefault(); /* what is written now would be copied page by page */
 	return 0;
 }
 

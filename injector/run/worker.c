@@ -308,14 +308,13 @@ static int begin(struct worker *worker, struct error *err)
 {
 	int result;
 
-	prefault();
+	prefault_child();
 	result = journal_new_run_id(worker->run_id, err);
 	if (result == 0)
 		result = worker_settle_in(worker, err);
 	/* First of all: it gets itself ready while the conductor still reads the experiment. */
 	if (result == 0)
 		result = guardian_start(&worker->guardian, err);
-	prefault(); /* the guardian's copy made every page shared again */
 	worker->has_guardian = result == 0;
 	if (result == 0)
 		result = identify(getpid(), &worker->self, err);
