@@ -28,9 +28,10 @@
 #define SHARE_HIGH  80
 #define SHARE_LOW   60
 
-/* To be woken for each packet of many costs more than the packet (two thirds of the processor time
- * of a line under TCP, half of it the sender's). So when at least NAP_FROM have come while it was
- * awake, the thread sleeps a hundredth of the delay before it looks again. */
+/* To be woken for each packet of many costs more than the packet (more than a third of the
+ * thread's own time under TCP was spent in poll(2), and the sender pays as much). So when at least
+ * NAP_FROM have come while it was awake, the thread sleeps a hundredth of the delay before it looks
+ * again. */
 #define NAP_FROM 2
 #define NAP_PART 100
 #define NAP_MIN	 (20 * NSEC_PER_USEC)
