@@ -121,8 +121,7 @@ static void take(struct run *run, const unsigned char *datagram, int64_t arrived
 	seen->overtaken += stamp.number < run->highest;
 	run->highest = stamp.number > run->highest ? stamp.number : run->highest;
 	/* a damaged time of sending says nothing; it may be any number */
-	if (!wrong ||
-	    (stamp.sent_ns <= arrived_ns && stamp.sent_ns > arrived_ns - 100 * NSEC_PER_SEC))
+	if (stamp.sent_ns <= arrived_ns && stamp.sent_ns > arrived_ns - 100 * NSEC_PER_SEC)
 		seen->delays_ns[seen->arrived++] = (double)(arrived_ns - stamp.sent_ns);
 }
 
