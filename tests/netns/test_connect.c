@@ -5,6 +5,7 @@
  * killed, or could not begin.
  */
 #include "tests/support/children.h"
+#include "tests/support/netlab_dial.h"
 #include "tests/support/netlab.h"
 #include "tests/support/squall_runner.h"
 
@@ -26,7 +27,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -367,23 +367,6 @@ static void test_the_group_goes_away(void **state)
 
 /* Failing: each step makes a descriptor. */
 
-static void allow_descriptors(unsigned count)
-{
-	struct rlimit limit;
-	int lowest;
-
-	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
-	limit.rlim_cur = limit.rlim_max;
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-	if (count == UINT_MAX)
-		return;
-	lowest = dup(0);
-	assert_true(lowest >= 0);
-	close(lowest);
-	limit.rlim_cur = (rlim_t)lowest + count;
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-}
-
 static void test_a_failure_at_each_step_leaves_nothing(void **state)
 {
 	struct netlab *lab = *state;
@@ -402,9 +385,9 @@ static void test_a_failure_at_each_step_leaves_nothing(void **state)
 						       "error", "ETIMEDOUT", NULL},
 				      &err) < 0)
 			fail_msg("%s", err.text);
-		allow_descriptors(count);
+		netlab_allow_descriptors(count);
 		is_injected = connect_fault.inject(&fault.fault, &err) == 0;
-		allow_descriptors(UINT_MAX);
+		netlab_allow_descriptors(UINT_MAX);
 		failed += !is_injected;
 		assert_true(is_injected || err.text[0]);
 		netlab_fault_finish(&fault, FAULT_END_NOW);

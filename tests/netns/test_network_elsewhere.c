@@ -119,19 +119,8 @@ static char *dump_far(const struct netlab *lab)
 	static const char *const commands[] = {
 		"ip -n %s -d link", "tc -n %s qdisc", "tc -n %s filter show dev sqv1 egress",
 		"tc -n %s filter show dev sqv1 ingress", "ip netns exec %s nft -s list ruleset"};
-	char *all = NULL;
-	size_t size;
-	FILE *out = open_memstream(&all, &size);
 
-	for (unsigned i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
-		const char *hole = strstr(commands[i], "%s");
-		cleanup_free char *text = netlab_output("%.*s%s%s", (int)(hole - commands[i]),
-							commands[i], lab->far, hole + 2);
-
-		fputs(text, out);
-	}
-	fclose(out);
-	return all;
+	return netlab_outputs(lab->far, commands, sizeof(commands) / sizeof(*commands));
 }
 
 static void check_all(struct netlab *lab, const char *name)

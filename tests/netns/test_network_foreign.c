@@ -53,19 +53,8 @@ static char *dump_filters(const struct netlab *lab)
 					       "tc -n %s filter show dev sqv0 ingress",
 					       "ip netns exec %s nft -s list table netdev user",
 					       "ip -n %s -d link show dev sqv0"};
-	char *all = NULL;
-	size_t size;
-	FILE *out = open_memstream(&all, &size);
 
-	for (unsigned i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
-		const char *hole = strstr(commands[i], "%s");
-		cleanup_free char *text = netlab_output("%.*s%s%s", (int)(hole - commands[i]),
-							commands[i], lab->near, hole + 2);
-
-		fputs(text, out);
-	}
-	fclose(out);
-	return all;
+	return netlab_outputs(lab->near, commands, sizeof(commands) / sizeof(*commands));
 }
 
 /* What is for 10.88.0.3 is dropped by a program, what is for fd88::3 by a chain in front of ours,

@@ -283,32 +283,31 @@ static pid_t start_in_namespace(void)
 	return pid;
 }
 
-static pid_t join_namespace(pid_t of)
+/* A process that has joined it; closes `wanted_fd`. */
+static pid_t join_namespace(int wanted_fd)
 {
-	int fd;
-	pid_t pid;
+	struct namespace_id now, wanted;
+	bool is_there = false;
+	pid_t pid = fork();
 
-	assert_int_equal(namespace_open_pid(of, &fd, NULL), 0);
-	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		if (setns(fd, CLONE_NEWNET) < 0)
+		if (setns(wanted_fd, CLONE_NEWNET) < 0)
 			_exit(1);
 		for (;;)
 			pause();
 	}
-	close(fd);
-	while (namespace_open_pid(pid, &fd, NULL) == 0) { /* until it is there */
-		struct namespace_id now, wanted;
-		bool is_there = namespace_identify(fd, &now, NULL) == 0;
+	assert_int_equal(namespace_identify(wanted_fd, &wanted, NULL), 0);
+	close(wanted_fd);
+	while (!is_there) {
+		int fd;
 
+		assert_int_equal(namespace_open_pid(pid, &fd, NULL), 0);
+		is_there =
+			namespace_identify(fd, &now, NULL) == 0 && namespace_is_same(&now, &wanted);
 		close(fd);
-		assert_int_equal(namespace_open_pid(of, &fd, NULL), 0);
-		assert_int_equal(namespace_identify(fd, &wanted, NULL), 0);
-		close(fd);
-		if (is_there && namespace_is_same(&now, &wanted))
-			break;
-		usleep(1000);
+		if (!is_there)
+			usleep(1000);
 	}
 	return pid;
 }
@@ -321,11 +320,15 @@ static void end_process(pid_t pid)
 
 static void test_last_process_of_a_namespace_ends(void **state)
 {
-	const pid_t first = start_in_namespace(), second = join_namespace(first);
+	const pid_t first = start_in_namespace();
 	struct watched watched;
 	char name[24];
+	pid_t second;
+	int fd;
 
 	(void)state;
+	assert_int_equal(namespace_open_pid(first, &fd, NULL), 0);
+	second = join_namespace(fd);
 	snprintf(name, sizeof(name), "pid:%d", (int)first);
 	start(NULL, &watched, "wwwwc2",
 	      (const char *[]){"namespace", name, "to", "127.0.0.1", "delay", "60ms", NULL});
@@ -407,16 +410,7 @@ static void test_namespace_deleted_under_its_processes(void **state)
 	pid_t pid;
 
 	assert_int_equal(namespace_open_name(EXTRA, &fd, NULL), 0);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		if (setns(fd, CLONE_NEWNET) < 0)
-			_exit(1);
-		for (;;)
-			pause();
-	}
-	close(fd);
-	pause_ms(is_emulated() ? 500 : 50);
+	pid = join_namespace(fd);
 	netlab_run("ip netns delete " EXTRA);
 	assert_ends_lost(stage, squall, "network namespace " EXTRA " was deleted");
 	links = netlab_output("nsenter --net=/proc/%d/ns/net ip link", (int)pid);

@@ -46,6 +46,9 @@ int netlab_try(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void netlab_run(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Its output (caller frees). */
 char *netlab_output(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* What the commands print, one after the other; the first %s of each is `name`. Owned by the
+ * caller. */
+char *netlab_outputs(const char *name, const char *const *commands, size_t count);
 
 /* Links, qdiscs, classes, filters, nf_tables and the IPv4 settings of lo in the near namespace,
  * without counters. Caller frees. */

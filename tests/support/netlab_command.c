@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/support/netlab.h"
 
+#include "injector/base/cleanup.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -104,4 +106,22 @@ char *netlab_output(const char *format, ...)
 	spawn(format, args, &text);
 	va_end(args);
 	return text;
+}
+
+char *netlab_outputs(const char *name, const char *const *commands, size_t count)
+{
+	char *all = NULL;
+	size_t size;
+	FILE *out = open_memstream(&all, &size);
+
+	assert_non_null(out);
+	for (size_t i = 0; i < count; i++) {
+		const char *hole = strstr(commands[i], "%s");
+		cleanup_free char *text = netlab_output("%.*s%s%s", (int)(hole - commands[i]),
+							commands[i], name, hole + 2);
+
+		fputs(text, out);
+	}
+	fclose(out);
+	return all;
 }
