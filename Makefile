@@ -7,6 +7,7 @@
 #
 # make check-unit | check-netns | check-vm          one tier; TEST_ONLY=word picks programs
 # make check-kernels                                the machine tier on KERNELS="bullseye ... sid", and a table
+# make check-peers                                  probes and notifications with real servers (20 s)
 # make check-ci                                     what scripts/ci gives to CI jobs, in the lab
 # make deb | check-deb                              a Debian package; the same tried in a fresh Debian
 # make check-report                                 the HTML report in a real browser, with pictures
@@ -224,6 +225,12 @@ check-report:
 	$(Q)scripts/setup report
 	$(Q)$(MAKE) --no-print-directory all $(BUILD)/tests/tools/view_demo
 	$(Q)BUILD=$(BUILD) tests/report/check
+
+# Beside a real Prometheus, nginx with TLS and syslogd: asked, and told
+.PHONY: check-peers
+check-peers: all
+	$(Q)scripts/setup peers
+	$(Q)BUILD=$(BUILD) tests/peers/check
 
 # scripts/ci/run-experiment in the lab
 .PHONY: check-ci
