@@ -279,8 +279,8 @@ static int remove_units(const char *directory, const char *name, struct error *e
 		return error_errno(err, errno, "cannot remove %s", path);
 	/* patterns: none of them fails when there is nothing of that name (any more) */
 	printf("removed squall-%s.timer and its service\n"
-	       "Next, as root: systemctl stop 'squall-%s.*'; systemctl reset-failed 'squall-%s.*'; "
-	       "systemctl daemon-reload\n",
+	       "Next, as root: systemctl daemon-reload; systemctl stop 'squall-%s.*'; systemctl "
+	       "reset-failed 'squall-%s.*'\n",
 	       name, name, name);
 	return options_flush(err);
 }
