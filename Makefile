@@ -20,7 +20,7 @@
 # make soak MINUTES=10                              random experiments and deaths; SEED= repeats one
 # make bench                                        measured times and traffic, with tc, ip, nft and nothing beside
 # make check-powerloss                              reset in mid-experiment, boot with systemd (2 min)
-# make check-schedules                              a game day by its timer, with systemd (2 min)
+# make check-schedules                              game days by their timers, with systemd (3 min)
 # make lint | format                                clang-format, clang-tidy, shellcheck, documents
 # make documents                                    manual pages, completion, schema, in build/
 # make install | uninstall                          PREFIX=/usr/local, DESTDIR=
