@@ -214,6 +214,8 @@ static const struct request_rule rules[REQUEST_COUNT] = {
 	[REQUEST_LIMITS] = {"limits", WORKER_DEFINE, worker_on_limits},
 	[REQUEST_TARGET] = {"target", WORKER_DEFINE, worker_on_target},
 	[REQUEST_TARGET_VALUE] = {"target-value", WORKER_DEFINE, worker_on_target_value},
+	[REQUEST_TARGET_HOST] = {"target-host", WORKER_DEFINE, worker_on_target_host},
+	[REQUEST_ADDRESSES] = {"addresses", WORKER_DEFINE | WORKER_ARMED, worker_on_addresses},
 	[REQUEST_STEP] = {"step", WORKER_DEFINE, worker_on_step},
 	[REQUEST_STEP_VALUE] = {"step-value", WORKER_DEFINE, worker_on_step_value},
 	[REQUEST_STEP_PULSES] = {"step-pulses", WORKER_DEFINE, worker_on_step_pulses},
@@ -249,7 +251,8 @@ static void on_request(void *context, uint32_t events)
 			break;
 		/* What was sent before the conductor learnt of the stop or the refusal is void. */
 		if (worker->state == WORKER_STOPPING &&
-		    (request.type == REQUEST_ARM || request.type == REQUEST_INJECT))
+		    (request.type == REQUEST_ARM || request.type == REQUEST_INJECT ||
+		     request.type == REQUEST_ADDRESSES))
 			continue;
 		worker->heard_ns = clock_now_ns();
 		result = request_check(rules, &request, worker->state, &err);
