@@ -195,7 +195,8 @@ static void judge_outcome(struct scene *scene, const struct subject *subject,
 		free(outcome->restore.out);
 	}
 	outcome->by_hand = type_kill(result);
-	if (!scene_is_restored(scene, 50 * NSEC_PER_MSEC, &diff)) {
+	/* where nobody is left to undo anything there is nothing to wait for */
+	if (!scene_is_restored(scene, how->has_survivor ? 50 * NSEC_PER_MSEC : 0, &diff)) {
 		int code = point_restore(scene, subject->binary, (struct trace_plan){0},
 					 &outcome->restore);
 
