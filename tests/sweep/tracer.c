@@ -148,6 +148,7 @@ static void check_hold(struct trace *trace)
 	if (!plan->steps || trace->result->injected < plan->steps)
 		return;
 	trace->result->was_held = true;
+	memcpy(trace->result->held_at, trace->result->counts, sizeof(trace->result->counts));
 	if (!plan->hold_kills)
 		return;
 	trace->is_counting = true;
