@@ -203,7 +203,7 @@ static void judge(struct scene *scene, const struct trial *trial, int code, bool
 	bool is_same = scene_is_restored(scene, slack * NSEC_PER_SEC / 5, &diff);
 
 	if (code >= 128)
-		tell(trial, result, "it crashed", "");
+		tell(trial, result, "it crashed", strsignal(WTERMSIG(result->status)));
 	if (!is_same && code == 0 && !may_need_restore)
 		tell(trial, result, "it says all is well, and it is not", diff);
 	free(diff);
