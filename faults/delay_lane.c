@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 int delay_lane_init(struct delay_lane *lane, struct delay_budget *budget, uint64_t seed,
@@ -154,24 +155,52 @@ int delay_lane_receive(struct delay_lane *lane)
 	return status ? status : count;
 }
 
+/* Writes what was collected. Should the kernel not take it in one, then one by one (and from now
+ * on, if it cannot read it). */
+static int flush(struct delay_lane *lane, uint64_t *sent)
+{
+	struct delay_merge *merge = &lane->merge;
+	int count;
+	const struct iovec *parts = delay_merge_finish(merge, &count);
+	ssize_t written = count ? writev(lane->tap_fd, parts, count) : 0;
+
+	if (written < 0 && errno == EBADFD)
+		return -EBADFD;
+	if (written >= 0) {
+		*sent += merge->count;
+	} else if (merge->count > 1) {
+		lane->keeps_single = errno == EINVAL;
+		for (unsigned i = 0; i < merge->count; i++)
+			*sent += write(lane->tap_fd, merge->packets[i].iov_base,
+				       merge->packets[i].iov_len) >= 0;
+	}
+	merge->count = 0;
+	return 0;
+}
+
 int delay_lane_send(struct delay_lane *lane, int64_t now_ns)
 {
+	const bool merges = lane->tap.has_udp_segmentation && !lane->keeps_single;
+	struct delay_merge *merge = &lane->merge;
 	uint64_t sent = 0;
 	const void *packet;
-	ssize_t written;
 	size_t length;
-	int count;
+	int count, status = 0;
 
-	for (count = 0; count < DELAY_LANE_BATCH; count++) {
+	for (count = 0; count < DELAY_LANE_BATCH && !status; count++) {
 		packet = delay_queue_peek(lane->queue, now_ns, &length);
 		if (!packet)
 			break;
-		written = write(lane->tap_fd, packet, length);
-		if (written < 0 && errno == EBADFD)
-			return -EBADFD;
-		sent += written == (ssize_t)length;
-		delay_queue_pop(lane->queue);
+		if (!merges || !merge->count || !delay_merge_add(merge, packet, length)) {
+			status = merge->count ? flush(lane, &sent) : 0;
+			delay_merge_begin(merge, packet, length, lane->tap.kind);
+		}
+		delay_queue_pop(lane->queue); /* its bytes stay until the next is read */
 	}
+	if (merge->count && !status)
+		status = flush(lane, &sent);
+	if (status)
+		return status;
 	if (count) {
 		add(&lane->sent, sent);
 		add(&lane->dropped_error, count - sent);

@@ -7,6 +7,7 @@
 #define SQUALL_DELAY_LANE_H
 
 #include "faults/delay_effect.h"
+#include "faults/delay_merge.h"
 #include "faults/delay_queue.h"
 #include "faults/delay_refuse.h"
 #include "injector/base/error.h"
@@ -25,6 +26,8 @@ struct delay_lane {
 	struct delay_effect effect;
 	struct refusal refusal; /* set before anything comes */
 	bool had_rate;
+	struct delay_merge merge; /* while a batch is sent */
+	bool keeps_single;	  /* the kernel did not take one that was merged */
 	unsigned char spare[TAP_HEADER_SIZE + TAP_FRAME_MAX]; /* while a packet is doubled */
 
 	_Atomic uint64_t received, sent, lost, marked, duplicated, corrupted;

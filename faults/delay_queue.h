@@ -56,7 +56,8 @@ int64_t delay_queue_last_ns(const struct delay_queue *queue);
 
 /* The next packet, if its time has come by `now_ns`; NULL otherwise. Valid until pop(). */
 const void *delay_queue_peek(struct delay_queue *queue, int64_t now_ns, size_t *out_length);
-/* Removes the packet peek() returned last. */
+/* Removes the packet peek() returned last. Its bytes stay where they are until the next reserve()
+ * or trim(). */
 void delay_queue_pop(struct delay_queue *queue);
 /* When the next packet is due; INT64_MAX: the queue is empty. */
 int64_t delay_queue_next_ns(const struct delay_queue *queue);

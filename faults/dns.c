@@ -8,6 +8,7 @@
 #include "faults/dns.h"
 
 #include "faults/target_group.h"
+#include "faults/target_namespace.h"
 #include "injector/base/clock.h"
 #include "injector/kernel/nft.h"
 
@@ -124,11 +125,16 @@ static int end(struct fault *fault, enum fault_end how, int64_t *out_again_ns, s
 
 /* Evidence. */
 
-static int check_in_force(const struct dns_state *state, const struct target *target,
-			  struct error *err)
+static int check_in_force(struct dns_state *state, const struct target *target, struct error *err)
 {
 	uint32_t owner;
+	int result = target_namespace_check(
+		&(struct target_namespace){target->namespace_fd, &state->record.namespace_id,
+					   state->record.namespace_name, &state->namespace_keeper},
+		err);
 
+	if (result < 0)
+		return result;
 	if (dns_responder_is_broken(state->responder))
 		return error_set(err, ESTALE, "the responder has stopped");
 	if (nft_find_table(state->netfilter, NFPROTO_INET, state->record.table, &owner, NULL) ==

@@ -56,6 +56,7 @@ struct dns_state {
 	struct netlink *netfilter;
 	struct dns_record record;
 	uint32_t mark;
+	pid_t namespace_keeper; /* see target_namespace.h */
 	int64_t wait_until_ns;
 	struct dns_responder_counters last; /* once it has ended */
 	struct dns_state *next;		    /* live ones of this process */

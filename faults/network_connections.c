@@ -6,6 +6,7 @@
  */
 #include "faults/network.h"
 
+#include "injector/base/cleanup.h"
 #include "injector/kernel/connection.h"
 #include "injector/kernel/route.h"
 
@@ -19,6 +20,9 @@
 struct picking {
 	const struct network_state *state;
 	const struct params *target;
+	uint64_t *groups; /* sorted; owned: the target's control groups and those below */
+	unsigned group_count;
+	bool is_nameless; /* a connection was met of which the kernel does not say whose it is */
 	struct connection *found; /* owned */
 	unsigned count;
 };
@@ -85,13 +89,30 @@ static bool is_protected(const struct connection *connection, const struct picki
 	return false;
 }
 
+static int compare(const void *a, const void *b)
+{
+	const uint64_t *one = a, *other = b;
+
+	return (*one > *other) - (*one < *other);
+}
+
+static bool is_of_group(const struct connection *connection, struct picking *picking)
+{
+	if (!picking->group_count)
+		return true;
+	picking->is_nameless |= !connection->cgroup;
+	return bsearch(&connection->cgroup, picking->groups, picking->group_count,
+		       sizeof(*picking->groups), compare);
+}
+
 static int pick(void *context, const struct connection *connection)
 {
 	struct picking *picking = context;
 	const struct params *target = picking->target;
 	struct connection *grown;
 
-	if ((params_count(target, TRAFFIC_TO) && !is_listed(connection, target, TRAFFIC_TO)) ||
+	if (!is_of_group(connection, picking) ||
+	    (params_count(target, TRAFFIC_TO) && !is_listed(connection, target, TRAFFIC_TO)) ||
 	    is_listed(connection, target, TRAFFIC_EXCEPT) || !has_local_port(connection, target) ||
 	    is_protected(connection, picking))
 		return 0;
@@ -135,17 +156,61 @@ static void drop_elsewhere(struct picking *picking)
 	picking->count = kept;
 }
 
+static int list_groups(const struct target *target, struct picking *picking, struct error *err)
+{
+	int result = 0;
+
+	for (unsigned i = 0; result == 0 && i < target->group_count; i++) {
+		cleanup_free uint64_t *ids = NULL;
+		uint64_t *grown;
+		unsigned count = 0;
+
+		result = cgroup_ids(&target->groups[i].cgroup, &ids, &count, err);
+		if (result < 0)
+			break;
+		grown = reallocarray(picking->groups, picking->group_count + count + 1UL,
+				     sizeof(*grown));
+		if (!grown)
+			return error_errno(err, ENOMEM, "control groups");
+		picking->groups = grown;
+		if (count)
+			memcpy(grown + picking->group_count, ids, count * sizeof(*ids));
+		picking->group_count += count;
+	}
+	if (picking->group_count)
+		qsort(picking->groups, picking->group_count, sizeof(*picking->groups), compare);
+	return result;
+}
+
+static void drop(struct picking *picking)
+{
+	free(picking->groups);
+	free(picking->found);
+}
+
+/* The caller drops what was found, also after a failure. */
 static int find(struct network_state *state, const struct target *target, struct picking *out,
 		struct error *err)
 {
 	int result;
 
 	*out = (struct picking){.state = state, .target = &target->params};
+	result = list_groups(target, out, err);
+	if (result < 0 || (target->group_count && !out->group_count)) /* all are gone */
+		return result;
 	result = connection_each(state->diag, pick, out, err);
 	if (result == -E2BIG)
 		error_set(err, E2BIG, "more than %d connections are in scope", ROUND_MAX);
 	else if (result == -ENOMEM)
 		error_errno(err, ENOMEM, "connections");
+	if (result == 0 && out->is_nameless) {
+		result = error_set(err, EOPNOTSUPP,
+				   "reset-connections: the kernel does not say whose a connection "
+				   "is, and the target is that of %s",
+				   target->owner_text);
+		error_remedy(err, "needs Linux 5.8 with CONFIG_SOCK_CGROUP_DATA; partition: reset "
+				  "ends those that send something");
+	}
 	if (result == 0)
 		drop_elsewhere(out);
 	return result;
@@ -166,19 +231,14 @@ static int check_target(const struct target *target, struct error *err)
 		return error_set(err, EINVAL,
 				 "reset-connections does not know which flows `share` and `vlan` "
 				 "take; partition: reset ends those that send something");
-	if (target->group_count)
-		return error_set(err, EINVAL,
-				 "reset-connections does not know whose a connection is, and the "
-				 "target is that of %s; partition: reset ends those that send "
-				 "something",
-				 target->owner_text);
 	return 0;
 }
 
 int network_plan_connections(struct network_state *state, const struct target *target,
 			     struct plan *plan, struct error *err)
 {
-	struct picking picking;
+	struct picking picking = {0};
+	unsigned count;
 	int result = check_target(target, err);
 
 	if (result == 0)
@@ -197,14 +257,15 @@ int network_plan_connections(struct network_state *state, const struct target *t
 		error_remedy(err, "partition: reset ends them when they send something");
 	if (result == 0)
 		result = find(state, target, &picking, err);
+	count = picking.count;
+	drop(&picking);
 	if (result < 0)
 		return result;
-	free(picking.found);
 	return plan_add(
 		plan, PLAN_CHANGE,
 		"end TCP connections in scope, %u now, as far as this kernel owns them: cannot "
 		"be undone",
-		picking.count);
+		count);
 }
 
 int network_reset_connections(struct network_state *state, const struct target *target,
@@ -222,7 +283,7 @@ int network_reset_connections(struct network_state *state, const struct target *
 		if (result == -ENOENT || result == -ESTALE)
 			result = 0; /* it has ended by itself */
 	}
-	free(picking.found);
+	drop(&picking);
 	return result < 0 ? error_prefix(err, "cannot end a connection") : 0;
 }
 

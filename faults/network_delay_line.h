@@ -11,8 +11,9 @@
  * delay_line_start(): a child would share the tap's descriptor and keep the device, with nobody
  * reading it, a black hole (CLOEXEC acts on exec only).
  *
- * A packet comes back with its bytes, VLAN tags, checksum and segmentation state as they were. What
- * the kernel knew about it besides is lost, unlike with netem on an ifb:
+ * A packet comes back with its bytes, VLAN tags, checksum and segmentation state as they were; UDP
+ * datagrams of one flow that leave together come back as one packet that is cut into the same ones
+ * (delay_merge.h). What the kernel knew about it besides is lost, unlike with netem on an ifb:
  *  - its socket: TCP small queues see the packet as sent at once (more is in flight, limited by the
  *    window alone), pacing by fq and SO_MAX_PACING_RATE end at the tap, owner and cgroup matches
  *    behind the hook no longer match;

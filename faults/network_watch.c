@@ -9,13 +9,13 @@
 
 #include "faults/network_gate.h"
 #include "faults/network_group.h"
+#include "faults/target_namespace.h"
 #include "injector/kernel/link.h"
 
 #include <netinet/in.h> /* before linux/: they share types */
 
 #include <errno.h>
 #include <linux/netfilter.h>
-#include <stdlib.h>
 #include <string.h>
 
 static bool is_missing(int result)
@@ -45,39 +45,15 @@ static int check_path(struct network_state *state, struct network_path *path, bo
 	return 0;
 }
 
-/* Where somebody has named it or a process keeps it. Ours, in which we are, needs neither. */
-static int check_namespace(struct network_state *state, struct error *err)
-{
-	const struct network_record *record = &state->record;
-	const char *name = record->namespace_name;
-	struct error why = ERROR_INIT;
-	int result;
-
-	if (state->namespace_fd < 0 || strlen(name) == sizeof(record->namespace_name) - 1)
-		return 0;
-	if (strncmp(name, "pid:", 4) != 0 && strncmp(name, "target:", 7) != 0) {
-		if (namespace_is_named(name, &record->namespace_id) == 0)
-			return error_set(err, ESTALE, "network namespace %s was deleted", name);
-		return 0;
-	}
-	if (!state->namespace_keeper && strncmp(name, "pid:", 4) == 0)
-		state->namespace_keeper = (pid_t)strtol(name + 4, NULL, 10);
-	if (state->namespace_keeper &&
-	    namespace_is_of(state->namespace_keeper, &record->namespace_id) != 0)
-		return 0;
-	result = namespace_find_process(&record->namespace_id, &state->namespace_keeper, &why);
-	if (result != -ENOENT)
-		return 0;
-	return error_set(err, ESTALE, "the network namespace of %s is gone: no process is in it",
-			 name);
-}
-
 int network_check_in_force(struct network_state *state, struct error *err)
 {
 	struct error why = ERROR_INIT;
 	bool is_grown = false;
 	uint32_t owner;
-	int result = check_namespace(state, err);
+	int result = target_namespace_check(
+		&(struct target_namespace){state->namespace_fd, &state->record.namespace_id,
+					   state->record.namespace_name, &state->namespace_keeper},
+		err);
 
 	if (result < 0)
 		return result;

@@ -5,6 +5,7 @@
  */
 #include "faults/port.h"
 
+#include "faults/target_namespace.h"
 #include "injector/base/clock.h"
 #include "injector/kernel/proc.h"
 #include "injector/kernel/trial.h"
@@ -196,6 +197,18 @@ static int end(struct fault *fault, enum fault_end how, int64_t *out_again_ns, s
 	return 0;
 }
 
+static int check_namespace(struct port_state *state, const struct target *target, struct error *err)
+{
+	struct namespace_id id;
+
+	if (namespace_identify(target->namespace_fd, &id, NULL) < 0)
+		return 0;
+	return target_namespace_check(&(struct target_namespace){target->namespace_fd, &id,
+								 target->namespace_name,
+								 &state->namespace_keeper},
+				      err);
+}
+
 static int evidence(struct fault *fault, struct evidence *out, struct error *err)
 {
 	struct port_state *state = fault->state;
@@ -218,7 +231,7 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 	if (state->is_on && hold->failure)
 		return error_set(err, ESTALE, "no more ports can be taken: %s",
 				 strerror(hold->failure));
-	return 0;
+	return state->is_on ? check_namespace(state, fault->target, err) : 0;
 }
 
 /* From the record. */

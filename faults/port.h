@@ -68,7 +68,8 @@ struct port_state {
 	struct port_place *places; /* owned */
 	unsigned place_count;
 	struct port_hold hold;
-	unsigned last; /* ports, when it ended */
+	unsigned last;		/* ports, when it ended */
+	pid_t namespace_keeper; /* see target_namespace.h */
 	struct port_state *next;
 };
 

@@ -58,6 +58,8 @@ int cgroup_find_unit(const struct cgroup_mounts *mounts, const char *unit, struc
  * no members. */
 int cgroup_members(const struct cgroup *cgroup, pid_t **out, unsigned *out_count,
 		   unsigned *out_hidden, struct error *err);
+/* The numbers of it and of the groups below, as the kernel knows them; allocated as above. */
+int cgroup_ids(const struct cgroup *cgroup, uint64_t **out, unsigned *out_count, struct error *err);
 /* Is a path as in /proc/PID/cgroup in it or below? */
 bool cgroup_contains(const struct cgroup *cgroup, const char *path);
 

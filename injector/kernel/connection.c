@@ -11,6 +11,8 @@ enum { ESTABLISHED = 1, SYN_SENT = 2, FIN_WAIT1 = 4, FIN_WAIT2 = 5, CLOSE_WAIT =
 #define OPEN_STATES                                                                                \
 	(1U << ESTABLISHED | 1U << SYN_SENT | 1U << FIN_WAIT1 | 1U << FIN_WAIT2 | 1U << CLOSE_WAIT)
 
+#define CGROUP_ID 21 /* INET_DIAG_CGROUP_ID of kernel 5.8; older headers lack it */
+
 struct walk {
 	connection_fn fn;
 	void *context;
@@ -33,6 +35,19 @@ static bool is_mapped(const struct inet_diag_msg *entry)
 	       entry->id.idiag_dst[1] == 0 && entry->id.idiag_dst[2] == htonl(0xffff);
 }
 
+static uint64_t cgroup_of(const struct nlmsghdr *reply)
+{
+	const struct nlattr *attributes[CGROUP_ID + 1];
+	const void *data;
+	uint64_t id = 0;
+
+	netlink_attributes(reply, sizeof(struct inet_diag_msg), attributes, CGROUP_ID);
+	data = netlink_data(attributes[CGROUP_ID], sizeof(id));
+	if (data)
+		memcpy(&id, data, sizeof(id));
+	return id;
+}
+
 static void take(void *context, const struct nlmsghdr *reply)
 {
 	const struct inet_diag_msg *entry = NLMSG_DATA(reply);
@@ -50,6 +65,7 @@ static void take(void *context, const struct nlmsghdr *reply)
 	found.remote_port = ntohs(entry->id.idiag_dport);
 	found.inode = entry->idiag_inode;
 	found.id = entry->id;
+	found.cgroup = cgroup_of(reply);
 	walk->result = walk->fn(walk->context, &found);
 }
 

@@ -19,6 +19,7 @@ struct connection {
 	uint8_t local[16], remote[16]; /* network order */
 	uint16_t local_port, remote_port;
 	uint32_t inode;
+	uint64_t cgroup;	    /* that its socket was made in; 0: the kernel does not say */
 	uint8_t socket_family;	    /* how the kernel finds it again: */
 	struct inet_diag_sockid id; /* with a cookie that no later connection has */
 };

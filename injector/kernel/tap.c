@@ -62,12 +62,11 @@ static int set_offloads(int fd, struct tap *tap)
 {
 	unsigned long offloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
 
+	tap->has_udp_segmentation = !ioctl(fd, TUNSETOFFLOAD, offloads | TUN_F_USO4 | TUN_F_USO6);
 	/* What the device cannot do, the kernel does in front of it (validate_xmit_skb()) */
 	if (tap->offload != TAP_WHOLE)
-		return ioctl(fd, TUNSETOFFLOAD, tap->offload == TAP_CUT ? TUN_F_CSUM : 0) ? -errno
-											  : 0;
-	tap->has_udp_segmentation = !ioctl(fd, TUNSETOFFLOAD, offloads | TUN_F_USO4 | TUN_F_USO6);
-	if (tap->has_udp_segmentation)
+		offloads = tap->offload == TAP_CUT ? TUN_F_CSUM : 0;
+	else if (tap->has_udp_segmentation)
 		return 0;
 	return ioctl(fd, TUNSETOFFLOAD, offloads) ? -errno : 0;
 }

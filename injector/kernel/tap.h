@@ -51,7 +51,7 @@ struct tap {
 	int index;
 	char name[IFNAMSIZ];
 	unsigned char address[6];  /* TAP_ETHERNET: its own MAC, random */
-	bool has_udp_segmentation; /* the kernel hands over UDP GSO packets whole (6.2) */
+	bool has_udp_segmentation; /* the kernel takes packets of many UDP datagrams (6.2) */
 };
 
 /* Makes the device, down, index not filled in; -EBUSY if the name is taken (of an attached or a

@@ -21,6 +21,7 @@ static void on_armed(struct conductor *conductor, const struct reply *reply)
 	conductor->guardian = (struct process_identity){.pid = (pid_t)reply->numbers[0],
 							.start_time = (uint64_t)reply->numbers[1]};
 	conductor_note(conductor, EVENT_ARMED, 0, "%s", conductor->result->run_id);
+	follow_begin(conductor->follow);
 	timeline_begin(conductor);
 }
 
@@ -131,6 +132,14 @@ static void on_level(struct conductor *conductor, const struct reply *reply)
 						 .number = reply->numbers[0]});
 }
 
+static void on_followed(struct conductor *conductor, const struct reply *reply)
+{
+	conductor_emit(conductor, (struct event){.kind = EVENT_FOLLOWED,
+						 .step = reply->index,
+						 .number = reply->numbers[0],
+						 .text = reply->text});
+}
+
 static void on_reply(struct conductor *conductor, const struct reply *reply)
 {
 	switch ((enum reply_type)reply->type) {
@@ -165,6 +174,9 @@ static void on_reply(struct conductor *conductor, const struct reply *reply)
 		conductor_note(conductor, EVENT_RESTORED, reply->index, "%s", reply->text);
 		if (!reply->numbers[1]) /* else another pulse comes */
 			timeline_step_over(conductor, reply->index);
+		break;
+	case REPLY_FOLLOWED:
+		on_followed(conductor, reply);
 		break;
 	case REPLY_LEVEL:
 		on_level(conductor, reply);

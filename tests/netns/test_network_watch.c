@@ -358,7 +358,10 @@ static void assert_ends_lost(struct stage *stage, struct squall *squall, const c
 
 #define EXTRA "sqnt-watch" /* a namespace that a test may take away */
 
-static struct squall *start_in_extra(struct stage *stage)
+#define IN_EXTRA(fault) "inject --json " fault " for=60s namespace=" EXTRA
+#define DELAY_IN_EXTRA	IN_EXTRA("network interface=sqvz delay=100ms")
+
+static struct squall *start_in_extra(struct stage *stage, const char *command)
 {
 	struct squall *squall;
 
@@ -366,9 +369,7 @@ static struct squall *start_in_extra(struct stage *stage)
 	netlab_run("ip -n " EXTRA " link set lo up");
 	netlab_run("ip -n " EXTRA " link add sqvz type veth peer name sqvy");
 	netlab_run("ip -n " EXTRA " link set sqvz up");
-	squall = squall_start(stage, NULL,
-			      "inject --json network namespace=" EXTRA
-			      " interface=sqvz delay=100ms for=60s");
+	squall = squall_start(stage, NULL, "%s", command);
 	squall_await_injected(squall);
 	return squall;
 }
@@ -382,7 +383,7 @@ static int teardown_extra(void **state)
 static void test_run_ends_when_its_interface_goes(void **state)
 {
 	struct stage *stage = *state;
-	struct squall *squall = start_in_extra(stage);
+	struct squall *squall = start_in_extra(stage, DELAY_IN_EXTRA);
 
 	netlab_run("ip -n " EXTRA " link delete sqvz");
 	assert_ends_lost(stage, squall, "interface sqvz is gone");
@@ -390,21 +391,29 @@ static void test_run_ends_when_its_interface_goes(void **state)
 	stage_assert_clean(stage);
 }
 
+/* What holds sockets there keeps it alive, whatever the fault. */
 static void test_run_ends_when_its_namespace_is_deleted(void **state)
 {
+	static const char *const commands[] = {
+		DELAY_IN_EXTRA,
+		IN_EXTRA("dns to=192.0.2.53 interface=sqvz name=a.test answer=nxdomain"),
+		IN_EXTRA("port local-port=7100 interface=sqvz action=occupy")};
 	struct stage *stage = *state;
-	struct squall *squall = start_in_extra(stage);
 
-	netlab_run("ip netns delete " EXTRA);
-	assert_ends_lost(stage, squall, "network namespace " EXTRA " was deleted");
-	stage_assert_clean(stage);
+	for (unsigned i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
+		struct squall *squall = start_in_extra(stage, commands[i]);
+
+		netlab_run("ip netns delete " EXTRA);
+		assert_ends_lost(stage, squall, "network namespace " EXTRA " was deleted");
+		stage_assert_clean(stage);
+	}
 }
 
 /* The namespace lives on with what is in it: it is restored as well. */
 static void test_namespace_deleted_under_its_processes(void **state)
 {
 	struct stage *stage = *state;
-	struct squall *squall = start_in_extra(stage);
+	struct squall *squall = start_in_extra(stage, DELAY_IN_EXTRA);
 	char *links;
 	int fd;
 	pid_t pid;

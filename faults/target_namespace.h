@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The network namespace of a target may be deleted while a fault is in force: our own sockets keep
+ * it alive when nobody else is in it any more, and nothing that the fault hangs on goes away.
+ */
+#ifndef SQUALL_TARGET_NAMESPACE_H
+#define SQUALL_TARGET_NAMESPACE_H
+
+#include "injector/base/error.h"
+#include "injector/kernel/namespace.h"
+
+#include <sys/types.h>
+
+struct target_namespace {
+	int fd; /* -1: our own, which needs neither name nor keeper */
+	const struct namespace_id *id;
+	const char *name;    /* as of the target */
+	pid_t *inout_keeper; /* of one without a name: some process in it; 0: none is known yet */
+};
+/* Somebody still names it, or a process is in it. -ESTALE: not. What cannot be told is no failure.
+ */
+int target_namespace_check(const struct target_namespace *namespace, struct error *err);
+
+#endif
