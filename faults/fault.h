@@ -120,6 +120,11 @@ struct fault_ops {
 	 * the change itself; the undo record stays as it is. NULL: it has no levels, ramps are
 	 * refused. */
 	int (*set_level)(struct fault *fault, struct error *err);
+	/* The endpoints of the target are others now (target_follow.h): the live fault takes them
+	 * over as one, no packet that was and stays in scope passing it meanwhile; one that is not
+	 * in force gets ready for them. `out_note`: what people should know, or "". On failure it
+	 * is as it was. NULL: `follow` is refused. */
+	int (*follow)(struct fault *fault, char *out_note, size_t size, struct error *err);
 	/* Ends the effect. When work remains that needs time (a soft end, a queue that drains),
 	 * sets *out_again_ns to the delay after which it wants to be called again; 0: finished. May
 	 * be called with FAULT_END_NOW while a soft end is under way. NULL: undo() ends the effect.

@@ -427,6 +427,7 @@ const struct fault_ops network_fault = {
 	.plan = network_plan,
 	.inject = inject,
 	.set_level = set_level,
+	.follow = network_follow,
 	.end = end,
 	.undo = network_undo,
 	.verify = network_verify,

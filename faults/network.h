@@ -174,6 +174,8 @@ struct network_state {
 	struct network_path *paths; /* owned */
 	unsigned path_count;
 	enum network_way planned_way; /* `way` is that of the present injection */
+	bool is_followed;	      /* names of the target may get other addresses */
+	unsigned generation, sets;    /* that hold them in the table */
 	unsigned rank;	    /* among those on the same interfaces, see network_compose.c */
 	bool has_line;	    /* there can be a delay line */
 	bool has_ifb;	    /* the kernel has it */
@@ -212,9 +214,8 @@ struct network_state {
 };
 
 /* network_table.c: what the transaction that starts the effect adds. */
-int network_table_add(const struct network_state *state, const struct target *target,
-		      const char *run_id, unsigned step, struct nft_batch *batch,
-		      struct error *err);
+int network_table_add(struct network_state *state, const struct target *target, const char *run_id,
+		      unsigned step, struct nft_batch *batch, struct error *err);
 /* Takes the chains away that packets come to; what a delay line still gives back finds its way. */
 int network_table_cut(struct network_state *state, struct error *err);
 /* The rest of it. */
@@ -222,13 +223,20 @@ int network_table_remove(struct network_state *state, struct error *err);
 /* state->effect.at has changed: the loss of a NETWORK_FILTER step. */
 int network_table_change(struct network_state *state, struct error *err);
 
+/* The target's endpoints are others now. */
+int network_table_follow(struct network_state *state, const struct target *target,
+			 struct error *err);
+
 /* network_scope.c: which packets, or which of them not (`is_except`). Sets of the target's
- * endpoints, once a table ... */
+ * endpoints, once a table and generation ... */
 struct network_scope;
-int network_scope_new(const struct params *target, bool is_except, struct network_scope **out,
-		      struct error *err);
+int network_scope_new(const struct params *target, bool is_except, unsigned generation,
+		      struct network_scope **out, struct error *err);
 void network_scope_free(struct network_scope *scope);
 void network_scope_add_sets(const struct network_scope *scope, struct nft_batch *batch);
+/* Which sets that are, as bits, and how they go. */
+unsigned network_scope_sets(const struct network_scope *scope);
+void network_scope_delete_sets(unsigned sets, unsigned generation, struct nft_batch *batch);
 /* ... and the rules of a chain that use them, each going on in chain `action`; NULL: each letting
  * the packet pass. */
 void network_scope_add_rules(const struct network_scope *scope, bool is_ingress, const char *chain,
@@ -245,6 +253,9 @@ struct network_pick network_pick_of(const struct target *target);
 /* Adds what comes before chain `chain` (which is there), and names there what rules now go to. */
 void network_pick_add(const struct network_pick *pick, bool is_ingress, unsigned at,
 		      char chain[NETWORK_CHAIN_SIZE], struct nft_batch *batch);
+/* The name alone. */
+void network_pick_name(const struct network_pick *pick, unsigned at,
+		       char chain[NETWORK_CHAIN_SIZE]);
 
 /* Near and far address and, if it has any, port into the first registers; how many words. */
 unsigned network_flow_load(struct nft_batch *batch, int family, bool is_ingress, bool has_ports);
@@ -314,6 +325,10 @@ int network_list_targets(const struct network_state *state, const struct target 
 			 struct plan *plan);
 int network_list_excluded(const struct network_state *state, const struct target *target,
 			  struct plan *plan);
+
+/* network_follow.c: fault_ops.follow; and what the plan says of it. */
+int network_follow(struct fault *fault, char *out_note, size_t size, struct error *err);
+int network_list_followed(const struct target *target, struct plan *plan);
 
 /* network_bypass.c: filters and chains of the user's on the way. Some would not be met any more
  * behind an ifb: `out_avoid` is set unless that is allowed. */

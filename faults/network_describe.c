@@ -55,6 +55,8 @@ int network_list_targets(const struct network_state *state, const struct target 
 	if (result == 0 && params_is_set(params, TRAFFIC_VLAN))
 		result = plan_add(plan, PLAN_TARGET, "of that, frames of VLAN %s",
 				  params_text(params, TRAFFIC_VLAN));
+	if (result == 0)
+		result = network_list_followed(target, plan);
 	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
 		result = plan_add(plan, PLAN_TARGET, "interface %s %s%s%s",
 				  state->paths[i].interface,

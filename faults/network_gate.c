@@ -265,35 +265,90 @@ static int reset_counters(struct network_state *state, unsigned at, struct error
 	return result < 0 ? result : set_loss(state, at, err);
 }
 
+static void close_programs(const int *programs, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		close(programs[i]);
+}
+
+/* The programs of all paths; on failure none. */
+static int load_programs(const struct network_state *state, const struct gate_scope *scope,
+			 int *programs, struct error *err)
+{
+	const struct network_gate *gate = state->gate;
+	unsigned loaded = 0;
+	int result = 0;
+
+	while (result == 0 && loaded < state->path_count) {
+		result = gate_code_load(state, loaded, scope, gate->target, gate->counters_map,
+					&programs[loaded], err);
+		loaded += result == 0;
+	}
+	if (result < 0)
+		close_programs(programs, loaded);
+	return result;
+}
+
 int network_gate_start(struct network_state *state, const struct fault *fault, struct error *err)
 {
 	struct network_gate *gate = state->gate;
 	int *programs = calloc(state->path_count, sizeof(*programs));
 	int result = programs ? 0 : error_errno(err, ENOMEM, "gate");
-	unsigned loaded = 0;
 
 	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
 		if (!is_repeated(state, i))
 			result = add_clsact(state, fault, &state->paths[i], err);
-	for (unsigned i = 0; result == 0 && i < state->path_count; i++) {
-		result = reset_counters(state, i, err);
-		if (result == 0)
-			result = gate_code_load(state, i, &gate->scope, gate->target,
-						gate->counters_map, &programs[i], err);
-		if (result == 0) {
-			loaded++;
-			result = add_filter(state, i, err);
-		}
-	}
 	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
-		result = open_gate(state, i, programs[i], err);
-	for (unsigned i = 0; i < loaded; i++)
-		close(programs[i]);
+		result = reset_counters(state, i, err);
+	if (result == 0)
+		result = load_programs(state, &gate->scope, programs, err);
+	if (result == 0) {
+		for (unsigned i = 0; result == 0 && i < state->path_count; i++)
+			result = add_filter(state, i, err);
+		for (unsigned i = 0; result == 0 && i < state->path_count; i++)
+			result = open_gate(state, i, programs[i], err);
+		close_programs(programs, state->path_count);
+	}
 	free(programs);
 	gate->is_open = true; /* also when only some were opened */
 	if (result < 0)
 		network_gate_shut(state);
 	return result;
+}
+
+/* Each packet meets the old program or the new one. */
+static int exchange_programs(struct network_state *state, const struct gate_scope *scope,
+			     struct error *err)
+{
+	int *programs = calloc(state->path_count, sizeof(*programs));
+	int result = programs ? load_programs(state, scope, programs, err)
+			      : error_errno(err, ENOMEM, "gate");
+
+	if (result == 0) {
+		for (unsigned i = 0; result == 0 && i < state->path_count; i++)
+			result = open_gate(state, i, programs[i], err);
+		close_programs(programs, state->path_count);
+	}
+	free(programs);
+	return result;
+}
+
+int network_gate_follow(struct network_state *state, struct error *err)
+{
+	struct network_gate *gate = state->gate;
+	struct gate_scope scope = GATE_SCOPE_NONE;
+	int result = gate_scope_new(&gate->target->params, &scope, err);
+
+	if (result == 0 && gate->is_open)
+		result = exchange_programs(state, &scope, err);
+	if (result < 0) {
+		gate_scope_close(&scope);
+		return result;
+	}
+	/* programs hold their maps themselves */
+	gate_scope_close(&gate->scope);
+	gate->scope = scope;
+	return 0;
 }
 
 void network_gate_shut(struct network_state *state)

@@ -70,6 +70,8 @@ int network_gate_list(const struct network_state *state, struct plan *plan, stru
 int network_gate_start(struct network_state *state, const struct fault *fault, struct error *err);
 /* state->effect.at has changed: the loss of a NETWORK_FILTER step. */
 int network_gate_change(struct network_state *state, struct error *err);
+/* The target's endpoints are others now: from one packet to the next, path by path. */
+int network_gate_follow(struct network_state *state, struct error *err);
 /* The effect ends. */
 void network_gate_shut(struct network_state *state);
 int network_gate_counters(struct network_state *state, struct evidence *out, struct error *err);

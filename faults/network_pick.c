@@ -94,19 +94,26 @@ struct network_pick network_pick_of(const struct target *target)
 	};
 }
 
+void network_pick_name(const struct network_pick *pick, unsigned at, char chain[NETWORK_CHAIN_SIZE])
+{
+	if (pick->vlan || pick->has_share)
+		snprintf(chain, NETWORK_CHAIN_SIZE, "%s%u", pick->vlan ? "vlan" : "share", at);
+}
+
 void network_pick_add(const struct network_pick *pick, bool is_ingress, unsigned at,
 		      char chain[NETWORK_CHAIN_SIZE], struct nft_batch *batch)
 {
+	const struct network_pick share = {.has_share = pick->has_share};
 	char next[NETWORK_CHAIN_SIZE];
 
 	if (pick->has_share) {
 		snprintf(next, sizeof(next), "%s", chain);
-		snprintf(chain, NETWORK_CHAIN_SIZE, "share%u", at);
+		network_pick_name(&share, at, chain);
 		add_share(pick, is_ingress, chain, next, batch);
 	}
 	if (pick->vlan) {
 		snprintf(next, sizeof(next), "%s", chain);
-		snprintf(chain, NETWORK_CHAIN_SIZE, "vlan%u", at);
+		network_pick_name(pick, at, chain);
 		add_vlan(pick->vlan, chain, next, batch);
 	}
 }

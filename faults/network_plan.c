@@ -8,6 +8,7 @@
 #include "faults/network_delay_line.h"
 #include "faults/network_gate.h"
 #include "faults/network_group.h"
+#include "faults/target_follow.h"
 #include "injector/base/quantity.h"
 #include "injector/kernel/link.h"
 #include "injector/kernel/tap.h"
@@ -367,6 +368,7 @@ int network_plan(struct fault *fault, struct plan *plan, struct error *err)
 	if (!state)
 		return error_errno(err, ENOMEM, "network");
 	fault->state = state;
+	state->is_followed = target_follows(&fault->target->params);
 	state->allows_bypass = params_number(fault->params, NETWORK_ALLOW_BYPASS, 0);
 	network_register(state);
 	state->run_seed = fault->env->seed + fault->step;

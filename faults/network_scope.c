@@ -35,6 +35,7 @@ struct network_scope {
 	struct pieces local_ports;  /* first, last only */
 	bool has_everything;	    /* "*" */
 	bool is_except;		    /* what is left out: accepted, whatever the protocol */
+	unsigned generation;	    /* of its sets, see set_name() */
 	uint8_t protocols[TRAFFIC_PROTOCOLS_MAX]; /* of the transport, any of them */
 	unsigned protocol_count;		  /* 0: all */
 };
@@ -203,14 +204,35 @@ static int fill(struct network_scope *scope, const struct params *target)
 	return result;
 }
 
-int network_scope_new(const struct params *target, bool is_except, struct network_scope **out,
-		      struct error *err)
+/* Of the first generation without a number. */
+static const char *name_set(bool is_except, unsigned family, bool has_ports, unsigned generation,
+			    char out[NFT_NAME_SIZE])
+{
+	const char *word =
+		has_ports ? service_set[is_except][family] : address_set[is_except][family];
+
+	if (generation)
+		snprintf(out, NFT_NAME_SIZE, "%s_%u", word, generation);
+	else
+		snprintf(out, NFT_NAME_SIZE, "%s", word);
+	return out;
+}
+
+static const char *set_name(const struct network_scope *scope, unsigned family, bool has_ports,
+			    char out[NFT_NAME_SIZE])
+{
+	return name_set(scope->is_except, family, has_ports, scope->generation, out);
+}
+
+int network_scope_new(const struct params *target, bool is_except, unsigned generation,
+		      struct network_scope **out, struct error *err)
 {
 	struct network_scope *scope = calloc(1, sizeof(*scope));
 	int result = -ENOMEM;
 
 	if (scope) {
 		scope->is_except = is_except;
+		scope->generation = generation;
 		result = fill(scope, target);
 	}
 	if (result < 0) {
@@ -255,10 +277,10 @@ static void add_set(const struct network_scope *scope, unsigned family, bool has
 	const struct pieces *pieces =
 		has_ports ? &scope->services[family] : &scope->addresses[family];
 	const unsigned size = family ? 16 : 4;
+	char name[NFT_NAME_SIZE];
 
 	nft_add_set(batch, &(struct nft_set){
-				   .name = has_ports ? service_set[scope->is_except][family]
-						     : address_set[scope->is_except][family],
+				   .name = set_name(scope, family, has_ports, name),
 				   .fields = {address_type[family],
 					      has_ports ? NFT_TYPE_PORT : NFT_TYPE_NONE},
 				   .has_ranges = true,
@@ -283,16 +305,49 @@ static bool is_whole_family(const struct pieces *pieces)
 	return pieces->count > 0 && pieces->list[0].prefix == 0;
 }
 
-void network_scope_add_sets(const struct network_scope *scope, struct nft_batch *batch)
+static bool has_set(const struct network_scope *scope, unsigned family, bool has_ports)
 {
 	if (scope->has_everything)
-		return;
-	for (unsigned family = 0; family < 2; family++) {
-		if (scope->addresses[family].count && !is_whole_family(&scope->addresses[family]))
-			add_set(scope, family, false, batch);
-		if (scope->services[family].count)
-			add_set(scope, family, true, batch);
-	}
+		return false;
+	if (has_ports)
+		return scope->services[family].count > 0;
+	return scope->addresses[family].count && !is_whole_family(&scope->addresses[family]);
+}
+
+void network_scope_add_sets(const struct network_scope *scope, struct nft_batch *batch)
+{
+	for (unsigned family = 0; family < 2; family++)
+		for (unsigned has_ports = 0; has_ports < 2; has_ports++)
+			if (has_set(scope, family, has_ports))
+				add_set(scope, family, has_ports, batch);
+}
+
+static unsigned bit_of(bool is_except, unsigned family, unsigned has_ports)
+{
+	return 1U << (is_except * 4 + family * 2 + has_ports);
+}
+
+unsigned network_scope_sets(const struct network_scope *scope)
+{
+	unsigned sets = 0;
+
+	for (unsigned family = 0; family < 2; family++)
+		for (unsigned has_ports = 0; has_ports < 2; has_ports++)
+			if (has_set(scope, family, has_ports))
+				sets |= bit_of(scope->is_except, family, has_ports);
+	return sets;
+}
+
+void network_scope_delete_sets(unsigned sets, unsigned generation, struct nft_batch *batch)
+{
+	char name[NFT_NAME_SIZE];
+
+	for (unsigned is_except = 0; is_except < 2; is_except++)
+		for (unsigned family = 0; family < 2; family++)
+			for (unsigned has_ports = 0; has_ports < 2; has_ports++)
+				if (sets & bit_of(is_except, family, has_ports))
+					nft_delete_set(batch, name_set(is_except, family, has_ports,
+								       generation, name));
 }
 
 static void match_ranges(const struct pieces *ranges, enum nft_side side, struct nft_batch *batch)
@@ -340,6 +395,7 @@ static void add_family(const struct network_scope *scope, unsigned family, bool 
 		       const char *chain, const char *action, struct nft_batch *batch)
 {
 	const enum nft_side side = is_ingress ? NFT_SOURCE : NFT_DESTINATION;
+	char name[NFT_NAME_SIZE];
 
 	if (scope->addresses[family].count) {
 		begin_rule(scope, is_ingress, false, chain, batch);
@@ -347,13 +403,13 @@ static void add_family(const struct network_scope *scope, unsigned family, bool 
 			nft_match_family(batch, family_of[family]);
 		else
 			nft_match_addresses(batch, family_of[family], side,
-					    address_set[scope->is_except][family]);
+					    set_name(scope, family, false, name));
 		end_rule(action, batch);
 	}
 	if (scope->services[family].count) {
 		begin_rule(scope, is_ingress, true, chain, batch);
 		nft_match_services(batch, family_of[family], side,
-				   service_set[scope->is_except][family]);
+				   set_name(scope, family, true, name));
 		end_rule(action, batch);
 	}
 }

@@ -102,6 +102,15 @@ static void add_exclusions(const struct network_state *state, const struct table
 	network_scope_add_rules(table->except, is_ingress, chain, NULL, batch);
 }
 
+static void add_scope(const struct network_state *state, const struct table *table, unsigned at,
+		      const char *chain, const char *act, struct nft_batch *batch)
+{
+	const bool is_ingress = state->paths[at].is_ingress;
+
+	add_exclusions(state, table, is_ingress, chain, batch);
+	network_scope_add_rules(table->scope, is_ingress, chain, act, batch);
+}
+
 static const char *words_of(const struct network_state *state)
 {
 	const struct refusal *refusal = &state->effect.refusal;
@@ -256,26 +265,53 @@ static int add_path(const struct network_state *state, const struct table *table
 							   .device = path->interface});
 	pass_again(state, chain, batch);
 	network_group_add_rules(state, at, priority, chain, batch);
-	add_exclusions(state, table, path->is_ingress, chain, batch);
-	network_scope_add_rules(table->scope, path->is_ingress, chain, act, batch);
+	if (state->is_followed) { /* in a chain of its own, to be replaced as a whole */
+		nft_add_chain(batch, name_of("scope", at, name));
+		nft_rule_begin(batch, chain);
+		nft_go_to(batch, name);
+		nft_rule_end(batch, "names are followed");
+		snprintf(chain, sizeof(chain), "%s", name);
+	}
+	add_scope(state, table, at, chain, act, batch);
 	if (result == 0 && state->way == NETWORK_LINE)
 		add_back(state, at, batch);
 	return result;
 }
 
-int network_table_add(const struct network_state *state, const struct target *target,
-		      const char *run_id, unsigned step, struct nft_batch *batch, struct error *err)
+static void close_table(struct table *table)
 {
-	struct table table = {.params = &target->params, .pick = network_pick_of(target)};
-	char comment[64];
-	int result = network_scope_new(&target->params, false, &table.scope, err);
+	network_scope_free(table->scope);
+	network_scope_free(table->except);
+}
 
+static int open_table(struct table *table, const struct target *target, unsigned generation,
+		      struct error *err)
+{
+	int result;
+
+	*table = (struct table){.params = &target->params, .pick = network_pick_of(target)};
+	result = network_scope_new(&target->params, false, generation, &table->scope, err);
 	if (result == 0)
-		result = network_scope_new(&target->params, true, &table.except, err);
-	if (result < 0) {
-		network_scope_free(table.scope);
+		result = network_scope_new(&target->params, true, generation, &table->except, err);
+	if (result < 0)
+		close_table(table);
+	return result;
+}
+
+static unsigned sets_of(const struct table *table)
+{
+	return network_scope_sets(table->scope) | network_scope_sets(table->except);
+}
+
+int network_table_add(struct network_state *state, const struct target *target, const char *run_id,
+		      unsigned step, struct nft_batch *batch, struct error *err)
+{
+	struct table table;
+	char comment[64];
+	int result = open_table(&table, target, state->generation, err);
+
+	if (result < 0)
 		return result;
-	}
 	snprintf(comment, sizeof(comment), "squall run %s step %u", run_id, step);
 	nft_add_table(batch, NFPROTO_NETDEV, state->record.table, comment);
 	network_scope_add_sets(table.scope, batch);
@@ -283,8 +319,64 @@ int network_table_add(const struct network_state *state, const struct target *ta
 	network_group_add_sets(state, batch);
 	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
 		result = add_path(state, &table, i, batch, err);
-	network_scope_free(table.scope);
-	network_scope_free(table.except);
+	state->sets = sets_of(&table);
+	close_table(&table);
+	return result;
+}
+
+/* The new sets, which nothing looks at yet. They come first and alone: what is put into a set of
+ * ranges of several fields is only found a moment after its transaction (nft_set_commit_update()
+ * in the kernel's nf_tables_commit() is called behind the change of generation). */
+static int add_sets(struct network_state *state, const struct table *table, struct error *err)
+{
+	struct nft_batch batch;
+
+	nft_batch_begin(&batch);
+	nft_use_table(&batch, NFPROTO_NETDEV, state->record.table);
+	network_scope_add_sets(table->scope, &batch);
+	network_scope_add_sets(table->except, &batch);
+	return nft_commit(state->netfilter, &batch, err);
+}
+
+/* All rules of all paths at once. */
+static int use_sets(struct network_state *state, const struct table *table, struct error *err)
+{
+	struct nft_batch batch;
+	char chain[NAME_SIZE], act[NAME_SIZE];
+
+	nft_batch_begin(&batch);
+	nft_use_table(&batch, NFPROTO_NETDEV, state->record.table);
+	for (unsigned i = 0; i < state->path_count; i++) {
+		name_of("act", i, act);
+		network_pick_name(&table->pick, i, act);
+		nft_flush_chain(&batch, name_of("scope", i, chain));
+		add_scope(state, table, i, chain, act, &batch);
+	}
+	network_scope_delete_sets(state->sets, state->generation, &batch);
+	return nft_commit(state->netfilter, &batch, err);
+}
+
+int network_table_follow(struct network_state *state, const struct target *target,
+			 struct error *err)
+{
+	const unsigned generation = state->generation + 1;
+	struct nft_batch batch;
+	struct table table;
+	int result = open_table(&table, target, generation, err);
+
+	if (result < 0)
+		return result;
+	result = add_sets(state, &table, err);
+	if (result == 0 && (result = use_sets(state, &table, err)) < 0) {
+		nft_batch_begin(&batch);
+		nft_use_table(&batch, NFPROTO_NETDEV, state->record.table);
+		network_scope_delete_sets(sets_of(&table), generation, &batch);
+		nft_commit(state->netfilter, &batch, NULL);
+	} else if (result == 0) {
+		state->generation = generation;
+		state->sets = sets_of(&table);
+	}
+	close_table(&table);
 	return result;
 }
 

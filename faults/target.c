@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "faults/target.h"
 
+#include "faults/target_follow.h"
 #include "faults/target_group.h"
 
 #include <errno.h>
@@ -120,5 +121,6 @@ int target_resolve(struct target *target, unsigned limit, const struct target_gu
 void target_free(struct target *target)
 {
 	forget(target);
+	target_follow_free(target);
 	params_free(&target->params);
 }

@@ -38,7 +38,9 @@ enum traffic_param {
 	TRAFFIC_CGROUP,
 	TRAFFIC_UNIT,
 	TRAFFIC_CONTAINER,
-	TRAFFIC_OF, /* name of a process target */
+	TRAFFIC_OF,	/* name of a process target */
+	TRAFFIC_FOLLOW, /* host names are looked up again while it lasts */
+	TRAFFIC_FOLLOW_EVERY,
 };
 extern const struct param traffic_params[];
 
@@ -97,6 +99,10 @@ struct target {
 	unsigned group_count;	     /* 0: everybody's in the namespace */
 	pid_t container_pid;	     /* the first process of the container, if it is one's */
 	char owner_text[160];	     /* for people: "unit nginx"; "" when it is everybody's */
+	/* `follow: true`, see target_follow.h */
+	struct target_host *hosts; /* owned */
+	unsigned host_count;
+	unsigned fixed_count[2]; /* of `to` and `except`: values that no name stands for */
 };
 
 /* A control group of cgroup v2 that sockets belong to. */

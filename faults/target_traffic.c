@@ -6,6 +6,8 @@
 #include "faults/target_interfaces.h"
 
 #include "faults/target_group.h"
+#include "faults/target_follow.h"
+#include "injector/base/clock.h"
 #include "injector/base/quantity.h"
 
 #include "injector/kernel/namespace.h"
@@ -91,6 +93,17 @@ const struct param traffic_params[] = {
 	[TRAFFIC_OF] = {.name = "of",
 			.type = PARAM_NAME,
 			.doc = "only of a process target of this experiment"},
+	[TRAFFIC_FOLLOW] = {.name = "follow",
+			    .type = PARAM_BOOL,
+			    .fallback = "false",
+			    .doc = "host names are looked up again while the fault lasts, and it "
+				   "moves with them"},
+	[TRAFFIC_FOLLOW_EVERY] = {.name = "follow-every",
+				  .type = PARAM_DURATION,
+				  .min = NSEC_PER_SEC,
+				  .max = 3600 * NSEC_PER_SEC,
+				  .fallback = "5s",
+				  .doc = "how often"},
 	{.name = NULL},
 };
 
@@ -286,8 +299,10 @@ int target_traffic_resolve(struct target *target, const struct target_guard *gua
 			   struct error *err)
 {
 	struct netlink *netlink = NULL;
-	int result = check_selector(target, err);
+	int result = target_follow_begin(target, err);
 
+	if (result == 0)
+		result = check_selector(target, err);
 	if (result == 0)
 		result = target_group_resolve(target, guard, err);
 	if (result == 0)

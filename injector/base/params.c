@@ -69,6 +69,14 @@ int params_add(struct params *params, unsigned index, const char *text, int line
 	return 0;
 }
 
+void params_truncate(struct params *params, unsigned index, unsigned count)
+{
+	struct param_setting *setting = &params->settings[index];
+
+	while (setting->count > count)
+		param_value_free(&setting->values[--setting->count]);
+}
+
 int params_check_required(const struct params *params, struct error *err)
 {
 	char allowed[256];

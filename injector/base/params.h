@@ -116,6 +116,8 @@ const char *names_nearest(const char *const *names, const char *name);
 /* Adds a value; a second value for a non-list parameter is -EEXIST. */
 int params_add(struct params *params, unsigned index, const char *text, int line, int column,
 	       struct error *err);
+/* Keeps the first `count` values of a list. */
+void params_truncate(struct params *params, unsigned index, unsigned count);
 /* Checks that everything PARAM_REQUIRED is there, but for targets: those are bound by name. */
 int params_check_required(const struct params *params, struct error *err);
 

@@ -5,6 +5,7 @@
  */
 #include "injector/experiment/inline.h"
 
+#include "faults/target_follow.h"
 #include "injector/base/clock.h"
 #include "injector/base/quantity.h"
 #include "injector/experiment/format.h"
@@ -214,6 +215,11 @@ static int check(const struct inline_reading *reading, struct error *err)
 		result = check_required(&reading->target->params, err);
 	if (result == 0 && reading->target)
 		result = load_lists(reading->target, err);
+	if (result == 0 && reading->target)
+		result = target_check_follow(&reading->target->params, err);
+	if (result == 0 && reading->target && !ops->follow &&
+	    target_follows(&reading->target->params))
+		result = error_set(err, EINVAL, TARGET_FOLLOWED_NOT, ops->name);
 	if (result == 0)
 		result = experiment_check_fault(reading->experiment, reading->step, &inputs, err);
 	return result < 0 ? result : check_for(reading, err);

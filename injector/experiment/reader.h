@@ -71,6 +71,8 @@ int reader_find_probe(struct reader *reader, const char *name, int line, int col
 int reader_find_target(struct reader *reader, const char *name, int line, int column);
 
 /* lists.c: what is in the files that the target names, as its values. */
+/* yaml_targets.c: see there; once all targets and steps are known. */
+void reader_check_targets(struct reader *reader);
 void reader_load_lists(struct reader *reader, struct experiment_target *target);
 
 /* The parts of a file, each in its own file. */

@@ -105,69 +105,6 @@ static void read_root_keys(struct reader *reader, const struct tree_node *root,
 	params_free(&values);
 }
 
-/* namespace: target:NAME of a traffic target names a process target. */
-static void check_namespaces(struct reader *reader)
-{
-	const struct experiment *experiment = reader->experiment;
-
-	for (unsigned i = 0; i < experiment->target_count; i++) {
-		const struct experiment_target *target = &experiment->targets[i];
-		const struct param_value *value;
-		int index;
-
-		if ((target->kind != TARGET_TRAFFIC && target->kind != TARGET_FILE) ||
-		    !target->params.settings)
-			continue;
-		value = params_value(
-			&target->params,
-			target->kind == TARGET_FILE ? FILE_NAMESPACE : TRAFFIC_NAMESPACE, 0);
-		if (!value || strncmp(value->text, "target:", 7) != 0)
-			continue;
-		index = reader_find_target(reader, value->text + 7, value->line, value->column);
-		if (index >= 0 && experiment->targets[index].kind == TARGET_TRAFFIC)
-			problems_add(reader->problems, value->line, value->column,
-				     "namespace: target '%s' selects traffic; only processes have "
-				     "a namespace",
-				     value->text + 7);
-	}
-}
-
-/* of: NAME of a traffic target names a process target; and one of the four ways is enough. */
-static void check_owners(struct reader *reader)
-{
-	static const unsigned ways[] = {TRAFFIC_CGROUP, TRAFFIC_UNIT, TRAFFIC_CONTAINER,
-					TRAFFIC_OF};
-	const struct experiment *experiment = reader->experiment;
-
-	for (unsigned i = 0; i < experiment->target_count; i++) {
-		const struct experiment_target *target = &experiment->targets[i];
-		const struct param_value *value = NULL;
-		const char *first = NULL;
-		int index;
-
-		if (target->kind != TARGET_TRAFFIC || !target->params.settings)
-			continue;
-		for (unsigned w = 0; w < sizeof(ways) / sizeof(*ways); w++) {
-			value = params_value(&target->params, ways[w], 0);
-			if (value && first)
-				problems_add(
-					reader->problems, value->line, value->column,
-					"%s and %s: whose traffic it is can be said in one way "
-					"only",
-					first, traffic_params[ways[w]].name);
-			else if (value)
-				first = traffic_params[ways[w]].name;
-		}
-		if (!value) /* of `of`, the last one */
-			continue;
-		index = reader_find_target(reader, value->text, value->line, value->column);
-		if (index >= 0 && experiment->targets[index].kind != TARGET_PROCESS &&
-		    experiment->targets[index].kind != TARGET_NONE)
-			problems_add(reader->problems, value->line, value->column,
-				     "of: target '%s' selects no processes", value->text);
-	}
-}
-
 /* A run that must hit its own deadline is a slip of the pen. */
 static void check_duration(struct reader *reader, const struct tree_node *limits)
 {
@@ -257,8 +194,7 @@ static void read_root(struct reader *reader, const struct include_set *set)
 		reader_problem(reader, root, "'method' is missing: %s, like method: %s",
 			       format_sections[SECTION_METHOD].doc,
 			       format_sections[SECTION_METHOD].like);
-	check_namespaces(reader);
-	check_owners(reader);
+	reader_check_targets(reader);
 	check_duration(reader, sections[SECTION_LIMITS]);
 }
 

@@ -152,6 +152,7 @@ static void name_object(const struct nlmsghdr *message, char *out, size_t size)
 		{NFT_MSG_DELCHAIN, NFTA_CHAIN_NAME, "chain"},
 		{NFT_MSG_NEWOBJ, NFTA_OBJ_NAME, "counter"},
 		{NFT_MSG_NEWSET, NFTA_SET_NAME, "set"},
+		{NFT_MSG_DELSET, NFTA_SET_NAME, "set"},
 		{NFT_MSG_NEWSETELEM, NFTA_SET_ELEM_LIST_SET, "elements of set"},
 		{NFT_MSG_NEWRULE, NFTA_RULE_CHAIN, "a rule of chain"},
 	};

@@ -102,6 +102,8 @@ struct nft_set {
 };
 /* Before the rules that look it up, and not while a rule is being written. */
 void nft_add_set(struct nft_batch *batch, const struct nft_set *set);
+/* Nothing may look it up any more, and what did is gone before it in this transaction. */
+void nft_delete_set(struct nft_batch *batch, const char *name);
 /* Into the set that was added last: the values from `first` to `last` (NULL: the one value), in
  * network order; fields of a concatenation padded to 4 bytes, as in registers. Ranges of one field
  * are given in ascending order and joined when they touch or overlap; those of a concatenation must

@@ -96,6 +96,12 @@ void nft_add_set(struct nft_batch *batch, const struct nft_set *set)
 	add_set(batch, set, 0);
 }
 
+void nft_delete_set(struct nft_batch *batch, const char *name)
+{
+	nft_add_message(&batch->request, batch, NFT_MSG_DELSET, 0);
+	netlink_put_text(&batch->request, NFTA_SET_NAME, name);
+}
+
 static void open_list(struct nft_batch *batch)
 {
 	struct netlink_request *request = &batch->request;

@@ -329,12 +329,27 @@ static int check_owners(const struct policy *policy, const struct target *target
 	return result;
 }
 
+int policy_check_endpoints(const struct policy *policy, const struct target *target,
+			   struct error *err)
+{
+	static const struct endpoint everything = {.family = AF_UNSPEC};
+	unsigned count = params_count(&target->params, TRAFFIC_TO);
+	int result = 0;
+
+	if (!policy)
+		return 0;
+	if (!count)
+		return check_endpoint(policy, &everything, err);
+	for (unsigned i = 0; result == 0 && i < count; i++)
+		result = check_endpoint(
+			policy, &params_value(&target->params, TRAFFIC_TO, i)->endpoint, err);
+	return result;
+}
+
 static int check_traffic(const struct policy *policy, const struct target *target,
 			 struct error *err)
 {
-	static const struct endpoint everything = {.family = AF_UNSPEC};
 	const struct params *allow = section(policy, POLICY_ALLOW);
-	unsigned count = params_count(&target->params, TRAFFIC_TO);
 	char what[80];
 	int result = check_owners(policy, target, err);
 
@@ -349,12 +364,7 @@ static int check_traffic(const struct policy *policy, const struct target *targe
 		snprintf(what, sizeof(what), "interface %.40s", name);
 		return refuse(policy, allow, POLICY_ALLOW_INTERFACES, err, what);
 	}
-	if (!count)
-		return check_endpoint(policy, &everything, err);
-	for (unsigned i = 0; result == 0 && i < count; i++)
-		result = check_endpoint(
-			policy, &params_value(&target->params, TRAFFIC_TO, i)->endpoint, err);
-	return result;
+	return policy_check_endpoints(policy, target, err);
 }
 
 static int check_share(const struct policy *policy, const struct target *target, struct error *err)

@@ -58,12 +58,16 @@ socklen_t resolver_address_length(const union resolver_address *address)
 
 static void collect(const struct addrinfo *list, uint16_t port, struct resolver_result *out)
 {
-	for (; list && out->count < RESOLVER_ADDRESSES; list = list->ai_next) {
+	for (; list; list = list->ai_next) {
 		union resolver_address *address = &out->addresses[out->count];
 
 		if (list->ai_addrlen > sizeof(*address) ||
 		    (list->ai_family != AF_INET && list->ai_family != AF_INET6))
 			continue;
+		if (out->count == RESOLVER_ADDRESSES) {
+			out->is_cut = true;
+			return;
+		}
 		memcpy(address, list->ai_addr, list->ai_addrlen);
 		set_port(address, port);
 		out->count++;

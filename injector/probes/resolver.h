@@ -17,7 +17,7 @@
 
 #include <netinet/in.h>
 
-#define RESOLVER_ADDRESSES 8 /* more are left out */
+#define RESOLVER_ADDRESSES 256 /* more are left out */
 
 union resolver_address {
 	struct sockaddr any;
@@ -28,6 +28,7 @@ union resolver_address {
 struct resolver_result {
 	int code;	 /* 0, or what getaddrinfo() answered (EAI_*) */
 	char reason[96]; /* in words, when code is not 0 */
+	bool is_cut;	 /* there are more */
 	unsigned count;
 	union resolver_address addresses[RESOLVER_ADDRESSES]; /* with the port filled in */
 };

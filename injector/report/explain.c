@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "injector/report/explain.h"
 
+#include "faults/target_follow.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/quantity.h"
 #include "injector/experiment/format.h"
@@ -80,6 +81,18 @@ static void put_before(struct page *page, const struct experiment *experiment)
 			  names ? names : "", quantity_format_duration(steady->for_ns, time));
 }
 
+static void put_followed(struct page *page, const struct experiment *experiment, unsigned target)
+{
+	const struct params *params = &experiment->targets[target].params;
+
+	if (experiment->targets[target].kind != TARGET_TRAFFIC || !target_follows(params))
+		return;
+	page_tab(page, INDENT + 7);
+	page_wrap(page, TONE_NORMAL, INDENT + 7,
+		  "Its names are looked up again every %s, and it moves with their addresses.",
+		  params_text(params, TRAFFIC_FOLLOW_EVERY));
+}
+
 static void put_step(struct page *page, const struct experiment *experiment, unsigned index)
 {
 	const struct experiment_step *step = &experiment->steps[index];
@@ -100,6 +113,8 @@ static void put_step(struct page *page, const struct experiment *experiment, uns
 		step->ops->explain(&step->params, feels, sizeof(feels));
 	page_tab(page, INDENT + 7);
 	page_wrap(page, TONE_NORMAL, INDENT + 7, "%s", feels[0] ? feels : step->ops->summary);
+	if (step->ops->target_kind != TARGET_NONE)
+		put_followed(page, experiment, step->target);
 }
 
 static void put_aborts(struct page *page, const struct experiment *experiment)

@@ -62,6 +62,7 @@ void conductor_note_stop(struct conductor *conductor, int64_t seen_ns, enum stop
 			 const char *why)
 {
 	conductor->is_stopping = true;
+	follow_end(conductor->follow);
 	conductor->stop_seen_ns = seen_ns;
 	conductor->is_cut_short = cause != STOP_BREACH;
 	conductor_emit(conductor, (struct event){.kind = EVENT_STOPPING,
@@ -228,6 +229,8 @@ static int prepare(struct conductor *conductor, struct error *err)
 					     conductor->loop, conductor->options.launcher,
 					     timeline_on_sample, conductor, &conductor->scheduler,
 					     err);
+	if (result == 0 && !conductor->options.plan_only)
+		result = follow_new(conductor, &conductor->follow, err);
 	if (result == 0)
 		result = watch_signals(conductor, err);
 	if (result == 0 && conductor->options.view && view_is_live(conductor->options.view)) {
@@ -321,6 +324,7 @@ int conductor_run(const struct conductor_options *options, int *out_result_fd, s
 		result = converse(&conductor, err);
 	if (conductor.scheduler)
 		probe_scheduler_free(conductor.scheduler);
+	follow_free(conductor.follow);
 	leave_loop(&conductor);
 	streak_free(&conductor.before);
 	streak_free(&conductor.steady);

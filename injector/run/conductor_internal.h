@@ -9,6 +9,7 @@
 #include "injector/probes/scheduler.h"
 #include "injector/run/abort.h"
 #include "injector/run/conductor.h"
+#include "injector/run/follow.h"
 #include "injector/run/requests.h"
 #include "injector/run/streak.h"
 
@@ -42,7 +43,8 @@ struct conductor {
 	int64_t worker_stopped_ns; /* seen stopped since; 0: it is not */
 	int64_t command_began_ns;
 	int signal_fd, result_fd;
-	struct keys *keys; /* NULL: no terminal to read them from */
+	struct follow *follow; /* NULL: no name is followed */
+	struct keys *keys;     /* NULL: no terminal to read them from */
 	struct loop_timer ping_timer, phase_timer, method_timer;
 };
 

@@ -19,6 +19,7 @@ static void on_armed(struct conductor *conductor, const struct reply *reply)
 {
 	memcpy(conductor->result->run_id, reply->text, RUN_ID_SIZE - 1);
 	conductor_note(conductor, EVENT_ARMED, 0, "%s", conductor->result->run_id);
+	follow_begin(conductor->follow);
 	timeline_begin(conductor);
 }
 
@@ -129,6 +130,14 @@ static void on_level(struct conductor *conductor, const struct reply *reply)
 						 .number = reply->numbers[0]});
 }
 
+static void on_followed(struct conductor *conductor, const struct reply *reply)
+{
+	conductor_emit(conductor, (struct event){.kind = EVENT_FOLLOWED,
+						 .step = reply->index,
+						 .number = reply->numbers[0],
+						 .text = reply->text});
+}
+
 static void on_reply(struct conductor *conductor, const struct reply *reply)
 {
 	switch ((enum reply_type)reply->type) {
@@ -163,6 +172,9 @@ static void on_reply(struct conductor *conductor, const struct reply *reply)
 		conductor_note(conductor, EVENT_RESTORED, reply->index, "%s", reply->text);
 		if (!reply->numbers[1]) /* else another pulse comes */
 			timeline_step_over(conductor, reply->index);
+		break;
+	case REPLY_FOLLOWED:
+		on_followed(conductor, reply);
 		break;
 	case REPLY_LEVEL:
 		on_level(conductor, reply);
@@ -251,11 +263,14 @@ static void worker_is_lost(struct conductor *conductor)
 void conductor_look_at_worker(struct conductor *conductor)
 {
 	int64_t now_ns = clock_now_ns();
+	struct proc_stat first;
 	enum proc_stop stop;
 
 	if (conductor->is_worker_gone)
 		return;
-	if (proc_read_stop(conductor->options.worker, &stop) < 0 || stop != PROC_STOPPED)
+	/* one thread that is not stopped tells all, without a look at the others */
+	if ((proc_read_stat(conductor->options.worker, &first) == 0 && first.state != 'T') ||
+	    proc_read_stop(conductor->options.worker, &stop) < 0 || stop != PROC_STOPPED)
 		conductor->worker_stopped_ns = 0;
 	else if (!conductor->worker_stopped_ns)
 		conductor->worker_stopped_ns = now_ns;

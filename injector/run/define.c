@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "injector/run/define.h"
 
+#include "faults/target_follow.h"
+#include "injector/run/follow.h"
 #include "injector/run/requests.h"
 
 #include <errno.h>
@@ -39,11 +41,12 @@ static void take_address(const struct addrinfo *info, struct endpoint *out)
 	}
 }
 
-/* All addresses of a name, once: A and AAAA. */
-static int send_host(int socket, unsigned index, const char *name, const struct endpoint *endpoint,
+/* All addresses of a name: A and AAAA, each as `blank` says, with the address in it. */
+static int send_host(int socket, const struct request *blank, const struct endpoint *endpoint,
 		     struct error *err)
 {
 	const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+	struct request request = *blank;
 	struct addrinfo *list = NULL;
 	char text[ENDPOINT_TEXT_SIZE];
 	unsigned count = 0;
@@ -68,11 +71,34 @@ static int send_host(int socket, unsigned index, const char *name, const struct 
 			break;
 		}
 		take_address(at, &address);
-		result = send_value(socket, REQUEST_TARGET_VALUE, index, name,
-				    endpoint_format(&address, text), err);
+		snprintf(request.text, sizeof(request.text), "%s", endpoint_format(&address, text));
+		result = request_send(socket, &request, err);
 	}
 	freeaddrinfo(list);
 	return result;
+}
+
+struct sending {
+	int socket;
+	unsigned index; /* of the target */
+};
+
+/* The worker learns the name as well, and which addresses are its. */
+static int send_followed(void *context, unsigned host, unsigned parameter,
+			 const struct param_value *value, struct error *err)
+{
+	const struct sending *sending = context;
+	struct request request = {
+		.type = REQUEST_ADDRESSES, .index = sending->index, .numbers = {host, 0}};
+	struct endpoint bare = value->endpoint;
+	int result = send_value(sending->socket, REQUEST_TARGET_HOST, sending->index,
+				traffic_params[parameter].name, value->text, err);
+
+	bare.port_first = bare.port_last = 0; /* those are the name's */
+	if (result == 0)
+		result = send_host(sending->socket, &request, &bare, err);
+	request.numbers[1] = 1;
+	return result < 0 ? result : request_send(sending->socket, &request, err);
 }
 
 /* Endpoints, with blanks between, as many as a request holds, from *at on, which goes on. */
@@ -100,9 +126,12 @@ static int send_parameter(int socket, unsigned index, const struct params *param
 			  struct error *err)
 {
 	const struct param *param = &params->table[p];
+	const bool is_followed = target_follows(params);
+	struct request request = {.type = REQUEST_TARGET_VALUE, .index = index};
 	unsigned i = 0;
 	int result = 0;
 
+	snprintf(request.name, sizeof(request.name), "%s", param->name);
 	while (i < params_count(params, p) && result == 0) {
 		const struct param_value *value = params_value(params, p, i);
 
@@ -110,7 +139,8 @@ static int send_parameter(int socket, unsigned index, const struct params *param
 			result = send_value(socket, REQUEST_TARGET_VALUE, index, param->name,
 					    params_value(params, p, i++)->text, err);
 		else if (value->endpoint.host[0] && ++i)
-			result = send_host(socket, index, param->name, &value->endpoint, err);
+			result = is_followed ? 0
+					     : send_host(socket, &request, &value->endpoint, err);
 		else
 			result = send_endpoints(socket, index, params, p, &i, err);
 	}
@@ -123,13 +153,14 @@ static int send_target(int socket, const struct experiment *experiment, unsigned
 	const struct experiment_target *target = &experiment->targets[index];
 	struct request request = {
 		.type = REQUEST_TARGET, .index = index, .numbers = {target->kind}};
+	struct sending sending = {.socket = socket, .index = index};
 	int result;
 
 	snprintf(request.name, sizeof(request.name), "%s", target->name);
 	result = request_send(socket, &request, err);
 	for (unsigned p = 0; p < target->params.count && result == 0; p++)
 		result = send_parameter(socket, index, &target->params, p, err);
-	return result;
+	return result < 0 ? result : follow_each(target, send_followed, &sending, err);
 }
 
 static int send_shape(int socket, const struct experiment *experiment, unsigned index,

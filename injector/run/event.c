@@ -40,4 +40,5 @@ const char *const event_kind_names[EVENT_KIND_COUNT] = {
 	[EVENT_LEFT] = "left",	       [EVENT_NOTE] = "note",
 	[EVENT_RESULT] = "result",     [EVENT_RECOVERED] = "recovered",
 	[EVENT_COMMAND] = "command",   [EVENT_LEVEL] = "level",
+	[EVENT_FOLLOWED] = "followed",
 };

@@ -26,11 +26,14 @@ enum request_type {
 	REQUEST_STEP_PULSES,  /* index; numbers: every_ns, active_ns, count */
 	REQUEST_STEP_RAMP,    /* index; numbers: over_ns, from_ppb, to_ppb, stairs */
 	REQUEST_PLAN,
-	REQUEST_ARM,	/* text: title */
-	REQUEST_INJECT, /* index */
-	REQUEST_END,	/* index: planned end of one step */
-	REQUEST_STOP,	/* everything out of force at once; text: why */
-	REQUEST_FINISH, /* all restored? then the worker leaves */
+	REQUEST_ARM,	     /* text: title */
+	REQUEST_INJECT,	     /* index */
+	REQUEST_END,	     /* index: planned end of one step */
+	REQUEST_STOP,	     /* everything out of force at once; text: why */
+	REQUEST_FINISH,	     /* all restored? then the worker leaves */
+	REQUEST_TARGET_HOST, /* index, name: parameter, text: host name that will be followed */
+	REQUEST_ADDRESSES, /* index; numbers: which of these, 1 with the last; text: its addresses,
+			      with blanks between. Before the plan, and when they have changed */
 	REQUEST_COUNT,
 };
 
@@ -58,6 +61,7 @@ enum reply_type {
 	REPLY_STOPPED,	/* numbers: when the last effect ended */
 	REPLY_LEFT,	/* index; text: what could not be restored, and the command to type */
 	REPLY_FINISHED,
+	REPLY_FOLLOWED, /* index: a step of the target; numbers: 0 when it stays as it was; text */
 	REPLY_COUNT,
 };
 

@@ -257,6 +257,7 @@ static void on_event(void *context, const struct event *event)
 		add_line(&result->lines, &result->line_count, &result->line_capacity,
 			 &result->lines_lost, RESULT_MAX_LINES, event);
 		break;
+	case EVENT_FOLLOWED:
 	case EVENT_NOTE:
 		add_line(&result->notes, &result->note_count, &result->note_capacity,
 			 &result->notes_lost, RESULT_MAX_NOTES, event);

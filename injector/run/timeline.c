@@ -72,6 +72,7 @@ static void begin_restore(struct conductor *conductor)
 {
 	if (conductor->phase >= PHASE_RESTORE)
 		return;
+	follow_end(conductor->follow);
 	loop_timer_cancel(conductor->loop, &conductor->method_timer);
 	enter(conductor, PHASE_RESTORE);
 	if (!conductor->in_force)

@@ -102,7 +102,9 @@ static int open_journal(struct worker *worker, const char *title, struct error *
 
 	memcpy(header.run_id, worker->run_id, sizeof(header.run_id));
 	snprintf(header.title, sizeof(header.title), "%.*s", (int)sizeof(header.title) - 1, title);
-	result = identify(worker->guardian.pid, &header.guardian, err);
+	result = guardian_meet(&worker->guardian, err);
+	if (result == 0)
+		result = identify(worker->guardian.pid, &header.guardian, err);
 	if (result == 0)
 		result = worker_outlives_reboot(worker)
 				 ? journal_create_kept(&header, &worker->journal, err)
@@ -172,6 +174,9 @@ static int arm(struct worker *worker, const char *title, struct error *err)
 		result = sandbox_keep_capabilities(capabilities, err);
 	if (result == 0)
 		result = sandbox_worker(capabilities, err);
+	/* It got itself ready meanwhile. */
+	if (result == 0)
+		result = guardian_ready(&worker->guardian, err);
 	if (result == 0)
 		result = loop_watch(worker->loop, worker->guardian.pidfd, EPOLLIN,
 				    on_guardian_event, worker, err);
@@ -209,6 +214,8 @@ static const struct request_rule rules[REQUEST_COUNT] = {
 	[REQUEST_LIMITS] = {"limits", WORKER_DEFINE, worker_on_limits},
 	[REQUEST_TARGET] = {"target", WORKER_DEFINE, worker_on_target},
 	[REQUEST_TARGET_VALUE] = {"target-value", WORKER_DEFINE, worker_on_target_value},
+	[REQUEST_TARGET_HOST] = {"target-host", WORKER_DEFINE, worker_on_target_host},
+	[REQUEST_ADDRESSES] = {"addresses", WORKER_DEFINE | WORKER_ARMED, worker_on_addresses},
 	[REQUEST_STEP] = {"step", WORKER_DEFINE, worker_on_step},
 	[REQUEST_STEP_VALUE] = {"step-value", WORKER_DEFINE, worker_on_step_value},
 	[REQUEST_STEP_PULSES] = {"step-pulses", WORKER_DEFINE, worker_on_step_pulses},
@@ -244,7 +251,8 @@ static void on_request(void *context, uint32_t events)
 			break;
 		/* What was sent before the conductor learnt of the stop or the refusal is void. */
 		if (worker->state == WORKER_STOPPING &&
-		    (request.type == REQUEST_ARM || request.type == REQUEST_INJECT))
+		    (request.type == REQUEST_ARM || request.type == REQUEST_INJECT ||
+		     request.type == REQUEST_ADDRESSES))
 			continue;
 		worker->heard_ns = clock_now_ns();
 		result = request_check(rules, &request, worker->state, &err);
@@ -309,13 +317,11 @@ static int begin(struct worker *worker, struct error *err)
 	int result;
 
 	prefault_child();
-	result = journal_new_run_id(worker->run_id, err);
-	if (result == 0)
-		result = worker_settle_in(worker, err);
-	/* First of all: it gets itself ready while the conductor still reads the experiment. */
-	if (result == 0)
-		result = guardian_start(&worker->guardian, err);
+	result = worker_settle_in(worker, err);
+	guardian_await(&worker->guardian, worker->options.guardian_socket);
 	worker->has_guardian = result == 0;
+	if (result == 0)
+		result = journal_new_run_id(worker->run_id, err);
 	if (result == 0)
 		result = identify(getpid(), &worker->self, err);
 	if (result == 0)

@@ -5,6 +5,7 @@
  */
 #include "injector/run/worker_internal.h"
 
+#include "faults/target_follow.h"
 #include "injector/base/clock.h"
 #include "injector/base/quantity.h"
 #include "injector/experiment/model.h"
@@ -236,6 +237,31 @@ static struct target *find_target(void *context, const char *name)
 	return NULL;
 }
 
+static int check_limit(const struct worker *worker, unsigned *out_total, struct error *err)
+{
+	unsigned total = 0;
+
+	for (unsigned i = 0; i < worker->target_count; i++)
+		if (worker->targets[i].is_resolved)
+			total += target_size(&worker->targets[i]);
+	*out_total = total;
+	if (total <= worker->limits.targets)
+		return 0;
+	error_set(err, E2BIG,
+		  "the experiment would touch %u targets or more; limits.targets "
+		  "allows %u",
+		  total, worker->limits.targets);
+	return error_remedy(err, "Narrow the selectors, use 'count', or raise limits.targets.");
+}
+
+int worker_check_reach(const struct worker *worker, struct error *err)
+{
+	unsigned total;
+	int result = check_limit(worker, &total, err);
+
+	return result < 0 ? result : policy_check_reach(worker->options.policy, total, err);
+}
+
 /* Processes first: whichever stands first in the file, the others may be about them. */
 static int resolve_targets(struct worker *worker, struct error *err)
 {
@@ -245,9 +271,10 @@ static int resolve_targets(struct worker *worker, struct error *err)
 		.find = find_target,
 		.context = worker,
 	};
-	unsigned total = 0;
+	unsigned total;
+	int result = 0;
 
-	for (unsigned i = 0; i < worker->target_count * 2; i++) {
+	for (unsigned i = 0; i < worker->target_count * 2 && result == 0; i++) {
 		struct target *target = &worker->targets[i % worker->target_count];
 
 		if ((target->kind == TARGET_PROCESS) != (i < worker->target_count))
@@ -256,17 +283,9 @@ static int resolve_targets(struct worker *worker, struct error *err)
 			return err->code ? -err->code : -EIO;
 		if (policy_check_target(worker->options.policy, target, err) < 0)
 			return -EPERM;
-		total += target_size(target);
-		if (total > worker->limits.targets) {
-			error_set(err, E2BIG,
-				  "the experiment would touch %u targets or more; limits.targets "
-				  "allows %u",
-				  total, worker->limits.targets);
-			return error_remedy(err, "Narrow the selectors, use 'count', or raise "
-						 "limits.targets.");
-		}
+		result = check_limit(worker, &total, err);
 	}
-	return policy_check_reach(worker->options.policy, total, err);
+	return result < 0 ? result : worker_check_reach(worker, err);
 }
 
 /* What needs no look at the machine; the targets follow when they are known. */
@@ -315,6 +334,9 @@ int worker_on_plan(struct worker *worker, const struct request *request, struct 
 		result = params_check_required(&step->params, err);
 		if (result == 0 && step->fault.ops->check)
 			result = step->fault.ops->check(&step->params, err);
+		if (result == 0 && !step->fault.ops->follow &&
+		    target_follows(&step->fault.target->params))
+			result = error_set(err, EINVAL, TARGET_FOLLOWED_NOT, step->fault.ops->name);
 		if (result == 0)
 			result = check_shape(step, err);
 		if (result == 0)

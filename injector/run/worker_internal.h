@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Shared between worker.c (life of the worker), worker_define.c (what the conductor may define and
- * plan), worker_step.c (life of one step), worker_shape.c (its pulses and ramp), worker_reply.c
- * (what the conductor is told) and worker_process.c (what it inherits from whoever called).
+ * plan), worker_step.c (life of one step), worker_shape.c (its pulses and ramp),
+ * worker_follow.c (new addresses of a host name), worker_reply.c (what the conductor is told) and
+ * worker_process.c (what it inherits from whoever called).
  */
 #ifndef SQUALL_RUN_WORKER_INTERNAL_H
 #define SQUALL_RUN_WORKER_INTERNAL_H
@@ -90,6 +91,13 @@ bool worker_outlives_reboot(const struct worker *worker);
 int worker_on_step_pulses(struct worker *worker, const struct request *request, struct error *err);
 int worker_on_step_ramp(struct worker *worker, const struct request *request, struct error *err);
 
+/* All targets that are resolved are within the limits, and the site's. */
+int worker_check_reach(const struct worker *worker, struct error *err);
+
+/* worker_follow.c */
+int worker_on_target_host(struct worker *worker, const struct request *request, struct error *err);
+int worker_on_addresses(struct worker *worker, const struct request *request, struct error *err);
+
 /* worker_shape.c: pulses and ramps, by timers of the worker. */
 /* The strength that the step has now. */
 int64_t worker_shape_level(const struct worker_step *step);
@@ -115,7 +123,7 @@ void worker_look_back(struct worker *worker);
 /* worker_process.c */
 /* Makes of a forked child of an arbitrary caller a process of its own: session, directory, umask,
  * limits, descriptors. */
-int worker_settle_in(const struct worker *worker, struct error *err);
+int worker_settle_in(struct worker *worker, struct error *err);
 
 /* worker_reply.c */
 /* Waits for a conductor that does not read, but only so long in all; then it counts as lost. `fd`

@@ -40,6 +40,7 @@ static void audit(const struct worker *worker, const struct reply *reply)
 		[REPLY_REFUSED] = "refused",
 		[REPLY_INJECTED] = "injected",
 		[REPLY_INJECT_FAILED] = "not-injected",
+		[REPLY_FOLLOWED] = "followed",
 		[REPLY_RESTORED] = "restored",
 		[REPLY_STOPPING] = "stopping",
 		[REPLY_LEFT] = "left",

@@ -103,6 +103,10 @@ static void add_details(json_t *root, const struct experiment *experiment,
 			add_evidence(root, event->evidence);
 		add_level(root, event);
 		break;
+	case EVENT_FOLLOWED:
+		add_step(root, experiment, event->step);
+		json_object_set_new(root, "changed", json_boolean(event->number != 0));
+		break;
 	case EVENT_LEVEL:
 		add_step(root, experiment, event->step);
 		add_level(root, event);

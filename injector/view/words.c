@@ -188,6 +188,7 @@ static const struct {
 	[EVENT_RECOVERED] = {"recovered", TONE_GOOD},
 	[EVENT_COMMAND] = {"command", TONE_NORMAL},
 	[EVENT_LEVEL] = {"level", TONE_FAULT},
+	[EVENT_FOLLOWED] = {"followed", TONE_FAULT},
 };
 
 bool words_of_event(const struct experiment *experiment, const struct event *event,
@@ -211,6 +212,12 @@ bool words_of_event(const struct experiment *experiment, const struct event *eve
 	case EVENT_ENDED:
 	case EVENT_RESTORED:
 		step_event(experiment, event, out);
+		break;
+	case EVENT_FOLLOWED:
+		if (!event->number) {
+			out->label = "kept";
+			out->tone = TONE_WARNING;
+		}
 		break;
 	case EVENT_LEVEL:
 		level_event(experiment, event, out);

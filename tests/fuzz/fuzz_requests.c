@@ -22,6 +22,8 @@ static const struct request_rule rules[REQUEST_COUNT] = {
 	[REQUEST_STEP_VALUE] = {"step-value", WORKER_DEFINE, worker_on_step_value},
 	[REQUEST_STEP_PULSES] = {"step-pulses", WORKER_DEFINE, worker_on_step_pulses},
 	[REQUEST_STEP_RAMP] = {"step-ramp", WORKER_DEFINE, worker_on_step_ramp},
+	[REQUEST_TARGET_HOST] = {"target-host", WORKER_DEFINE, worker_on_target_host},
+	[REQUEST_ADDRESSES] = {"addresses", WORKER_DEFINE, worker_on_addresses},
 };
 
 static void require(int condition)

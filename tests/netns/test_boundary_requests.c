@@ -37,6 +37,8 @@ static const bool is_allowed[POINTS][REQUEST_COUNT] = {
 			  [REQUEST_LIMITS] = true,
 			  [REQUEST_TARGET] = true,
 			  [REQUEST_TARGET_VALUE] = true,
+			  [REQUEST_TARGET_HOST] = true,
+			  [REQUEST_ADDRESSES] = true,
 			  [REQUEST_STEP] = true,
 			  [REQUEST_STEP_VALUE] = true,
 			  [REQUEST_STEP_PULSES] = true,
@@ -45,6 +47,7 @@ static const bool is_allowed[POINTS][REQUEST_COUNT] = {
 	[POINT_PLANNED] = {[REQUEST_PING] = true, [REQUEST_ARM] = true},
 	[POINT_IN_FORCE] = {[REQUEST_PING] = true,
 			    [REQUEST_INJECT] = true,
+			    [REQUEST_ADDRESSES] = true, /* of what is followed */
 			    [REQUEST_END] = true,
 			    [REQUEST_STOP] = true,
 			    [REQUEST_FINISH] = true},
@@ -96,7 +99,9 @@ static void test_what_is_not_in_the_plan_is_refused(void **state)
 		{POINT_DEFINE, REQUEST_TARGET},	     {POINT_DEFINE, REQUEST_TARGET_VALUE},
 		{POINT_DEFINE, REQUEST_STEP},	     {POINT_DEFINE, REQUEST_STEP_VALUE},
 		{POINT_DEFINE, REQUEST_STEP_PULSES}, {POINT_DEFINE, REQUEST_STEP_RAMP},
+		{POINT_DEFINE, REQUEST_TARGET_HOST}, {POINT_DEFINE, REQUEST_ADDRESSES},
 		{POINT_IN_FORCE, REQUEST_INJECT},    {POINT_IN_FORCE, REQUEST_END},
+		{POINT_IN_FORCE, REQUEST_ADDRESSES},
 	};
 	struct peer peer;
 

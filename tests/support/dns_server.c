@@ -42,6 +42,15 @@ static pid_t start_one(const char *namespace, const char *listen_on)
 	return pid;
 }
 
+static void await_answer(const struct netlab *lab, const char *server, const char *name)
+{
+	unsigned tries = 0;
+
+	while (DNS_ASK(lab, .server = server, .name = name, .timeout_ms = 200).rcode != 0)
+		if (tries++ > 50 || poll(NULL, 0, 100) != 0)
+			fail_msg("no DNS server on %s", server);
+}
+
 void dns_servers_start(struct netlab *lab)
 {
 	static const char *const addresses[] = {"10.88.0.2", "10.88.0.3", "fd88::2", "fd88::3",
@@ -49,14 +58,8 @@ void dns_servers_start(struct netlab *lab)
 
 	servers[0] = start_one(lab->far, "10.88.0.2,10.88.0.3,fd88::2,fd88::3");
 	servers[1] = start_one(lab->near, "127.0.0.53");
-	for (unsigned i = 0; i < sizeof(addresses) / sizeof(*addresses); i++) {
-		unsigned tries = 0;
-
-		while (DNS_ASK(lab, .server = addresses[i], .name = "a.test", .timeout_ms = 200)
-			       .rcode != 0)
-			if (tries++ > 50 || poll(NULL, 0, 100) != 0)
-				fail_msg("no DNS server on %s", addresses[i]);
-	}
+	for (unsigned i = 0; i < sizeof(addresses) / sizeof(*addresses); i++)
+		await_answer(lab, addresses[i], "a.test");
 }
 
 void dns_servers_stop(void)
@@ -69,6 +72,44 @@ void dns_servers_stop(void)
 			;
 		servers[i] = 0;
 	}
+}
+
+static const char *hosts_path;
+
+void dns_hosts_start(struct netlab *lab, const char *path)
+{
+	char hosts[160];
+
+	hosts_path = path;
+	snprintf(hosts, sizeof(hosts), "--addn-hosts=%s", path);
+	servers[0] = fork();
+	assert_true(servers[0] >= 0);
+	if (servers[0] == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+		execlp("ip", "ip", "netns", "exec", lab->far, "dnsmasq", "--keep-in-foreground",
+		       "--no-resolv", "--no-hosts", "--user=root",
+		       "--pid-file=", "--conf-file=/dev/null", "--log-facility=/dev/null",
+		       "--bind-interfaces", "--listen-address=10.88.0.2", "--local=/test/", hosts,
+		       NULL);
+		_exit(127);
+	}
+	await_answer(lab, "10.88.0.2", "here.test");
+}
+
+void dns_hosts_write(const char *text)
+{
+	FILE *file = fopen(hosts_path, "we");
+
+	assert_non_null(file);
+	fputs(text, file);
+	assert_int_equal(fclose(file), 0);
+	if (servers[0])
+		kill(servers[0], SIGHUP);
+}
+
+void dns_servers_signal(int signal)
+{
+	kill(servers[0], signal);
 }
 
 size_t dns_query(const char *name, uint16_t type, uint16_t id, uint8_t out[512])

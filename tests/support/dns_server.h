@@ -13,6 +13,13 @@
  * answers. */
 void dns_servers_start(struct netlab *lab);
 void dns_servers_stop(void);
+/* Instead of those: one on 10.88.0.2 that answers with what is in a file like /etc/hosts, which the
+ * caller keeps, and NXDOMAIN for the rest of .test. It must know here.test. */
+void dns_hosts_start(struct netlab *lab, const char *path);
+/* What it answers with from now on (but for a moment). */
+void dns_hosts_write(const char *text);
+/* SIGSTOP: it hangs. */
+void dns_servers_signal(int signal);
 
 struct dns_ask {
 	const char *server; /* default 10.88.0.2 */

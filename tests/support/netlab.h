@@ -95,7 +95,8 @@ int64_t netlab_transfer(const struct netlab *lab, const char *address, uint16_t 
 			int timeout_ms);
 
 /* A fault, built as the worker builds it: "to", "10.0.0.1", ..., NULL. It is `network` unless the
- * first pair is "fault", NAME. */
+ * first pair is "fault", NAME. Behind "follow", "true" may stand "host", "NAME:PORTS ADDRESS ...".
+ */
 struct netlab_fault {
 	struct fault fault;
 	struct target target;

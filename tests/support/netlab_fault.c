@@ -2,6 +2,7 @@
 #include "tests/support/netlab.h"
 
 #include "faults/network.h"
+#include "faults/target_follow.h"
 #include "injector/base/clock.h"
 #include "injector/base/quantity.h"
 
@@ -34,6 +35,22 @@ static void set(struct netlab_fault *fault, const char *name, const char *value)
 		fail_msg("%s: %s", name, err.text);
 }
 
+static void add_host(struct netlab_fault *fault, const char *text)
+{
+	char name[64];
+	size_t length = strcspn(text, " ");
+	bool is_changed;
+	struct error err = ERROR_INIT;
+
+	snprintf(name, sizeof(name), "%.*s", (int)length, text);
+	if (target_add_host(&fault->target, TRAFFIC_TO, name, &err) < 0 ||
+	    target_tell_addresses(&fault->target, fault->target.host_count - 1, text + length,
+				  &err) < 0 ||
+	    target_end_addresses(&fault->target, fault->target.host_count - 1, &is_changed, &err) <
+		    0)
+		fail_msg("%s", err.text);
+}
+
 static int plan_step(struct netlab *lab, struct netlab_fault *out, unsigned step,
 		     const char *const *settings, struct error *err)
 {
@@ -54,7 +71,10 @@ static int plan_step(struct netlab *lab, struct netlab_fault *out, unsigned step
 		set(out, "namespace", lab->near);
 	set(out, "target", "test");
 	for (; settings[0]; settings += 2)
-		set(out, settings[0], settings[1]);
+		if (strcmp(settings[0], "host") == 0)
+			add_host(out, settings[1]);
+		else
+			set(out, settings[0], settings[1]);
 	out->env = (struct fault_env){
 		.run_id = out->run_id, .journal = out->journal, .seed = lab ? lab->seed : 0};
 	out->fault = (struct fault){.ops = ops,

@@ -286,7 +286,7 @@ static void on_fork(struct trace *trace, unsigned parent, pid_t child)
 
 	if (parent == ROLE_CONDUCTOR && !trace->tracees[ROLE_WORKER].pid)
 		role = ROLE_WORKER;
-	else if (parent == ROLE_WORKER && !trace->tracees[ROLE_GUARDIAN].pid)
+	else if (parent == ROLE_CONDUCTOR && !trace->tracees[ROLE_GUARDIAN].pid)
 		role = ROLE_GUARDIAN;
 	if (trace->tracees[role].pid) { /* commands of the launcher: not ours */
 		ptrace(PTRACE_DETACH, child, NULL, NULL);

@@ -81,7 +81,7 @@ static const struct {
 	{"network",
 	 {"dealy=5ms"},
 	 "unknown key 'dealy'; did you mean 'delay'?",
-	 "container, of, delay, "},
+	 "container, of, follow, follow-every, delay, "},
 	{"network",
 	 {"target=store"},
 	 "a command line has no named targets; select with the keys themselves",

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A network fault whose target's host names have got other addresses.
+ */
+#include "faults/network.h"
+
+#include "faults/network_gate.h"
+#include "faults/target_follow.h"
+#include "injector/kernel/route.h"
+
+#define ROUTES_MAX 8 /* next hops of one route that are looked at */
+
+static bool is_reached(const struct network_state *state, const struct endpoint *address)
+{
+	int indexes[ROUTES_MAX];
+	unsigned count = 0;
+
+	if (route_interfaces(state->route, address->family, address->address, indexes, ROUTES_MAX,
+			     &count, NULL) < 0)
+		return true; /* not known, or by nothing: nobody gets there */
+	for (unsigned i = 0; i < state->path_count; i++)
+		for (unsigned at = 0; at < count; at++)
+			if (state->paths[i].index == indexes[at])
+				return true;
+	return false;
+}
+
+static void note_routes(const struct network_state *state, const struct target *target, char *out,
+			size_t size)
+{
+	for (unsigned h = 0; h < target->host_count; h++) {
+		const struct target_host *host = &target->hosts[h];
+
+		for (unsigned i = 0; host->parameter == TRAFFIC_TO && i < host->now.count; i++) {
+			struct endpoint address = host->now.list[i];
+			char text[ENDPOINT_TEXT_SIZE];
+
+			if (is_reached(state, &address))
+				continue;
+			address.port_first = address.port_last = 0;
+			snprintf(out, size,
+				 "%s is reached by an interface that the fault is not on",
+				 endpoint_format(&address, text));
+			return;
+		}
+	}
+}
+
+int network_follow(struct fault *fault, char *out_note, size_t size, struct error *err)
+{
+	struct network_state *state = fault->state;
+	int result;
+
+	if (state->hook == NETWORK_GATE && state->gate)
+		result = network_gate_follow(state, err);
+	else if (state->phase == NETWORK_ACTIVE)
+		result = network_table_follow(state, fault->target, err);
+	else
+		result = 0; /* inject() begins with them */
+	if (result == 0)
+		note_routes(state, fault->target, out_note, size);
+	return result;
+}
+
+int network_list_followed(const struct target *target, struct plan *plan)
+{
+	int result = 0;
+
+	for (unsigned i = 0; result == 0 && i < target->host_count; i++) {
+		const struct target_host *host = &target->hosts[i];
+		char now[160];
+
+		target_format_addresses(&host->now, now, sizeof(now));
+		result = plan_add(plan, PLAN_TARGET, "followed: %s%.128s (now %s), every %s",
+				  host->parameter == TRAFFIC_EXCEPT ? "except " : "", host->name,
+				  now, params_text(&target->params, TRAFFIC_FOLLOW_EVERY));
+	}
+	return result;
+}

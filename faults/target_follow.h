@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * `follow: true`: the host names of a traffic target, and the addresses that stand for them now.
+ * The worker looks nothing up: it is told addresses, and what they may be is decided here. A name
+ * has the parameter and the ports that it had when the run was planned; what comes later are single
+ * addresses, at least one, and none of those that every fault leaves out. A name in `except` only
+ * gets more of them: what was left out stays left out.
+ */
+#ifndef SQUALL_TARGET_FOLLOW_H
+#define SQUALL_TARGET_FOLLOW_H
+
+#include "faults/target.h"
+
+#define TARGET_HOSTS_MAX	  64  /* names of one target */
+#define TARGET_HOST_ADDRESSES_MAX 256 /* of one name */
+
+struct target_addresses {
+	struct endpoint *list; /* owned; sorted when complete */
+	unsigned count;
+};
+
+struct target_host {
+	char *name;	    /* owned */
+	unsigned parameter; /* TRAFFIC_TO, TRAFFIC_EXCEPT */
+	uint16_t port_first, port_last;
+	struct target_addresses now, next; /* next: being told, or before: what was now */
+	int64_t paid_until_ns;		   /* of the ration of changes, the caller's */
+};
+
+#define TARGET_FOLLOWED_NOT "follow: fault '%s' keeps the addresses that it begins with"
+bool target_follows(const struct params *params);
+/* There is something to follow. For whoever reads the experiment as well. */
+int target_check_follow(const struct params *params, struct error *err);
+
+/* Before it is resolved. `text` as in the file, "store.internal:443". */
+int target_add_host(struct target *target, unsigned parameter, const char *text, struct error *err);
+/* Addresses with blanks between, which come after those that came before. */
+int target_tell_addresses(struct target *target, unsigned host, const char *text,
+			  struct error *err);
+/* These were all. What they replace is kept in `next`, for target_swap_addresses(). *out_changed:
+ * they are others than before. */
+int target_end_addresses(struct target *target, unsigned host, bool *out_changed,
+			 struct error *err);
+/* Back to what they were, or to what they were going to be. */
+int target_swap_addresses(struct target *target, unsigned host, struct error *err);
+/* What is in `next` is of no use any more. */
+void target_drop_addresses(struct target *target, unsigned host);
+/* "10.0.5.7, 10.0.5.8"; as many as there is room for. */
+void target_format_addresses(const struct target_addresses *addresses, char *out, size_t size);
+
+/* The addresses of all names join the target's endpoints. */
+int target_follow_begin(struct target *target, struct error *err);
+void target_follow_free(struct target *target);
+
+#endif

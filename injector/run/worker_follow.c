@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * New addresses for host names of the approved plan. Invariant: a conductor under somebody else's
+ * control can move a fault that was to be followed to other single addresses that the site allows,
+ * so often and so many as the plan could have had, and nothing else: ports, names, what is left out
+ * and the end stay as they were. Addresses that are refused leave the old ones in force.
+ */
+#include "injector/run/worker_internal.h"
+
+#include "faults/target_follow.h"
+#include "injector/base/clock.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define CHANGE_NS NSEC_PER_SEC	     /* a conductor asks no more often (follow-every) ... */
+#define BURST_NS  (8 * NSEC_PER_SEC) /* ... but may have been stopped for a while */
+
+static struct target *target_of(struct worker *worker, const struct request *request,
+				struct error *err)
+{
+	if (request->index < worker->target_count &&
+	    worker->targets[request->index].kind == TARGET_TRAFFIC)
+		return &worker->targets[request->index];
+	error_set(err, EPROTO, "target %u is not defined, or has no addresses", request->index);
+	return NULL;
+}
+
+int worker_on_target_host(struct worker *worker, const struct request *request, struct error *err)
+{
+	struct target *target = target_of(worker, request, err);
+	int parameter = target ? params_find(target->params.table, request->name) : -1;
+
+	if (!target)
+		return -EPROTO;
+	if (parameter < 0)
+		return error_set(err, EPROTO, "parameter '%s' is not known to the worker",
+				 request->name);
+	return target_add_host(target, (unsigned)parameter, request->text, err);
+}
+
+static int take_ration(struct target_host *host, struct error *err)
+{
+	int64_t now_ns = clock_now_ns();
+
+	if (host->paid_until_ns > now_ns + BURST_NS)
+		return error_set(err, EPROTO, "%s: new addresses come too often", host->name);
+	host->paid_until_ns =
+		(host->paid_until_ns > now_ns ? host->paid_until_ns : now_ns) + CHANGE_NS;
+	return 0;
+}
+
+/* All steps of the target, up to `end`, or none: those that had taken them over go back. */
+static int tell_faults(struct worker *worker, const struct target *target, unsigned *out_end,
+		       char *out_note, size_t size, struct error *err)
+{
+	int result = 0;
+
+	for (unsigned i = 0; result == 0 && i < worker->step_count; i++) {
+		struct worker_step *step = &worker->steps[i];
+
+		*out_end = i;
+		if (step->fault.target == target && step->state != STEP_RESTORED)
+			result = step->fault.ops->follow(&step->fault, out_note, size, err);
+	}
+	return result;
+}
+
+/* The old addresses are the target's again. */
+static void go_back(struct worker *worker, struct target *target, unsigned host, unsigned end)
+{
+	struct error err = ERROR_INIT;
+	char why[sizeof(err.text) + 64], note[1];
+	int result = target_swap_addresses(target, host, &err);
+
+	for (unsigned i = 0; result == 0 && i < end; i++) {
+		struct worker_step *step = &worker->steps[i];
+
+		if (step->fault.target == target && step->state != STEP_RESTORED)
+			result = step->fault.ops->follow(&step->fault, note, sizeof(note), &err);
+	}
+	if (result == 0)
+		return;
+	snprintf(why, sizeof(why), "%s is followed by one fault and not by another: %s",
+		 target->hosts[host].name, err.text);
+	worker_stop(worker, STOP_FAULT_LOST, why);
+}
+
+static void report(struct worker *worker, const struct target *target, unsigned host,
+		   const char *note, const struct error *why)
+{
+	const struct target_host *of = &target->hosts[host];
+	struct reply reply = {.type = REPLY_FOLLOWED, .numbers = {why == NULL}};
+	char now[300], was[300];
+
+	while (reply.index + 1 < worker->step_count &&
+	       worker->steps[reply.index].fault.target != target)
+		reply.index++;
+	target_format_addresses(&of->now, now, sizeof(now));
+	target_format_addresses(&of->next, was, sizeof(was));
+	if (why)
+		snprintf(reply.text, sizeof(reply.text),
+			 "%.253s has new addresses that cannot be followed: %.300s; it stays at %s",
+			 of->name, why->text, now);
+	else
+		snprintf(reply.text, sizeof(reply.text), "%.253s is now at %s (was %s)%s%.100s",
+			 of->name, now, was, *note ? "; " : "", note);
+	worker_send(worker, &reply, -1);
+}
+
+/* 0 also when they are refused: names of the world change without anybody's fault. */
+static int follow(struct worker *worker, struct target *target, unsigned host, struct error *err)
+{
+	struct error why = ERROR_INIT;
+	char note[160] = "";
+	bool is_changed;
+	unsigned end = 0;
+	int result = target_end_addresses(target, host, &is_changed, &why);
+
+	if (result == -EPROTO) {
+		*err = why;
+		return result;
+	}
+	if (result == 0 && !is_changed)
+		return 0;
+	if (result == 0)
+		result = worker_check_reach(worker, &why);
+	if (result == 0)
+		result = policy_check_endpoints(worker->options.policy, target, &why);
+	if (result == 0)
+		result = tell_faults(worker, target, &end, note, sizeof(note), &why);
+	if (result < 0 && is_changed)
+		go_back(worker, target, host, end);
+	report(worker, target, host, note, result < 0 ? &why : NULL);
+	target_drop_addresses(target, host);
+	return 0;
+}
+
+int worker_on_addresses(struct worker *worker, const struct request *request, struct error *err)
+{
+	struct target *target = target_of(worker, request, err);
+	bool is_changed;
+	unsigned host;
+	int result;
+
+	if (!target)
+		return -EPROTO;
+	if (request->numbers[0] < 0 || request->numbers[0] >= target->host_count)
+		return error_set(err, EPROTO, "target %u follows no such host", request->index);
+	host = (unsigned)request->numbers[0];
+	result = target_tell_addresses(target, host, request->text, err);
+	if (result < 0 || !request->numbers[1])
+		return result;
+	if (worker->state == WORKER_DEFINE)
+		return target_end_addresses(target, host, &is_changed, err);
+	result = take_ration(&target->hosts[host], err);
+	return result < 0 ? result : follow(worker, target, host, err);
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * `follow: true`: a name moves in a real DNS server, and the fault with it, by each way to take
+ * packets and to delay them. Nothing that was and stays in scope passes meanwhile. What cannot be
+ * looked up, or is not allowed, leaves the fault where it was.
+ */
+#include "tests/support/dns_server.h"
+#include "tests/support/netlab_flow.h"
+#include "tests/support/squall_runner.h"
+
+#include "faults/network.h"
+#include "faults/target_follow.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+
+#include <cmocka.h>
+
+#define DELAY_MS 100
+#define HERE	 "10.88.0.2 here.test\n"
+
+static void use_server(const struct stage *stage)
+{
+	if (mount(stage_path(stage, "resolv.conf"), "/etc/resolv.conf", NULL, MS_BIND, NULL) < 0)
+		_exit(126);
+}
+
+/* A stage with a name server; `store.test` is 10.88.0.2. */
+static int setup(void **state)
+{
+	struct stage *stage;
+
+	if (stage_setup(state) != 0)
+		return -1;
+	stage = *state;
+	stage_write(stage, "resolv.conf", "nameserver 10.88.0.2\noptions timeout:1 attempts:1\n");
+	stage_write(stage, "hosts", HERE "10.88.0.2 store.test\n");
+	dns_hosts_start(stage->lab, strdup(stage_path(stage, "hosts")));
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	dns_servers_signal(SIGCONT);
+	dns_servers_stop();
+	return stage_teardown(state);
+}
+
+/* The event that says so, after those seen before. */
+static void await_followed(struct squall *squall, unsigned nth, bool is_changed, const char *words)
+{
+	json_t *event = squall_await_nth(squall, "followed", nth);
+
+	printf("# %s\n", member_text(event, "text"));
+	assert_int_equal(json_is_true(json_object_get(event, "changed")), is_changed);
+	if (!strstr(member_text(event, "text"), words))
+		fail_msg("'%s' does not say '%s'", member_text(event, "text"), words);
+}
+
+/* By a delay line, by netem where the kernel has it, and both by clsact. */
+static const char *const ways[][3] = {
+	{"SQUALL_NETEM=off", NULL},
+	{"SQUALL_HOOK=clsact", "SQUALL_NETEM=off", NULL},
+	{"SQUALL_NETEM=", NULL},
+	{"SQUALL_HOOK=clsact", NULL},
+};
+
+static void move(struct stage *stage, const char *const *extra)
+{
+	const struct squall_how how = {.extra = extra, .prepare = use_server};
+	struct squall *squall;
+
+	dns_hosts_write(HERE "10.88.0.2 store.test\n");
+	squall = squall_start(stage, &how,
+			      "inject --json network to=store.test:7001 follow=true "
+			      "follow-every=1s delay=100ms for=60s");
+	squall_await_injected(squall);
+	stage_assert_delay(stage, "10.88.0.2", NETLAB_PORT, DELAY_MS);
+	stage_assert_fast(stage, "10.88.0.3", NETLAB_PORT);
+	dns_hosts_write(HERE "10.88.0.3 store.test\nfd88::3 store.test\n");
+	await_followed(squall, 1, true, "10.88.0.3, fd88::3 (was 10.88.0.2)");
+	stage_assert_delay(stage, "10.88.0.3", NETLAB_PORT, DELAY_MS);
+	stage_assert_delay(stage, "fd88::3", NETLAB_PORT, DELAY_MS);
+	stage_assert_fast(stage, "10.88.0.2", NETLAB_PORT);
+	stage_assert_fast(stage, "fd88::2", NETLAB_PORT);
+	squall_signal(squall, SIGINT);
+	squall_assert_exit(squall, 4);
+	stage_assert_fast(stage, "10.88.0.3", NETLAB_PORT);
+	stage_assert_clean(stage);
+}
+
+static void test_the_fault_moves_with_the_name(void **state)
+{
+	for (unsigned i = 0; i < (netlab_has_netem() ? 4 : 2); i++) {
+		printf("# %s\n", ways[i][0]);
+		move(*state, ways[i]);
+	}
+}
+
+static void test_a_name_that_cannot_be_looked_up_stays(void **state)
+{
+	static const struct squall_how how = {.prepare = use_server};
+	struct stage *stage = *state;
+	struct squall *squall = squall_start(
+		stage, &how,
+		"inject --json network to=store.test:7001 follow=true follow-every=1s delay=100ms "
+		"for=60s");
+
+	squall_await_injected(squall);
+	dns_hosts_write(HERE);
+	await_followed(squall, 1, false, "cannot be looked up");
+	stage_assert_delay(stage, "10.88.0.2", NETLAB_PORT, DELAY_MS);
+	/* a server that hangs holds up neither the run nor its end */
+	dns_servers_signal(SIGSTOP);
+	pause_ms(1500);
+	stage_assert_delay(stage, "10.88.0.2", NETLAB_PORT, DELAY_MS);
+	squall_signal(squall, SIGINT);
+	squall_assert_exit(squall, 4);
+	assert_true(member_number(squall_event(squall, "stopped"), "duration_ns") < NSEC_PER_SEC);
+	stage_assert_clean(stage);
+}
+
+static void test_what_the_site_protects_is_not_followed(void **state)
+{
+	const struct squall_how how = {.prepare = use_server,
+				       .policy = "version: 1\nprotect: {addresses: [10.88.0.3]}\n"};
+	struct stage *stage = *state;
+	struct squall *squall = squall_start(
+		stage, &how,
+		"inject --json network to=store.test:7001 follow=true follow-every=1s delay=100ms "
+		"for=60s targets=2");
+
+	squall_await_injected(squall);
+	dns_hosts_write(HERE "10.88.0.3 store.test\n");
+	await_followed(squall, 1, false, "protected");
+	stage_assert_delay(stage, "10.88.0.2", NETLAB_PORT, DELAY_MS);
+	stage_assert_fast(stage, "10.88.0.3", NETLAB_PORT);
+	dns_hosts_write(HERE "fd88::1:1 store.test\nfd88::1:2 store.test\nfd88::1:3 store.test\n");
+	await_followed(squall, 2, false, "limits.targets");
+	dns_hosts_write(HERE "fd88::3 store.test\n10.88.0.2 store.test\n");
+	await_followed(squall, 3, true, "fd88::3");
+	stage_assert_delay(stage, "fd88::3", NETLAB_PORT, DELAY_MS);
+	stage_assert_delay(stage, "10.88.0.2", NETLAB_PORT, DELAY_MS);
+	squall_signal(squall, SIGINT);
+	squall_assert_exit(squall, 4);
+	stage_assert_clean(stage);
+}
+
+/* Names change as fast as the worker can, and a stream that is in scope all the time meets it. */
+
+struct changing {
+	struct netlab_fault fault;
+	pthread_t thread;
+	atomic_bool is_over;
+	unsigned changes;
+	struct error err;
+};
+
+static void *keep_changing(void *context)
+{
+	static const char *const addresses[] = {"10.88.0.2", "10.88.0.2 10.88.0.3 fd88::3",
+						"fd88::2 10.88.0.2"};
+	struct changing *changing = context;
+	struct fault *fault = &changing->fault.fault;
+	char note[200];
+	bool is_changed;
+	int result = 0;
+
+	while (result == 0 && !changing->is_over) {
+		result = target_tell_addresses(fault->target, 0, addresses[++changing->changes % 3],
+					       &changing->err);
+		if (result == 0)
+			result =
+				target_end_addresses(fault->target, 0, &is_changed, &changing->err);
+		target_drop_addresses(fault->target, 0);
+		if (result == 0)
+			result = fault->ops->follow(fault, note, sizeof(note), &changing->err);
+	}
+	return NULL;
+}
+
+static void begin_changing(struct netlab *lab, struct changing *changing, const char *host,
+			   const char *effect, const char *value)
+{
+	const char *const settings[] = {"follow",    "true", "host", host,  "except", "10.88.0.9",
+					"interface", "sqv0", effect, value, NULL};
+
+	memset(changing, 0, sizeof(*changing));
+	if (netlab_fault_plan(lab, &changing->fault, "fo110w", settings, &changing->err) < 0 ||
+	    network_fault.inject(&changing->fault.fault, &changing->err) < 0)
+		fail_msg("%s (%s)", changing->err.text, changing->err.remedy);
+	assert_int_equal(pthread_create(&changing->thread, NULL, keep_changing, changing), 0);
+}
+
+static void end_changing(struct changing *changing, unsigned at_least)
+{
+	struct evidence evidence;
+
+	changing->is_over = true;
+	pthread_join(changing->thread, NULL);
+	if (changing->err.code)
+		fail_msg("%s", changing->err.text);
+	printf("# %u changes\n", changing->changes);
+	assert_true(changing->changes >= at_least);
+	assert_int_equal(network_fault.evidence(&changing->fault.fault, &evidence, NULL), 0);
+	assert_true(evidence.hits > 0);
+	netlab_fault_finish(&changing->fault, FAULT_END_NOW);
+}
+
+static void try_changes(void **state)
+{
+	static const struct netlab_flow flow = {
+		.count = 2000, .size = 200, .at_once = 1, .pause_us = 300, .quiet_ms = 1000};
+	/* a set of addresses, and one of addresses with ports */
+	static const char *const hosts[] = {"store.test 10.88.0.2", "store.test:7001 10.88.0.2"};
+	struct netlab *lab = *state;
+	struct changing changing;
+
+	for (unsigned i = 0; i < 2; i++) {
+		char *before = netlab_dump(lab);
+
+		begin_changing(lab, &changing, hosts[i], "loss", "100%");
+		for (unsigned round = 0; round < 10; round++)
+			assert_int_equal(netlab_answers(lab, "10.88.0.2", NETLAB_PORT, 200), 0);
+		end_changing(&changing, 20);
+		netlab_same(lab, before);
+	}
+	for (unsigned is_line = 0; is_line < (netlab_has_netem() ? 2 : 1); is_line++) {
+		struct netlab_seen seen;
+
+		if (!is_line && netlab_has_netem())
+			setenv("SQUALL_NETEM", "off", 1);
+		begin_changing(lab, &changing, hosts[0], "delay", "20ms");
+		netlab_flow_run(lab, &flow, &seen);
+		unsetenv("SQUALL_NETEM");
+		printf("# %u of %u arrived, %u overtaken, the fastest after %.3f ms\n",
+		       seen.arrived, flow.count, seen.overtaken, seen.least_ns / 1e6);
+		assert_int_equal(seen.overtaken, 0);
+		assert_int_equal(seen.arrived, flow.count);
+		assert_true(seen.least_ns >= 20e6);
+		free(seen.delays_ns);
+		end_changing(&changing, 20);
+	}
+}
+
+static void test_nothing_passes_while_addresses_change(void **state)
+{
+	try_changes(state);
+}
+
+static void test_nothing_passes_while_addresses_change_by_clsact(void **state)
+{
+	setenv("SQUALL_HOOK", "clsact", 1);
+	try_changes(state);
+	unsetenv("SQUALL_HOOK");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_the_fault_moves_with_the_name, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_a_name_that_cannot_be_looked_up_stays, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_what_the_site_protects_is_not_followed, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_nothing_passes_while_addresses_change,
+						netlab_setup, netlab_teardown_ways),
+		cmocka_unit_test_setup_teardown(
+			test_nothing_passes_while_addresses_change_by_clsact, netlab_setup,
+			netlab_teardown_ways),
+	};
+
+	return STAGE_RUN(tests);
+}
