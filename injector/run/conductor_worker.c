@@ -267,11 +267,14 @@ static void worker_is_lost(struct conductor *conductor)
 void conductor_look_at_worker(struct conductor *conductor)
 {
 	int64_t now_ns = clock_now_ns();
+	struct proc_stat first;
 	enum proc_stop stop;
 
 	if (conductor->is_worker_gone)
 		return;
-	if (proc_read_stop(conductor->options.worker, &stop) < 0 || stop != PROC_STOPPED)
+	/* one thread that is not stopped tells all, without a look at the others */
+	if ((proc_read_stat(conductor->options.worker, &first) == 0 && first.state != 'T') ||
+	    proc_read_stop(conductor->options.worker, &stop) < 0 || stop != PROC_STOPPED)
 		conductor->worker_stopped_ns = 0;
 	else if (!conductor->worker_stopped_ns)
 		conductor->worker_stopped_ns = now_ns;
