@@ -7,7 +7,8 @@
  * Without `full` a sample is drawn, for so many seconds. `full` tries everything, or with `share N`
  * one in N, drawn anew for each seed; `from` and `to` are the first call and the one behind the
  * last, so that several can share the work. `count` says what there is to try; `check` is the
- * self-check alone. A whole name of a kind means that kind alone. NAMEs are words in the names of the experiments.
+ * self-check alone. A whole name of a kind means that kind alone. NAMEs are words in the names of
+ * the experiments.
  */
 #ifndef SQUALL_TESTS_SWEEP_OPTIONS_H
 #define SQUALL_TESTS_SWEEP_OPTIONS_H
