@@ -111,7 +111,8 @@ struct network_path {
 	char interface[16];
 	int lower, master; /* indexes of the interfaces below and above it, or 0 */
 	bool is_ingress, is_loopback;
-	bool owns_clsact; /* NETWORK_GATE: it is there for runs of ours alone */
+	bool owns_clsact;    /* NETWORK_GATE: it is there for runs of ours alone */
+	bool carries_groups; /* what a delay line gives back is still known by its group */
 	uint32_t mtu;
 	struct delay_line *line; /* NETWORK_LINE */
 };

@@ -11,6 +11,7 @@
 #include "faults/target_follow.h"
 #include "injector/base/quantity.h"
 #include "injector/kernel/link.h"
+#include "injector/kernel/tap.h"
 
 #include <errno.h>
 #include <net/if.h>
@@ -32,6 +33,7 @@ static int add_path(struct network_state *state, const struct link *link, bool i
 	*grown = (struct network_path){.index = link->index,
 				       .is_ingress = is_ingress,
 				       .is_loopback = link->flags & IFF_LOOPBACK,
+				       .carries_groups = tap_kind_for(link->type) == TAP_ETHERNET,
 				       .mtu = link->mtu,
 				       .lower = strcmp(link->kind, "veth") != 0 ? link->lower : 0,
 				       .master = link->master};

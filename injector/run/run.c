@@ -15,6 +15,7 @@
 #include "injector/report/report.h"
 #include "injector/restore/halt.h"
 #include "injector/restore/restore.h"
+#include "injector/restore/stale_metrics.h"
 #include "injector/run/conductor.h"
 #include "injector/run/metrics.h"
 #include "injector/run/notify.h"
@@ -80,6 +81,7 @@ static int restore_first(struct error *err)
 		result = -EBUSY;
 	}
 	restore_report_free(&report);
+	stale_metrics_sweep(0);
 	return result;
 }
 
@@ -103,6 +105,21 @@ static bool has_site_command(const struct site *site)
 	return false;
 }
 
+static int start_writer(struct run *run, unsigned at, const char *path, uid_t uid, gid_t gid,
+			struct error *err)
+{
+	struct error note = ERROR_INIT;
+	int result = file_writer_start(&run->writers[at], path, uid, gid, stale_metrics_await, err);
+
+	if (result < 0)
+		return error_prefix(err, "metrics");
+	if (stale_metrics_note(path, uid, gid, at, &note) < 0)
+		log_warning("metrics: should this run be killed, %s says for ever that it lasts: "
+			    "%s",
+			    path, note.text);
+	return 0;
+}
+
 /* The caller's file with the caller's rights; the site's file is the site's, whoever calls. */
 static int start_writers(struct run *run, struct error *err)
 {
@@ -110,11 +127,10 @@ static int start_writers(struct run *run, struct error *err)
 	int result = 0;
 
 	if (path)
-		result = file_writer_start(&run->writers[0], path, run->user.uid, run->user.gid,
-					   err);
+		result = start_writer(run, 0, path, run->user.uid, run->user.gid, err);
 	if (result == 0 && run->site.metrics && !run->options->plan_only)
-		result = file_writer_start(&run->writers[1], run->site.metrics, 0, 0, err);
-	return result < 0 ? error_prefix(err, "metrics") : 0;
+		result = start_writer(run, 1, run->site.metrics, 0, 0, err);
+	return result;
 }
 
 static int give_up_rights(struct run *run, struct error *err)
