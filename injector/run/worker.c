@@ -204,6 +204,8 @@ static int on_arm(struct worker *worker, const struct request *request, struct e
 		       worker->heard_ns + worker->limits.duration_ns, on_deadline, worker);
 	on_tick(worker);
 	memcpy(reply.text, worker->run_id, sizeof(worker->run_id));
+	reply.numbers[0] = worker->env.guardian.pid;
+	reply.numbers[1] = (int64_t)worker->env.guardian.start_time;
 	worker_send(worker, &reply, result_fd);
 	return 0;
 }
