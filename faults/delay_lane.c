@@ -57,9 +57,9 @@ static bool is_foreign(const struct delay_lane *lane, const unsigned char *packe
 /* A packet in the reserved room gets its time. */
 static void admit(struct delay_lane *lane, const void *packet, size_t length, int64_t now_ns)
 {
-	struct delay_due due =
-		delay_effect_due(&lane->effect, delay_packet_wire_length(packet, length), now_ns,
-				 delay_queue_last_ns(lane->queue));
+	struct delay_due due = delay_effect_due(
+		&lane->effect, delay_packet_wire_length(packet, length, lane->tap.tag), now_ns,
+		delay_queue_last_ns(lane->queue));
 
 	delay_queue_commit(lane->queue, length, now_ns, due.at_ns, due.is_ordered);
 }
@@ -84,8 +84,10 @@ static void decide(struct delay_lane *lane, void *packet, size_t length, int64_t
 		add(&lane->marked, 1);
 	}
 	if (delay_effect_corrupts(effect)) {
-		delay_packet_damage(packet, length,
-				    delay_effect_below(effect, delay_packet_bits(length)));
+		const size_t tag = lane->tap.tag;
+
+		delay_packet_damage(packet, length, tag,
+				    delay_effect_below(effect, delay_packet_bits(length, tag)));
 		add(&lane->corrupted, 1);
 	}
 	if (is_full(lane))

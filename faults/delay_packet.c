@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "faults/delay_packet.h"
 
+#include "faults/delay_return.h"
+
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
 #include <string.h>
@@ -8,32 +10,36 @@
 #define ECN_MASK 3
 #define ECN_CE	 3
 
-uint64_t delay_packet_wire_length(const void *packet, size_t length)
+uint64_t delay_packet_wire_length(const void *packet, size_t length, size_t tag)
 {
 	struct virtio_net_hdr header;
 	uint64_t bytes, payload, segments;
 
-	if (length < sizeof(header))
+	if (length < sizeof(header) + tag)
 		return 0;
 	memcpy(&header, packet, sizeof(header));
 	bytes = length - sizeof(header);
 	if (header.gso_type == VIRTIO_NET_HDR_GSO_NONE || !header.gso_size ||
 	    header.hdr_len >= bytes)
-		return bytes;
+		return bytes - tag;
 	payload = bytes - header.hdr_len;
 	segments = (payload + header.gso_size - 1) / header.gso_size;
-	return payload + segments * header.hdr_len;
+	return payload + segments * (header.hdr_len > tag ? header.hdr_len - tag : 0);
 }
 
-uint32_t delay_packet_bits(size_t length)
+uint32_t delay_packet_bits(size_t length, size_t tag)
 {
-	return length > (size_t)TAP_HEADER_SIZE ? (uint32_t)(length - TAP_HEADER_SIZE) * 8 : 0;
+	return length > TAP_HEADER_SIZE + tag ? (uint32_t)(length - TAP_HEADER_SIZE - tag) * 8 : 0;
 }
 
-void delay_packet_damage(void *packet, size_t length, uint32_t draw)
+void delay_packet_damage(void *packet, size_t length, size_t tag, uint32_t draw)
 {
-	if (draw < delay_packet_bits(length))
-		((uint8_t *)packet)[TAP_HEADER_SIZE + draw / 8] ^= (uint8_t)(1U << draw % 8);
+	size_t at = draw / 8;
+
+	if (at >= DELAY_TAG_AT)
+		at += tag;
+	if (draw < delay_packet_bits(length, tag))
+		((uint8_t *)packet)[TAP_HEADER_SIZE + at] ^= (uint8_t)(1U << draw % 8);
 }
 
 size_t delay_packet_find_ip(const void *packet, size_t length, enum tap_kind kind)

@@ -61,17 +61,28 @@ int network_compose(struct network_state *state, struct plan *plan)
 	return 0;
 }
 
-/* A packet that comes back from a delay line has no socket, nor what was marked on it. */
+/* A packet that comes back from a delay line has no socket; its mark it has, in its link-layer
+ * header (delay_return.h). */
+static bool loses_groups(const struct network_state *state)
+{
+	for (unsigned i = 0; i < state->path_count; i++)
+		if (!state->paths[i].carries_groups)
+			return true;
+	return state->hook == NETWORK_GATE;
+}
+
 int network_compose_groups(const struct network_state *state, struct plan *plan)
 {
 	for (const struct network_state *other = network_first_live(); other; other = other->next)
-		if (other != state && (state->group || other->group) &&
+		if (other != state && (state->group || other->group) && loses_groups(state) &&
 		    network_shares_path(state, other))
 			return plan_add(
 				plan, PLAN_NOTE,
 				"what one network step gives back belongs to no process any "
-				"more: of two steps on one packet, the one that is limited "
-				"to processes must be the one injected last");
+				"more (%s): of two steps on one packet, the one that is limited "
+				"to processes must be the one injected last",
+				state->hook == NETWORK_GATE ? "no nf_tables egress hook"
+							    : "no link-layer header");
 	return 0;
 }
 

@@ -19,7 +19,7 @@
 #include <string.h>
 
 struct delay_line {
-	int tap_fds[TAP_QUEUES_MAX], program_fd, ipv6_fd;
+	int tap_fds[TAP_QUEUES_MAX], program_fd, carry_fd, ipv6_fd;
 	struct netlink *netlink; /* in the interface's namespace */
 	char name[IFNAMSIZ];
 	struct tap tap;
@@ -80,6 +80,24 @@ static unsigned useful_threads(void)
 	return half < 1 ? 1 : half > TAP_QUEUES_MAX ? TAP_QUEUES_MAX : half;
 }
 
+static int load_programs(struct delay_line *line, const struct delay_line_config *config,
+			 struct error *err)
+{
+	const bool to_ingress = config->is_ingress != config->refusal.is_on;
+	const bool carries = config->reenters && line->tap.kind == TAP_ETHERNET;
+	const struct delay_return way = {.index = config->reenters ? 0 : config->interface_index,
+					 .is_ingress = to_ingress,
+					 .mark = to_ingress || config->marks_leaving ? config->mark
+										     : 0,
+					 .carries = carries ? config->carries : 0};
+	int status = delay_return_load(&way, &line->program_fd, err);
+
+	if (status || !way.carries)
+		return status;
+	line->tap.tag = DELAY_TAG_SIZE;
+	return delay_carry_load(&way, &line->carry_fd, err);
+}
+
 static int prepare_threads(struct delay_line *line, uint64_t seed, struct error *err)
 {
 	int status = 0;
@@ -93,7 +111,6 @@ static int prepare_threads(struct delay_line *line, uint64_t seed, struct error 
 int delay_line_prepare(const struct delay_line_config *config, struct delay_line **out,
 		       struct error *err)
 {
-	const bool to_ingress = config->is_ingress != config->refusal.is_on;
 	struct delay_line *line;
 	struct inside inside;
 	int status = check_config(config, err);
@@ -103,7 +120,7 @@ int delay_line_prepare(const struct delay_line_config *config, struct delay_line
 	line = calloc(1, sizeof(*line));
 	if (!line)
 		return error_errno(err, ENOMEM, "delay line");
-	line->program_fd = line->ipv6_fd = -1;
+	line->program_fd = line->carry_fd = line->ipv6_fd = -1;
 	for (unsigned i = 0; i < TAP_QUEUES_MAX; i++)
 		line->tap_fds[i] = -1;
 	line->count = config->threads ? config->threads : useful_threads();
@@ -113,10 +130,7 @@ int delay_line_prepare(const struct delay_line_config *config, struct delay_line
 	if (!status)
 		status = namespace_run(config->namespace_fd, open_inside, &inside, err);
 	if (!status)
-		status = delay_return_load(config->reenters ? 0 : config->interface_index,
-					   to_ingress,
-					   to_ingress || config->marks_leaving ? config->mark : 0,
-					   &line->program_fd, err);
+		status = load_programs(line, config, err);
 	if (status) {
 		delay_line_stop(line);
 		return error_prefix(err, "delay line");
@@ -137,15 +151,23 @@ int delay_line_start(struct delay_line *line, struct error *err)
 					    .priority = 1,
 					    .program_fd = line->program_fd,
 					    .name = "squall_delay_return"};
+	const struct bpf_filter way_in = {.hook = QDISC_EGRESS,
+					  .priority = 1,
+					  .program_fd = line->carry_fd,
+					  .name = "squall_delay_carry"};
+	const unsigned tag = line->tap.tag;
 	int status = tap_create(line->tap_fds, line->count, line->name, line->tap.kind,
 				line->tap.offload, &line->tap, err);
 
+	line->tap.tag = tag;
 	if (!status)
 		status = tap_configure(&line->tap, line->netlink, line->ipv6_fd, err);
 	if (!status)
 		status = qdisc_add_clsact(line->netlink, line->tap.index, err);
 	if (!status)
 		status = filter_add_bpf(line->netlink, line->tap.index, &way_back, err);
+	if (!status && line->carry_fd >= 0)
+		status = filter_add_bpf(line->netlink, line->tap.index, &way_in, err);
 	if (!status)
 		status = tap_bring_up(&line->tap, line->netlink, err);
 	for (unsigned i = 0; !status && i < line->count; i++)
@@ -165,6 +187,7 @@ void delay_line_stop(struct delay_line *line)
 	for (unsigned i = 0; i < line->count; i++)
 		cleanup_fd_at(&line->tap_fds[i]);
 	cleanup_fd_at(&line->program_fd);
+	cleanup_fd_at(&line->carry_fd);
 	cleanup_fd_at(&line->ipv6_fd);
 	netlink_close(line->netlink);
 	free(line);

@@ -57,6 +57,9 @@ struct delay_line_config {
 	bool marks_leaving;
 	/* A chain at the tap's ingress hook sends on what leaves, and not the program. */
 	bool reenters;
+	/* Such a packet keeps these bits of its mark, see delay_return.h: all in the upper half. A
+	 * device without link-layer header has no place for them. */
+	uint32_t carries;
 	/* Threads, each with its own queue of the tap and the flows that fall to it; 0: as many as
 	 * this machine has use for. More than one only where packets are decided on one by one: a
 	 * rate, a model of losses, a correlation count on all packets in one row. TAP_QUEUES_MAX at

@@ -125,22 +125,43 @@ bool network_finding_recall(struct network_support *out)
 	return true;
 }
 
-/* A file that was there already is not ours to write into: several may do this at once. */
-static int write_new(int directory, const char *name, const struct finding *finding)
+static bool write_into(int fd, const struct finding *finding)
 {
-	cleanup_fd int fd =
-		openat(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return fd >= 0 && write(fd, finding, sizeof(*finding)) == (ssize_t)sizeof(*finding);
+}
 
+/* Without a name until it is whole: whoever dies in between leaves nothing. Others may do the same
+ * at this moment, and theirs is as good. False: that file system has no nameless files. */
+static bool keep_nameless(int directory, const struct finding *finding)
+{
+	cleanup_fd int fd = openat(directory, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+
+	if (!write_into(fd, finding))
+		return false;
+	unlinkat(directory, NETWORK_FINDING_FILE, 0);
+	return linkat(fd, "", directory, NETWORK_FINDING_FILE, AT_EMPTY_PATH) == 0 ||
+	       errno == EEXIST;
+}
+
+/* A file that was there already is not ours to write into: several may do this at once. */
+static void keep_by_name(int directory, const struct finding *finding)
+{
+	cleanup_fd int fd = -1;
+	char name[64];
+
+	snprintf(name, sizeof(name), "." NETWORK_FINDING_FILE ".%d", (int)getpid());
+	fd = openat(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return -errno;
-	return write(fd, finding, sizeof(*finding)) == (ssize_t)sizeof(*finding) ? 0 : -EIO;
+		return;
+	if (!write_into(fd, finding) ||
+	    renameat(directory, name, directory, NETWORK_FINDING_FILE) < 0)
+		unlinkat(directory, name, 0);
 }
 
 void network_finding_keep(const struct network_support *found)
 {
 	cleanup_fd int directory = -1;
 	struct finding finding;
-	char name[64];
 
 	/* Without the hook nothing is injected, and speed does not matter. */
 	if (!found->has_hook || (!found->has_netem && !found->lacks_netem_for_good)) {
@@ -160,12 +181,8 @@ void network_finding_keep(const struct network_support *found)
 		look_at_modules(&finding);
 	finding.crc = crc32_of(&finding, offsetof(struct finding, crc));
 	directory = directory_open(state_directory, 0755, NULL);
-	if (directory < 0)
-		return;
-	snprintf(name, sizeof(name), "." NETWORK_FINDING_FILE ".%d", (int)getpid());
-	if (write_new(directory, name, &finding) < 0 ||
-	    renameat(directory, name, directory, NETWORK_FINDING_FILE) < 0)
-		unlinkat(directory, name, 0);
+	if (directory >= 0 && !keep_nameless(directory, &finding))
+		keep_by_name(directory, &finding);
 }
 
 void network_finding_forget(void)

@@ -22,6 +22,15 @@
 static const uint8_t bits[] = {27, 28, 24, 25, 31, 23, 22, 21, 20, 19, 18, 17, 16};
 #define BIT_COUNT (sizeof(bits) / sizeof(*bits))
 
+uint32_t network_group_bits(void)
+{
+	uint32_t all = 0;
+
+	for (unsigned i = 0; i < BIT_COUNT; i++)
+		all |= 1U << bits[i];
+	return all;
+}
+
 /* "sqmC_RUN_STEP", C the letter of the bit. */
 #define NAME_START "sqm"
 

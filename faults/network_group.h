@@ -5,8 +5,9 @@
  * With nf_tables: a BPF program at the egress hook of each group, the last place where a packet is
  * seen with its socket, sets one bit of the packet's mark; the step's chain on the interface, the
  * next place it comes to, takes the bit off again and goes on with what had it. Everything else of
- * the mark stays, and no chain or rule of the IP layer ever sees the bit. With tc filters: they ask
- * the kernel for the group of the packet's socket, and nothing is marked.
+ * the mark stays, and no chain or rule of the IP layer ever sees the bit. A delay line in between,
+ * of another step, hands the bit on (delay_return.h). With tc filters: they ask the kernel for the
+ * group of the packet's socket, and nothing is marked.
  *
  * What comes in has no socket yet: it belongs to the group when it answers what the group has sent,
  * so the flows of what leaves are remembered.
@@ -45,6 +46,9 @@ void network_group_detach(struct network_state *state);
 /* -ESTALE: a group was removed, so that nothing is matched any more. */
 int network_group_check(const struct network_state *state, struct error *err);
 void network_group_free(struct network_state *state);
+
+/* All that any group's bit can be. */
+uint32_t network_group_bits(void);
 
 /* network_group_rules.c: sets, once a table; and what stands before the scope in the chain of a
  * path: names in `chain` where the packets of the groups go on. */

@@ -87,6 +87,30 @@ static void add_recalling(const char *chain, const char *next, struct nft_batch 
 		}
 }
 
+/* From a delay line of another step a packet comes with the line's mark, and what it was marked
+ * with before is in its priority. */
+static void add_carried(uint32_t bit, const char *chain, const char *next, const char *comment,
+			struct nft_batch *batch)
+{
+	const uint32_t nothing = 0, others = ~bit;
+
+	nft_rule_begin(batch, chain);
+	nft_match_mark(batch, NETWORK_MARK_BITS, NETWORK_MARK);
+	nft_load_meta(batch, 0, NFT_META_PRIORITY);
+	nft_mask(batch, 0, &bit, &nothing, sizeof(bit));
+	nft_compare_u32(batch, 0, NFT_CMP_EQ, bit);
+	nft_load_meta(batch, 0, NFT_META_PRIORITY);
+	nft_mask(batch, 0, &others, &nothing, sizeof(others));
+	nft_store_meta(batch, NFT_META_PRIORITY, 0);
+	nft_go_to(batch, next);
+	nft_rule_end(batch, comment);
+	/* the line's mark has bits that are those of groups, too */
+	nft_rule_begin(batch, chain);
+	nft_match_mark(batch, NETWORK_MARK_BITS, NETWORK_MARK);
+	nft_verdict(batch, NF_ACCEPT);
+	nft_rule_end(batch, "others' behind a delay line");
+}
+
 /* What the program has marked goes on, without the mark; everybody else's packets pass. */
 static void add_unmarking(const struct network_state *state, const char *chain, const char *next,
 			  struct nft_batch *batch)
@@ -95,13 +119,12 @@ static void add_unmarking(const struct network_state *state, const char *chain, 
 	char comment[200];
 
 	snprintf(comment, sizeof(comment), "of %.90s", state->group->target->owner_text);
+	add_carried(bit, chain, next, comment, batch);
 	nft_rule_begin(batch, chain);
 	nft_match_mark(batch, bit, bit);
+	nft_set_mark(batch, bit, 0); /* it is as it was */
 	nft_go_to(batch, next);
 	nft_rule_end(batch, comment);
-	nft_rule_begin(batch, next);
-	nft_set_mark(batch, bit, 0);
-	nft_rule_end(batch, "the mark is as it was");
 	if (network_group_has_ingress(state))
 		add_remembering(next, batch);
 }

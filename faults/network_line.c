@@ -7,6 +7,7 @@
 #include "faults/network.h"
 
 #include "faults/network_delay_line.h"
+#include "faults/network_group.h"
 #include "injector/kernel/link.h"
 
 #include <errno.h>
@@ -56,6 +57,7 @@ int network_line_prepare(struct network_state *state, int namespace_fd, const ch
 			.marks_leaving =
 				state->hook == NETWORK_GATE || network_line_reenters(state),
 			.reenters = !path->is_ingress && network_line_reenters(state),
+			.carries = network_group_bits(),
 			.threads = network_effect_is_independent(&state->effect) ? 0 : 1,
 			.refusal = state->effect.refusal,
 			.name = name};

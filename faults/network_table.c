@@ -143,9 +143,13 @@ _Static_assert(NFT_SHARE_ONE == SHARE_ONE, "a share is drawn as it is written");
 
 static void take_marks_off(const char *chain, struct nft_batch *batch)
 {
+	const uint32_t nothing = 0;
+
 	nft_rule_begin(batch, chain);
 	nft_match_mark(batch, NETWORK_MARK_BITS, NETWORK_MARK);
 	nft_set_mark(batch, UINT32_MAX, 0);
+	nft_load_value(batch, 0, &nothing, sizeof(nothing)); /* see delay_return.h */
+	nft_store_meta(batch, NFT_META_PRIORITY, 0);
 	nft_rule_end(batch, "back from a delay line");
 }
 

@@ -17,7 +17,8 @@ struct watch {
 
 struct loop {
 	int epoll_fd;
-	int timer_fd; /* CLOCK_BOOTTIME: epoll_wait's own time-out stops during suspend */
+	int timer_fd;	  /* CLOCK_BOOTTIME: epoll_wait's own time-out stops during suspend */
+	int64_t clock_ns; /* what it is set to; INT64_MAX: to nothing; 0: it has to be set */
 	bool stopping;
 	struct watch *watches; /* by descriptor */
 	unsigned watch_count;
@@ -176,6 +177,8 @@ void loop_timer_cancel(struct loop *loop, struct loop_timer *timer)
 	heap_down(loop, last->heap_index);
 }
 
+/* Setting it also takes back that it has fired (timerfd_setup() in fs/timerfd.c), so it is never
+ * read. */
 static void arm_clock(struct loop *loop, int64_t max_wait_ns)
 {
 	struct itimerspec when = {0};
@@ -185,9 +188,12 @@ static void arm_clock(struct loop *loop, int64_t max_wait_ns)
 		due = clock_now_ns() + max_wait_ns;
 	if (loop->heap_count && loop->heap[1]->due_ns < due)
 		due = loop->heap[1]->due_ns;
+	if (due < 1)
+		due = 1; /* zero would disarm */
+	if (due == loop->clock_ns)
+		return;
+	loop->clock_ns = due;
 	if (due != INT64_MAX) {
-		if (due < 1)
-			due = 1; /* zero would disarm */
 		when.it_value.tv_sec = due / NSEC_PER_SEC;
 		when.it_value.tv_nsec = due % NSEC_PER_SEC;
 	}
@@ -220,11 +226,9 @@ int loop_turn(struct loop *loop, int64_t max_wait_ns, struct error *err)
 		int fd = (int)(uint32_t)events[i].data.u64;
 		uint32_t generation = events[i].data.u64 >> 32;
 		struct watch *watch;
-		uint64_t ticks;
 
 		if (fd == loop->timer_fd) {
-			if (read(fd, &ticks, sizeof(ticks)) < 0)
-				continue;
+			loop->clock_ns = 0;
 			continue;
 		}
 		watch = &loop->watches[fd];

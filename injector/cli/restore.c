@@ -10,8 +10,11 @@
 #include "injector/cli/undone.h"
 #include "injector/journal/journal.h"
 #include "injector/restore/guardian_cgroup.h"
+#include "injector/restore/stale_metrics.h"
 
 #include <errno.h>
+
+#define METRICS_PATIENCE_MS 1000
 
 static const char help[] =
 	"usage: squall restore [--json] [RUN]\n"
@@ -90,6 +93,7 @@ int cli_restore(int argc, char **argv, struct error *err)
 				       : restore_dead_runs(&report, err);
 	guardian_cgroup_sweep(); /* also without a run: one may have died behind its guardian's end
 				  */
+	stale_metrics_sweep(METRICS_PATIENCE_MS);
 	if (result == 0)
 		result = tell(&report, options.json, err);
 	restore_report_free(&report);

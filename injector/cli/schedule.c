@@ -273,9 +273,15 @@ static int remove_units(const char *directory, const char *name, struct error *e
 		    unlink(path) < 0 && errno != ENOENT)
 			return error_errno(err, errno, "cannot remove %s", path);
 	}
+	/* what `systemctl enable` has made; `disable` wants the unit to be there */
+	snprintf(path, sizeof(path), "%s/timers.target.wants/squall-%s.timer", directory, name);
+	if (unlink(path) < 0 && errno != ENOENT && errno != ENOTDIR)
+		return error_errno(err, errno, "cannot remove %s", path);
+	/* patterns: none of them fails when there is nothing of that name (any more) */
 	printf("removed squall-%s.timer and its service\n"
-	       "Next, as root: systemctl disable --now squall-%s.timer; systemctl daemon-reload\n",
-	       name, name);
+	       "Next, as root: systemctl daemon-reload; systemctl stop 'squall-%s.*'; systemctl "
+	       "reset-failed 'squall-%s.*'\n",
+	       name, name, name);
 	return options_flush(err);
 }
 

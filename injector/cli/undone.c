@@ -7,6 +7,7 @@
 
 #include "injector/base/json.h"
 #include "injector/base/log.h"
+#include "injector/restore/stale_metrics.h"
 
 #include <stdio.h>
 
@@ -39,6 +40,7 @@ int undone_finish_dead(struct restore_report *report, struct error *err)
 		log_error("left: %s", dead.left[at]);
 	report->failed += dead.failed;
 	restore_report_free(&dead);
+	stale_metrics_sweep(0);
 	return result;
 }
 

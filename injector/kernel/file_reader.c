@@ -2,6 +2,7 @@
 #include "injector/kernel/file_reader.h"
 
 #include "injector/base/cleanup.h"
+#include "injector/kernel/descriptors.h"
 #include "injector/kernel/sandbox.h"
 #include "injector/kernel/trusted_file.h"
 
@@ -22,28 +23,6 @@ struct answer {
 	int code;
 	char text[512], remedy[256];
 };
-
-static void answer(int socket, const struct answer *answer, int fd)
-{
-	struct iovec part = {.iov_base = (void *)(uintptr_t)answer, .iov_len = sizeof(*answer)};
-	union {
-		char space[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = {0};
-	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-	struct cmsghdr *header;
-
-	if (fd >= 0) {
-		message.msg_control = control.space;
-		message.msg_controllen = sizeof(control.space);
-		header = CMSG_FIRSTHDR(&message);
-		header->cmsg_level = SOL_SOCKET;
-		header->cmsg_type = SCM_RIGHTS;
-		header->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(header), &fd, sizeof(int));
-	}
-	(void)!sendmsg(socket, &message, MSG_NOSIGNAL);
-}
 
 /* What is no regular file is not handed out: a device or a pipe could be anything. Nor what others
  * than root could have written: it says what root does. */
@@ -82,7 +61,7 @@ static void serve(int socket)
 			 err.text);
 		snprintf(reply.remedy, sizeof(reply.remedy), "%.*s", (int)sizeof(reply.remedy) - 1,
 			 err.remedy);
-		answer(socket, &reply, fd);
+		descriptor_send(socket, &reply, sizeof(reply), fd, MSG_NOSIGNAL);
 		if (fd >= 0)
 			close(fd);
 	}
@@ -115,26 +94,13 @@ int file_reader_start(struct file_reader *reader, struct error *err)
 int file_reader_open(const struct file_reader *reader, const char *path, struct error *err)
 {
 	struct answer reply;
-	struct iovec part = {.iov_base = &reply, .iov_len = sizeof(reply)};
-	union {
-		char space[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control;
-	struct msghdr message = {.msg_iov = &part,
-				 .msg_iovlen = 1,
-				 .msg_control = control.space,
-				 .msg_controllen = sizeof(control.space)};
-	struct cmsghdr *header;
-	int fd = -1;
+	int fd;
 
 	if (strlen(path) > PATH_MAX ||
 	    send(reader->socket, path, strlen(path) + 1, MSG_NOSIGNAL) < 0)
 		return error_errno(err, ENAMETOOLONG, "cannot open %.200s", path);
-	if (recvmsg(reader->socket, &message, MSG_CMSG_CLOEXEC) != sizeof(reply))
+	if (descriptor_receive(reader->socket, &reply, sizeof(reply), &fd, 0) != sizeof(reply))
 		return error_errno(err, EIO, "cannot open %.200s", path);
-	header = CMSG_FIRSTHDR(&message);
-	if (header && header->cmsg_type == SCM_RIGHTS)
-		memcpy(&fd, CMSG_DATA(header), sizeof(int));
 	if (reply.code == 0 && fd >= 0)
 		return fd;
 	error_set(err, reply.code ? reply.code : EIO, "%s", reply.text);

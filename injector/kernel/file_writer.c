@@ -45,29 +45,45 @@ static int open_place(const char *path, struct place *out, struct error *err)
 	return 0;
 }
 
-static void replace(const struct place *place, const char *text, size_t length)
+static int replace(const struct place *place, const char *text, size_t length)
 {
 	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-	int fd;
+	int fd, code;
 
 	unlinkat(place->folder, place->next, 0); /* of one that was killed */
 	fd = openat(place->folder, place->next, flags, 0644);
 	if (fd < 0)
-		return;
+		return -errno;
 	if (fchmod(fd, 0644) == 0 && write(fd, text, length) == (ssize_t)length && close(fd) == 0 &&
 	    renameat(place->folder, place->next, place->folder, place->name) == 0)
-		return;
+		return 0;
+	code = errno ? errno : EIO;
 	unlinkat(place->folder, place->next, 0);
+	return -code;
 }
 
-static void serve(int socket, const struct place *place)
+static int change(const struct place *place, const char *text, size_t length, file_writer_fn fn)
 {
-	static char text[FILE_WRITER_MAX];
-	ssize_t length;
+	cleanup_free char *changed = NULL;
+	size_t changed_length = 0;
+	int result = fn(text, length, &changed, &changed_length);
 
-	while ((length = recv(socket, text, sizeof(text), 0)) > 0 || (length < 0 && errno == EINTR))
-		if (length > 0)
+	return result == 0 && changed ? replace(place, changed, changed_length) : result;
+}
+
+static void serve(int socket, const struct place *place, file_writer_fn last)
+{
+	static char text[FILE_WRITER_MAX], next[FILE_WRITER_MAX];
+	ssize_t length = 0, got;
+
+	while ((got = recv(socket, next, sizeof(next), 0)) > 0 || (got < 0 && errno == EINTR))
+		if (got > 0) {
+			memcpy(text, next, (size_t)got);
+			length = got;
 			replace(place, text, (size_t)length);
+		}
+	if (length)
+		change(place, text, (size_t)length, last);
 }
 
 static int prepare(const char *path, uid_t uid, gid_t gid, struct place *place, struct error *err)
@@ -77,7 +93,7 @@ static int prepare(const char *path, uid_t uid, gid_t gid, struct place *place, 
 	return result < 0 ? result : open_place(path, place, err);
 }
 
-static void become_writer(int socket, const char *path, uid_t uid, gid_t gid)
+static void become_writer(int socket, const char *path, uid_t uid, gid_t gid, file_writer_fn last)
 {
 	struct error err = ERROR_INIT;
 	struct place place;
@@ -91,12 +107,12 @@ static void become_writer(int socket, const char *path, uid_t uid, gid_t gid)
 	close_range((unsigned)socket + 1, ~0U, 0);
 	result = prepare(path, uid, gid, &place, &err);
 	if (send(socket, err.text, strlen(err.text) + 1, MSG_NOSIGNAL) > 0 && result == 0)
-		serve(socket, &place);
+		serve(socket, &place, last);
 	_exit(0);
 }
 
 int file_writer_start(struct file_writer *writer, const char *path, uid_t uid, gid_t gid,
-		      struct error *err)
+		      file_writer_fn last, struct error *err)
 {
 	const int room = 2 * FILE_WRITER_MAX;
 	char answer[sizeof(err->text)];
@@ -108,7 +124,7 @@ int file_writer_start(struct file_writer *writer, const char *path, uid_t uid, g
 	setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
 	writer->pid = fork();
 	if (writer->pid == 0)
-		become_writer(pair[1], path, uid, gid);
+		become_writer(pair[1], path, uid, gid, last);
 	close(pair[1]);
 	writer->socket = pair[0];
 	if (writer->pid < 0) {
@@ -146,4 +162,28 @@ void file_writer_stop(struct file_writer *writer)
 	close(writer->socket);
 	waitpid(writer->pid, NULL, WNOHANG);
 	*writer = (struct file_writer){0};
+}
+
+int file_writer_change(const char *path, uid_t uid, gid_t gid, file_writer_fn fn)
+{
+	const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+	static char text[FILE_WRITER_MAX];
+	struct place place;
+	struct stat about;
+	ssize_t length;
+	int fd, result = prepare(path, uid, gid, &place, NULL);
+
+	if (result < 0)
+		return result;
+	fd = openat(place.folder, place.name, flags);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &about) < 0 || !S_ISREG(about.st_mode) ||
+	    about.st_size > (off_t)sizeof(text)) {
+		close(fd);
+		return -EMEDIUMTYPE;
+	}
+	length = read(fd, text, sizeof(text));
+	close(fd);
+	return length < 0 ? -errno : change(&place, text, (size_t)length, fn);
 }

@@ -32,6 +32,9 @@ struct netlink {
 	char buffer[BUFFER_SIZE];
 };
 
+/* What was closed last: opening the next one need not map, and fault in, its buffer again. */
+static struct netlink *spare;
+
 struct opening {
 	int protocol;
 	struct nl_sock *socket;
@@ -51,10 +54,12 @@ static int open_here(void *context, struct error *err)
 
 static int open_protocol(int namespace_fd, int protocol, struct netlink **out, struct error *err)
 {
-	struct netlink *netlink = malloc(sizeof(*netlink));
+	struct netlink *netlink = __atomic_exchange_n(&spare, NULL, __ATOMIC_ACQ_REL);
 	struct opening opening = {.protocol = protocol};
 	int on = 1, result;
 
+	if (!netlink)
+		netlink = malloc(sizeof(*netlink));
 	if (netlink) {
 		/* All but the buffer: 64 KiB of zeros are sixteen page faults */
 		memset(netlink, 0, offsetof(struct netlink, buffer));
@@ -108,7 +113,7 @@ void netlink_close(struct netlink *netlink)
 	if (!netlink)
 		return;
 	nl_socket_free(netlink->socket);
-	free(netlink);
+	free(__atomic_exchange_n(&spare, netlink, __ATOMIC_ACQ_REL));
 }
 
 /* nlmsg_next() for what is only read. */

@@ -14,10 +14,13 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-#define STACK_BYTES (48 * 1024) /* the kernel gives a stack of 128 KiB to begin with */
+#define STACK_BYTES (24 * 1024) /* the kernel gives a stack of 128 KiB to begin with */
+#define HEAP_BYTES  (16 * 1024) /* at a time */
 /* Tables that are hardly filled come from mmap(2), as zeros that cost nothing; calloc(3) of the
  * heap would clear, and thereby fault in, every page of them. */
 #define MAPPED_FROM (32 * 1024)
+
+static uintptr_t heap_start;
 
 struct populating {
 	bool with_data;
@@ -34,19 +37,37 @@ static void populate(uintptr_t from, uintptr_t to, int how)
 
 /* The code of the program, which comes first, and everybody's data. Not the code of libc: little of
  * it is run, and 1.4 MB would count as resident in each process. */
+/* Where what was relocated, and is read-only since, ends; 0: there is none. */
+static uintptr_t relocated_end(const struct dl_phdr_info *object)
+{
+	for (unsigned i = 0; i < object->dlpi_phnum; i++) {
+		const ElfW(Phdr) *part = &object->dlpi_phdr[i];
+
+		if (part->p_type == PT_GNU_RELRO)
+			return object->dlpi_addr + part->p_vaddr + part->p_memsz;
+	}
+	return 0;
+}
+
 static int populate_object(struct dl_phdr_info *object, size_t size, void *context)
 {
 	struct populating *populating = context;
+	const uintptr_t writable = relocated_end(object);
 
 	(void)size;
 	for (unsigned i = 0; i < object->dlpi_phnum; i++) {
 		const ElfW(Phdr) *part = &object->dlpi_phdr[i];
 		uintptr_t start = object->dlpi_addr + part->p_vaddr;
+		/* the program's own zeros are large buffers, mostly for a bad day */
+		uintptr_t end =
+			start + (part->p_flags & PF_W && !populating->is_library ? part->p_filesz
+										 : part->p_memsz);
 
 		if (part->p_type != PT_LOAD)
 			continue;
 		if (part->p_flags & PF_W && populating->with_data)
-			populate(start, start + part->p_memsz, MADV_POPULATE_WRITE);
+			populate(start < writable && writable < end ? writable : start, end,
+				 MADV_POPULATE_WRITE);
 		else if (!(part->p_flags & PF_W) && !populating->is_library)
 			populate(start, start + part->p_memsz, MADV_POPULATE_READ);
 	}
@@ -57,21 +78,25 @@ static int populate_object(struct dl_phdr_info *object, size_t size, void *conte
 void prefault_program(void)
 {
 	struct populating populating = {.with_data = true};
-	uintptr_t heap = (uintptr_t)sbrk(0);
 	uintptr_t stack = (uintptr_t)__builtin_frame_address(0);
 	void *volatile block; /* a pair that is of no use would not be compiled */
 
+	heap_start = (uintptr_t)sbrk(0);
 	mallopt(M_MMAP_THRESHOLD, MAPPED_FROM);
-	block = malloc(1); /* makes the heap */
+	mallopt(M_TOP_PAD, HEAP_BYTES); /* a large rest of the heap would serve large tables */
+	block = malloc(1);		/* makes the heap */
 	free(block);
 	dl_iterate_phdr(populate_object, &populating);
-	populate(heap, (uintptr_t)sbrk(0), MADV_POPULATE_WRITE);
+	populate(heap_start, (uintptr_t)sbrk(0), MADV_POPULATE_WRITE);
 	populate(stack - STACK_BYTES, stack, MADV_POPULATE_WRITE);
 }
 
 void prefault_child(void)
 {
-	struct populating populating = {.with_data = false};
+	struct populating populating = {.with_data = true};
+	uintptr_t stack = (uintptr_t)__builtin_frame_address(0);
 
 	dl_iterate_phdr(populate_object, &populating);
+	populate(heap_start, (uintptr_t)sbrk(0), MADV_POPULATE_WRITE);
+	populate(stack - STACK_BYTES, stack + 4096, MADV_POPULATE_WRITE);
 }

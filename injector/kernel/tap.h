@@ -50,6 +50,7 @@ struct tap {
 	unsigned queues;
 	int index;
 	char name[IFNAMSIZ];
+	unsigned tag;		   /* bytes that its owner has put on each packet */
 	unsigned char address[6];  /* TAP_ETHERNET: its own MAC, random */
 	bool has_udp_segmentation; /* the kernel takes packets of many UDP datagrams (6.2) */
 };

@@ -127,6 +127,7 @@ static int journal_open_probe(struct probe *probe, struct error *err)
 	snprintf(grep, sizeof(grep), "--grep=%s", params_text(&spec->params, JOURNAL_PATTERN));
 	snprintf(level, sizeof(level), "--priority=%s", priority ? priority : "");
 	journal->tool.judge = judge;
+	journal->tool.nothing = 1; /* with --grep, as grep itself */
 	journal->seen_s = (double)clock_wall_ns() / 1e9;
 	return tool_open(&journal->tool, probe, argv, err);
 }

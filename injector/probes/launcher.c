@@ -272,10 +272,10 @@ static char *pack(const char *directory, char *const argv[], size_t *out_length)
 	return text;
 }
 
-int launcher_add(struct launcher *launcher, char *const argv[], bool own_environment,
-		 const char *directory, struct error *err)
+static int add(struct launcher *launcher, char *const argv[], uint32_t flags, const char *directory,
+	       struct error *err)
 {
-	struct launcher_request request = {.op = LAUNCHER_ADD};
+	struct launcher_request request = {.op = LAUNCHER_ADD, .flags = flags};
 	cleanup_free char *text = NULL;
 	size_t length = 0;
 	int result;
@@ -284,14 +284,13 @@ int launcher_add(struct launcher *launcher, char *const argv[], bool own_environ
 		return error_set(err, EPERM, "no more commands can be registered");
 	if (!argv[0] || !argv[0][0])
 		return error_set(err, EINVAL, "the command has no program");
-	if (!directory && !own_environment)
+	if (!directory && !(flags & LAUNCHER_OWN_ENVIRONMENT))
 		directory = launcher->directory;
 	text = pack(directory ? directory : "", argv, &length);
 	if (!text)
 		return error_errno(err, ENOMEM, "cannot register '%s'", argv[0]);
 	if (length > LAUNCHER_TEXT_MAX)
 		return error_errno(err, E2BIG, "cannot register '%s'", argv[0]);
-	request.flags = own_environment ? LAUNCHER_OWN_ENVIRONMENT : 0;
 	request.length = (uint32_t)length;
 	result = tell(launcher, &request, err);
 	for (size_t at = 0; result == 0 && at < length; at += request.length) {
@@ -303,6 +302,17 @@ int launcher_add(struct launcher *launcher, char *const argv[], bool own_environ
 		result = tell(launcher, &request, err);
 	}
 	return result < 0 ? result : (int)launcher->count++;
+}
+
+int launcher_add(struct launcher *launcher, char *const argv[], bool own_environment,
+		 const char *directory, struct error *err)
+{
+	return add(launcher, argv, own_environment ? LAUNCHER_OWN_ENVIRONMENT : 0, directory, err);
+}
+
+int launcher_add_tool(struct launcher *launcher, char *const argv[], struct error *err)
+{
+	return add(launcher, argv, LAUNCHER_JOINED_ERRORS, "/", err);
 }
 
 int launcher_seal(struct launcher *launcher, struct loop *loop, struct error *err)

@@ -40,6 +40,9 @@ int launcher_set_directory(struct launcher *launcher, const char *directory, str
  */
 int launcher_add(struct launcher *launcher, char *const argv[], bool own_environment,
 		 const char *directory, struct error *err);
+/* The same in / with a clean environment, and what it writes to standard error is output as well.
+ */
+int launcher_add_tool(struct launcher *launcher, char *const argv[], struct error *err);
 /* Would it be found? In the PATH of our own environment, with the rights of the user who called
  * sudo. -ENOENT: no. */
 int launcher_find_program(const char *name, struct error *err);

@@ -54,6 +54,7 @@ static bool begin_command(struct launcher_server *server, const struct launcher_
 	command->text = malloc(request->length);
 	command->length = request->length;
 	command->own_environment = request->flags & LAUNCHER_OWN_ENVIRONMENT;
+	command->has_joined_errors = request->flags & LAUNCHER_JOINED_ERRORS;
 	server->count += command->text != NULL;
 	return command->text != NULL;
 }

@@ -127,7 +127,8 @@ static void execute(char **argv, char **environment, const char *search)
 }
 
 /* Standard streams and nothing else stay open; TROUBLE_FD until the exec. */
-static void arrange_descriptors(bool own_environment, int input, int output, int trouble)
+static void arrange_descriptors(const struct launcher_command *command, int input, int output,
+				int trouble)
 {
 	int null_fd;
 
@@ -141,12 +142,13 @@ static void arrange_descriptors(bool own_environment, int input, int output, int
 		output = dup(output);
 	if (trouble != TROUBLE_FD && dup3(trouble, TROUBLE_FD, O_CLOEXEC) < 0)
 		_exit(127);
-	if (!own_environment) {
+	if (!command->own_environment) {
 		null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 		if (null_fd < 0)
 			fail("cannot open '%s': %s", "/dev/null", strerror(errno));
 		if ((input < 0 && dup2(null_fd, STDIN_FILENO) < 0) ||
-		    dup2(null_fd, STDERR_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0)
+		    dup2(command->has_joined_errors ? output : null_fd, STDERR_FILENO) < 0 ||
+		    dup2(output, STDOUT_FILENO) < 0)
 			fail("cannot arrange the %s: %s", "standard streams", strerror(errno));
 	}
 	if (close_range(TROUBLE_FD + 1, ~0U, 0) < 0)
@@ -174,7 +176,7 @@ static void become_command(const struct launcher_command *command, const struct 
 	char *environment[8] = {NULL}, mark[48];
 	const char *search = command->own_environment ? getenv("PATH") : CLEAN_PATH;
 
-	arrange_descriptors(command->own_environment, input, output, trouble);
+	arrange_descriptors(command, input, output, trouble);
 	reset_signals();
 	setrlimit(RLIMIT_NOFILE, &user->descriptors);
 	memcpy(environment, user->environment, sizeof(user->environment));

@@ -27,6 +27,7 @@ enum launcher_op {
 
 enum launcher_flags {
 	LAUNCHER_OWN_ENVIRONMENT = 1 << 0,
+	LAUNCHER_JOINED_ERRORS = 1 << 1, /* standard error is output; not with the flag above */
 };
 
 struct launcher_request {
@@ -56,7 +57,7 @@ struct launcher_command {
 	size_t length; /* of text */
 	size_t filled; /* bytes that have arrived */
 	char **argv;   /* into text; NULL until all has arrived */
-	bool own_environment;
+	bool own_environment, has_joined_errors;
 };
 
 struct launcher_user {

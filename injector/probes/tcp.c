@@ -120,12 +120,14 @@ static int connect_next(struct tcp *tcp)
 
 /* A connection to a free port of this machine may get that very port as its own and then meets
  * itself (simultaneous open, RFC 9293 3.5): nobody listens, and yet it stands. */
-static bool is_connected_to_itself(int fd)
+static bool is_connected_to_itself(int fd, const union resolver_address *to)
 {
 	union resolver_address ours = {0}, theirs = {0};
 	socklen_t our_length = sizeof(ours), their_length = sizeof(theirs);
 
+	/* both families have the port in the same place; nearly always this is all */
 	return getsockname(fd, &ours.any, &our_length) == 0 &&
+	       ours.v4.sin_port == to->v4.sin_port &&
 	       getpeername(fd, &theirs.any, &their_length) == 0 && our_length == their_length &&
 	       memcmp(&ours, &theirs, our_length) == 0;
 }
@@ -142,7 +144,7 @@ static void on_connect(void *context, uint32_t events)
 	(void)events;
 	if (getsockopt(tcp->fd, SOL_SOCKET, SO_ERROR, &code, &length) < 0)
 		code = errno;
-	if (code == 0 && is_connected_to_itself(tcp->fd))
+	if (code == 0 && is_connected_to_itself(tcp->fd, &tcp->addresses.addresses[tcp->next - 1]))
 		code = ECONNREFUSED;
 	latency = probe_take_latency(probe);
 	hang_up(tcp);

@@ -13,6 +13,12 @@
 #include <string.h>
 #include <sys/wait.h>
 
+static bool has_found_nothing(const struct tool *tool, const struct launcher_result *result)
+{
+	return tool->nothing && WIFEXITED(result->status) &&
+	       WEXITSTATUS(result->status) == tool->nothing && !result->output[0];
+}
+
 static void on_result(void *context, const struct launcher_result *result)
 {
 	struct tool *tool = context;
@@ -21,7 +27,7 @@ static void on_result(void *context, const struct launcher_result *result)
 	probe_excerpt(result->output, strlen(result->output), excerpt, sizeof(excerpt));
 	if (result->status < 0)
 		probe_finish(tool->probe, PROBE_UNKNOWN, NAN, "%s", excerpt);
-	else if (result->status == 0)
+	else if (result->status == 0 || has_found_nothing(tool, result))
 		tool->judge(tool, result->output);
 	else if (WIFEXITED(result->status))
 		probe_finish(tool->probe, PROBE_UNKNOWN, NAN, "%s ended with exit code %d%s%s",
@@ -38,7 +44,7 @@ int tool_open(struct tool *tool, struct probe *probe, char *const argv[], struct
 	snprintf(tool->name, sizeof(tool->name), "%s", argv[0]);
 	if (!probe->launcher)
 		return error_set(err, ESRCH, "there is no launcher to start %s", argv[0]);
-	tool->number = launcher_add(probe->launcher, argv, false, "/", err);
+	tool->number = launcher_add_tool(probe->launcher, argv, err);
 	return tool->number < 0 ? tool->number : 0;
 }
 

@@ -14,6 +14,7 @@ struct tool {
 	struct probe *probe;
 	char name[24]; /* of the program, for messages */
 	int number;    /* of the launcher */
+	int nothing;   /* its exit code when it finds nothing, and says nothing; 0: as any */
 	/* It has ended well and said this: calls probe_finish(). */
 	void (*judge)(struct tool *tool, const char *output);
 };

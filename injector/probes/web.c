@@ -25,6 +25,7 @@ static struct {
 	CURLM *multi;
 	struct loop *loop;
 	struct loop_timer timer;
+	bool is_due; /* libcurl wants to be called at once */
 	unsigned users;
 } shared;
 
@@ -120,6 +121,7 @@ static int want_timer(CURLM *multi, long timeout_ms, void *user)
 {
 	(void)multi;
 	(void)user;
+	shared.is_due = timeout_ms == 0;
 	if (timeout_ms < 0) {
 		loop_timer_cancel(shared.loop, &shared.timer);
 		return 0;
@@ -181,6 +183,9 @@ int web_start(struct web_transfer *transfer, CURL *easy, web_done_fn fn, void *c
 	if (code != CURLM_OK)
 		return error_set(err, EIO, "libcurl: %s", shared.functions.multi_strerror(code));
 	transfer->is_running = true;
+	/* Not by a timer of no time: that is a turn of the loop more for each attempt. */
+	if (shared.is_due)
+		act(CURL_SOCKET_TIMEOUT, 0);
 	return 0;
 }
 

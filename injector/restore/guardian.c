@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The worker's side of the guardian: fork it, tell it the run, ping it, let it go. Nothing here
+ * The guardian from outside: fork it, meet it, tell it the run, ping it, let it go. Nothing here
  * blocks longer than it says; a guardian that does not answer is an error for the worker, which
  * then ends the run itself.
  */
 #include "injector/restore/guardian.h"
 
 #include "injector/base/cleanup.h"
+#include "injector/kernel/descriptors.h"
 #include "injector/kernel/proc.h"
 #include "injector/restore/guardian_cgroup.h"
 #include "injector/restore/guardian_process.h"
@@ -18,8 +19,8 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#define BEGIN_WAIT_MS 3000
-#define END_WAIT_MS   2000
+#define ANSWER_WAIT_MS 3000
+#define END_WAIT_MS    2000
 
 static int start_failed(int code, struct error *err)
 {
@@ -27,35 +28,52 @@ static int start_failed(int code, struct error *err)
 	return -code;
 }
 
-int guardian_start(struct guardian *out, struct error *err)
+int guardian_sockets(int out[2], struct error *err)
 {
-	cleanup_fd int near = -1, far = -1, worker = -1;
-	pid_t parent = getpid(), child;
-	int sockets[2], child_fd;
+	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, out) < 0
+		       ? start_failed(errno, err)
+		       : 0;
+}
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
-		return start_failed(errno, err);
-	near = sockets[0];
-	far = sockets[1];
-	/* Our own, made before the fork: the child could not tell our number from a later one's. */
-	worker = proc_pidfd_open(parent);
-	if (worker < 0)
-		return start_failed(-worker, err);
+/* The worker learns from here whom it is talking to: a number could be another's by then. */
+static int introduce(int far, pid_t child)
+{
+	const struct guardian_hello hello = {.pid = child};
+	cleanup_fd int child_fd = proc_pidfd_open(child);
+
+	return child_fd < 0 ? child_fd
+			    : descriptor_send(far, &hello, sizeof(hello), child_fd,
+					      MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+int guardian_fork(pid_t worker, int socket, pid_t *out, struct error *err)
+{
+	cleanup_fd int far = socket, worker_fd = proc_pidfd_open(worker);
+	pid_t child;
+	int result;
+
+	if (worker_fd < 0)
+		return start_failed(-worker_fd, err);
 	child = fork();
 	if (child < 0)
 		return start_failed(errno, err);
 	if (child == 0) {
-		guardian_process(far, worker);
+		guardian_process(far, worker, worker_fd);
 		_exit(0);
 	}
-	child_fd = proc_pidfd_open(child);
-	if (child_fd < 0) {
+	result = introduce(far, child);
+	if (result < 0) {
 		kill(child, SIGKILL); /* not reaped yet: the number is still its own */
 		waitpid(child, NULL, 0);
-		return start_failed(-child_fd, err);
+		return start_failed(-result, err);
 	}
-	*out = (struct guardian){.pid = child, .pidfd = child_fd, .socket = steal_fd(&near)};
+	*out = child;
 	return 0;
+}
+
+void guardian_await(struct guardian *out, int socket)
+{
+	*out = (struct guardian){.pidfd = -1, .socket = socket};
 }
 
 static int send_message(const struct guardian *guardian, const struct guardian_message *message)
@@ -90,31 +108,77 @@ int guardian_confine(struct guardian *guardian, uint64_t capabilities, struct er
 	return result < 0 ? start_failed(-result, err) : 0;
 }
 
-int guardian_begin(struct guardian *guardian, const char *run_id, int64_t deadline_ns,
-		   struct error *err)
+/* Its next message, or what it says is wrong. `reply` is written in full or not at all. */
+static int hear(struct guardian *guardian, int wait_ms, void *message, size_t size, int *out_fd,
+		struct error *err)
 {
-	struct guardian_message message = {.kind = GUARDIAN_BEGIN, .deadline_ns = deadline_ns};
-	struct guardian_reply reply;
-	ssize_t got;
-	int result;
-
-	snprintf(message.run_id, sizeof(message.run_id), "%s", run_id);
-	result = send_message(guardian, &message);
-	if (result == 0)
-		result = wait_readable(guardian->socket, BEGIN_WAIT_MS);
+	union {
+		struct guardian_hello hello;
+		struct guardian_reply reply;
+	} heard;
+	int result = wait_readable(guardian->socket, wait_ms);
 	/* It may have said why it failed and died before it could be asked. */
-	got = recv(guardian->socket, &reply, sizeof(reply), MSG_DONTWAIT);
-	if (got == (ssize_t)sizeof(reply)) {
-		reply.text[sizeof(reply.text) - 1] = '\0';
-		if (reply.code == 0)
-			return 0;
-		return error_set(err, reply.code, "the guardian cannot stand by: %s", reply.text);
+	ssize_t got =
+		descriptor_receive(guardian->socket, &heard, sizeof(heard), out_fd, MSG_DONTWAIT);
+
+	if (got == (ssize_t)sizeof(heard.reply) && heard.reply.code) {
+		heard.reply.text[sizeof(heard.reply.text) - 1] = '\0';
+		return error_set(err, heard.reply.code, "the guardian cannot stand by: %s",
+				 heard.reply.text);
+	}
+	if (got == (ssize_t)size) {
+		memcpy(message, &heard, size);
+		return 0;
 	}
 	if (result == -ETIMEDOUT)
 		return error_set(err, ETIMEDOUT, "the guardian (process %d) does not answer",
 				 (int)guardian->pid);
 	return error_set(err, EPIPE, "the guardian (process %d) died before the run began",
 			 (int)guardian->pid);
+}
+
+static int meet(struct guardian *guardian, int wait_ms, struct error *err)
+{
+	struct guardian_hello hello;
+	int pidfd = -1, result = 0;
+
+	if (guardian->pid)
+		return 0;
+	result = hear(guardian, wait_ms, &hello, sizeof(hello), &pidfd, err);
+	if (result == 0 && (pidfd < 0 || hello.pid <= 0))
+		result = start_failed(EPROTO, err);
+	if (result < 0) {
+		cleanup_fd_at(&pidfd);
+		return result;
+	}
+	guardian->pid = hello.pid;
+	guardian->pidfd = pidfd;
+	return 0;
+}
+
+int guardian_meet(struct guardian *guardian, struct error *err)
+{
+	return meet(guardian, ANSWER_WAIT_MS, err);
+}
+
+int guardian_begin(struct guardian *guardian, const char *run_id, int64_t deadline_ns,
+		   struct error *err)
+{
+	struct guardian_message message = {.kind = GUARDIAN_BEGIN, .deadline_ns = deadline_ns};
+	int result;
+
+	snprintf(message.run_id, sizeof(message.run_id), "%s", run_id);
+	result = send_message(guardian, &message);
+	return result < 0 ? start_failed(-result, err) : 0;
+}
+
+int guardian_ready(struct guardian *guardian, struct error *err)
+{
+	struct guardian_reply reply;
+	int fd, result = hear(guardian, ANSWER_WAIT_MS, &reply, sizeof(reply), &fd, err);
+
+	cleanup_fd_at(&fd);
+	return result;
 }
 
 void guardian_ping(struct guardian *guardian)
@@ -128,14 +192,16 @@ void guardian_end(struct guardian *guardian)
 {
 	struct guardian_message message = {.kind = GUARDIAN_END};
 
-	if (guardian->pid <= 0)
+	if (guardian->socket < 0)
 		return;
-	if (send_message(guardian, &message) < 0 || wait_readable(guardian->pidfd, END_WAIT_MS) < 0)
+	/* One that has not been introduced by now has nothing to do, and leaves when we do. */
+	if (meet(guardian, 0, NULL) == 0 && (send_message(guardian, &message) < 0 ||
+					     wait_readable(guardian->pidfd, END_WAIT_MS) < 0)) {
 		proc_pidfd_signal(guardian->pidfd, SIGKILL);
-	while (waitpid(guardian->pid, NULL, 0) < 0 && errno == EINTR)
-		;
+		wait_readable(guardian->pidfd, END_WAIT_MS);
+	}
 	guardian_cgroup_sweep(); /* its group, and those of guardians killed in the last moment */
-	close(guardian->pidfd);
+	cleanup_fd_at(&guardian->pidfd);
 	close(guardian->socket);
 	*guardian = (struct guardian){.pidfd = -1, .socket = -1};
 }

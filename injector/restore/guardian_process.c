@@ -10,6 +10,8 @@
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
 #include "injector/base/log.h"
+#include "injector/kernel/descriptors.h"
+#include "injector/kernel/inherited.h"
 #include "injector/kernel/prefault.h"
 #include "injector/kernel/proc.h"
 #include "injector/kernel/sandbox.h"
@@ -41,6 +43,7 @@
 
 struct watch {
 	int socket, worker, timer; /* socket: -1 after the worker closed its end */
+	pid_t worker_pid;	   /* its own as long as the pidfd is not readable */
 	char run_id[RUN_ID_SIZE];  /* "": not begun */
 	int64_t heard_ns;	   /* CLOCK_MONOTONIC of the last message */
 	int64_t judged_ns;	   /* CLOCK_MONOTONIC of the last look at the silence */
@@ -72,39 +75,6 @@ static int write_text(const char *path, const char *text)
 	return fd < 0 || write(fd, text, strlen(text)) < 0 ? -errno : 0;
 }
 
-/* Everything but three descriptors goes: what the worker holds must not live on in here. */
-static int keep_descriptors(struct watch *watch)
-{
-	int *ours[3] = {&watch->socket, &watch->worker, &watch->timer}, keep[3], low = 3;
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	if (null < 0)
-		return -errno;
-	/* Started with closed standard streams, ours may be among 0, 1, 2: copies above them */
-	for (int i = 0; i < 3; i++) {
-		keep[i] = *ours[i] = fcntl(*ours[i], F_DUPFD_CLOEXEC, 3);
-		if (keep[i] < 0)
-			return -errno;
-	}
-	for (int fd = 0; fd <= 2; fd++)
-		if (dup3(null, fd, 0) < 0 && errno != EINVAL) /* EINVAL: null is that number */
-			return -errno;
-	for (int i = 0; i < 3; i++)
-		for (int j = i + 1; j < 3; j++)
-			if (keep[j] < keep[i]) {
-				int swap = keep[i];
-
-				keep[i] = keep[j];
-				keep[j] = swap;
-			}
-	for (int i = 0; i < 3; i++) {
-		if (keep[i] > low && close_range((unsigned)low, (unsigned)keep[i] - 1, 0) < 0)
-			return -errno;
-		low = keep[i] + 1;
-	}
-	return close_range((unsigned)low, ~0U, 0) < 0 ? -errno : 0;
-}
-
 /* Memory that is in use stays in memory. Only without a limit: under one, mlockall's MCL_FUTURE
  * turns every later allocation into a possible failure once CAP_IPC_LOCK is gone. */
 static void lock_memory(void)
@@ -118,15 +88,14 @@ static void lock_memory(void)
 static void become_hard_to_kill(void)
 {
 	static const uint64_t all = ~0ULL;
+	struct error err = ERROR_INIT;
 	int result;
 
 	/* Not by sigprocmask(3): glibc leaves out 32 and 33, its own, which would still kill. */
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof(all));
 	prefault_child();
-	setsid();
-	prctl(PR_SET_NAME, "squall-guardian");
-	if (chdir("/") < 0)
-		log_debug("the guardian cannot change to /: %s", strerror(errno));
+	if (inherited_leave("squall-guardian", &err) < 0)
+		log_debug("the guardian: %s", err.text);
 	result = write_text("/proc/self/oom_score_adj", "-1000");
 	if (result < 0) /* `squall doctor` tells it, once */
 		log_debug("the guardian may be chosen when memory runs out: "
@@ -161,7 +130,8 @@ static int prepare(struct watch *watch, struct error *err)
 	watch->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (watch->timer < 0)
 		return error_errno(err, errno, "no timer for the deadline");
-	result = keep_descriptors(watch);
+	/* what the worker holds must not live on in here */
+	result = descriptors_keep((int *const[]){&watch->socket, &watch->worker, &watch->timer}, 3);
 	if (result < 0)
 		return error_errno(err, -result, "cannot close the worker's descriptors");
 	return 0;
@@ -262,7 +232,7 @@ static int patience_ms(const struct watch *watch)
 	return left <= 0 ? 0 : (int)(left / NSEC_PER_MSEC) + 1;
 }
 
-/* The worker is our parent. What runs, but does not answer, may only be short of time. */
+/* What runs, but does not answer, may only be short of time. */
 static bool is_stopped(pid_t pid)
 {
 	enum proc_stop stop;
@@ -277,7 +247,7 @@ static void judge_before_the_run(struct watch *watch, int64_t now, bool was_late
 {
 	enum proc_stop stop;
 
-	if (was_late || proc_read_stop(getppid(), &stop) < 0 || stop != PROC_STOPPED)
+	if (was_late || proc_read_stop(watch->worker_pid, &stop) < 0 || stop != PROC_STOPPED)
 		watch->stopped_ns = 0;
 	else if (!watch->stopped_ns)
 		watch->stopped_ns = now;
@@ -301,7 +271,7 @@ static void judge_silence(struct watch *watch)
 	 */
 	if (was_late)
 		watch->heard_ns = now;
-	else if (silent >= GUARDIAN_STARVED_NS || is_stopped(getppid()))
+	else if (silent >= GUARDIAN_STARVED_NS || is_stopped(watch->worker_pid))
 		kill_worker(watch, "it had stopped answering");
 }
 
@@ -405,9 +375,10 @@ static void restore_all(struct watch *watch)
 	restore_report_free(&report);
 }
 
-void guardian_process(int socket, int worker)
+void guardian_process(int socket, pid_t worker, int worker_pidfd)
 {
-	struct watch watch = {.socket = socket, .worker = worker, .timer = -1};
+	struct watch watch = {
+		.socket = socket, .worker = worker_pidfd, .worker_pid = worker, .timer = -1};
 	struct error err = ERROR_INIT;
 
 	if (prepare(&watch, &err) < 0) {

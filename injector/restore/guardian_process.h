@@ -16,14 +16,18 @@ struct guardian_message {
 	uint64_t capabilities;	  /* CONFINE: what it keeps */
 };
 
+/* The first that the worker hears, from who forked the guardian, with its pidfd. */
+struct guardian_hello {
+	pid_t pid;
+};
+
 /* Answer to GUARDIAN_BEGIN, or unasked when the guardian cannot do its work. */
 struct guardian_reply {
 	int32_t code; /* 0: ready; else positive errno */
 	char text[508];
 };
 
-/* The whole life of the guardian, in the forked child. `worker` is the worker's pidfd. The caller
- * leaves by _exit() at once. */
-void guardian_process(int socket, int worker);
+/* The whole life of the guardian, in the forked child. The caller leaves by _exit() at once. */
+void guardian_process(int socket, pid_t worker, int worker_pidfd);
 
 #endif

@@ -39,6 +39,7 @@ struct conductor {
 	int64_t last_end_ns;  /* when the last effect ended */
 	int64_t method_began_ns, method_ended_ns;
 	struct error refusal;
+	struct process_identity guardian; /* of an armed run */
 	int64_t guardian_patience_ns;
 	int64_t worker_stopped_ns; /* seen stopped since; 0: it is not */
 	int64_t command_began_ns;

@@ -18,6 +18,8 @@
 static void on_armed(struct conductor *conductor, const struct reply *reply)
 {
 	memcpy(conductor->result->run_id, reply->text, RUN_ID_SIZE - 1);
+	conductor->guardian = (struct process_identity){.pid = (pid_t)reply->numbers[0],
+							.start_time = (uint64_t)reply->numbers[1]};
 	conductor_note(conductor, EVENT_ARMED, 0, "%s", conductor->result->run_id);
 	follow_begin(conductor->follow);
 	timeline_begin(conductor);
@@ -199,14 +201,16 @@ static void on_reply(struct conductor *conductor, const struct reply *reply)
 	}
 }
 
-/* The guardian removes the journal as its last act: its directory is what can be seen from here. */
+/* The guardian removes the journal as its last act: its directory is what can be seen from here.
+ * One that is dead (asked before the journal is looked at) removes none any more. */
 static void await_guardian(void *context)
 {
 	struct conductor *conductor = context;
 	const char *run_id = conductor->result->run_id;
+	bool is_dead = proc_is_same(&conductor->guardian) == 0;
 	bool is_gone = !journal_exists(run_id);
 
-	if (!is_gone && clock_now_ns() < conductor->guardian_patience_ns) {
+	if (!is_gone && !is_dead && clock_now_ns() < conductor->guardian_patience_ns) {
 		loop_timer_set(conductor->loop, &conductor->phase_timer,
 			       clock_now_ns() + 10 * NSEC_PER_MSEC, await_guardian, conductor);
 		return;
@@ -263,11 +267,14 @@ static void worker_is_lost(struct conductor *conductor)
 void conductor_look_at_worker(struct conductor *conductor)
 {
 	int64_t now_ns = clock_now_ns();
+	struct proc_stat first;
 	enum proc_stop stop;
 
 	if (conductor->is_worker_gone)
 		return;
-	if (proc_read_stop(conductor->options.worker, &stop) < 0 || stop != PROC_STOPPED)
+	/* one thread that is not stopped tells all, without a look at the others */
+	if ((proc_read_stat(conductor->options.worker, &first) == 0 && first.state != 'T') ||
+	    proc_read_stop(conductor->options.worker, &stop) < 0 || stop != PROC_STOPPED)
 		conductor->worker_stopped_ns = 0;
 	else if (!conductor->worker_stopped_ns)
 		conductor->worker_stopped_ns = now_ns;

@@ -62,6 +62,13 @@ static void put_run(FILE *out, const struct metrics *metrics)
 	fputs("} 1\n", out);
 	put_head(out, "run_active", "gauge", "1 while the run lasts");
 	fprintf(out, "squall_run_active %d\n", !metrics->is_over);
+	put_head(out, "run_died", "gauge",
+		 "1 when the run was killed; this was then set right by another process");
+	fputs("squall_run_died 0\n", out);
+	put_head(out, "last_update_time_seconds", "gauge",
+		 "When this file was written, since 1970; every 5 seconds while the run lasts");
+	fprintf(out, "squall_last_update_time_seconds %.3f\n",
+		(double)clock_wall_ns() / (double)NSEC_PER_SEC);
 	put_head(out, "run_phase", "gauge", "1 for the phase that the run is in");
 	for (unsigned i = 0; i < PHASE_COUNT; i++)
 		fprintf(out, "squall_run_phase{phase=\"%s\"} %d\n", run_phase_names[i],

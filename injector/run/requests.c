@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "injector/run/requests.h"
 
+#include "injector/kernel/descriptors.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <poll.h>
@@ -51,30 +53,13 @@ int request_send(int socket, const struct request *request, struct error *err)
 
 int reply_send(int socket, const struct reply *reply, int fd, int patience_ms)
 {
-	struct iovec part = {.iov_base = (void *)(uintptr_t)reply, .iov_len = sizeof(*reply)};
-	union {
-		char space[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = {0};
-	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-	struct cmsghdr *header;
-
-	if (fd >= 0) {
-		message.msg_control = control.space;
-		message.msg_controllen = sizeof(control.space);
-		header = CMSG_FIRSTHDR(&message);
-		header->cmsg_level = SOL_SOCKET;
-		header->cmsg_type = SCM_RIGHTS;
-		header->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(header), &fd, sizeof(int));
-	}
 	for (;;) {
 		struct pollfd room = {.fd = socket, .events = POLLOUT};
+		int result = descriptor_send(socket, reply, sizeof(*reply), fd,
+					     MSG_NOSIGNAL | MSG_DONTWAIT);
 
-		if (sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
-			return 0;
-		if (errno != EAGAIN)
-			return -errno;
+		if (result != -EAGAIN)
+			return result;
 		if (patience_ms <= 0 || poll(&room, 1, patience_ms) <= 0)
 			return -EAGAIN;
 		patience_ms = 0;
@@ -99,33 +84,18 @@ int request_receive(int socket, struct request *out, struct error *err)
 
 int reply_receive(int socket, struct reply *out, int *out_fd, struct error *err)
 {
-	struct iovec part = {.iov_base = out, .iov_len = sizeof(*out)};
-	union {
-		char space[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control;
-	struct msghdr message = {.msg_iov = &part,
-				 .msg_iovlen = 1,
-				 .msg_control = control.space,
-				 .msg_controllen = sizeof(control.space)};
-	struct cmsghdr *header;
-	ssize_t size = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	ssize_t size = descriptor_receive(socket, out, sizeof(*out), out_fd, MSG_DONTWAIT);
 
 	/* The worker left with a request of ours unread (net/unix/af_unix.c, unix_release_sock):
 	 * that is told once, before what it had said last. */
-	if (size < 0 && errno == ECONNRESET)
-		size = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-
-	*out_fd = -1;
-	if (size == 0 || (size < 0 && errno == ECONNRESET))
+	if (size == -ECONNRESET)
+		size = descriptor_receive(socket, out, sizeof(*out), out_fd, MSG_DONTWAIT);
+	if (size == 0 || size == -ECONNRESET)
 		return 0;
 	if (size < 0)
-		return errno == EAGAIN || errno == EINTR
+		return size == -EAGAIN || size == -EINTR
 			       ? -EAGAIN
-			       : error_errno(err, errno, "cannot read from the worker");
-	header = CMSG_FIRSTHDR(&message);
-	if (header && header->cmsg_type == SCM_RIGHTS)
-		memcpy(out_fd, CMSG_DATA(header), sizeof(int));
+			       : error_errno(err, (int)-size, "cannot read from the worker");
 	if (size != sizeof(*out) || out->type >= REPLY_COUNT)
 		return error_set(err, EPROTO, "the worker sent a malformed message");
 	out->name[sizeof(out->name) - 1] = '\0';

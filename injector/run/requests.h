@@ -48,9 +48,10 @@ struct request {
 enum reply_type {
 	REPLY_PLAN_LINE, /* index: step; numbers: enum plan_kind; text */
 	REPLY_PLANNED,
-	REPLY_ARMED,	     /* text: run id; carries the descriptor of the result file */
-	REPLY_REFUSED,	     /* PLAN or ARM failed: code, text, remedy; nothing was injected */
-	REPLY_INJECTED,	     /* index; numbers: effect_started_ns, took_ns */
+	REPLY_ARMED,	/* text: run id; numbers: pid and start time of the guardian; carries the
+			   descriptor of the result file */
+	REPLY_REFUSED,	/* PLAN or ARM failed: code, text, remedy; nothing was injected */
+	REPLY_INJECTED, /* index; numbers: effect_started_ns, took_ns */
 	REPLY_INJECT_FAILED, /* index; code, text, remedy */
 	REPLY_EVIDENCE, /* index; numbers: hits, dropped, level_ppb, processor_ns; name: unit; text:
 			   detail */

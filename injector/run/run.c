@@ -15,6 +15,7 @@
 #include "injector/report/report.h"
 #include "injector/restore/halt.h"
 #include "injector/restore/restore.h"
+#include "injector/restore/stale_metrics.h"
 #include "injector/run/conductor.h"
 #include "injector/run/metrics.h"
 #include "injector/run/notify.h"
@@ -30,7 +31,6 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -42,8 +42,7 @@ struct run {
 	struct invoking_user user;
 	struct policy *policy;
 	struct site site;
-	int socket;
-	pid_t worker;
+	struct worker_family family;
 	struct launcher *launcher;
 	int command;
 	struct experiment *experiment;
@@ -82,37 +81,20 @@ static int restore_first(struct error *err)
 		result = -EBUSY;
 	}
 	restore_report_free(&report);
+	stale_metrics_sweep(0);
 	return result;
 }
 
-static int fork_worker(struct run *run, struct error *err)
+static int start_worker(struct run *run, struct error *err)
 {
-	pid_t self = getpid();
-	int pair[2];
+	const struct worker_options options = {
+		.conductor = getpid(), /* getppid() would say 1 if it had died */
+		.invoking_uid = run->user.uid,
+		.result_uid = run->user.uid,
+		.policy = run->policy,
+	};
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return error_errno(err, errno, "cannot talk to a worker");
-	run->worker = fork();
-	if (run->worker < 0) {
-		close(pair[0]);
-		close(pair[1]);
-		return error_errno(err, errno, "cannot start the worker");
-	}
-	if (run->worker == 0) {
-		const struct worker_options options = {
-			.socket = pair[1],
-			.conductor = self, /* getppid() would say 1 if it had died */
-			.invoking_uid = run->user.uid,
-			.result_uid = run->user.uid,
-			.policy = run->policy,
-		};
-
-		close(pair[0]);
-		_exit(worker_main(&options));
-	}
-	close(pair[1]);
-	run->socket = pair[0];
-	return 0;
+	return worker_start(&options, &run->family, err);
 }
 
 static bool has_site_command(const struct site *site)
@@ -123,6 +105,21 @@ static bool has_site_command(const struct site *site)
 	return false;
 }
 
+static int start_writer(struct run *run, unsigned at, const char *path, uid_t uid, gid_t gid,
+			struct error *err)
+{
+	struct error note = ERROR_INIT;
+	int result = file_writer_start(&run->writers[at], path, uid, gid, stale_metrics_await, err);
+
+	if (result < 0)
+		return error_prefix(err, "metrics");
+	if (stale_metrics_note(path, uid, gid, at, &note) < 0)
+		log_warning("metrics: should this run be killed, %s says for ever that it lasts: "
+			    "%s",
+			    path, note.text);
+	return 0;
+}
+
 /* The caller's file with the caller's rights; the site's file is the site's, whoever calls. */
 static int start_writers(struct run *run, struct error *err)
 {
@@ -130,15 +127,15 @@ static int start_writers(struct run *run, struct error *err)
 	int result = 0;
 
 	if (path)
-		result = file_writer_start(&run->writers[0], path, run->user.uid, run->user.gid,
-					   err);
+		result = start_writer(run, 0, path, run->user.uid, run->user.gid, err);
 	if (result == 0 && run->site.metrics && !run->options->plan_only)
-		result = file_writer_start(&run->writers[1], run->site.metrics, 0, 0, err);
-	return result < 0 ? error_prefix(err, "metrics") : 0;
+		result = start_writer(run, 1, run->site.metrics, 0, 0, err);
+	return result;
 }
 
 static int give_up_rights(struct run *run, struct error *err)
 {
+	const struct invoking_user conductor = sandbox_conductor_user(&run->user);
 	const struct run_options *options = run->options;
 	int result = 0;
 
@@ -154,7 +151,7 @@ static int give_up_rights(struct run *run, struct error *err)
 	if (result == 0)
 		result = start_writers(run, err);
 	if (result == 0)
-		result = sandbox_drop_user(run->user.conductor_uid, run->user.conductor_gid, err);
+		result = sandbox_drop_user(conductor.uid, conductor.gid, err);
 	return result;
 }
 
@@ -383,8 +380,8 @@ static int run_conductor(struct run *run, struct error *err)
 	options = (struct conductor_options){
 		.experiment = run->experiment,
 		.loop = run->loop,
-		.worker_socket = run->socket,
-		.worker = run->worker,
+		.worker_socket = run->family.socket,
+		.worker = run->family.worker,
 		.launcher = run->launcher,
 		.command = run->command,
 		.plan_only = run->options->plan_only,
@@ -435,8 +432,8 @@ static bool run_free(struct run *run)
 {
 	bool is_over = true;
 
-	if (run->socket >= 0)
-		close(run->socket); /* a worker that still waits leaves now */
+	if (run->family.socket >= 0)
+		close(run->family.socket); /* a worker that still waits leaves now */
 	if (run->view)
 		view_free(run->view);
 	notify_free(run->notify);
@@ -444,8 +441,10 @@ static bool run_free(struct run *run)
 	file_writer_stop(&run->writers[0]);
 	file_writer_stop(&run->writers[1]);
 	launcher_free(run->launcher);
-	if (run->worker > 0)
-		is_over = await_worker(run->worker);
+	if (run->family.worker > 0)
+		is_over = await_worker(run->family.worker);
+	if (run->family.guardian > 0) /* gone with the worker, unless it has to restore for it */
+		waitpid(run->family.guardian, NULL, WNOHANG);
 	result_free(run->result);
 	loop_free(run->loop);
 	if (run->experiment)
@@ -467,9 +466,9 @@ static int begin(struct run *run, struct error *err)
 	audit_caller(options->name, run->user.uid, options->file, options->content,
 		     options->length);
 	result = ask_site(run, err);
-	/* It starts its guardian and listens while this process does what comes next. */
+	/* It listens while this process does what comes next. */
 	if (result == 0)
-		result = fork_worker(run, err);
+		result = start_worker(run, err);
 	if (result == 0)
 		result = begin_audit(run, err);
 	if (result == 0)
@@ -483,7 +482,7 @@ static int begin(struct run *run, struct error *err)
 
 int run_start(const struct run_options *options, struct error *err)
 {
-	struct run run = {.options = options, .socket = -1, .command = -1};
+	struct run run = {.options = options, .family = {.socket = -1}, .command = -1};
 	int result = need_root(options, err);
 	pid_t worker;
 
@@ -496,7 +495,7 @@ int run_start(const struct run_options *options, struct error *err)
 		result = give_up_rights(&run, err);
 	if (result == 0)
 		result = run_conductor(&run, err);
-	worker = run.worker;
+	worker = run.family.worker;
 	if (run_free(&run))
 		return result;
 	log_error("left: the worker, process %d, is stopped by somebody; it has nothing in force "

@@ -102,7 +102,9 @@ static int open_journal(struct worker *worker, const char *title, struct error *
 
 	memcpy(header.run_id, worker->run_id, sizeof(header.run_id));
 	snprintf(header.title, sizeof(header.title), "%.*s", (int)sizeof(header.title) - 1, title);
-	result = identify(worker->guardian.pid, &header.guardian, err);
+	result = guardian_meet(&worker->guardian, err);
+	if (result == 0)
+		result = identify(worker->guardian.pid, &header.guardian, err);
 	if (result == 0)
 		result = worker_outlives_reboot(worker)
 				 ? journal_create_kept(&header, &worker->journal, err)
@@ -172,6 +174,9 @@ static int arm(struct worker *worker, const char *title, struct error *err)
 		result = sandbox_keep_capabilities(capabilities, err);
 	if (result == 0)
 		result = sandbox_worker(capabilities, err);
+	/* It got itself ready meanwhile. */
+	if (result == 0)
+		result = guardian_ready(&worker->guardian, err);
 	if (result == 0)
 		result = loop_watch(worker->loop, worker->guardian.pidfd, EPOLLIN,
 				    on_guardian_event, worker, err);
@@ -199,6 +204,8 @@ static int on_arm(struct worker *worker, const struct request *request, struct e
 		       worker->heard_ns + worker->limits.duration_ns, on_deadline, worker);
 	on_tick(worker);
 	memcpy(reply.text, worker->run_id, sizeof(worker->run_id));
+	reply.numbers[0] = worker->env.guardian.pid;
+	reply.numbers[1] = (int64_t)worker->env.guardian.start_time;
 	worker_send(worker, &reply, result_fd);
 	return 0;
 }
@@ -312,13 +319,11 @@ static int begin(struct worker *worker, struct error *err)
 	int result;
 
 	prefault_child();
-	result = journal_new_run_id(worker->run_id, err);
-	if (result == 0)
-		result = worker_settle_in(worker, err);
-	/* First of all: it gets itself ready while the conductor still reads the experiment. */
-	if (result == 0)
-		result = guardian_start(&worker->guardian, err);
+	result = worker_settle_in(worker, err);
+	guardian_await(&worker->guardian, worker->options.guardian_socket);
 	worker->has_guardian = result == 0;
+	if (result == 0)
+		result = journal_new_run_id(worker->run_id, err);
 	if (result == 0)
 		result = identify(getpid(), &worker->self, err);
 	if (result == 0)

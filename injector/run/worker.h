@@ -14,12 +14,22 @@
 #include <sys/types.h>
 
 struct worker_options {
-	int socket;	 /* to the conductor; owned by the worker */
-	pid_t conductor; /* our parent */
+	int socket;	     /* to the conductor; owned by the worker */
+	int guardian_socket; /* of guardian_sockets(); owned by the worker */
+	pid_t conductor;     /* our parent */
 	uid_t invoking_uid;
 	uid_t result_uid;	     /* the unprivileged user that fills the result file */
 	const struct policy *policy; /* of the site, NULL: none; not owned */
 };
+
+struct worker_family {
+	pid_t worker, guardian; /* children of the caller, who reaps them */
+	int socket;		/* to the worker, owned */
+};
+
+/* Forks the worker, and beside it its guardian. The sockets in `options` are not looked at. */
+int worker_start(const struct worker_options *options, struct worker_family *out,
+		 struct error *err);
 
 /* Body of the forked process. Returns its exit status when everything is restored (or journalled as
  * left). Never returns early with a fault in force. */

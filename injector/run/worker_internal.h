@@ -123,7 +123,7 @@ void worker_look_back(struct worker *worker);
 /* worker_process.c */
 /* Makes of a forked child of an arbitrary caller a process of its own: session, directory, umask,
  * limits, descriptors. */
-int worker_settle_in(const struct worker *worker, struct error *err);
+int worker_settle_in(struct worker *worker, struct error *err);
 
 /* worker_reply.c */
 /* Waits for a conductor that does not read, but only so long in all; then it counts as lost. `fd`

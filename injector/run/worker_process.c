@@ -1,84 +1,61 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The worker is a child of whatever process somebody started. What that process had open, where it
- * stood and how it was limited must not decide whether faults end: a pipe or terminal that nobody
- * reads would stop the worker in a write, and a limit could kill it or leave no descriptor for an
- * undo. The guardian, forked from here, inherits what is set right.
+ * The worker and its guardian as processes: how they are started, and what they keep of what they
+ * inherit. A pipe or terminal that nobody reads would stop the worker in a write.
  */
+#include "injector/kernel/descriptors.h"
+#include "injector/kernel/inherited.h"
 #include "injector/run/worker_internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-#define DESCRIPTORS 262144 /* a pidfd for each target, and room to work */
-#define STACK_BYTES (8UL << 20)
-
-static void raise_limit(int resource, rlim_t wanted)
+int worker_settle_in(struct worker *worker, struct error *err)
 {
-	struct rlimit limit;
+	int result = inherited_leave("squall-worker", err);
 
-	if (getrlimit(resource, &limit) < 0 || limit.rlim_cur >= wanted)
-		return;
-	limit.rlim_cur = wanted;
-	if (limit.rlim_max < wanted) {
-		const struct rlimit both = {wanted, wanted};
-
-		if (setrlimit(resource, &both) == 0)
-			return;
-		limit.rlim_cur = limit.rlim_max; /* a container without CAP_SYS_RESOURCE */
-	}
-	setrlimit(resource, &limit);
-}
-
-static void raise_limits(void)
-{
-	raise_limit(RLIMIT_CPU, RLIM_INFINITY);
-	raise_limit(RLIMIT_FSIZE, RLIM_INFINITY);
-	raise_limit(RLIMIT_AS, RLIM_INFINITY);
-	raise_limit(RLIMIT_DATA, RLIM_INFINITY);
-	raise_limit(RLIMIT_STACK, STACK_BYTES);
-	raise_limit(RLIMIT_NOFILE, DESCRIPTORS);
-}
-
-/* Only the conversation stays open. */
-static int keep_socket(int socket)
-{
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	if (null < 0)
-		return -errno;
-	for (int fd = 0; fd <= 2; fd++) {
-#ifdef __SANITIZE_ADDRESS__
-		if (fd == 2) /* where it reports what it found */
-			continue;
-#endif
-		if (fd != socket && dup2(null, fd) < 0)
-			return -errno;
-	}
-	if ((socket > 3 && close_range(3, (unsigned)socket - 1, 0) < 0) ||
-	    close_range((unsigned)(socket < 3 ? 3 : socket + 1), ~0U, 0) < 0)
-		return -errno;
-	return 0;
-}
-
-int worker_settle_in(const struct worker *worker, struct error *err)
-{
-	int result;
-
-	setsid();
-	prctl(PR_SET_NAME, "squall-worker");
-	umask(022);
-	/* An ignored SIGCHLD is inherited, and would reap the guardian behind our back. */
-	signal(SIGCHLD, SIG_DFL);
-	signal(SIGPIPE, SIG_IGN);
-	raise_limits();
-	if (chdir("/") < 0)
-		return error_errno(err, errno, "cannot enter /");
-	result = keep_socket(worker->options.socket);
+	if (result < 0)
+		return result;
+	result = descriptors_keep(
+		(int *const[]){&worker->options.socket, &worker->options.guardian_socket}, 2);
 	return result < 0 ? error_errno(err, -result, "cannot close inherited descriptors") : 0;
+}
+
+static void be_worker(const struct worker_options *given, int socket, int guardian_socket)
+{
+	struct worker_options options = *given;
+
+	options.socket = socket;
+	options.guardian_socket = guardian_socket;
+	_exit(worker_main(&options));
+}
+
+int worker_start(const struct worker_options *options, struct worker_family *out, struct error *err)
+{
+	int pair[2], guardian[2], result;
+
+	*out = (struct worker_family){.socket = -1};
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return error_errno(err, errno, "cannot talk to a worker");
+	result = guardian_sockets(guardian, err);
+	if (result < 0) {
+		close(pair[0]);
+		close(pair[1]);
+		return result;
+	}
+	out->worker = fork();
+	if (out->worker == 0)
+		be_worker(options, pair[1], guardian[0]); /* and closes everything else */
+	if (out->worker < 0)
+		result = error_errno(err, errno, "cannot start the worker");
+	close(pair[1]);
+	close(guardian[0]);
+	/* While the worker settles in; it waits for neither before it has to. */
+	if (result == 0)
+		result = guardian_fork(out->worker, guardian[1], &out->guardian, err);
+	else
+		close(guardian[1]);
+	out->socket = pair[0]; /* closed, it sends away a worker without a guardian */
+	return result;
 }

@@ -27,6 +27,7 @@
 #include "injector/base/clock.h"
 #include "injector/journal/journal.h"
 #include "injector/run/requests.h"
+#include "injector/restore/guardian.h"
 #include "injector/run/worker.h"
 
 #define STEPS	5
@@ -108,27 +109,32 @@ const struct fault_ops *fault_find(const char *name)
 
 struct peer {
 	int socket;
-	pid_t pid;
+	pid_t pid, guardian;
 };
 
 /* `prepare` runs in the worker's process first: what it inherits from its caller. */
 static void start(struct peer *peer, void (*prepare)(void))
 {
+	struct error err = ERROR_INIT;
 	pid_t self = getpid();
-	int pair[2];
+	int pair[2], ends[2];
 
 	memset(seen, 0, sizeof(*seen));
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(guardian_sockets(ends, &err), 0);
 	peer->pid = fork();
 	assert_true(peer->pid >= 0);
 	if (peer->pid == 0) {
-		const struct worker_options options = {.socket = pair[1], .conductor = self};
+		const struct worker_options options = {
+			.socket = pair[1], .guardian_socket = ends[0], .conductor = self};
 
 		close(pair[0]);
 		if (prepare)
 			prepare();
 		_exit(worker_main(&options));
 	}
+	close(ends[0]);
+	assert_int_equal(guardian_fork(peer->pid, ends[1], &peer->guardian, &err), 0);
 	close(pair[1]);
 	peer->socket = pair[0];
 }
@@ -183,6 +189,7 @@ static void expect_leaves(const struct peer *peer)
 	await(peer, REPLY_FINISHED);
 	close(peer->socket);
 	assert_int_equal(waitpid(peer->pid, &status, 0), peer->pid);
+	waitpid(peer->guardian, NULL, 0);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
@@ -226,6 +233,7 @@ static void test_the_guardian_tries_what_the_worker_could_not(void **state)
 	await(&peer, REPLY_FINISHED);
 	close(peer.socket);
 	assert_int_equal(waitpid(peer.pid, &status, 0), peer.pid);
+	waitpid(peer.guardian, NULL, 0);
 	assert_int_equal(WEXITSTATUS(status), 6);
 	do {
 		free(runs);

@@ -111,7 +111,7 @@ const struct fault_ops *fault_find(const char *name)
 
 struct peer {
 	int socket;
-	pid_t pid;
+	pid_t pid, guardian;
 };
 
 static void transmit(const struct peer *peer, const struct request *request)
@@ -160,21 +160,15 @@ static void begin(struct peer *peer, int64_t for_ns, const int64_t ramp[4], cons
 	struct request step = {.type = REQUEST_STEP, .name = "rising", .numbers = {0, for_ns}};
 	struct request shape = {.type = REQUEST_STEP_RAMP};
 	struct request pulse = {.type = REQUEST_STEP_PULSES};
+	const struct worker_options options = {.conductor = getpid()};
+	struct worker_family family;
+	struct error err = ERROR_INIT;
 	struct reply reply;
-	int pair[2];
 
 	memset(book, 0, sizeof(*book));
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-	peer->pid = fork();
-	assert_true(peer->pid >= 0);
-	if (peer->pid == 0) {
-		const struct worker_options options = {.socket = pair[1], .conductor = getppid()};
-
-		close(pair[0]);
-		_exit(worker_main(&options));
-	}
-	close(pair[1]);
-	peer->socket = pair[0];
+	if (worker_start(&options, &family, &err) < 0)
+		fail_msg("%s", err.text);
+	*peer = (struct peer){family.socket, family.worker, family.guardian};
 	memcpy(shape.numbers, ramp, sizeof(shape.numbers));
 	transmit(peer, &limits);
 	transmit(peer, &target);
@@ -201,6 +195,7 @@ static void finish(struct peer *peer)
 	await(peer, REPLY_FINISHED, &reply);
 	close(peer->socket);
 	assert_int_equal(waitpid(peer->pid, &status, 0), peer->pid);
+	waitpid(peer->guardian, NULL, 0);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
 	assert_false(book->is_in_force);
@@ -312,6 +307,7 @@ static void test_a_strength_that_cannot_be_set_ends_the_run(void **state)
 	await(&peer, REPLY_FINISHED, &reply);
 	close(peer.socket);
 	waitpid(peer.pid, NULL, 0);
+	waitpid(peer.guardian, NULL, 0);
 }
 
 static void test_after_a_stop_nothing_rises(void **state)
@@ -333,6 +329,7 @@ static void test_after_a_stop_nothing_rises(void **state)
 	await(&peer, REPLY_FINISHED, &reply);
 	close(peer.socket);
 	waitpid(peer.pid, NULL, 0);
+	waitpid(peer.guardian, NULL, 0);
 }
 
 static int enter(void **state)

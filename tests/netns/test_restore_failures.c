@@ -22,9 +22,11 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#define SAMPLE_SECONDS 20
-#define ALLOCATION     "/run/allocation-failed"
-#define PATIENCE_NS    ((is_emulated() ? 150 : 30) * NSEC_PER_SEC)
+#define SAMPLE_SECONDS	  20
+#define ALLOCATIONS_USUAL 60 /* of one restore */
+#define ALLOCATIONS_MAX	  10000
+#define ALLOCATION	  "/run/allocation-failed"
+#define PATIENCE_NS	  ((is_emulated() ? 150 : 30) * NSEC_PER_SEC)
 
 /* Whose calls fail. */
 enum victim { VICTIM_RESTORE, VICTIM_GUARDIAN, VICTIM_WORKER, VICTIM_ALLOCATION, VICTIM_COUNT };
@@ -38,7 +40,14 @@ struct count {
 	unsigned injected; /* failures */
 	unsigned left;	   /* runs that told of something left */
 	unsigned typed;	   /* commands typed as told */
+	unsigned undone;   /* runs whose every trace was to be undone so, and was */
 	unsigned residues;
+};
+
+struct recording {
+	int *calls[ROLE_COUNT];
+	unsigned counts[ROLE_COUNT];
+	unsigned held_at[ROLE_COUNT]; /* when everything was in force */
 };
 
 struct trial {
@@ -46,11 +55,25 @@ struct trial {
 	unsigned at;
 	int error;
 	bool always;
+	bool is_start; /* libc is still loading the program: it may crash of it, and nothing is done
+			*/
 };
 
 static char experiment[128];
 static unsigned steps;
 static struct count counts[VICTIM_COUNT];
+
+static void tell(const struct trial *trial, const struct trace_result *result, const char *what,
+		 const char *detail)
+{
+	const char *base = strrchr(experiment, '/');
+
+	counts[trial->victim].residues++;
+	printf("# RESIDUE %s: %s, call %u (number %d) fails%s with %s: %s\n%s# it said:\n%s\n",
+	       base ? base + 1 : experiment, victim_names[trial->victim], trial->at, result->call,
+	       trial->always ? " from then on" : "", strerrorname_np(trial->error), what, detail,
+	       result->out);
+}
 
 /* ---- What is told to be typed ---- */
 
@@ -74,16 +97,23 @@ static const char *find_command(const char *line)
 }
 
 /* Of "left: ..." lines; up to "; undoing it failed". In the namespace and by a shell, as a person
- * would. */
-static void type_what_is_told(struct scene *scene, const struct trial *trial, char *text)
+ * would. True: there was a command for everything. */
+static bool type_what_is_told(struct scene *scene, const struct trial *trial, char *text)
 {
+	bool is_any = false, is_all = true;
+
 	for (char *rest, *line = strtok_r(text, "\n", &rest); line;
 	     line = strtok_r(NULL, "\n", &rest)) {
 		const char *command = strstr(line, "left: ") ? find_command(line) : NULL;
 		char typed[600];
 
-		if (!command || strncmp(command, "squall", 6) == 0)
-			continue; /* restore is called anyway */
+		if (!strstr(line, "left: "))
+			continue;
+		is_any = true;
+		if (!command || strncmp(command, "squall", 6) == 0) {
+			is_all = false; /* restore is called anyway */
+			continue;
+		}
 		snprintf(typed, sizeof(typed), "%.*s", (int)strcspn(command, ";"), command);
 		counts[trial->victim].typed++;
 		if (netlab_try("ip netns exec %s true", scene->lab->near) == 0) {
@@ -94,21 +124,28 @@ static void type_what_is_told(struct scene *scene, const struct trial *trial, ch
 			netlab_try("ip netns exec %s sh /run/typed", scene->lab->near);
 		}
 	}
+	return is_any && is_all;
+}
+
+/* What has an effect is gone by typing alone; run folders are tidied up by the next restore. */
+static void check_typed(struct scene *scene, const struct trial *trial,
+			const struct trace_result *result)
+{
+	struct machine_state now;
+	char *diff;
+
+	machine_state_take(&now);
+	counts[trial->victim].undone++;
+	if (!machine_state_is_same(&scene->before, &now, STATE_HELD) ||
+	    !machine_state_is_same(&scene->before, &now, STATE_RECORDED)) {
+		diff = machine_state_diff(&scene->before, &now, 6);
+		tell(trial, result, "what it said to type was typed, and is not enough", diff);
+		free(diff);
+	}
+	machine_state_free(&now);
 }
 
 /* ---- One failure ---- */
-
-static void tell(const struct trial *trial, const struct trace_result *result, const char *what,
-		 const char *detail)
-{
-	const char *base = strrchr(experiment, '/');
-
-	counts[trial->victim].residues++;
-	printf("# RESIDUE %s: %s, call %u (number %d) fails%s with %s: %s\n%s# it said:\n%s\n",
-	       base ? base + 1 : experiment, victim_names[trial->victim], trial->at, result->call,
-	       trial->always ? " from then on" : "", strerrorname_np(trial->error), what, detail,
-	       result->out);
-}
 
 /* The run, with the failure in it where it belongs. */
 static void run_experiment(struct scene *scene, const struct trial *trial, int *const *calls,
@@ -167,8 +204,8 @@ static void judge(struct scene *scene, const struct trial *trial, int code, bool
 	char *diff = NULL;
 	bool is_same = scene_is_restored(scene, slack * NSEC_PER_SEC / 5, &diff);
 
-	if (code >= 128)
-		tell(trial, result, "it crashed", "");
+	if (code >= 128 && !trial->is_start)
+		tell(trial, result, "it crashed", strsignal(WTERMSIG(result->status)));
 	if (!is_same && code == 0 && !may_need_restore)
 		tell(trial, result, "it says all is well, and it is not", diff);
 	free(diff);
@@ -179,7 +216,8 @@ static void judge(struct scene *scene, const struct trial *trial, int code, bool
 		counts[trial->victim].left++;
 		if (!strstr(text, "left") && !strstr(text, "squall restore"))
 			tell(trial, result, "exit code 6 without a word", "");
-		type_what_is_told(scene, trial, text);
+		if (type_what_is_told(scene, trial, text))
+			check_typed(scene, trial, result);
 		free(text);
 	}
 	code = point_restore(scene, world_built("squall"), (struct trace_plan){0}, &again);
@@ -203,8 +241,7 @@ static int exit_code(const struct trace_result *result)
 }
 
 /* False: that call never came. */
-static bool try_one(struct scene *scene, const struct trial *trial, int *const *calls,
-		    unsigned out_counts[ROLE_COUNT])
+static bool try_one(struct scene *scene, const struct trial *trial, struct recording *out)
 {
 	struct trace_result run, restore;
 	const struct trace_result *failed = &run;
@@ -212,16 +249,18 @@ static bool try_one(struct scene *scene, const struct trial *trial, int *const *
 	bool was_hit;
 	int code;
 
-	run_experiment(scene, trial, calls, &run);
+	run_experiment(scene, trial, out ? out->calls : NULL, &run);
 	code = exit_code(&run);
 	if (is_restore) {
-		code = restore_with_failure(scene, trial, calls, &restore);
+		code = restore_with_failure(scene, trial, out ? out->calls : NULL, &restore);
 		failed = &restore;
 	}
 	was_hit = trial->victim == VICTIM_ALLOCATION ? access(ALLOCATION, F_OK) == 0
 						     : failed->failed > 0;
-	if (out_counts)
-		memcpy(out_counts, failed->counts, sizeof(failed->counts));
+	if (out) {
+		memcpy(out->counts, failed->counts, sizeof(out->counts));
+		memcpy(out->held_at, failed->held_at, sizeof(out->held_at));
+	}
 	counts[trial->victim].injected +=
 		trial->victim == VICTIM_ALLOCATION ? was_hit : failed->failed;
 	/* a conductor whose worker was killed speaks for nobody's restore */
@@ -241,11 +280,6 @@ static enum role role_of(enum victim victim)
 					 : ROLE_CONDUCTOR;
 }
 
-struct recording {
-	int *calls[ROLE_COUNT];
-	unsigned counts[ROLE_COUNT];
-};
-
 /* Undisturbed: the calls that there are. The guardian is recorded with what it does in its work. */
 static void record(struct scene *scene, enum victim victim, struct recording *out)
 {
@@ -253,7 +287,13 @@ static void record(struct scene *scene, enum victim victim, struct recording *ou
 
 	for (unsigned role = 0; role < ROLE_COUNT; role++)
 		out->calls[role] = calloc(TRACE_CALLS_MAX, sizeof(int));
-	try_one(scene, &trial, out->calls, out->counts);
+	try_one(scene, &trial, out);
+}
+
+static void forget(struct recording *recording)
+{
+	for (unsigned role = 0; role < ROLE_COUNT; role++)
+		free(recording->calls[role]);
 }
 
 static unsigned draw(const struct recording *recording, enum victim victim)
@@ -261,7 +301,7 @@ static unsigned draw(const struct recording *recording, enum victim victim)
 	unsigned count = recording->counts[role_of(victim)];
 
 	if (victim == VICTIM_ALLOCATION)
-		return 1 + (unsigned)random() % 60;
+		return 1 + (unsigned)random() % ALLOCATIONS_USUAL;
 	/* behind the loading of libraries, where the work is */
 	for (unsigned tries = 0; count && tries < 200; tries++) {
 		unsigned at = 1 + (unsigned)random() % count;
@@ -289,49 +329,108 @@ static void fail_some(struct scene *scene, int64_t until_ns)
 
 		trial.at = draw(&recordings[trial.victim], trial.victim);
 		if (trial.at)
-			try_one(scene, &trial, NULL, NULL);
+			try_one(scene, &trial, NULL);
 	}
-	for (unsigned victim = 0; victim < VICTIM_COUNT; victim++)
-		for (unsigned role = 0; role < ROLE_COUNT; role++)
-			free(recordings[victim].calls[role]);
+	for (enum victim victim = 0; victim < VICTIM_COUNT; victim++)
+		forget(&recordings[victim]);
 }
 
-static void fail_all_of(struct scene *scene, enum victim victim, unsigned share)
+static bool is_wanted_victim(const struct sweep_options *options, enum victim victim)
 {
-	bool is_allocation = victim == VICTIM_ALLOCATION;
-	/* an allocation fails in one way only, and how many there are shows */
-	unsigned ways = is_allocation ? 1 : 2 * ERRORS, count = 10000;
+	return sweep_options_kind(options, victim_names[victim], victim_names, VICTIM_COUNT);
+}
+
+/* Each call on the way back fails in each way, once and (one way, drawn) from then on. In one way
+ * only, drawn: an allocation; what the loader does before `squall restore` itself begins; what
+ * the worker does before everything is in force. */
+static unsigned ways_of(const struct recording *recording, enum victim victim, unsigned at)
+{
+	bool is_before =
+		(victim == VICTIM_RESTORE && at <= recording->counts[ROLE_CONDUCTOR] / 3) ||
+		(victim == VICTIM_WORKER && at <= recording->held_at[ROLE_WORKER]);
+
+	return victim == VICTIM_ALLOCATION || is_before ? 1 : ERRORS + 1;
+}
+
+static struct trial make_trial(enum victim victim, unsigned at, unsigned way, unsigned ways)
+{
+	struct trial trial = {.victim = victim,
+			      .at = at,
+			      .error = errors[way % ERRORS],
+			      .is_start = victim == VICTIM_RESTORE && ways == 1};
+
+	if (way < ERRORS && ways > 1)
+		return trial;
+	trial.error = errors[(unsigned)random() % ERRORS];
+	trial.always = ways > 1 || random() & 1;
+	return trial;
+}
+
+static bool can_fail(const struct recording *recording, enum victim victim, unsigned at)
+{
+	return victim == VICTIM_ALLOCATION ||
+	       trace_can_fail(recording->calls[role_of(victim)][at - 1]);
+}
+
+static unsigned last_of(const struct recording *recording, enum victim victim)
+{
+	unsigned count = recording->counts[role_of(victim)];
+
+	if (victim == VICTIM_ALLOCATION)
+		return ALLOCATIONS_MAX;
+	return count < TRACE_CALLS_MAX ? count : TRACE_CALLS_MAX - 1;
+}
+
+static void fail_all_of(struct scene *scene, enum victim victim,
+			const struct sweep_options *options)
+{
 	struct recording recording = {0};
+	unsigned last;
 
 	record(scene, victim, &recording);
-	if (!is_allocation)
-		count = recording.counts[role_of(victim)];
-	for (unsigned at = 1; at <= count && at < TRACE_CALLS_MAX; at++) {
-		if (!is_allocation && !trace_can_fail(recording.calls[role_of(victim)][at - 1]))
+	last = last_of(&recording, victim);
+	if (options->to && options->to <= last)
+		last = options->to - 1;
+	for (unsigned at = options->from; at <= last; at++) {
+		if (!can_fail(&recording, victim, at))
 			continue;
-		for (unsigned i = 0; i < ways; i++) {
-			struct trial trial = {.victim = victim,
-					      .at = at,
-					      .error = errors[i / 2],
-					      .always = i & 1};
+		for (unsigned way = 0, ways = ways_of(&recording, victim, at); way < ways; way++) {
+			struct trial trial = make_trial(victim, at, way, ways);
 
-			if (share > 1 && (unsigned)random() % share)
+			if (options->share > 1 && (unsigned)random() % options->share)
 				continue;
-			if (try_one(scene, &trial, NULL, NULL))
+			if (try_one(scene, &trial, NULL)) {
+				sweep_options_progress();
 				continue;
-			if (is_allocation)
-				at = count;
+			}
+			if (victim == VICTIM_ALLOCATION)
+				last = at;
 			break;
 		}
 	}
-	for (unsigned role = 0; role < ROLE_COUNT; role++)
-		free(recording.calls[role]);
+	forget(&recording);
+}
+
+/* "expected FAILURES CALLS STRIDE VICTIM", see scripts/sweep */
+static void count_all_of(struct scene *scene, enum victim victim,
+			 const struct sweep_options *options)
+{
+	struct recording recording = {0};
+	unsigned failures = 0, last;
+
+	record(scene, victim, &recording);
+	last = victim == VICTIM_ALLOCATION ? ALLOCATIONS_USUAL : last_of(&recording, victim);
+	for (unsigned at = 1; at <= last; at++)
+		if (can_fail(&recording, victim, at))
+			failures += ways_of(&recording, victim, at);
+	printf("expected %u %u 1 %s\n", failures / options->share, last, victim_names[victim]);
+	forget(&recording);
 }
 
 static bool is_wanted(const struct sweep_options *options, const char *path)
 {
 	/* those with something to undo in every way */
-	if (!options->is_full && !*options->names)
+	if (!options->is_full && !options->is_count && !*options->names)
 		return strstr(path, "/all-together") || strstr(path, "/file") ||
 		       (!is_emulated() && strstr(path, "/process-stop"));
 	return sweep_options_name(options, path);
@@ -346,6 +445,15 @@ static void prepare(const struct scene *scene, const char *path)
 	steps = 0;
 	while (file && fgets(line, sizeof(line), file))
 		steps += strncmp(line, "  - {at:", 8) == 0;
+}
+
+static void go_through(struct scene *scene, const struct sweep_options *options)
+{
+	for (enum victim victim = 0; victim < VICTIM_COUNT; victim++)
+		if (is_wanted_victim(options, victim) && options->is_count)
+			count_all_of(scene, victim, options);
+		else if (is_wanted_victim(options, victim))
+			fail_all_of(scene, victim, options);
 }
 
 static int fail_everything(void *context)
@@ -366,21 +474,23 @@ static int fail_everything(void *context)
 		int64_t now_ns = clock_now_ns();
 
 		prepare(&scene, found.gl_pathv[i]);
-		if (!options->is_full)
+		if (!options->is_full && !options->is_count)
 			fail_some(&scene, now_ns + (end_ns - now_ns) / (int64_t)(wanted - i));
-		for (enum victim victim = 0; options->is_full && victim < VICTIM_COUNT; victim++)
-			if (strstr(victim_names[victim], options->kind))
-				fail_all_of(&scene, victim, options->share);
+		else
+			go_through(&scene, options);
 	}
 	for (enum victim victim = 0; victim < VICTIM_COUNT; victim++) {
 		const struct count *count = &counts[victim];
 
 		printf("# %-24s %6u failures, %4u runs told of something left, %4u commands "
-		       "typed, %u residues\n",
+		       "typed (%u runs undone by nothing else), %u residues\n",
 		       victim_names[victim], count->injected, count->left, count->typed,
-		       count->residues);
+		       count->undone, count->residues);
 		printf("%sok %u - %s\n", count->residues ? "not " : "", victim + 1,
 		       victim_names[victim]);
+		if (count->injected)
+			printf("# totals %u %u %u : %s\n", count->injected, count->typed,
+			       count->residues, victim_names[victim]);
 		all.injected += count->injected;
 		all.typed += count->typed;
 		all.residues += count->residues;

@@ -6,6 +6,8 @@
  *
  *   test_sweep [seconds N] [kind WORD] [NAME...]   a sample (of "stop the worker" and such)
  *   test_sweep full [share N] [NAME...]            everything, or one point in N
+ *   test_sweep count [share N] [NAME...]           how many points that would be
+ *   test_sweep check                               whether it would see a mistake
  *
  * Experiments: tests/sweep/experiments/, one file each: a new fault adds one. See
  * tests/sweep/sweep_options.h.
@@ -27,7 +29,8 @@
 #define SAMPLE_SECONDS 30
 #define MUTANT_TRIES   12
 #define RESTORE_CALLS  200 /* about so many, of which many look at the journal only */
-#define MISSES_MAX     3   /* the number of calls differs a little from run to run */
+#define STOP_STRIDE    16
+#define MISSES_MAX     3 /* the number of calls differs a little from run to run */
 
 struct tally {
 	struct account accounts[DISTURBANCES];
@@ -156,12 +159,20 @@ static void print_account(const char *name, const struct account *account)
 	       account->repeated ? " (some tried again: a busy machine)" : "");
 }
 
+/* "totals POINTS IN-FORCE RESIDUES : KIND" is what scripts/sweep adds up. */
 static void print_tally(const struct tally *tally)
 {
 	struct account all = sum(tally);
 
-	for (unsigned i = 0; i < DISTURBANCES; i++)
-		print_account(disturbances[i].name, &tally->accounts[i]);
+	for (unsigned i = 0; i < DISTURBANCES; i++) {
+		const struct account *one = &tally->accounts[i];
+
+		if (!one->points && !one->residues)
+			continue;
+		print_account(disturbances[i].name, one);
+		printf("# totals %u %u %u : %s\n", one->points, one->in_force, one->residues,
+		       disturbances[i].name);
+	}
 	printf("# points tried: %u, with a fault in force: %u, residues: %u, in %lld s\n",
 	       all.points, all.in_force, all.residues,
 	       (long long)((clock_now_ns() - tally->started_ns) / NSEC_PER_SEC));
@@ -178,23 +189,56 @@ static struct subject make_subject(const struct scene *scene, const char *path, 
 	return subject;
 }
 
+static bool is_wanted_kind(const struct sweep_options *options, unsigned kind)
+{
+	const char *names[DISTURBANCES];
+
+	for (unsigned i = 0; i < DISTURBANCES; i++)
+		names[i] = disturbances[i].name;
+	return sweep_options_kind(options, names[kind], names, DISTURBANCES);
+}
+
+/* Stops take seconds of silence each, and most calls are the same to who looks on. */
+static unsigned stride_of(const struct sweep_options *options, const struct disturbance *how)
+{
+	return options->share * (how->signal == SIGSTOP ? STOP_STRIDE : 1);
+}
+
 static void sweep_all(struct scene *scene, const struct subject *subject,
 		      const struct sweep_options *options, struct tally *tally)
 {
 	for (unsigned i = 0; i < DISTURBANCES; i++) {
-		unsigned misses = 0;
-		/* each takes seconds of silence, and most calls are the same to who looks on */
-		unsigned stride = options->share * (disturbances[i].signal == SIGSTOP ? 16 : 1);
+		unsigned misses = 0, stride = stride_of(options, &disturbances[i]);
 
-		if (!strstr(disturbances[i].name, options->kind))
+		if (!is_wanted_kind(options, i))
 			continue;
-		for (unsigned at = 1 + (unsigned)random() % stride; misses < MISSES_MAX;
-		     at += stride)
-			misses = point_try(scene, subject, &disturbances[i], at, NULL,
-					   &tally->accounts[i], NULL)
-					 ? 0
-					 : misses + 1;
+		for (unsigned at = options->from + (unsigned)random() % stride;
+		     misses < MISSES_MAX && (!options->to || at < options->to); at += stride) {
+			bool was_hit = point_try(scene, subject, &disturbances[i], at, NULL,
+						 &tally->accounts[i], NULL);
+
+			misses = was_hit ? 0 : misses + 1;
+			if (was_hit)
+				sweep_options_progress();
+		}
 		print_account(disturbances[i].name, &tally->accounts[i]);
+	}
+}
+
+/* "expected POINTS CALLS STRIDE KIND": each once undisturbed, for the calls that there are. */
+static void count_all(struct scene *scene, const struct subject *subject,
+		      const struct sweep_options *options)
+{
+	for (unsigned i = 0; i < DISTURBANCES; i++) {
+		unsigned stride = stride_of(options, &disturbances[i]), counts[ROLE_COUNT] = {0};
+		struct account account = {0};
+
+		if (!is_wanted_kind(options, i))
+			continue;
+		point_try(scene, subject, &disturbances[i], POINT_NEVER, NULL, &account, counts);
+		printf("expected %u %u %u %s\n", counts[disturbances[i].counted] / stride,
+		       counts[disturbances[i].counted], stride, disturbances[i].name);
+		failed_tests += account.residues;
 	}
 }
 
@@ -283,6 +327,24 @@ static bool no_bpf_is_left(void)
 	return !left;
 }
 
+static int count_experiments(struct scene *scene, const struct sweep_options *options,
+			     const glob_t *found)
+{
+	for (size_t i = 0; i < found->gl_pathc; i++) {
+		struct subject subject = make_subject(scene, found->gl_pathv[i], "squall");
+
+		count_all(scene, &subject, options);
+	}
+	scene_kill_strangers(scene);
+	return failed_tests != 0;
+}
+
+/* That the sweep can see depends neither on the kernel nor on which share of the work this is. */
+static bool has_self_check(const struct sweep_options *options)
+{
+	return options->is_check || (!is_emulated() && !options->kind[0]);
+}
+
 static int sweep(void *context)
 {
 	const struct sweep_options *options = context;
@@ -293,11 +355,13 @@ static int sweep(void *context)
 
 	srandom(options->seed);
 	sweep_options_find(options, is_wanted, &found);
-	wanted = found.gl_pathc;
+	wanted = options->is_check ? 0 : found.gl_pathc;
 	machine_state_remember_bpf();
 	scene_make(&scene);
-	printf("1..%zu\n# seed %u\n", wanted + (is_emulated() ? 1 : 2), options->seed);
-	if (!is_emulated()) /* that the sweep can see does not depend on the kernel */
+	if (options->is_count)
+		return count_experiments(&scene, options, &found);
+	printf("1..%zu\n# seed %u\n", wanted + (has_self_check(options) ? 2 : 1), options->seed);
+	if (has_self_check(options))
 		report(catches_a_mutant(&scene), "mutant_is_caught");
 	for (size_t i = 0; i < wanted; i++) {
 		/* what is left of the time is shared by those that are left */

@@ -189,17 +189,19 @@ static void note_signal(int signal)
 	asked_to_stop = 1;
 }
 
-static void worker(const struct orders *orders, int ready)
+static void worker(const struct orders *orders, int ready, int guardian_socket)
 {
 	struct journal_header header = {0};
-	struct guardian guardian = {.pidfd = -1};
+	struct guardian guardian = {.pidfd = -1, .socket = -1};
 	struct error err = ERROR_INIT;
 	struct journal *journal;
 
-	if (!orders->without_guardian &&
-	    (guardian_start(&guardian, &err) < 0 ||
-	     guardian_confine(&guardian, 1ULL << CAP_NET_ADMIN, &err) < 0))
-		_exit(93);
+	if (!orders->without_guardian) {
+		guardian_await(&guardian, guardian_socket);
+		if (guardian_meet(&guardian, &err) < 0 ||
+		    guardian_confine(&guardian, 1ULL << CAP_NET_ADMIN, &err) < 0)
+			_exit(93);
+	}
 	fill_header(&header, guardian.pid, clock_now_ns() + orders->deadline_after_ns);
 	if (journal_create(&header, &journal, &err) < 0)
 		_exit(94);
@@ -210,7 +212,8 @@ static void worker(const struct orders *orders, int ready)
 			pause();
 	}
 	if (!orders->without_guardian &&
-	    guardian_begin(&guardian, run_id, header.deadline_ns, &err) < 0) {
+	    (guardian_begin(&guardian, run_id, header.deadline_ns, &err) < 0 ||
+	     guardian_ready(&guardian, &err) < 0)) {
 		dprintf(STDERR_FILENO, "%s\n", err.text);
 		_exit(96);
 	}
@@ -241,16 +244,24 @@ static __attribute__((unused)) struct running start(const struct orders *orders)
 {
 	struct running running = {0};
 	struct error err = ERROR_INIT;
-	int pipes[2];
+	int pipes[2], ends[2];
+	pid_t guardian;
 
 	assert_int_equal(journal_new_run_id(run_id, &err), 0);
 	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+	assert_int_equal(guardian_sockets(ends, &err), 0);
 	running.worker = fork();
 	if (running.worker == 0) {
 		close(pipes[0]);
-		worker(orders, pipes[1]);
+		close(ends[1]);
+		worker(orders, pipes[1], ends[0]);
 	}
 	close(pipes[1]);
+	close(ends[0]);
+	if (orders->without_guardian)
+		close(ends[1]);
+	else
+		assert_int_equal(guardian_fork(running.worker, ends[1], &guardian, &err), 0);
 	running.death = proc_pidfd_open(running.worker);
 	assert_int_equal(read(pipes[0], &running.guardian, sizeof(pid_t)), sizeof(pid_t));
 	close(pipes[0]);
@@ -298,7 +309,7 @@ static __attribute__((unused)) int reap(struct running *running)
 	assert_int_equal(waitpid(running->worker, &status, 0), running->worker);
 	if (running->guardian) {
 		assert_int_equal(poll(&poller, 1, 10000), 1);
-		waitpid(running->guardian, NULL, 0); /* ECHILD: the worker has reaped it */
+		waitpid(running->guardian, NULL, 0);
 		assert_false(has_cgroup(running->guardian));
 		close(running->guardian_death);
 	}

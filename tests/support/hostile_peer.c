@@ -29,20 +29,13 @@
 
 void peer_start(struct peer *peer)
 {
-	pid_t self = getpid();
-	int pair[2];
+	const struct worker_options options = {.conductor = getpid()};
+	struct worker_family family;
+	struct error err = ERROR_INIT;
 
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-	peer->pid = fork();
-	assert_true(peer->pid >= 0);
-	if (peer->pid == 0) {
-		const struct worker_options options = {.socket = pair[1], .conductor = self};
-
-		close(pair[0]);
-		_exit(worker_main(&options));
-	}
-	close(pair[1]);
-	peer->socket = pair[0];
+	if (worker_start(&options, &family, &err) < 0)
+		fail_msg("%s", err.text);
+	*peer = (struct peer){family.socket, family.worker, family.guardian};
 }
 
 void peer_send(const struct peer *peer, const struct request *request)
@@ -156,6 +149,7 @@ void peer_expect_exit(struct peer *peer)
 		}
 		usleep(1000);
 	}
+	waitpid(peer->guardian, NULL, 0);
 	if (WIFSIGNALED(status))
 		fail_msg("the worker was killed by signal %d", WTERMSIG(status));
 	assert_int_equal(WEXITSTATUS(status), 0);

@@ -12,7 +12,7 @@
 
 struct peer {
 	int socket;
-	pid_t pid;
+	pid_t pid, guardian;
 };
 
 void peer_start(struct peer *peer);

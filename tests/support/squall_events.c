@@ -203,7 +203,7 @@ void squall_await_armed(struct squall *squall)
 
 	snprintf(squall->run_id, sizeof(squall->run_id), "%s", id);
 	squall->worker = child_named(squall, squall->pid, "squall-worker");
-	squall->guardian = child_named(squall, squall->worker, "squall-guardian");
+	squall->guardian = child_named(squall, squall->pid, "squall-guardian");
 }
 
 void squall_await_injected(struct squall *squall)

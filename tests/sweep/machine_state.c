@@ -2,18 +2,19 @@
 #include "tests/sweep/machine_state.h"
 
 #include "tests/sweep/netlink_text.h"
+#include "tests/sweep/socket_text.h"
 #include "tests/sweep/world.h"
 
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
 #include "injector/journal/crc32.h"
-#include "injector/kernel/namespace.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,17 +23,14 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#define NETWORK_FILES 8
-#define BPF_KINDS     3
-#define BPF_MAX	      4096
+#define BPF_KINDS 3
+#define BPF_MAX	  4096
 
 static struct state_scope scope;
 static struct netlink_text networks[4];
-static int network_files[4][NETWORK_FILES];
+static struct socket_text sockets[4];
 static uint32_t bpf_newest[BPF_KINDS];
 
-static const char *const network_file_names[NETWORK_FILES] = {"tcp", "tcp6", "udp",    "udp6",
-							      "raw", "raw6", "packet", "netlink"};
 static const int bpf_next[BPF_KINDS] = {BPF_PROG_GET_NEXT_ID, BPF_MAP_GET_NEXT_ID,
 					BPF_LINK_GET_NEXT_ID};
 static const int bpf_open[BPF_KINDS] = {BPF_PROG_GET_FD_BY_ID, BPF_MAP_GET_FD_BY_ID,
@@ -70,54 +68,12 @@ static const char *read_path(const char *format, ...)
 	return read_fd(fd);
 }
 
-static int open_network_file(void *context, struct error *err)
-{
-	char path[64];
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/thread-self/net/%s", (const char *)context);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	return fd < 0 ? error_errno(err, errno, "%s", path) : fd;
-}
-
 void machine_state_scope(const struct state_scope *given)
 {
 	scope = *given;
 	for (unsigned i = 0; i < scope.namespace_count; i++) {
 		netlink_text_open(&networks[i], scope.namespaces[i]);
-		for (unsigned k = 0; k < NETWORK_FILES; k++) {
-			char name[16];
-
-			snprintf(name, sizeof(name), "%s", network_file_names[k]);
-			network_files[i][k] =
-				namespace_run(scope.namespaces[i], open_network_file, name, NULL);
-		}
-	}
-}
-
-/* ---- Sockets ---- */
-
-/* Who listens, or is bound: connections come and go with the traffic of the test itself. */
-static void write_sockets(unsigned at, FILE *held, FILE *inert)
-{
-	for (unsigned k = 0; k < NETWORK_FILES; k++) {
-		bool is_tcp = k < 2, is_netlink = k == 7;
-		char *text = strdup(read_fd(network_files[at][k]));
-		char *rest, *line = text ? strtok_r(text, "\n", &rest) : NULL;
-
-		while (line && (line = strtok_r(NULL, "\n", &rest))) {
-			char a[64], b[64], c[64], d[64];
-
-			if (sscanf(line, "%63s %63s %63s %63s", a, b, c, d) != 4 ||
-			    (is_tcp && strcmp(d, "0A") != 0))
-				continue;
-			if (is_netlink) /* protocol; the port is any number */
-				fprintf(inert, "socket netlink %s\n", b);
-			else if (strcmp(c, "00000000:0000") == 0 || is_tcp || k == 6)
-				fprintf(held, "socket %s %s\n", network_file_names[k],
-					k == 6 ? c : b);
-		}
-		free(text);
+		socket_text_open(&sockets[i], scope.namespaces[i]);
 	}
 }
 
@@ -387,7 +343,7 @@ void machine_state_take(struct machine_state *out)
 			fprintf(streams.part[k], "network namespace %u\n", i);
 		netlink_text_write(&networks[i], streams.part[STATE_HELD],
 				   streams.part[STATE_RECORDED], streams.part[STATE_INERT]);
-		write_sockets(i, streams.part[STATE_HELD], streams.part[STATE_INERT]);
+		socket_text_write(&sockets[i], streams.part[STATE_HELD], streams.part[STATE_INERT]);
 	}
 	write_processes(streams.part[STATE_RECORDED], streams.part[STATE_INERT]);
 	if (world_cgroups()[0])

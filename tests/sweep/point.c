@@ -193,20 +193,21 @@ static void judge_outcome(struct scene *scene, const struct subject *subject,
 		outcome->was_hit = outcome->restore.was_hit;
 		result->call = outcome->restore.call;
 		free(outcome->restore.out);
+		outcome->restore.out = NULL;
 	}
 	outcome->by_hand = type_kill(result);
-	if (!scene_is_restored(scene, 50 * NSEC_PER_MSEC, &diff)) {
-		int code = point_restore(scene, subject->binary, (struct trace_plan){0},
-					 &outcome->restore);
+	/* where nobody is left to undo anything there is nothing to wait for */
+	if (!scene_is_restored(scene, how->has_survivor ? 50 * NSEC_PER_MSEC : 0, &diff)) {
+		struct trace_result again;
+		int code = point_restore(scene, subject->binary, (struct trace_plan){0}, &again);
 
 		free(diff);
 		diff = NULL;
 		outcome->needed_restore = true;
 		if (code != 0)
-			tell(subject, how, at, result, "squall restore failed",
-			     outcome->restore.out);
+			tell(subject, how, at, result, "squall restore failed", again.out);
 		outcome->is_left = code != 0;
-		free(outcome->restore.out);
+		free(again.out);
 		outcome->is_left |= !scene_is_restored(scene, slack * SETTLE_NS, &diff);
 	}
 	if (result->is_stuck || outcome->is_left)
@@ -252,7 +253,9 @@ bool point_try(struct scene *scene, const struct subject *subject, const struct 
 		run_experiment(scene, subject, how, at, calls, &judge, &outcome.result);
 		judge_outcome(scene, subject, how, at, &judge, &outcome);
 		if (out_counts)
-			memcpy(out_counts, outcome.result.counts, sizeof(outcome.result.counts));
+			memcpy(out_counts,
+			       how->kills_restore ? outcome.restore.counts : outcome.result.counts,
+			       sizeof(outcome.result.counts));
 		is_good = is_good_end(subject, how, &outcome.result);
 		if (!outcome.is_left && !is_good && attempt == TRIES) {
 			tell(subject, how, at, &outcome.result, "the run itself failed", "");

@@ -3,9 +3,11 @@
 
 #include "injector/base/clock.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define EXPERIMENTS "tests/sweep/experiments"
 
@@ -27,15 +29,24 @@ void sweep_options_read(int argc, char **argv, unsigned seconds, struct sweep_op
 {
 	int at = 1;
 
-	*out = (struct sweep_options){
-		.share = 1, .seconds = seconds, .seed = (unsigned)clock_wall_ns(), .kind = ""};
+	*out = (struct sweep_options){.share = 1,
+				      .from = 1,
+				      .seconds = seconds,
+				      .seed = (unsigned)clock_wall_ns(),
+				      .kind = ""};
 	for (; at < argc; at++) {
 		const char *word = argv[at], *value = argv[at + 1];
 
 		if (strcmp(word, "full") == 0)
 			out->is_full = true;
+		else if (strcmp(word, "count") == 0)
+			out->is_count = true;
+		else if (strcmp(word, "check") == 0)
+			out->is_check = true;
 		else if (take_number(word, value, "share", &out->share) ||
 			 take_number(word, value, "seconds", &out->seconds) ||
+			 take_number(word, value, "from", &out->from) ||
+			 take_number(word, value, "to", &out->to) ||
 			 take_number(word, value, "seed", &out->seed))
 			at++;
 		else if (strcmp(word, "kind") == 0 && value)
@@ -54,6 +65,26 @@ bool sweep_options_name(const struct sweep_options *options, const char *path)
 		if (strstr(path, *name))
 			return true;
 	return !*options->names;
+}
+
+bool sweep_options_kind(const struct sweep_options *options, const char *name,
+			const char *const *names, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (strcmp(names[i], options->kind) == 0)
+			return strcmp(name, options->kind) == 0;
+	return strstr(name, options->kind) != NULL;
+}
+
+void sweep_options_progress(void)
+{
+	static int fd = -2;
+	const char *path = getenv("SQUALL_SWEEP_PROGRESS");
+
+	if (fd == -2)
+		fd = path ? open(path, O_WRONLY | O_APPEND | O_CLOEXEC) : -1;
+	if (fd >= 0 && write(fd, ".", 1) < 0)
+		fd = -1;
 }
 
 void sweep_options_find(const struct sweep_options *options,

@@ -2,10 +2,13 @@
  *
  * Words behind test_sweep and test_restore_failures:
  *
- *   [full] [share N] [seconds N] [seed N] [kind WORD] [NAME...]
+ *   [full | count | check] [share N] [seconds N] [seed N] [kind WORD] [from N] [to N] [NAME...]
  *
  * Without `full` a sample is drawn, for so many seconds. `full` tries everything, or with `share N`
- * one in N, drawn anew for each seed. NAMEs are words in the names of the experiments.
+ * one in N, drawn anew for each seed; `from` and `to` are the first call and the one behind the
+ * last, so that several can share the work. `count` says what there is to try; `check` is the
+ * self-check alone. A whole name of a kind means that kind alone. NAMEs are words in the names of
+ * the experiments.
  */
 #ifndef SQUALL_TESTS_SWEEP_OPTIONS_H
 #define SQUALL_TESTS_SWEEP_OPTIONS_H
@@ -14,16 +17,22 @@
 #include <stdbool.h>
 
 struct sweep_options {
-	bool is_full;
+	bool is_full, is_count, is_check;
 	unsigned share, seconds, seed;
-	const char *kind; /* a word that the disturbance's name must hold */
-	char **names;	  /* NULL-terminated; none: all */
+	unsigned from, to; /* 0: to the end */
+	const char *kind;  /* a word that the name of what is done must hold */
+	char **names;	   /* NULL-terminated; none: all */
 };
 
 /* Ends the program when the words make no sense. `seconds` is what a sample takes by default. */
 void sweep_options_read(int argc, char **argv, unsigned seconds, struct sweep_options *out);
 /* True when no names were given. */
 bool sweep_options_name(const struct sweep_options *options, const char *path);
+/* Of all `names`, is this one wanted? */
+bool sweep_options_kind(const struct sweep_options *options, const char *name,
+			const char *const *names, unsigned count);
+/* One more is done: a byte more in $SQUALL_SWEEP_PROGRESS, for whoever waits. */
+void sweep_options_progress(void);
 /* The files of tests/sweep/experiments (or $SQUALL_SWEEP_EXPERIMENTS) that `is_wanted`; aborts when
  * there is none. For the life of the process. */
 void sweep_options_find(const struct sweep_options *options,

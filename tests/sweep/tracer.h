@@ -51,6 +51,7 @@ struct trace_result {
 	unsigned failed;   /* calls that were made to fail */
 	int64_t hit_ns;	   /* clock_now_ns() */
 	unsigned counts[ROLE_COUNT];
+	unsigned held_at[ROLE_COUNT]; /* counts when everything was in force */
 	pid_t pids[ROLE_COUNT];
 	int status;    /* of the command, as waitpid() says; -1: it has not ended */
 	bool is_stuck; /* patience ran out with processes alive */

@@ -63,8 +63,9 @@ static void make_group(char *out, size_t size)
 	if (cgroup_find_mounts(&mounts, NULL) < 0 || !mounts.unified[0])
 		return;
 	snprintf(cgroups, sizeof(cgroups), "%s", mounts.unified);
-	snprintf(out, size, "%s/sqsw-%d", mounts.unified, (int)getpid());
-	must(mkdir(out, 0755) == 0, out);
+	/* our number is one of a process namespace, and another one may have the same */
+	snprintf(out, size, "%s/sqsw-%d-XXXXXX", mounts.unified, (int)getpid());
+	must(mkdtemp(out) != NULL && chmod(out, 0755) == 0, out);
 }
 
 static void fresh(const char *folder)

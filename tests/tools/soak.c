@@ -195,7 +195,7 @@ static pid_t find_child(pid_t parent, const char *name)
 static void hit(struct run *run)
 {
 	pid_t worker = find_child(run->conductor, "squall-worker");
-	pid_t guardian = worker ? find_child(worker, "squall-guardian") : 0;
+	pid_t guardian = find_child(run->conductor, "squall-guardian");
 	const pid_t one[] = {run->conductor, worker, guardian};
 
 	run->hit_ns = 0;

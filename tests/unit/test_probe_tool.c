@@ -145,6 +145,31 @@ static void test_messages_are_counted_once(void **state)
 	fixture_free(fixture);
 }
 
+/* journalctl --grep ends with 1 when nothing matches, and with 1 and a message when it fails. */
+static void test_no_match_is_an_answer(void **state)
+{
+	struct fixture *fixture;
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	need_root();
+	write_tool("journalctl", "echo x >>" FOLDER "/matched\n"
+				 "[ $(wc -l <" FOLDER "/matched) = 1 ] || echo 'No access' >&2\n"
+				 "exit 1\n");
+	fixture = fixture_new();
+	assert_int_equal(fixture_add(fixture, "journal", "nginx.service", &err, "every=50ms",
+				     "pattern=error", NULL),
+			 0);
+	fixture_open(fixture);
+	fixture_run(fixture, 2, 20000000000LL);
+	assert_int_equal(fixture->sample_count, 2);
+	assert_int_equal(fixture->samples[0].sample.result, PROBE_PASS);
+	assert_int_equal(fixture->samples[1].sample.result, PROBE_UNKNOWN);
+	assert_string_equal(fixture->samples[1].sample.reason,
+			    "journalctl ended with exit code 1: No access");
+	fixture_free(fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -152,6 +177,7 @@ int main(void)
 		cmocka_unit_test(test_restarts_are_counted_from_the_first_attempt),
 		cmocka_unit_test(test_a_name_is_one_unit),
 		cmocka_unit_test(test_messages_are_counted_once),
+		cmocka_unit_test(test_no_match_is_an_answer),
 	};
 
 	return cmocka_run_group_tests(tests, make_tools, NULL);
