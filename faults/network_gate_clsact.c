@@ -5,7 +5,6 @@
  */
 #include "faults/network_gate.h"
 
-
 #include <errno.h>
 #include <string.h>
 
@@ -55,7 +54,7 @@ static int count_filters(struct netlink *netlink, int index, struct filter_count
 }
 
 int network_gate_look_for_clsact(struct netlink *netlink, const struct network_path *path,
-			   bool *out_exists, bool *out_is_ours, struct error *err)
+				 bool *out_exists, bool *out_is_ours, struct error *err)
 {
 	struct clsact_search search = {0};
 	struct filter_count count;
