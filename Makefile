@@ -124,10 +124,12 @@ $(BUILD)/injector/kernel/generate/sandbox_filters: $(addprefix $(BUILD)/injector
 
 $(BUILD)/injector/kernel/sandbox.o $(BUILD)/tests/unit/test_sandbox_filter.o: $(FILTERS)
 
+# A hundred of them: most of the time goes into linking
+TEST_LINKER := $(if $(shell command -v mold 2>/dev/null),-fuse-ld=mold)
 # muldefs: a test may stand in for a function of the library; the first definition, the test's, counts
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT) $(LIBRARY)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,-z,muldefs -o $@ $(filter %.o,$^) $(LIBRARY) $(LIBS) -lseccomp -lcmocka
+	$(Q)$(CC) $(ALL_LDFLAGS) $(TEST_LINKER) -Wl,-z,muldefs -o $@ $(filter %.o,$^) $(LIBRARY) $(LIBS) -lseccomp -lcmocka
 
 # The sweep's own parts, and a squall with a mistake that it must find, and one that gets no memory
 ODD := $(BUILD)/tests/sweep/mutant $(BUILD)/tests/sweep/out_of_memory
