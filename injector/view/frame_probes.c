@@ -60,7 +60,9 @@ static void scale_of(const struct frame_probe *probe, unsigned count, float *out
 /* 0 to 7. Logarithmic: ten times slower must not hide what twice as slow looks like. */
 static unsigned level_of(float value, float low, float high)
 {
-	const float step = sqrtf(sqrtf(sqrtf(high / low)));
+	/* an eighth of the way, and a hair: rounding shall not decide about what lies between two
+	 */
+	const float step = sqrtf(sqrtf(sqrtf(high / low))) * 1.0001F;
 	unsigned level = 0;
 
 	for (float next = low * step; level < 7 && value >= next; next *= step)
