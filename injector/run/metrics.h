@@ -9,9 +9,19 @@
 
 #include "injector/base/loop.h"
 #include "injector/kernel/file_writer.h"
+#include "injector/kernel/sandbox.h"
 #include "injector/run/result.h"
 
+#define METRICS_FILES 2 /* of the caller, of the site */
+
 struct metrics;
+
+/* metrics_files.c: the writers of both, NULL: none, and the notes by which others set the files
+ * right should the run be killed. The caller's file is written with the caller's rights; the site's
+ * is the site's, whoever calls. As root. */
+int metrics_start_writers(struct file_writer writers[METRICS_FILES],
+			  const struct invoking_user *user, const char *of_caller,
+			  const char *of_site, struct error *err);
 
 /* Keeps pointers to all; the writers (pid 0: none) stay the caller's. */
 int metrics_new(const struct run_result *result, struct loop *loop,

@@ -51,7 +51,7 @@ struct run {
 	struct view *view;
 	struct notify *notify;
 	struct metrics *metrics;
-	struct file_writer writers[2]; /* of the caller, of the site */
+	struct file_writer writers[METRICS_FILES];
 };
 
 static int need_root(const struct run_options *options, struct error *err)
@@ -105,34 +105,6 @@ static bool has_site_command(const struct site *site)
 	return false;
 }
 
-static int start_writer(struct run *run, unsigned at, const char *path, uid_t uid, gid_t gid,
-			struct error *err)
-{
-	struct error note = ERROR_INIT;
-	int result = file_writer_start(&run->writers[at], path, uid, gid, stale_metrics_await, err);
-
-	if (result < 0)
-		return error_prefix(err, "metrics");
-	if (stale_metrics_note(path, uid, gid, at, &note) < 0)
-		log_warning("metrics: should this run be killed, %s says for ever that it lasts: "
-			    "%s",
-			    path, note.text);
-	return 0;
-}
-
-/* The caller's file with the caller's rights; the site's file is the site's, whoever calls. */
-static int start_writers(struct run *run, struct error *err)
-{
-	const char *path = run->options->metrics;
-	int result = 0;
-
-	if (path)
-		result = start_writer(run, 0, path, run->user.uid, run->user.gid, err);
-	if (result == 0 && run->site.metrics && !run->options->plan_only)
-		result = start_writer(run, 1, run->site.metrics, 0, 0, err);
-	return result;
-}
-
 static int give_up_rights(struct run *run, struct error *err)
 {
 	const struct invoking_user conductor = sandbox_conductor_user(&run->user);
@@ -149,7 +121,8 @@ static int give_up_rights(struct run *run, struct error *err)
 		result = run->command < 0 ? run->command : 0;
 	}
 	if (result == 0)
-		result = start_writers(run, err);
+		result = metrics_start_writers(run->writers, &run->user, options->metrics,
+					       options->plan_only ? NULL : run->site.metrics, err);
 	if (result == 0)
 		result = sandbox_drop_user(conductor.uid, conductor.gid, err);
 	return result;
@@ -292,7 +265,8 @@ static int open_ears(struct run *run, struct error *err)
 	if (result == 0)
 		result = open_notify(run, err);
 	if (result == 0 && (run->writers[0].pid || run->writers[1].pid))
-		result = metrics_new(run->result, run->loop, run->writers, 2, &run->metrics, err);
+		result = metrics_new(run->result, run->loop, run->writers, METRICS_FILES,
+				     &run->metrics, err);
 	return result;
 }
 
