@@ -60,11 +60,10 @@ int stale_metrics_note(const char *path, uid_t uid, gid_t gid, unsigned at, stru
 	unlinkat(folder, name, 0); /* of another boot */
 	fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0 || write(fd, text, (size_t)length) != length) {
-		error_errno(err, errno ? errno : EIO, "cannot write " NOTES "/%s", name);
+		result = error_errno(err, errno ? errno : EIO, "cannot write " NOTES "/%s", name);
 		unlinkat(folder, name, 0);
-		return -err->code;
 	}
-	return 0;
+	return result;
 }
 
 static bool read_note(int folder, const char *name, struct note *out)
