@@ -45,17 +45,6 @@ static void report(bool is_good, const char *name)
 	failed_tests += !is_good;
 }
 
-static unsigned count_steps(const char *path)
-{
-	cleanup_file FILE *file = fopen(path, "re");
-	unsigned count = 0;
-	char line[512];
-
-	while (file && fgets(line, sizeof(line), file))
-		count += strncmp(line, "  - {at:", 8) == 0;
-	return count;
-}
-
 /* ---- Which points ---- */
 
 struct recording {
@@ -182,7 +171,7 @@ static void print_tally(const struct tally *tally)
 
 static struct subject make_subject(const struct scene *scene, const char *path, const char *binary)
 {
-	struct subject subject = {.steps = count_steps(path)};
+	struct subject subject = {.steps = scene_count_steps(path)};
 
 	subject.experiment = scene_write_experiment(scene, path);
 	subject.binary = strdup(world_built(binary));

@@ -13,6 +13,7 @@
 enum child_kind {
 	CHILD_SLEEPS,
 	CHILD_SLEEPS_AS_NOBODY,
+	CHILD_SLEEPS_APART, /* in a mount namespace of its own */
 	CHILD_COUNTS,	   /* every millisecond */
 	CHILD_COUNTS_USR1, /* each SIGUSR1 */
 	CHILD_COUNTS_CONT, /* each SIGCONT */
