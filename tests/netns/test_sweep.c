@@ -385,18 +385,39 @@ static bool has_self_check(const struct sweep_options *options)
 	return options->is_check || (!is_emulated() && !options->kind[0]);
 }
 
+static bool is_about_bpf(const struct sweep_options *options)
+{
+	return options->bpf[0] || options->bpf[1] || options->bpf[2];
+}
+
+/* One of many that work side by side would see the programs of the others. */
+static bool is_alone(const struct sweep_options *options)
+{
+	return !options->is_full || !options->kind[0];
+}
+
 static int sweep(void *context)
 {
 	const struct sweep_options *options = context;
 	struct tally tally = {.started_ns = clock_now_ns()};
 	struct scene scene = {0};
+	uint32_t newest[STATE_BPF_KINDS];
 	size_t wanted;
 	glob_t found;
 
 	srandom(options->seed);
 	sweep_options_find(options, is_wanted, &found);
 	wanted = options->is_check ? 0 : found.gl_pathc;
+	if (is_about_bpf(options)) {
+		machine_state_bpf_since(options->bpf);
+		report(no_bpf_is_left(), "no_bpf_object_is_left");
+		return failed_tests != 0;
+	}
 	machine_state_remember_bpf();
+	if (options->is_check) {
+		machine_state_bpf_newest(newest);
+		printf("# bpf programs %u maps %u links %u\n", newest[0], newest[1], newest[2]);
+	}
 	scene_make(&scene);
 	if (options->is_count)
 		return count_experiments(&scene, options, &found);
@@ -412,7 +433,8 @@ static int sweep(void *context)
 		report(sweep_experiment(&scene, options, found.gl_pathv[i], until_ns, &tally),
 		       strrchr(found.gl_pathv[i], '/') + 1);
 	}
-	report(no_bpf_is_left(), "no_bpf_object_is_left");
+	if (is_alone(options))
+		report(no_bpf_is_left(), "no_bpf_object_is_left");
 	print_tally(&tally);
 	scene_kill_strangers(&scene);
 	return failed_tests != 0;
