@@ -78,7 +78,7 @@ endif
 
 CFLAGS ?= -g
 ALL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DSQUALL_VERSION='"$(VERSION)"' -I. -I$(BUILD) \
-	$(WARNINGS) $(HARDENING) $(OPTIMIZE) \
+	$(WARNINGS) $(HARDENING) $(OPTIMIZE) -fno-math-errno \
 	$(shell pkg-config --cflags $(PACKAGES) $(HEADERS_ONLY) 2>/dev/null) $(CFLAGS)
 ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed $(OPTIMIZE) -pthread $(LDFLAGS)
 # Small libraries go into the program where their archives are installed: each shared one costs every
@@ -124,10 +124,23 @@ $(BUILD)/injector/kernel/generate/sandbox_filters: $(addprefix $(BUILD)/injector
 
 $(BUILD)/injector/kernel/sandbox.o $(BUILD)/tests/unit/test_sandbox_filter.o: $(FILTERS)
 
+# So are the tables of the known distributions of delays
+DISTRIBUTIONS := $(BUILD)/faults/network_distributions.h
+$(DISTRIBUTIONS): $(BUILD)/faults/generate/distributions
+	$(call say,TABLES,$@)
+	$(Q)$< > $@.tmp && mv $@.tmp $@
+
+$(BUILD)/faults/generate/distributions: $(BUILD)/faults/generate/distributions.o
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lm
+
+$(BUILD)/faults/network_distribution.o: $(DISTRIBUTIONS)
+
+# A hundred of them: most of the time goes into linking
+TEST_LINKER := $(if $(shell command -v mold 2>/dev/null),-fuse-ld=mold)
 # muldefs: a test may stand in for a function of the library; the first definition, the test's, counts
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT) $(LIBRARY)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,-z,muldefs -o $@ $(filter %.o,$^) $(LIBRARY) $(LIBS) -lseccomp -lcmocka
+	$(Q)$(CC) $(ALL_LDFLAGS) $(TEST_LINKER) -Wl,-z,muldefs -o $@ $(filter %.o,$^) $(LIBRARY) $(LIBS) -lseccomp -lcmocka
 
 # The sweep's own parts, and a squall with a mistake that it must find, and one that gets no memory
 ODD := $(BUILD)/tests/sweep/mutant $(BUILD)/tests/sweep/out_of_memory

@@ -66,12 +66,11 @@ static int check_endpoints(const struct params *params, unsigned key, struct err
 		return error_set(err, E2BIG, "%s: more than %d endpoints", params->table[key].name,
 				 ENDPOINTS_MAX);
 	for (unsigned i = 0; i < params_count(params, key); i++) {
-		const struct endpoint *endpoint = &params_value(params, key, i)->endpoint;
-		char text[ENDPOINT_TEXT_SIZE];
+		const struct param_value *value = params_value(params, key, i);
 
-		if (endpoint->host[0])
+		if (value->endpoint.is_name)
 			return error_set(err, EINVAL, "%s: '%s' is a name; give its addresses",
-					 params->table[key].name, endpoint_format(endpoint, text));
+					 params->table[key].name, value->text);
 	}
 	return 0;
 }

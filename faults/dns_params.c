@@ -65,17 +65,16 @@ const struct param dns_params[] = {
 const struct dns_match_keys dns_keys = {
 	.name = DNS_NAME, .domain = DNS_DOMAIN, .pattern = DNS_PATTERN, .type = DNS_TYPE};
 
-static int add_address(struct dns_policy *policy, const struct endpoint *endpoint,
+static int add_address(struct dns_policy *policy, const struct param_value *value,
 		       struct error *err)
 {
+	const struct endpoint *endpoint = &value->endpoint;
 	struct dns_addresses *to = &policy->addresses;
-	char text[ENDPOINT_TEXT_SIZE];
 	bool is_v4 = endpoint->family == AF_INET;
 
-	if (endpoint->family == AF_UNSPEC || endpoint->host[0] || endpoint->port_first ||
+	if (endpoint->family == AF_UNSPEC || endpoint->is_name || endpoint->port_first ||
 	    endpoint->prefix != (is_v4 ? 32 : 128))
-		return error_set(err, EINVAL, "address: '%s' is not one address",
-				 endpoint_format(endpoint, text));
+		return error_set(err, EINVAL, "address: '%s' is not one address", value->text);
 	if ((is_v4 ? to->count4 : to->count6) == DNS_ADDRESSES_MAX)
 		return error_set(err, E2BIG, "address: more than %d of one family",
 				 DNS_ADDRESSES_MAX);
@@ -98,7 +97,7 @@ int dns_read_policy(const struct params *params, struct dns_policy *policy, stru
 	policy->addresses.v4 = policy->v4;
 	policy->addresses.v6 = policy->v6;
 	for (unsigned i = 0; result == 0 && i < count; i++)
-		result = add_address(policy, &params_value(params, DNS_ADDRESS, i)->endpoint, err);
+		result = add_address(policy, params_value(params, DNS_ADDRESS, i), err);
 	if (result < 0)
 		return result;
 	if (policy->answer == DNS_ANSWER_NONE && policy->delay_ns == 0)

@@ -62,63 +62,6 @@ static int probe(struct fault_support *out, struct error *err)
 	return 0;
 }
 
-/* Evidence. */
-
-static void count(void *context, const char *name, uint64_t packets, uint64_t bytes)
-{
-	struct evidence *evidence = context;
-
-	(void)bytes;
-	if (strncmp(name, "hit", 3) == 0)
-		evidence->hits += packets;
-	else if (strncmp(name, "lost", 4) == 0)
-		evidence->dropped += packets;
-}
-
-/* The table's counters, while it is there. */
-static int read_counters(struct network_state *state, struct error *err)
-{
-	struct evidence evidence = {0};
-	int result = state->hook == NETWORK_GATE
-			     ? network_gate_counters(state, &evidence, err)
-			     : nft_counters(state->netfilter, state->record.table, count, &evidence,
-					    err);
-
-	if (result < 0)
-		return result;
-	state->evidence = evidence;
-	return 0;
-}
-
-static int evidence(struct fault *fault, struct evidence *out, struct error *err)
-{
-	struct network_state *state = fault->state;
-	uint64_t dropped = state->queue_dropped;
-	int result = 0;
-
-	if (state->phase == NETWORK_ACTIVE || state->phase == NETWORK_EMPTYING)
-		result = read_counters(state, err);
-	if (result == 0 && state->phase != NETWORK_IDLE && state->way == NETWORK_NETEM)
-		result = network_netem_dropped(state, &dropped, err);
-	/* what is missing, and what that means, is said below */
-	if (result < 0 && result != -ENOENT && result != -ENODEV)
-		return result;
-	if (state->phase != NETWORK_IDLE && state->way == NETWORK_LINE &&
-	    !state->effect.refusal.is_on)
-		dropped = network_line_dropped(state);
-	state->queue_dropped = dropped;
-	*out = state->evidence;
-	out->dropped += dropped;
-	out->processor_ns = network_line_processor_ns(state);
-	if (network_is_instant(fault->params))
-		*out = (struct evidence){.unit = "connections"};
-	else
-		network_describe_evidence(state, out);
-	if (state->diag)
-		network_describe_connections(state, out);
-	return state->phase == NETWORK_ACTIVE ? network_check_in_force(state, err) : 0;
-}
-
 /* Injecting. */
 
 static int check_still_there(struct network_state *state, struct error *err)
@@ -273,7 +216,7 @@ void network_cut(struct network_state *state)
 {
 	if (state->phase != NETWORK_ACTIVE && state->phase != NETWORK_EMPTYING)
 		return;
-	read_counters(state, NULL);
+	network_read_counters(state, NULL);
 	network_group_switch(state, false, NULL);
 	if (state->hook == NETWORK_GATE) {
 		network_gate_shut(state);
@@ -354,7 +297,7 @@ static void finish(struct fault *fault)
 	struct network_state *state = fault->state;
 	struct evidence last;
 
-	evidence(fault, &last, NULL); /* what the queue dropped, while it is there */
+	network_evidence(fault, &last, NULL); /* what the queue dropped, while it is there */
 	if (state->way == NETWORK_NETEM)
 		state->queue_dropped += network_netem_abandon(state);
 	network_clear(state);
@@ -431,7 +374,7 @@ const struct fault_ops network_fault = {
 	.end = end,
 	.undo = network_undo,
 	.verify = network_verify,
-	.evidence = evidence,
+	.evidence = network_evidence,
 	.listen = network_listen,
 	.hear = network_hear,
 	.release = release,

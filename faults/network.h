@@ -319,6 +319,13 @@ int network_plan(struct fault *fault, struct plan *plan, struct error *err);
 	"needs Linux 5.16 or newer with CONFIG_NF_TABLES_NETDEV, CONFIG_NETFILTER_EGRESS and "     \
 	"nft_fwd_netdev (modprobe nft_fwd_netdev)"
 
+/* network_evidence.c. The counters of the table, while it is there, into state->evidence. */
+int network_read_counters(struct network_state *state, struct error *err);
+int network_evidence(struct fault *fault, struct evidence *out, struct error *err);
+
+/* network_way.c: the hook and the way, from what this kernel can do. */
+int network_choose_way(struct network_state *state, struct plan *plan, struct error *err);
+
 /* network_describe.c: evidence in words; which traffic, and what of it is left out. */
 void network_describe_evidence(const struct network_state *state, struct evidence *evidence);
 int network_list_targets(const struct network_state *state, const struct target *target,

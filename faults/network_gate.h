@@ -14,6 +14,7 @@
 #define SQUALL_NETWORK_GATE_H
 
 #include "faults/network.h"
+#include "injector/kernel/qdisc.h"
 
 /* After everybody's filters, as the chains of nf_tables. */
 #define GATE_PRIORITY_BACK  0xffff
@@ -78,6 +79,15 @@ int network_gate_counters(struct network_state *state, struct evidence *out, str
 /* -ENOENT: somebody removed a filter. */
 int network_gate_check(struct network_state *state, struct error *err);
 void network_gate_free(struct network_state *state);
+
+/* network_gate_clsact.c: what is there: a clsact of somebody else's, or none, or one that a run of
+ * ours has added (then the last one to go takes it away). */
+#define GATE_OWNER_MARK "+" /* ends the name of a filter whose run does so */
+int network_gate_look_for_clsact(struct netlink *netlink, const struct network_path *path,
+				 bool *out_exists, bool *out_is_ours, struct error *err);
+/* Of that name, with or without the mark. */
+int network_gate_find_filter(struct netlink *netlink, int index, enum qdisc_hook hook,
+			     const char *name, bool *out_found, struct error *err);
 
 /* From the record alone. */
 int network_gate_undo_filters(const struct network_record *record, struct netlink *netlink,

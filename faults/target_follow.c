@@ -23,7 +23,7 @@ int target_check_follow(const struct params *params, struct error *err)
 		return 0;
 	for (unsigned i = 0; i < 2; i++)
 		for (unsigned at = 0; at < params_count(params, lists[i]); at++)
-			names += params_value(params, lists[i], at)->endpoint.host[0] != '\0';
+			names += params_value(params, lists[i], at)->endpoint.is_name;
 	if (names > TARGET_HOSTS_MAX)
 		return error_set(err, E2BIG, "follow: %u host names, at most %d can be followed",
 				 names, TARGET_HOSTS_MAX);
@@ -35,16 +35,16 @@ int target_check_follow(const struct params *params, struct error *err)
 
 int target_add_host(struct target *target, unsigned parameter, const char *text, struct error *err)
 {
-	struct endpoint endpoint;
+	struct endpoint_host host;
 	struct target_host *grown;
-	int result = endpoint_parse(text, &endpoint, err);
+	int result = endpoint_parse_host(text, &host, err);
 
 	if (result < 0)
 		return result;
 	if (!target_follows(&target->params) ||
 	    (parameter != TRAFFIC_TO && parameter != TRAFFIC_EXCEPT) || target->is_resolved)
 		return error_set(err, EPROTO, "host '%s' is not one that is followed", text);
-	if (!endpoint.host[0])
+	if (!host.endpoint.is_name)
 		return error_set(err, EPROTO, "'%s' is not a host name", text);
 	if (target->host_count == TARGET_HOSTS_MAX)
 		return error_set(err, E2BIG, "more than %d host names to follow", TARGET_HOSTS_MAX);
@@ -53,10 +53,10 @@ int target_add_host(struct target *target, unsigned parameter, const char *text,
 		return error_errno(err, ENOMEM, "host '%s'", text);
 	target->hosts = grown;
 	grown += target->host_count;
-	*grown = (struct target_host){.name = strdup(endpoint.host),
+	*grown = (struct target_host){.name = strdup(host.name),
 				      .parameter = parameter,
-				      .port_first = endpoint.port_first,
-				      .port_last = endpoint.port_last};
+				      .port_first = host.endpoint.port_first,
+				      .port_last = host.endpoint.port_last};
 	if (!grown->name)
 		return error_errno(err, ENOMEM, "host '%s'", text);
 	target->host_count++;

@@ -271,22 +271,23 @@ static int check_selector(const struct target *target, struct error *err)
 	if (is_portless && params_count(params, TRAFFIC_LOCAL_PORT))
 		return error_set(err, EINVAL, "the protocol has no ports, but local-port is given");
 	for (unsigned i = 0; i < params_count(params, TRAFFIC_TO); i++) {
-		const struct endpoint *endpoint = &params_value(params, TRAFFIC_TO, i)->endpoint;
+		const struct param_value *value = params_value(params, TRAFFIC_TO, i);
+		const struct endpoint *endpoint = &value->endpoint;
 
-		if (endpoint->host[0])
+		if (endpoint->is_name)
 			return error_set(err, EINVAL, "host name '%s' was not resolved",
-					 endpoint->host);
+					 value->text);
 		if (is_portless && endpoint->port_first)
 			return error_set(err, EINVAL, "the protocol has no ports, but %s has one",
 					 endpoint_format(endpoint, text));
 	}
 	for (unsigned i = 0; i < params_count(params, TRAFFIC_EXCEPT); i++) {
-		const struct endpoint *endpoint =
-			&params_value(params, TRAFFIC_EXCEPT, i)->endpoint;
+		const struct param_value *value = params_value(params, TRAFFIC_EXCEPT, i);
+		const struct endpoint *endpoint = &value->endpoint;
 
-		if (endpoint->host[0])
+		if (endpoint->is_name)
 			return error_set(err, EINVAL, "host name '%s' was not resolved",
-					 endpoint->host);
+					 value->text);
 		if (endpoint->family == AF_UNSPEC && !endpoint->port_first)
 			return error_set(err, EINVAL,
 					 "except: '*' leaves out everything; give a port (*:22) or "

@@ -123,7 +123,7 @@ static int split(const char *text, char *buffer, char **address, char **prefix, 
 	return 0;
 }
 
-int endpoint_parse(const char *text, struct endpoint *out, struct error *err)
+static int parse(const char *text, struct endpoint *out, char *out_name, struct error *err)
 {
 	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff}; /* ::ffff:0:0/96 */
 	struct endpoint parsed = {.family = AF_UNSPEC};
@@ -163,19 +163,31 @@ int endpoint_parse(const char *text, struct endpoint *out, struct error *err)
 				 "10.0.5.0/24:443, [2001:db8::1]:443, store.internal:443 or *:443",
 				 text);
 	} else if (strcmp(address, "*") != 0) {
-		strcpy(parsed.host, address);
+		parsed.is_name = true;
 	}
+	if (out_name)
+		strcpy(out_name, parsed.is_name ? address : "");
 	*out = parsed;
 	return 0;
 }
 
-char *endpoint_format(const struct endpoint *endpoint, char *out)
+int endpoint_parse(const char *text, struct endpoint *out, struct error *err)
+{
+	return parse(text, out, NULL, err);
+}
+
+int endpoint_parse_host(const char *text, struct endpoint_host *out, struct error *err)
+{
+	return parse(text, &out->endpoint, out->name, err);
+}
+
+static char *format(const struct endpoint *endpoint, const char *name, char *out)
 {
 	char address[ENDPOINT_HOST_MAX + 1] = "*", prefix[8] = "", ports[16] = "";
 	bool v6 = endpoint->family == AF_INET6;
 
-	if (endpoint->host[0])
-		strcpy(address, endpoint->host);
+	if (endpoint->is_name)
+		snprintf(address, sizeof(address), "%s", name);
 	else if (endpoint->family != AF_UNSPEC)
 		inet_ntop(endpoint->family, endpoint->address, address, sizeof(address));
 	if (endpoint->family != AF_UNSPEC && endpoint->prefix < (v6 ? 128 : 32))
@@ -189,4 +201,14 @@ char *endpoint_format(const struct endpoint *endpoint, char *out)
 	else
 		snprintf(out, ENDPOINT_TEXT_SIZE, "%s%s%s", address, prefix, ports);
 	return out;
+}
+
+char *endpoint_format(const struct endpoint *endpoint, char *out)
+{
+	return format(endpoint, "a name", out);
+}
+
+char *endpoint_format_host(const struct endpoint_host *host, char *out)
+{
+	return format(&host->endpoint, host->name, out);
 }

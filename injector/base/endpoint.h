@@ -12,23 +12,32 @@
 
 #define ENDPOINT_HOST_MAX 253 /* RFC 1035 */
 
+/* Small: there may be a hundred thousand. */
 struct endpoint {
-	int family;	     /* AF_INET, AF_INET6; AF_UNSPEC: every address, or a name (host[0]) */
+	int family;	     /* AF_INET, AF_INET6; AF_UNSPEC: every address, or a name */
 	uint8_t address[16]; /* network order; bits behind the prefix are zero */
 	uint8_t prefix;
-	uint16_t port_first, port_last;	  /* 0, 0: every port */
-	char host[ENDPOINT_HOST_MAX + 1]; /* not empty: a name still to be resolved */
+	bool is_name;			/* still to be resolved; the text has it */
+	uint16_t port_first, port_last; /* 0, 0: every port */
+};
+
+struct endpoint_host {
+	struct endpoint endpoint;
+	char name[ENDPOINT_HOST_MAX + 1]; /* "" unless is_name */
 };
 
 /* Syntax only: never looks a name up. Host bits behind a prefix are an error (10.0.0.1/24). */
 int endpoint_parse(const char *text, struct endpoint *out, struct error *err);
+int endpoint_parse_host(const char *text, struct endpoint_host *out, struct error *err);
 
 /* "80" or "8000-8010", 1..65535. */
 int endpoint_parse_ports(const char *text, uint16_t *out_first, uint16_t *out_last,
 			 struct error *err);
 
-/* Canonical text: "10.0.5.0/24:443", "[2001:db8::1]:53", "*". */
+/* Canonical text: "10.0.5.0/24:443", "[2001:db8::1]:53", "*". Not of a name. */
 #define ENDPOINT_TEXT_SIZE 320
 char *endpoint_format(const struct endpoint *endpoint, char *out);
+/* Also of a name: "store.internal:443". */
+char *endpoint_format_host(const struct endpoint_host *host, char *out);
 
 #endif

@@ -46,11 +46,11 @@ struct process {
 	char trouble[300]; /* why it could not be tried, or how it differs; "" */
 };
 
-static struct invoking_user user;
+static struct invoking_user user, conductor;
 
 static int confine_conductor(const struct process *process, struct error *err)
 {
-	int result = sandbox_drop_user(process->uid, user.conductor_gid, err);
+	int result = sandbox_drop_user(process->uid, conductor.gid, err);
 
 	return result < 0 ? result : sandbox_conductor(err);
 }
@@ -337,11 +337,12 @@ int doctor_sandbox(char *const *faults, bool is_json, struct error *err)
 		json_decref(list);
 		return result;
 	}
+	conductor = sandbox_conductor_user(&user);
 	capabilities |= GUARDIAN_CAPABILITIES;
 	struct process processes[] = {
 		{.name = "conductor",
 		 .does = "parses the experiment, probes, decides, shows",
-		 .uid = user.conductor_uid,
+		 .uid = conductor.uid,
 		 .groups = sandbox_conductor_groups,
 		 .confine = confine_conductor},
 		{.name = "worker",

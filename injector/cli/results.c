@@ -92,5 +92,8 @@ int results_give_up_rights(struct error *err)
 	if (geteuid() != 0)
 		return 0;
 	result = sandbox_invoking_user(&user, err);
-	return result < 0 ? result : sandbox_drop_user(user.conductor_uid, user.conductor_gid, err);
+	if (result < 0)
+		return result;
+	user = sandbox_conductor_user(&user);
+	return sandbox_drop_user(user.uid, user.gid, err);
 }

@@ -50,7 +50,7 @@ static void check_webhook(struct reader *reader, const struct tree_node *node,
 	const char *url = params_text(values, NOTIFY_PARAM_WEBHOOK);
 	const struct tree_node *header = tree_find(node, "header");
 	struct error err = ERROR_INIT;
-	struct endpoint server;
+	struct endpoint_host server;
 
 	if (http_url_parse(url, &server, NULL) < 0)
 		reader_problem(reader, tree_find(node, "webhook"),

@@ -73,10 +73,10 @@ static void digest(const void *content, size_t length, char *out)
 void audit_caller(const char *command, uid_t uid, const char *file, const void *content,
 		  size_t length)
 {
-	const struct passwd *user = getpwuid(uid);
+	const struct passwd *user = uid ? getpwuid(uid) : NULL; /* no reading of files for root */
 
 	snprintf(caller.command, sizeof(caller.command), "%s", command);
-	snprintf(caller.user, sizeof(caller.user), "%s", user ? user->pw_name : "");
+	snprintf(caller.user, sizeof(caller.user), "%s", user ? user->pw_name : uid ? "" : "root");
 	snprintf(caller.file, sizeof(caller.file), "%s", file ? file : "");
 	find_terminal(caller.terminal, sizeof(caller.terminal));
 	caller.uid = uid;

@@ -80,12 +80,19 @@ static int from_sudo(const char *uid_text, struct invoking_user *out, struct err
 	return 0;
 }
 
-static void find_nobody(struct invoking_user *out)
+struct invoking_user sandbox_conductor_user(const struct invoking_user *user)
 {
-	const struct passwd *nobody = getpwnam("nobody");
+	struct invoking_user found = *user;
+	const struct passwd *nobody = found.uid ? NULL : getpwnam("nobody");
 
-	out->conductor_uid = nobody && nobody->pw_uid ? nobody->pw_uid : NOBODY;
-	out->conductor_gid = nobody && nobody->pw_gid ? nobody->pw_gid : NOBODY;
+	if (!found.uid) {
+		found.uid = nobody && nobody->pw_uid ? nobody->pw_uid : NOBODY;
+		found.gid = nobody ? nobody->pw_gid : NOBODY;
+	}
+	/* A user whose only group is root's: the conductor does without it. */
+	if (found.gid == 0)
+		found.gid = NOBODY;
+	return found;
 }
 
 int sandbox_invoking_user(struct invoking_user *out, struct error *err)
@@ -96,19 +103,9 @@ int sandbox_invoking_user(struct invoking_user *out, struct error *err)
 
 	if (found.uid == 0 && sudo_uid)
 		result = from_sudo(sudo_uid, &found, err);
-	if (result < 0)
-		return result;
-	if (found.uid == 0) {
-		find_nobody(&found);
-	} else {
-		found.conductor_uid = found.uid;
-		found.conductor_gid = found.gid;
-	}
-	/* A user whose only group is root's: the conductor does without it. */
-	if (found.conductor_gid == 0)
-		found.conductor_gid = NOBODY;
-	*out = found;
-	return 0;
+	if (result == 0)
+		*out = found;
+	return result;
 }
 
 struct rights {

@@ -21,15 +21,15 @@ int sandbox_conductor(struct error *err); /* no netlink, no exec, no raw sockets
 int sandbox_worker(uint64_t capabilities, struct error *err);
 int sandbox_guardian(uint64_t capabilities, struct error *err);
 
-/* Who called: SUDO_UID/SUDO_GID when root by sudo, else the real uid; root itself -> nobody for the
- * conductor, root for commands. Environment values are checked to be numbers of existing users. */
+/* Who called: SUDO_UID/SUDO_GID when root by sudo, else the real uid. Commands run as this one.
+ * Environment values are checked to be numbers of existing users. */
 struct invoking_user {
-	uid_t uid; /* commands run as this one */
+	uid_t uid;
 	gid_t gid;
-	uid_t conductor_uid; /* never 0 */
-	gid_t conductor_gid;
 };
 int sandbox_invoking_user(struct invoking_user *out, struct error *err);
+/* As whom that user's conductor runs, neither of it 0: for root, nobody. */
+struct invoking_user sandbox_conductor_user(const struct invoking_user *user);
 /* open(2) with the rights of who called: sudo for squall must not become sudo for reading files,
  * pieces of which appear in messages, nor for writing them (O_CREAT: mode 0666 and the umask).
  * Before the first thread is made. */

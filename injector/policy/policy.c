@@ -90,7 +90,7 @@ static void check_addresses(struct reader *reader, const struct params *params, 
 	for (unsigned i = 0; i < params_count(params, index); i++) {
 		const struct param_value *value = params_value(params, index, i);
 
-		if (value->endpoint.host[0])
+		if (value->endpoint.is_name)
 			problems_add(reader->problems, value->line, value->column,
 				     "'%.60s' is a host name; a rule needs addresses", value->text);
 	}

@@ -55,7 +55,7 @@ struct http {
 
 static int http_check(const struct probe_spec *spec, struct error *err)
 {
-	struct endpoint server;
+	struct endpoint_host server;
 	int result = http_url_parse(spec->subject[0], &server, err);
 
 	if (result == 0)

@@ -164,8 +164,8 @@ static int set_addresses(struct http_request *http, const struct resolver_result
 			 struct error *err)
 {
 	char line[ENDPOINT_HOST_MAX + 16 + RESOLVER_ADDRESSES * (INET6_ADDRSTRLEN + 3)];
-	size_t used = (size_t)snprintf(line, sizeof(line), "%s:%u:", http->server.host,
-				       http->server.port_first);
+	size_t used = (size_t)snprintf(line, sizeof(line), "%s:%u:", http->server.name,
+				       http->server.endpoint.port_first);
 
 	for (unsigned i = 0; i < result->count; i++) {
 		const union resolver_address *address = &result->addresses[i];
@@ -292,7 +292,7 @@ int http_request_open_alone(struct http_request *http, const struct http_options
 	http->easy = http->web->easy_init();
 	if (!http->easy)
 		return error_errno(err, ENOMEM, "cannot prepare a request");
-	snprintf(http->obstacle, sizeof(http->obstacle), "resolve host '%s'", http->server.host);
+	snprintf(http->obstacle, sizeof(http->obstacle), "resolve host '%s'", http->server.name);
 	return set_up(http, options, err);
 }
 

@@ -49,7 +49,7 @@ struct http_request {
 	struct curl_slist *headers, *addresses;
 	struct web_transfer transfer;
 	struct resolver *resolver;
-	struct endpoint server;
+	struct endpoint_host server;
 	bool is_reusing, is_known; /* is_known: the addresses of the last pass serve again */
 	const char *ca;
 	char *body; /* HTTP_BODY_MAX bytes and a NUL */

@@ -23,7 +23,7 @@ static int check_characters(const char *url, struct error *err)
 	return 0;
 }
 
-int http_url_parse(const char *url, struct endpoint *out_server, struct error *err)
+int http_url_parse(const char *url, struct endpoint_host *out_server, struct error *err)
 {
 	char authority[ENDPOINT_TEXT_SIZE], with_port[ENDPOINT_TEXT_SIZE + 8];
 	const char *host, *port;

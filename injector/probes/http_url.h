@@ -12,6 +12,6 @@
 #define HTTP_URL_MAX 2000
 
 /* `out_server`: host and port (80 or 443 when the URL has none). */
-int http_url_parse(const char *url, struct endpoint *out_server, struct error *err);
+int http_url_parse(const char *url, struct endpoint_host *out_server, struct error *err);
 
 #endif

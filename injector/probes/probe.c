@@ -145,22 +145,23 @@ bool probe_errno_is_local(int code)
 	}
 }
 
-int probe_parse_host_port(const char *text, struct endpoint *out, struct error *err)
+int probe_parse_host_port(const char *text, struct endpoint_host *out, struct error *err)
 {
-	struct endpoint parsed;
-	int result = endpoint_parse(text, &parsed, err);
+	struct endpoint_host host;
+	const struct endpoint *parsed = &host.endpoint;
+	int result = endpoint_parse_host(text, &host, err);
 
 	if (result < 0)
 		return result;
-	if (!parsed.host[0] &&
-	    (parsed.family == AF_UNSPEC || parsed.prefix != (parsed.family == AF_INET ? 32 : 128)))
+	if (!parsed->is_name && (parsed->family == AF_UNSPEC ||
+				 parsed->prefix != (parsed->family == AF_INET ? 32 : 128)))
 		return error_set(err, EINVAL,
 				 "'%s' names more than one host; a probe asks exactly one", text);
-	if (!parsed.port_first || parsed.port_first != parsed.port_last)
+	if (!parsed->port_first || parsed->port_first != parsed->port_last)
 		return error_set(err, EINVAL, "'%s' needs one port; write it like %s", text,
-				 parsed.family == AF_INET6 ? "[2001:db8::1]:5432"
-							   : "db.internal:5432");
-	*out = parsed;
+				 parsed->family == AF_INET6 ? "[2001:db8::1]:5432"
+							    : "db.internal:5432");
+	*out = host;
 	return 0;
 }
 

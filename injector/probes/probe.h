@@ -106,7 +106,7 @@ bool probe_pattern_matches(const regex_t *pattern, const char *text, size_t leng
  * system under test, so the result is unknown. */
 bool probe_errno_is_local(int code);
 /* A port with a host or an address that one connection can be made to: "HOST:PORT", "[V6]:PORT". */
-int probe_parse_host_port(const char *text, struct endpoint *out, struct error *err);
+int probe_parse_host_port(const char *text, struct endpoint_host *out, struct error *err);
 /* First line of `text` (`length` bytes) in printable characters, shortened with "...". */
 char *probe_excerpt(const char *text, size_t length, char *out, size_t size);
 

@@ -65,7 +65,7 @@ static char *make_url(const char *base, const char *query)
 
 static int prometheus_check(const struct probe_spec *spec, struct error *err)
 {
-	struct endpoint server;
+	struct endpoint_host server;
 	int result = http_url_parse(spec->subject[0], &server, err);
 
 	if (result == 0)

@@ -28,7 +28,7 @@ struct lookup {
 };
 
 struct resolver {
-	struct endpoint endpoint;
+	struct endpoint_host server;
 	struct loop *loop;
 	struct lookup *running; /* NULL: none */
 	resolver_fn fn;		/* NULL: nobody waits */
@@ -137,14 +137,14 @@ static void on_answer(void *context, uint32_t events)
 	release(lookup);
 }
 
-int resolver_new(const struct endpoint *endpoint, struct loop *loop, struct resolver **out,
+int resolver_new(const struct endpoint_host *server, struct loop *loop, struct resolver **out,
 		 struct error *err)
 {
 	struct resolver *resolver = calloc(1, sizeof(*resolver));
 
 	if (!resolver)
-		return error_errno(err, ENOMEM, "cannot prepare to look up '%s'", endpoint->host);
-	resolver->endpoint = *endpoint;
+		return error_errno(err, ENOMEM, "cannot prepare to look up '%s'", server->name);
+	resolver->server = *server;
 	resolver->loop = loop;
 	*out = resolver;
 	return 0;
@@ -152,12 +152,12 @@ int resolver_new(const struct endpoint *endpoint, struct loop *loop, struct reso
 
 bool resolver_is_name(const struct resolver *resolver)
 {
-	return resolver->endpoint.host[0] != '\0';
+	return resolver->server.endpoint.is_name;
 }
 
 void resolver_fixed(const struct resolver *resolver, struct resolver_result *out)
 {
-	const struct endpoint *endpoint = &resolver->endpoint;
+	const struct endpoint *endpoint = &resolver->server.endpoint;
 	union resolver_address *address = &out->addresses[0];
 
 	*out = (struct resolver_result){.count = 1};
@@ -178,10 +178,10 @@ int resolver_lookup(struct resolver *resolver, resolver_fn fn, void *context, st
 		lookup = calloc(1, sizeof(*lookup));
 		if (!lookup)
 			return error_errno(err, ENOMEM, "cannot look up host '%s'",
-					   resolver->endpoint.host);
+					   resolver->server.name);
 		atomic_init(&lookup->users, 1);
-		strcpy(lookup->host, resolver->endpoint.host);
-		lookup->port = resolver->endpoint.port_first;
+		strcpy(lookup->host, resolver->server.name);
+		lookup->port = resolver->server.endpoint.port_first;
 		lookup->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		if (lookup->event_fd < 0) {
 			result = error_errno(err, errno, "cannot look up host '%s'", lookup->host);

@@ -37,8 +37,8 @@ struct resolver;
 /* `result` lives until fn returns. */
 typedef void (*resolver_fn)(void *context, const struct resolver_result *result);
 
-/* `endpoint` has one port; an address needs no look-up but is answered all the same. */
-int resolver_new(const struct endpoint *endpoint, struct loop *loop, struct resolver **out,
+/* `server` has one port; an address needs no look-up but is answered all the same. */
+int resolver_new(const struct endpoint_host *server, struct loop *loop, struct resolver **out,
 		 struct error *err);
 /* True when lookups start a thread; false: resolver_fixed() has the answer. */
 bool resolver_is_name(const struct resolver *resolver);

@@ -39,9 +39,9 @@ static void on_connect(void *context, uint32_t events);
 
 static int tcp_check(const struct probe_spec *spec, struct error *err)
 {
-	struct endpoint endpoint;
+	struct endpoint_host server;
 
-	return probe_parse_host_port(spec->subject[0], &endpoint, err);
+	return probe_parse_host_port(spec->subject[0], &server, err);
 }
 
 static void tcp_close(struct probe *probe)
@@ -57,9 +57,9 @@ static void tcp_close(struct probe *probe)
 
 static int tcp_open(struct probe *probe, struct error *err)
 {
-	struct endpoint endpoint;
+	struct endpoint_host server;
 	struct tcp *tcp;
-	int result = probe_parse_host_port(probe->spec->subject[0], &endpoint, err);
+	int result = probe_parse_host_port(probe->spec->subject[0], &server, err);
 
 	if (result < 0)
 		return result;
@@ -68,8 +68,8 @@ static int tcp_open(struct probe *probe, struct error *err)
 		return error_errno(err, ENOMEM, "cannot prepare the probe");
 	tcp->probe = probe;
 	tcp->fd = -1;
-	snprintf(tcp->obstacle, sizeof(tcp->obstacle), "resolve host '%s'", endpoint.host);
-	return resolver_new(&endpoint, probe->loop, &tcp->resolver, err);
+	snprintf(tcp->obstacle, sizeof(tcp->obstacle), "resolve host '%s'", server.name);
+	return resolver_new(&server, probe->loop, &tcp->resolver, err);
 }
 
 static void hang_up(struct tcp *tcp)

@@ -28,7 +28,7 @@ static void take_address(const struct addrinfo *info, struct endpoint *out)
 {
 	out->family = info->ai_family;
 	out->prefix = info->ai_family == AF_INET ? 32 : 128;
-	out->host[0] = '\0';
+	out->is_name = false;
 	/* through void: the compiler cannot know that sockaddr comes aligned from getaddrinfo */
 	if (info->ai_family == AF_INET) {
 		const struct sockaddr_in *v4 = (const void *)info->ai_addr;
@@ -41,33 +41,40 @@ static void take_address(const struct addrinfo *info, struct endpoint *out)
 	}
 }
 
-/* All addresses of a name: A and AAAA, each as `blank` says, with the address in it. */
-static int send_host(int socket, const struct request *blank, const struct endpoint *endpoint,
-		     struct error *err)
+/* All addresses of a name: A and AAAA, each as `blank` says, with the address in it, and its ports
+ * if they are not told otherwise. */
+static int send_host(int socket, const struct request *blank, const struct param_value *value,
+		     bool has_ports, struct error *err)
 {
 	const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
 	struct request request = *blank;
 	struct addrinfo *list = NULL;
 	char text[ENDPOINT_TEXT_SIZE];
+	struct endpoint_host host;
 	unsigned count = 0;
-	int code = getaddrinfo(endpoint->host, NULL, &hints, &list), result = 0;
+	int code, result = endpoint_parse_host(value->text, &host, err);
 
+	if (result < 0)
+		return result;
+	if (!has_ports)
+		host.endpoint.port_first = host.endpoint.port_last = 0;
+	code = getaddrinfo(host.name, NULL, &hints, &list);
 	if (code != 0) {
-		error_set(err, ENOENT, "cannot resolve '%s': %s", endpoint->host,
+		error_set(err, ENOENT, "cannot resolve '%s': %s", host.name,
 			  code == EAI_SYSTEM ? strerror(errno) : gai_strerror(code));
 		return error_remedy(err,
 				    "Check the name and this machine's resolver (getent "
 				    "ahosts %s), or write the address.",
-				    endpoint->host);
+				    host.name);
 	}
 	for (const struct addrinfo *at = list; at && result == 0; at = at->ai_next) {
-		struct endpoint address = *endpoint;
+		struct endpoint address = host.endpoint;
 
 		if (at->ai_family != AF_INET && at->ai_family != AF_INET6)
 			continue;
 		if (++count > MAX_ADDRESSES_OF_A_NAME) {
-			result = error_set(err, E2BIG, "'%s' has more than %d addresses",
-					   endpoint->host, MAX_ADDRESSES_OF_A_NAME);
+			result = error_set(err, E2BIG, "'%s' has more than %d addresses", host.name,
+					   MAX_ADDRESSES_OF_A_NAME);
 			break;
 		}
 		take_address(at, &address);
@@ -90,13 +97,11 @@ static int send_followed(void *context, unsigned host, unsigned parameter,
 	const struct sending *sending = context;
 	struct request request = {
 		.type = REQUEST_ADDRESSES, .index = sending->index, .numbers = {host, 0}};
-	struct endpoint bare = value->endpoint;
 	int result = send_value(sending->socket, REQUEST_TARGET_HOST, sending->index,
 				traffic_params[parameter].name, value->text, err);
 
-	bare.port_first = bare.port_last = 0; /* those are the name's */
-	if (result == 0)
-		result = send_host(sending->socket, &request, &bare, err);
+	if (result == 0) /* the ports are the name's */
+		result = send_host(sending->socket, &request, value, false, err);
 	request.numbers[1] = 1;
 	return result < 0 ? result : request_send(sending->socket, &request, err);
 }
@@ -112,7 +117,7 @@ static int send_endpoints(int socket, unsigned index, const struct params *param
 		const struct param_value *value = params_value(params, p, *at);
 		size_t length = strlen(value->text);
 
-		if (value->endpoint.host[0] || used + length + 2 > sizeof(list))
+		if (value->endpoint.is_name || used + length + 2 > sizeof(list))
 			break;
 		if (used)
 			list[used++] = ' ';
@@ -138,9 +143,8 @@ static int send_parameter(int socket, unsigned index, const struct params *param
 		if (param->type != PARAM_ENDPOINT)
 			result = send_value(socket, REQUEST_TARGET_VALUE, index, param->name,
 					    params_value(params, p, i++)->text, err);
-		else if (value->endpoint.host[0] && ++i)
-			result = is_followed ? 0
-					     : send_host(socket, &request, &value->endpoint, err);
+		else if (value->endpoint.is_name && ++i)
+			result = is_followed ? 0 : send_host(socket, &request, value, true, err);
 		else
 			result = send_endpoints(socket, index, params, p, &i, err);
 	}

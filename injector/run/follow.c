@@ -47,7 +47,7 @@ int follow_each(const struct experiment_target *target,
 		for (unsigned i = 0; result == 0 && i < params_count(params, lists[list]); i++) {
 			const struct param_value *value = params_value(params, lists[list], i);
 
-			if (value->endpoint.host[0])
+			if (value->endpoint.is_name)
 				result = fn(context, host++, lists[list], value, err);
 		}
 	return result;
@@ -171,6 +171,8 @@ static int add(void *context, unsigned host, unsigned parameter, const struct pa
 	struct follow *follow = adding->follow;
 	const struct experiment *experiment = adding->conductor->experiment;
 	struct followed *grown = reallocarray(follow->names, follow->count + 1, sizeof(*grown));
+	struct endpoint_host server;
+	int result;
 
 	(void)parameter;
 	if (!grown)
@@ -185,9 +187,12 @@ static int add(void *context, unsigned host, unsigned parameter, const struct pa
 		.every_ns = params_number(&experiment->targets[adding->target].params,
 					  TRAFFIC_FOLLOW_EVERY, 5 * NSEC_PER_SEC),
 	};
-	snprintf(grown->name, sizeof(grown->name), "%s", value->endpoint.host);
 	follow->count++;
-	return resolver_new(&value->endpoint, adding->conductor->loop, &grown->resolver, err);
+	result = endpoint_parse_host(value->text, &server, err);
+	if (result < 0)
+		return result;
+	snprintf(grown->name, sizeof(grown->name), "%s", server.name);
+	return resolver_new(&server, adding->conductor->loop, &grown->resolver, err);
 }
 
 int follow_new(struct conductor *conductor, struct follow **out, struct error *err)

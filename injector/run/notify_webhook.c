@@ -47,7 +47,7 @@ static int webhook_open(struct notify_way *way, struct error *err)
 		.content_type = "Content-Type: application/json",
 	};
 	struct webhook *webhook = way->state = calloc(1, sizeof(*webhook));
-	struct endpoint server;
+	struct endpoint_host server;
 	char host[ENDPOINT_TEXT_SIZE];
 	int result;
 
@@ -61,7 +61,7 @@ static int webhook_open(struct notify_way *way, struct error *err)
 	if (result < 0)
 		return result;
 	snprintf(way->name, sizeof(way->name), "webhook %.*s", (int)sizeof(way->name) - 10,
-		 endpoint_format(&server, host));
+		 endpoint_format_host(&server, host));
 	return http_request_open_alone(&webhook->request, &options, err);
 }
 

@@ -135,6 +135,7 @@ static int start_writers(struct run *run, struct error *err)
 
 static int give_up_rights(struct run *run, struct error *err)
 {
+	const struct invoking_user conductor = sandbox_conductor_user(&run->user);
 	const struct run_options *options = run->options;
 	int result = 0;
 
@@ -150,7 +151,7 @@ static int give_up_rights(struct run *run, struct error *err)
 	if (result == 0)
 		result = start_writers(run, err);
 	if (result == 0)
-		result = sandbox_drop_user(run->user.conductor_uid, run->user.conductor_gid, err);
+		result = sandbox_drop_user(conductor.uid, conductor.gid, err);
 	return result;
 }
 

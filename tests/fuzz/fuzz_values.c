@@ -59,30 +59,33 @@ static void numbers(const char *text)
 
 static void endpoint(const char *text)
 {
-	struct endpoint one, same;
+	struct endpoint_host host, same;
+	struct endpoint one;
 	char again[ENDPOINT_TEXT_SIZE], third[ENDPOINT_TEXT_SIZE];
 	uint16_t first, last;
 
 	if (endpoint_parse_ports(text, &first, &last, NULL) == 0)
 		require(first > 0 && first <= last);
-	if (endpoint_parse(text, &one, NULL) < 0)
+	if (endpoint_parse_host(text, &host, NULL) < 0)
 		return;
+	one = host.endpoint;
 	require(one.family == AF_UNSPEC || one.prefix <= (one.family == AF_INET ? 32 : 128));
 	require(one.port_first <= one.port_last);
-	endpoint_format(&one, again);
-	require(endpoint_parse(again, &same, NULL) == 0);
-	endpoint_format(&same, third);
+	endpoint_format_host(&host, again);
+	require(endpoint_parse_host(again, &same, NULL) == 0);
+	endpoint_format_host(&same, third);
 	require(strcmp(again, third) == 0);
 }
 
 static void url(const char *text)
 {
-	struct endpoint server;
+	struct endpoint_host server;
 
 	if (http_url_parse(text, &server, NULL) < 0)
 		return;
-	require(server.port_first > 0 && server.port_first == server.port_last);
-	require(server.family != AF_UNSPEC || server.host[0]);
+	require(server.endpoint.port_first > 0 &&
+		server.endpoint.port_first == server.endpoint.port_last);
+	require(server.endpoint.family != AF_UNSPEC || server.name[0]);
 }
 
 static void pattern(const char *text)

@@ -54,7 +54,7 @@ static void fill_lib(const struct stage *stage)
 		;
 }
 
-/* One delay for 600 ms, and so many probes that speak for it. */
+/* One delay for a second, and so many probes, the first of which speaks for the hypothesis. */
 static struct squall *start(struct stage *stage, unsigned probes)
 {
 	cleanup_free char *text = NULL;
@@ -67,11 +67,13 @@ static struct squall *start(struct stage *stage, unsigned probes)
 	      "limits: {duration: 60s, targets: 1}\n"
 	      "allow-idle: true\n"
 	      "targets: {far: {to: \"10.88.0.2:7001\"}}\n"
-	      "method: [{at: 0s, for: 600ms, network: {target: far, delay: 100ms}}]\n"
+	      "method: [{at: 0s, for: 1s, network: {target: far, delay: 100ms}}]\n"
 	      "probes:\n",
 	      out);
 	for (unsigned i = 0; i < probes; i++)
-		fprintf(out, "  p%u: {tcp: \"10.88.0.2:7001\", every: 2s, timeout: 50s}\n", i);
+		fprintf(out, "  p%u: {tcp: \"10.88.0.2:7001\", every: %s, timeout: 50s}\n", i,
+			i ? "2s" : "100ms");
+	fputs("steady-state: {require: [p0], for: 100ms}\n", out);
 	assert_int_equal(fclose(out), 0);
 	return squall_start(stage, NULL, "run --json %s",
 			    stage_write(stage, "kept.yaml", "%s", text));

@@ -81,7 +81,6 @@ static void test_new_connections_of_the_group_are_refused(void **state)
 		const char *partition, *with;
 		int error;
 	} cases[] = {{"reject", "host-unreachable", EHOSTUNREACH},
-		     {"reject", "port-unreachable", ECONNREFUSED},
 		     {"reset", "port-unreachable", ECONNREFUSED}};
 	struct netlab *lab = *state;
 	char *before = netlab_dump(lab);

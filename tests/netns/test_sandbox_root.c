@@ -176,16 +176,16 @@ static void test_sudo_user_is_found(void **state)
 		assert_int_equal(ask_with(uid, with_gid ? gid : NULL, &user, &err), 0);
 		assert_int_equal(user.uid, want_uid);
 		assert_int_equal(user.gid, want_gid);
-		assert_int_equal(user.conductor_uid, want_uid);
-		assert_int_equal(user.conductor_gid, want_gid);
+		assert_int_equal(sandbox_conductor_user(&user).uid, want_uid);
+		assert_int_equal(sandbox_conductor_user(&user).gid, want_gid);
 	}
 	/* root by sudo from root, and root itself: commands as root, the conductor as nobody */
 	for (int by_sudo = 0; by_sudo < 2; by_sudo++) {
 		assert_int_equal(ask_with(by_sudo ? "0" : NULL, by_sudo ? "0" : NULL, &user, &err),
 				 0);
 		assert_int_equal(user.uid, 0);
-		assert_int_not_equal(user.conductor_uid, 0);
-		assert_int_not_equal(user.conductor_gid, 0);
+		assert_int_not_equal(sandbox_conductor_user(&user).uid, 0);
+		assert_int_not_equal(sandbox_conductor_user(&user).gid, 0);
 	}
 }
 

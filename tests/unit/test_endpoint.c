@@ -79,17 +79,19 @@ static void test_spellings_and_canonical_texts(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(goods) / sizeof(*goods); i++) {
 		struct error err = ERROR_INIT;
-		struct endpoint endpoint, again;
+		struct endpoint_host host = {0}, again = {0};
+		const struct endpoint *endpoint = &host.endpoint;
 
-		if (endpoint_parse(goods[i].text, &endpoint, &err) < 0)
+		if (endpoint_parse_host(goods[i].text, &host, &err) < 0)
 			fail_msg("%s: %s", goods[i].text, err.text);
-		assert_int_equal(endpoint.family, goods[i].family);
-		assert_int_equal(endpoint.prefix, goods[i].prefix);
-		assert_int_equal(endpoint.port_first, goods[i].first);
-		assert_int_equal(endpoint.port_last, goods[i].last);
-		assert_string_equal(endpoint_format(&endpoint, text), goods[i].canonical);
-		assert_int_equal(endpoint_parse(text, &again, &err), 0);
-		assert_memory_equal(&endpoint, &again, sizeof(again));
+		assert_int_equal(endpoint->family, goods[i].family);
+		assert_int_equal(endpoint->prefix, goods[i].prefix);
+		assert_int_equal(endpoint->port_first, goods[i].first);
+		assert_int_equal(endpoint->port_last, goods[i].last);
+		assert_string_equal(endpoint_format_host(&host, text), goods[i].canonical);
+		assert_int_equal(endpoint_parse_host(text, &again, &err), 0);
+		assert_string_equal(host.name, again.name);
+		assert_memory_equal(endpoint, &again.endpoint, sizeof(again.endpoint));
 	}
 }
 

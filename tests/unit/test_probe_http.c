@@ -232,12 +232,12 @@ static void test_urls(void **state)
 		{"http://a.example/\xc3\xa4", NULL, 0, "percent-encoded (%C3)"},
 		{"http://[::1/", NULL, 0, "bracket"},
 	};
-	struct endpoint endpoint;
+	struct endpoint_host parsed;
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		struct error err = ERROR_INIT;
-		int result = http_url_parse(cases[i].url, &endpoint, &err);
+		int result = http_url_parse(cases[i].url, &parsed, &err);
 
 		if ((result < 0) != (cases[i].error != NULL))
 			fail_msg("%s: %d %s", cases[i].url, result, err.text);
@@ -245,18 +245,18 @@ static void test_urls(void **state)
 			fail_msg("%s: %s", cases[i].url, err.text);
 		if (cases[i].error)
 			continue;
-		assert_string_equal(endpoint.host, cases[i].host);
-		assert_int_equal(endpoint.port_first, cases[i].port);
+		assert_string_equal(parsed.name, cases[i].host);
+		assert_int_equal(parsed.endpoint.port_first, cases[i].port);
 	}
 }
 
 static void test_secret_of_a_url_is_not_repeated(void **state)
 {
-	struct endpoint endpoint;
+	struct endpoint_host parsed;
 	struct error err = ERROR_INIT;
 
 	(void)state;
-	assert_true(http_url_parse("http://user:secret@a.example/", &endpoint, &err) < 0);
+	assert_true(http_url_parse("http://user:secret@a.example/", &parsed, &err) < 0);
 	assert_null(strstr(err.text, "secret"));
 }
 

@@ -380,13 +380,13 @@ static void test_environment_is_not_believed_of_ordinary_users(void **state)
 	if (getuid() == 0) {
 		assert_int_equal(ask_with(NULL, NULL, &user, &err), 0);
 		assert_int_equal(user.uid, 0);
-		assert_int_not_equal(user.conductor_uid, 0);
-		assert_int_not_equal(user.conductor_gid, 0);
+		assert_int_not_equal(sandbox_conductor_user(&user).uid, 0);
+		assert_int_not_equal(sandbox_conductor_user(&user).gid, 0);
 		return;
 	}
 	assert_int_equal(ask_with("0", "0", &user, &err), 0);
 	assert_int_equal(user.uid, getuid());
-	assert_int_equal(user.conductor_uid, getuid());
+	assert_int_equal(sandbox_conductor_user(&user).uid, getuid());
 	assert_int_equal(ask_with("garbage", "0", &user, &err), 0);
 	assert_int_equal(user.uid, getuid());
 }

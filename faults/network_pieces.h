@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Endpoints that overlap as pieces that do not: prefixes nest or are disjoint, so only port ranges
+ * have to be cut.
+ */
+#ifndef SQUALL_NETWORK_PIECES_H
+#define SQUALL_NETWORK_PIECES_H
+
+#include <stdint.h>
+
+struct piece {
+	uint8_t address[16];
+	uint8_t prefix;
+	uint16_t first, last; /* 0, 0: every port */
+};
+
+struct pieces {
+	struct piece *list; /* owned */
+	unsigned count;
+};
+
+/* -ENOMEM; -E2BIG: too many. */
+int pieces_add(struct pieces *pieces, const struct piece *piece);
+/* Sorts and drops what another piece contains. */
+void pieces_make_disjoint(struct pieces *pieces);
+/* Cuts every port range at the ends of all others, so that ranges are equal or disjoint. */
+int pieces_cut_ports(struct pieces *pieces);
+/* Sorts and joins overlapping or touching port ranges; addresses are not looked at. */
+void pieces_join_ranges(struct pieces *ranges);
+
+#endif

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * By which way a network fault acts here: what takes the packets out (a table or a filter), and
+ * what keeps, loses or answers them (netem, a delay line, the table itself). Said in the plan, and
+ * why.
+ */
+#include "faults/network.h"
+
+#include <errno.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+static int choose_gate(struct network_state *state, const struct network_support *support,
+		       struct plan *plan, struct error *err)
+{
+	struct utsname kernel;
+
+	if (support->has_gate) {
+		state->hook = NETWORK_GATE;
+		return plan_add(plan, PLAN_NOTE,
+				"no nf_tables egress hook (%s): tc filters at clsact instead",
+				support->hook_reason);
+	}
+	uname(&kernel);
+	error_set(err, EOPNOTSUPP,
+		  "the kernel (%s) has no nf_tables hook for this: %s; nor clsact: %s",
+		  kernel.release, support->hook_reason, support->gate_reason);
+	return error_remedy(err, "%s", NETWORK_HOOK_REMEDY);
+}
+
+static const char *hook_words(const struct network_state *state)
+{
+	return state->hook == NETWORK_GATE ? "a BPF filter" : "nf_tables";
+}
+
+/* Not by `reject` of nf_tables: see delay_refuse.h. */
+static int choose_refusal(struct network_state *state, bool has_tun, struct plan *plan,
+			  struct error *err)
+{
+	const bool resets = state->effect.refusal.resets;
+	int result;
+
+	if (!has_tun) {
+		error_set(err, ENODEV,
+			  "partition: %s: the answers need a tap, and there is no /dev/net/tun",
+			  resets ? "reset" : "reject");
+		return error_remedy(err, "modprobe tun (in a container, pass the device into it), "
+					 "or partition: drop");
+	}
+	state->way = NETWORK_LINE;
+	result =
+		plan_add(plan, PLAN_WAY,
+			 "%s forwards everything in scope to a tap, whose reader in the worker %s",
+			 hook_words(state),
+			 resets ? "resets TCP and rejects the rest by ICMP" : "rejects it by ICMP");
+	if (result == 0)
+		result = plan_add(plan, PLAN_NOTE,
+				  "refusals come from the address that was meant, by the interface "
+				  "that leads there");
+	if (result == 0 && !resets)
+		result =
+			plan_add(plan, PLAN_NOTE,
+				 "connections that exist are not ended by ICMP: they hang, as with "
+				 "a packet filter that rejects");
+	return result;
+}
+
+/* The kernel's own queue, and what has to be said of it. */
+static int choose_netem(struct network_state *state, const struct network_support *support,
+			struct plan *plan)
+{
+	int result;
+
+	state->way = NETWORK_NETEM;
+	state->has_kernel_seed = support->has_netem_seed;
+	result = plan_add(plan, PLAN_WAY, "%s forwards to an ifb with netem%s", hook_words(state),
+			  network_effect_needs_wire_packets(&state->effect)
+				  ? "; segmented before it, so that what is decided packet by "
+				    "packet counts packets as on the wire"
+				  : "");
+	if (result == 0 && state->effect.full.has_seed && !support->has_netem_seed)
+		result =
+			plan_add(plan, PLAN_NOTE,
+				 "this kernel's netem has no seed (Linux 6.6 has): every run draws "
+				 "other packets");
+	return result;
+}
+
+static int choose_line(struct network_state *state, const struct network_support *support,
+		       struct plan *plan)
+{
+	int result;
+
+	state->way = NETWORK_LINE;
+	result = plan_add(plan, PLAN_WAY, "%s forwards to a delay line in user space%s",
+			  hook_words(state),
+			  support->has_netem ? "" : " (no netem here: squall doctor)");
+	if (result == 0)
+		result = plan_add(plan, PLAN_NOTE,
+				  "behind the delay line packets have no mark, priority or owning "
+				  "socket");
+	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
+		if (state->paths[i].is_ingress)
+			result = plan_add(plan, PLAN_NOTE,
+					  "%s ingress: XDP (generic), tc filters and other "
+					  "nf_tables chains there see a delayed packet again when "
+					  "it comes back",
+					  state->paths[i].interface);
+	return result;
+}
+
+static int choose_queue(struct network_state *state, const struct network_support *support,
+			bool has_tun, struct plan *plan, struct error *err)
+{
+	const bool is_correlated = state->effect.full.delay_correlation_ppb && has_tun;
+	const bool is_plain_loss = network_effect_is_plain_loss(&state->effect);
+	bool is_bypassed = false;
+	int result = 0;
+
+	if (support->has_netem && is_correlated)
+		result =
+			plan_add(plan, PLAN_NOTE,
+				 "netem does not correlate delays (it divides the drawn number and "
+				 "keeps the remainder): a delay line does");
+	if (result == 0 && support->has_netem)
+		result = network_find_bypassed(state, plan, &is_bypassed, err);
+	if (result < 0)
+		return result;
+	if (is_bypassed && !has_tun && !is_plain_loss) {
+		error_set(err, EOPNOTSUPP,
+			  "packets would bypass filters of yours behind netem, and there is no "
+			  "/dev/net/tun for a delay line");
+		return error_remedy(err, "modprobe tun, or allow-bypass: true");
+	}
+	if (support->has_netem && !is_bypassed && !is_correlated)
+		return choose_netem(state, support, plan);
+	if (!is_plain_loss || has_tun)
+		return choose_line(state, support, plan);
+	return plan_add(plan, PLAN_WAY,
+			"random drops by %s; with segmentation offload one drop is up to 64 KiB of "
+			"a TCP stream",
+			hook_words(state));
+}
+
+int network_choose_way(struct network_state *state, struct plan *plan, struct error *err)
+{
+	const bool has_tun = access("/dev/net/tun", R_OK | W_OK) == 0;
+	struct network_support support;
+	char remedy[200];
+	int result = network_survey(&support, err);
+
+	if (result == 0 && !support.has_hook)
+		result = choose_gate(state, &support, plan, err);
+	if (result < 0)
+		return result;
+	state->has_ifb = support.has_ifb;
+	state->has_line = has_tun;
+	state->way = NETWORK_FILTER;
+	if (network_effect_is_partition(&state->effect))
+		return plan_add(plan, PLAN_WAY, "%s drops everything in scope", hook_words(state));
+	if (state->effect.refusal.is_on)
+		return choose_refusal(state, has_tun, plan, err);
+	result = choose_queue(state, &support, has_tun, plan, err);
+	if (result < 0 || support.has_netem)
+		return result;
+	network_netem_remedy(remedy, sizeof(remedy));
+	return plan_add(plan, PLAN_NOTE, "no netem (%s): %s", support.netem_reason, remedy);
+}
