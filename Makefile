@@ -78,7 +78,7 @@ endif
 
 CFLAGS ?= -g
 ALL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DSQUALL_VERSION='"$(VERSION)"' -I. -I$(BUILD) \
-	$(WARNINGS) $(HARDENING) $(OPTIMIZE) \
+	$(WARNINGS) $(HARDENING) $(OPTIMIZE) -fno-math-errno \
 	$(shell pkg-config --cflags $(PACKAGES) $(HEADERS_ONLY) 2>/dev/null) $(CFLAGS)
 ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed $(OPTIMIZE) -pthread $(LDFLAGS)
 # Small libraries go into the program where their archives are installed: each shared one costs every
@@ -123,6 +123,17 @@ $(BUILD)/injector/kernel/generate/sandbox_filters: $(addprefix $(BUILD)/injector
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lseccomp
 
 $(BUILD)/injector/kernel/sandbox.o $(BUILD)/tests/unit/test_sandbox_filter.o: $(FILTERS)
+
+# So are the tables of the known distributions of delays
+DISTRIBUTIONS := $(BUILD)/faults/network_distributions.h
+$(DISTRIBUTIONS): $(BUILD)/faults/generate/distributions
+	$(call say,TABLES,$@)
+	$(Q)$< > $@.tmp && mv $@.tmp $@
+
+$(BUILD)/faults/generate/distributions: $(BUILD)/faults/generate/distributions.o
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lm
+
+$(BUILD)/faults/network_distribution.o: $(DISTRIBUTIONS)
 
 # A hundred of them: most of the time goes into linking
 TEST_LINKER := $(if $(shell command -v mold 2>/dev/null),-fuse-ld=mold)

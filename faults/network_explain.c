@@ -6,7 +6,6 @@
 
 #include "injector/base/quantity.h"
 
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -64,7 +63,10 @@ static void say_loss(struct words *words, int64_t loss_ppb)
 {
 	double loss = (double)loss_ppb / SHARE_ONE;
 	char share[QUANTITY_TEXT_SIZE];
+	double through = 1;
 
+	for (unsigned i = 0; i < REQUEST_PACKETS; i++)
+		through *= 1 - loss;
 	if (loss_ppb >= SHARE_ONE) {
 		say(words, "Nothing gets through and nothing is refused: connections hang until "
 			   "somebody's time-out fires, and who has none hangs until the end. ");
@@ -74,7 +76,7 @@ static void say_loss(struct words *words, int64_t loss_ppb)
 	    "%s of the packets are lost. Of requests with about %d packets, %.*f%% meet a loss and "
 	    "wait for it to be sent again, 200ms or more; a lost attempt to connect costs 1s. ",
 	    quantity_format_share(loss_ppb, share), REQUEST_PACKETS, loss < 0.001 ? 1 : 0,
-	    100 * (1 - pow(1 - loss, REQUEST_PACKETS)));
+	    100 * (1 - through));
 }
 
 /* What the kernel makes of it for connect(): tcp_v4_err(), tcp_v6_err(), icmp_err_convert[]. */

@@ -12,8 +12,8 @@
 
 /* One allowed call; with argument conditions, all of which must hold. */
 struct sandbox_rule {
-	int call;	  /* SCMP_SYS(name) */
-	const char *text; /* for people: "setns(CLONE_NEWNET)" */
+	int call;      /* SCMP_SYS(name) */
+	char text[60]; /* for people: "setns(CLONE_NEWNET)"; no pointer, which would be relocated */
 	unsigned arg_count;
 	struct {
 		unsigned arg;

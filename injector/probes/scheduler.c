@@ -17,6 +17,11 @@
 #include <sys/resource.h>
 
 #define SPREAD_MAX_NS (50 * NSEC_PER_MSEC)
+/* Most of what an attempt costs is waking up for it, with caches that others have used meanwhile.
+ * Where there are many, some begin together: measured with ten probes, half the cost, for latencies
+ * that are some tenths of a millisecond longer. */
+#define TOGETHER      5
+#define MANY_A_SECOND 50
 /* A time-out that ends within this time of a tick goes first: with `timeout: 2s, every: 500ms` the
  * tick falls microseconds before the time-out and would be lost each time. */
 #define TIMEOUT_FIRST_NS NSEC_PER_MSEC
@@ -191,8 +196,19 @@ int probe_scheduler_new(const struct probe_spec *specs, unsigned count, struct l
 	return 0;
 }
 
+static unsigned begin_together(const struct probe_scheduler *scheduler)
+{
+	double a_second = 0;
+
+	for (unsigned i = 0; i < scheduler->count; i++)
+		a_second +=
+			(double)NSEC_PER_SEC / (double)scheduler->entries[i].probe.spec->every_ns;
+	return a_second < MANY_A_SECOND ? 1 : TOGETHER;
+}
+
 int probe_scheduler_start(struct probe_scheduler *scheduler, struct error *err)
 {
+	const unsigned together = begin_together(scheduler);
 	int64_t now = clock_now_ns();
 
 	for (unsigned i = 0; i < scheduler->count; i++) {
@@ -200,7 +216,7 @@ int probe_scheduler_start(struct probe_scheduler *scheduler, struct error *err)
 		int64_t every = entry->probe.spec->every_ns;
 		int64_t spread = every < SPREAD_MAX_NS ? every : SPREAD_MAX_NS;
 
-		entry->next_ns = now + spread * i / scheduler->count;
+		entry->next_ns = now + spread * (i - i % together) / scheduler->count;
 		if (!arm_tick(entry, entry->next_ns)) {
 			probe_scheduler_stop(scheduler);
 			return error_errno(err, ENOMEM, "cannot start the probes");

@@ -27,9 +27,15 @@ double chart_x_of(const struct html *html, double ns)
 
 double chart_nice_step(double span, double most)
 {
-	double raw = span / most, power = pow(10, floor(log10(raw)));
-	double digit = raw / power;
+	double raw = span / most, power = 1, digit;
 
+	if (!(raw > 0) || !isfinite(raw))
+		return 1;
+	while (power > raw)
+		power /= 10;
+	while (power * 10 <= raw)
+		power *= 10;
+	digit = raw / power;
 	return power * (digit <= 1 ? 1 : digit <= 2 ? 2 : digit <= 5 ? 5 : 10);
 }
 

@@ -57,6 +57,19 @@ static void scale_of(const struct frame_probe *probe, unsigned count, float *out
 	*out_high = high > low * 4 ? high : low * 4;
 }
 
+/* 0 to 7. Logarithmic: ten times slower must not hide what twice as slow looks like. */
+static unsigned level_of(float value, float low, float high)
+{
+	/* an eighth of the way, and a hair: rounding shall not decide about what lies between two
+	 */
+	const float step = sqrtf(sqrtf(sqrtf(high / low))) * 1.0001F;
+	unsigned level = 0;
+
+	for (float next = low * step; level < 7 && value >= next; next *= step)
+		level++;
+	return level;
+}
+
 static void draw_spark(struct frame_canvas *canvas, struct frame_line *line,
 		       const struct frame_probe *probe, unsigned columns)
 {
@@ -76,13 +89,9 @@ static void draw_spark(struct frame_canvas *canvas, struct frame_line *line,
 		float value = probe->history[i % FRAME_HISTORY].value;
 		bool is_bad = probe->history[i % FRAME_HISTORY].is_bad;
 		const char *glyph = frame_glyph(canvas, GLYPH_MISS);
-		int level = 0;
 
-		/* logarithmic: ten times slower must not hide what twice as slow looks like */
-		if (isfinite(value) && value > low)
-			level = (int)(logf(value / low) / logf(high / low) * 7.99F);
 		if (isfinite(value))
-			glyph = bars[canvas->style->utf8][level < 0 ? 0 : level > 7 ? 7 : level];
+			glyph = bars[canvas->style->utf8][level_of(value, low, high)];
 		if (is_bad != run_is_bad && used) {
 			frame_put(canvas, line, run_is_bad ? TONE_BAD : TONE_NORMAL, 0, "%s", run);
 			used = 0;

@@ -149,6 +149,31 @@ static void test_first_attempts_come_at_once_and_spread(void **state)
 	fixture_free(fixture);
 }
 
+/* Two hundred attempts a second: of twenty probes five begin together. A busy machine keeps them
+ * apart now and then, but not in every one of ten rounds. */
+static void test_many_attempts_begin_in_groups(void **state)
+{
+	struct fixture *fixture = fixture_new();
+	int64_t began[20] = {0}, within = INT64_MAX, between = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 20; i++)
+		add_fake(fixture, PASS_AT_ONCE, 100 * MS, NSEC_PER_SEC);
+	fixture_run(fixture, 200, 3 * NSEC_PER_SEC);
+	for (unsigned i = 0; i < fixture->sample_count; i++) {
+		unsigned probe = fixture->samples[i].probe;
+		int64_t at = began[probe] = fixture->samples[i].sample.started_ns;
+
+		if (probe == 4 && at - began[0] < within)
+			within = at - began[0];
+		if (probe == 5 && at - began[0] > between)
+			between = at - began[0];
+	}
+	assert_in_range(within, 0, 4 * MS); /* without groups 10 ms */
+	assert_true(between >= 12 * MS);
+	fixture_free(fixture);
+}
+
 /* Each start lies on first + n * every, however late the ones before were. */
 static void test_interval_does_not_drift(void **state)
 {
@@ -395,6 +420,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_first_attempts_come_at_once_and_spread),
+		cmocka_unit_test(test_many_attempts_begin_in_groups),
 		cmocka_unit_test(test_interval_does_not_drift),
 		cmocka_unit_test(test_slow_attempts_skip_ticks_and_count_them),
 		cmocka_unit_test(test_time_out_is_a_failure_without_latency),
