@@ -438,13 +438,8 @@ static bool is_wanted(const struct sweep_options *options, const char *path)
 
 static void prepare(const struct scene *scene, const char *path)
 {
-	cleanup_file FILE *file = fopen(path, "re");
-	char line[512];
-
 	snprintf(experiment, sizeof(experiment), "%s", scene_write_experiment(scene, path));
-	steps = 0;
-	while (file && fgets(line, sizeof(line), file))
-		steps += strncmp(line, "  - {at:", 8) == 0;
+	steps = scene_count_steps(path);
 }
 
 static void go_through(struct scene *scene, const struct sweep_options *options)
