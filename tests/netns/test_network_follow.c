@@ -142,6 +142,20 @@ static void test_a_name_that_cannot_be_looked_up_stays(void **state)
 	stage_assert_clean(stage);
 }
 
+/* So many lines of this run have that event. */
+static void assert_audited(const struct squall *squall, const char *event, unsigned count)
+{
+	FILE *file = fopen(stage_path(squall->stage, "lib/squall/audit.log"), "re");
+	char line[2048];
+	unsigned found = 0;
+
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file))
+		found += strstr(line, event) && strstr(line, squall->run_id);
+	fclose(file);
+	assert_int_equal(found, count);
+}
+
 static void test_what_the_site_protects_is_not_followed(void **state)
 {
 	const struct squall_how how = {.prepare = use_server,
@@ -161,6 +175,8 @@ static void test_what_the_site_protects_is_not_followed(void **state)
 	await_followed(squall, 2, false, "limits.targets");
 	dns_hosts_write(HERE "fd88::3 store.test\n10.88.0.2 store.test\n");
 	await_followed(squall, 3, true, "fd88::3");
+	assert_audited(squall, "\"not-followed\"", 2);
+	assert_audited(squall, "\"followed\"", 1);
 	stage_assert_delay(stage, "fd88::3", NETLAB_PORT, DELAY_MS);
 	stage_assert_delay(stage, "10.88.0.2", NETLAB_PORT, DELAY_MS);
 	squall_signal(squall, SIGINT);
