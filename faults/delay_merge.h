@@ -30,11 +30,15 @@ struct delay_merge {
 	struct iovec packets[DELAY_MERGE_MAX];
 	unsigned count;
 
-	/* Of the first; 0: nothing can be added to it. */
-	size_t ip, udp, payload; /* offsets; the size of its payload is payload_size */
-	size_t payload_size, total;
-	bool is_ipv6, is_complete; /* complete: the last was shorter */
+	size_t total;	  /* bytes of the packet that they make */
+	bool is_complete; /* nothing can be added: the last was shorter, or the first is of no use
+			   */
+	/* Of the first, unless that is of no use. */
+	size_t ip, udp, payload; /* offsets */
+	size_t payload_size;
+	bool is_ipv6;
 
+	/* of what is written */
 	unsigned char headers[DELAY_MERGE_HEADERS];
 	struct iovec parts[DELAY_MERGE_MAX + 1];
 };

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
+#define BLOCK_BYTES   65536
 #define ATTRIBUTE_MAX 65536 /* XATTR_SIZE_MAX, XATTR_LIST_MAX */
 
 int file_exchange(int directory, const char *a, const char *b)
@@ -37,14 +38,25 @@ static int write_all(int fd, const char *bytes, size_t size)
 	return 0;
 }
 
+/* Several times over in one block: a short file that grows large takes a write for each block, not
+ * for each repetition. Without memory for it the content itself is the block. */
 static int write_content(int fd, const struct file_content *content)
 {
+	size_t times =
+		content->size && content->size < BLOCK_BYTES / 2 ? BLOCK_BYTES / content->size : 1;
+	cleanup_free char *block = times > 1 && content->grow_to > content->size
+					   ? malloc(times * content->size)
+					   : NULL;
+	const char *bytes = block ? block : content->bytes;
+	size_t size = block ? times * content->size : content->size;
 	int result = 0;
 
+	for (size_t i = 0; block && i < times; i++)
+		memcpy(block + i * content->size, content->bytes, content->size);
 	for (size_t left = content->grow_to; left && result == 0;) {
-		size_t part = left < content->size ? left : content->size;
+		size_t part = left < size ? left : size;
 
-		result = write_all(fd, content->bytes, part);
+		result = write_all(fd, bytes, part);
 		left -= part;
 	}
 	return result;

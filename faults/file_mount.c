@@ -168,6 +168,20 @@ int file_mount_inject(struct file_swap *swap, const struct file_place *place, in
 	return result;
 }
 
+/* The numbers of inodes are those of one file system, and what is under the mount lies on another
+ * one. A copy whose name somebody has removed cannot be asked; then the number has to do. */
+static bool is_copy(const struct file_swap *swap, const struct file_place *place)
+{
+	cleanup_fd int directory = run_directory(swap->record.run_id, NULL);
+	struct stat copy, seen;
+	char name[32];
+
+	name_copy(swap, name, sizeof(name));
+	return directory < 0 || fstatat(directory, name, &copy, AT_SYMLINK_NOFOLLOW) < 0 ||
+	       fstatat(place->directory, place->name, &seen, AT_SYMLINK_NOFOLLOW) < 0 ||
+	       (copy.st_dev == seen.st_dev && copy.st_ino == seen.st_ino);
+}
+
 /* 1: our copy is mounted there, `place` and `namespace` are open; 0: it is not (any more). */
 static int find_mount(const struct file_swap *swap, struct file_place *place, int *namespace,
 		      struct file_identity *seen, struct error *err)
@@ -181,7 +195,7 @@ static int find_mount(const struct file_swap *swap, struct file_place *place, in
 	if (result < 0)
 		return result == -ENOENT ? 0 : result;
 	return file_place_look(place, place->name, seen) == 0 &&
-	       file_is_same(seen, &swap->record.copy);
+	       file_is_same(seen, &swap->record.copy) && is_copy(swap, place);
 }
 
 int file_mount_undo(const struct file_swap *swap, struct error *err)
@@ -230,7 +244,7 @@ int file_mount_look(const struct file_swap *swap, const struct file_place *place
 	struct file_identity seen;
 
 	if (file_place_look(place, place->name, &seen) < 0 ||
-	    !file_is_same(&seen, &swap->record.copy))
+	    !file_is_same(&seen, &swap->record.copy) || !is_copy(swap, place))
 		return error_set(err, ESTALE, "the bad version of %s was unmounted by somebody",
 				 swap->path);
 	if (!file_is_unchanged(&seen, &swap->record.copy))

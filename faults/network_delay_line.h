@@ -23,6 +23,7 @@
  *  - timestamps: none on transmission (SO_TIMESTAMPING, PTP), new ones on reception;
  *  - a receive checksum verified by hardware is verified again in software;
  *  - capture: a packet at ingress is seen by tcpdump when it arrives and again when it comes back;
+ *    merged datagrams are seen as one, and counted as one by the device;
  *  - the route of a packet on lo: IPv4 needs lo's route_localnet and accept_local (the caller's
  *    part), ::1 does not.
  */

@@ -200,7 +200,10 @@ void guardian_end(struct guardian *guardian)
 		proc_pidfd_signal(guardian->pidfd, SIGKILL);
 		wait_readable(guardian->pidfd, END_WAIT_MS);
 	}
-	guardian_cgroup_sweep(); /* its group, and those of guardians killed in the last moment */
+	/* its group, and those of guardians killed in the last moment; a failure may be one of the
+	 * moment, and what stays is empty and swept by the next command */
+	if (!guardian_cgroup_sweep())
+		guardian_cgroup_sweep();
 	cleanup_fd_at(&guardian->pidfd);
 	close(guardian->socket);
 	*guardian = (struct guardian){.pidfd = -1, .socket = -1};

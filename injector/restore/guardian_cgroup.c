@@ -85,15 +85,19 @@ void guardian_cgroup_remove(pid_t pid)
 		unlinkat(root, group_name(pid, name), AT_REMOVEDIR);
 }
 
-void guardian_cgroup_sweep(void)
+bool guardian_cgroup_sweep(void)
 {
 	int root = open_root();
 	cleanup_dir DIR *stream = root < 0 ? NULL : fdopendir(root);
 	const struct dirent *entry;
+	bool is_done = stream != NULL;
 
 	if (!stream && root >= 0)
 		close(root);
-	while (stream && (entry = readdir(stream)))
-		if (strncmp(entry->d_name, GROUP_PREFIX, strlen(GROUP_PREFIX)) == 0)
-			unlinkat(dirfd(stream), entry->d_name, AT_REMOVEDIR);
+	while (stream && (errno = 0, entry = readdir(stream)))
+		if (strncmp(entry->d_name, GROUP_PREFIX, strlen(GROUP_PREFIX)) == 0 &&
+		    unlinkat(dirfd(stream), entry->d_name, AT_REMOVEDIR) < 0 && errno != EBUSY &&
+		    errno != ENOENT)
+			is_done = false;
+	return is_done && errno == 0; /* of the last readdir() */
 }

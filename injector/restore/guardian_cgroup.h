@@ -8,6 +8,7 @@
 #ifndef SQUALL_GUARDIAN_CGROUP_H
 #define SQUALL_GUARDIAN_CGROUP_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* Moves the calling process into a group of its own. 0 or -errno. */
@@ -16,7 +17,8 @@ int guardian_cgroup_enter(void);
 void guardian_cgroup_leave(void);
 /* Removes the group of a guardian that is dead. */
 void guardian_cgroup_remove(pid_t pid);
-/* Removes the groups of all dead guardians: the kernel refuses while a process is inside. */
-void guardian_cgroup_sweep(void);
+/* Removes the groups of all dead guardians: the kernel refuses while a process is inside. False: it
+ * could not look, or not remove one. */
+bool guardian_cgroup_sweep(void);
 
 #endif

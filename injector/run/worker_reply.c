@@ -50,6 +50,8 @@ static void audit(const struct worker *worker, const struct reply *reply)
 	bool is_of_step = reply->type == REPLY_INJECTED || reply->type == REPLY_INJECT_FAILED ||
 			  reply->type == REPLY_RESTORED;
 
+	if (reply->type == REPLY_FOLLOWED && !reply->numbers[0])
+		event = "not-followed";
 	if (!event || (reply->type == REPLY_FINISHED && !worker->journal))
 		return;
 	if (is_of_step && reply->index < worker->step_count)

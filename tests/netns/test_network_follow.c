@@ -34,14 +34,16 @@ static void use_server(const struct stage *stage)
 /* A stage with a name server; `store.test` is 10.88.0.2. */
 static int setup(void **state)
 {
+	static char hosts[128];
 	struct stage *stage;
 
 	if (stage_setup(state) != 0)
 		return -1;
 	stage = *state;
+	snprintf(hosts, sizeof(hosts), "%s", stage_path(stage, "hosts"));
 	stage_write(stage, "resolv.conf", "nameserver 10.88.0.2\noptions timeout:1 attempts:1\n");
 	stage_write(stage, "hosts", HERE "10.88.0.2 store.test\n");
-	dns_hosts_start(stage->lab, strdup(stage_path(stage, "hosts")));
+	dns_hosts_start(stage->lab, hosts);
 	return 0;
 }
 
@@ -71,6 +73,19 @@ static const char *const ways[][3] = {
 	{"SQUALL_HOOK=clsact", NULL},
 };
 
+/* The stored result has it among its notes. */
+static void assert_noted(const struct stage *stage, const struct squall *squall, const char *words)
+{
+	json_t *result = stage_result(stage, squall->run_id), *note;
+	bool is_noted = false;
+	size_t i;
+
+	json_array_foreach (json_object_get(result, "notes"), i, note)
+		is_noted |= json_is_string(note) && strstr(json_string_value(note), words);
+	assert_true(is_noted);
+	json_decref(result);
+}
+
 static void move(struct stage *stage, const char *const *extra)
 {
 	const struct squall_how how = {.extra = extra, .prepare = use_server};
@@ -91,6 +106,7 @@ static void move(struct stage *stage, const char *const *extra)
 	stage_assert_fast(stage, "fd88::2", NETLAB_PORT);
 	squall_signal(squall, SIGINT);
 	squall_assert_exit(squall, 4);
+	assert_noted(stage, squall, "store.test is now at 10.88.0.3");
 	stage_assert_fast(stage, "10.88.0.3", NETLAB_PORT);
 	stage_assert_clean(stage);
 }
@@ -126,6 +142,20 @@ static void test_a_name_that_cannot_be_looked_up_stays(void **state)
 	stage_assert_clean(stage);
 }
 
+/* So many lines of this run have that event. */
+static void assert_audited(const struct squall *squall, const char *event, unsigned count)
+{
+	FILE *file = fopen(stage_path(squall->stage, "lib/squall/audit.log"), "re");
+	char line[2048];
+	unsigned found = 0;
+
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file))
+		found += strstr(line, event) && strstr(line, squall->run_id);
+	fclose(file);
+	assert_int_equal(found, count);
+}
+
 static void test_what_the_site_protects_is_not_followed(void **state)
 {
 	const struct squall_how how = {.prepare = use_server,
@@ -145,6 +175,8 @@ static void test_what_the_site_protects_is_not_followed(void **state)
 	await_followed(squall, 2, false, "limits.targets");
 	dns_hosts_write(HERE "fd88::3 store.test\n10.88.0.2 store.test\n");
 	await_followed(squall, 3, true, "fd88::3");
+	assert_audited(squall, "\"not-followed\"", 2);
+	assert_audited(squall, "\"followed\"", 1);
 	stage_assert_delay(stage, "fd88::3", NETLAB_PORT, DELAY_MS);
 	stage_assert_delay(stage, "10.88.0.2", NETLAB_PORT, DELAY_MS);
 	squall_signal(squall, SIGINT);
@@ -227,17 +259,21 @@ static void try_changes(void **state)
 		unsigned passed = 0;
 
 		begin_changing(lab, &changing, hosts[i], "loss", "100%");
-		for (unsigned round = 0; round < 10; round++)
-			passed += netlab_answers(lab, "10.88.0.2", NETLAB_PORT, 200);
+		for (unsigned round = 0; round < 2; round++)
+			passed += netlab_answers(lab, "10.88.0.2", NETLAB_PORT, 5000);
 		end_changing(&changing, 20);
-		printf("# %u of 2000 answered\n", passed);
+		printf("# %u of 10000 answered\n", passed);
 		assert_int_equal(passed, 0);
 		netlab_same(lab, before);
 	}
-	for (unsigned is_line = 0; is_line < (netlab_has_netem() ? 2 : 1); is_line++) {
+	for (unsigned is_netem = 0; is_netem < (netlab_has_netem() ? 2 : 1); is_netem++) {
+		/* On two processors an ifb now and then lets a packet overtake by itself (7 of 2000
+		 * with no change at all, on an emulated 6.1): a few say nothing. Whatever passes
+		 * the fault is there too early. */
+		const unsigned overtaken_most = is_netem ? flow.count / 20 : 0;
 		struct netlab_seen seen;
 
-		if (!is_line && netlab_has_netem())
+		if (!is_netem && netlab_has_netem())
 			setenv("SQUALL_NETEM", "off", 1);
 		begin_changing(lab, &changing, hosts[0], "delay", "20ms");
 		netlab_flow_run(lab, &flow, &seen);
@@ -245,7 +281,7 @@ static void try_changes(void **state)
 		end_changing(&changing, 20);
 		printf("# %u of %u arrived, %u overtaken, the fastest after %.3f ms\n",
 		       seen.arrived, flow.count, seen.overtaken, seen.least_ns / 1e6);
-		assert_int_equal(seen.overtaken, 0);
+		assert_in_range(seen.overtaken, 0, overtaken_most);
 		assert_int_equal(seen.arrived, flow.count);
 		assert_true(seen.least_ns >= 20e6);
 		free(seen.delays_ns);

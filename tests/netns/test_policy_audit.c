@@ -11,7 +11,10 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -164,6 +167,113 @@ static void test_every_act_is_in_the_trail(void **state)
 	assert_int_equal(status.st_mode & 07777, 0640);
 }
 
+/* Where journald listens, in the stage's /run: non-blocking. */
+static int listen_as_journald(const struct stage *stage)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), size = 1 << 20;
+
+	netlab_run("mkdir -p %s", stage_path(stage, "run/systemd/journal"));
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s",
+		 stage_path(stage, "run/systemd/journal/socket"));
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+/* Adds what was sent so far (only ten may wait): each message's SQUALL_AUDIT, which has the event
+ * that its own field says.
+ */
+static void hear(int fd, json_t *list)
+{
+	char message[16384];
+	ssize_t got;
+
+	while ((got = recv(fd, message, sizeof(message) - 1, 0)) > 0) {
+		char expected[128], *text, *end;
+		json_t *entry;
+
+		message[got] = '\0';
+		text = strstr(message, "\nSQUALL_AUDIT=");
+		assert_non_null(text);
+		text += strlen("\nSQUALL_AUDIT=");
+		end = strchr(text, '\n');
+		assert_non_null(end);
+		*end = '\0';
+		entry = json_loads(text, 0, NULL);
+		assert_non_null(entry);
+		snprintf(expected, sizeof(expected), "\nSQUALL_EVENT=%s\n",
+			 member_text(entry, "event"));
+		assert_non_null(strstr(message, expected));
+		assert_non_null(strstr(message, "\nSQUALL_UID=0\n"));
+		assert_non_null(strstr(message, "\nSYSLOG_IDENTIFIER=squall\n"));
+		json_array_append_new(list, entry);
+	}
+}
+
+static void assert_fields(json_t *entry, const char *digest)
+{
+	assert_string_equal(member_text(entry, "user"), "root");
+	assert_int_equal(member_number(entry, "uid"), 0);
+	/* a test has none, but says so */
+	assert_non_null(json_object_get(entry, "terminal"));
+	assert_true(strlen(member_text(entry, "time")) > strlen("2026-01-01T00:00:00Z"));
+	if (digest)
+		assert_memory_equal(member_text(entry, "sha256"), digest, 64);
+}
+
+/* The file and the log of the system tell the same, of each kind of act. */
+static void test_each_kind_of_act_is_told_with_its_fields(void **state)
+{
+	static const char *const without_file[] = {"halt", "resume"};
+	static const char *const with_file[] = {"planned",  "begin",	"armed",  "injected",
+						"restored", "finished", "refused"};
+	static const struct {
+		const char *words;
+		bool has_path;
+		int code;
+	} acts[] = {{"plan ", true, 0},
+		    {"run ", true, 0},
+		    {"halt --reason fire", false, 0},
+		    {"run ", true, 2},
+		    {"resume", false, 0}};
+	struct stage *stage = *state;
+	int fd = listen_as_journald(stage);
+	const char *path = stage_write(stage, "told.yaml",
+				       "version: 1\ntitle: told\nallow-idle: true\n"
+				       "limits: {duration: 20s, targets: 1}\nmethod:\n"
+				       "  - {at: 0s, for: 100ms, network: {to: \"10.88.0.2:7001\", "
+				       "delay: 100ms}}\n");
+	cleanup_free char *digest = netlab_output("sha256sum %s", path);
+	json_t *lists[2], *before;
+
+	squall_call(stage, NULL, "resume"); /* the file is there */
+	hear(fd, before = json_array());
+	json_decref(before);
+	before = trail(stage);
+	lists[1] = json_array();
+	for (unsigned i = 0; i < sizeof(acts) / sizeof(*acts); i++) {
+		assert_int_equal(squall_call(stage, NULL, "%s%s", acts[i].words,
+					     acts[i].has_path ? path : ""),
+				 acts[i].code);
+		hear(fd, lists[1]);
+	}
+	lists[0] = trail(stage);
+	for (unsigned i = 0; i < 2; i++) {
+		for (unsigned k = 0; k < sizeof(without_file) / sizeof(*without_file); k++)
+			assert_fields(find(lists[i], without_file[k], "fire"), NULL);
+		for (unsigned k = 0; k < sizeof(with_file) / sizeof(*with_file); k++)
+			assert_fields(find(lists[i], with_file[k], ""), digest);
+	}
+	assert_int_equal(json_array_size(lists[0]) - json_array_size(before),
+			 json_array_size(lists[1]));
+	json_decref(before);
+	json_decref(lists[0]);
+	json_decref(lists[1]);
+	close(fd);
+	netlab_run("rm -rf %s", stage_path(stage, "run/systemd"));
+}
+
 static void test_a_dead_run_that_is_finished_is_in_the_trail(void **state)
 {
 	struct stage *stage = *state;
@@ -200,6 +310,7 @@ int main(void)
 		TEST(test_a_broken_policy_allows_nothing),
 		TEST(test_what_the_policy_allows_goes_on),
 		TEST(test_every_act_is_in_the_trail),
+		TEST(test_each_kind_of_act_is_told_with_its_fields),
 		TEST(test_a_dead_run_that_is_finished_is_in_the_trail),
 		TEST(test_a_required_trail_that_cannot_be_written_refuses),
 	};

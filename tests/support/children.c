@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -182,6 +183,9 @@ static void prepare(enum child_kind kind, const char *group)
 	if (kind == CHILD_SLEEPS_AS_NOBODY &&
 	    (setgroups(0, NULL) < 0 || setresgid(65534, 65534, 65534) < 0 ||
 	     setresuid(65534, 65534, 65534) < 0))
+		_exit(1);
+	if (kind == CHILD_SLEEPS_APART &&
+	    (unshare(CLONE_NEWNS) < 0 || mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0))
 		_exit(1);
 	/* after the ids: they clear it */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);

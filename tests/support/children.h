@@ -13,9 +13,10 @@
 enum child_kind {
 	CHILD_SLEEPS,
 	CHILD_SLEEPS_AS_NOBODY,
-	CHILD_COUNTS,	   /* every millisecond */
-	CHILD_COUNTS_USR1, /* each SIGUSR1 */
-	CHILD_COUNTS_CONT, /* each SIGCONT */
+	CHILD_SLEEPS_APART, /* in a mount namespace of its own */
+	CHILD_COUNTS,	    /* every millisecond */
+	CHILD_COUNTS_USR1,  /* each SIGUSR1 */
+	CHILD_COUNTS_CONT,  /* each SIGCONT */
 	CHILD_COMPUTES,
 	CHILD_COMPUTES_IN_THREADS,
 	CHILD_BECOMES_SSHD,	 /* on SIGUSR1 */

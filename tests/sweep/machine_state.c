@@ -23,19 +23,18 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#define BPF_KINDS 3
-#define BPF_MAX	  4096
+#define BPF_MAX 4096
 
 static struct state_scope scope;
 static struct netlink_text networks[4];
 static struct socket_text sockets[4];
-static uint32_t bpf_newest[BPF_KINDS];
+static uint32_t bpf_newest[STATE_BPF_KINDS];
 
-static const int bpf_next[BPF_KINDS] = {BPF_PROG_GET_NEXT_ID, BPF_MAP_GET_NEXT_ID,
-					BPF_LINK_GET_NEXT_ID};
-static const int bpf_open[BPF_KINDS] = {BPF_PROG_GET_FD_BY_ID, BPF_MAP_GET_FD_BY_ID,
-					BPF_LINK_GET_FD_BY_ID};
-static const char *const bpf_names[BPF_KINDS] = {"program", "map", "link"};
+static const int bpf_next[STATE_BPF_KINDS] = {BPF_PROG_GET_NEXT_ID, BPF_MAP_GET_NEXT_ID,
+					      BPF_LINK_GET_NEXT_ID};
+static const int bpf_open[STATE_BPF_KINDS] = {BPF_PROG_GET_FD_BY_ID, BPF_MAP_GET_FD_BY_ID,
+					      BPF_LINK_GET_FD_BY_ID};
+static const char *const bpf_names[STATE_BPF_KINDS] = {"program", "map", "link"};
 
 struct streams {
 	FILE *part[STATE_PARTS];
@@ -276,7 +275,7 @@ static void write_processes(FILE *recorded, FILE *inert)
 
 void machine_state_remember_bpf(void)
 {
-	for (unsigned kind = 0; kind < BPF_KINDS; kind++) {
+	for (unsigned kind = 0; kind < STATE_BPF_KINDS; kind++) {
 		union bpf_attr attr = {.start_id = 0};
 
 		while (bpf(bpf_next[kind], &attr) == 0) {
@@ -284,6 +283,16 @@ void machine_state_remember_bpf(void)
 			attr = (union bpf_attr){.start_id = attr.next_id};
 		}
 	}
+}
+
+void machine_state_bpf_newest(uint32_t out[STATE_BPF_KINDS])
+{
+	memcpy(out, bpf_newest, sizeof(bpf_newest));
+}
+
+void machine_state_bpf_since(const uint32_t newest[STATE_BPF_KINDS])
+{
+	memcpy(bpf_newest, newest, sizeof(bpf_newest));
 }
 
 static bool is_bpf_there(unsigned kind, uint32_t id)
@@ -309,13 +318,13 @@ static unsigned list_bpf(unsigned kind, uint32_t *out)
 char *machine_state_bpf_left(int64_t most_ns)
 {
 	int64_t until_ns = clock_now_ns() + most_ns;
-	uint32_t ids[BPF_KINDS][BPF_MAX];
-	unsigned counts[BPF_KINDS];
+	uint32_t ids[STATE_BPF_KINDS][BPF_MAX];
+	unsigned counts[STATE_BPF_KINDS];
 	char *text = NULL;
 
-	for (unsigned kind = 0; kind < BPF_KINDS; kind++)
+	for (unsigned kind = 0; kind < STATE_BPF_KINDS; kind++)
 		counts[kind] = list_bpf(kind, ids[kind]);
-	for (unsigned kind = 0; kind < BPF_KINDS; kind++)
+	for (unsigned kind = 0; kind < STATE_BPF_KINDS; kind++)
 		for (unsigned i = 0; i < counts[kind]; i++) {
 			while (is_bpf_there(kind, ids[kind][i]) && clock_now_ns() < until_ns)
 				usleep(10000);

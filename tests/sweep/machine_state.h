@@ -34,7 +34,11 @@ void machine_state_scope(const struct state_scope *scope);
 /* BPF programs, maps and links are the whole machine's: others may load some at any time, which go
  * again. So these are looked at once behind many runs: each one there now that was loaded since the
  * call before is waited for. NULL, or the name of one that stays; the caller frees. */
+#define STATE_BPF_KINDS 3
 void machine_state_remember_bpf(void);
+/* The same across processes: the newest numbers there were. */
+void machine_state_bpf_newest(uint32_t out[STATE_BPF_KINDS]);
+void machine_state_bpf_since(const uint32_t newest[STATE_BPF_KINDS]);
 char *machine_state_bpf_left(int64_t most_ns);
 
 void machine_state_take(struct machine_state *out);

@@ -170,8 +170,8 @@ static void run_experiment(struct scene *scene, const struct subject *subject,
 
 /* From the death on: the effect within its limit, all else at the latest after a restore. */
 static void judge_outcome(struct scene *scene, const struct subject *subject,
-			  const struct disturbance *how, unsigned at, struct judge *judge,
-			  struct outcome *outcome)
+			  const struct disturbance *how, unsigned at, int *const *calls,
+			  struct judge *judge, struct outcome *outcome)
 {
 	struct trace_result *result = &outcome->result;
 	int64_t slack = is_emulated() ? 10 : 1, limit_ns = how->limit_ms * NSEC_PER_MSEC * slack;
@@ -186,10 +186,11 @@ static void judge_outcome(struct scene *scene, const struct subject *subject,
 	outcome->is_late = result->was_hit && outcome->took_ns > limit_ns;
 	outcome->was_hit = result->was_hit;
 	if (how->kills_restore) {
-		point_restore(
-			scene, subject->binary,
-			(struct trace_plan){.at = at, .victims = ROLES_ALL, .signal = SIGKILL},
-			&outcome->restore);
+		struct trace_plan plan = {.at = at, .victims = ROLES_ALL, .signal = SIGKILL};
+
+		if (calls)
+			plan.calls[ROLE_CONDUCTOR] = calls[ROLE_CONDUCTOR];
+		point_restore(scene, subject->binary, plan, &outcome->restore);
 		outcome->was_hit = outcome->restore.was_hit;
 		result->call = outcome->restore.call;
 		free(outcome->restore.out);
@@ -250,8 +251,9 @@ bool point_try(struct scene *scene, const struct subject *subject, const struct 
 		struct judge judge;
 
 		outcome = (struct outcome){0};
-		run_experiment(scene, subject, how, at, calls, &judge, &outcome.result);
-		judge_outcome(scene, subject, how, at, &judge, &outcome);
+		run_experiment(scene, subject, how, at, how->kills_restore ? NULL : calls, &judge,
+			       &outcome.result);
+		judge_outcome(scene, subject, how, at, calls, &judge, &outcome);
 		if (out_counts)
 			memcpy(out_counts,
 			       how->kills_restore ? outcome.restore.counts : outcome.result.counts,

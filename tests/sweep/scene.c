@@ -6,6 +6,7 @@
 
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
+#include "injector/kernel/namespace.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -52,32 +53,48 @@ static void await_addresses(const struct netlab *lab)
 	}
 }
 
+static void make_file(const char *path, const char *text)
+{
+	cleanup_fd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		abort();
+}
+
+/* Before the children: those with mounts of their own see them. */
 static void make_files(void)
 {
-	static const char text[] = "# a service's own file\nlisten 8080;\nworkers 4;\n";
-	cleanup_fd int fd = -1;
-
 	if (mkdir(SCENE_FOLDER, 0755) < 0)
 		abort();
-	fd = open(SCENE_FOLDER "/service.conf", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-	if (fd < 0 || write(fd, text, sizeof(text) - 1) < 0)
-		abort();
+	make_file(SCENE_FOLDER "/service.conf",
+		  "# a service's own file\nlisten 8080;\nworkers 4;\n");
+}
+
+static int start_in_group(void *context, struct error *err)
+{
+	(void)err;
+	return child_start(CHILD_SLEEPS, context);
 }
 
 static void make_children(struct scene *scene)
 {
-	char group[128];
+	char group[128], number[16];
 
 	children_init();
 	scene->children[0] = child_start(CHILD_COUNTS, NULL);
 	scene->children[1] = child_start(CHILD_COUNTS_USR1, NULL);
+	scene->children[4] = child_start(CHILD_SLEEPS_APART, NULL);
+	snprintf(number, sizeof(number), "%d\n", scene->children[1]);
+	make_file(SCENE_FOLDER "/service.pid", number);
 	if (!world_cgroups()[0]) {
 		scene->children[2] = scene->children[3] = child_start(CHILD_SLEEPS, NULL);
 		return;
 	}
 	group_make(SCENE_GROUP + 1, group);
-	scene->children[2] = child_start(CHILD_SLEEPS, group);
-	scene->children[3] = child_start(CHILD_SLEEPS, group);
+	/* where squall runs: it looks for the way of their packets */
+	for (unsigned i = 2; i < 4; i++)
+		scene->children[i] =
+			namespace_run(scene->lab->near_fd, start_in_group, group, NULL);
 }
 
 void scene_make(struct scene *scene)
@@ -118,6 +135,8 @@ static void replace(const struct scene *scene, const char *name, FILE *out)
 		fprintf(out, "%d", scene->children[0]);
 	else if (strcmp(name, "SIGNALS") == 0)
 		fprintf(out, "%d", scene->children[1]);
+	else if (strcmp(name, "APART") == 0)
+		fprintf(out, "%d", scene->children[4]);
 	else if (strcmp(name, "GROUP") == 0)
 		fputs(SCENE_GROUP, out);
 	else if (strcmp(name, "FOLDER") == 0)
@@ -147,6 +166,17 @@ const char *scene_write_experiment(const struct scene *scene, const char *path)
 			fputc(c, out);
 	}
 	return copy;
+}
+
+unsigned scene_count_steps(const char *path)
+{
+	cleanup_file FILE *file = fopen(path, "re");
+	unsigned count = 0;
+	char line[512];
+
+	while (file && fgets(line, sizeof(line), file))
+		count += strncmp(line, "  - {at:", 8) == 0 || strncmp(line, "  - at:", 7) == 0;
+	return count;
 }
 
 bool scene_is_traffic_well(const struct scene *scene)

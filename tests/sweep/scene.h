@@ -5,7 +5,9 @@
  * stands for:
  *
  *   @PID@      a process that counts      @GROUP@   a control group with two processes in it
- *   @SIGNALS@  one that counts SIGUSR1    @FOLDER@  a folder with the file service.conf
+ *   @SIGNALS@  one that counts SIGUSR1    @FOLDER@  a folder with the file service.conf, and
+ *   @APART@    one that has mounts of               service.pid, which names SIGNALS
+ *              its own
  *
  * Traffic goes to 10.88.0.2:7001 and 127.0.0.1:7001 (see tests/support/netlab.h).
  */
@@ -15,13 +17,13 @@
 #include "tests/support/netlab.h"
 #include "tests/sweep/machine_state.h"
 
-#define SCENE_CHILDREN 4
+#define SCENE_CHILDREN 5
 #define SCENE_GROUP    "/sweep-group"
 #define SCENE_FOLDER   "/run/sweep"
 
 struct scene {
 	struct netlab *lab;
-	pid_t children[SCENE_CHILDREN]; /* PID, SIGNALS, two in the group */
+	pid_t children[SCENE_CHILDREN]; /* PID, SIGNALS, two in the group, APART */
 	struct machine_state before;
 };
 
@@ -31,6 +33,8 @@ void scene_make(struct scene *scene);
 void scene_take_as_it_is(struct scene *scene);
 /* A copy of an experiment with the names replaced, for squall to read; static path. */
 const char *scene_write_experiment(const struct scene *scene, const char *path);
+/* Of its method; each of them begins with "at". */
+unsigned scene_count_steps(const char *path);
 /* Traffic goes as fast as without a fault: one round trip each, in 20 ms. */
 bool scene_is_traffic_well(const struct scene *scene);
 /* All is as before. Looks again and again for most_ns: the kernel frees some things a moment later.
