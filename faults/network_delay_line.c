@@ -21,7 +21,7 @@
 
 struct delay_line {
 	int tap_fds[TAP_QUEUES_MAX], program_fd, carry_fd, link_fd, ipv6_fd;
-	bool is_here; /* the interface is in the worker's own namespace */
+	bool is_here;		 /* the interface is in the worker's own namespace */
 	struct netlink *netlink; /* in the interface's namespace */
 	char name[IFNAMSIZ];
 	struct tap tap;

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TCX_INGRESS   46 /* BPF_TCX_INGRESS of <linux/bpf.h>, Linux 6.6 */
+#define TCX_INGRESS   46		    /* BPF_TCX_INGRESS of <linux/bpf.h>, Linux 6.6 */
 #define OWNER_NS      (500 * NSEC_PER_MSEC) /* a dead holder has let go by then */
 #define OWNER_POLL_MS 2
 
