@@ -49,6 +49,9 @@ int bpf_map_remove(int map_fd, const void *key, struct error *err);
 /* Attaches a program to a control group, for as long as the descriptor lives. */
 int bpf_link_cgroup(int program_fd, int cgroup_fd, enum bpf_attach_type attach, int *out_link_fd,
 		    struct error *err);
+/* Attaches a program of tc to what arrives at an interface of our own network namespace, in front
+ * of any qdisc, for as long as the descriptor lives. -EOPNOTSUPP: before Linux 6.6. */
+int bpf_link_arriving(int program_fd, int interface_index, int *out_link_fd);
 /* False: it is attached to nothing any more; its control group is gone. */
 bool bpf_link_is_attached(int link_fd);
 /* Detaches every link to a program of that name, in the whole machine, whoever holds it. How many

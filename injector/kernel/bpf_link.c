@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define TCX_INGRESS   46		    /* BPF_TCX_INGRESS of <linux/bpf.h>, Linux 6.6 */
 #define OWNER_NS      (500 * NSEC_PER_MSEC) /* a dead holder has let go by then */
 #define OWNER_POLL_MS 2
 
@@ -29,6 +30,24 @@ int bpf_link_cgroup(int program_fd, int cgroup_fd, enum bpf_attach_type attach, 
 	fd = bpf_system_call(BPF_LINK_CREATE, &attributes);
 	if (fd < 0)
 		return error_errno(err, -fd, "cannot attach a BPF program to a control group");
+	*out_link_fd = fd;
+	return 0;
+}
+
+int bpf_link_arriving(int program_fd, int interface_index, int *out_link_fd)
+{
+	union bpf_attr attributes;
+	int fd;
+
+	memset(&attributes, 0, sizeof(attributes));
+	attributes.link_create.prog_fd = (uint32_t)program_fd;
+	attributes.link_create.target_fd = (uint32_t)interface_index; /* target_ifindex */
+	attributes.link_create.attach_type = TCX_INGRESS;
+	fd = bpf_system_call(BPF_LINK_CREATE, &attributes);
+	if (fd == -EINVAL) /* of a kernel that does not know the type */
+		return -EOPNOTSUPP;
+	if (fd < 0)
+		return fd;
 	*out_link_fd = fd;
 	return 0;
 }

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define NOBODY	   65534
+#define NOBODY	   65534 /* the kernel's own (overflowuid): no files have to be read for it */
 #define MAX_GROUPS 4096
 
 /* Decimal digits alone, within range, and not (uid_t)-1, which means "unchanged" to setresuid(2).
@@ -83,12 +83,9 @@ static int from_sudo(const char *uid_text, struct invoking_user *out, struct err
 struct invoking_user sandbox_conductor_user(const struct invoking_user *user)
 {
 	struct invoking_user found = *user;
-	const struct passwd *nobody = found.uid ? NULL : getpwnam("nobody");
 
-	if (!found.uid) {
-		found.uid = nobody && nobody->pw_uid ? nobody->pw_uid : NOBODY;
-		found.gid = nobody ? nobody->pw_gid : NOBODY;
-	}
+	if (!found.uid)
+		found = (struct invoking_user){NOBODY, NOBODY};
 	/* A user whose only group is root's: the conductor does without it. */
 	if (found.gid == 0)
 		found.gid = NOBODY;
