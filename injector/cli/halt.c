@@ -12,6 +12,7 @@
 #include "injector/cli/options.h"
 #include "injector/cli/undone.h"
 #include "injector/journal/audit.h"
+#include "injector/restore/guardian_cgroup.h"
 #include "injector/restore/stop.h"
 
 #include <errno.h>
@@ -147,6 +148,7 @@ int cli_halt(int argc, char **argv, struct error *err)
 		    result == 0 ? err : NULL);
 	if (result == 0)
 		result = told;
+	guardian_cgroup_sweep(); /* of one that died behind its run's end */
 	if (result == 0)
 		result = undone_exit_code(&report);
 	restore_report_free(&report);

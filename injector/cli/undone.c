@@ -7,6 +7,7 @@
 
 #include "injector/base/json.h"
 #include "injector/base/log.h"
+#include "injector/restore/guardian_cgroup.h"
 #include "injector/restore/stale_metrics.h"
 
 #include <stdio.h>
@@ -40,6 +41,8 @@ int undone_finish_dead(struct restore_report *report, struct error *err)
 		log_error("left: %s", dead.left[at]);
 	report->failed += dead.failed;
 	restore_report_free(&dead);
+	guardian_cgroup_sweep(); /* also without a run: one may have died behind its guardian's end
+				  */
 	stale_metrics_sweep(0);
 	return result;
 }

@@ -5,6 +5,7 @@
  */
 #include "injector/base/json.h"
 #include "injector/cli/commands.h"
+#include "injector/kernel/cgroup.h"
 #include "injector/restore/halt.h"
 #include "injector/restore/stop.h"
 #include "tests/support/fake_worker.h"
@@ -397,6 +398,30 @@ static void test_every_command_finishes_what_a_dead_run_left(void **state)
 	assert_int_equal(COMMAND(cli_resume), 0);
 }
 
+/* A guardian that was killed when its run was finished already leaves an empty group, and no run.
+ */
+static void test_every_command_sweeps_the_group_of_a_dead_guardian(void **state)
+{
+	static int (*const commands[])(int, char **, struct error *) = {
+		cli_status, cli_doctor, cli_halt, cli_resume, cli_restore};
+	struct error err = ERROR_INIT;
+	struct cgroup_mounts mounts;
+	char out[16384], group[CGROUP_PATH_SIZE];
+
+	(void)state;
+	if (cgroup_find_mounts(&mounts, &err) < 0 || !mounts.unified[0]) {
+		printf("no cgroup v2 here: guardians have no groups\n");
+		skip();
+	}
+	snprintf(group, sizeof(group), "%s/squall-guardian-4190001", mounts.unified);
+	for (unsigned i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
+		assert_int_equal(mkdir(group, 0755), 0);
+		assert_true(COMMAND(commands[i]) >= 0);
+		if (rmdir(group) == 0)
+			fail_msg("command %u has left the group", i);
+	}
+}
+
 /* What is left is seen in the exit code of a command that promises a machine without it. */
 static void test_resume_says_six_when_a_dead_run_cannot_be_finished(void **state)
 {
@@ -550,6 +575,7 @@ int main(void)
 		TEST(test_halt_on_full_disks),
 		TEST(test_restore_command_says_six_until_nothing_is_left),
 		TEST(test_every_command_finishes_what_a_dead_run_left),
+		TEST(test_every_command_sweeps_the_group_of_a_dead_guardian),
 		TEST(test_resume_says_six_when_a_dead_run_cannot_be_finished),
 		TEST(test_wrong_options_are_refused),
 		TEST(test_full_disk_refuses_the_run_and_leaves_nothing),
