@@ -6,6 +6,7 @@
 #include "injector/restore/halt.h"
 
 #include "injector/base/cleanup.h"
+#include "injector/base/json.h"
 #include "injector/base/log.h"
 #include "injector/cli/commands.h"
 #include "injector/cli/options.h"
@@ -16,12 +17,13 @@
 #include <errno.h>
 
 static const char help[] =
-	"usage: squall halt [--reason TEXT]\n"
+	"usage: squall halt [--json] [--reason TEXT]\n"
 	"\n"
 	"Stops every run on this machine and lets none begin until 'squall resume'. Everything is\n"
 	"restored when it returns.\n"
 	"\n"
 	"  --reason TEXT  shown to whoever wants to run an experiment meanwhile\n"
+	"  --json         the outcome as one JSON object, at the end\n"
 	"  --help         this text\n"
 	"\n"
 	"Exit code: 0 halted, nothing is left; 6 something is left, the commands to type are "
@@ -69,8 +71,12 @@ static int ask_everybody(struct stop **out, unsigned *out_count, struct restore_
 	return 0;
 }
 
-static void finish_all(struct stop *stops, unsigned count, struct restore_report *report)
+/* Returns what became of each, for --json; on the way it is said in words, unless `json`. */
+static json_t *finish_all(struct stop *stops, unsigned count, bool json,
+			  struct restore_report *report)
 {
+	json_t *runs = json_array();
+
 	for (unsigned at = 0; at < count; at++) {
 		struct error why = ERROR_INIT;
 		unsigned failed = report->failed;
@@ -79,21 +85,43 @@ static void finish_all(struct stop *stops, unsigned count, struct restore_report
 			say_failed(stops[at].run_id, &why, report);
 		if (stops[at].was_killed)
 			log_warning("run %s did not obey and was killed", stops[at].run_id);
-		if (report->failed == failed)
+		if (report->failed == failed && !json)
 			printf("run %s: stopped, everything restored\n", stops[at].run_id);
+		json_array_append_new(runs, json_pack("{s:s, s:b, s:b}", "run", stops[at].run_id,
+						      "killed", (int)stops[at].was_killed,
+						      "restored", (int)(report->failed == failed)));
 	}
+	return runs;
+}
+
+/* `path`: of the lever; NULL when it could not be pulled. Takes over `runs`. */
+static int tell(const char *path, json_t *runs, const struct restore_report *report, bool json,
+		struct error *err)
+{
+	json_t *root;
+
+	if (!json) {
+		json_decref(runs);
+		undone_print(report);
+		return options_flush(err);
+	}
+	root = json_pack("{s:b, s:o, s:o}", "halted", (int)(path != NULL), "file", json_text(path),
+			 "runs", runs);
+	json_object_update_missing_new(root, undone_json(report));
+	return json_print(root, stdout, true, err);
 }
 
 int cli_halt(int argc, char **argv, struct error *err)
 {
 	struct option_text texts[] = {{.name = "reason"}, {0}};
-	struct options options = {.help = help, .texts = texts};
+	struct options options = {.help = help, .has_json = true, .texts = texts};
 	struct restore_report report = {0};
 	cleanup_free struct stop *stops = NULL;
 	struct error pull_err = ERROR_INIT;
 	char path[512] = "";
 	unsigned count = 0;
-	int pulled, result = options_parse(&options, argc, argv, err);
+	json_t *runs;
+	int pulled, told, result = options_parse(&options, argc, argv, err);
 
 	if (result < 0 || options.helped)
 		return result;
@@ -106,18 +134,19 @@ int cli_halt(int argc, char **argv, struct error *err)
 	result = ask_everybody(&stops, &count, &report, err);
 	if (pulled < 0) /* not even that: the runs are stopped all the same */
 		log_failure(&pull_err);
-	else
+	else if (!options.json)
 		printf("Halted (%s): no experiment begins until 'squall resume'.\n", path);
 	fflush(stdout);
-	finish_all(stops, count, &report);
+	runs = finish_all(stops, count, options.json, &report);
 	/* last: a disk that hangs must not hold the brake */
 	audit_write(NULL, "halt", "", "%s; %u runs asked to stop, %u left",
 		    texts[0].text ? texts[0].text : "no reason given", count, report.failed);
 	if (pulled < 0 && result == 0)
 		result = pulled; /* and said why already */
-	undone_print(&report);
+	told = tell(pulled == 0 ? path : NULL, runs, &report, options.json,
+		    result == 0 ? err : NULL);
 	if (result == 0)
-		result = options_flush(err);
+		result = told;
 	if (result == 0)
 		result = undone_exit_code(&report);
 	restore_report_free(&report);

@@ -10,10 +10,10 @@
 #include "injector/base/printable.h"
 #include "injector/base/quantity.h"
 #include "injector/cli/commands.h"
+#include "injector/cli/halted.h"
 #include "injector/cli/options.h"
 #include "injector/cli/undone.h"
 #include "injector/experiment/model.h"
-#include "injector/restore/halt.h"
 #include "injector/restore/restore.h"
 
 #include <errno.h>
@@ -198,15 +198,6 @@ static json_t *run_json(const struct run_view *view)
 	return run;
 }
 
-static json_t *halt_json(const struct halt *halt)
-{
-	if (!halt->is_pulled)
-		return json_null();
-	return json_pack("{s:o, s:o, s:o, s:s}", "by", json_text(halt->by), "at",
-			 json_text(halt->at), "reason", json_text(halt->reason), "file",
-			 halt->path);
-}
-
 static int tell_json(char (*ids)[RUN_ID_SIZE], unsigned count, bool is_root,
 		     const struct halt *halt, struct error *err)
 {
@@ -226,7 +217,7 @@ static int tell_json(char (*ids)[RUN_ID_SIZE], unsigned count, bool is_root,
 		free(view.records);
 	}
 	return json_print(json_pack("{s:b, s:o, s:o}", "complete", (int)is_root, "halt",
-				    halt_json(halt), "runs", runs),
+				    halted_json(halt), "runs", runs),
 			  stdout, true, err);
 }
 
@@ -234,9 +225,7 @@ static int tell(char (*ids)[RUN_ID_SIZE], unsigned count, bool is_root, const st
 		struct error *err)
 {
 	if (halt->is_pulled)
-		printf("Experiments are halted by %s since %s: %s\n", halt->by[0] ? halt->by : "?",
-		       halt->at[0] ? halt->at : "?",
-		       halt->reason[0] ? halt->reason : "no reason was recorded");
+		halted_print("Experiments are", halt);
 	if (!count)
 		printf("No experiment is running.\n");
 	for (unsigned at = 0; at < count; at++) {

@@ -219,6 +219,44 @@ static void test_halt_stops_all_and_lets_none_begin(void **state)
 	assert_int_equal(access(root, F_OK), -1);
 }
 
+/* What a program asks: one object each, nothing beside it. */
+static void test_halt_and_resume_answer_in_json(void **state)
+{
+	struct running one = start(&obedient);
+	struct error err = ERROR_INIT;
+	json_t *answer, *run;
+	char out[4096];
+
+	(void)state;
+	assert_int_equal(COMMAND(cli_halt, WORD("--json"), WORD("--reason"), WORD("payday")), 0);
+	answer = json_loads(out, 0, NULL);
+	assert_non_null(answer);
+	assert_true(json_is_true(json_object_get(answer, "halted")));
+	assert_non_null(strstr(json_string_value(json_object_get(answer, "file")), "/halt"));
+	assert_int_equal(json_integer_value(json_object_get(answer, "failed")), 0);
+	assert_int_equal(json_array_size(json_object_get(answer, "runs")), 1);
+	run = json_array_get(json_object_get(answer, "runs"), 0);
+	assert_string_equal(json_string_value(json_object_get(run, "run")), run_id);
+	assert_true(json_is_true(json_object_get(run, "restored")));
+	assert_true(json_is_false(json_object_get(run, "killed")));
+	json_decref(answer);
+	reap(&one);
+
+	assert_int_equal(COMMAND(cli_resume, WORD("--json")), 0);
+	answer = json_loads(out, 0, NULL);
+	assert_non_null(answer);
+	assert_true(json_is_true(json_object_get(answer, "was_halted")));
+	run = json_object_get(answer, "halt");
+	assert_string_equal(json_string_value(json_object_get(run, "reason")), "payday");
+	json_decref(answer);
+
+	assert_int_equal(COMMAND(cli_resume, WORD("--json")), 0);
+	answer = json_loads(out, 0, NULL);
+	assert_true(json_is_false(json_object_get(answer, "was_halted")));
+	assert_true(json_is_null(json_object_get(answer, "halt")));
+	json_decref(answer);
+}
+
 /* `squall halt | true`: the brake works although nobody reads what it says. */
 static void test_halt_into_a_closed_pipe(void **state)
 {
@@ -391,7 +429,7 @@ static void test_wrong_options_are_refused(void **state)
 	assert_non_null(strstr(err.text, "'b'"));
 	assert_int_equal(COMMAND(cli_halt, WORD("--reason")), -EINVAL);
 	assert_non_null(strstr(err.text, "needs a text"));
-	assert_int_equal(COMMAND(cli_resume, WORD("--json")), -EINVAL);
+	assert_int_equal(COMMAND(cli_resume, WORD("--quiet")), -EINVAL);
 	assert_int_equal(COMMAND(cli_status, WORD("--help")), 0);
 	assert_non_null(strstr(out, "usage: squall status"));
 }
@@ -506,6 +544,7 @@ int main(void)
 		TEST(test_stop_never_signals_a_stranger),
 		TEST(test_status_tells_what_is_in_force),
 		TEST(test_halt_stops_all_and_lets_none_begin),
+		TEST(test_halt_and_resume_answer_in_json),
 		TEST(test_halt_into_a_closed_pipe),
 		TEST(test_a_lever_without_text_is_pulled_all_the_same),
 		TEST(test_halt_on_full_disks),
