@@ -110,6 +110,10 @@ void protect_init(struct protection *protection, const struct target_guard *guar
 	add_ancestors(protection, getpid());
 }
 
+/* Not by control group: with systemd all that somebody started since the login is in one, and the
+ * server that is to be killed may be among it. (A group that squall is in is not frozen as a
+ * whole.)
+ */
 /* Probes and commands started for the run: killing them would falsify its result. */
 static bool descends_from_us(const struct protection *protection, pid_t pid)
 {
