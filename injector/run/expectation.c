@@ -52,8 +52,6 @@ static void note_sample(const struct run_result *result, const struct event *eve
 {
 	const struct probe_sample *sample = event->sample;
 	int64_t ended_ns = seen->ended_ns ? seen->ended_ns : result->faults_ended_ns;
-	int64_t answered_ns =
-		sample->started_ns + (sample->latency_ns > 0 ? sample->latency_ns : 0);
 
 	if (!seen->began_ns)
 		return;
@@ -61,8 +59,9 @@ static void note_sample(const struct run_result *result, const struct event *eve
 		/* not made is not seen: who cannot ask knows nothing */
 		if (event->probe == want->probe && sample->result == PROBE_FAIL &&
 		    seen->detected_ns < 0)
-			seen->detected_ns =
-				answered_ns > seen->began_ns ? answered_ns - seen->began_ns : 0;
+			seen->detected_ns = sample->known_ns > seen->began_ns
+						    ? sample->known_ns - seen->began_ns
+						    : 0;
 		return;
 	}
 	if (event->probe != (want->kind == EXPECTATION_HOLDS ? want->probe : want->fallback) ||
