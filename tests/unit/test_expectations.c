@@ -194,6 +194,23 @@ static void test_a_time_out_is_seen_when_it_is_over(void **state)
 	clear(&stage);
 }
 
+static void test_what_failed_all_the_time_detects_nothing(void **state)
+{
+	struct stage stage;
+
+	(void)state;
+	begin(&stage, FILE_BEGIN "expect: [{probe: alarm, detected-within: 5s}]\n");
+	sample(&stage, 0, 8, PROBE_FAIL);
+	sample(&stage, 0, 9, PROBE_UNKNOWN);
+	inject(&stage);
+	sample(&stage, 0, 11, PROBE_FAIL);
+	end(&stage);
+	assert_string_equal(stage.result->expectations[0].text,
+			    "alarm did not see it within 5s: it failed already before");
+	assert_int_equal(stage.result->verdict, VERDICT_FAILED);
+	clear(&stage);
+}
+
 static void test_what_holds_by_a_share(void **state)
 {
 	struct stage stage;
@@ -302,6 +319,7 @@ int main(void)
 		cmocka_unit_test(test_mistakes_in_expectations),
 		cmocka_unit_test(test_what_is_detected_in_time),
 		cmocka_unit_test(test_a_time_out_is_seen_when_it_is_over),
+		cmocka_unit_test(test_what_failed_all_the_time_detects_nothing),
 		cmocka_unit_test(test_what_holds_by_a_share),
 		cmocka_unit_test(test_what_degrades_to_something_else),
 		cmocka_unit_test(test_nothing_asked_is_not_met),
