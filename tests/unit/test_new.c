@@ -90,6 +90,11 @@ static void test_every_answer_gives_a_valid_file(void **state)
 			assert_int_equal(experiment->step_count, 1);
 			assert_int_equal(experiment->probe_count, 1);
 			assert_int_equal(experiment->abort_count, 1);
+			/* it can fire while the fault lasts, also when every attempt hangs */
+			if (answers.lasts)
+				assert_true(experiment->aborts[0].fails *
+						    experiment->probes[0].timeout_ns <
+					    experiment->steps[0].for_ns);
 			assert_string_equal(experiment->probes[0].subject[0],
 					    i == 2 ? "redis-cli" : probes[i]);
 			experiment_drop(experiment);
