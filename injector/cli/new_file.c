@@ -52,8 +52,13 @@ static void put_target(FILE *out, const struct new_answers *answers)
 static void put_probe(FILE *out, const struct new_answers *answers)
 {
 	const char *probe = answers->probe;
+	char timeout[QUANTITY_TEXT_SIZE];
+	int64_t within_ns = 0;
 	bool is_command = strchr(probe, ' ') || (!strchr(probe, ':') && strncmp(probe, "http", 4));
 
+	(void)quantity_parse_duration(answers->within, &within_ns, NULL);
+	quantity_format_duration(within_ns > NSEC_PER_SEC / 2 ? 2 * within_ns : NSEC_PER_SEC,
+				 timeout);
 	fputs("# What tells whether the system is well: asked all the time, never delayed by "
 	      "squall\n"
 	      "probes:\n",
@@ -61,13 +66,15 @@ static void put_probe(FILE *out, const struct new_answers *answers)
 	if (strncmp(probe, "http://", 7) == 0 || strncmp(probe, "https://", 8) == 0) {
 		fputs("  service: {http: ", out);
 		put_quoted(out, probe);
-		fputs(", every: 500ms, timeout: 10s,\n            expect: {status: 200-399, "
-		      "latency: ",
-		      out);
+		fprintf(out,
+			", every: 500ms, timeout: %s,\n            expect: {status: 200-399, "
+			"latency: ",
+			timeout);
 	} else if (!is_command) {
 		fputs("  service: {tcp: ", out);
 		put_quoted(out, probe);
-		fputs(", every: 500ms, timeout: 10s,\n            expect: {latency: ", out);
+		fprintf(out,
+			", every: 500ms, timeout: %s,\n            expect: {latency: ", timeout);
 	} else {
 		char *words = strdup(probe), *rest = words, *word;
 		unsigned told = 0;
@@ -79,7 +86,7 @@ static void put_probe(FILE *out, const struct new_answers *answers)
 				put_quoted(out, word);
 			}
 		free(words);
-		fputs("], every: 1s, timeout: 10s,\n            expect: {latency: ", out);
+		fprintf(out, "], every: 1s, timeout: %s,\n            expect: {latency: ", timeout);
 	}
 	fprintf(out, "\"< %s\"}}\n\n", answers->within);
 }
@@ -152,9 +159,12 @@ char *new_file(const struct new_answers *answers)
 	put_probe(out, answers);
 	fputs("# It must be well before, or nothing is injected\n"
 	      "steady-state: {require: [service], for: 5s}\n\n"
-	      "# Stop and restore at once when it is worse than you are ready for\n"
-	      "abort-when:\n  - {probe: service, fails: 10} # in a row\n\n",
+	      "# Stop and restore at once when it is worse than you are ready for\n",
 	      out);
+	/* also attempts that hang until they are given up get there in some seconds; what is
+	 * killed has the time to be started again */
+	fprintf(out, "abort-when:\n  - {probe: service, fails: %d} # in a row\n\n",
+		answers->what == NEW_KILLED ? 10 : 5);
 	put_method(out, answers);
 	fputs("# How soon it must be well again, and for how long\n"
 	      "recovery: {require: [service], within: 15s, hold: 3s}\n",

@@ -195,9 +195,14 @@ static int write_units(const char *directory, const struct schedule_plan *plan, 
 		result = write_unit(paths[1], timer, err);
 	if (result < 0)
 		return result;
-	printf("%s\nNext, as root: systemctl daemon-reload; systemctl enable --now "
-	       "squall-%s.timer\n",
-	       paths[1], plan->name);
+	printf("%s\n", paths[1]);
+	if (plan->window)
+		printf("Outside of its window, %s, a run is refused.\n", plan->window);
+	/* systemd knows its calendars best, and tells when the next one is; without one that it
+	 * understands nothing is enabled */
+	printf("Next, as root: systemd-analyze calendar '%s' && systemctl daemon-reload && "
+	       "systemctl enable --now squall-%s.timer\n",
+	       plan->calendar, plan->name);
 	return options_flush(err);
 }
 
@@ -246,6 +251,7 @@ static int add(const char *given, const struct option_text *texts, const char *d
 	if (result == 0) {
 		plan.title = experiment->title;
 		plan.duration_ns = experiment->limits.duration_ns;
+		plan.window = experiment->limits.window_text;
 		result = write_units(directory, &plan, err);
 	}
 	experiment_free(experiment);

@@ -17,6 +17,7 @@ struct schedule_plan {
 	const char *calendar;	  /* as OnCalendar= takes it, time zone included */
 	const char *delay;	  /* RandomizedDelaySec=; NULL: none */
 	int64_t duration_ns;	  /* limits.duration */
+	const char *window;	  /* limits.window; NULL: none */
 };
 
 /* The unit's text, the caller's; NULL: no memory. Values are quoted as systemd wants it. */

@@ -24,6 +24,7 @@ struct probe_sample {
 	enum probe_result result;
 	int64_t started_ns; /* CLOCK_BOOTTIME */
 	int64_t latency_ns; /* from start to answer; -1: no answer */
+	int64_t known_ns;   /* CLOCK_BOOTTIME: when it was over, answered or given up */
 	double value; /* what was compared besides latency (status, count, pressure); NAN: none */
 	char reason[160]; /* why not pass: "status 503, expected 200"; on pass what was seen */
 };

@@ -49,12 +49,15 @@ static void on_tick(void *context);
 static void complete(struct entry *entry, const struct probe_sample *sample)
 {
 	struct probe_scheduler *scheduler = entry->scheduler;
+	struct probe_sample known = *sample;
 
 	if (!entry->in_flight)
 		return;
 	entry->in_flight = false;
 	loop_timer_cancel(scheduler->loop, &entry->timeout);
-	scheduler->fn(scheduler->context, entry->probe.index, sample);
+	known.known_ns =
+		sample->latency_ns >= 0 ? sample->started_ns + sample->latency_ns : clock_now_ns();
+	scheduler->fn(scheduler->context, entry->probe.index, &known);
 }
 
 static void on_finish(struct probe *probe, const struct probe_sample *sample)

@@ -5,6 +5,7 @@
 #include "injector/base/cleanup.h"
 #include "injector/base/quantity.h"
 #include "injector/experiment/format.h"
+#include "injector/run/expectation.h"
 #include "injector/view/words.h"
 
 #include <string.h>
@@ -63,22 +64,73 @@ static void put_probe(struct page *page, const struct probe_spec *probe)
 	page_wrap(page, TONE_NORMAL, INDENT + 2, "%s", text);
 }
 
-static void put_before(struct page *page, const struct experiment *experiment)
+/* "checkout and search must pass for 10s. cart must pass for 1m.": each has its own time. */
+static void put_steady(struct page *page, const struct experiment *experiment)
 {
 	const struct experiment_requirement *steady = &experiment->steady_state;
-	cleanup_free char *names = names_of(experiment, steady->probes, steady->count);
+	unsigned same[EXPERIMENT_MAX_PROBES];
 	char time[QUANTITY_TEXT_SIZE];
 
-	put_heading(page, "Before");
+	for (unsigned i = 0; i < steady->count; i++) {
+		cleanup_free char *names = NULL;
+		unsigned count = 0;
+		bool is_told = false;
+
+		for (unsigned j = 0; j < steady->count; j++)
+			if (steady->each_ns[j] == steady->each_ns[i]) {
+				is_told |= j < i;
+				same[count++] = steady->probes[j];
+			}
+		if (is_told)
+			continue;
+		names = names_of(experiment, same, count);
+		page_tab(page, INDENT);
+		page_wrap(page, TONE_NORMAL, INDENT, "%s must pass for %s.", names ? names : "",
+			  quantity_format_duration(steady->each_ns[i], time));
+	}
 	page_tab(page, INDENT);
-	if (!steady->count)
-		page_wrap(page, TONE_WARNING, INDENT,
-			  "Nothing is asked first: the faults come whether the system is well or "
-			  "not.");
+	if (steady->within_ns)
+		page_wrap(page, TONE_NORMAL, INDENT,
+			  "That may take %s to begin. Otherwise nothing is injected (exit code 5).",
+			  quantity_format_duration(steady->within_ns, time));
 	else
 		page_wrap(page, TONE_NORMAL, INDENT,
-			  "%s must pass for %s. Otherwise nothing is injected (exit code 5).",
-			  names ? names : "", quantity_format_duration(steady->for_ns, time));
+			  "Otherwise nothing is injected (exit code 5).");
+}
+
+static void put_before(struct page *page, const struct experiment *experiment)
+{
+	const struct experiment_requirement *first = &experiment->require_before;
+	cleanup_free char *names = names_of(experiment, first->probes, first->count);
+
+	put_heading(page, "Before");
+	if (first->count) {
+		page_tab(page, INDENT);
+		page_wrap(page, TONE_NORMAL, INDENT,
+			  "The first attempt of %s must pass, or it is refused (exit code 2).",
+			  names ? names : "");
+	}
+	if (experiment->steady_state.count) {
+		put_steady(page, experiment);
+		return;
+	}
+	page_tab(page, INDENT);
+	page_wrap(page, TONE_WARNING, INDENT,
+		  "Nothing is asked first: the faults come whether the system is well or not.");
+}
+
+static void put_replay(struct page *page, const struct experiment *experiment)
+{
+	if (experiment->time_scale > 1) {
+		page_tab(page, INDENT);
+		page_wrap(page, TONE_NORMAL, INDENT,
+			  "The times of the file are divided by %lld (time-scale).",
+			  (long long)experiment->time_scale);
+	}
+	if (experiment->source) {
+		page_tab(page, INDENT);
+		page_wrap(page, TONE_NORMAL, INDENT, "As told in %s", experiment->source);
+	}
 }
 
 static void put_followed(struct page *page, const struct experiment *experiment, unsigned target)
@@ -147,6 +199,7 @@ static void put_after(struct page *page, const struct experiment *experiment)
 	const struct experiment_requirement *recovery = &experiment->recovery;
 	cleanup_free char *names = names_of(experiment, recovery->probes, recovery->count);
 	char within[QUANTITY_TEXT_SIZE], duration[QUANTITY_TEXT_SIZE];
+	char hold[QUANTITY_TEXT_SIZE];
 
 	put_heading(page, "Afterwards");
 	page_tab(page, INDENT);
@@ -155,9 +208,10 @@ static void put_after(struct page *page, const struct experiment *experiment)
 	if (recovery->count) {
 		page_tab(page, INDENT);
 		page_wrap(page, TONE_NORMAL, INDENT,
-			  "%s must pass again within %s; how long that took is measured.",
-			  names ? names : "",
-			  quantity_format_duration(recovery->within_ns, within));
+			  "%s must pass again within %s%s%s; how long that took is measured.",
+			  names ? names : "", quantity_format_duration(recovery->within_ns, within),
+			  recovery->for_ns ? ", and go on for " : "",
+			  recovery->for_ns ? quantity_format_duration(recovery->for_ns, hold) : "");
 	}
 	page_tab(page, INDENT);
 	page_wrap(page, TONE_NORMAL, INDENT,
@@ -167,22 +221,63 @@ static void put_after(struct page *page, const struct experiment *experiment)
 		  experiment->limits.targets == 1 ? "is" : "are");
 }
 
+static void put_expectations(struct page *page, const struct experiment *experiment)
+{
+	for (unsigned i = 0; i < experiment->expectation_count; i++) {
+		const struct experiment_expectation *want = &experiment->expectations[i];
+		const char *probe = experiment->probes[want->probe].name;
+		const char *step = want->step >= 0 ? experiment->steps[want->step].name : NULL;
+		const char *of = step ? " of " : "", *name = step ? step : "";
+		char text[QUANTITY_TEXT_SIZE];
+
+		page_tab(page, INDENT);
+		if (want->kind == EXPECTATION_DETECTED)
+			page_wrap(page, TONE_NORMAL, INDENT,
+				  "- %s sees it: fails within %s after the beginning%s%s", probe,
+				  quantity_format_duration(want->within_ns, text), of, name);
+		else if (want->kind == EXPECTATION_HOLDS)
+			page_wrap(page, TONE_NORMAL, INDENT,
+				  "- %s of the attempts of %s pass during the faults%s%s",
+				  quantity_format_share(want->share_ppb, text), probe, of, name);
+		else
+			page_wrap(page, TONE_NORMAL, INDENT,
+				  "- %s passes during the faults%s%s, and %s may fail",
+				  experiment->probes[want->fallback].name, of, name, probe);
+	}
+}
+
+/* What is judged by each of its attempts: what must be steady before, or else every probe, but for
+ * those of which something else is expected. */
+static char *names_of_judged(const struct experiment *experiment)
+{
+	const struct experiment_requirement *steady = &experiment->steady_state;
+	unsigned judged[EXPERIMENT_MAX_PROBES], count = 0;
+
+	for (unsigned i = 0; i < steady->count; i++)
+		if (!expectation_has_probe(experiment, steady->probes[i]))
+			judged[count++] = steady->probes[i];
+	if (!steady->count)
+		return strdup(experiment->expectation_count ? "any other probe" : "any probe");
+	return count ? names_of(experiment, judged, count) : NULL;
+}
+
 static void put_verdict(struct page *page, const struct experiment *experiment)
 {
-	const struct experiment_requirement *speak = &experiment->steady_state;
-	cleanup_free char *names = names_of(experiment, speak->probes, speak->count);
+	cleanup_free char *names = names_of_judged(experiment);
 
 	put_heading(page, "It holds when");
+	put_expectations(page, experiment);
 	page_tab(page, INDENT);
-	if (!experiment->probe_count)
+	if (!experiment->probe_count) {
 		page_wrap(page, TONE_WARNING, INDENT,
 			  "Nobody watches: there is no probe, so it can only be done, not held.");
-	else
-		page_wrap(page, TONE_NORMAL, INDENT,
-			  "no attempt of %s fails while the faults last%s%s.",
-			  speak->count ? names : "any probe",
-			  experiment->recovery.count ? ", recovery is in time" : "",
-			  experiment->allow_idle ? "" : ", and every fault has hit something");
+		return;
+	}
+	page_wrap(page, TONE_NORMAL, INDENT, "%s%s%s%severything is restored%s%s.",
+		  experiment->expectation_count ? "- " : "", names ? "no attempt of " : "",
+		  names ? names : "", names ? " fails while the faults last, " : "",
+		  experiment->recovery.count ? ", recovery is in time" : "",
+		  experiment->allow_idle ? "" : ", and every fault has hit something");
 }
 
 static void put_notifications(struct page *page, const struct experiment *experiment)
@@ -223,6 +318,7 @@ void explain_experiment(const struct experiment *experiment, struct page *page)
 	}
 	put_before(page, experiment);
 	put_heading(page, "Then");
+	put_replay(page, experiment);
 	for (unsigned i = 0; i < experiment->step_count; i++)
 		put_step(page, experiment, i);
 	put_aborts(page, experiment);

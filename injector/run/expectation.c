@@ -52,20 +52,22 @@ static void note_sample(const struct run_result *result, const struct event *eve
 {
 	const struct probe_sample *sample = event->sample;
 	int64_t ended_ns = seen->ended_ns ? seen->ended_ns : result->faults_ended_ns;
-	int64_t answered_ns =
-		sample->started_ns + (sample->latency_ns > 0 ? sample->latency_ns : 0);
 
-	if (!seen->began_ns)
-		return;
-	if (want->kind == EXPECTATION_DETECTED) {
+	if (want->kind == EXPECTATION_DETECTED && event->probe == want->probe) {
+		bool was_failing = seen->is_failing;
+
 		/* not made is not seen: who cannot ask knows nothing */
-		if (event->probe == want->probe && sample->result == PROBE_FAIL &&
-		    seen->detected_ns < 0)
-			seen->detected_ns =
-				answered_ns > seen->began_ns ? answered_ns - seen->began_ns : 0;
+		if (sample->result != PROBE_UNKNOWN)
+			seen->is_failing = sample->result == PROBE_FAIL;
+		/* what failed before and goes on has seen something else */
+		if (seen->began_ns && !was_failing && seen->is_failing && seen->detected_ns < 0)
+			seen->detected_ns = sample->known_ns > seen->began_ns
+						    ? sample->known_ns - seen->began_ns
+						    : 0;
 		return;
 	}
-	if (event->probe != (want->kind == EXPECTATION_HOLDS ? want->probe : want->fallback) ||
+	if (!seen->began_ns || want->kind == EXPECTATION_DETECTED ||
+	    event->probe != (want->kind == EXPECTATION_HOLDS ? want->probe : want->fallback) ||
 	    (ended_ns && sample->started_ns >= ended_ns))
 		return;
 	seen->attempts++;
@@ -116,8 +118,8 @@ static void judge_detection(const struct experiment_expectation *want, const cha
 			 quantity_format_latency(seen->detected_ns, took),
 			 seen->is_met ? "within" : "not within", within);
 	else
-		snprintf(seen->text, sizeof(seen->text), "%s did not see it within %s", probe,
-			 within);
+		snprintf(seen->text, sizeof(seen->text), "%s did not see it within %s%s", probe,
+			 within, seen->is_failing ? ": it failed already before" : "");
 }
 
 static void judge_holding(const struct experiment *experiment,

@@ -18,6 +18,7 @@ struct expectation_result {
 	int64_t began_ns, ended_ns; /* of the faults that are meant; 0: not (yet) */
 	unsigned attempts, passed;  /* meanwhile, of the probe that must hold */
 	int64_t detected_ns;	    /* since the beginning; -1: not */
+	bool is_failing;	    /* the probe that must detect, at its last attempt */
 	bool is_met;		    /* by expectation_judge() */
 	char text[200];		    /* the whole in a sentence, by expectation_judge() */
 };

@@ -90,7 +90,8 @@ static void keep(struct history *history, const struct event *event, const char 
 	*entry = (struct history_entry){
 		.kind = event->kind,
 		.phase = event->phase,
-		.time_ns = event->time_ns,
+		/* of an attempt its end: the log is in the order in which things became known */
+		.time_ns = event->sample ? event->sample->known_ns : event->time_ns,
 		.duration_ns = event->duration_ns,
 		.number = event->number,
 		.step = event->step,

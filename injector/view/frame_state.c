@@ -68,7 +68,7 @@ static void tell_change(struct frame_state *state, unsigned index, const struct 
 		snprintf(text, sizeof(text), "%s: %s", state->experiment->probes[index].name,
 			 event->sample->reason[0] ? event->sample->reason
 						  : probe_result_names[event->sample->result]);
-	add_message(state, event->time_ns, "probe", pass ? TONE_GOOD : TONE_BAD, text);
+	add_message(state, event->sample->known_ns, "probe", pass ? TONE_GOOD : TONE_BAD, text);
 }
 
 static void on_sample(struct frame_state *state, const struct event *event)

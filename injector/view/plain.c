@@ -62,7 +62,9 @@ static void plain_close(struct view *view)
 static void print_line(struct view *view, const struct event *event, const char *label,
 		       enum tone tone, const char *text)
 {
-	int64_t tenths = (event->time_ns - view->started_ns) / (NSEC_PER_SEC / 10);
+	/* an attempt is told when it is over; it may have begun long before */
+	int64_t time_ns = event->sample ? event->sample->known_ns : event->time_ns;
+	int64_t tenths = (time_ns - view->started_ns) / (NSEC_PER_SEC / 10);
 	const char *start = view->coloured ? tone_start(tone) : "";
 	char clean[800], line[1024], when[32];
 

@@ -96,6 +96,30 @@ static void test_systemd_finds_the_units_sound(void **state)
 			 0);
 }
 
+/* What it says to do next, done, ends at a calendar that systemd does not understand. */
+static void test_what_to_do_next_begins_with_the_calendar(void **state)
+{
+	cleanup_free char *said = NULL, *calendar = NULL;
+
+	(void)state;
+	assert_int_equal(run(&said,
+			     "sed '/^limits:/a\\  window: Mon-Fri 09:00-16:00 Europe/Berlin' "
+			     "$D/quick-start.yaml >$D/office.yaml; "
+			     "$SQUALL schedule $D/office.yaml --on 'Tue 10:99' "
+			     "--directory $D/units | tee $D/said"),
+			 0);
+	assert_non_null(strstr(said, "Outside of its window, Mon-Fri 09:00-16:00 Europe/Berlin, a "
+				     "run is refused.\n"));
+	assert_non_null(strstr(said, "Next, as root: systemd-analyze calendar 'Tue 10:99' && "
+				     "systemctl daemon-reload && systemctl enable --now "
+				     "squall-office.timer\n"));
+	if (access("/usr/bin/systemd-analyze", X_OK) == 0)
+		assert_int_not_equal(run(&calendar, "$(sed -n 's/.*as root: \\(.*\\) .Tue.*/\\1/p' "
+						    "$D/said) 'Tue 10:99' 2>&1"),
+				     0);
+	assert_int_equal(run(NULL, "$SQUALL schedule --remove office --directory $D/units >&2"), 0);
+}
+
 static void test_hostile_values_stay_values(void **state)
 {
 	cleanup_free char *service = NULL;
@@ -157,6 +181,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_systemd_finds_the_units_sound),
+		cmocka_unit_test(test_what_to_do_next_begins_with_the_calendar),
 		cmocka_unit_test(test_hostile_values_stay_values),
 		cmocka_unit_test(test_what_others_can_change_is_not_run_as_root),
 		cmocka_unit_test(test_units_of_others_are_left_alone),

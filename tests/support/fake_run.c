@@ -175,6 +175,7 @@ static void tell_sample(struct fake_run *run, unsigned probe, int64_t at_ns)
 	}
 	sample.started_ns =
 		run->start_ns + at_ns - (sample.latency_ns > 0 ? sample.latency_ns : 20 * MS);
+	sample.known_ns = run->start_ns + at_ns;
 	fake_run_tell(run, at_ns,
 		      (struct event){.kind = EVENT_SAMPLE, .probe = probe, .sample = &sample});
 }

@@ -92,6 +92,8 @@ static void sample(struct stage *stage, unsigned probe, double seconds, enum pro
 	const struct probe_sample sample = {.result = result,
 					    .started_ns = (int64_t)(seconds * 1e9),
 					    .latency_ns = NSEC_PER_SEC / 10,
+					    .known_ns =
+						    (int64_t)(seconds * 1e9) + NSEC_PER_SEC / 10,
 					    .value = NAN};
 	const struct event event = {.kind = EVENT_SAMPLE,
 				    .phase = PHASE_METHOD,
@@ -165,6 +167,48 @@ static void test_what_is_detected_in_time(void **state)
 		assert_int_equal(stage.result->score, cases[i].score);
 		clear(&stage);
 	}
+}
+
+/* Monitoring that waits for four seconds has seen nothing until then. */
+static void test_a_time_out_is_seen_when_it_is_over(void **state)
+{
+	struct stage stage;
+	const struct probe_sample sample = {.result = PROBE_FAIL,
+					    .started_ns = 12 * NSEC_PER_SEC,
+					    .latency_ns = -1,
+					    .known_ns = 16 * NSEC_PER_SEC,
+					    .value = NAN};
+	const struct event event = {.kind = EVENT_SAMPLE,
+				    .phase = PHASE_METHOD,
+				    .time_ns = sample.started_ns,
+				    .sample = &sample};
+
+	(void)state;
+	begin(&stage, FILE_BEGIN "expect: [{probe: alarm, detected-within: 5s}]\n");
+	inject(&stage);
+	stage.listener.fn(stage.listener.context, &event);
+	end(&stage);
+	assert_string_equal(stage.result->expectations[0].text,
+			    "alarm saw it after 6.00s, not within 5s");
+	assert_int_equal(stage.result->verdict, VERDICT_FAILED);
+	clear(&stage);
+}
+
+static void test_what_failed_all_the_time_detects_nothing(void **state)
+{
+	struct stage stage;
+
+	(void)state;
+	begin(&stage, FILE_BEGIN "expect: [{probe: alarm, detected-within: 5s}]\n");
+	sample(&stage, 0, 8, PROBE_FAIL);
+	sample(&stage, 0, 9, PROBE_UNKNOWN);
+	inject(&stage);
+	sample(&stage, 0, 11, PROBE_FAIL);
+	end(&stage);
+	assert_string_equal(stage.result->expectations[0].text,
+			    "alarm did not see it within 5s: it failed already before");
+	assert_int_equal(stage.result->verdict, VERDICT_FAILED);
+	clear(&stage);
 }
 
 static void test_what_holds_by_a_share(void **state)
@@ -274,6 +318,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_mistakes_in_expectations),
 		cmocka_unit_test(test_what_is_detected_in_time),
+		cmocka_unit_test(test_a_time_out_is_seen_when_it_is_over),
+		cmocka_unit_test(test_what_failed_all_the_time_detects_nothing),
 		cmocka_unit_test(test_what_holds_by_a_share),
 		cmocka_unit_test(test_what_degrades_to_something_else),
 		cmocka_unit_test(test_nothing_asked_is_not_met),

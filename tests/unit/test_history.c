@@ -18,8 +18,11 @@
 
 static struct probe_sample sample_at(int64_t at_ns, enum probe_result result, int64_t latency_ns)
 {
-	return (struct probe_sample){
-		.result = result, .started_ns = at_ns, .latency_ns = latency_ns, .value = NAN};
+	return (struct probe_sample){.result = result,
+				     .started_ns = at_ns,
+				     .latency_ns = latency_ns,
+				     .known_ns = at_ns + (latency_ns > 0 ? latency_ns : 0),
+				     .value = NAN};
 }
 
 static void test_few_attempts_are_kept_one_by_one(void **state)
@@ -166,6 +169,25 @@ static void test_a_flapping_probe_does_not_fill_the_log(void **state)
 	history_free(&history);
 }
 
+static void test_a_time_out_is_in_the_log_when_it_is_over(void **state)
+{
+	struct probe_sample sample = sample_at(10 * MS, PROBE_FAIL, -1);
+	struct event event = {.kind = EVENT_SAMPLE, .time_ns = 10 * MS, .sample = &sample};
+	struct event ended = {.kind = EVENT_ENDED, .time_ns = 1000 * MS};
+	struct history history;
+	struct fake_run run;
+
+	(void)state;
+	sample.known_ns = 2010 * MS;
+	play(&run, &history);
+	history_event(&history, &ended);
+	history_event(&history, &event);
+	assert_int_equal(history_count(&history), 2);
+	assert_int_equal(history_at(&history, 0)->time_ns, 1000 * MS);
+	assert_int_equal(history_at(&history, 1)->time_ns, 2010 * MS);
+	history_free(&history);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -174,6 +196,7 @@ int main(void)
 		cmocka_unit_test(test_windows_follow_every_injection),
 		cmocka_unit_test(test_the_log_keeps_beginning_and_end),
 		cmocka_unit_test(test_a_flapping_probe_does_not_fill_the_log),
+		cmocka_unit_test(test_a_time_out_is_in_the_log_when_it_is_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,6 +90,11 @@ static void test_every_answer_gives_a_valid_file(void **state)
 			assert_int_equal(experiment->step_count, 1);
 			assert_int_equal(experiment->probe_count, 1);
 			assert_int_equal(experiment->abort_count, 1);
+			/* it can fire while the fault lasts, also when every attempt hangs */
+			if (answers.lasts)
+				assert_true(experiment->aborts[0].fails *
+						    experiment->probes[0].timeout_ns <
+					    experiment->steps[0].for_ns);
 			assert_string_equal(experiment->probes[0].subject[0],
 					    i == 2 ? "redis-cli" : probes[i]);
 			experiment_drop(experiment);
@@ -138,11 +143,51 @@ static void test_explain_counts_round_trips(void **state)
 	}
 }
 
+static void test_explain_says_all_that_decides(void **state)
+{
+	static const char file[] =
+		"version: 1\ntitle: T\nlimits: {duration: 5m, targets: 3}\n"
+		"source: https://example.org/report\ntime-scale: 60\n"
+		"probes: {shop: {http: \"http://127.0.0.1/\"}, cart: {http: "
+		"\"http://127.0.0.1/\"},\n"
+		"         alarm: {tcp: \"127.0.0.1:1\"}, backup: {tcp: \"127.0.0.1:2\"}}\n"
+		"require-before: backup\n"
+		"steady-state:\n  - {require: [shop], for: 5s}\n"
+		"  - {require: [cart], for: 10s, within: 1m}\n"
+		"expect:\n  - {probe: alarm, detected-within: 30s, of: lost}\n"
+		"  - {probe: shop, holds: 99%}\n  - {probe: shop, degrades-to: cart}\n"
+		"recovery: {require: [shop], within: 15s, hold: 3s}\n"
+		"method: [{name: lost, at: 0s, for: 1h,\n"
+		"          network: {to: \"10.0.0.1:80\", loss: 100%}}]\n";
+	static const char *const wanted[] = {
+		"The first attempt of backup must pass, or it is refused (exit code 2).",
+		"shop must pass for 5s. cart must pass for 10s. That may take 1m to begin. "
+		"Otherwise nothing is injected (exit code 5).",
+		"The times of the file are divided by 60 (time-scale). "
+		"As told in https://example.org/report 0:00",
+		"shop must pass again within 15s, and go on for 3s; how long",
+		"- alarm sees it: fails within 30s after the beginning of lost",
+		"- 99% of the attempts of shop pass during the faults",
+		"- cart passes during the faults, and shop may fail",
+		"- no attempt of cart fails while the faults last, everything is restored, "
+		"recovery is "
+		"in time, and every fault has hit something.",
+	};
+	struct experiment *experiment = parsed(file);
+	cleanup_free char *text = explained(experiment);
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(wanted) / sizeof(*wanted); i++)
+		expect_in(text, wanted[i]);
+	experiment_drop(experiment);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_answer_gives_a_valid_file),
 		cmocka_unit_test(test_explain_counts_round_trips),
+		cmocka_unit_test(test_explain_says_all_that_decides),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -223,6 +223,8 @@ static void test_time_out_is_a_failure_without_latency(void **state)
 	assert_int_equal(sample->latency_ns, -1);
 	assert_true(isnan(sample->value));
 	assert_true(took >= 80 * MS && took < 300 * MS);
+	/* a failure that is seen, but only now */
+	assert_in_range(sample->known_ns, before + 80 * MS, before + took);
 	assert_int_equal(script->cancels, 1);
 	fixture_free(fixture);
 }
