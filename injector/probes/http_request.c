@@ -172,10 +172,7 @@ static int set_addresses(struct http_request *http, const struct resolver_result
 		bool is_v6 = address->any.sa_family == AF_INET6;
 		char text[INET6_ADDRSTRLEN];
 
-		inet_ntop(address->any.sa_family,
-			  is_v6 ? (const void *)&address->v6.sin6_addr
-				: (const void *)&address->v4.sin_addr,
-			  text, sizeof(text));
+		resolver_address_format(address, text);
 		used += (size_t)snprintf(line + used, sizeof(line) - used, "%s%s%s%s", i ? "," : "",
 					 is_v6 ? "[" : "", text, is_v6 ? "]" : "");
 	}

@@ -7,6 +7,7 @@
 
 #include "injector/base/cleanup.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <pthread.h>
@@ -220,4 +221,15 @@ void resolver_free(struct resolver *resolver)
 		release(resolver->running);
 	}
 	free(resolver);
+}
+
+const char *resolver_address_format(const union resolver_address *address,
+				    char out[INET6_ADDRSTRLEN])
+{
+	bool is_v6 = address->any.sa_family == AF_INET6;
+
+	return inet_ntop(address->any.sa_family,
+			 is_v6 ? (const void *)&address->v6.sin6_addr
+			       : (const void *)&address->v4.sin_addr,
+			 out, INET6_ADDRSTRLEN);
 }

@@ -51,4 +51,8 @@ void resolver_free(struct resolver *resolver);
 /* Length of the address for connect(). */
 socklen_t resolver_address_length(const union resolver_address *address);
 
+/* As text, without brackets. */
+const char *resolver_address_format(const union resolver_address *address,
+				    char out[INET6_ADDRSTRLEN]);
+
 #endif

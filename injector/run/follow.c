@@ -85,14 +85,9 @@ static void tell(struct followed *name, const struct resolver_result *result)
 	size_t used = 0;
 
 	for (unsigned i = 0; i < result->count; i++) {
-		const union resolver_address *address = &result->addresses[i];
-		bool is_v6 = address->any.sa_family == AF_INET6;
 		char text[INET6_ADDRSTRLEN];
 
-		inet_ntop(address->any.sa_family,
-			  is_v6 ? (const void *)&address->v6.sin6_addr
-				: (const void *)&address->v4.sin_addr,
-			  text, sizeof(text));
+		resolver_address_format(&result->addresses[i], text);
 		if (used + strlen(text) + 2 > sizeof(request.text)) {
 			request_send(name->conductor->options.worker_socket, &request, NULL);
 			used = 0;

@@ -141,3 +141,17 @@ void fake_proc_remove(pid_t pid)
 	snprintf(path, sizeof(path), "%s/%d", tree, pid);
 	nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
+
+int fake_proc_set_up(void **state)
+{
+	(void)state;
+	fake_proc_open();
+	return 0;
+}
+
+int fake_proc_tear_down(void **state)
+{
+	(void)state;
+	fake_proc_close();
+	return 0;
+}

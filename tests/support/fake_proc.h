@@ -29,6 +29,9 @@ struct fake_process {
 void fake_proc_open(void);
 /* Removes it; /proc counts again. */
 void fake_proc_close(void);
+/* The same for cmocka. */
+int fake_proc_set_up(void **state);
+int fake_proc_tear_down(void **state);
 const char *fake_proc_path(void);
 
 void fake_proc_add(const struct fake_process *process);

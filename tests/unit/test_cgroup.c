@@ -18,20 +18,6 @@
 
 #include <cmocka.h>
 
-static int set_up(void **state)
-{
-	(void)state;
-	fake_proc_open();
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	fake_proc_close();
-	return 0;
-}
-
 static void make_group(const char *path, const char *processes)
 {
 	char name[PATH_MAX];
@@ -188,7 +174,7 @@ static void test_group_that_is_gone_has_no_members(void **state)
 	assert_null(pids);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fake_proc_set_up, fake_proc_tear_down)
 
 int main(void)
 {

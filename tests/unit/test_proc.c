@@ -21,20 +21,6 @@
 
 #define P FAKE_PID
 
-static int set_up(void **state)
-{
-	(void)state;
-	fake_proc_open();
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	fake_proc_close();
-	return 0;
-}
-
 static void test_names_with_parentheses_and_blanks(void **state)
 {
 	static const char *const names[] = {"a b", "a) S 1 (b", ") ", "((((", "x\n) R 1", "", NULL};
@@ -324,7 +310,7 @@ static void test_printable(void **state)
 	assert_string_equal(text, "a?[31mb??c???");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fake_proc_set_up, fake_proc_tear_down)
 
 int main(void)
 {

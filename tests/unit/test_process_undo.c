@@ -17,20 +17,6 @@
 
 #define P FAKE_PID
 
-static int set_up(void **state)
-{
-	(void)state;
-	fake_proc_open();
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	fake_proc_close();
-	return 0;
-}
-
 static struct journal_record record_of(pid_t pid, uint64_t start_time)
 {
 	struct journal_record record = {.kind = JOURNAL_UNDO, .type = PAUSE_RECORD_STOPPED};
@@ -121,7 +107,7 @@ static void test_damaged_records_are_refused(void **state)
 	assert_int_equal(pause_verify(&record, &gone, left, sizeof(left), NULL), -EPROTO);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fake_proc_set_up, fake_proc_tear_down)
 
 int main(void)
 {
