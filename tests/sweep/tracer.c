@@ -6,6 +6,7 @@
 #include "tests/sweep/tracer.h"
 
 #include "injector/base/clock.h"
+#include "injector/kernel/proc.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -102,19 +103,19 @@ static void resume(const struct trace *trace, pid_t pid, int signal)
 	       (void *)(intptr_t)signal);
 }
 
-static void hit(struct trace *trace, unsigned victims, int signal)
+static void signal_all(const struct trace *trace, unsigned roles, int signal)
 {
-	/* those who look after others go first, so that nobody acts between the deaths */
-	static const enum role order[ROLE_COUNT] = {ROLE_LAUNCHER, ROLE_GUARDIAN, ROLE_CONDUCTOR,
-						    ROLE_WORKER};
+	for (unsigned role = 0; role < ROLE_COUNT; role++)
+		if (roles & ROLE_BIT(role) && trace->tracees[role].is_alive)
+			kill(trace->tracees[role].pid, signal);
+}
 
-	for (unsigned i = 0; i < ROLE_COUNT; i++) {
-		struct tracee *tracee = &trace->tracees[order[i]];
-
-		if (!(victims & ROLE_BIT(order[i])) || !tracee->is_alive)
-			continue;
-		kill(tracee->pid, signal);
-	}
+/* Nobody acts between the deaths of two: with a stop pending no one comes back from the kernel. */
+static void hit(const struct trace *trace, unsigned victims, int signal)
+{
+	if (signal == SIGKILL)
+		signal_all(trace, victims, SIGSTOP);
+	signal_all(trace, victims, signal);
 }
 
 /* Events come in lines; what is looked for is never cut in two by more than one read. */
@@ -187,44 +188,6 @@ static void answer_call(const struct trace *trace, struct tracee *tracee)
 		return;
 	registers.rax = (unsigned long long)-trace->plan->fail_errno;
 	ptrace(PTRACE_SETREGS, tracee->pid, NULL, &registers);
-}
-
-/* Files, sockets, memory, processes: what the kernel may refuse at any time. Not close(): a failed
- * one closes, too. */
-bool trace_can_fail(int call)
-{
-	static const int calls[] = {
-		SYS_open,	 SYS_openat,
-		SYS_openat2,	 SYS_read,
-		SYS_pread64,	 SYS_write,
-		SYS_pwrite64,	 SYS_fstat,
-		SYS_newfstatat,	 SYS_getdents64,
-		SYS_unlink,	 SYS_unlinkat,
-		SYS_mkdir,	 SYS_mkdirat,
-		SYS_rmdir,	 SYS_rename,
-		SYS_renameat2,	 SYS_flock,
-		SYS_fallocate,	 SYS_fsync,
-		SYS_fdatasync,	 SYS_ftruncate,
-		SYS_readlink,	 SYS_readlinkat,
-		SYS_socket,	 SYS_bind,
-		SYS_connect,	 SYS_sendto,
-		SYS_sendmsg,	 SYS_recvfrom,
-		SYS_recvmsg,	 SYS_setsockopt,
-		SYS_getsockname, SYS_ioctl,
-		SYS_setns,	 SYS_fcntl,
-		SYS_pidfd_open,	 SYS_pidfd_send_signal,
-		SYS_bpf,	 SYS_brk,
-		SYS_mmap,	 SYS_mremap,
-		SYS_mount,	 SYS_umount2,
-		SYS_linkat,	 SYS_fchmod,
-		SYS_fchown,	 SYS_setxattr,
-		SYS_fsetxattr,	 SYS_utimensat,
-	};
-
-	for (unsigned i = 0; i < sizeof(calls) / sizeof(*calls); i++)
-		if (calls[i] == call)
-			return true;
-	return false;
 }
 
 static bool is_behind(struct trace *trace, int call)
@@ -413,25 +376,45 @@ static void wait_for_news(int64_t ns)
 	sigtimedwait(&child, NULL, &most);
 }
 
-/* Those who are still there are no tracees any more, and left as they are. */
-static void let_go(struct trace *trace)
+static void let_one_go(pid_t pid)
 {
 	int status;
 
-	for (unsigned role = 0; role < ROLE_COUNT; role++) {
-		struct tracee *tracee = &trace->tracees[role];
-
-		if (!tracee->is_alive || tracee->is_let_go)
-			continue;
-		kill(tracee->pid, SIGSTOP);
-		for (unsigned i = 0; i < 100; i++) {
-			if (waitpid(tracee->pid, &status, WNOHANG | __WALL) == tracee->pid)
-				break;
-			usleep(1000);
-		}
-		ptrace(PTRACE_DETACH, tracee->pid, NULL, NULL);
-		kill(tracee->pid, SIGCONT);
+	kill(pid, SIGSTOP);
+	for (unsigned i = 0; i < 100; i++) {
+		if (waitpid(pid, &status, WNOHANG | __WALL) == pid)
+			break;
+		usleep(1000);
 	}
+	ptrace(PTRACE_DETACH, pid, NULL, NULL);
+	kill(pid, SIGCONT);
+}
+
+/* Those who are still there are no tracees any more, and left as they are. */
+static void let_go(struct trace *trace)
+{
+	for (unsigned role = 0; role < ROLE_COUNT; role++)
+		if (trace->tracees[role].is_alive && !trace->tracees[role].is_let_go)
+			let_one_go(trace->tracees[role].pid);
+}
+
+static int let_go_if_traced(pid_t pid, void *context)
+{
+	const pid_t *tracer = context;
+	char status[4096], ours[32];
+
+	snprintf(ours, sizeof(ours), "\nTracerPid:\t%d\n", *tracer);
+	if (proc_read_file(pid, "status", status, sizeof(status)) > 0 && strstr(status, ours))
+		let_one_go(pid);
+	return 0;
+}
+
+/* A child whose parent died before it could tell of the birth is traced all the same. */
+static void let_unknown_go(void)
+{
+	pid_t own = getpid();
+
+	proc_each(let_go_if_traced, &own);
 }
 
 static void on_beat(int signal)
@@ -513,6 +496,7 @@ void trace_run(const struct trace_plan *plan, struct trace_result *out)
 	set_beat(BEAT_US);
 	loop(&trace);
 	set_beat(0);
+	let_unknown_go();
 	if (!out->was_hit)
 		count_events(&trace);
 	out->out = read_stream(trace.stream);
