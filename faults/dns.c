@@ -189,6 +189,7 @@ const struct fault_ops dns_fault = {
 	.summary = "wrong, late or no answers to DNS queries for chosen names",
 	.params = dns_params,
 	.target_kind = TARGET_TRAFFIC,
+	.needs_no_interface = true,
 	/* NET_ADMIN: the table, marks, connection tracking. SYS_ADMIN and SYS_PTRACE: to enter
 	 * another network namespace than our own, and to find it again in the guardian. */
 	/* BIND_SERVICE: the key to sockets of its own, see sandbox_lists.c */

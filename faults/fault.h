@@ -86,6 +86,7 @@ struct fault_ops {
 	const char *summary;	      /* one line for `squall faults` */
 	const struct param *params;   /* ends with a NULL name */
 	enum target_kind target_kind; /* the selector table its target uses */
+	bool needs_no_interface;      /* of traffic: it does its work though no route leads there */
 	uint64_t capabilities;	      /* bits 1 << CAP_*: what inject/end/undo need in the worker */
 	/* What this target needs beyond that; called before it is resolved. NULL: nothing. */
 	uint64_t (*more_capabilities)(const struct fault *fault);

@@ -303,6 +303,7 @@ const struct fault_ops port_fault = {
 	.summary = "a port is taken, or no local port is left to connect from",
 	.params = port_params,
 	.target_kind = TARGET_TRAFFIC,
+	.needs_no_interface = true,
 	/* NET_ADMIN: repair mode. NET_BIND_SERVICE: ports below 1024. SYS_ADMIN: to enter another
 	 * network namespace; SYS_PTRACE: one that only a process holds. */
 	.capabilities = 1ULL << CAP_NET_ADMIN | 1ULL << CAP_NET_BIND_SERVICE |

@@ -95,6 +95,7 @@ struct target {
 		char name[16];
 	} * interfaces;
 	unsigned interface_count;
+	bool may_lack_interfaces;    /* set before it is resolved: no route is no error */
 	struct target_group *groups; /* whose traffic; owned */
 	unsigned group_count;	     /* 0: everybody's in the namespace */
 	pid_t container_pid;	     /* the first process of the container, if it is one's */

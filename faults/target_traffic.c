@@ -300,6 +300,7 @@ int target_traffic_resolve(struct target *target, const struct target_guard *gua
 			   struct error *err)
 {
 	struct netlink *netlink = NULL;
+	struct error why = ERROR_INIT;
 	int result = target_follow_begin(target, err);
 
 	if (result == 0)
@@ -312,7 +313,12 @@ int target_traffic_resolve(struct target *target, const struct target_guard *gua
 		result = netlink_open(target->namespace_fd, &netlink, err);
 	if (result < 0)
 		return result;
-	result = target_find_interfaces(target, netlink, err);
+	result = target_find_interfaces(target, netlink, &why);
 	netlink_close(netlink);
+	if (result == -ENETUNREACH && target->may_lack_interfaces &&
+	    !params_count(&target->params, TRAFFIC_INTERFACE))
+		return 0;
+	if (result < 0 && err)
+		*err = why;
 	return result;
 }

@@ -262,6 +262,15 @@ int worker_check_reach(const struct worker *worker, struct error *err)
 	return result < 0 ? result : policy_check_reach(worker->options.policy, total, err);
 }
 
+static bool may_lack_interfaces(const struct worker *worker, const struct target *target)
+{
+	for (unsigned i = 0; i < worker->step_count; i++)
+		if (worker->steps[i].fault.target == target &&
+		    !worker->steps[i].fault.ops->needs_no_interface)
+			return false;
+	return true;
+}
+
 /* Processes first: whichever stands first in the file, the others may be about them. */
 static int resolve_targets(struct worker *worker, struct error *err)
 {
@@ -279,6 +288,7 @@ static int resolve_targets(struct worker *worker, struct error *err)
 
 		if ((target->kind == TARGET_PROCESS) != (i < worker->target_count))
 			continue;
+		target->may_lack_interfaces = may_lack_interfaces(worker, target);
 		if (target_resolve(target, worker->limits.targets, &guard, err) < 0)
 			return err->code ? -err->code : -EIO;
 		if (policy_check_target(worker->options.policy, target, err) < 0)

@@ -132,6 +132,15 @@ static void test_traffic_that_leads_nowhere(void **state)
 		       NULL);
 }
 
+/* Whose work is not done on an interface needs no route that tells one. */
+static void test_no_route_is_needed_by_a_port(void **state)
+{
+	assert_int_equal(squall_call(*state, NULL,
+				     "inject --quiet port local-port=7099 action=occupy for=50ms"),
+			 0);
+	stage_assert_clean(*state);
+}
+
 static void test_what_cannot_be_meant(void **state)
 {
 	struct stage *stage = *state;
@@ -302,6 +311,7 @@ int main(void)
 		TEST(test_protected_processes),
 		TEST(test_without_root),
 		TEST(test_traffic_that_leads_nowhere),
+		WITH_RUNS(test_no_route_is_needed_by_a_port),
 		TEST(test_what_cannot_be_meant),
 		TEST(test_files_with_mistakes),
 		TEST(test_while_halted),
