@@ -8,6 +8,7 @@
 # make check-unit | check-netns | check-vm          one tier; TEST_ONLY=word picks programs
 # make check-kernels                                the machine tier on KERNELS="bullseye ... sid", and a table
 # make check-peers                                  probes and notifications with real servers (20 s)
+# make check-terminal                               the live view in tmux and over SSH (20 s)
 # make check-editor                                 the JSON Schema in the YAML language server (by npm)
 # make check-ci                                     what scripts/ci gives to CI jobs, in the lab
 # make deb | check-deb                              a Debian package; the same tried in a fresh Debian
@@ -262,6 +263,12 @@ check-report:
 check-peers: all
 	$(Q)scripts/setup peers
 	$(Q)BUILD=$(BUILD) tests/peers/check
+
+# In tmux, and in a session of an sshd of its own
+.PHONY: check-terminal
+check-terminal: all
+	$(Q)scripts/setup terminal
+	$(Q)BUILD=$(BUILD) tests/terminal/check
 
 # The JSON Schema in the language server of editors, which npm fetches
 .PHONY: check-editor

@@ -124,7 +124,8 @@ struct network_connection {
 	uint16_t local_port, remote_port;
 };
 /* The connections that control this process: held by an sshd among our ancestors, or named by
- * SSH_CONNECTION and found established. At most `capacity`; returns how many. */
+ * SSH_CONNECTION and found established; both ends of those that are from this machine to itself. At
+ * most `capacity`; returns how many. */
 unsigned network_control_connections(struct network_connection *out, unsigned capacity);
 
 /* What an undo record says. One struct for all types; unused fields are zero. */

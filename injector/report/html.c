@@ -153,10 +153,12 @@ static void put_figures(struct html *html)
 	char value[QUANTITY_TEXT_SIZE], more[80];
 
 	markup_put(&html->page, "<dl class=\"figures\">\n");
-	if (json_array_size(json_object_get(root, "expectations")) &&
-	    stored_number(root, "score") >= 0) {
+	if (stored_score(root, more, sizeof(more)) && stored_number(root, "score") >= 0) {
 		snprintf(value, sizeof(value), "%lld", (long long)stored_number(root, "score"));
 		put_figure(html, "Resilience score", "", value, "of 100; beside the verdict");
+	} else if (stored_score(root, more, sizeof(more))) {
+		put_figure(html, "Resilience score", "quiet", "none",
+			   "the run was stopped before its end");
 	}
 	put_attempts(html);
 	put_recovery(html);

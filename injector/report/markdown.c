@@ -32,14 +32,14 @@ static void put_figures(struct markup *page, const json_t *root)
 	const json_t *recovery = json_object_get(root, "recovery"),
 		     *stop = json_object_get(root, "stop");
 	const json_t *expected = json_object_get(root, "expectations"), *at;
-	char a[QUANTITY_TEXT_SIZE], b[QUANTITY_TEXT_SIZE];
+	char a[QUANTITY_TEXT_SIZE], b[QUANTITY_TEXT_SIZE], score[64];
 	size_t i;
 
 	json_array_foreach (expected, i, at)
 		markup_put(page, "- expected, and %s: %s\n",
 			   stored_is(at, "met") ? "met" : "**not met**", stored_text(at, "text"));
-	if (json_array_size(expected) && stored_number(root, "score") >= 0)
-		markup_put(page, "- score: %lld of 100\n", (long long)stored_number(root, "score"));
+	if (stored_score(root, score, sizeof(score)))
+		markup_put(page, "- score: %s\n", score);
 	if (stored_has(root, "stop"))
 		markup_put(page, "- stopped: %s\n",
 			   *stored_text(stop, "reason") ? stored_text(stop, "reason")

@@ -239,7 +239,7 @@ static void put_stop(struct page *page, const json_t *stop)
 static void put_expectations(struct page *page, const json_t *root)
 {
 	const json_t *list = json_object_get(root, "expectations"), *at;
-	int64_t score = stored_number(root, "score");
+	char score[64];
 	size_t i;
 
 	json_array_foreach (list, i, at) {
@@ -247,9 +247,9 @@ static void put_expectations(struct page *page, const json_t *root)
 		page_wrap(page, stored_is(at, "met") ? TONE_NORMAL : TONE_BAD, LABEL + 2, "%s%s",
 			  stored_is(at, "met") ? "" : "not met: ", stored_text(at, "text"));
 	}
-	if (json_array_size(list) && score >= 0) {
+	if (stored_score(root, score, sizeof(score))) {
 		put_label(page, TONE_TITLE, "Score");
-		page_wrap(page, TONE_NORMAL, LABEL, "%lld of 100", (long long)score);
+		page_wrap(page, TONE_NORMAL, LABEL, "%s", score);
 	}
 }
 

@@ -16,12 +16,17 @@
 
 static void begin_method(struct conductor *conductor);
 
-static void enter(struct conductor *conductor, enum run_phase phase)
+static void enter_at(struct conductor *conductor, enum run_phase phase, int64_t began_ns)
 {
 	conductor->phase = phase;
-	conductor->phase_began_ns = clock_now_ns();
+	conductor->phase_began_ns = began_ns;
 	loop_timer_cancel(conductor->loop, &conductor->phase_timer);
-	conductor_emit(conductor, (struct event){.kind = EVENT_PHASE});
+	conductor_emit(conductor, (struct event){.kind = EVENT_PHASE, .time_ns = began_ns});
+}
+
+static void enter(struct conductor *conductor, enum run_phase phase)
+{
+	enter_at(conductor, phase, clock_now_ns());
 }
 
 static void finish(struct conductor *conductor);
@@ -63,7 +68,9 @@ static void mark_method_end(struct conductor *conductor)
 void timeline_on_stop(struct conductor *conductor)
 {
 	loop_timer_cancel(conductor->loop, &conductor->method_timer);
-	enter(conductor, PHASE_RESTORE);
+	/* when the reason was seen: the worker was told before anything else was done, and may have
+	 * ended everything by now */
+	enter_at(conductor, PHASE_RESTORE, conductor->stop_seen_ns);
 }
 
 /* Asks the worker to make sure that all is restored and to leave; goes on in
