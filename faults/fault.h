@@ -141,7 +141,8 @@ struct fault_ops {
 	 * Acts only on what is still ours; "already gone" is success. May wait up to a second. */
 	int (*undo)(const struct journal_record *record, struct error *err);
 	/* Reads the kernel back: *out_gone true when nothing of the record is left. On false,
-	 * `out_left` names what is left and gives the command that removes it by hand. */
+	 * `out_left` names what is left and gives the command that removes it by hand; so it may
+	 * on failure, when the command does no harm where nothing is left. */
 	int (*verify)(const struct journal_record *record, bool *out_gone, char *out_left,
 		      size_t left_size, struct error *err);
 	/* -ESTALE with a sentence: it is not in force any more, by no doing of ours (`out` is
