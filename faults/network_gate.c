@@ -112,48 +112,6 @@ int network_gate_list(const struct network_state *state, struct plan *plan, stru
 	return result;
 }
 
-static struct network_record record_of(const struct network_state *state, int index,
-				       const struct network_path *path)
-{
-	struct network_record record = state->record;
-
-	record.index = index;
-	snprintf(record.link, sizeof(record.link), "%s", path->interface);
-	return record;
-}
-
-static int write_record(const struct network_state *state, const struct fault *fault,
-			enum network_record_type type, struct network_path *path, struct error *err)
-{
-	const struct network_record record = record_of(state, path->index, path);
-	int sequence = journal_undo(fault->env->journal, fault->ops->name, fault->step, type,
-				    &record, sizeof(record), err);
-
-	if (sequence < 0)
-		return sequence;
-	path->records[type == NETWORK_RECORD_CLSACT] = (uint32_t)sequence;
-	return 0;
-}
-
-static int add_clsact(struct network_state *state, const struct fault *fault,
-		      struct network_path *path, struct error *err)
-{
-	bool exists, is_ours = false;
-	int result = network_gate_look_for_clsact(state->route, path, &exists, &is_ours, err);
-
-	path->records[0] = path->records[1] = 0;
-	for (unsigned i = 0; i < state->path_count; i++)
-		if (state->paths[i].index == path->index)
-			state->paths[i].owns_clsact = is_ours;
-	if (result == 0 && is_ours)
-		result = write_record(state, fault, NETWORK_RECORD_CLSACT, path, err);
-	if (result == 0 && !exists)
-		result = qdisc_add_clsact(state->route, path->index, err);
-	if (result == 0)
-		result = write_record(state, fault, NETWORK_RECORD_FILTER, path, err);
-	return result;
-}
-
 static int add_filter(struct network_state *state, unsigned at, struct error *err)
 {
 	const struct network_path *path = &state->paths[at];
@@ -263,7 +221,7 @@ int network_gate_start(struct network_state *state, const struct fault *fault, s
 
 	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
 		if (state->paths[i].index && !is_repeated(state, i))
-			result = add_clsact(state, fault, &state->paths[i], err);
+			result = network_gate_add_clsact(state, fault, &state->paths[i], err);
 	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
 		result = reset_counters(state, i, err);
 	if (result == 0)
@@ -318,7 +276,7 @@ int network_gate_add_path(struct network_state *state, const struct fault *fault
 	const struct network_gate *gate = state->gate;
 	struct network_path *path = &state->paths[at];
 	int program_fd;
-	int result = has_clsact(state, at) ? 0 : add_clsact(state, fault, path, err);
+	int result = has_clsact(state, at) ? 0 : network_gate_add_clsact(state, fault, path, err);
 
 	if (result == 0)
 		result = set_loss(state, at, err);
@@ -337,29 +295,6 @@ int network_gate_add_path(struct network_state *state, const struct fault *fault
 void network_gate_cut_path(struct network_state *state, unsigned at)
 {
 	bpf_map_remove(state->gate->programs_map, &at, NULL);
-}
-
-/* What was written down before it was done is done with. */
-void network_gate_remove_interface(struct network_state *state, const struct fault *fault,
-				   int index, bool is_gone)
-{
-	for (unsigned i = 0; i < state->path_count; i++) {
-		struct network_path *path = &state->paths[i];
-		const struct network_record record = record_of(state, index, path);
-		int result = 0;
-
-		if (path->left_index != index || !(path->records[0] || path->records[1]))
-			continue;
-		/* a number may be given away again */
-		if (!is_gone)
-			result = network_gate_undo_filters(&record, state->route, NULL);
-		if (!is_gone && result == 0 && path->records[1])
-			result = network_gate_undo_clsact(&record, state->route, NULL);
-		for (unsigned k = 0; result == 0 && k < 2; k++)
-			if (path->records[k])
-				journal_done(fault->env->journal, path->records[k], NULL);
-		path->records[0] = path->records[1] = 0;
-	}
 }
 
 int network_gate_follow(struct network_state *state, struct error *err)

@@ -73,13 +73,10 @@ int network_gate_start(struct network_state *state, const struct fault *fault, s
 int network_gate_change(struct network_state *state, struct error *err);
 /* The target's endpoints are others now: from one packet to the next, path by path. */
 int network_gate_follow(struct network_state *state, struct error *err);
-/* One more path in mid-run; one less, and what is left in its interface once both ways have gone.
- */
+/* One more path in mid-run, and one less. */
 int network_gate_add_path(struct network_state *state, const struct fault *fault, unsigned at,
 			  struct error *err);
 void network_gate_cut_path(struct network_state *state, unsigned at);
-void network_gate_remove_interface(struct network_state *state, const struct fault *fault,
-				   int index, bool is_gone);
 /* Whose end is that of the effect. */
 int network_gate_descriptor(const struct network_state *state);
 /* The effect ends. */
@@ -94,6 +91,12 @@ void network_gate_free(struct network_state *state);
 #define GATE_OWNER_MARK "+" /* ends the name of a filter whose run does so */
 int network_gate_look_for_clsact(struct netlink *netlink, const struct network_path *path,
 				 bool *out_exists, bool *out_is_ours, struct error *err);
+/* Uses the one of the path's interface, or adds it; the records of what is at it come first. */
+int network_gate_add_clsact(struct network_state *state, const struct fault *fault,
+			    struct network_path *path, struct error *err);
+/* What is left of ours at an interface that has been let go. */
+void network_gate_remove_interface(struct network_state *state, const struct fault *fault,
+				   int index, bool is_gone);
 /* Of that name, with or without the mark. */
 int network_gate_find_filter(struct netlink *netlink, int index, enum qdisc_hook hook,
 			     const char *name, bool *out_found, struct error *err);

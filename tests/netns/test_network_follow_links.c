@@ -30,6 +30,18 @@ static const char *const ways[][3] = {
 	{"SQUALL_HOOK=clsact", NULL},
 };
 
+/* On an emulated machine two of them, one by each hook: the others are tried where it is fast. */
+static void each_way(struct stage *stage, void (*fn)(struct stage *, const char *const *extra))
+{
+	const unsigned count = netlab_has_netem() ? 4 : 2;
+
+	for (unsigned i = is_emulated() ? 1 : 0; i < (is_emulated() && count > 3 ? 3 : count);
+	     i++) {
+		printf("# %s\n", ways[i][0]);
+		fn(stage, ways[i]);
+	}
+}
+
 /* NAME 10.88.NET.1 in near, its peer 10.88.NET.2 in far. */
 static void add_pair(const struct stage *stage, const char *name, unsigned net)
 {
@@ -228,10 +240,7 @@ static void rename_in_and_out(struct stage *stage, const char *const *extra)
 
 static void test_what_is_renamed_keeps_what_the_user_put_there(void **state)
 {
-	for (unsigned i = 0; i < (netlab_has_netem() ? 4 : 2); i++) {
-		printf("# %s\n", ways[i][0]);
-		rename_in_and_out(*state, ways[i]);
-	}
+	each_way(*state, rename_in_and_out);
 }
 
 /* With the same number and name, but without what was at it. */
@@ -260,8 +269,7 @@ static void away_and_back(struct stage *stage, const char *const *extra)
 
 static void test_what_was_away_for_a_moment_is_affected_again(void **state)
 {
-	for (unsigned i = 0; i < (netlab_has_netem() ? 4 : 2); i++)
-		away_and_back(*state, ways[i]);
+	each_way(*state, away_and_back);
 }
 
 static void test_the_default_route_moves(void **state)
@@ -479,8 +487,7 @@ static void kill_and_look(struct stage *stage, const char *const *extra, bool is
 static void test_whoever_dies_leaves_nothing(void **state)
 {
 	kill_and_look(*state, ways[0], false);
-	for (unsigned i = 0; i < 2; i++)
-		kill_and_look(*state, ways[i], true);
+	kill_and_look(*state, ways[1], true);
 }
 
 static void test_what_cannot_be_followed_is_said_before(void **state)
