@@ -30,13 +30,15 @@ static const char *const ways[][3] = {
 	{"SQUALL_HOOK=clsact", NULL},
 };
 
-/* On an emulated machine two of them, one by each hook: the others are tried where it is fast. */
-static void each_way(struct stage *stage, void (*fn)(struct stage *, const char *const *extra))
+/* On an emulated machine with netem one of them: the others are tried where it is fast. */
+static void each_way(struct stage *stage, void (*fn)(struct stage *, const char *const *extra),
+		     unsigned emulated_way)
 {
 	const unsigned count = netlab_has_netem() ? 4 : 2;
 
-	for (unsigned i = is_emulated() ? 1 : 0; i < (is_emulated() && count > 3 ? 3 : count);
-	     i++) {
+	for (unsigned i = 0; i < count; i++) {
+		if (is_emulated() && count > 2 && i != emulated_way)
+			continue;
 		printf("# %s\n", ways[i][0]);
 		fn(stage, ways[i]);
 	}
@@ -240,7 +242,7 @@ static void rename_in_and_out(struct stage *stage, const char *const *extra)
 
 static void test_what_is_renamed_keeps_what_the_user_put_there(void **state)
 {
-	each_way(*state, rename_in_and_out);
+	each_way(*state, rename_in_and_out, 3);
 }
 
 /* With the same number and name, but without what was at it. */
@@ -269,7 +271,7 @@ static void away_and_back(struct stage *stage, const char *const *extra)
 
 static void test_what_was_away_for_a_moment_is_affected_again(void **state)
 {
-	each_way(*state, away_and_back);
+	each_way(*state, away_and_back, 2);
 }
 
 static void test_the_default_route_moves(void **state)
