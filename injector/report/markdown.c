@@ -36,8 +36,10 @@ static void put_figures(struct markup *page, const json_t *root)
 	size_t i;
 
 	json_array_foreach (stored_has_faults(root) ? expected : NULL, i, at)
-		markup_put(page, "- expected, and %s: %s\n",
-			   stored_is(at, "met") ? "met" : "**not met**", stored_text(at, "text"));
+		markup_put(page,
+			   stored_is(at, "met") ? "- expected, and met: %s\n"
+						: "- expected, and **not met**: %s\n",
+			   stored_text(at, "text"));
 	if (stored_score(root, score, sizeof(score)))
 		markup_put(page, "- score: %s\n", score);
 	if (stored_has(root, "stop"))
@@ -55,9 +57,8 @@ static void put_figures(struct markup *page, const json_t *root)
 		markup_put(page, "- not recovered: %s\n", stored_text(recovery, "text"));
 	if (stored_number(root, "command_status") >= 0)
 		markup_put(page, "- command: %s\n", stored_text(root, "command_end"));
-	markup_put(page, "- %s\n",
-		   stored_is_restored(root) ? "everything is restored and verified"
-					    : "**not everything is restored**");
+	markup_put(page, stored_is_restored(root) ? "- everything is restored and verified\n"
+						  : "- **not everything is restored**\n");
 }
 
 static void put_cell(struct markup *page, int64_t ns)

@@ -269,6 +269,11 @@ static void put_outcome(struct page *page, const json_t *root)
 		page_wrap(page, TONE_NORMAL, LABEL, "%s after the faults (allowed: %s)",
 			  quantity_format_latency(stored_number(recovery, "took_ns"), took),
 			  quantity_format_duration(stored_number(recovery, "within_ns"), within));
+	} else if (*stored_text(recovery, "text")) {
+		put_label(page, TONE_TITLE, "Recovered");
+		page_wrap(page, TONE_BAD, LABEL, "not within %s: %s",
+			  quantity_format_duration(stored_number(recovery, "within_ns"), within),
+			  stored_text(recovery, "text"));
 	}
 	if (status >= 0) {
 		put_label(page, TONE_TITLE, "Command");
