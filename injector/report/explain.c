@@ -143,10 +143,20 @@ static void put_followed(struct page *page, const struct experiment *experiment,
 
 	if (experiment->targets[target].kind != TARGET_TRAFFIC || !target_follows(params))
 		return;
-	page_tab(page, INDENT + 7);
-	page_wrap(page, TONE_NORMAL, INDENT + 7,
-		  "Its names are looked up again every %s, and it moves with their addresses.",
-		  params_text(params, TRAFFIC_FOLLOW_EVERY));
+	if (target_follows_names(params)) {
+		page_tab(page, INDENT + 7);
+		page_wrap(page, TONE_NORMAL, INDENT + 7,
+			  "Its names are looked up again every %s, and it moves with their "
+			  "addresses.",
+			  params_text(params, TRAFFIC_FOLLOW_EVERY));
+	}
+	if (target_follows_interfaces(params)) {
+		page_tab(page, INDENT + 7);
+		page_wrap(
+			page, TONE_NORMAL, INDENT + 7,
+			"Interfaces that appear meanwhile are affected as well; those that go are "
+			"let go.");
+	}
 }
 
 static void put_step(struct page *page, const struct experiment *experiment, unsigned index)
