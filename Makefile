@@ -8,6 +8,7 @@
 # make check-unit | check-netns | check-vm          one tier; TEST_ONLY=word picks programs
 # make check-kernels                                the machine tier on KERNELS="bullseye ... sid", and a table
 # make check-peers                                  probes and notifications with real servers (20 s)
+# make check-terminal                               the live view in tmux and over SSH (20 s)
 # make check-editor                                 the JSON Schema in the YAML language server (by npm)
 # make check-ci                                     what scripts/ci gives to CI jobs, in the lab
 # make deb | check-deb                              a Debian package; the same tried in a fresh Debian
@@ -16,6 +17,7 @@
 # make fuzz                                         every fuzzer for FUZZ_SECONDS=60
 # make sweep | sweep-restore                        death at every system call of whole experiments; a failure at
 #                                                   every call of restoring (long; SHARE=50: one in fifty)
+# make check-filters                                end to end tests, with filters that tell what the lists lack
 # make sweep-vm                                     a sample of both on Debian's own kernel, with netem (15 min)
 # make soak MINUTES=10                              random experiments and deaths; SEED= repeats one
 # make bench                                        measured times and traffic, with tc, ip, nft and nothing beside
@@ -142,10 +144,26 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT) $(LIBRARY)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) $(TEST_LINKER) -Wl,-z,muldefs -o $@ $(filter %.o,$^) $(LIBRARY) $(LIBS) -lseccomp -lcmocka
 
+# A squall whose filters forbid nothing and tell a tracer of every call: nothing that could be installed
+TELLING := $(BUILD)/tests/filters/squall
+TELLING_FILTERS := $(BUILD)/tests/filters/injector/kernel/sandbox_filters.h
+$(TELLING_FILTERS): $(BUILD)/injector/kernel/generate/sandbox_filters
+	$(Q)mkdir -p $(@D)
+	$(Q)$< telling > $@.tmp && mv $@.tmp $@
+
+$(BUILD)/tests/filters/sandbox.o: injector/kernel/sandbox.c $(TELLING_FILTERS)
+	$(call say,CC,$@)
+	$(Q)$(CC) -I$(BUILD)/tests/filters $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(TELLING): $(BUILD)/injector/cli/main.o $(BUILD)/tests/filters/sandbox.o $(LIBRARY)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
 # The sweep's own parts, and a squall with a mistake that it must find, and one that gets no memory
 ODD := $(BUILD)/tests/sweep/mutant $(BUILD)/tests/sweep/out_of_memory
 SWEEP := $(filter-out $(ODD:%=%.o),$(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/sweep/*.c))))
 $(BUILD)/tests/netns/test_sweep $(BUILD)/tests/netns/test_restore_failures: $(SWEEP) | $(ODD)
+$(BUILD)/tests/netns/test_filter_lists: $(SWEEP) | $(TELLING)
 $(BUILD)/tests/tools/soak $(BUILD)/tests/netns/test_foreign_changes: $(SWEEP)
 
 $(BUILD)/tests/sweep/mutant: $(BUILD)/injector/cli/main.o $(BUILD)/tests/sweep/mutant.o $(LIBRARY)
@@ -246,6 +264,12 @@ check-peers: all
 	$(Q)scripts/setup peers
 	$(Q)BUILD=$(BUILD) tests/peers/check
 
+# In tmux, and in a session of an sshd of its own
+.PHONY: check-terminal
+check-terminal: all
+	$(Q)scripts/setup terminal
+	$(Q)BUILD=$(BUILD) tests/terminal/check
+
 # The JSON Schema in the language server of editors, which npm fetches
 .PHONY: check-editor
 check-editor: $(BUILD)/schema/experiment.schema.json
@@ -296,6 +320,17 @@ sweep-vm: $(BUILD)/squall $(BUILD)/tests/netns/test_sweep $(BUILD)/tests/netns/t
 	$(Q)tests/vm/run -t $$(($(SWEEP_SECONDS) * 3 + 300)) bash -c \
 		'$(BUILD)/tests/netns/test_sweep seconds $(SWEEP_SECONDS) $(EXPERIMENTS) && \
 		$(BUILD)/tests/netns/test_restore_failures seconds $(SWEEP_SECONDS) $(EXPERIMENTS)'
+
+# End to end tests, or those with TEST_ONLY in their name, with filters that tell: which calls a list lacks, or
+# holds for nobody. It lies over the program in a mount namespace of its own. A test that measures time or looks
+# at a stopped process may fail under the tracer: what counts is the report.
+REPLAYED := $(or $(TEST_ONLY),end_to_end)
+.PHONY: check-filters
+check-filters: $(BUILD)/squall $(TELLING) $(BUILD)/tests/tools/filter_watch \
+		$(foreach test,$(NETNS_TESTS),$(if $(findstring $(REPLAYED),$(test)),$(test)))
+	$(Q)unshare --mount --propagation private sh -c 'mount --bind $(TELLING) $(BUILD)/squall && \
+		TEST_ONLY=$(REPLAYED) BUILD=$(BUILD) \
+		$(BUILD)/tests/tools/filter_watch scripts/run-tests netns'
 
 MINUTES ?= 10
 soak: $(BUILD)/squall $(BUILD)/tests/tools/soak

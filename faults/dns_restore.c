@@ -97,15 +97,6 @@ int dns_verify(const struct journal_record *record, bool *out_gone, char *out_le
 
 	if (result < 0)
 		return result;
-	result = open_namespace(&what, &namespace_fd, &netfilter, err);
-	if (result == 0)
-		result = nft_find_table(netfilter, NFPROTO_INET, what.table, &owner, err);
-	netlink_close(netfilter);
-	if (result < 0 && result != -ENOENT)
-		return result;
-	*out_gone = result == -ENOENT;
-	if (*out_gone)
-		return 0;
 	if (strncmp(what.namespace_name, "pid:", 4) == 0)
 		snprintf(prefix, sizeof(prefix), "nsenter --net=/proc/%s/ns/net ",
 			 what.namespace_name + 4);
@@ -113,5 +104,12 @@ int dns_verify(const struct journal_record *record, bool *out_gone, char *out_le
 		snprintf(prefix, sizeof(prefix), "ip netns exec %s ", what.namespace_name);
 	snprintf(out_left, left_size, "table %s: %snft delete table inet %s", what.table, prefix,
 		 what.table);
+	result = open_namespace(&what, &namespace_fd, &netfilter, err);
+	if (result == 0)
+		result = nft_find_table(netfilter, NFPROTO_INET, what.table, &owner, err);
+	netlink_close(netfilter);
+	if (result < 0 && result != -ENOENT)
+		return result;
+	*out_gone = result == -ENOENT;
 	return 0;
 }

@@ -187,6 +187,26 @@ static bool parse_environment(struct network_connection *out)
 	       inet_pton(out->family, server, out->local) == 1;
 }
 
+/* Who sits on this very machine (a tunnel, `ssh localhost`) has both ends of the connection here,
+ * and what his end sends leaves by the same interface. */
+static void add_other_ends(struct search *search)
+{
+	unsigned count = search->count;
+
+	for (unsigned i = 0; i < count; i++) {
+		const struct network_connection *one = &search->out[i];
+		struct network_connection other = {.family = one->family,
+						   .local_port = one->remote_port,
+						   .remote_port = one->local_port};
+
+		memcpy(other.local, one->remote, sizeof(other.local));
+		memcpy(other.remote, one->local, sizeof(other.remote));
+		search->wanted = &other;
+		search_process(getpid(), search);
+	}
+	search->wanted = NULL;
+}
+
 unsigned network_control_connections(struct network_connection *out, unsigned capacity)
 {
 	struct search search = {.out = out, .capacity = capacity};
@@ -212,5 +232,6 @@ unsigned network_control_connections(struct network_connection *out, unsigned ca
 		search.wanted = &named;
 		search_process(getpid(), &search);
 	}
+	add_other_ends(&search);
 	return search.count;
 }

@@ -289,47 +289,60 @@ static void command_prefix(const struct network_record *record, char *out, size_
 		out[0] = '\0';
 }
 
-static int verify_one(const struct network_record *record, unsigned type, struct access *access,
-		      bool *out_gone, char *out_left, size_t left_size, struct error *err)
+static const char *setting_name(const struct network_record *record)
+{
+	return record->setting == IPV4_DEVCONF_ACCEPT_LOCAL ? "accept_local" : "route_localnet";
+}
+
+/* What it is, and the command that takes it away. */
+static void say_left(const struct network_record *record, unsigned type, char *out, size_t size)
 {
 	char prefix[96];
+
+	command_prefix(record, prefix, sizeof(prefix));
+	if (type == NETWORK_RECORD_TABLE)
+		snprintf(out, size, "table %s: %snft delete table netdev %s", record->table, prefix,
+			 record->table);
+	else if (type == NETWORK_RECORD_LINK)
+		snprintf(out, size, "interface %s: %sip link delete %s", record->link, prefix,
+			 record->link);
+	else if (type == NETWORK_RECORD_FILTER)
+		snprintf(out, size,
+			 "filter %s of %s: %stc filter delete dev %s egress (or ingress)",
+			 record->table, record->link, prefix, record->link);
+	else if (type == NETWORK_RECORD_CLSACT)
+		snprintf(out, size, "clsact of %s: %stc qdisc delete dev %s clsact", record->link,
+			 prefix, record->link);
+	else
+		snprintf(out, size, "setting %s of lo: %ssysctl net.ipv4.conf.lo.%s=%u",
+			 setting_name(record), prefix, setting_name(record), record->old_value);
+}
+
+static int verify_one(const struct network_record *record, unsigned type, struct access *access,
+		      bool *out_gone, struct error *err)
+{
 	struct link link;
 	uint32_t value;
 	int result;
 
-	command_prefix(record, prefix, sizeof(prefix));
 	if (type == NETWORK_RECORD_TABLE) {
 		result = nft_find_table(access->netfilter, NFPROTO_NETDEV, record->table, &value,
 					err);
 		*out_gone = result == -ENOENT;
-		snprintf(out_left, left_size, "table %s: %snft delete table netdev %s",
-			 record->table, prefix, record->table);
 	} else if (type == NETWORK_RECORD_LINK) {
 		result = link_find(access->route, record->link, &link, err);
 		*out_gone = result == -ENODEV || (result == 0 && !is_ours(&link, record));
-		snprintf(out_left, left_size, "interface %s: %sip link delete %s", record->link,
-			 prefix, record->link);
 	} else if (type == NETWORK_RECORD_FILTER) {
 		result = network_gate_filters_gone(record, access->route, out_gone, err);
-		snprintf(out_left, left_size,
-			 "filter %s of %s: %stc filter delete dev %s egress (or ingress)",
-			 record->table, record->link, prefix, record->link);
 	} else if (type == NETWORK_RECORD_CLSACT) {
 		result = network_gate_clsact_gone(record, access->route, out_gone, err);
-		snprintf(out_left, left_size, "clsact of %s: %stc qdisc delete dev %s clsact",
-			 record->link, prefix, record->link);
 	} else {
-		const char *name = record->setting == IPV4_DEVCONF_ACCEPT_LOCAL ? "accept_local"
-										: "route_localnet";
-
 		result = link_get_ipv4(access->route, record->index, record->setting, &value, err);
 		*out_gone =
 			result == -ENODEV ||
 			(result == 0 && (value != record->our_value || value == record->old_value));
 		for (struct network_state *state = network_first_live(); state; state = state->next)
 			*out_gone |= needs_loopback_settings(state, &record->namespace_id);
-		snprintf(out_left, left_size, "setting %s of lo: %ssysctl net.ipv4.conf.lo.%s=%u",
-			 name, prefix, name, record->old_value);
 	}
 	return result == -ENOENT || result == -ENODEV ? 0 : result;
 }
@@ -346,6 +359,7 @@ int network_verify(const struct journal_record *record, bool *out_gone, char *ou
 		return result;
 	if (record->type == NETWORK_RECORD_GROUP)
 		return verify_group(&what, out_gone, out_left, left_size, err);
+	say_left(&what, record->type, out_left, left_size);
 	result = access_open(&what, &access, err);
 	if (result == -ENOENT) {
 		*out_gone = true;
@@ -353,7 +367,7 @@ int network_verify(const struct journal_record *record, bool *out_gone, char *ou
 	}
 	if (result < 0)
 		return result;
-	result = verify_one(&what, record->type, &access, &is_gone, out_left, left_size, err);
+	result = verify_one(&what, record->type, &access, &is_gone, err);
 	access_close(&access);
 	if (result == 0)
 		*out_gone = is_gone;

@@ -216,17 +216,17 @@ static int is_left(const struct process_identity *id, struct error *err)
 static int verify_stopped(const struct stopped_record *record, bool *out_gone, char *out_left,
 			  size_t left_size, struct error *err)
 {
+	int result, failure = 0;
 	unsigned left = 0;
 	size_t used = 0;
-	int result;
 
 	if (record->count > STOPPED_RECORD_MAX)
 		return error_set(err, EPROTO, "the record of a pause names %u processes",
 				 record->count);
 	for (unsigned i = 0; i < record->count; i++) {
 		result = is_left(&record->processes[i], err);
-		if (result < 0)
-			return result;
+		if (result < 0) /* it may be stopped */
+			failure = result;
 		if (result && used < left_size)
 			used += (size_t)snprintf(out_left + used, left_size - used, "%s %d",
 						 left++ ? ""
@@ -234,7 +234,7 @@ static int verify_stopped(const struct stopped_record *record, bool *out_gone, c
 						 record->processes[i].pid);
 	}
 	*out_gone = left == 0;
-	return 0;
+	return failure;
 }
 
 static int verify_frozen(const struct frozen_record *record, bool *out_gone, char *out_left,

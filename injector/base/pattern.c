@@ -124,6 +124,8 @@ static int estimate_size(const char *text, double *out, struct error *err)
 		}
 		at++;
 	}
+	while (estimate.depth) /* never closed: regcomp() says so, but writes it out first */
+		close_group(&estimate);
 	*out = estimate.levels[0].done + estimate.levels[0].last;
 	return 0;
 }

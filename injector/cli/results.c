@@ -21,36 +21,79 @@ static bool ends_with(const char *text, const char *end)
 	return length >= end_length && strcmp(text + length - end_length, end) == 0;
 }
 
-/* The name of the newest result that has an end. */
-static int find_last(char *out, size_t size, struct error *err)
+struct kept {
+	struct timespec ended;
+	char run[16];
+};
+
+static bool is_newer(const struct kept *a, const struct kept *b)
+{
+	return a->ended.tv_sec != b->ended.tv_sec ? a->ended.tv_sec > b->ended.tv_sec
+						  : a->ended.tv_nsec > b->ended.tv_nsec;
+}
+
+/* The newest results that have an end, the newest first, at most `size` of them. Their number, or
+ * -errno. */
+static int find_newest(struct kept *kept, unsigned size, struct error *err)
 {
 	cleanup_dir DIR *directory = opendir(RESULTS);
-	struct timespec newest = {0};
 	const struct dirent *entry;
-	bool is_found = false;
+	unsigned count = 0;
 
 	if (!directory && errno != ENOENT)
 		return error_errno(err, errno, "cannot look into %s", RESULTS);
 	while (directory && (entry = readdir(directory))) {
+		struct kept one;
 		struct stat status;
+		unsigned at;
 
 		if (!ends_with(entry->d_name, ".json") ||
 		    fstatat(dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) < 0 ||
 		    !S_ISREG(status.st_mode) || !status.st_size)
 			continue;
-		if (is_found && (status.st_mtim.tv_sec < newest.tv_sec ||
-				 (status.st_mtim.tv_sec == newest.tv_sec &&
-				  status.st_mtim.tv_nsec <= newest.tv_nsec)))
+		snprintf(one.run, sizeof(one.run), "%.*s", (int)strlen(entry->d_name) - 5,
+			 entry->d_name);
+		if (!runs_is_id(one.run))
 			continue;
-		newest = status.st_mtim;
-		is_found = true;
-		snprintf(out, size, RESULTS "/%s", entry->d_name);
+		one.ended = status.st_mtim;
+		for (at = count; at > 0 && is_newer(&one, &kept[at - 1]); at--)
+			if (at < size)
+				kept[at] = kept[at - 1];
+		if (at < size)
+			kept[at] = one;
+		count += count < size;
 	}
-	if (is_found)
-		return 0;
-	error_set(err, ENOENT, "report: no run has a result yet in %s", RESULTS);
-	error_remedy(err, "sudo squall run FILE makes one");
-	return -ENOENT;
+	return (int)count;
+}
+
+static int find_last(char *out, size_t size, struct error *err)
+{
+	struct kept last;
+	int count = find_newest(&last, 1, err);
+
+	if (count > 0)
+		snprintf(out, size, RESULTS "/%s.json", last.run);
+	if (count != 0)
+		return count < 0 ? count : 0;
+	error_set(err, ENOENT, "no run has a result yet in %s", RESULTS);
+	return error_remedy(err, "sudo squall run FILE makes one");
+}
+
+/* Neither a run nor a file: which runs there are. */
+static void say_which_there_are(const char *what, struct error *err)
+{
+	struct kept kept[3];
+	int count = find_newest(kept, 3, NULL);
+
+	error_set(err, ENOENT, "there is neither a run nor a file '%.80s'", what);
+	if (count <= 0)
+		error_remedy(err, "no run has a result yet in %s; sudo squall run FILE makes one",
+			     RESULTS);
+	else
+		error_remedy(err, "the newest run%s here: %s%s%s%s%s (or 'last'); all are in %s",
+			     count > 1 ? "s" : "", kept[0].run, count > 1 ? ", " : "",
+			     count > 1 ? kept[1].run : "", count > 2 ? ", " : "",
+			     count > 2 ? kept[2].run : "", RESULTS);
 }
 
 FILE *results_open(const char *what, char *path, size_t size, struct error *err)
@@ -71,9 +114,8 @@ FILE *results_open(const char *what, char *path, size_t size, struct error *err)
 		snprintf(path, size, "%s", what);
 	}
 	fd = sandbox_open_as_caller(path, O_RDONLY | O_CLOEXEC | O_NOCTTY, err);
-	if (fd < 0 && -fd == ENOENT && runs_is_id(what))
-		error_remedy(err,
-			     "no run of that name has a result here; they are kept in " RESULTS);
+	if (fd == -ENOENT && !strchr(what, '/'))
+		say_which_there_are(what, err);
 	if (fd < 0)
 		return NULL;
 	file = fdopen(fd, "r");

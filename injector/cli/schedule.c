@@ -10,6 +10,7 @@
 #include "injector/base/quantity.h"
 #include "injector/cli/options.h"
 #include "injector/cli/problems.h"
+#include "injector/cli/schedule_trust.h"
 #include "injector/cli/schedule_units.h"
 #include "injector/experiment/load.h"
 
@@ -18,7 +19,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define UNITS		"/etc/systemd/system"
@@ -30,8 +30,10 @@ static const char help[] =
 	"       squall schedule [--json]\n"
 	"\n"
 	"Writes a systemd timer and its service that run the experiment FILE; removes them; or\n"
-	"lists those that are there. FILE and the directories above it must belong to root, and\n"
-	"nobody else may write to them: put it into /etc/squall.\n"
+	"lists those that are there. FILE, what it includes, the squall program and the "
+	"directories\n"
+	"above them must belong to root, and nobody else may write to them: put FILE into\n"
+	"/etc/squall, and use the installed squall. What the site policy would refuse is refused.\n"
 	"\n"
 	"  --on CALENDAR        as OnCalendar= of systemd.time(7), with a time zone:\n"
 	"                       'Mon..Thu 10:00 Europe/Berlin'\n"
@@ -79,38 +81,9 @@ static int check_calendar(const char *calendar, struct error *err)
 			    "tells when that is");
 }
 
-/* A timer runs it as root for years: nobody but root may change it meanwhile. */
-static int check_owner(const char *file, struct error *err)
-{
-	char path[PATH_MAX], *slash;
-
-	snprintf(path, sizeof(path), "%s", file);
-	for (;;) {
-		struct stat status;
-		const char *at = *path ? path : "/";
-
-		if (lstat(at, &status) < 0)
-			return error_errno(err, errno, "cannot look at %s", at);
-		if (status.st_uid != 0 || status.st_mode & (S_IWGRP | S_IWOTH)) {
-			error_set(err, EPERM,
-				  "schedule: others than root can change %s, which would "
-				  "be run as root",
-				  at);
-			return error_remedy(err,
-					    "put it into a directory of root's: sudo install -D "
-					    "-m 644 %s /etc/squall/NAME.yaml",
-					    file);
-		}
-		if (!*path)
-			return 0;
-		slash = strrchr(path, '/');
-		*slash = '\0';
-	}
-}
-
 static int read_file(const char *file, struct experiment **out, struct error *err)
 {
-	struct experiment_text text = {0};
+	struct experiment_text text = {.inputs.read = schedule_trust_read};
 	struct yaml_problems problems = {0};
 	int result = experiment_read(file, &text, err);
 
@@ -245,9 +218,11 @@ static int add(const char *given, const struct option_text *texts, const char *d
 	if (result == 0 && plan.delay && quantity_parse_duration(plan.delay, &delay_ns, err) < 0)
 		result = error_prefix(err, "--random-delay");
 	if (result == 0)
-		result = check_owner(file, err);
+		result = schedule_trust_program(program, err);
 	if (result == 0)
 		result = read_file(file, &experiment, err);
+	if (result == 0)
+		result = schedule_trust_policy(experiment, err);
 	if (result == 0) {
 		plan.title = experiment->title;
 		plan.duration_ns = experiment->limits.duration_ns;

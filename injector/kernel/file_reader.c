@@ -94,19 +94,23 @@ int file_reader_start(struct file_reader *reader, struct error *err)
 int file_reader_open(const struct file_reader *reader, const char *path, struct error *err)
 {
 	struct answer reply;
-	int fd;
+	int fd, result;
 
 	if (strlen(path) > PATH_MAX ||
 	    send(reader->socket, path, strlen(path) + 1, MSG_NOSIGNAL) < 0)
 		return error_errno(err, ENAMETOOLONG, "cannot open %.200s", path);
-	if (descriptor_receive(reader->socket, &reply, sizeof(reply), &fd, 0) != sizeof(reply))
+	if (descriptor_receive(reader->socket, &reply, sizeof(reply), &fd, 0) != sizeof(reply)) {
+		cleanup_fd_at(&fd);
 		return error_errno(err, EIO, "cannot open %.200s", path);
+	}
 	if (reply.code == 0 && fd >= 0)
 		return fd;
-	error_set(err, reply.code ? reply.code : EIO, "%s", reply.text);
+	cleanup_fd_at(&fd);
+	reply.text[sizeof(reply.text) - 1] = reply.remedy[sizeof(reply.remedy) - 1] = '\0';
+	result = error_set(err, reply.code, "%s", reply.text);
 	if (reply.remedy[0])
 		error_remedy(err, "%s", reply.remedy);
-	return reply.code ? -reply.code : -EIO;
+	return result;
 }
 
 void file_reader_stop(struct file_reader *reader)

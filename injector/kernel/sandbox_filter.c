@@ -7,27 +7,30 @@
 #include <seccomp.h>
 #include <sys/mman.h>
 
-/* -DSQUALL_SANDBOX_LOG lets everything else pass and writes it to the kernel's audit log instead:
- * to find what a list lacks. A compile-time switch, for the environment of a root process is no
- * place. */
-#ifdef SQUALL_SANDBOX_LOG
-#define DEFAULT_ACTION SCMP_ACT_LOG
-#else
-#define DEFAULT_ACTION SCMP_ACT_ERRNO(EPERM)
-#endif
-
 /* libseccomp's level of what kernels since 4.14 have (KILL_PROCESS, LOG); by default it would ask
  * the kernel that squall is built on. */
 #define API_LEVEL 3
 
-static int add_rule(scmp_filter_ctx filter, const struct sandbox_rule *rule)
+/* A number of 16 bits for a tracer; as sandbox_filter_untell() reads it. */
+static unsigned tell(enum sandbox_teller teller, unsigned rule)
+{
+	return (unsigned)teller << 12 | rule;
+}
+
+void sandbox_filter_untell(unsigned told, enum sandbox_teller *out_teller, unsigned *out_rule)
+{
+	*out_teller = told >> 12;
+	*out_rule = told & 0xfff;
+}
+
+static int add_rule(scmp_filter_ctx filter, const struct sandbox_rule *rule, uint32_t action)
 {
 	struct scmp_arg_cmp compare[SANDBOX_ARGS];
 
 	for (unsigned at = 0; at < rule->arg_count; at++)
 		compare[at] = SCMP_CMP64(rule->args[at].arg, SCMP_CMP_MASKED_EQ,
 					 rule->args[at].mask, rule->args[at].value);
-	return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, rule->call, rule->arg_count, compare);
+	return seccomp_rule_add_array(filter, action, rule->call, rule->arg_count, compare);
 }
 
 static int add_common(scmp_filter_ctx filter)
@@ -43,8 +46,10 @@ static int add_common(scmp_filter_ctx filter)
 	return result;
 }
 
-static int add_all(scmp_filter_ctx filter, const struct sandbox_group *groups, unsigned choice)
+static int add_all(scmp_filter_ctx filter, const struct sandbox_group *groups, unsigned choice,
+		   enum sandbox_teller teller)
 {
+	unsigned number = 0;
 	int result = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 
 	if (result == 0) /* a binary tree: the same few steps for every call */
@@ -53,10 +58,13 @@ static int add_all(scmp_filter_ctx filter, const struct sandbox_group *groups, u
 		result = add_common(filter);
 	for (; result == 0 && groups->purpose; groups++)
 		for (const struct sandbox_rule *rule = groups->rules;
-		     sandbox_group_applies(groups, choice) && result == 0 &&
-		     rule->call != SANDBOX_END;
-		     rule++)
-			result = add_rule(filter, rule);
+		     result == 0 && rule->call != SANDBOX_END; rule++) {
+			number++;
+			if (sandbox_group_applies(groups, choice))
+				result = add_rule(filter, rule,
+						  teller ? SCMP_ACT_TRACE(tell(teller, number))
+							 : SCMP_ACT_ALLOW);
+		}
 	return result;
 }
 
@@ -77,17 +85,17 @@ static int export(scmp_filter_ctx filter, struct sock_filter *out)
 }
 
 int sandbox_filter_build(const struct sandbox_group *groups, unsigned choice,
-			 struct sock_filter *out)
+			 enum sandbox_teller teller, struct sock_filter *out)
 {
 	scmp_filter_ctx filter;
 	int result = seccomp_api_set(API_LEVEL);
 
 	if (result < 0)
 		return result;
-	filter = seccomp_init(DEFAULT_ACTION);
+	filter = seccomp_init(teller ? SCMP_ACT_TRACE(tell(teller, 0)) : SCMP_ACT_ERRNO(EPERM));
 	if (!filter)
 		return -ENOMEM;
-	result = add_all(filter, groups, choice);
+	result = add_all(filter, groups, choice, teller);
 	if (result == 0)
 		result = export(filter, out);
 	seccomp_release(filter);

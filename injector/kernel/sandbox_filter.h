@@ -21,9 +21,15 @@ struct sandbox_filter {
 /* Stands for the process's own number, which the filter compares: no process can have this one. */
 #define SANDBOX_OWN_PID 0x7fffff1d
 
+/* For tests: a filter that forbids nothing (but what is deadly) and tells a tracer of every call:
+ * by which rule it is allowed, from 1 in the order of all groups, or 0: by none. Without a tracer
+ * every call is ENOSYS, so a program with such a filter is of no use to anybody else. */
+enum sandbox_teller { SANDBOX_SILENT, SANDBOX_CONDUCTOR, SANDBOX_WORKER, SANDBOX_GUARDIAN };
+void sandbox_filter_untell(unsigned told, enum sandbox_teller *out_teller, unsigned *out_rule);
+
 /* Of those groups that apply. Into `out`, SANDBOX_FILTER_MAX long. Returns how many instructions,
  * or -errno. */
 int sandbox_filter_build(const struct sandbox_group *groups, unsigned choice,
-			 struct sock_filter *out);
+			 enum sandbox_teller teller, struct sock_filter *out);
 
 #endif

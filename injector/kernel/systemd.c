@@ -136,7 +136,7 @@ static int authenticate(int fd)
 	while (result == 0 && used + 1 < sizeof(line) &&
 	       (used == 0 || line[used - 1] != '\n')) /* byte by byte: a message may follow */
 		result = receive_all(fd, line + used++, 1);
-	if (result == 0 && strncmp(line, "OK", 2) != 0)
+	if (result == 0 && (strncmp(line, "OK", 2) != 0 || line[used - 1] != '\n'))
 		result = -EACCES;
 	return result == 0 ? send_all(fd, "BEGIN\r\n", 7) : result;
 }

@@ -133,7 +133,10 @@ static void put_cases(struct junit *junit)
 		put_step(junit, at, i);
 	json_array_foreach (json_object_get(root, "expectations"), i, at)
 		put_case(junit, "expect", stored_text(at, "text"), 0,
-			 stored_is(at, "met") ? OUTCOME_PASS : OUTCOME_FAILURE, "not met");
+			 stored_is(at, "met")	   ? OUTCOME_PASS
+			 : stored_has_faults(root) ? OUTCOME_FAILURE
+						   : OUTCOME_SKIPPED,
+			 "not met");
 	if (json_is_object(recovery))
 		put_case(junit, "recovery", "all required probes pass again in time", took_ns,
 			 stored_is(recovery, "recovered") ? OUTCOME_PASS
@@ -172,7 +175,7 @@ void report_junit(const json_t *root, FILE *out)
 	const unsigned *counts = junit.counts;
 	double took = seconds(stored_number(root, "took_ns"));
 	unsigned tests;
-	char stamp[24];
+	char stamp[24], score[64];
 
 	put_cases(&junit);
 	junit.counting = false;
@@ -196,11 +199,14 @@ void report_junit(const json_t *root, FILE *out)
 		   "      <property name=\"run\" value=\"%s\"/>\n"
 		   "      <property name=\"verdict\" value=\"%s\"/>\n"
 		   "      <property name=\"exit-code\" value=\"%lld\"/>\n"
-		   "      <property name=\"squall\" value=\"%s\"/>\n    </properties>\n",
+		   "      <property name=\"squall\" value=\"%s\"/>\n",
 		   stored_text(json_object_get(root, "environment"), "host"),
 		   stored_text(root, "run"), stored_text(root, "verdict"),
 		   (long long)stored_number(root, "exit_code"),
 		   stored_text(root, "squall_version"));
+	if (stored_score(root, score, sizeof(score)))
+		markup_put(&junit.xml, "      <property name=\"score\" value=\"%s\"/>\n", score);
+	markup_put(&junit.xml, "    </properties>\n");
 	put_cases(&junit);
 	put_summary(&junit);
 	markup_put(&junit.xml, "  </testsuite>\n</testsuites>\n");

@@ -162,11 +162,14 @@ static void confine(struct watch *watch, uint64_t capabilities)
 
 static void begin(struct watch *watch, const struct guardian_message *message)
 {
-	int64_t due_ns = message->deadline_ns + GUARDIAN_GRACE_NS;
-	struct itimerspec due = {
-		.it_value = {.tv_sec = due_ns / NSEC_PER_SEC, .tv_nsec = due_ns % NSEC_PER_SEC}};
+	int64_t due_ns = 0;
+	struct itimerspec due = {0};
 	struct error err = ERROR_INIT;
 
+	if (__builtin_add_overflow(message->deadline_ns, GUARDIAN_GRACE_NS, &due_ns))
+		due_ns = INT64_MAX;
+	due.it_value.tv_sec = due_ns / NSEC_PER_SEC;
+	due.it_value.tv_nsec = due_ns % NSEC_PER_SEC;
 	if (!watch->is_confined)
 		error_set(&err, EPROTO, "it was not told what to keep");
 	else if (message->deadline_ns <= 0)

@@ -75,8 +75,8 @@ static void say_left(struct walk *walk, const struct journal_record *record, con
 	else if (left[0])
 		report_left(walk->report, "step %u (%s): %s", step, record->owner, left);
 	else if (err->code)
-		report_left(walk->report, "step %u (%s): %s%s%s", step, record->owner, err->text,
-			    err->remedy[0] ? "; " : "", err->remedy);
+		report_left(walk->report, "step %u (%s): %s; %s", step, record->owner, err->text,
+			    err->remedy[0] ? err->remedy : "run: squall restore");
 	else
 		report_left(walk->report, "step %u (%s): it could not be undone", step,
 			    record->owner);

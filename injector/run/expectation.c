@@ -188,7 +188,9 @@ int expectation_score(const struct run_result *result)
 	const struct experiment *experiment = result->experiment;
 	double earned = 0, weights = 0;
 
-	if (!result->faults_started_ns)
+	/* what was stopped early has not met what it had no time to miss: no figure instead of a
+	 * good one */
+	if (!result->faults_started_ns || result->stop_cause != STOP_NONE || result->breach[0])
 		return -1;
 	for (unsigned i = 0; i < experiment->expectation_count; i++) {
 		const struct experiment_expectation *want = &experiment->expectations[i];

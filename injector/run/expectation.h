@@ -33,7 +33,8 @@ int64_t expectation_pending_ns(const struct run_result *result);
 void expectation_judge(struct run_result *result);
 /* The probe is judged by an expectation, and not by every attempt of it. */
 bool expectation_has_probe(const struct experiment *experiment, unsigned probe);
-/* 0..100: the share of what was expected that was seen, by weight; -1: nothing could be judged. */
+/* 0..100: the share of what was expected that was seen, by weight; -1: nothing could be judged, or
+ * the run did not come to its end (aborted, interrupted). */
 int expectation_score(const struct run_result *result);
 
 #endif

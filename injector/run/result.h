@@ -75,7 +75,7 @@ struct run_result {
 	unsigned line_count, line_capacity, lines_lost;
 	unsigned note_count, note_capacity, notes_lost;
 	struct expectation_result *expectations; /* as in the experiment, owned */
-	int score;		 /* 0..100, beside the verdict; -1: nothing was judged */
+	int score;		 /* 0..100, beside the verdict; -1: see expectation_score() */
 	int64_t stop_latency_ns; /* breach or signal seen -> out of force; -1: no stop */
 	int64_t recovery_ns; /* end of the method -> recovery requirement met; -1: not measured */
 	bool is_recovered, was_idle;

@@ -16,12 +16,17 @@
 
 static void begin_method(struct conductor *conductor);
 
-static void enter(struct conductor *conductor, enum run_phase phase)
+static void enter_at(struct conductor *conductor, enum run_phase phase, int64_t began_ns)
 {
 	conductor->phase = phase;
-	conductor->phase_began_ns = clock_now_ns();
+	conductor->phase_began_ns = began_ns;
 	loop_timer_cancel(conductor->loop, &conductor->phase_timer);
-	conductor_emit(conductor, (struct event){.kind = EVENT_PHASE});
+	conductor_emit(conductor, (struct event){.kind = EVENT_PHASE, .time_ns = began_ns});
+}
+
+static void enter(struct conductor *conductor, enum run_phase phase)
+{
+	enter_at(conductor, phase, clock_now_ns());
 }
 
 static void finish(struct conductor *conductor);
@@ -63,7 +68,9 @@ static void mark_method_end(struct conductor *conductor)
 void timeline_on_stop(struct conductor *conductor)
 {
 	loop_timer_cancel(conductor->loop, &conductor->method_timer);
-	enter(conductor, PHASE_RESTORE);
+	/* when the reason was seen: the worker was told before anything else was done, and may have
+	 * ended everything by now */
+	enter_at(conductor, PHASE_RESTORE, conductor->stop_seen_ns);
 }
 
 /* Asks the worker to make sure that all is restored and to leave; goes on in
@@ -280,13 +287,34 @@ void timeline_step_over(struct conductor *conductor, unsigned step)
 	begin_restore(conductor);
 }
 
+/* "lost does not pass (connection refused), nor do 2 others" */
+static void say_who_is_late(const struct conductor *conductor, char *out, size_t size)
+{
+	const struct experiment_requirement *want = &conductor->experiment->recovery;
+	unsigned late = 0, first = 0;
+	const char *reason;
+
+	for (unsigned i = 0; i < want->count; i++)
+		if (!streak_has(&conductor->recovery, want->probes[i]) && !late++)
+			first = want->probes[i];
+	if (!late) {
+		snprintf(out, size, "all required probes pass, but have not done so in time");
+		return;
+	}
+	reason = conductor->result->last_reasons[first];
+	snprintf(out, size, "%s does not pass%s%.100s%s", conductor->experiment->probes[first].name,
+		 *reason ? " (" : "", reason, *reason ? ")" : "");
+	if (late > 1)
+		snprintf(out + strlen(out), size - strlen(out), ", nor do%s %u other%s",
+			 late == 2 ? "es" : "", late - 1, late == 2 ? "" : "s");
+}
+
 static void recovery_is_late(void *context)
 {
 	struct conductor *conductor = context;
-	char within[QUANTITY_TEXT_SIZE], text[96];
+	char text[256];
 
-	snprintf(text, sizeof(text), "no recovery within %s",
-		 quantity_format_duration(conductor->experiment->recovery.within_ns, within));
+	say_who_is_late(conductor, text, sizeof(text));
 	conductor_emit(conductor, (struct event){.kind = EVENT_RECOVERED, .text = text});
 	finish_when_due(conductor);
 }

@@ -46,6 +46,25 @@ static struct squall *run(struct stage *stage, const struct wish *wish)
 }
 
 /* The stop as the events and the stored result tell it. */
+/* What is told later has not happened earlier, so that a log reads from top to bottom. */
+static void assert_in_order_of_time(const json_t *result)
+{
+	const json_t *log = json_object_get(result, "log"), *entry;
+	int64_t last_ns = 0;
+	bool is_stopping = false;
+	size_t i;
+
+	json_array_foreach (log, i, entry) {
+		int64_t after_ns = member_number(entry, "after_ns");
+
+		is_stopping |= strcmp(member_text(entry, "event"), "stopping") == 0;
+		if (is_stopping && after_ns < last_ns)
+			fail_msg("'%s' is told behind what came later", member_text(entry, "text"));
+		last_ns = after_ns;
+	}
+	assert_true(is_stopping);
+}
+
 static void assert_stopped(struct squall *squall, int code, const char *cause, bool in_force)
 {
 	json_t *result, *stop, *event;
@@ -59,6 +78,7 @@ static void assert_stopped(struct squall *squall, int code, const char *cause, b
 	stop = json_object_get(result, "stop");
 	assert_string_equal(member_text(stop, "cause"), cause);
 	assert_int_equal(member_number(result, "exit_code"), code);
+	assert_in_order_of_time(result);
 	if (in_force) {
 		latency_ns = member_number(stop, "latency_ns");
 		printf("# %s: out of force after %.3f ms\n", cause, (double)latency_ns / 1e6);

@@ -386,7 +386,50 @@ static int session_child(const struct netlab *lab)
 	return 0;
 }
 
-static void test_controlling_session_is_excluded(void **state)
+/* `ssh localhost`, or the end of a tunnel: what both ends send leaves by lo. */
+static int local_session_child(const struct netlab *lab)
+{
+	struct sockaddr_in server = {.sin_family = AF_INET,
+				     .sin_addr.s_addr = htonl(INADDR_LOOPBACK)},
+			   client;
+	socklen_t length = sizeof(server);
+	struct timeval limit = {.tv_sec = 3};
+	struct netlab_fault fault;
+	struct error err = ERROR_INIT;
+	char text[128];
+	int listener, far, near;
+
+	if (setns(lab->near_fd, CLONE_NEWNET) < 0)
+		return 1;
+	listener = socket(AF_INET, SOCK_STREAM, 0);
+	near = socket(AF_INET, SOCK_STREAM, 0);
+	if (bind(listener, (void *)&server, length) < 0 || listen(listener, 1) < 0 ||
+	    getsockname(listener, (void *)&server, &length) < 0 ||
+	    connect(near, (void *)&server, length) < 0 ||
+	    getsockname(near, (void *)&client, &length) < 0 ||
+	    (far = accept(listener, NULL, NULL)) < 0)
+		return 2;
+	snprintf(text, sizeof(text), "127.0.0.1 %u 127.0.0.1 %u", ntohs(client.sin_port),
+		 ntohs(server.sin_port));
+	setenv("SSH_CONNECTION", text, 1);
+	if (netlab_fault_plan(NULL, &fault, "ccccc4",
+			      (const char *[]){"to", "127.0.0.1", "loss", "100%", NULL},
+			      &err) < 0 ||
+	    network_fault.inject(&fault.fault, &err) < 0) {
+		fprintf(stderr, "%s\n", err.text);
+		return 3;
+	}
+	setsockopt(near, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	setsockopt(far, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	if (send(near, "key", 3, 0) != 3 || recv(far, text, 3, MSG_WAITALL) != 3)
+		return 4;
+	if (send(far, "echo", 4, 0) != 4 || recv(near, text, 4, MSG_WAITALL) != 4)
+		return 5;
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+	return 0;
+}
+
+static void assert_succeeds(int (*child)(const struct netlab *lab), const struct netlab *lab)
 {
 	int status;
 	pid_t pid;
@@ -394,9 +437,19 @@ static void test_controlling_session_is_excluded(void **state)
 	fflush(stdout);
 	pid = fork();
 	if (pid == 0)
-		_exit(session_child(*state));
+		_exit(child(lab));
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
+}
+
+static void test_controlling_session_is_excluded(void **state)
+{
+	assert_succeeds(session_child, *state);
+}
+
+static void test_controlling_session_from_this_machine_is_excluded(void **state)
+{
+	assert_succeeds(local_session_child, *state);
 }
 
 static void test_forged_session_is_not_believed(void **state)
@@ -429,6 +482,7 @@ int main(void)
 		TEST(test_namespace_by_pid_and_name),
 		TEST(test_parameters_make_sense),
 		TEST(test_controlling_session_is_excluded),
+		TEST(test_controlling_session_from_this_machine_is_excluded),
 		TEST(test_forged_session_is_not_believed),
 	};
 

@@ -54,9 +54,13 @@ static int set_up(void **state)
 	}
 	strcat(squall, "/squall");
 	assert_non_null(mkdtemp(folder));
-	setenv("SQUALL", squall, 1);
+	setenv("BUILT", squall, 1);
 	setenv("D", folder, 1);
-	return run(NULL, "mkdir $D/units && cp experiments/quick-start.yaml $D/");
+	/* what is built may lie where a user can change it, and is refused there */
+	snprintf(squall, sizeof(squall), "%s/squall", folder);
+	setenv("SQUALL", squall, 1);
+	return run(NULL, "mkdir $D/units && cp experiments/quick-start.yaml $D/ && "
+			 "install -o 0 -g 0 -m 755 $BUILT $D/squall");
 }
 
 static int tear_down(void **state)
@@ -156,6 +160,61 @@ static void test_what_others_can_change_is_not_run_as_root(void **state)
 	assert_int_equal(run(NULL, "chmod 644 $D/quick-start.yaml"), 0);
 }
 
+static void assert_refused(const char *line, const char *reason)
+{
+	cleanup_free char *said = NULL;
+
+	assert_int_equal(run(&said, line), 2);
+	if (!strstr(said, reason))
+		fail_msg("'%s' is not in: %s", reason, said);
+	assert_int_equal(run(NULL, "test ! -e $D/units/squall-trust.timer"), 0);
+}
+
+#define SCHEDULE(program, file)                                                                    \
+	program " schedule " file " --on daily --name trust --directory $D/units 2>&1"
+
+static void test_a_program_that_others_can_change_is_not_run_by_a_timer(void **state)
+{
+	(void)state;
+	assert_refused("install -o 1 -m 755 $SQUALL $D/theirs; " SCHEDULE("$D/theirs",
+									  "$D/quick-start.yaml"),
+		       "/theirs belongs to user 1, who could change what would be run as root");
+	assert_refused("chown 0 $D/theirs; chmod 775 $D/theirs; " SCHEDULE("$D/theirs",
+									   "$D/quick-start.yaml"),
+		       "/theirs (mode 0775), which would be run as root");
+	assert_refused("mkdir -m 777 $D/open; install -m 755 $SQUALL $D/open/squall; " SCHEDULE(
+			       "$D/open/squall", "$D/quick-start.yaml"),
+		       "others than root can change");
+	assert_refused(SCHEDULE("$D/open/squall", "$D/quick-start.yaml"), "sudo make install");
+}
+
+static void test_what_it_includes_is_looked_at_as_well(void **state)
+{
+	(void)state;
+	assert_refused("printf 'probes: {also: {tcp: \"127.0.0.1:1\"}}\\n' >$D/open/shared.yaml; "
+		       "chown 0 $D/open/shared.yaml; chmod 644 $D/open/shared.yaml; "
+		       "{ cat $D/quick-start.yaml; echo 'include: [open/shared.yaml]'; } "
+		       ">$D/including.yaml; " SCHEDULE("$SQUALL", "$D/including.yaml"),
+		       "/open (mode 0777), which would be run as root");
+}
+
+/* /etc itself is not touched: a layer above it holds the policy, for one shell. */
+#define WITH_POLICY(text, mode)                                                                    \
+	"exec unshare -m sh -c 'mount -t tmpfs -o mode=755 layer /mnt && mkdir /mnt/up /mnt/work " \
+	"&& mount -t overlay -o lowerdir=/etc,upperdir=/mnt/up,workdir=/mnt/work layer /etc && "   \
+	"mkdir -p /etc/squall && printf \"" text "\" >/etc/squall/policy.yaml && "                 \
+	"chmod " mode                                                                              \
+	" /etc/squall/policy.yaml && " SCHEDULE("$SQUALL", "$D/quick-start.yaml") "'"
+
+/* Found out on the day of the game otherwise. */
+static void test_what_the_policy_always_refuses_is_not_scheduled(void **state)
+{
+	(void)state;
+	assert_refused(WITH_POLICY("version: 1\\nallow: {faults: [process]}\\n", "644"),
+		       "every run would be refused: fault 'network'");
+	assert_refused(WITH_POLICY("version: 1\\n", "666"), "every run would be refused: ");
+}
+
 static void test_units_of_others_are_left_alone(void **state)
 {
 	cleanup_free char *listed = NULL;
@@ -184,6 +243,9 @@ int main(void)
 		cmocka_unit_test(test_what_to_do_next_begins_with_the_calendar),
 		cmocka_unit_test(test_hostile_values_stay_values),
 		cmocka_unit_test(test_what_others_can_change_is_not_run_as_root),
+		cmocka_unit_test(test_a_program_that_others_can_change_is_not_run_by_a_timer),
+		cmocka_unit_test(test_what_it_includes_is_looked_at_as_well),
+		cmocka_unit_test(test_what_the_policy_always_refuses_is_not_scheduled),
 		cmocka_unit_test(test_units_of_others_are_left_alone),
 	};
 

@@ -36,6 +36,7 @@ struct tracee {
 	bool is_alive, is_failing; /* the call it is in fails */
 	bool is_in_call;	   /* its next stop at a call is the end of this one */
 	bool is_let_go;
+	unsigned long long brk_asked; /* of a failing brk(2): its argument */
 };
 
 struct trace {
@@ -168,15 +169,16 @@ static void fail_call(struct trace *trace, struct tracee *tracee)
 	if (ptrace(PTRACE_GETREGS, tracee->pid, NULL, &registers) < 0)
 		return;
 	trace->result->failed++;
+	tracee->is_failing = true;
+	tracee->brk_asked = 0;
 	if (registers.orig_rax == SYS_brk) {
 		/* its way to fail is to change nothing and say where the end is, as brk(0) does */
+		tracee->brk_asked = registers.rdi;
 		registers.rdi = 0;
-		ptrace(PTRACE_SETREGS, tracee->pid, NULL, &registers);
-		return;
+	} else {
+		registers.orig_rax = (unsigned long long)-1;
 	}
-	registers.orig_rax = (unsigned long long)-1;
 	ptrace(PTRACE_SETREGS, tracee->pid, NULL, &registers);
-	tracee->is_failing = true;
 }
 
 static void answer_call(const struct trace *trace, struct tracee *tracee)
@@ -186,7 +188,10 @@ static void answer_call(const struct trace *trace, struct tracee *tracee)
 	tracee->is_failing = false;
 	if (ptrace(PTRACE_GETREGS, tracee->pid, NULL, &registers) < 0)
 		return;
-	registers.rax = (unsigned long long)-trace->plan->fail_errno;
+	if (tracee->brk_asked) /* the kernel keeps it, and libc compares the answer with it */
+		registers.rdi = tracee->brk_asked;
+	else if (registers.orig_rax != SYS_brk)
+		registers.rax = (unsigned long long)-trace->plan->fail_errno;
 	ptrace(PTRACE_SETREGS, tracee->pid, NULL, &registers);
 }
 

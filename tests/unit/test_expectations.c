@@ -294,6 +294,35 @@ static void test_a_score_never_replaces_the_verdict(void **state)
 	clear(&stage);
 }
 
+/* It would be 100: nothing was missed until then. */
+static void test_who_was_stopped_early_has_no_score(void **state)
+{
+	static const struct {
+		enum stop_cause cause;
+		enum verdict verdict;
+	} cases[] = {{STOP_BREACH, VERDICT_ABORTED}, {STOP_SIGNAL, VERDICT_INTERRUPTED}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		const struct event stopping = {.kind = EVENT_STOPPING,
+					       .phase = PHASE_METHOD,
+					       .time_ns = 15 * NSEC_PER_SEC,
+					       .number = cases[i].cause};
+		struct stage stage;
+
+		begin(&stage, FILE_BEGIN "expect: [{probe: page, holds: 100%}]\n");
+		inject(&stage);
+		sample(&stage, 2, 11, PROBE_PASS);
+		sample(&stage, 1, 11, PROBE_PASS);
+		stage.listener.fn(stage.listener.context, &stopping);
+		end(&stage);
+		assert_int_equal(stage.result->verdict, cases[i].verdict);
+		assert_true(stage.result->expectations[0].is_met);
+		assert_int_equal(stage.result->score, -1);
+		clear(&stage);
+	}
+}
+
 static void test_every_steady_state_has_its_own_time(void **state)
 {
 	struct stage stage;
@@ -324,6 +353,7 @@ int main(void)
 		cmocka_unit_test(test_what_degrades_to_something_else),
 		cmocka_unit_test(test_nothing_asked_is_not_met),
 		cmocka_unit_test(test_a_score_never_replaces_the_verdict),
+		cmocka_unit_test(test_who_was_stopped_early_has_no_score),
 		cmocka_unit_test(test_every_steady_state_has_its_own_time),
 	};
 

@@ -79,6 +79,8 @@ static const struct {
 	 "'((((((((((a+)+)+)+)+)+)+)+)+)+)+' repeats too much: written out it has more than 1000 "
 	 "characters",
 	 0},
+	{PARAM_PATTERN, "((a++++++++++",
+	 "'((a++++++++++' repeats too much: written out it has more than 1000 characters", 0},
 	{PARAM_PATTERN, "a{32767}",
 	 "'a{32767}' repeats too much: written out it has more than 1000 characters", 0},
 	{PARAM_PATTERN, "((((((((((((((((((((((((((((((((a))))))))))))))))))))))))))))))))",

@@ -23,7 +23,8 @@ static void compare(const struct sandbox_group *groups, const struct sandbox_fil
 	for (unsigned choice = 0; choice < choices; choice++) {
 		unsigned count = generated[choice].count, pids = 0;
 
-		assert_int_equal(sandbox_filter_build(groups, choice, built), count);
+		assert_int_equal(sandbox_filter_build(groups, choice, SANDBOX_SILENT, built),
+				 count);
 		assert_memory_equal(built, generated[choice].code, count * sizeof(*built));
 		for (size_t at = 0; at < count; at++)
 			pids += BPF_CLASS(built[at].code) == BPF_JMP &&

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Run when squall is built: writes sandbox_filters.h, the system call filters as C arrays, to
- * standard output.
+ * standard output. With "telling": those for tests, see sandbox_filter.h.
  */
 #include "injector/kernel/sandbox_filter.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static int print_filter(const char *name, const struct sandbox_group *groups, unsigned choice)
+static int print_filter(const char *name, const struct sandbox_group *groups, unsigned choice,
+			enum sandbox_teller teller)
 {
 	static struct sock_filter filter[SANDBOX_FILTER_MAX];
-	int count = sandbox_filter_build(groups, choice, filter);
+	int count = sandbox_filter_build(groups, choice, teller, filter);
 
 	if (count < 0) {
 		fprintf(stderr, "cannot make the filter of the %s: %s\n", name, strerror(-count));
@@ -26,10 +27,11 @@ static int print_filter(const char *name, const struct sandbox_group *groups, un
 }
 
 /* One for each choice, and a table of them. */
-static int print_filters(const char *name, const struct sandbox_group *groups, unsigned choices)
+static int print_filters(const char *name, const struct sandbox_group *groups, unsigned choices,
+			 enum sandbox_teller teller)
 {
 	for (unsigned choice = 0; choice < choices; choice++)
-		if (print_filter(name, groups, choice) < 0)
+		if (print_filter(name, groups, choice, teller) < 0)
 			return -1;
 	printf("static const struct sandbox_filter %s_filters[] = {\n", name);
 	for (unsigned choice = 0; choice < choices; choice++)
@@ -39,13 +41,18 @@ static int print_filters(const char *name, const struct sandbox_group *groups, u
 	return 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	bool is_telling = argc > 1 && strcmp(argv[1], "telling") == 0;
+
 	printf("/* Made from sandbox_lists.c by generate/sandbox_filters.c */\n"
 	       "#include \"injector/kernel/sandbox_filter.h\"\n\n");
-	if (print_filters("conductor", sandbox_conductor_groups, 1) < 0 ||
-	    print_filters("worker", sandbox_worker_groups, SANDBOX_CHOICES) < 0 ||
-	    print_filters("guardian", sandbox_guardian_groups, SANDBOX_CHOICES) < 0)
+	if (print_filters("conductor", sandbox_conductor_groups, 1,
+			  is_telling ? SANDBOX_CONDUCTOR : SANDBOX_SILENT) < 0 ||
+	    print_filters("worker", sandbox_worker_groups, SANDBOX_CHOICES,
+			  is_telling ? SANDBOX_WORKER : SANDBOX_SILENT) < 0 ||
+	    print_filters("guardian", sandbox_guardian_groups, SANDBOX_CHOICES,
+			  is_telling ? SANDBOX_GUARDIAN : SANDBOX_SILENT) < 0)
 		return 1;
 	return fflush(stdout) == 0 && !ferror(stdout) ? 0 : 1;
 }

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Whatever the service manager, or who sits at its socket, answers: a reload has taken place only
+ * when a return says so, and what an error says may be printed.
+ */
+/* its parts are its own business */
+#include "injector/kernel/systemd.c" /* NOLINT(bugprone-suspicious-include) */
+
+#include <stdlib.h>
+#include <unistd.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(int condition)
+{
+	if (!condition)
+		abort();
+}
+
+/* Is one of the whole messages in there a return? */
+static bool has_return(const uint8_t *data, size_t size)
+{
+	struct fixed_header header;
+
+	while (size >= sizeof(header)) {
+		memcpy(&header, data, sizeof(header));
+		if (header.type == METHOD_RETURN)
+			return true;
+		size_t length = sizeof(header) + (((size_t)header.fields_size + 7) & ~(size_t)7) +
+				header.body_size;
+
+		if (header.type == METHOD_ERROR || length > size)
+			return false;
+		data += length;
+		size -= length;
+	}
+	return false;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct error err = ERROR_INIT;
+	const uint8_t *answer = data + 1;
+	size_t left = size - 1;
+	int pair[2], result = 0;
+
+	if (size < 1 || size > 60000 ||
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return 0;
+	require(send(pair[1], answer, left, MSG_DONTWAIT) == (ssize_t)left);
+	shutdown(pair[1], SHUT_WR); /* nothing else comes: nobody waits */
+	if (data[0] & 1) {
+		const uint8_t *end = memchr(answer, '\n', left < 127 ? left : 127);
+
+		result = authenticate(pair[0]);
+		require(result < 0 || (end && memcmp(answer, "OK", 2) == 0));
+		if (result == 0) { /* exactly the line was taken */
+			left -= (size_t)(end + 1 - answer);
+			answer = end + 1;
+		}
+	}
+	if (result == 0) {
+		result = await_answer(pair[0], "nginx.service", &err);
+		require(result < 0 ? err.code > 0 : has_return(answer, left));
+		for (const char *at = err.text; *at; at++)
+			require((unsigned char)*at >= ' ' && (unsigned char)*at < 0x7f);
+	}
+	close(pair[0]);
+	close(pair[1]);
+	return 0;
+}
