@@ -126,6 +126,11 @@ struct fault_ops {
 	 * in force gets ready for them. `out_note`: what people should know, or "". On failure it
 	 * is as it was. NULL: `follow` is refused. */
 	int (*follow)(struct fault *fault, char *out_note, size_t size, struct error *err);
+	/* The interfaces of the target are others now: the live fault comes to act on those that
+	 * are new, and lets go those that are not the target's any more or have been away. Upon
+	 * failure *out_index is the one that cannot be had (0: none of them), which the caller
+	 * takes from the target, and calls again. NULL: they are not followed. */
+	int (*follow_interfaces)(struct fault *fault, int *out_index, struct error *err);
 	/* Ends the effect. When work remains that needs time (a soft end, a queue that drains),
 	 * sets *out_again_ns to the delay after which it wants to be called again; 0: finished. May
 	 * be called with FAULT_END_NOW while a soft end is under way. NULL: undo() ends the effect.

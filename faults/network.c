@@ -69,8 +69,11 @@ static int check_still_there(struct network_state *state, struct error *err)
 	for (unsigned i = 0; i < state->path_count; i++) {
 		struct network_path *path = &state->paths[i];
 		struct link link;
-		int result = link_get(state->route, path->index, &link, err);
+		int result;
 
+		if (!path->index)
+			continue;
+		result = link_get(state->route, path->index, &link, err);
 		if (result < 0 || strcmp(link.name, path->interface) != 0)
 			return error_set(err, ENODEV,
 					 "interface %s is not the one it was when the targets "
@@ -109,7 +112,7 @@ static int open_netfilter(struct network_state *state, const struct fault *fault
 {
 	if (state->netfilter)
 		return 0;
-	return netlink_open_netfilter(fault->target->namespace_fd, &state->netfilter, err);
+	return network_open_netfilter(state, fault->target->namespace_fd, err);
 }
 
 /* Its place among the faults that are in force on the same interfaces, and the way that goes with
@@ -129,9 +132,9 @@ static int find_place(struct network_state *state, const struct fault *fault, st
 	if (rank != state->rank) /* prepared for another place */
 		network_line_stop(state);
 	state->rank = rank;
-	if (state->way != NETWORK_LINE || state->paths[0].line)
+	if (state->way != NETWORK_LINE || network_line_is_prepared(state))
 		return 0;
-	/* The table's owner comes after the taps, see network_plan(). */
+	/* The table's owner comes after the taps, see network_open_netfilter(). */
 	netlink_close(state->netfilter);
 	state->netfilter = NULL;
 	result = network_line_prepare(state, fault->target->namespace_fd, fault->env->run_id,
@@ -146,6 +149,7 @@ static int inject(struct fault *fault, struct error *err)
 
 	network_effect_scale(&state->effect, fault->level_ppb);
 	state->owns_loopback_settings = false;
+	network_forget_left(state);
 	if (result == 0)
 		result = find_place(state, fault, err);
 	state->has_hole = network_needs_hole(state);
@@ -186,6 +190,8 @@ static int inject(struct fault *fault, struct error *err)
 	fault->effect_started_ns = state->injected_ns = clock_now_ns();
 	fault->effect_ended_ns = state->ended_ns = 0;
 	state->phase = NETWORK_ACTIVE;
+	for (unsigned i = 0; i < state->path_count; i++)
+		state->paths[i].is_attached = state->paths[i].index;
 	/* what has come about meanwhile; that it is in force matters more than a failure here */
 	network_reset_connections(state, fault->target, NULL);
 	return 0;
@@ -371,6 +377,7 @@ const struct fault_ops network_fault = {
 	.inject = inject,
 	.set_level = set_level,
 	.follow = network_follow,
+	.follow_interfaces = network_follow_interfaces,
 	.end = end,
 	.undo = network_undo,
 	.verify = network_verify,

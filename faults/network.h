@@ -105,9 +105,10 @@ int network_survey_anew(struct network_support *out, struct error *err);
 /* What to do about a missing netem here: distribution, cloud kernel, WSL. */
 void network_netem_remedy(char *out, size_t size);
 
-/* One direction of one interface. */
+/* One direction of one interface. Where interfaces are followed, a place for one: free while it has
+ * no index and nothing of one that has left. */
 struct network_path {
-	int index; /* of the interface */
+	int index; /* of the interface; 0: none */
 	char interface[16];
 	int lower, master; /* indexes of the interfaces below and above it, or 0 */
 	bool is_ingress, is_loopback;
@@ -115,7 +116,20 @@ struct network_path {
 	bool carries_groups; /* what a delay line gives back is still known by its group */
 	uint32_t mtu;
 	struct delay_line *line; /* NETWORK_LINE */
+	/* network_links.c */
+	bool is_attached;  /* packets come by it in the present injection */
+	bool is_lost;	   /* the interface has gone, at least for a while */
+	bool has_counters; /* in the table, from whoever had the place before */
+	int left_index;	   /* it has left, and what its line still holds may come out; 0: no */
+	bool is_gone;	   /* with the interface itself */
+	int64_t drain_until_ns;
+	uint32_t records[2]; /* NETWORK_GATE: of the journal, for this interface; 0: none */
 };
+
+static inline bool network_path_is_free(const struct network_path *path)
+{
+	return !path->index && !path->left_index;
+}
 
 /* A TCP connection, addresses in network order. */
 struct network_connection {
@@ -176,12 +190,16 @@ struct network_state {
 	unsigned path_count;
 	enum network_way planned_way; /* `way` is that of the present injection */
 	bool is_followed;	      /* names of the target may get other addresses */
-	unsigned generation, sets;    /* that hold them in the table */
-	unsigned rank;	    /* among those on the same interfaces, see network_compose.c */
-	bool has_line;	    /* there can be a delay line */
-	bool has_ifb;	    /* the kernel has it */
-	bool has_hole;	    /* the ifb is down, and swallows what leaves and is to be lost */
-	bool allows_bypass; /* tc filters need not be met by what comes from an ifb */
+	bool follows_interfaces;
+	unsigned path_limit;   /* places, where interfaces are followed */
+	uint64_t left_dropped; /* by the lines of those that have left */
+	int64_t left_processor_ns;
+	unsigned generation, sets; /* that hold them in the table */
+	unsigned rank;		   /* among those on the same interfaces, see network_compose.c */
+	bool has_line;		   /* there can be a delay line */
+	bool has_ifb;		   /* the kernel has it */
+	bool has_hole;		   /* the ifb is down, and swallows what leaves and is to be lost */
+	bool allows_bypass;	   /* tc filters need not be met by what comes from an ifb */
 	struct netlink *route;
 	struct netlink *diag; /* when connections that exist are to be ended; else NULL */
 	uint64_t connections_reset;
@@ -224,6 +242,13 @@ int network_table_remove(struct network_state *state, struct error *err);
 /* state->effect.at has changed: the loss of a NETWORK_FILTER step. */
 int network_table_change(struct network_state *state, struct error *err);
 
+/* One more path in a table that is there; one less: packets come by it no more, and what is left
+ * for what a delay line gives back. What is gone already is no error. */
+int network_table_add_path(struct network_state *state, const struct target *target, unsigned at,
+			   struct error *err);
+void network_table_cut_path(struct network_state *state, const struct target *target, unsigned at);
+void network_table_remove_path(struct network_state *state, unsigned at);
+
 /* The target's endpoints are others now. */
 int network_table_follow(struct network_state *state, const struct target *target,
 			 struct error *err);
@@ -254,6 +279,7 @@ struct network_pick network_pick_of(const struct target *target);
 /* Adds what comes before chain `chain` (which is there), and names there what rules now go to. */
 void network_pick_add(const struct network_pick *pick, bool is_ingress, unsigned at,
 		      char chain[NETWORK_CHAIN_SIZE], struct nft_batch *batch);
+void network_pick_delete(const struct network_pick *pick, unsigned at, struct nft_batch *batch);
 /* The name alone. */
 void network_pick_name(const struct network_pick *pick, unsigned at,
 		       char chain[NETWORK_CHAIN_SIZE]);
@@ -298,6 +324,12 @@ void network_unlisten(struct network_state *state);
 int network_line_prepare(struct network_state *state, int namespace_fd, const char *run_id,
 			 unsigned step, struct error *err);
 int network_line_start(struct network_state *state, const struct fault *fault, struct error *err);
+/* The line of one path, in mid-run. */
+int network_line_add(struct network_state *state, const struct fault *fault, unsigned at,
+		     struct error *err);
+void network_line_remove(struct network_state *state, unsigned at);
+/* Each path has one. */
+bool network_line_is_prepared(const struct network_state *state);
 /* What leaves goes through the egress hook again, for faults behind this one. */
 bool network_line_reenters(const struct network_state *state);
 /* The device that packets of a path are forwarded to. */
@@ -338,11 +370,28 @@ int network_list_excluded(const struct network_state *state, const struct target
 int network_follow(struct fault *fault, char *out_note, size_t size, struct error *err);
 int network_list_followed(const struct target *target, struct plan *plan);
 
+/* network_links.c: fault_ops.follow_interfaces. Paths of an interface: those that it can have, in
+ * places that are free or new; `plan` may be NULL. */
+int network_add_paths(struct network_state *state, const struct fault *fault,
+		      const struct target_interface *interface, struct plan *plan,
+		      struct error *err);
+int network_follow_interfaces(struct fault *fault, int *out_index, struct error *err);
+/* An injection begins: whoever left in the one before has left. */
+void network_forget_left(struct network_state *state);
+int network_list_followed_interfaces(const struct target *target, struct plan *plan);
+/* network_plan.c: the owner of the table, or what else ends the effect at the death of its process:
+ * before the taps do. */
+int network_open_netfilter(struct network_state *state, int namespace_fd, struct error *err);
+/* Whatever has a lower descriptor goes after that. */
+int network_last_descriptor(const struct network_state *state);
+
 /* network_bypass.c: filters and chains of the user's on the way. Some would not be met any more
  * behind an ifb: `out_avoid` is set unless that is allowed. */
 int network_find_bypassed(struct network_state *state, struct plan *plan, bool *out_avoid,
 			  struct error *err);
 int network_list_filters(struct network_state *state, struct plan *plan, struct error *err);
+/* The same of one path, which comes in mid-run: -EOPNOTSUPP. */
+int network_check_bypassed(struct network_state *state, unsigned at, struct error *err);
 
 /* network_connections.c: those in scope. Plan: how many, and whether the kernel can. */
 int network_plan_connections(struct network_state *state, const struct target *target,
@@ -361,6 +410,8 @@ int network_compose(struct network_state *state, struct plan *plan);
 int network_compose_groups(const struct network_state *state, struct plan *plan);
 /* The rank of one that is injected now. */
 int network_find_rank(struct network_state *state, unsigned *out, struct error *err);
+/* A path that comes in mid-run, behind and before other faults: -EEXIST when its place is taken. */
+int network_check_rank(struct network_state *state, unsigned at, struct error *err);
 /* One interface and direction is in both. */
 bool network_shares_path(const struct network_state *a, const struct network_state *b);
 

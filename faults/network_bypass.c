@@ -8,6 +8,7 @@
 
 #include "injector/kernel/qdisc.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -116,21 +117,43 @@ static int note_chains(const struct network_state *state, const struct network_p
 					     : "would bypass: netem is not used");
 }
 
+static int note_path(struct network_state *state, const struct network_path *path,
+		     struct plan *plan, bool *out_found, struct error *err)
+{
+	/* else they have acted before ours takes the packet out */
+	if (!path->is_ingress && state->hook == NETWORK_TABLE)
+		return note_actions(state, path, plan, out_found, err);
+	if (path->is_ingress && state->hook == NETWORK_GATE)
+		return note_chains(state, path, plan, out_found, err);
+	return 0;
+}
+
+static void keep_note(void *context, enum plan_kind kind, const char *text)
+{
+	(void)kind;
+	snprintf(context, sizeof(((struct error *)0)->text), "%s", text);
+}
+
+int network_check_bypassed(struct network_state *state, unsigned at, struct error *err)
+{
+	char note[sizeof(err->text)] = "";
+	struct plan plan = {.line = keep_note, .context = note};
+	bool is_found = false;
+	int result = note_path(state, &state->paths[at], &plan, &is_found, err);
+
+	if (result == 0 && is_found && !state->allows_bypass)
+		return error_set(err, EOPNOTSUPP, "%s", note);
+	return result;
+}
+
 int network_find_bypassed(struct network_state *state, struct plan *plan, bool *out_avoid,
 			  struct error *err)
 {
 	bool is_found = false;
 	int result = 0;
 
-	for (unsigned i = 0; result == 0 && i < state->path_count; i++) {
-		const struct network_path *path = &state->paths[i];
-
-		/* else they have acted before ours takes the packet out */
-		if (!path->is_ingress && state->hook == NETWORK_TABLE)
-			result = note_actions(state, path, plan, &is_found, err);
-		else if (path->is_ingress && state->hook == NETWORK_GATE)
-			result = note_chains(state, path, plan, &is_found, err);
-	}
+	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
+		result = note_path(state, &state->paths[i], plan, &is_found, err);
 	*out_avoid = is_found && !state->allows_bypass;
 	return result;
 }

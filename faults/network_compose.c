@@ -24,7 +24,7 @@ bool network_shares_path(const struct network_state *a, const struct network_sta
 		return false;
 	for (unsigned i = 0; i < a->path_count; i++)
 		for (unsigned k = 0; k < b->path_count; k++)
-			if (a->paths[i].index == b->paths[k].index &&
+			if (a->paths[i].index && a->paths[i].index == b->paths[k].index &&
 			    a->paths[i].is_ingress == b->paths[k].is_ingress)
 				return true;
 	return false;
@@ -88,7 +88,9 @@ int network_compose_groups(const struct network_state *state, struct plan *plan)
 
 struct rank_search {
 	const struct network_state *state;
-	unsigned next; /* one more than the highest found */
+	unsigned first, end; /* of its paths */
+	unsigned next;	     /* one more than the highest found */
+	bool is_taken;	     /* its own */
 };
 
 static void take_rank(struct rank_search *search, const char *name, int64_t behind)
@@ -101,6 +103,7 @@ static void take_rank(struct rank_search *search, const char *name, int64_t behi
 		return;
 	if (strncmp(name, "squall_", 7) != 0 || behind < 0 || behind > NETWORK_RANK_MAX)
 		return;
+	search->is_taken |= search->state->rank == (unsigned)behind;
 	if (search->next <= (unsigned)behind)
 		search->next = (unsigned)behind + 1;
 }
@@ -109,10 +112,10 @@ static void look_at_chain(void *context, const struct nft_hook *hook)
 {
 	struct rank_search *search = context;
 
-	for (unsigned i = 0; i < search->state->path_count; i++) {
+	for (unsigned i = search->first; i < search->end; i++) {
 		const struct network_path *path = &search->state->paths[i];
 
-		if (path->is_ingress == hook->is_ingress &&
+		if (path->index && path->is_ingress == hook->is_ingress &&
 		    strcmp(path->interface, hook->device) == 0)
 			take_rank(search, hook->table,
 				  (int64_t)NETWORK_PRIORITY_DELAY - hook->priority);
@@ -126,18 +129,27 @@ static void look_at_filter(void *context, const struct filter *filter)
 			  (int64_t)GATE_PRIORITY_DELAY - (int64_t)filter->priority);
 }
 
-int network_find_rank(struct network_state *state, unsigned *out, struct error *err)
+static int search_ranks(struct network_state *state, struct rank_search *search, struct error *err)
 {
-	struct rank_search search = {.state = state};
 	int result = 0;
 
+	search->state = state;
 	if (state->hook == NETWORK_TABLE)
-		result = nft_hooks(state->netfilter, look_at_chain, &search, err);
-	for (unsigned i = 0; state->hook == NETWORK_GATE && result == 0 && i < state->path_count;
-	     i++)
-		result = filter_each(state->route, state->paths[i].index,
-				     state->paths[i].is_ingress ? QDISC_INGRESS : QDISC_EGRESS,
-				     look_at_filter, &search, err);
+		return nft_hooks(state->netfilter, look_at_chain, search, err);
+	for (unsigned i = search->first; result == 0 && i < search->end; i++)
+		if (state->paths[i].index)
+			result = filter_each(state->route, state->paths[i].index,
+					     state->paths[i].is_ingress ? QDISC_INGRESS
+									: QDISC_EGRESS,
+					     look_at_filter, search, err);
+	return result;
+}
+
+int network_find_rank(struct network_state *state, unsigned *out, struct error *err)
+{
+	struct rank_search search = {.end = state->path_count};
+	int result = search_ranks(state, &search, err);
+
 	if (result < 0)
 		return result;
 	if (search.next > NETWORK_RANK_MAX)
@@ -145,4 +157,16 @@ int network_find_rank(struct network_state *state, unsigned *out, struct error *
 				 NETWORK_RANK_MAX);
 	*out = search.next;
 	return 0;
+}
+
+int network_check_rank(struct network_state *state, unsigned at, struct error *err)
+{
+	struct rank_search search = {.first = at, .end = at + 1};
+	int result = network_loses_first(state) ? 0 : search_ranks(state, &search, err);
+
+	if (result == 0 && search.is_taken)
+		return error_set(err, EEXIST,
+				 "a network fault that is in force there has the same place in "
+				 "the order");
+	return result;
 }

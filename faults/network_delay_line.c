@@ -193,6 +193,16 @@ int delay_line_start(struct delay_line *line, struct error *err)
 	return 0;
 }
 
+int delay_line_last_descriptor(const struct delay_line *line)
+{
+	int last = -1;
+
+	for (unsigned i = 0; i < line->count; i++)
+		if (line->tap_fds[i] > last)
+			last = line->tap_fds[i];
+	return last;
+}
+
 void delay_line_stop(struct delay_line *line)
 {
 	if (!line)

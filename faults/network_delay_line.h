@@ -86,6 +86,8 @@ int delay_line_start(struct delay_line *line, struct error *err);
  * Call after the table is gone and the line is empty. Also for a line not started, or NULL. */
 void delay_line_stop(struct delay_line *line);
 
+/* Of its tap. */
+int delay_line_last_descriptor(const struct delay_line *line);
 /* Name of the tap. */
 const char *delay_line_device(const struct delay_line *line);
 

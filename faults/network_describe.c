@@ -57,6 +57,8 @@ int network_list_targets(const struct network_state *state, const struct target 
 				  params_text(params, TRAFFIC_VLAN));
 	if (result == 0)
 		result = network_list_followed(target, plan);
+	if (result == 0)
+		result = network_list_followed_interfaces(target, plan);
 	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
 		result = plan_add(plan, PLAN_TARGET, "interface %s %s%s%s",
 				  state->paths[i].interface,
@@ -130,6 +132,7 @@ void network_describe_evidence(const struct network_state *state, struct evidenc
 	/* what is twice in it, or still in the queue, must not make it less than nothing */
 	const uint64_t kept =
 		evidence->hits > evidence->dropped ? evidence->hits - evidence->dropped : 0;
+	const char *comma = " on ";
 	int used;
 	char *out = evidence->detail;
 	const int size = sizeof(evidence->detail);
@@ -147,10 +150,14 @@ void network_describe_evidence(const struct network_state *state, struct evidenc
 		used += snprintf(out + used, (size_t)(size - used), ", %llu of %llu dropped",
 				 (unsigned long long)evidence->dropped,
 				 (unsigned long long)evidence->hits);
-	for (unsigned i = 0; i < state->path_count && used < size; i++)
-		used += snprintf(out + used, (size_t)(size - used), "%s%s %s", i ? ", " : " on ",
+	for (unsigned i = 0; i < state->path_count && used < size; i++) {
+		if (!state->paths[i].index)
+			continue;
+		used += snprintf(out + used, (size_t)(size - used), "%s%s %s", comma,
 				 state->paths[i].interface,
 				 state->paths[i].is_ingress ? "in" : "out");
+		comma = ", ";
+	}
 	if (state->way == NETWORK_LINE && state->injected_ns && used < size)
 		describe_processor(evidence->processor_ns,
 				   (state->ended_ns ? state->ended_ns : clock_now_ns()) -

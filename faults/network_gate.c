@@ -8,6 +8,8 @@
 #include "injector/base/clock.h"
 #include "injector/base/quantity.h"
 #include "injector/kernel/bpf.h"
+#include "injector/kernel/descriptors.h"
+#include "injector/kernel/link.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -36,14 +38,26 @@ static bool is_repeated(const struct network_state *state, unsigned at)
 	return false;
 }
 
+/* See network_open_netfilter(). */
+static int raise_descriptor(int *fd, struct error *err)
+{
+	int raised, result = descriptor_raise(*fd, &raised);
+
+	if (result < 0)
+		return error_errno(err, -result, "cannot keep a descriptor apart");
+	close(*fd);
+	*fd = raised;
+	return 0;
+}
+
 int network_gate_prepare(struct network_state *state, const struct target *target,
 			 struct error *err)
 {
 	struct network_gate *gate = calloc(1, sizeof(*gate));
 	const struct bpf_map_shape programs = {"squall_gate", BPF_MAP_TYPE_PROG_ARRAY, 4, 4,
-					       state->path_count};
+					       state->path_limit};
 	const struct bpf_map_shape counters = {"squall_counters", BPF_MAP_TYPE_ARRAY, 4,
-					       sizeof(struct gate_count), state->path_count * 2};
+					       sizeof(struct gate_count), state->path_limit * 2};
 	int result;
 
 	if (!gate)
@@ -58,7 +72,14 @@ int network_gate_prepare(struct network_state *state, const struct target *targe
 		result = bpf_map_new(&counters, &gate->counters_map, err);
 	if (result == 0)
 		result = bpf_map_new(&programs, &gate->programs_map, err);
+	if (result == 0 && state->follows_interfaces)
+		result = raise_descriptor(&gate->programs_map, err);
 	return result;
+}
+
+int network_gate_descriptor(const struct network_state *state)
+{
+	return state->gate->programs_map;
 }
 
 int network_gate_list(const struct network_state *state, struct plan *plan, struct error *err)
@@ -91,26 +112,36 @@ int network_gate_list(const struct network_state *state, struct plan *plan, stru
 	return result;
 }
 
-static int write_record(const struct network_state *state, const struct fault *fault,
-			enum network_record_type type, const struct network_path *path,
-			struct error *err)
+static struct network_record record_of(const struct network_state *state, int index,
+				       const struct network_path *path)
 {
 	struct network_record record = state->record;
-	int result;
 
-	record.index = path->index;
+	record.index = index;
 	snprintf(record.link, sizeof(record.link), "%s", path->interface);
-	result = journal_undo(fault->env->journal, fault->ops->name, fault->step, type, &record,
-			      sizeof(record), err);
-	return result < 0 ? result : 0;
+	return record;
+}
+
+static int write_record(const struct network_state *state, const struct fault *fault,
+			enum network_record_type type, struct network_path *path, struct error *err)
+{
+	const struct network_record record = record_of(state, path->index, path);
+	int sequence = journal_undo(fault->env->journal, fault->ops->name, fault->step, type,
+				    &record, sizeof(record), err);
+
+	if (sequence < 0)
+		return sequence;
+	path->records[type == NETWORK_RECORD_CLSACT] = (uint32_t)sequence;
+	return 0;
 }
 
 static int add_clsact(struct network_state *state, const struct fault *fault,
-		      const struct network_path *path, struct error *err)
+		      struct network_path *path, struct error *err)
 {
 	bool exists, is_ours = false;
 	int result = network_gate_look_for_clsact(state->route, path, &exists, &is_ours, err);
 
+	path->records[0] = path->records[1] = 0;
 	for (unsigned i = 0; i < state->path_count; i++)
 		if (state->paths[i].index == path->index)
 			state->paths[i].owns_clsact = is_ours;
@@ -180,7 +211,8 @@ int network_gate_change(struct network_state *state, struct error *err)
 	int result = 0;
 
 	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
-		result = set_loss(state, i, err);
+		if (state->paths[i].index)
+			result = set_loss(state, i, err);
 	return result;
 }
 
@@ -196,7 +228,8 @@ static int reset_counters(struct network_state *state, unsigned at, struct error
 static void close_programs(const int *programs, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++)
-		close(programs[i]);
+		if (programs[i] >= 0)
+			close(programs[i]);
 }
 
 /* The programs of all paths; on failure none. */
@@ -208,6 +241,11 @@ static int load_programs(const struct network_state *state, const struct gate_sc
 	int result = 0;
 
 	while (result == 0 && loaded < state->path_count) {
+		programs[loaded] = -1;
+		if (!state->paths[loaded].index) {
+			loaded++;
+			continue;
+		}
 		result = gate_code_load(state, loaded, scope, gate->target, gate->counters_map,
 					&programs[loaded], err);
 		loaded += result == 0;
@@ -224,7 +262,7 @@ int network_gate_start(struct network_state *state, const struct fault *fault, s
 	int result = programs ? 0 : error_errno(err, ENOMEM, "gate");
 
 	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
-		if (!is_repeated(state, i))
+		if (state->paths[i].index && !is_repeated(state, i))
 			result = add_clsact(state, fault, &state->paths[i], err);
 	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
 		result = reset_counters(state, i, err);
@@ -232,9 +270,11 @@ int network_gate_start(struct network_state *state, const struct fault *fault, s
 		result = load_programs(state, &gate->scope, programs, err);
 	if (result == 0) {
 		for (unsigned i = 0; result == 0 && i < state->path_count; i++)
-			result = add_filter(state, i, err);
+			if (state->paths[i].index)
+				result = add_filter(state, i, err);
 		for (unsigned i = 0; result == 0 && i < state->path_count; i++)
-			result = open_gate(state, i, programs[i], err);
+			if (state->paths[i].index)
+				result = open_gate(state, i, programs[i], err);
 		close_programs(programs, state->path_count);
 	}
 	free(programs);
@@ -254,11 +294,72 @@ static int exchange_programs(struct network_state *state, const struct gate_scop
 
 	if (result == 0) {
 		for (unsigned i = 0; result == 0 && i < state->path_count; i++)
-			result = open_gate(state, i, programs[i], err);
+			if (state->paths[i].index)
+				result = open_gate(state, i, programs[i], err);
 		close_programs(programs, state->path_count);
 	}
 	free(programs);
 	return result;
+}
+
+/* Has another path brought the clsact of its interface already? */
+static bool has_clsact(const struct network_state *state, unsigned at)
+{
+	for (unsigned i = 0; i < state->path_count; i++)
+		if (i != at && state->paths[i].is_attached &&
+		    state->paths[i].index == state->paths[at].index)
+			return true;
+	return false;
+}
+
+int network_gate_add_path(struct network_state *state, const struct fault *fault, unsigned at,
+			  struct error *err)
+{
+	const struct network_gate *gate = state->gate;
+	struct network_path *path = &state->paths[at];
+	int program_fd;
+	int result = has_clsact(state, at) ? 0 : add_clsact(state, fault, path, err);
+
+	if (result == 0)
+		result = set_loss(state, at, err);
+	if (result == 0)
+		result = gate_code_load(state, at, &gate->scope, gate->target, gate->counters_map,
+					&program_fd, err);
+	if (result < 0)
+		return result;
+	result = add_filter(state, at, err);
+	if (result == 0)
+		result = open_gate(state, at, program_fd, err);
+	close(program_fd);
+	return result;
+}
+
+void network_gate_cut_path(struct network_state *state, unsigned at)
+{
+	bpf_map_remove(state->gate->programs_map, &at, NULL);
+}
+
+/* What was written down before it was done is done with. */
+void network_gate_remove_interface(struct network_state *state, const struct fault *fault,
+				   int index, bool is_gone)
+{
+	for (unsigned i = 0; i < state->path_count; i++) {
+		struct network_path *path = &state->paths[i];
+		const struct network_record record = record_of(state, index, path);
+		int result = 0;
+
+		if (path->left_index != index || !(path->records[0] || path->records[1]))
+			continue;
+		/* a number may be given away again */
+		if (!is_gone)
+			result = network_gate_undo_filters(&record, state->route, NULL);
+		if (!is_gone && result == 0 && path->records[1])
+			result = network_gate_undo_clsact(&record, state->route, NULL);
+		for (unsigned k = 0; result == 0 && k < 2; k++)
+			if (path->records[k])
+				journal_done(fault->env->journal, path->records[k], NULL);
+		path->records[0] = path->records[1] = 0;
+	}
 }
 
 int network_gate_follow(struct network_state *state, struct error *err)
@@ -305,14 +406,26 @@ int network_gate_counters(struct network_state *state, struct evidence *out, str
 	return result;
 }
 
+static bool has_gone(const struct network_state *state, const struct network_path *path)
+{
+	struct link link;
+
+	return link_get(state->route, path->index, &link, NULL) == -ENODEV;
+}
+
 int network_gate_check(struct network_state *state, struct error *err)
 {
 	for (unsigned i = 0; i < state->path_count; i++) {
-		const struct network_path *path = &state->paths[i];
+		struct network_path *path = &state->paths[i];
 		bool is_found;
-		int result = network_gate_find_filter(state->route, path->index, hook_of(path),
-						      state->record.table, &is_found, err);
+		int result;
 
+		if (!path->index || path->is_lost)
+			continue;
+		result = network_gate_find_filter(state->route, path->index, hook_of(path),
+						  state->record.table, &is_found, err);
+		if ((result < 0 || !is_found) && state->follows_interfaces && has_gone(state, path))
+			continue; /* with its interface, just now */
 		if (result == 0 && !is_found)
 			result = error_set(err, ENOENT, "the filter %s of interface %s is gone",
 					   state->record.table, path->interface);

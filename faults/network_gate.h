@@ -73,6 +73,15 @@ int network_gate_start(struct network_state *state, const struct fault *fault, s
 int network_gate_change(struct network_state *state, struct error *err);
 /* The target's endpoints are others now: from one packet to the next, path by path. */
 int network_gate_follow(struct network_state *state, struct error *err);
+/* One more path in mid-run; one less, and what is left in its interface once both ways have gone.
+ */
+int network_gate_add_path(struct network_state *state, const struct fault *fault, unsigned at,
+			  struct error *err);
+void network_gate_cut_path(struct network_state *state, unsigned at);
+void network_gate_remove_interface(struct network_state *state, const struct fault *fault,
+				   int index, bool is_gone);
+/* Whose end is that of the effect. */
+int network_gate_descriptor(const struct network_state *state);
 /* The effect ends. */
 void network_gate_shut(struct network_state *state);
 int network_gate_counters(struct network_state *state, struct evidence *out, struct error *err);

@@ -34,48 +34,103 @@ static struct netem_config config_of(const struct network_state *state)
 	return config;
 }
 
-int network_line_prepare(struct network_state *state, int namespace_fd, const char *run_id,
-			 unsigned step, struct error *err)
+static uint64_t dropped_by(const struct delay_line_counters *counters)
+{
+	return counters->lost + counters->dropped_full + counters->dropped_error +
+	       counters->dropped_device;
+}
+
+static int prepare_one(struct network_state *state, unsigned at, int namespace_fd,
+		       const char *run_id, unsigned step, struct error *err)
 {
 	const struct netem_config effect = config_of(state);
 	const bool refuses = state->effect.refusal.is_on;
+	struct network_path *path = &state->paths[at];
+	char name[32];
+	struct delay_line_config config = {
+		.namespace_fd = namespace_fd,
+		.interface_index = path->index,
+		.is_ingress = path->is_ingress,
+		.is_loopback = path->is_loopback,
+		.effect = &effect,
+		/* one answer for what was handed down as one */
+		.cuts_to_wire = !refuses && network_effect_needs_wire_packets(&state->effect),
+		.finishes_checksums = state->effect.full.corrupt_ppb > 0,
+		.mark = NETWORK_MARK | (state->rank + 1),
+		.marks_leaving = state->hook == NETWORK_GATE || network_line_reenters(state),
+		.reenters = !path->is_ingress && network_line_reenters(state),
+		.carries = network_group_bits(),
+		.threads = network_effect_is_independent(&state->effect) ? 0 : 1,
+		.refusal = state->effect.refusal,
+		.name = name};
+	int result;
 
-	for (unsigned i = 0; i < state->path_count; i++) {
-		struct network_path *path = &state->paths[i];
-		char name[32];
-		struct delay_line_config config = {
-			.namespace_fd = namespace_fd,
-			.interface_index = path->index,
-			.is_ingress = path->is_ingress,
-			.is_loopback = path->is_loopback,
-			.effect = &effect,
-			/* one answer for what was handed down as one */
-			.cuts_to_wire =
-				!refuses && network_effect_needs_wire_packets(&state->effect),
-			.finishes_checksums = state->effect.full.corrupt_ppb > 0,
-			.mark = NETWORK_MARK | (state->rank + 1),
-			.marks_leaving =
-				state->hook == NETWORK_GATE || network_line_reenters(state),
-			.reenters = !path->is_ingress && network_line_reenters(state),
-			.carries = network_group_bits(),
-			.threads = network_effect_is_independent(&state->effect) ? 0 : 1,
-			.refusal = state->effect.refusal,
-			.name = name};
-		int result;
+	if (snprintf(name, sizeof(name), "sq%s-%ut%u", run_id, step, at) > 15)
+		return error_set(err, E2BIG, "too many interfaces for one step");
+	config.seed =
+		at + (state->effect.full.has_seed ? state->effect.full.seed : state->run_seed);
+	result = delay_line_prepare(&config, &path->line, err);
+	if (result < 0)
+		error_prefix(err, "delay line for %s", path->interface);
+	return result;
+}
 
-		if (path->line)
-			continue;
-		if (snprintf(name, sizeof(name), "sq%s-%ut%u", run_id, step, i) > 15)
-			return error_set(err, E2BIG, "too many interfaces for one step");
-		config.seed = i + (state->effect.full.has_seed ? state->effect.full.seed
-							       : state->run_seed);
-		result = delay_line_prepare(&config, &path->line, err);
-		if (result < 0) {
-			error_prefix(err, "delay line for %s", path->interface);
-			return result;
-		}
-	}
-	return 0;
+int network_line_prepare(struct network_state *state, int namespace_fd, const char *run_id,
+			 unsigned step, struct error *err)
+{
+	int result = 0;
+
+	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
+		if (state->paths[i].index && !state->paths[i].line)
+			result = prepare_one(state, i, namespace_fd, run_id, step, err);
+	return result;
+}
+
+bool network_line_is_prepared(const struct network_state *state)
+{
+	for (unsigned i = 0; i < state->path_count; i++)
+		if (state->paths[i].index && !state->paths[i].line)
+			return false;
+	return true;
+}
+
+static int start_one(struct network_state *state, unsigned at, struct error *err)
+{
+	const struct netem_config effect = config_of(state);
+
+	delay_line_set(state->paths[at].line, &effect);
+	return delay_line_start(state->paths[at].line, err);
+}
+
+int network_line_add(struct network_state *state, const struct fault *fault, unsigned at,
+		     struct error *err)
+{
+	int result = prepare_one(state, at, fault->target->namespace_fd, fault->env->run_id,
+				 fault->step, err);
+
+	/* or the tap would go before what leads to it, see network_open_netfilter() */
+	if (result == 0 &&
+	    delay_line_last_descriptor(state->paths[at].line) > network_last_descriptor(state))
+		result = error_set(err, EMFILE, "too many descriptors are open for a further tap");
+	if (result == 0)
+		result = start_one(state, at, err);
+	if (result < 0)
+		network_line_remove(state, at);
+	return result;
+}
+
+void network_line_remove(struct network_state *state, unsigned at)
+{
+	struct network_path *path = &state->paths[at];
+	struct delay_line_counters counters;
+
+	if (!path->line)
+		return;
+	delay_line_counters(path->line, &counters);
+	state->left_dropped += dropped_by(&counters);
+	state->left_processor_ns += counters.processor_ns;
+	delay_line_stop(path->line);
+	path->line = NULL;
 }
 
 static bool has_loopback(const struct network_state *state)
@@ -150,7 +205,6 @@ static int change_setting(struct network_state *state, const struct fault *fault
 
 int network_line_start(struct network_state *state, const struct fault *fault, struct error *err)
 {
-	const struct netem_config effect = config_of(state);
 	int result = network_line_prepare(state, fault->target->namespace_fd, fault->env->run_id,
 					  fault->step, err);
 
@@ -158,10 +212,9 @@ int network_line_start(struct network_state *state, const struct fault *fault, s
 			     i < sizeof(loopback_settings) / sizeof(*loopback_settings);
 	     i++)
 		result = change_setting(state, fault, loopback_settings[i], err);
-	for (unsigned i = 0; result == 0 && i < state->path_count; i++) {
-		delay_line_set(state->paths[i].line, &effect);
-		result = delay_line_start(state->paths[i].line, err);
-	}
+	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
+		if (state->paths[i].index)
+			result = start_one(state, i, err);
 	if (result < 0)
 		network_line_stop(state);
 	return result;
@@ -182,10 +235,14 @@ int network_line_device(const struct network_state *state, unsigned path, int *o
 int network_line_check(const struct network_state *state, struct error *err)
 {
 	for (unsigned i = 0; i < state->path_count; i++) {
-		const char *name = delay_line_device(state->paths[i].line);
+		const char *name;
 		struct link link;
-		int result = link_find(state->route, name, &link, err);
+		int result;
 
+		if (!state->paths[i].index)
+			continue;
+		name = delay_line_device(state->paths[i].line);
+		result = link_find(state->route, name, &link, err);
 		if (result == 0 &&
 		    (!(link.flags & IFF_UP) || delay_line_is_broken(state->paths[i].line)))
 			result = error_set(err, ENODEV, "interface %s was taken down", name);
@@ -200,7 +257,8 @@ void network_line_change(struct network_state *state)
 	const struct netem_config effect = config_of(state);
 
 	for (unsigned i = 0; i < state->path_count; i++)
-		delay_line_set(state->paths[i].line, &effect);
+		if (state->paths[i].index) /* who has left gives back what it has */
+			delay_line_set(state->paths[i].line, &effect);
 }
 
 void network_line_soften(struct network_state *state)
@@ -208,7 +266,8 @@ void network_line_soften(struct network_state *state)
 	const struct netem_config nothing = {0};
 
 	for (unsigned i = 0; i < state->path_count; i++)
-		delay_line_set(state->paths[i].line, &nothing);
+		if (state->paths[i].line)
+			delay_line_set(state->paths[i].line, &nothing);
 }
 
 bool network_line_is_empty(const struct network_state *state)
@@ -222,7 +281,7 @@ bool network_line_is_empty(const struct network_state *state)
 
 uint64_t network_line_dropped(const struct network_state *state)
 {
-	uint64_t dropped = 0;
+	uint64_t dropped = state->left_dropped;
 
 	for (unsigned i = 0; i < state->path_count; i++) {
 		struct delay_line_counters counters;
@@ -230,15 +289,14 @@ uint64_t network_line_dropped(const struct network_state *state)
 		if (!state->paths[i].line)
 			continue;
 		delay_line_counters(state->paths[i].line, &counters);
-		dropped += counters.lost + counters.dropped_full + counters.dropped_error +
-			   counters.dropped_device;
+		dropped += dropped_by(&counters);
 	}
 	return dropped;
 }
 
 int64_t network_line_processor_ns(struct network_state *state)
 {
-	int64_t processor_ns = 0;
+	int64_t processor_ns = state->left_processor_ns;
 
 	for (unsigned i = 0; i < state->path_count; i++) {
 		struct delay_line_counters counters;

@@ -193,6 +193,23 @@ static bool is_of_link(const struct network_state *state, const struct nlmsghdr 
 	return strncmp(name, state->record.link, strlen(state->record.link)) == 0;
 }
 
+/* Who follows is concerned by all of them; one that went away is not the same when it is back. A
+ * bridge says of a port that leaves it that it is deleted, in its own family. */
+static bool is_followed_link(struct network_state *state, const struct nlmsghdr *message)
+{
+	const struct ifinfomsg *header = NLMSG_DATA(message);
+
+	if (!state->follows_interfaces ||
+	    (message->nlmsg_type != RTM_NEWLINK && message->nlmsg_type != RTM_DELLINK) ||
+	    message->nlmsg_len < NLMSG_LENGTH(sizeof(*header)))
+		return false;
+	for (unsigned i = 0; i < state->path_count; i++)
+		if (message->nlmsg_type == RTM_DELLINK && header->ifi_family == AF_UNSPEC &&
+		    state->paths[i].index == header->ifi_index)
+			state->paths[i].is_lost = true;
+	return true;
+}
+
 static bool is_concerned(const struct network_state *state, const struct nlmsghdr *message)
 {
 	const bool is_long_enough = message->nlmsg_len >= NLMSG_LENGTH(sizeof(struct tcmsg));
@@ -226,7 +243,8 @@ static void touch_all(const struct network_listener *listener)
 static void touch_concerned(void *context, const struct nlmsghdr *message)
 {
 	for (struct network_state *at = network_first_live(); at; at = at->next)
-		if (at->listener == context && is_concerned(at, message))
+		if (at->listener == context &&
+		    (is_followed_link(at, message) || is_concerned(at, message)))
 			at->is_touched = true;
 }
 

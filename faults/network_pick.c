@@ -117,3 +117,16 @@ void network_pick_add(const struct network_pick *pick, bool is_ingress, unsigned
 		add_vlan(pick->vlan, chain, next, batch);
 	}
 }
+
+void network_pick_delete(const struct network_pick *pick, unsigned at, struct nft_batch *batch)
+{
+	const struct network_pick share = {.has_share = pick->has_share};
+	char chain[NETWORK_CHAIN_SIZE];
+
+	network_pick_name(pick, at, chain);
+	if (pick->vlan)
+		nft_delete_chain(batch, chain);
+	network_pick_name(&share, at, chain);
+	if (pick->has_share)
+		nft_delete_chain(batch, chain);
+}

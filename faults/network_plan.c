@@ -10,69 +10,41 @@
 #include "faults/network_group.h"
 #include "faults/target_follow.h"
 #include "injector/base/quantity.h"
-#include "injector/kernel/link.h"
-#include "injector/kernel/tap.h"
 
 #include <errno.h>
-#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 
-static int add_path(struct network_state *state, const struct link *link, bool is_ingress,
-		    struct error *err)
-{
-	struct network_path *grown =
-		reallocarray(state->paths, state->path_count + 1, sizeof(*grown));
-
-	if (!grown)
-		return error_errno(err, ENOMEM, "interface %s", link->name);
-	state->paths = grown;
-	grown += state->path_count++;
-	*grown = (struct network_path){.index = link->index,
-				       .is_ingress = is_ingress,
-				       .is_loopback = link->flags & IFF_LOOPBACK,
-				       .carries_groups = tap_kind_for(link->type) == TAP_ETHERNET,
-				       .mtu = link->mtu,
-				       .lower = strcmp(link->kind, "veth") != 0 ? link->lower : 0,
-				       .master = link->master};
-	snprintf(grown->interface, sizeof(grown->interface), "%s", link->name);
-	return 0;
-}
+#define PATHS_SPARE 512 /* for interfaces that come later; TARGET_INTERFACES_MAX, both ways */
 
 static int add_paths(struct network_state *state, const struct fault *fault, struct plan *plan,
 		     struct error *err)
 {
-	int64_t direction = params_number(fault->params, NETWORK_DIRECTION, NETWORK_EGRESS);
 	const struct target *target = fault->target;
 	int result = 0;
 
-	for (unsigned i = 0; result == 0 && i < target->interface_count; i++) {
-		struct link link;
-
-		result = link_get(state->route, target->interfaces[i].index, &link, err);
-		if (result < 0)
-			return result;
-		/* Only the name that was found plain may get into a transaction. */
-		if (strcmp(link.name, target->interfaces[i].name) != 0)
-			return error_set(err, ENODEV, "interface %s was renamed just now",
-					 target->interfaces[i].name);
-		if ((link.flags & IFF_LOOPBACK) && direction != NETWORK_EGRESS) {
-			/* every packet on lo leaves and arrives: twice the effect otherwise */
-			result = add_path(state, &link, false, err);
-			if (result == 0)
-				result = plan_add(
-					plan, PLAN_NOTE,
-					"%s: on the loopback interface what leaves is what "
-					"arrives; it is affected once, when it leaves",
-					link.name);
-			continue;
-		}
-		if (direction != NETWORK_INGRESS)
-			result = add_path(state, &link, false, err);
-		if (result == 0 && direction != NETWORK_EGRESS)
-			result = add_path(state, &link, true, err);
-	}
+	for (unsigned i = 0; result == 0 && i < target->interface_count; i++)
+		result = network_add_paths(state, fault, &target->interfaces[i], plan, err);
+	state->path_limit = state->path_count + (state->follows_interfaces ? PATHS_SPARE : 0);
 	return result;
+}
+
+/* When a process dies, the kernel lets go of the highest descriptor first (measured). The table
+ * must vanish before the tap it forwards to, whose removal takes milliseconds in which everything
+ * in scope would be lost. So it is opened after the taps; and where taps may come later, it has a
+ * descriptor that theirs do not reach. */
+int network_open_netfilter(struct network_state *state, int namespace_fd, struct error *err)
+{
+	int result = netlink_open_netfilter(namespace_fd, &state->netfilter, err);
+
+	return result == 0 && state->follows_interfaces ? netlink_close_first(state->netfilter, err)
+							: result;
+}
+
+int network_last_descriptor(const struct network_state *state)
+{
+	return state->hook == NETWORK_GATE ? network_gate_descriptor(state)
+					   : netlink_last_descriptor(state->netfilter);
 }
 
 bool network_needs_hole(const struct network_state *state)
@@ -201,12 +173,8 @@ static int fill(struct network_state *state, struct fault *fault, struct plan *p
 					      fault->env && fault->env->run_id ? fault->env->run_id
 									       : "RUN",
 					      fault->step, err);
-	/* After the taps: when the process is killed, the kernel lets go of the highest descriptor
-	 * first (measured). The table must vanish before the tap it forwards to, whose removal
-	 * takes milliseconds in which everything in scope would be lost. */
 	if (result == 0)
-		result =
-			netlink_open_netfilter(fault->target->namespace_fd, &state->netfilter, err);
+		result = network_open_netfilter(state, fault->target->namespace_fd, err);
 	if (result == 0)
 		result = network_group_prepare(state, fault, plan, err);
 	if (result == 0)
@@ -228,7 +196,8 @@ int network_plan(struct fault *fault, struct plan *plan, struct error *err)
 	if (!state)
 		return error_errno(err, ENOMEM, "network");
 	fault->state = state;
-	state->is_followed = target_follows(&fault->target->params);
+	state->is_followed = fault->target->host_count > 0;
+	state->follows_interfaces = target_follows_interfaces(&fault->target->params);
 	state->allows_bypass = params_number(fault->params, NETWORK_ALLOW_BYPASS, 0);
 	network_register(state);
 	state->run_seed = fault->env->seed + fault->step;

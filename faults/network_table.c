@@ -12,6 +12,7 @@
 #include "injector/base/quantity.h"
 #include "injector/kernel/nft_match.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 
 #define COMMENT_SIZE 100
@@ -192,6 +193,8 @@ int network_table_change(struct network_state *state, struct error *err)
 	nft_batch_begin(&batch);
 	nft_use_table(&batch, NFPROTO_NETDEV, state->record.table);
 	for (unsigned i = 0; result == 0 && i < state->path_count; i++) {
+		if (!state->paths[i].index)
+			continue;
 		nft_flush_chain(&batch, name_of("act", i, chain));
 		result = add_action(state, i, chain, &batch, err);
 	}
@@ -244,18 +247,20 @@ static void pass_again(const struct network_state *state, const char *chain,
 	nft_rule_end(batch, "back from a delay line");
 }
 
-static int add_path(const struct network_state *state, const struct table *table, unsigned at,
+static int add_path(struct network_state *state, const struct table *table, unsigned at,
 		    struct nft_batch *batch, struct error *err)
 {
-	const struct network_path *path = &state->paths[at];
+	struct network_path *path = &state->paths[at];
 	const int32_t priority = network_loses_first(state)
 					 ? NETWORK_PRIORITY_LOSS
 					 : NETWORK_PRIORITY_DELAY - (int32_t)state->rank;
 	char chain[NAME_SIZE], act[NAME_SIZE], name[NAME_SIZE];
 	int result;
 
-	nft_add_counter(batch, name_of("hit", at, name));
-	nft_add_counter(batch, name_of("lost", at, name));
+	if (!path->has_counters) {
+		nft_add_counter(batch, name_of("hit", at, name));
+		nft_add_counter(batch, name_of("lost", at, name));
+	}
 	nft_add_chain(batch, name_of("act", at, act));
 	result = add_action(state, at, act, batch, err);
 	network_pick_add(&table->pick, path->is_ingress, at, act, batch);
@@ -317,11 +322,77 @@ int network_table_add(struct network_state *state, const struct target *target, 
 	network_scope_add_sets(table.scope, batch);
 	network_scope_add_sets(table.except, batch);
 	network_group_add_sets(state, batch);
+	for (unsigned i = 0; i < state->path_count; i++)
+		state->paths[i].has_counters = false;
 	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
-		result = add_path(state, &table, i, batch, err);
+		if (state->paths[i].index)
+			result = add_path(state, &table, i, batch, err);
+	for (unsigned i = 0; i < state->path_count; i++)
+		state->paths[i].has_counters = state->paths[i].index;
 	state->sets = sets_of(&table);
 	close_table(&table);
 	return result;
+}
+
+int network_table_add_path(struct network_state *state, const struct target *target, unsigned at,
+			   struct error *err)
+{
+	struct nft_batch batch;
+	struct table table;
+	int result = open_table(&table, target, state->generation, err);
+
+	if (result < 0)
+		return result;
+	nft_batch_begin(&batch);
+	nft_use_table(&batch, NFPROTO_NETDEV, state->record.table);
+	result = add_path(state, &table, at, &batch, err);
+	if (result == 0)
+		result = nft_commit(state->netfilter, &batch, err);
+	nft_batch_drop(&batch);
+	close_table(&table);
+	if (result == 0)
+		state->paths[at].has_counters = true;
+	return result;
+}
+
+/* With its interface goes a chain, before Linux 6.16, and not what it goes to. */
+static int delete_hook_chain(struct network_state *state, const char *chain, struct error *err)
+{
+	struct nft_batch batch;
+	int result;
+
+	nft_batch_begin(&batch);
+	nft_use_table(&batch, NFPROTO_NETDEV, state->record.table);
+	nft_delete_chain(&batch, chain);
+	result = nft_commit(state->netfilter, &batch, err);
+	return result == -ENOENT ? 0 : result;
+}
+
+void network_table_cut_path(struct network_state *state, const struct target *target, unsigned at)
+{
+	const struct network_pick pick = network_pick_of(target);
+	struct nft_batch batch;
+	char name[NAME_SIZE];
+
+	delete_hook_chain(state, base_chain(&state->paths[at], at, name), NULL);
+	nft_batch_begin(&batch);
+	nft_use_table(&batch, NFPROTO_NETDEV, state->record.table);
+	if (state->is_followed)
+		nft_delete_chain(&batch, name_of("scope", at, name));
+	network_pick_delete(&pick, at, &batch);
+	nft_delete_chain(&batch, name_of("act", at, name));
+	nft_commit(state->netfilter, &batch, NULL);
+}
+
+void network_table_remove_path(struct network_state *state, unsigned at)
+{
+	char name[NAME_SIZE];
+
+	if (state->way != NETWORK_LINE)
+		return;
+	delete_hook_chain(state, name_of("back", at, name), NULL);
+	if (network_line_reenters(state))
+		delete_hook_chain(state, name_of("again", at, name), NULL);
 }
 
 /* The new sets, which nothing looks at yet. They come first and alone: what is put into a set is
@@ -347,6 +418,8 @@ static int use_sets(struct network_state *state, const struct table *table, stru
 	nft_batch_begin(&batch);
 	nft_use_table(&batch, NFPROTO_NETDEV, state->record.table);
 	for (unsigned i = 0; i < state->path_count; i++) {
+		if (!state->paths[i].index)
+			continue;
 		name_of("act", i, act);
 		network_pick_name(&table->pick, i, act);
 		nft_flush_chain(&batch, name_of("scope", i, chain));
@@ -384,14 +457,25 @@ int network_table_cut(struct network_state *state, struct error *err)
 {
 	struct nft_batch batch;
 	char name[NAME_SIZE];
+	int result;
 
 	if (state->way != NETWORK_LINE)
 		return network_table_remove(state, err);
 	nft_batch_begin(&batch);
 	nft_use_table(&batch, NFPROTO_NETDEV, state->record.table);
 	for (unsigned i = 0; i < state->path_count; i++)
-		nft_delete_chain(&batch, base_chain(&state->paths[i], i, name));
-	return nft_commit(state->netfilter, &batch, err);
+		if (state->paths[i].index)
+			nft_delete_chain(&batch, base_chain(&state->paths[i], i, name));
+	result = nft_commit(state->netfilter, &batch, err);
+	if (result != -ENOENT || !state->follows_interfaces)
+		return result;
+	/* an interface has gone just now: one by one */
+	result = 0;
+	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
+		if (state->paths[i].index)
+			result = delete_hook_chain(state, base_chain(&state->paths[i], i, name),
+						   err);
+	return result;
 }
 
 int network_table_remove(struct network_state *state, struct error *err)

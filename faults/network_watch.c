@@ -2,7 +2,8 @@
  *
  * Somebody else may take an interface away while a fault is in force, the one it acts on or one of
  * ours. Then it acts on nothing, or what is forwarded to a device that is gone or down is all lost.
- * Neither may last: who sees it here ends the fault. So does the end of the namespace, which our
+ * Neither may last: who sees it here ends the fault, unless its interfaces are followed: then that
+ * one is let go (network_links.c). So does the end of the namespace, which our
  * own sockets keep alive when nobody else is in it any more.
  */
 #include "faults/network.h"
@@ -58,8 +59,14 @@ int network_check_in_force(struct network_state *state, struct error *err)
 	if (result < 0)
 		return result;
 	for (unsigned i = 0; i < state->path_count; i++) {
-		result = check_path(state, &state->paths[i], &is_grown, err);
-		if (result < 0)
+		struct network_path *path = &state->paths[i];
+
+		if (!path->index)
+			continue;
+		result = check_path(state, path, &is_grown, err);
+		if (result < 0 && state->follows_interfaces)
+			path->is_lost = true; /* let go at the next look */
+		else if (result < 0)
 			return result;
 	}
 	if (state->way == NETWORK_NETEM)

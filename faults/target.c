@@ -66,6 +66,7 @@ static void forget(struct target *target)
 	free(target->interfaces);
 	target->interfaces = NULL;
 	target->interface_count = 0;
+	target_forget_interfaces(target);
 	target_group_free(target);
 	if (target->namespace_fd > 2) /* a zeroed target has 0 here */
 		close(target->namespace_fd);

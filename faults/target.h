@@ -93,6 +93,7 @@ struct target {
 	struct target_interface {
 		int index;
 		char name[16];
+		bool is_default; /* a default route leads there */
 	} * interfaces;
 	unsigned interface_count;
 	bool may_lack_interfaces;    /* set before it is resolved: no route is no error */
@@ -104,6 +105,9 @@ struct target {
 	struct target_host *hosts; /* owned */
 	unsigned host_count;
 	unsigned fixed_count[2]; /* of `to` and `except`: values that no name stands for */
+	struct netlink *links;	 /* in its namespace, to look at its interfaces again; owned */
+	struct target_interface *passed_over; /* those that were refused; owned */
+	unsigned passed_count;
 };
 
 /* A control group of cgroup v2 that sockets belong to. */

@@ -15,22 +15,40 @@ bool target_follows(const struct params *params)
 	       params_number(params, TRAFFIC_FOLLOW, 0);
 }
 
-int target_check_follow(const struct params *params, struct error *err)
+static unsigned count_names(const struct params *params)
 {
 	unsigned names = 0;
 
-	if (!target_follows(params))
-		return 0;
 	for (unsigned i = 0; i < 2; i++)
 		for (unsigned at = 0; at < params_count(params, lists[i]); at++)
 			names += params_value(params, lists[i], at)->endpoint.is_name;
+	return names;
+}
+
+bool target_follows_names(const struct params *params)
+{
+	return target_follows(params) && count_names(params) > 0;
+}
+
+int target_check_follow(const struct params *params, struct error *err)
+{
+	unsigned names;
+
+	if (!target_follows(params))
+		return 0;
+	names = count_names(params);
 	if (names > TARGET_HOSTS_MAX)
 		return error_set(err, E2BIG, "follow: %u host names, at most %d can be followed",
 				 names, TARGET_HOSTS_MAX);
-	if (names)
+	if (names || target_follows_interfaces(params))
 		return 0;
-	error_set(err, EINVAL, "follow: there is no host name in `to` or `except` to follow");
-	return error_remedy(err, "write the name instead of its addresses, or leave it out");
+	error_set(err, EINVAL,
+		  "follow: there is nothing to follow: no host name in `to` or `except`, and no "
+		  "pattern, all or default-route in `interface`%s",
+		  target_has_owner(params) ? " (which is not followed for some processes alone)"
+					   : "");
+	return error_remedy(err, "write a name instead of its addresses, a pattern instead of an "
+				 "interface's name, or leave it out");
 }
 
 int target_add_host(struct target *target, unsigned parameter, const char *text, struct error *err)
@@ -257,7 +275,8 @@ void target_format_addresses(const struct target_addresses *addresses, char *out
 
 int target_follow_begin(struct target *target, struct error *err)
 {
-	if (target_follows(&target->params) && !target->host_count)
+	if (target_follows(&target->params) && !target->host_count &&
+	    !target_follows_interfaces(&target->params))
 		return error_set(err, EPROTO, "follow: no host name was told");
 	for (unsigned i = 0; i < 2; i++)
 		target->fixed_count[i] = params_count(&target->params, lists[i]);

@@ -5,6 +5,9 @@
  * has the parameter and the ports that it had when the run was planned; what comes later are single
  * addresses, at least one, and none of those that every fault leaves out. A name in `except` only
  * gets more of them: what was left out stays left out.
+ *
+ * And its interfaces, if they are selected by a pattern, by `all` or by the default route: nobody
+ * tells the worker of those, it looks itself.
  */
 #ifndef SQUALL_TARGET_FOLLOW_H
 #define SQUALL_TARGET_FOLLOW_H
@@ -27,8 +30,11 @@ struct target_host {
 	int64_t paid_until_ns;		   /* of the ration of changes, the caller's */
 };
 
-#define TARGET_FOLLOWED_NOT "follow: fault '%s' keeps the addresses that it begins with"
+#define TARGET_FOLLOWED_NOT                                                                        \
+	"follow: fault '%s' keeps the addresses and interfaces that it begins with"
 bool target_follows(const struct params *params);
+/* There are host names among its endpoints. */
+bool target_follows_names(const struct params *params);
 /* There is something to follow. For whoever reads the experiment as well. */
 int target_check_follow(const struct params *params, struct error *err);
 
@@ -47,6 +53,28 @@ int target_swap_addresses(struct target *target, unsigned host, struct error *er
 void target_drop_addresses(struct target *target, unsigned host);
 /* "10.0.5.7, 10.0.5.8"; as many as there is room for. */
 void target_format_addresses(const struct target_addresses *addresses, char *out, size_t size);
+
+/* target_follow_interfaces.c */
+#define TARGET_INTERFACES_MAX 256 /* that are followed at a time */
+bool target_follows_interfaces(const struct params *params);
+/* It is some processes' traffic alone. */
+bool target_has_owner(const struct params *params);
+/* When it is resolved: from now on somebody can look again. */
+int target_follow_interfaces_begin(struct target *target, struct error *err);
+/* What has appeared, which is not the target's yet, and what has gone, which is not any more. What
+ * was passed over is not shown again. The caller frees with target_forget_look(). */
+struct target_look {
+	struct target_interface *appeared; /* owned */
+	unsigned appeared_count;
+	char gone[300]; /* in words: "veth5 (gone), veth6 (renamed)"; or "" */
+};
+int target_look_again(struct target *target, struct target_look *out, struct error *err);
+void target_forget_look(struct target_look *look);
+int target_take_interface(struct target *target, const struct target_interface *interface,
+			  struct error *err);
+/* Refused: it is not the target's, and nobody asks for it again until it has gone. */
+void target_pass_over(struct target *target, const struct target_interface *interface);
+void target_forget_interfaces(struct target *target);
 
 /* The addresses of all names join the target's endpoints. */
 int target_follow_begin(struct target *target, struct error *err);

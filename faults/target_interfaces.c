@@ -36,6 +36,19 @@ static bool has_interface(const struct target *target, int index)
 	return false;
 }
 
+/* By their alias; an ifb has none for the moment in which it is made, and a tap never. */
+static bool is_ours(const struct link *link)
+{
+	const char *run = link->name + 2;
+
+	if (strncmp(link->alias, "squall run ", 11) == 0)
+		return true;
+	return (strcmp(link->kind, "ifb") == 0 || strcmp(link->kind, "tun") == 0) &&
+	       strncmp(link->name, "sq", 2) == 0 &&
+	       strspn(run, "0123456789abcdefghijklmnopqrstuvwxyz") == RUN_ID_SIZE - 2 &&
+	       run[RUN_ID_SIZE - 2] == '-';
+}
+
 static int add_interface(struct target *target, const struct link *link, struct error *err)
 {
 	struct target_interface *grown;
@@ -79,7 +92,8 @@ static int add_route(struct target *target, struct netlink *netlink, int family,
 }
 
 /* Addresses that nobody has (RFC 5737, RFC 3849) show where the default routes lead. */
-static int add_default_routes(struct target *target, struct netlink *netlink, struct error *err)
+static int add_some_default_routes(struct target *target, struct netlink *netlink,
+				   struct error *err)
 {
 	static const char somewhere[] = "192.0.2.1", somewhere6[] = "2001:db8::1";
 	uint8_t address[16];
@@ -98,6 +112,16 @@ static int add_default_routes(struct target *target, struct netlink *netlink, st
 	if (result < 0 && result != -ENETUNREACH)
 		return result;
 	return result6 == -ENETUNREACH ? 0 : result6;
+}
+
+static int add_default_routes(struct target *target, struct netlink *netlink, struct error *err)
+{
+	const unsigned before = target->interface_count;
+	int result = add_some_default_routes(target, netlink, err);
+
+	for (unsigned i = before; i < target->interface_count; i++)
+		target->interfaces[i].is_default = true;
+	return result;
 }
 
 static int add_endpoint(struct target *target, struct netlink *netlink,
@@ -132,7 +156,8 @@ static int add_endpoint(struct target *target, struct netlink *netlink,
 
 struct adding {
 	struct target *target;
-	const char *pattern; /* NULL: every one that is up, but lo */
+	const struct target *now; /* what it has already; NULL: this is the first look */
+	const char *pattern;	  /* NULL: every one that is up, but lo */
 	bool is_found;
 	int result;
 	struct error *err;
@@ -141,20 +166,24 @@ struct adding {
 static void add_matching(void *context, const struct link *link)
 {
 	struct adding *adding = context;
-	bool is_ours = strncmp(link->alias, "squall run ", 11) == 0;
+	/* who is taken down for a while is not let go */
+	bool is_up =
+		(link->flags & IFF_UP) || (adding->now && has_interface(adding->now, link->index));
 	bool is_meant = adding->pattern ? fnmatch(adding->pattern, link->name, 0) == 0
-					: (link->flags & IFF_UP) && !(link->flags & IFF_LOOPBACK);
+					: is_up && !(link->flags & IFF_LOOPBACK);
 
-	if (adding->result < 0 || is_ours || !is_meant)
+	if (adding->result < 0 || is_ours(link) || !is_meant)
 		return;
+	if (adding->now && !is_plain_name(link->name))
+		return; /* whoever comes with such a name keeps no other from being followed */
 	adding->is_found = true;
 	adding->result = add_interface(adding->target, link, adding->err);
 }
 
-static int add_all_matching(struct target *target, struct netlink *netlink, const char *pattern,
-			    struct error *err)
+static int add_all_matching(struct target *target, const struct target *now,
+			    struct netlink *netlink, const char *pattern, struct error *err)
 {
-	struct adding adding = {.target = target, .pattern = pattern, .err = err};
+	struct adding adding = {.target = target, .now = now, .pattern = pattern, .err = err};
 	int result = link_each(netlink, add_matching, &adding, err);
 
 	if (result == 0)
@@ -185,7 +214,8 @@ static int add_one_named(struct target *target, struct netlink *netlink, const c
 	return result < 0 ? result : add_interface(target, &link, err);
 }
 
-static int add_named(struct target *target, struct netlink *netlink, struct error *err)
+static int add_named(struct target *target, const struct target *now, struct netlink *netlink,
+		     struct error *err)
 {
 	unsigned count = params_count(&target->params, TRAFFIC_INTERFACE);
 	int result = 0;
@@ -194,15 +224,37 @@ static int add_named(struct target *target, struct netlink *netlink, struct erro
 		const char *name = params_value(&target->params, TRAFFIC_INTERFACE, i)->text;
 
 		if (strcmp(name, "all") == 0)
-			result = add_all_matching(target, netlink, NULL, err);
+			result = add_all_matching(target, now, netlink, NULL, err);
 		else if (strcmp(name, "default-route") == 0)
 			result = add_default_routes(target, netlink, err);
 		else if (strpbrk(name, "*?["))
-			result = add_all_matching(target, netlink, name, err);
+			result = add_all_matching(target, now, netlink, name, err);
 		else
 			result = add_one_named(target, netlink, name, err);
+		/* what is not there may come later */
+		if (now && (result == -ENODEV || result == -ENETUNREACH))
+			result = 0;
 	}
 	return result;
+}
+
+int target_find_interfaces_again(const struct target *target, struct netlink *netlink,
+				 struct target_interface **out, unsigned *out_count,
+				 struct error *err)
+{
+	struct target found = *target;
+	int result;
+
+	found.interfaces = NULL;
+	found.interface_count = 0;
+	result = add_named(&found, target, netlink, err);
+	if (result < 0) {
+		free(found.interfaces);
+		return result;
+	}
+	*out = found.interfaces;
+	*out_count = found.interface_count;
+	return 0;
 }
 
 /* Too many to ask for each: every interface that a route leads to. One that carries nothing of the
@@ -228,7 +280,7 @@ int target_find_interfaces(struct target *target, struct netlink *netlink, struc
 	int result = 0;
 
 	if (params_count(&target->params, TRAFFIC_INTERFACE))
-		return add_named(target, netlink, err);
+		return add_named(target, NULL, netlink, err);
 	if (endpoints == 0)
 		return add_endpoint(target, netlink, &everything, err);
 	if (endpoints > LOOKED_UP_MAX)

@@ -97,13 +97,14 @@ const struct param traffic_params[] = {
 			    .type = PARAM_BOOL,
 			    .fallback = "false",
 			    .doc = "host names are looked up again while the fault lasts, and it "
-				   "moves with them"},
+				   "moves with them; interfaces that a pattern, all or "
+				   "default-route select then as well"},
 	[TRAFFIC_FOLLOW_EVERY] = {.name = "follow-every",
 				  .type = PARAM_DURATION,
 				  .min = NSEC_PER_SEC,
 				  .max = 3600 * NSEC_PER_SEC,
 				  .fallback = "5s",
-				  .doc = "how often"},
+				  .doc = "how often names are looked up"},
 	{.name = NULL},
 };
 
@@ -315,6 +316,8 @@ int target_traffic_resolve(struct target *target, const struct target_guard *gua
 		return result;
 	result = target_find_interfaces(target, netlink, &why);
 	netlink_close(netlink);
+	if (result == 0)
+		result = target_follow_interfaces_begin(target, &why);
 	if (result == -ENETUNREACH && target->may_lack_interfaces &&
 	    !params_count(&target->params, TRAFFIC_INTERFACE))
 		return 0;

@@ -109,3 +109,21 @@ int descriptors_keep(int *const ours[], unsigned count)
 	}
 	return close_range((unsigned)low, ~0U, 0) < 0 ? -errno : 0;
 }
+
+int descriptor_raise(int fd, int *out_fd)
+{
+	/* below the usual limits of 524288, 1024 (getrlimit(2), RLIMIT_NOFILE) and lower ones */
+	static const int above[] = {3840, 896, 192};
+
+	for (unsigned i = 0; i < sizeof(above) / sizeof(*above); i++) {
+		int copy = fcntl(fd, F_DUPFD_CLOEXEC, above[i]);
+
+		if (copy >= 0) {
+			*out_fd = copy;
+			return 0;
+		}
+		if (errno != EINVAL && errno != EMFILE)
+			break;
+	}
+	return -errno;
+}

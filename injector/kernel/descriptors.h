@@ -18,5 +18,7 @@ ssize_t descriptor_receive(int socket, void *bytes, size_t size, int *out_fd, in
 /* Of all descriptors only *ours[0..count) stay, renumbered above 2, and /dev/null in the place of
  * the standard streams. 0 or -errno. */
 int descriptors_keep(int *const ours[], unsigned count);
+/* A copy of it above those that a process gets without asking. 0 or -errno. */
+int descriptor_raise(int fd, int *out_fd);
 
 #endif

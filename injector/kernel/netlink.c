@@ -3,6 +3,7 @@
 
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
+#include "injector/kernel/descriptors.h"
 #include "injector/kernel/namespace.h"
 
 #include <errno.h>
@@ -27,7 +28,8 @@
 
 struct netlink {
 	struct nl_sock *socket;
-	int fd; /* the socket's own */
+	int fd;	     /* the socket's own */
+	int last_fd; /* the same once more, see netlink_close_first(); -1: no */
 	uint32_t sequence;
 	char buffer[BUFFER_SIZE];
 };
@@ -63,6 +65,7 @@ static int open_protocol(int namespace_fd, int protocol, struct netlink **out, s
 	if (netlink) {
 		/* All but the buffer: 64 KiB of zeros are sixteen page faults */
 		memset(netlink, 0, offsetof(struct netlink, buffer));
+		netlink->last_fd = -1;
 		netlink->socket = opening.socket = nl_socket_alloc();
 	}
 	if (!netlink || !netlink->socket) {
@@ -99,6 +102,18 @@ int netlink_open_diag(int namespace_fd, struct netlink **out, struct error *err)
 	return open_protocol(namespace_fd, NETLINK_SOCK_DIAG, out, err);
 }
 
+int netlink_close_first(struct netlink *netlink, struct error *err)
+{
+	int result = descriptor_raise(netlink->fd, &netlink->last_fd);
+
+	return result < 0 ? error_errno(err, -result, "cannot keep a descriptor apart") : 0;
+}
+
+int netlink_last_descriptor(const struct netlink *netlink)
+{
+	return netlink->last_fd >= 0 ? netlink->last_fd : netlink->fd;
+}
+
 uint64_t netlink_namespace_cookie(const struct netlink *netlink)
 {
 	uint64_t cookie = 0;
@@ -112,6 +127,7 @@ void netlink_close(struct netlink *netlink)
 {
 	if (!netlink)
 		return;
+	cleanup_fd_at(&netlink->last_fd);
 	nl_socket_free(netlink->socket);
 	free(__atomic_exchange_n(&spare, netlink, __ATOMIC_ACQ_REL));
 }

@@ -26,6 +26,10 @@ int netlink_open(int namespace_fd, struct netlink **out, struct error *err);
 int netlink_open_netfilter(int namespace_fd, struct netlink **out, struct error *err);
 /* The same with the kernel's socket tables (sock_diag). */
 int netlink_open_diag(int namespace_fd, struct netlink **out, struct error *err);
+/* When its process dies, the conversation ends before what has a lower descriptor than
+ * netlink_last_descriptor(), though it was opened before it. */
+int netlink_close_first(struct netlink *netlink, struct error *err);
+int netlink_last_descriptor(const struct netlink *netlink);
 /* The number of the conversation's network namespace, which no other one gets until the next boot
  * (an inode number is given away again). 0: the kernel has none (before 5.14). */
 uint64_t netlink_namespace_cookie(const struct netlink *netlink);

@@ -346,25 +346,26 @@ int policy_check_endpoints(const struct policy *policy, const struct target *tar
 	return result;
 }
 
+int policy_check_interface(const struct policy *policy, const char *name, struct error *err)
+{
+	const struct params *allow = policy ? section(policy, POLICY_ALLOW) : NULL;
+	char what[80];
+
+	if (!allow || !params_count(allow, POLICY_ALLOW_INTERFACES) ||
+	    matches(allow, POLICY_ALLOW_INTERFACES, name))
+		return 0;
+	snprintf(what, sizeof(what), "interface %.40s", name);
+	return refuse(policy, allow, POLICY_ALLOW_INTERFACES, err, what);
+}
+
 static int check_traffic(const struct policy *policy, const struct target *target,
 			 struct error *err)
 {
-	const struct params *allow = section(policy, POLICY_ALLOW);
-	char what[80];
 	int result = check_owners(policy, target, err);
 
-	if (result < 0)
-		return result;
-	for (unsigned i = 0; i < target->interface_count; i++) {
-		const char *name = target->interfaces[i].name;
-
-		if (!params_count(allow, POLICY_ALLOW_INTERFACES) ||
-		    matches(allow, POLICY_ALLOW_INTERFACES, name))
-			continue;
-		snprintf(what, sizeof(what), "interface %.40s", name);
-		return refuse(policy, allow, POLICY_ALLOW_INTERFACES, err, what);
-	}
-	return policy_check_endpoints(policy, target, err);
+	for (unsigned i = 0; result == 0 && i < target->interface_count; i++)
+		result = policy_check_interface(policy, target->interfaces[i].name, err);
+	return result < 0 ? result : policy_check_endpoints(policy, target, err);
 }
 
 static int check_share(const struct policy *policy, const struct target *target, struct error *err)

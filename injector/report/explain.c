@@ -46,7 +46,11 @@ static void put_probe(struct page *page, const struct probe_spec *probe)
 
 	if (!out)
 		return;
-	fprintf(out, "asks %s", probe->ops->name);
+	fputs("asks", out);
+	/* a URL says it already */
+	if (!probe->subject_count ||
+	    strncmp(probe->subject[0], probe->ops->name, strlen(probe->ops->name)) != 0)
+		fprintf(out, " %s", probe->ops->name);
 	for (unsigned i = 0; i < probe->subject_count; i++)
 		fprintf(out, " %s", probe->subject[i]);
 	fprintf(out, " every %s and waits %s at most",
@@ -139,10 +143,20 @@ static void put_followed(struct page *page, const struct experiment *experiment,
 
 	if (experiment->targets[target].kind != TARGET_TRAFFIC || !target_follows(params))
 		return;
-	page_tab(page, INDENT + 7);
-	page_wrap(page, TONE_NORMAL, INDENT + 7,
-		  "Its names are looked up again every %s, and it moves with their addresses.",
-		  params_text(params, TRAFFIC_FOLLOW_EVERY));
+	if (target_follows_names(params)) {
+		page_tab(page, INDENT + 7);
+		page_wrap(page, TONE_NORMAL, INDENT + 7,
+			  "Its names are looked up again every %s, and it moves with their "
+			  "addresses.",
+			  params_text(params, TRAFFIC_FOLLOW_EVERY));
+	}
+	if (target_follows_interfaces(params)) {
+		page_tab(page, INDENT + 7);
+		page_wrap(
+			page, TONE_NORMAL, INDENT + 7,
+			"Interfaces that appear meanwhile are affected as well; those that go are "
+			"let go.");
+	}
 }
 
 static void put_step(struct page *page, const struct experiment *experiment, unsigned index)

@@ -62,8 +62,8 @@ enum event_kind {
 			    text */
 	EVENT_COMMAND,	 /* run -- COMMAND ended; number: exit status (128 + signal); duration_ns */
 	EVENT_LEVEL,	 /* step; a ramp has got to the strength `number`, in parts per billion */
-	EVENT_FOLLOWED,	 /* step; a host name of its target has other addresses; number: 0 when the
-			    fault keeps the old ones; text */
+	EVENT_FOLLOWED,	 /* step; a host name of its target has other addresses, or interfaces have
+			    come or gone; number: 0 when the fault stays as it was; text */
 };
 #define EVENT_KIND_COUNT (EVENT_FOLLOWED + 1)
 extern const char *const event_kind_names[]; /* "plan", "armed", ..., as in --json */

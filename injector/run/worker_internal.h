@@ -2,7 +2,8 @@
  *
  * Shared between worker.c (life of the worker), worker_define.c (what the conductor may define and
  * plan), worker_step.c (life of one step), worker_shape.c (its pulses and ramp),
- * worker_follow.c (new addresses of a host name), worker_reply.c (what the conductor is told) and
+ * worker_follow.c (new addresses of a host name), worker_links.c (interfaces that come and go),
+ * worker_reply.c (what the conductor is told) and
  * worker_process.c (what it inherits from whoever called).
  */
 #ifndef SQUALL_RUN_WORKER_INTERNAL_H
@@ -97,6 +98,9 @@ int worker_check_reach(const struct worker *worker, struct error *err);
 /* worker_follow.c */
 int worker_on_target_host(struct worker *worker, const struct request *request, struct error *err);
 int worker_on_addresses(struct worker *worker, const struct request *request, struct error *err);
+
+/* worker_links.c: interfaces that have come or gone; of no target whose are not followed. */
+void worker_follow_interfaces(struct worker *worker, struct target *target);
 
 /* worker_shape.c: pulses and ramps, by timers of the worker. */
 /* The strength that the step has now. */

@@ -64,6 +64,9 @@ static void look_again(void *context, struct fault *fault)
 	struct worker *worker = context;
 	struct worker_step *step = &worker->steps[fault->step];
 
+	if (step->state != STEP_IN_FORCE)
+		return;
+	worker_follow_interfaces(worker, fault->target);
 	if (step->state == STEP_IN_FORCE)
 		watch_step(step);
 }
@@ -96,6 +99,7 @@ static void send_all_evidence(void *context)
 
 	for (unsigned i = 0; i < worker->step_count; i++)
 		if (worker->steps[i].state == STEP_IN_FORCE) {
+			worker_follow_interfaces(worker, worker->steps[i].fault.target);
 			if (!watch_step(&worker->steps[i]))
 				return;
 			any = true;
@@ -373,6 +377,7 @@ static void inject(struct worker_step *step)
 	int64_t began_ns = clock_now_ns();
 
 	step->fault.level_ppb = worker_shape_level(step);
+	worker_follow_interfaces(worker, step->fault.target);
 	if (step->fault.ops->inject(&step->fault, &err) == 0) {
 		step_is_in_force(step, began_ns);
 		return;

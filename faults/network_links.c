@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Through which interfaces a network fault acts, also when they come and go while it does. The
+ * target says which ones they are to be; here the paths are made the same: those that have left are
+ * let go first, then come the new ones, each inert until its last message.
+ *
+ * A path keeps its number, which is in the names of its chains and of its tap; who comes later gets
+ * a place that is free. What a delay line holds for an interface that is still there comes out of
+ * it before the line is taken away.
+ */
+#include "faults/network.h"
+
+#include "faults/network_delay_line.h"
+#include "faults/network_gate.h"
+#include "faults/target_follow.h"
+#include "injector/base/clock.h"
+#include "injector/kernel/link.h"
+#include "injector/kernel/tap.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DRAIN_MAX_NS (2 * NSEC_PER_SEC) /* for what a line holds, as at an abort */
+
+/* Places. */
+
+static int find_place(struct network_state *state, const struct link *link,
+		      struct network_path **out, struct error *err)
+{
+	struct network_path *grown;
+
+	for (unsigned i = 0; i < state->path_count; i++)
+		if (network_path_is_free(&state->paths[i])) {
+			*out = &state->paths[i];
+			return 0;
+		}
+	if (state->path_limit && state->path_count >= state->path_limit)
+		return error_set(err, E2BIG, "interface %s: no place is free for it", link->name);
+	grown = reallocarray(state->paths, state->path_count + 1, sizeof(*grown));
+	if (!grown)
+		return error_errno(err, ENOMEM, "interface %s", link->name);
+	state->paths = grown;
+	*out = grown + state->path_count++;
+	**out = (struct network_path){0};
+	return 0;
+}
+
+static int add_path(struct network_state *state, const struct link *link, bool is_ingress,
+		    struct error *err)
+{
+	struct network_path *place = NULL;
+	int result = find_place(state, link, &place, err);
+
+	if (result < 0)
+		return result;
+	*place = (struct network_path){.index = link->index,
+				       .is_ingress = is_ingress,
+				       .is_loopback = link->flags & IFF_LOOPBACK,
+				       .carries_groups = tap_kind_for(link->type) == TAP_ETHERNET,
+				       .mtu = link->mtu,
+				       .lower = strcmp(link->kind, "veth") != 0 ? link->lower : 0,
+				       .master = link->master,
+				       .has_counters = place->has_counters};
+	snprintf(place->interface, sizeof(place->interface), "%s", link->name);
+	return 0;
+}
+
+int network_add_paths(struct network_state *state, const struct fault *fault,
+		      const struct target_interface *interface, struct plan *plan,
+		      struct error *err)
+{
+	int64_t direction = params_number(fault->params, NETWORK_DIRECTION, NETWORK_EGRESS);
+	struct link link;
+	int result = link_get(state->route, interface->index, &link, err);
+
+	if (result < 0)
+		return result;
+	/* Only the name that was found plain may get into a transaction. */
+	if (strcmp(link.name, interface->name) != 0)
+		return error_set(err, ENODEV, "interface %s was renamed just now", interface->name);
+	if ((link.flags & IFF_LOOPBACK) && !plan)
+		return error_set(err, EOPNOTSUPP,
+				 "interface %s is the loopback interface, which has to be there "
+				 "from the beginning",
+				 link.name);
+	if ((link.flags & IFF_LOOPBACK) && direction != NETWORK_EGRESS) {
+		/* every packet on lo leaves and arrives: twice the effect otherwise */
+		result = add_path(state, &link, false, err);
+		if (result == 0)
+			result = plan_add(plan, PLAN_NOTE,
+					  "%s: on the loopback interface what leaves is what "
+					  "arrives; it is affected once, when it leaves",
+					  link.name);
+		return result;
+	}
+	if (direction != NETWORK_INGRESS)
+		result = add_path(state, &link, false, err);
+	if (result == 0 && direction != NETWORK_EGRESS)
+		result = add_path(state, &link, true, err);
+	return result;
+}
+
+/* Leaving. */
+
+static bool is_drained(const struct network_path *path, int64_t now_ns)
+{
+	return !path->line || now_ns >= path->drain_until_ns || delay_line_is_broken(path->line) ||
+	       delay_line_is_empty(path->line);
+}
+
+/* Nothing of that interface is left here, and nothing of ours there. */
+static void finish_interface(struct network_state *state, const struct fault *fault, int index)
+{
+	for (unsigned i = 0; i < state->path_count; i++) {
+		struct network_path *path = &state->paths[i];
+
+		if (path->left_index != index)
+			continue;
+		if (state->hook == NETWORK_GATE)
+			network_gate_remove_interface(state, fault, index, path->is_gone);
+		else if (path->is_attached)
+			network_table_remove_path(state, i);
+		path->is_attached = false;
+	}
+	for (unsigned i = 0; i < state->path_count; i++)
+		if (state->paths[i].left_index == index) {
+			network_line_remove(state, i);
+			state->paths[i].left_index = 0;
+			state->paths[i].interface[0] = '\0';
+		}
+}
+
+static void finish_drained(struct network_state *state, const struct fault *fault)
+{
+	const int64_t now_ns = clock_now_ns();
+
+	for (unsigned i = 0; i < state->path_count; i++) {
+		const int index = state->paths[i].left_index;
+		bool is_done = index != 0;
+
+		for (unsigned k = i; is_done && k < state->path_count; k++)
+			if (state->paths[k].left_index == index)
+				is_done = is_drained(&state->paths[k], now_ns);
+		if (is_done)
+			finish_interface(state, fault, index);
+	}
+}
+
+static void let_go(struct network_state *state, const struct fault *fault, int index, bool is_gone)
+{
+	static const struct netem_config nothing = {0};
+
+	for (unsigned i = 0; i < state->path_count; i++) {
+		struct network_path *path = &state->paths[i];
+
+		if (path->index != index)
+			continue;
+		if (path->is_attached && state->hook == NETWORK_GATE)
+			network_gate_cut_path(state, i);
+		else if (path->is_attached)
+			network_table_cut_path(state, fault->target, i);
+		path->left_index = index;
+		path->is_gone = is_gone;
+		path->index = 0;
+		path->drain_until_ns = 0;
+		if (path->line && path->is_attached && !is_gone) {
+			delay_line_set(path->line, &nothing);
+			path->drain_until_ns = clock_now_ns() + DRAIN_MAX_NS;
+		}
+	}
+}
+
+static const struct target_interface *find_in_target(const struct target *target,
+						     const struct network_path *path)
+{
+	for (unsigned i = 0; i < target->interface_count; i++)
+		if (target->interfaces[i].index == path->index &&
+		    strcmp(target->interfaces[i].name, path->interface) == 0)
+			return &target->interfaces[i];
+	return NULL;
+}
+
+static bool is_there(const struct network_state *state, const struct network_path *path)
+{
+	struct link link;
+
+	return !path->is_lost && link_get(state->route, path->index, &link, NULL) == 0;
+}
+
+static void let_go_all(struct network_state *state, const struct fault *fault)
+{
+	for (unsigned i = 0; i < state->path_count; i++) {
+		const struct network_path *path = &state->paths[i];
+
+		if (path->index && (path->is_lost || !find_in_target(fault->target, path)))
+			let_go(state, fault, path->index, !is_there(state, path));
+	}
+	finish_drained(state, fault);
+}
+
+/* Coming. */
+
+static int attach(struct network_state *state, const struct fault *fault, unsigned at,
+		  struct error *err)
+{
+	int result = network_check_rank(state, at, err);
+
+	if (result == 0 && state->way == NETWORK_NETEM)
+		result = network_netem_resize(state, err);
+	if (result == 0 && state->way == NETWORK_LINE)
+		result = network_line_add(state, fault, at, err);
+	if (result < 0)
+		return result;
+	state->paths[at].is_attached = true; /* also when only some of it is there */
+	return state->hook == NETWORK_GATE ? network_gate_add_path(state, fault, at, err)
+					   : network_table_add_path(state, fault->target, at, err);
+}
+
+static bool has_paths(const struct network_state *state, int index)
+{
+	for (unsigned i = 0; i < state->path_count; i++)
+		if (state->paths[i].index == index)
+			return true;
+	return false;
+}
+
+static int take_in(struct network_state *state, const struct fault *fault,
+		   const struct target_interface *interface, struct error *err)
+{
+	const enum network_way way =
+		state->phase == NETWORK_ACTIVE ? state->way : state->planned_way;
+	int result;
+
+	finish_interface(state, fault, interface->index); /* it has come back at once */
+	result = network_add_paths(state, fault, interface, NULL, err);
+	for (unsigned i = 0; result == 0 && i < state->path_count; i++) {
+		if (state->paths[i].index != interface->index)
+			continue;
+		if (way == NETWORK_NETEM)
+			result = network_check_bypassed(state, i, err);
+		if (result == 0 && state->phase == NETWORK_ACTIVE)
+			result = attach(state, fault, i, err);
+	}
+	if (result < 0) {
+		let_go(state, fault, interface->index, false);
+		finish_interface(state, fault, interface->index);
+	}
+	return result;
+}
+
+int network_follow_interfaces(struct fault *fault, int *out_index, struct error *err)
+{
+	struct network_state *state = fault->state;
+	const struct target *target = fault->target;
+
+	*out_index = 0;
+	if (!state->follows_interfaces ||
+	    (state->phase != NETWORK_ACTIVE && state->phase != NETWORK_IDLE))
+		return 0;
+	if (state->phase == NETWORK_IDLE)
+		network_forget_left(state);
+	let_go_all(state, fault);
+	for (unsigned i = 0; i < target->interface_count; i++) {
+		const struct target_interface *interface = &target->interfaces[i];
+		int result = 0;
+
+		if (!has_paths(state, interface->index))
+			result = take_in(state, fault, interface, err);
+		if (result < 0) {
+			*out_index = interface->index;
+			return result;
+		}
+	}
+	return 0;
+}
+
+void network_forget_left(struct network_state *state)
+{
+	for (unsigned i = 0; i < state->path_count; i++) {
+		struct network_path *path = &state->paths[i];
+
+		path->is_attached = false;
+		path->records[0] = path->records[1] = 0;
+		path->left_index = 0;
+	}
+	state->left_dropped = 0;
+	state->left_processor_ns = 0;
+}
+
+/* Words. */
+
+int network_list_followed_interfaces(const struct target *target, struct plan *plan)
+{
+	const struct params *params = &target->params;
+	int result = 0;
+
+	if (target_follows(params) && !target_follows_interfaces(params) &&
+	    target_has_owner(params) && params_count(params, TRAFFIC_INTERFACE))
+		return plan_add(plan, PLAN_NOTE,
+				"not followed: interfaces (of some processes' traffic)");
+	for (unsigned i = 0; target_follows_interfaces(params) && result == 0 &&
+			     i < params_count(params, TRAFFIC_INTERFACE);
+	     i++) {
+		const char *name = params_value(params, TRAFFIC_INTERFACE, i)->text;
+
+		result = plan_add(plan, PLAN_TARGET,
+				  strcmp(name, "default-route") == 0
+					  ? "followed: %s; when it moves, the interface that it "
+					    "leaves is let go"
+					  : "followed: interface %s; what appears is affected as "
+					    "well, what goes is let go",
+				  name);
+	}
+	return result;
+}
