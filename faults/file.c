@@ -298,6 +298,7 @@ const struct fault_ops file_fault = {
 			1ULL << CAP_FSETID | 1ULL << CAP_SETFCAP | 1ULL << CAP_KILL,
 	.more_capabilities = more_capabilities,
 	.outlives_reboot = true,
+	.explain = file_explain,
 	.check = check,
 	.probe = probe,
 	.plan = plan,

@@ -40,6 +40,9 @@ struct file_content {
 	char words[200]; /* what was done, for the plan */
 };
 
+/* file_explain.c: fault_ops.explain */
+void file_explain(const struct params *params, char *out, size_t size);
+
 enum file_reload_kind { FILE_RELOAD_NONE, FILE_RELOAD_BY_SIGNAL, FILE_RELOAD_BY_UNIT };
 
 enum file_record_type {

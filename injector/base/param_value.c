@@ -232,7 +232,8 @@ static int check_text(const struct param *param, const char *text, struct error 
 	bool is_line = param->type == PARAM_LINE;
 
 	if (!*text && !is_line)
-		return error_set(err, EINVAL, "it is empty; a %s is expected",
+		return error_set(err, EINVAL, "it is empty; %s %s is expected",
+				 strchr("aeiou", type_names[param->type][0]) ? "an" : "a",
 				 type_names[param->type]);
 	if (strlen(text) > PARAM_TEXT_MAX)
 		return error_set(err, EINVAL, "it has %zu characters; at most %d are allowed",

@@ -117,6 +117,8 @@ static json_t *hits_of(const json_t *step)
 
 	if (!stored_has(step, "text"))
 		return NULL;
+	if (!stored_is(step, "injected"))
+		return json_string("was not injected");
 	stored_evidence(step, text, sizeof(text));
 	return json_text(text);
 }

@@ -56,8 +56,7 @@ static void describe(const struct asking *asking, enum question question, struct
 		const char *words;
 	} plain[QUESTIONS] = {
 		[WHAT] = {{.type = PARAM_WORD, .words = whats, .fallback = "slow"},
-			  "What happens? A network is slow, lossy or cut, a process is killed or "
-			  "paused"},
+			  "A network slow, lossy or cut, or a process killed or paused?"},
 		[WHERE] = {{.type = PARAM_ENDPOINT}, "To what? HOST:PORT, an address or a network"},
 		[LASTS] = {{.type = PARAM_DURATION,
 			    .min = NSEC_PER_SEC,
@@ -138,6 +137,14 @@ static char *read_line(void)
 	return line;
 }
 
+/* Of an answer that nobody can guess. */
+static const char *example_of(const struct asking *asking, enum question question)
+{
+	if (question == PROBE)
+		return "http://127.0.0.1:8080/";
+	return new_is_process(asking->what) ? "nginx.service" : "10.0.5.7:443";
+}
+
 static int ask(struct asking *asking, enum question question, struct error *err)
 {
 	const char *option = asking->texts[question].name, *words;
@@ -163,8 +170,12 @@ static int ask(struct asking *asking, enum question question, struct error *err)
 			return error_remedy(err, "give it as --%s, or answer on standard input",
 					    option);
 		}
-		if (take(asking, question, &param, *line || !param.fallback ? line : param.fallback,
-			 &why) == 0)
+		if (!*line && !param.fallback) {
+			fprintf(stderr, "  an answer is needed here, like %s\n",
+				example_of(asking, question));
+			continue;
+		}
+		if (take(asking, question, &param, *line ? line : param.fallback, &why) == 0)
 			return 0;
 		fprintf(stderr, "  %s\n", why.text);
 	}

@@ -54,7 +54,8 @@ static void put_probe(FILE *out, const struct new_answers *answers)
 	const char *probe = answers->probe;
 	char timeout[QUANTITY_TEXT_SIZE];
 	int64_t within_ns = 0;
-	bool is_command = strchr(probe, ' ') || (!strchr(probe, ':') && strncmp(probe, "http", 4));
+	bool is_command =
+		strchr(probe, ' ') || (!strchr(probe, ':') && strncmp(probe, "http", 4) != 0);
 
 	(void)quantity_parse_duration(answers->within, &within_ns, NULL);
 	quantity_format_duration(within_ns > NSEC_PER_SEC / 2 ? 2 * within_ns : NSEC_PER_SEC,
@@ -141,9 +142,8 @@ char *new_file(const struct new_answers *answers)
 		(void)quantity_parse_duration(answers->lasts, &lasts_ns, NULL);
 	snprintf(hypothesis, sizeof(hypothesis), "The service answers within %s while %.300s %s",
 		 answers->within, answers->where, happening(answers->what));
-	fputs("# squall explain FILE says in plain English what this does; sudo squall run FILE "
-	      "does "
-	      "it.\nversion: 1\ntitle: ",
+	fputs("# squall explain FILE says in plain English what this does, sudo squall run FILE\n"
+	      "# does it.\nversion: 1\ntitle: ",
 	      out);
 	put_quoted(out, answers->title);
 	fputs("\n# What you expect to stay true: a probe that fails meanwhile fails the run\n"

@@ -30,12 +30,21 @@ static const char *find_line(const struct source *source, int number, size_t *ou
 	return NULL;
 }
 
+static size_t step_back(const char *text, size_t at, unsigned characters)
+{
+	for (; characters && at; characters--)
+		for (at--; at && ((unsigned char)text[at] & 0xc0) == 0x80;)
+			at--;
+	return at;
+}
+
 /* The source line and a caret below the column (counted in characters, as libyaml does). */
 static void show_source(struct page *page, const struct source *source,
 			const struct yaml_problem *problem)
 {
 	char line[2048], before[2048]; /* more than any page is wide, in bytes */
-	size_t length, at = 0;
+	size_t length, at = 0, head = 0;
+	const char *cut = "";
 	const char *start = find_line(source, problem->line, &length);
 	unsigned shift;
 
@@ -44,8 +53,12 @@ static void show_source(struct page *page, const struct source *source,
 	for (int column = 1; column < problem->column && at < length; column++)
 		for (at++; at < length && ((unsigned char)start[at] & 0xc0) == 0x80;)
 			at++;
-	snprintf(line, sizeof(line), "%.*s", (int)length, start);
-	snprintf(before, sizeof(before), "%.*s", (int)at, start);
+	if (at + 12 > page->width) { /* what is too long loses its head */
+		head = step_back(start, at, page->width / 2);
+		cut = head ? "..." : "";
+	}
+	snprintf(line, sizeof(line), "%s%.*s", cut, (int)(length - head), start + head);
+	snprintf(before, sizeof(before), "%s%.*s", cut, (int)(at - head), start + head);
 	printable_clean(line, page->utf8);
 	printable_clean(before, page->utf8);
 	shift = printable_width(before);

@@ -241,7 +241,8 @@ static void read_fault_keys(struct reader *reader, struct experiment_step *step,
 	reader_check_required(reader, &step->params, fault, what);
 	if (named && selector) {
 		reader_problem(reader, selector->key,
-			       "'%s' selects, but so does 'target: %.63s'; give one of the two",
+			       "'%s' belongs to what is selected, and that is 'target: %.63s'; "
+			       "write it there, under 'targets', or leave 'target' away",
 			       selector->key->text, named->text ? named->text : "");
 	} else if (target) {
 		reader_check_required(reader, &target->params, fault, what);

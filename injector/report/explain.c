@@ -46,7 +46,11 @@ static void put_probe(struct page *page, const struct probe_spec *probe)
 
 	if (!out)
 		return;
-	fprintf(out, "asks %s", probe->ops->name);
+	fputs("asks", out);
+	/* a URL says it already */
+	if (!probe->subject_count ||
+	    strncmp(probe->subject[0], probe->ops->name, strlen(probe->ops->name)) != 0)
+		fprintf(out, " %s", probe->ops->name);
 	for (unsigned i = 0; i < probe->subject_count; i++)
 		fprintf(out, " %s", probe->subject[i]);
 	fprintf(out, " every %s and waits %s at most",

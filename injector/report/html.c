@@ -147,7 +147,7 @@ static void put_restored(struct html *html)
 
 static void put_figures(struct html *html)
 {
-	const json_t *root = html->root, *stop = json_object_get(root, "stop");
+	const json_t *root = html->root;
 	int64_t from = stored_number(root, "faults_started_after_ns");
 	int64_t to = stored_number(root, "faults_ended_after_ns");
 	char value[QUANTITY_TEXT_SIZE], more[80];
@@ -163,9 +163,9 @@ static void put_figures(struct html *html)
 	put_attempts(html);
 	put_recovery(html);
 	put_restored(html);
-	if (stored_number(stop, "latency_ns") >= 0)
+	if (stored_stop_latency(root) >= 0)
 		put_figure(html, "Stop latency", "",
-			   quantity_format_latency(stored_number(stop, "latency_ns"), value),
+			   quantity_format_latency(stored_stop_latency(root), value),
 			   "reason seen to faults out of force");
 	if (from >= 0 && to >= from) {
 		snprintf(more, sizeof(more), "from +%.1fs to +%.1fs", (double)from / NSEC_PER_SEC,
@@ -184,7 +184,7 @@ static void put_expectations(struct html *html)
 	const json_t *list = json_object_get(html->root, "expectations"), *at;
 	size_t i;
 
-	if (!json_array_size(list))
+	if (!json_array_size(list) || !stored_has_faults(html->root))
 		return;
 	markup_put(&html->page, "<section><h2>Expected while the faults last</h2><table><tbody>\n");
 	json_array_foreach (list, i, at)

@@ -133,7 +133,10 @@ static void put_cases(struct junit *junit)
 		put_step(junit, at, i);
 	json_array_foreach (json_object_get(root, "expectations"), i, at)
 		put_case(junit, "expect", stored_text(at, "text"), 0,
-			 stored_is(at, "met") ? OUTCOME_PASS : OUTCOME_FAILURE, "not met");
+			 stored_is(at, "met")	   ? OUTCOME_PASS
+			 : stored_has_faults(root) ? OUTCOME_FAILURE
+						   : OUTCOME_SKIPPED,
+			 "not met");
 	if (json_is_object(recovery))
 		put_case(junit, "recovery", "all required probes pass again in time", took_ns,
 			 stored_is(recovery, "recovered") ? OUTCOME_PASS

@@ -138,6 +138,17 @@ const char *stored_verdict(const json_t *root)
 		       : verdict;
 }
 
+bool stored_has_faults(const json_t *root)
+{
+	return stored_number(root, "faults_started_after_ns") >= 0;
+}
+
+int64_t stored_stop_latency(const json_t *root)
+{
+	return stored_has_faults(root) ? stored_number(json_object_get(root, "stop"), "latency_ns")
+				       : -1;
+}
+
 bool stored_score(const json_t *root, char *out, size_t size)
 {
 	int64_t score = stored_number(root, "score");
@@ -148,8 +159,7 @@ bool stored_score(const json_t *root, char *out, size_t size)
 		snprintf(out, size, "%lld of 100", (long long)score);
 	else
 		snprintf(out, size, "none: the run was stopped before its end");
-	return score >= 0 ||
-	       (stored_has(root, "stop") && stored_number(root, "faults_started_after_ns") >= 0);
+	return score >= 0 || (stored_has(root, "stop") && stored_has_faults(root));
 }
 
 bool stored_is_restored(const json_t *root)

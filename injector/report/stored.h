@@ -35,6 +35,10 @@ bool stored_is_unrestored(const json_t *step);
 void stored_evidence(const json_t *step, char *out, size_t size);
 /* "held", "failed", ...; "done" for what held without a probe that could have failed. */
 const char *stored_verdict(const json_t *root);
+/* Some fault was injected: else nothing that was expected meanwhile is judged. */
+bool stored_has_faults(const json_t *root);
+/* From the reason to stop until all faults were out of force; -1: none was in force. */
+int64_t stored_stop_latency(const json_t *root);
 /* "85 of 100", or why there is no score; false: nothing was expected, or no fault came to be. */
 bool stored_score(const json_t *root, char *out, size_t size);
 /* All injected steps are undone and verified, and nothing is left. */

@@ -220,9 +220,10 @@ static void put_label(struct page *page, enum tone tone, const char *label)
 	page_tab(page, LABEL);
 }
 
-static void put_stop(struct page *page, const json_t *stop)
+static void put_stop(struct page *page, const json_t *root)
 {
-	int64_t latency_ns = stored_number(stop, "latency_ns");
+	const json_t *stop = json_object_get(root, "stop");
+	int64_t latency_ns = stored_stop_latency(root);
 	const char *cause = stored_text(stop, "cause"), *reason = stored_text(stop, "reason");
 	char took[QUANTITY_TEXT_SIZE];
 
@@ -243,6 +244,8 @@ static void put_expectations(struct page *page, const json_t *root)
 	size_t i;
 
 	json_array_foreach (list, i, at) {
+		if (!stored_has_faults(root))
+			break;
 		put_label(page, TONE_TITLE, i ? "" : "Expected");
 		page_wrap(page, stored_is(at, "met") ? TONE_NORMAL : TONE_BAD, LABEL + 2, "%s%s",
 			  stored_is(at, "met") ? "" : "not met: ", stored_text(at, "text"));
@@ -260,12 +263,17 @@ static void put_outcome(struct page *page, const json_t *root)
 	int64_t status = stored_number(root, "command_status");
 
 	if (stored_has(root, "stop"))
-		put_stop(page, json_object_get(root, "stop"));
+		put_stop(page, root);
 	if (stored_is(recovery, "recovered") && stored_number(recovery, "took_ns") >= 0) {
 		put_label(page, TONE_TITLE, "Recovered");
 		page_wrap(page, TONE_NORMAL, LABEL, "%s after the faults (allowed: %s)",
 			  quantity_format_latency(stored_number(recovery, "took_ns"), took),
 			  quantity_format_duration(stored_number(recovery, "within_ns"), within));
+	} else if (*stored_text(recovery, "text")) {
+		put_label(page, TONE_TITLE, "Recovered");
+		page_wrap(page, TONE_BAD, LABEL, "not within %s: %s",
+			  quantity_format_duration(stored_number(recovery, "within_ns"), within),
+			  stored_text(recovery, "text"));
 	}
 	if (status >= 0) {
 		put_label(page, TONE_TITLE, "Command");

@@ -287,13 +287,34 @@ void timeline_step_over(struct conductor *conductor, unsigned step)
 	begin_restore(conductor);
 }
 
+/* "lost does not pass (connection refused), nor do 2 others" */
+static void say_who_is_late(const struct conductor *conductor, char *out, size_t size)
+{
+	const struct experiment_requirement *want = &conductor->experiment->recovery;
+	unsigned late = 0, first = 0;
+	const char *reason;
+
+	for (unsigned i = 0; i < want->count; i++)
+		if (!streak_has(&conductor->recovery, want->probes[i]) && !late++)
+			first = want->probes[i];
+	if (!late) {
+		snprintf(out, size, "all required probes pass, but have not done so in time");
+		return;
+	}
+	reason = conductor->result->last_reasons[first];
+	snprintf(out, size, "%s does not pass%s%.100s%s", conductor->experiment->probes[first].name,
+		 *reason ? " (" : "", reason, *reason ? ")" : "");
+	if (late > 1)
+		snprintf(out + strlen(out), size - strlen(out), ", nor do%s %u other%s",
+			 late == 2 ? "es" : "", late - 1, late == 2 ? "" : "s");
+}
+
 static void recovery_is_late(void *context)
 {
 	struct conductor *conductor = context;
-	char within[QUANTITY_TEXT_SIZE], text[96];
+	char text[256];
 
-	snprintf(text, sizeof(text), "no recovery within %s",
-		 quantity_format_duration(conductor->experiment->recovery.within_ns, within));
+	say_who_is_late(conductor, text, sizeof(text));
 	conductor_emit(conductor, (struct event){.kind = EVENT_RECOVERED, .text = text});
 	finish_when_due(conductor);
 }

@@ -211,11 +211,14 @@ static void test_markdown_says_what_matters(void **state)
 		"- recovered in 1.20s (allowed: 5s)\n",
 	};
 	cleanup_free char *text = written(report_markdown, RUN_FAILED);
+	cleanup_free char *left = written(report_markdown, RUN_LEFT);
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof(wanted) / sizeof(*wanted); i++)
 		if (!strstr(text, wanted[i]))
 			fail_msg("not there: %s\nin: %s", wanted[i], text);
+	/* emphasis of our own is no text to be escaped */
+	assert_non_null(strstr(left, "- **not everything is restored**\n"));
 }
 
 static void test_json_follows_its_schema(void **state)

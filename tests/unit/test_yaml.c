@@ -246,7 +246,8 @@ static const struct bad bad_steps[] = {
 	{ON_STEP("{at: 0s, for: 5s, network: {target: orders, delay: 1s}}\n"), 7, 41,
 	 "target 'orders' selects processes; the fault 'network' works on traffic"},
 	{ON_STEP("{at: 0s, for: 5s, network: {target: store, to: 10.0.0.1, delay: 1s}}\n"), 7, 48,
-	 "'to' selects, but so does 'target: store'; give one of the two"},
+	 "'to' belongs to what is selected, and that is 'target: store'; write it there, under "
+	 "'targets', or leave 'target' away"},
 	{ON_STEP("{at: 0s, for: 5s, network: {delay: 1s}}\n"), 7, 23,
 	 "'network' has no target: name one of 'targets' with 'target: NAME', or select here with: "
 	 "to, *"},
