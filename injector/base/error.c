@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#define SQUALL_ERROR_ITSELF
 #include "injector/base/error.h"
 
 #include <errno.h>

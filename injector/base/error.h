@@ -36,4 +36,16 @@ int error_prefix(struct error *err, const char *format, ...) __attribute__((form
 /* Adds the remedy. Returns -err->code. */
 int error_remedy(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+#if defined(__clang_analyzer__) && !defined(SQUALL_ERROR_ITSELF)
+/* It looks at one file at a time, and would follow paths on which a failure returned 0. */
+static inline int error_below_zero(int result)
+{
+	return result < 0 ? result : -1;
+}
+#define error_set(...)	  error_below_zero(error_set(__VA_ARGS__))
+#define error_errno(...)  error_below_zero(error_errno(__VA_ARGS__))
+#define error_prefix(...) error_below_zero(error_prefix(__VA_ARGS__))
+#define error_remedy(...) error_below_zero(error_remedy(__VA_ARGS__))
+#endif
+
 #endif

@@ -73,8 +73,10 @@ static void close_group(struct estimate *estimate)
 {
 	const struct level *level = &estimate->levels[estimate->depth];
 
-	if (estimate->depth == 0) /* a plain ')' */
+	if (estimate->depth == 0) { /* a plain ')' */
+		add_part(estimate, 1);
 		return;
+	}
 	estimate->depth--;
 	add_part(estimate, level->done + level->last + 1);
 }
@@ -107,6 +109,10 @@ static int estimate_size(const char *text, double *out, struct error *err)
 			break;
 		case ')':
 			close_group(&estimate);
+			break;
+		case '*': /* of what stands before it, which may be repeated further: a+*+ */
+		case '?':
+			repeat(&estimate, 1);
 			break;
 		case '+': /* a+ becomes aa* */
 			repeat(&estimate, 2);

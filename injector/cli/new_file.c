@@ -54,7 +54,8 @@ static void put_probe(FILE *out, const struct new_answers *answers)
 	const char *probe = answers->probe;
 	char timeout[QUANTITY_TEXT_SIZE];
 	int64_t within_ns = 0;
-	bool is_command = strchr(probe, ' ') || (!strchr(probe, ':') && strncmp(probe, "http", 4));
+	bool is_command =
+		strchr(probe, ' ') || (!strchr(probe, ':') && strncmp(probe, "http", 4) != 0);
 
 	(void)quantity_parse_duration(answers->within, &within_ns, NULL);
 	quantity_format_duration(within_ns > NSEC_PER_SEC / 2 ? 2 * within_ns : NSEC_PER_SEC,

@@ -27,7 +27,7 @@ static const char *last_words(char *log)
 	char *line = NULL, *save = NULL;
 
 	for (char *at = strtok_r(log, "\n", &save); at; at = strtok_r(NULL, "\n", &save)) {
-		if (strncmp(at, "processed ", 10))
+		if (strncmp(at, "processed ", 10) != 0)
 			line = at;
 	}
 	return line;

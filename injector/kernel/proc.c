@@ -265,7 +265,7 @@ int proc_is_dying(pid_t pid)
 {
 	static const char *const key[] = {"SigPnd"};
 	char pending[1][STATUS_VALUE_SIZE];
-	struct proc_stat stat;
+	struct proc_stat stat = {0};
 	/* pending first: what has been taken in between shows as exiting */
 	int result = read_status(pid, 1, key, pending);
 

@@ -213,7 +213,7 @@ static void wait_for_guardian(const char *run_id)
 {
 	int64_t until = clock_now_ns() + GUARDIAN_PATIENCE_NS;
 	struct timespec pause = {.tv_nsec = 5 * NSEC_PER_MSEC};
-	enum run_state state;
+	enum run_state state = RUN_GUARDED;
 
 	while (clock_now_ns() < until && restore_look(run_id, &state, NULL, NULL) == 0 &&
 	       state == RUN_GUARDED)

@@ -248,23 +248,31 @@ static void await_all(struct run *runs, unsigned count)
 	}
 }
 
-/* What squall says to type when a stopped worker has nobody to kill it any more. */
-static void type_kills(unsigned count)
+/* What squall says to type when a stopped worker has nobody to kill it any more. True: it was said,
+ * and typed. */
+static bool type_kill(unsigned slot)
 {
-	for (unsigned slot = 0; slot < count; slot++) {
-		static const char words[] = "to end it: kill -9 ";
-		char path[64], line[1024];
-		cleanup_file FILE *log = NULL;
+	static const char words[] = "to end it: kill -9 ";
+	char path[64], line[1024];
+	cleanup_file FILE *log = NULL;
+	bool is_typed = false;
 
-		snprintf(path, sizeof(path), "/run/soak-%u.log", slot);
-		log = fopen(path, "re");
-		while (log && fgets(line, sizeof(line), log)) {
-			const char *at = strstr(line, words);
+	snprintf(path, sizeof(path), "/run/soak-%u.log", slot);
+	log = fopen(path, "re");
+	while (log && fgets(line, sizeof(line), log)) {
+		const char *at = strstr(line, words);
 
-			if (at)
-				kill((pid_t)strtol(at + strlen(words), NULL, 10), SIGKILL);
-		}
+		if (at)
+			is_typed |= kill((pid_t)strtol(at + strlen(words), NULL, 10), SIGKILL) == 0;
 	}
+	return is_typed;
+}
+
+/* Exit code 6 is good where there was something to type. */
+static bool is_good_end(const struct run *run, bool is_typed)
+{
+	return run->is_over && (is_known(run->status) || (is_typed && WIFEXITED(run->status) &&
+							  WEXITSTATUS(run->status) == 6));
 }
 
 static void show(unsigned count)
@@ -290,13 +298,12 @@ static void play_round(struct scene *scene)
 		start(scene, &runs[i], i);
 	await_all(runs, count);
 	for (unsigned i = 0; i < count; i++)
-		if (!runs[i].is_over || !is_known(runs[i].status)) {
+		if (!is_good_end(&runs[i], type_kill(i))) {
 			printf("# RESIDUE: a run %s (status %x)\n",
 			       runs[i].is_over ? "ended as it should not" : "hangs",
 			       runs[i].status);
 			is_good = false;
 		}
-	type_kills(count);
 	/* a guardian that is stopped for good, and whose worker is dead, is passed by */
 	if (point_restore(scene, world_built("squall"), (struct trace_plan){0}, &restore) != 0) {
 		printf("# RESIDUE: squall restore: %s\n", restore.out);

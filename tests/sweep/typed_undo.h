@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Types what squall tells a person to type.
+ */
+#ifndef SQUALL_TESTS_TYPED_UNDO_H
+#define SQUALL_TESTS_TYPED_UNDO_H
+
+#include "tests/sweep/scene.h"
+
+/* The commands of the "left: ..." lines in `text` (which is cut up), in the namespace and by a
+ * shell, as a person would; but not "squall restore", which is called anyway. Adds to *typed_count.
+ * True: there was such a line, and a command for every one. */
+bool typed_undo(const struct scene *scene, char *text, unsigned *typed_count);
+
+#endif
