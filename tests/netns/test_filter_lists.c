@@ -4,6 +4,8 @@
  * filters that forbid nothing and tell of every call, undisturbed and with the worker killed half
  * way, so that the guardian undoes. No call is made that a list does not hold: it would be refused,
  * at a moment that no other test may come to. `make check-filters` replays whole test programs so.
+ *
+ *   test_filter_lists [full] [NAME...]   full: tells as well what the lists hold and nobody called
  */
 #include "tests/support/filter_watch.h"
 #include "tests/support/squall_runner.h"
@@ -88,6 +90,8 @@ static int look(void *context)
 		unsigned count = filter_watch_count_foreign(&watch, teller);
 
 		filter_watch_tell_foreign(&watch, teller, stdout);
+		if (options->is_full)
+			filter_watch_tell_idle(&watch, teller, stdout);
 		printf("# %lu calls\n", watch.calls[teller]);
 		count += !watch.calls[teller];
 		printf("%sok %u - the_list_of_the_%s_holds_what_it_calls\n", count ? "not " : "",
