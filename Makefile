@@ -363,9 +363,9 @@ lint-shell:
 lint-tidy: export TIDY_FLAGS = $(filter-out -W% -f% -D_FORTIFY_SOURCE%,$(subst ',,$(ALL_CFLAGS)))
 lint-tidy: $(FILTERS)
 	$(call say,TIDY,$(words $(TIDY_FILES)) files)
-	$(Q)printf '%s\n' $(TIDY_FILES) | xargs -P $$(nproc) -n 4 \
-		sh -c 'clang-tidy --quiet "$$@" -- $$TIDY_FLAGS 2>/dev/null' tidy | \
-		awk '/: (warning|error): / {shown = !/Potential leak of memory/; failed += shown} shown; END {exit failed > 0}'
+	$(Q)printf '%s\n' $(TIDY_FILES) | { xargs -P $$(nproc) -n 4 \
+		sh -c 'clang-tidy --quiet "$$@" -- $$TIDY_FLAGS 2>/dev/null' tidy || echo 'make: error: clang-tidy failed'; } | \
+		awk '/: (warning|error): / {shown = !/Potential leak of memory|allocated with size zero/; failed += shown} shown; END {exit failed > 0}'
 
 format:
 	$(Q)clang-format -i $(C_FILES)

@@ -268,11 +268,14 @@ static int check_attributes(const char *path, int fd, const struct file_identity
 static void copy_up(const struct file_place *place, int fd)
 {
 	struct statfs system;
-	cleanup_fd int writable = -1;
+	int writable;
 
-	if (fstatfs(fd, &system) == 0 && system.f_type == OVERLAYFS_SUPER_MAGIC)
-		writable = openat(place->directory, place->name,
-				  O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fstatfs(fd, &system) < 0 || system.f_type != OVERLAYFS_SUPER_MAGIC)
+		return;
+	writable = openat(place->directory, place->name,
+			  O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (writable >= 0)
+		close(writable);
 }
 
 int file_place_open_file(const struct file_place *place, bool may_copy_up, int *out_fd,

@@ -94,9 +94,9 @@ int network_gate_look_for_clsact(struct netlink *netlink, const struct network_p
 /* Uses the one of the path's interface, or adds it; the records of what is at it come first. */
 int network_gate_add_clsact(struct network_state *state, const struct fault *fault,
 			    struct network_path *path, struct error *err);
-/* What is left of ours at an interface that has been let go. */
-void network_gate_remove_interface(struct network_state *state, const struct fault *fault,
-				   int index, bool is_gone);
+/* What is left of ours at an interface that has been let go; false: not all of it. */
+bool network_gate_remove_interface(struct network_state *state, const struct fault *fault,
+				   int index);
 /* Of that name, with or without the mark. */
 int network_gate_find_filter(struct netlink *netlink, int index, enum qdisc_hook hook,
 			     const char *name, bool *out_found, struct error *err);
@@ -106,8 +106,10 @@ int network_gate_undo_filters(const struct network_record *record, struct netlin
 			      struct error *err);
 int network_gate_undo_clsact(const struct network_record *record, struct netlink *netlink,
 			     struct error *err);
+/* One that is left, as tc names it in `filter delete dev LINK ...`; "" when they are gone. */
+#define GATE_FILTER_SIZE 64
 int network_gate_filters_gone(const struct network_record *record, struct netlink *netlink,
-			      bool *out_gone, struct error *err);
+			      char out_left[GATE_FILTER_SIZE], struct error *err);
 int network_gate_clsact_gone(const struct network_record *record, struct netlink *netlink,
 			     bool *out_gone, struct error *err);
 

@@ -136,16 +136,26 @@ int network_gate_undo_filters(const struct network_record *record, struct netlin
 }
 
 int network_gate_filters_gone(const struct network_record *record, struct netlink *netlink,
-			      bool *out_gone, struct error *err)
+			      char out_left[GATE_FILTER_SIZE], struct error *err)
 {
-	struct name_search egress, ingress;
-	int result = find_filter(netlink, record->index, QDISC_EGRESS, record->table, &egress, err);
+	static const struct {
+		enum qdisc_hook hook;
+		const char *name;
+	} hooks[] = {{QDISC_EGRESS, "egress"}, {QDISC_INGRESS, "ingress"}};
 
-	if (result == 0)
-		result = find_filter(netlink, record->index, QDISC_INGRESS, record->table, &ingress,
-				     err);
-	*out_gone = result == 0 && !egress.is_found && !ingress.is_found;
-	return result;
+	out_left[0] = '\0';
+	for (unsigned i = 0; i < 2 && !out_left[0]; i++) {
+		struct name_search search;
+		int result = find_filter(netlink, record->index, hooks[i].hook, record->table,
+					 &search, err);
+
+		if (result < 0)
+			return result;
+		if (search.is_found)
+			snprintf(out_left, GATE_FILTER_SIZE, "%s pref %u handle 0x%x bpf",
+				 hooks[i].name, search.found.priority, search.found.handle);
+	}
+	return 0;
 }
 
 /* Of use to nobody: no filter is left in it. */
@@ -224,25 +234,44 @@ int network_gate_add_clsact(struct network_state *state, const struct fault *fau
 	return result;
 }
 
-/* What was written down before it was done is done with. */
-void network_gate_remove_interface(struct network_state *state, const struct fault *fault,
-				   int index, bool is_gone)
+/* The filters go by their name wherever that number is now; the clsact only where one of ours was,
+ * for a number may have been given away again. */
+static int remove_from(const struct network_state *state, const struct network_path *path,
+		       const struct network_record *record, bool is_gone)
 {
+	char filter[GATE_FILTER_SIZE];
+	int result = network_gate_filters_gone(record, state->route, filter, NULL);
+
+	if (result == -ENODEV || result == -ENOENT)
+		return 0;
+	if (result < 0 || (is_gone && !filter[0]))
+		return result;
+	result = network_gate_undo_filters(record, state->route, NULL);
+	if (result == 0 && path->records[1])
+		result = network_gate_undo_clsact(record, state->route, NULL);
+	return result;
+}
+
+/* What was written down before it was done is done with. */
+bool network_gate_remove_interface(struct network_state *state, const struct fault *fault,
+				   int index)
+{
+	bool is_removed = true;
+
 	for (unsigned i = 0; i < state->path_count; i++) {
 		struct network_path *path = &state->paths[i];
 		const struct network_record record = record_of(state, index, path);
-		int result = 0;
 
 		if (path->left_index != index || !(path->records[0] || path->records[1]))
 			continue;
-		/* a number may be given away again */
-		if (!is_gone)
-			result = network_gate_undo_filters(&record, state->route, NULL);
-		if (!is_gone && result == 0 && path->records[1])
-			result = network_gate_undo_clsact(&record, state->route, NULL);
-		for (unsigned k = 0; result == 0 && k < 2; k++)
+		if (remove_from(state, path, &record, path->is_gone) < 0) {
+			is_removed = false;
+			continue;
+		}
+		for (unsigned k = 0; k < 2; k++)
 			if (path->records[k])
 				journal_done(fault->env->journal, path->records[k], NULL);
 		path->records[0] = path->records[1] = 0;
 	}
+	return is_removed;
 }

@@ -110,17 +110,19 @@ static bool is_drained(const struct network_path *path, int64_t now_ns)
 	       delay_line_is_empty(path->line);
 }
 
-/* Nothing of that interface is left here, and nothing of ours there. */
-static void finish_interface(struct network_state *state, const struct fault *fault, int index)
+/* Nothing of that interface is left here, and nothing of ours there. False: its filters are still
+ * there; until they are gone its place is not given to another one, whom they would lead to the
+ * fault. */
+static bool finish_interface(struct network_state *state, const struct fault *fault, int index)
 {
+	if (state->hook == NETWORK_GATE && !network_gate_remove_interface(state, fault, index))
+		return false;
 	for (unsigned i = 0; i < state->path_count; i++) {
 		struct network_path *path = &state->paths[i];
 
 		if (path->left_index != index)
 			continue;
-		if (state->hook == NETWORK_GATE)
-			network_gate_remove_interface(state, fault, index, path->is_gone);
-		else if (path->is_attached)
+		if (state->hook != NETWORK_GATE && path->is_attached)
 			network_table_remove_path(state, i);
 		path->is_attached = false;
 	}
@@ -130,6 +132,7 @@ static void finish_interface(struct network_state *state, const struct fault *fa
 			state->paths[i].left_index = 0;
 			state->paths[i].interface[0] = '\0';
 		}
+	return true;
 }
 
 static void finish_drained(struct network_state *state, const struct fault *fault)
@@ -233,7 +236,10 @@ static int take_in(struct network_state *state, const struct fault *fault,
 		state->phase == NETWORK_ACTIVE ? state->way : state->planned_way;
 	int result;
 
-	finish_interface(state, fault, interface->index); /* it has come back at once */
+	/* it has come back at once */
+	if (!finish_interface(state, fault, interface->index))
+		return error_set(err, EAGAIN, "interface %s has filters from before",
+				 interface->name);
 	result = network_add_paths(state, fault, interface, NULL, err);
 	for (unsigned i = 0; result == 0 && i < state->path_count; i++) {
 		if (state->paths[i].index != interface->index)

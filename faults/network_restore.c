@@ -294,8 +294,9 @@ static const char *setting_name(const struct network_record *record)
 	return record->setting == IPV4_DEVCONF_ACCEPT_LOCAL ? "accept_local" : "route_localnet";
 }
 
-/* What it is, and the command that takes it away. */
-static void say_left(const struct network_record *record, unsigned type, char *out, size_t size)
+/* What it is, and the command that takes it away; of a filter only after a look. */
+static void say_left(const struct network_record *record, unsigned type, const char *filter,
+		     char *out, size_t size)
 {
 	char prefix[96];
 
@@ -307,9 +308,8 @@ static void say_left(const struct network_record *record, unsigned type, char *o
 		snprintf(out, size, "interface %s: %sip link delete %s", record->link, prefix,
 			 record->link);
 	else if (type == NETWORK_RECORD_FILTER)
-		snprintf(out, size,
-			 "filter %s of %s: %stc filter delete dev %s egress (or ingress)",
-			 record->table, record->link, prefix, record->link);
+		snprintf(out, size, "filter %s of %s: %stc filter delete dev %s %s", record->table,
+			 record->link, prefix, record->link, filter);
 	else if (type == NETWORK_RECORD_CLSACT)
 		snprintf(out, size, "clsact of %s: %stc qdisc delete dev %s clsact", record->link,
 			 prefix, record->link);
@@ -319,7 +319,7 @@ static void say_left(const struct network_record *record, unsigned type, char *o
 }
 
 static int verify_one(const struct network_record *record, unsigned type, struct access *access,
-		      bool *out_gone, struct error *err)
+		      bool *out_gone, char filter[GATE_FILTER_SIZE], struct error *err)
 {
 	struct link link;
 	uint32_t value;
@@ -333,7 +333,8 @@ static int verify_one(const struct network_record *record, unsigned type, struct
 		result = link_find(access->route, record->link, &link, err);
 		*out_gone = result == -ENODEV || (result == 0 && !is_ours(&link, record));
 	} else if (type == NETWORK_RECORD_FILTER) {
-		result = network_gate_filters_gone(record, access->route, out_gone, err);
+		result = network_gate_filters_gone(record, access->route, filter, err);
+		*out_gone = !filter[0];
 	} else if (type == NETWORK_RECORD_CLSACT) {
 		result = network_gate_clsact_gone(record, access->route, out_gone, err);
 	} else {
@@ -352,6 +353,7 @@ int network_verify(const struct journal_record *record, bool *out_gone, char *ou
 {
 	struct network_record what;
 	struct access access;
+	char filter[GATE_FILTER_SIZE] = "";
 	bool is_gone = false;
 	int result = read_record(record, &what, err);
 
@@ -359,16 +361,19 @@ int network_verify(const struct journal_record *record, bool *out_gone, char *ou
 		return result;
 	if (record->type == NETWORK_RECORD_GROUP)
 		return verify_group(&what, out_gone, out_left, left_size, err);
-	say_left(&what, record->type, out_left, left_size);
 	result = access_open(&what, &access, err);
 	if (result == -ENOENT) {
 		*out_gone = true;
 		return 0;
 	}
-	if (result < 0)
-		return result;
-	result = verify_one(&what, record->type, &access, &is_gone, err);
-	access_close(&access);
+	if (result == 0) {
+		result = verify_one(&what, record->type, &access, &is_gone, filter, err);
+		access_close(&access);
+	}
+	/* typed without a look, the others could take away what is somebody else's by now */
+	if (result == 0 || record->type == NETWORK_RECORD_TABLE ||
+	    record->type == NETWORK_RECORD_LINK)
+		say_left(&what, record->type, filter, out_left, left_size);
 	if (result == 0)
 		*out_gone = is_gone;
 	return result;

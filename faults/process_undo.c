@@ -216,6 +216,7 @@ static int is_left(const struct process_identity *id, struct error *err)
 static int verify_stopped(const struct stopped_record *record, bool *out_gone, char *out_left,
 			  size_t left_size, struct error *err)
 {
+	char numbers[STOPPED_RECORD_MAX * 12] = "";
 	int result, failure = 0;
 	unsigned left = 0;
 	size_t used = 0;
@@ -227,12 +228,15 @@ static int verify_stopped(const struct stopped_record *record, bool *out_gone, c
 		result = is_left(&record->processes[i], err);
 		if (result < 0) /* it may be stopped */
 			failure = result;
-		if (result && used < left_size)
-			used += (size_t)snprintf(out_left + used, left_size - used, "%s %d",
-						 left++ ? ""
-							: "processes are still stopped; kill -CONT",
-						 record->processes[i].pid);
+		if (!result)
+			continue;
+		used += (size_t)snprintf(numbers + used, sizeof(numbers) - used, " %d",
+					 record->processes[i].pid);
+		left++;
 	}
+	if (left)
+		snprintf(out_left, left_size, "processes %s stopped; kill -CONT%s",
+			 failure ? "may still be" : "are still", numbers);
 	*out_gone = left == 0;
 	return failure;
 }

@@ -73,6 +73,8 @@ void target_forget_look(struct target_look *look);
 int target_take_interface(struct target *target, const struct target_interface *interface,
 			  struct error *err);
 /* Refused: it is not the target's, and nobody asks for it again until it has gone. */
+/* No longer one of the target's; the next look finds it again. */
+void target_leave_interface(struct target *target, const struct target_interface *interface);
 void target_pass_over(struct target *target, const struct target_interface *interface);
 void target_forget_interfaces(struct target *target);
 

@@ -160,13 +160,20 @@ int target_take_interface(struct target *target, const struct target_interface *
 		       : 0;
 }
 
-void target_pass_over(struct target *target, const struct target_interface *interface)
+void target_leave_interface(struct target *target, const struct target_interface *interface)
 {
-	const struct target_interface which = *interface; /* it may be the target's own */
-	struct target_interface *taken = find(target->interfaces, target->interface_count, &which);
+	struct target_interface *taken =
+		find(target->interfaces, target->interface_count, interface);
 
 	if (taken)
 		drop(target->interfaces, &target->interface_count, taken);
+}
+
+void target_pass_over(struct target *target, const struct target_interface *interface)
+{
+	const struct target_interface which = *interface; /* it may be the target's own */
+
+	target_leave_interface(target, &which);
 	/* without memory it is asked for again: no harm */
 	if (!find(target->passed_over, target->passed_count, &which))
 		(void)!append(&target->passed_over, &target->passed_count, &which);

@@ -273,6 +273,13 @@ static int add_routed(struct target *target, struct netlink *netlink, struct err
 	return result;
 }
 
+/* Where no route is no error the other endpoints still tell their interfaces: the site is asked
+ * about them. */
+static int unless_unreachable(const struct target *target, int result)
+{
+	return result == -ENETUNREACH && target->may_lack_interfaces ? 0 : result;
+}
+
 int target_find_interfaces(struct target *target, struct netlink *netlink, struct error *err)
 {
 	unsigned endpoints = params_count(&target->params, TRAFFIC_TO);
@@ -282,11 +289,13 @@ int target_find_interfaces(struct target *target, struct netlink *netlink, struc
 	if (params_count(&target->params, TRAFFIC_INTERFACE))
 		return add_named(target, NULL, netlink, err);
 	if (endpoints == 0)
-		return add_endpoint(target, netlink, &everything, err);
+		return unless_unreachable(target, add_endpoint(target, netlink, &everything, err));
 	if (endpoints > LOOKED_UP_MAX)
-		return add_routed(target, netlink, err);
+		return unless_unreachable(target, add_routed(target, netlink, err));
 	for (unsigned i = 0; result == 0 && i < endpoints; i++)
-		result = add_endpoint(target, netlink,
-				      &params_value(&target->params, TRAFFIC_TO, i)->endpoint, err);
+		result = unless_unreachable(
+			target,
+			add_endpoint(target, netlink,
+				     &params_value(&target->params, TRAFFIC_TO, i)->endpoint, err));
 	return result;
 }

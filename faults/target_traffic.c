@@ -301,7 +301,6 @@ int target_traffic_resolve(struct target *target, const struct target_guard *gua
 			   struct error *err)
 {
 	struct netlink *netlink = NULL;
-	struct error why = ERROR_INIT;
 	int result = target_follow_begin(target, err);
 
 	if (result == 0)
@@ -314,14 +313,7 @@ int target_traffic_resolve(struct target *target, const struct target_guard *gua
 		result = netlink_open(target->namespace_fd, &netlink, err);
 	if (result < 0)
 		return result;
-	result = target_find_interfaces(target, netlink, &why);
+	result = target_find_interfaces(target, netlink, err);
 	netlink_close(netlink);
-	if (result == 0)
-		result = target_follow_interfaces_begin(target, &why);
-	if (result == -ENETUNREACH && target->may_lack_interfaces &&
-	    !params_count(&target->params, TRAFFIC_INTERFACE))
-		return 0;
-	if (result < 0 && err)
-		*err = why;
-	return result;
+	return result < 0 ? result : target_follow_interfaces_begin(target, err);
 }

@@ -30,10 +30,11 @@ static const char help[] =
 	"       squall schedule [--json]\n"
 	"\n"
 	"Writes a systemd timer and its service that run the experiment FILE; removes them; or\n"
-	"lists those that are there. FILE, what it includes, the squall program and the "
-	"directories\n"
-	"above them must belong to root, and nobody else may write to them: put FILE into\n"
-	"/etc/squall, and use the installed squall. What the site policy would refuse is refused.\n"
+	"lists those that are there. FILE, what it includes and starts, the squall program and\n"
+	"the directories and links on the way must belong to root, and nobody else may write to\n"
+	"them: put FILE into /etc/squall, and use the installed squall. Faults, a duration and a\n"
+	"user that the site policy refuses are refused; windows and targets it is asked each "
+	"time.\n"
 	"\n"
 	"  --on CALENDAR        as OnCalendar= of systemd.time(7), with a time zone:\n"
 	"                       'Mon..Thu 10:00 Europe/Berlin'\n"
@@ -221,6 +222,10 @@ static int add(const char *given, const struct option_text *texts, const char *d
 		result = schedule_trust_program(program, err);
 	if (result == 0)
 		result = read_file(file, &experiment, err);
+	if (result == 0)
+		result = schedule_trust_commands(experiment, file, err);
+	if (result == 0)
+		result = schedule_trust_inputs(experiment, file, err);
 	if (result == 0)
 		result = schedule_trust_policy(experiment, err);
 	if (result == 0) {

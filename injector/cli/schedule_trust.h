@@ -16,6 +16,12 @@ int schedule_trust_program(const char *path, struct error *err);
  * includes; opens with the rights of the caller. */
 int schedule_trust_read(void *context, const char *path, size_t max, char **out_text,
 			size_t *out_length, struct error *err);
+/* What probes and notifications start as root: programs and scripts. `file`: the experiment's,
+ * absolute. */
+int schedule_trust_commands(const struct experiment *experiment, const char *file,
+			    struct error *err);
+/* What its faults read: content-from. */
+int schedule_trust_inputs(const struct experiment *experiment, const char *file, struct error *err);
 /* Would the policy of this machine let root run it? Its windows are not asked: they depend on when.
  */
 int schedule_trust_policy(const struct experiment *experiment, struct error *err);

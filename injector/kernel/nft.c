@@ -16,6 +16,7 @@
 
 #define OWNER_NS      (500 * NSEC_PER_MSEC) /* a dead owner's socket is closed by then */
 #define OWNER_POLL_MS 2
+#define TRIES_MAX     4 /* of a list that is interrupted */
 
 /* nf_tables attributes are big-endian throughout. */
 static void begin(struct netlink_request *request, uint8_t family, unsigned message, uint16_t flags)
@@ -180,8 +181,13 @@ int nft_hooks(struct netlink *netlink, nft_hook_fn fn, void *context, struct err
 			.fn = fn, .context = context, .is_inet = families[i] == NFPROTO_INET};
 		struct netlink_request request;
 
-		begin(&request, families[i], NFT_MSG_GETCHAIN, NLM_F_DUMP);
-		result = netlink_call(netlink, &request, take_chain, &walk, err);
+		/* whoever changes rules meanwhile interrupts the list: it begins again, and what
+		 * was told is told twice */
+		result = -EINTR;
+		for (unsigned tries = 0; result == -EINTR && tries < TRIES_MAX; tries++) {
+			begin(&request, families[i], NFT_MSG_GETCHAIN, NLM_F_DUMP);
+			result = netlink_call(netlink, &request, take_chain, &walk, err);
+		}
 	}
 	if (result < 0)
 		error_prefix(err, "cannot list the nf_tables chains");

@@ -31,6 +31,7 @@ struct nft_hook {
 };
 /* Every base chain on every device, of family netdev or inet. */
 typedef void (*nft_hook_fn)(void *context, const struct nft_hook *hook);
+/* May tell of a chain more than once. */
 int nft_hooks(struct netlink *netlink, nft_hook_fn fn, void *context, struct error *err);
 
 #endif

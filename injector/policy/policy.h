@@ -37,8 +37,8 @@ int policy_check_time(const struct policy *policy, int64_t wall_ns, int64_t dura
 		      struct error *err);
 int policy_check_fault(const struct policy *policy, const char *fault, struct error *err);
 int policy_check_limits(const struct policy *policy, int64_t duration_ns, struct error *err);
-/* The addresses of a traffic target, also when they have changed since. */
 int policy_check_interface(const struct policy *policy, const char *name, struct error *err);
+/* The addresses of a traffic target, also when they have changed since. */
 int policy_check_endpoints(const struct policy *policy, const struct target *target,
 			   struct error *err);
 /* A target as it was resolved: interfaces, addresses, units, protected ones, share. */

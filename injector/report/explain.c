@@ -48,8 +48,7 @@ static void put_probe(struct page *page, const struct probe_spec *probe)
 		return;
 	fputs("asks", out);
 	/* a URL says it already */
-	if (!probe->subject_count ||
-	    strncmp(probe->subject[0], probe->ops->name, strlen(probe->ops->name)) != 0)
+	if (!probe->subject_count || !strstr(probe->subject[0], "://"))
 		fprintf(out, " %s", probe->ops->name);
 	for (unsigned i = 0; i < probe->subject_count; i++)
 		fprintf(out, " %s", probe->subject[i]);

@@ -63,15 +63,16 @@ static bool is_gone(const struct fault_ops *ops, const struct journal_record *re
 	return ops->verify(record, &gone, left, RESTORE_LINE, err) == 0 && gone;
 }
 
+/* `problem`: what it was that failed. */
 static void say_left(struct walk *walk, const struct journal_record *record, const char *left,
-		     const struct error *err)
+		     const char *problem, const struct error *err)
 {
 	unsigned step = record->step + 1;
 
 	walk->report->failed++;
 	if (left[0] && err->code)
-		report_left(walk->report, "step %u (%s): %s; undoing it failed: %s", step,
-			    record->owner, left, err->text);
+		report_left(walk->report, "step %u (%s): %s; %s: %s", step, record->owner, left,
+			    problem, err->text);
 	else if (left[0])
 		report_left(walk->report, "step %u (%s): %s", step, record->owner, left);
 	else if (err->code)
@@ -96,7 +97,7 @@ static void settle(struct walk *walk, unsigned at)
 			"a change of the fault '%s' that this version of squall does not know; run "
 			"'squall restore' of the version that made it",
 			record->owner);
-		say_left(walk, record, left, &undo_err);
+		say_left(walk, record, left, "", &undo_err);
 		return;
 	}
 	gone = is_gone(ops, record, undo_returned, left, &verify_err);
@@ -106,7 +107,10 @@ static void settle(struct walk *walk, unsigned at)
 		gone = is_gone(ops, record, undo_returned, left, &verify_err);
 	}
 	if (!gone) {
-		say_left(walk, record, left, undo_err.code ? &undo_err : &verify_err);
+		if (undo_err.code)
+			say_left(walk, record, left, "undoing it failed", &undo_err);
+		else
+			say_left(walk, record, left, "it cannot be looked at", &verify_err);
 		return;
 	}
 	walk->report->undone++;

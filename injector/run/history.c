@@ -119,7 +119,7 @@ static void on_sample(struct history *history, const struct event *event)
 
 static void open_window(struct history_step *step, int64_t from_ns)
 {
-	struct history_window *grown = step->windows;
+	struct history_window *grown;
 	unsigned wanted = step->capacity ? step->capacity * 2 : 4;
 
 	if (step->count == step->capacity && step->count < HISTORY_WINDOWS) {

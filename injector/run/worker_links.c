@@ -75,6 +75,13 @@ static int tell_faults(struct worker *worker, const struct target *target, int *
 	return result;
 }
 
+/* What may be otherwise in a moment */
+static bool passes_by(int result)
+{
+	return result == -EINTR || result == -EAGAIN || result == -ENOMEM || result == -ENOBUFS ||
+	       result == -ETIMEDOUT;
+}
+
 /* All faults of the target act on the same interfaces: one that one of them cannot have, none has.
  */
 static void agree(struct worker *worker, struct target *target)
@@ -93,6 +100,8 @@ static void agree(struct worker *worker, struct target *target)
 		refused = target->interfaces[at];
 		if (result == -ENODEV) /* it has gone again, and there is nothing to tell */
 			target_pass_over(target, &refused);
+		else if (passes_by(result))
+			target_leave_interface(target, &refused); /* the next look finds it again */
 		else
 			pass_over(worker, target, &refused, &why);
 		why = (struct error)ERROR_INIT;

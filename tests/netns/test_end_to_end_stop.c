@@ -45,7 +45,6 @@ static struct squall *run(struct stage *stage, const struct wish *wish)
 	return squall_start(stage, NULL, "run --json %s", path);
 }
 
-/* The stop as the events and the stored result tell it. */
 /* What is told later has not happened earlier, so that a log reads from top to bottom. */
 static void assert_in_order_of_time(const json_t *result)
 {
@@ -65,6 +64,7 @@ static void assert_in_order_of_time(const json_t *result)
 	assert_true(is_stopping);
 }
 
+/* The stop as the events and the stored result tell it. */
 static void assert_stopped(struct squall *squall, int code, const char *cause, bool in_force)
 {
 	json_t *result, *stop, *event;

@@ -124,6 +124,41 @@ static void test_what_to_do_next_begins_with_the_calendar(void **state)
 	assert_int_equal(run(NULL, "$SQUALL schedule --remove office --directory $D/units >&2"), 0);
 }
 
+/* What is good today, but somebody else could lead or write elsewhere until the timer runs. */
+static void test_what_others_can_change_until_then(void **state)
+{
+	(void)state;
+	assert_int_equal(run(NULL,
+			     "mkdir -p $D/hers && chown 65534 $D/hers && "
+			     "echo name: x >$D/good.conf && ln -s $D/good.conf $D/hers/link && "
+			     "ln -s $D/good.conf $D/root-link && "
+			     "cp /bin/true $D/hers/check && chown 65534 $D/hers/check"),
+			 0);
+	/* a link in a directory of somebody else's, and the same in one of root's */
+	assert_int_equal(
+		run(NULL,
+		    "printf 'version: 1\ntitle: t\nlimits: {duration: 60s, targets: 1}\n"
+		    "targets: {c: {file: {path: /etc/hostname}}}\nallow-idle: true\nmethod:\n"
+		    "  - {at: 0s, for: 1s, file: {target: c, content-from: %s}}\n' "
+		    "$D/hers/link >$D/linked.yaml; "
+		    "sed s:hers/link:root-link: $D/linked.yaml >$D/well.yaml; "
+		    "$SQUALL schedule $D/linked.yaml --on daily --directory $D/units 2>&1 | tee "
+		    "$D/said; grep -q 'hers belongs to user 65534' $D/said"),
+		0);
+	assert_int_equal(run(NULL, "$SQUALL schedule $D/well.yaml --on daily --directory $D/units"),
+			 0);
+	/* the program of a probe */
+	assert_int_equal(
+		run(NULL, "printf 'probes: {p: {command: [%s], every: 1s, timeout: 1s}}\n' "
+			  "$D/hers/check >$D/tail; cat $D/well.yaml $D/tail >$D/probing.yaml; "
+			  "$SQUALL schedule $D/probing.yaml --on daily --directory $D/units 2>&1 | "
+			  "tee $D/said; grep -q \"probe 'p': .*hers belongs to user\" $D/said"),
+		0);
+	assert_int_equal(run(NULL, "sed s:$D/hers/check:/bin/true: $D/probing.yaml >$D/p2.yaml; "
+				   "$SQUALL schedule $D/p2.yaml --on daily --directory $D/units"),
+			 0);
+}
+
 static void test_hostile_values_stay_values(void **state)
 {
 	cleanup_free char *service = NULL;
@@ -245,6 +280,7 @@ int main(void)
 		cmocka_unit_test(test_what_others_can_change_is_not_run_as_root),
 		cmocka_unit_test(test_a_program_that_others_can_change_is_not_run_by_a_timer),
 		cmocka_unit_test(test_what_it_includes_is_looked_at_as_well),
+		cmocka_unit_test(test_what_others_can_change_until_then),
 		cmocka_unit_test(test_what_the_policy_always_refuses_is_not_scheduled),
 		cmocka_unit_test(test_units_of_others_are_left_alone),
 	};
