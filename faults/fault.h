@@ -11,6 +11,7 @@
 #ifndef SQUALL_FAULT_H
 #define SQUALL_FAULT_H
 
+#include "faults/command.h"
 #include "faults/target.h"
 #include "injector/base/error.h"
 #include "injector/base/loop.h"
@@ -25,8 +26,9 @@ struct fault_env {
 	const char *run_id;
 	struct journal *journal;
 	uint64_t seed; /* of the run: what is random comes from it, so that it can be repeated */
-	bool allow_critical;   /* reserved for the experiment's own switch */
-	uint32_t invoking_uid; /* who called sudo: files that a file names are read as that user */
+	bool allow_critical; /* reserved for the experiment's own switch */
+	/* who called sudo: files that a file names are read as that user, commands run as it */
+	uint32_t invoking_uid, invoking_gid;
 	/* for the whole run: hosts and processes that must not be touched */
 	struct process_identity conductor, worker, guardian;
 };
@@ -63,6 +65,7 @@ struct fault {
 	const struct params *params; /* of ops->params */
 	struct target *target;	     /* resolved and pinned; shared between steps, not owned */
 	const struct fault_env *env;
+	uint32_t command;  /* number of its command, if ops->command() says that it has one */
 	void *state;	   /* owned by ops, freed by release() */
 	int64_t level_ppb; /* strength: SHARE_ONE as the parameters say; inject() begins at it */
 	int64_t effect_started_ns, effect_ended_ns; /* set by inject() and end() */
@@ -109,6 +112,10 @@ struct fault_ops {
 	/* The parameters make sense together; called unprivileged by `check` as well. May be NULL.
 	 */
 	int (*check)(const struct params *params, struct error *err);
+	/* The command that inject(), end() and undo() may start (faults/command.h): its arguments,
+	 * which point into the parameters, NULL after them; false: none. On parameters that passed
+	 * check(). NULL: it never has one. */
+	bool (*command)(const struct params *params, char *argv[FAULT_COMMAND_ARGUMENTS + 1]);
 	/* Can this machine do it? Must leave nothing behind. */
 	int (*probe)(struct fault_support *out, struct error *err);
 	/* Chooses the way, allocates fault->state, opens what needs privileges later dropped

@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 
 #define EVENTS_SIZE 4096
+#define TELLING_NS  (10 * NSEC_PER_MSEC) /* how often is looked whether a command has ended */
 
 struct file_state {
 	struct file_swap swap;
@@ -27,7 +28,9 @@ struct file_state {
 	struct file_content content;
 	int copy, watch; /* descriptors; -1 */
 	uint64_t opened;
-	bool hides; /* who may not open it is not seen opening it */
+	bool hides;	 /* who may not open it is not seen opening it */
+	bool is_telling; /* the command that makes it read is under way */
+	char told[400];	 /* how it ended, if not well */
 };
 
 static int check(const struct params *params, struct error *err)
@@ -74,39 +77,30 @@ static int fill_swap(struct file_state *state, const struct fault *fault, struct
 {
 	struct file_swap *swap = &state->swap;
 	const char *path = params_text(&fault->target->params, FILE_PATH);
-	enum file_reload_kind kind = file_reload_kind_of(fault->params);
-	const char *by =
-		kind == FILE_RELOAD_BY_SIGNAL ? params_text(fault->params, FILE_RELOAD_PIDFILE)
-		: kind == FILE_RELOAD_BY_UNIT ? params_text(fault->params, FILE_RELOAD_UNIT)
-					      : "";
+	int result;
 
-	if (strlen(path) + strlen(by) + 2 > sizeof(swap->text))
-		return error_set(err, ENAMETOOLONG, "%.100s...: the path is too long", path);
 	snprintf(swap->record.run_id, sizeof(swap->record.run_id), "%s", fault->env->run_id);
 	swap->record.step = fault->step;
-	swap->record.reload = kind;
-	swap->record.reload_signal = (uint32_t)params_number(fault->params, FILE_RELOAD_SIGNAL, 0);
 	swap->record.boot_crc = file_boot_crc();
 	if (fault->target->namespace_fd >= 0) {
 		struct namespace_id id;
-		int result = mount_namespace_identify(fault->target->namespace_fd, &id, err);
 
+		result = mount_namespace_identify(fault->target->namespace_fd, &id, err);
 		if (result < 0)
 			return result;
 		swap->record.namespace_inode = id.inode;
 	}
-	swap->path = swap->text;
-	swap->reload_by = stpcpy(swap->text, path) + 1;
-	strcpy(swap->text + strlen(path) + 1, by);
-	file_swap_name(swap);
-	return 0;
+	result = file_reload_fill(fault, path, swap, err);
+	if (result == 0)
+		file_swap_name(swap);
+	return result;
 }
 
 static int write_plan(const struct file_state *state, struct plan *plan)
 {
 	const struct file_identity *original = &state->swap.record.original;
 	const struct file_content *content = &state->content;
-	char reload[300];
+	char reload[500];
 
 	plan_add(plan, PLAN_TARGET, "file %s (%llu bytes, owner %u:%u, mode %04o)",
 		 state->swap.path, (unsigned long long)original->size, original->uid, original->gid,
@@ -140,6 +134,12 @@ static int plan_state(struct file_state *state, struct fault *fault, struct plan
 	if (result == 0)
 		result = file_place_check_path(
 			state->swap.path, params_number(selector, FILE_ALLOW_CRITICAL, 0), err);
+	if (result == 0 && namespace >= 0 && state->swap.record.reload == FILE_RELOAD_BY_COMMAND) {
+		error_set(err, EOPNOTSUPP,
+			  "reload-command and `namespace`: the command does not see the bad "
+			  "version");
+		result = error_remedy(err, "reload-pidfile, or reload-unit");
+	}
 	if (result == 0)
 		result = file_mount_place(state->swap.path, namespace, &state->place, err);
 	if (result == 0 && namespace >= 0)
@@ -234,6 +234,8 @@ static int inject(struct fault *fault, struct error *err)
 	int namespace = fault->target->namespace_fd, result;
 
 	forget_copy(state);
+	state->is_telling = false;
+	state->told[0] = '\0';
 	result = reopen(state, namespace, &original, err);
 	if (result == 0)
 		result = namespace < 0 ? file_swap_inject(&state->swap, &state->place, original,
@@ -246,7 +248,52 @@ static int inject(struct fault *fault, struct error *err)
 		return result;
 	fault->effect_started_ns = clock_now_ns();
 	watch(state);
-	return file_reload(&state->swap, err);
+	if (state->swap.record.reload != FILE_RELOAD_BY_COMMAND)
+		return file_reload(&state->swap, err);
+	result = file_reload_start(&state->swap, err);
+	state->is_telling = result == 0;
+	return result;
+}
+
+/* The file is back at once, the command for it is started and not waited for: other faults end
+ * meanwhile. Everything else, and whatever fails here, is for the undo. */
+static int end(struct fault *fault, enum fault_end how, int64_t *out_again_ns, struct error *err)
+{
+	struct file_state *state = fault->state;
+	int result = 0;
+
+	(void)how;
+	*out_again_ns = 0;
+	if (state->swap.record.reload != FILE_RELOAD_BY_COMMAND)
+		return 0;
+	if (!fault->effect_ended_ns) {
+		result = file_swap_end(&state->swap, &state->place, err);
+		if (result <= 0)
+			return result;
+		fault->effect_ended_ns = clock_now_ns();
+		state->is_telling = false;
+		result = file_reload_start(&state->swap, err);
+	}
+	if (result == 0 && !fault_command_is_over(&state->swap.command))
+		*out_again_ns = TELLING_NS;
+	return result;
+}
+
+/* What it says of a bad file is what the experiment is about. That it could not be started, or
+ * never ended, is not: then nobody has read the file. */
+static int hear_command(struct file_state *state, struct error *err)
+{
+	struct error inner = ERROR_INIT;
+	int result;
+
+	if (!state->is_telling || !fault_command_is_over(&state->swap.command))
+		return 0;
+	state->is_telling = false;
+	result = fault_command_finish(&state->swap.command, &inner);
+	if (result == 0)
+		return 0;
+	snprintf(state->told, sizeof(state->told), "; %.380s", inner.text);
+	return result == -EREMOTEIO ? 0 : error_set(err, ESTALE, "reload: %s", inner.text);
 }
 
 static void count_opens(struct file_state *state)
@@ -267,15 +314,16 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 {
 	struct file_state *state = fault->state;
 	struct evidence seen = {.unit = "opens"};
+	int result = hear_command(state, err);
 
 	count_opens(state);
 	/* Not seen are those who may not open it, and everybody where nothing can be watched. */
 	seen.hits = state->opened + (state->hides || state->watch < 0);
-	snprintf(seen.detail, sizeof(seen.detail), "the bad version was opened %llu time%s",
-		 (unsigned long long)state->opened, state->opened == 1 ? "" : "s");
+	snprintf(seen.detail, sizeof(seen.detail), "the bad version was opened %llu time%s%.110s",
+		 (unsigned long long)state->opened, state->opened == 1 ? "" : "s", state->told);
 	*out = seen;
-	if (fault->effect_ended_ns)
-		return 0;
+	if (fault->effect_ended_ns || result < 0)
+		return result;
 	return state->swap.record.namespace_inode
 		       ? file_mount_look(&state->swap, &state->place, err)
 		       : file_swap_look(&state->swap, &state->place, err);
@@ -302,7 +350,9 @@ const struct fault_ops file_fault = {
 	.check = check,
 	.probe = probe,
 	.plan = plan,
+	.command = file_reload_argv,
 	.inject = inject,
+	.end = end,
 	.undo = file_swap_undo,
 	.verify = file_swap_verify,
 	.evidence = evidence,

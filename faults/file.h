@@ -29,6 +29,7 @@ enum file_fault_param {
 	FILE_RELOAD_SIGNAL,
 	FILE_RELOAD_PIDFILE,
 	FILE_RELOAD_UNIT,
+	FILE_RELOAD_COMMAND,
 };
 extern const struct param file_fault_params[]; /* file_params.c */
 
@@ -43,7 +44,12 @@ struct file_content {
 /* file_explain.c: fault_ops.explain */
 void file_explain(const struct params *params, char *out, size_t size);
 
-enum file_reload_kind { FILE_RELOAD_NONE, FILE_RELOAD_BY_SIGNAL, FILE_RELOAD_BY_UNIT };
+enum file_reload_kind {
+	FILE_RELOAD_NONE,
+	FILE_RELOAD_BY_SIGNAL,
+	FILE_RELOAD_BY_UNIT,
+	FILE_RELOAD_BY_COMMAND,
+};
 
 enum file_record_type {
 	FILE_RECORD_COPY = 1,	   /* a copy is made beside the file */
@@ -59,12 +65,13 @@ enum file_way {
 
 uint32_t file_boot_crc(void);
 
-/* Payload of the undo records. Its text (path, NUL, pid file or unit, NUL) lies in `text`, or, when
- * it is longer, beside the journal in "file-STEP". */
+/* Payload of the undo records. Its text (path, NUL, and pid file, unit, or "UID:GID" and the
+ * arguments of a command, NUL after each) lies in `text`, or, when it is longer, beside the journal
+ * in "file-STEP". */
 struct file_record {
 	char run_id[RUN_ID_SIZE];
 	uint32_t step, text_size, text_crc, is_beside;
-	uint32_t way, reload, reload_signal;
+	uint32_t way, reload, reload_number; /* the signal, or number of the command */
 	uint32_t boot_crc; /* of the boot's identifier: after another one nobody needs to be told */
 	struct file_identity directory, original, copy; /* copy: not of FILE_RECORD_COPY */
 	int64_t directory_after_ns;			/* FILE_RECORD_DIRECTORY: mtime */
@@ -73,13 +80,15 @@ struct file_record {
 };
 _Static_assert(sizeof(struct file_record) <= JOURNAL_PAYLOAD, "it fits a record");
 
-#define FILE_TEXT_MAX (2 * PATH_MAX)
+#define FILE_TEXT_MAX	 (2 * PATH_MAX)
+#define FILE_COMMAND_MAX 3072 /* bytes of all arguments: path and they fit into the text */
 
 /* A record as it was read back. */
 struct file_swap {
 	struct file_record record;
 	char text[FILE_TEXT_MAX];
 	const char *path, *reload_by; /* into text */
+	struct fault_command command; /* FILE_RELOAD_BY_COMMAND; argv into text */
 	/* names in the directory of the file: the copy, and what the original is kept as */
 	char copy_name[NAME_MAX + 1], kept_name[NAME_MAX + 1];
 };
@@ -108,6 +117,9 @@ void file_swap_name(struct file_swap *swap);
 int file_swap_inject(struct file_swap *swap, const struct file_place *place, int original,
 		     const struct file_content *content, struct journal *journal, int *out_copy,
 		     struct error *err);
+/* The original back in its place, if the copy is there untouched: 1; 0: there was nothing to do.
+ * The rest is left to file_swap_undo(). */
+int file_swap_end(const struct file_swap *swap, const struct file_place *place, struct error *err);
 int file_swap_undo(const struct journal_record *record, struct error *err);
 int file_swap_verify(const struct journal_record *record, bool *out_gone, char *out_left,
 		     size_t left_size, struct error *err);
@@ -138,9 +150,17 @@ int file_record_conflict(const struct file_place *place, struct error *err);
 
 /* file_reload.c */
 int file_reload_check(const struct params *params, struct error *err);
-enum file_reload_kind file_reload_kind_of(const struct params *params);
+/* fault_ops.command */
+bool file_reload_argv(const struct params *params, char *argv[FAULT_COMMAND_ARGUMENTS + 1]);
+/* Who is told, into record and text; `path` comes first. */
+int file_reload_fill(const struct fault *fault, const char *path, struct file_swap *out,
+		     struct error *err);
+/* argv from the text, of a record that was read. -EBADMSG */
+int file_reload_parse(struct file_swap *swap, struct error *err);
 /* Is there somebody to be told? Tells nobody yet. */
 int file_reload_probe(const struct file_swap *swap, struct error *err);
+/* Starts the command, if that is how it is told: then file_reload() waits for its end. */
+int file_reload_start(const struct file_swap *swap, struct error *err);
 /* Tells whoever reads the file. Nobody there to be told is success. */
 int file_reload(const struct file_swap *swap, struct error *err);
 /* The same in words: "SIGHUP to the process of /run/nginx.pid", or a command to type. */

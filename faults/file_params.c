@@ -60,5 +60,10 @@ const struct param file_fault_params[] = {
 	[FILE_RELOAD_UNIT] = {.name = "reload-unit",
 			      .type = PARAM_NAME,
 			      .doc = "systemd unit that is reloaded, now and after the restore"},
+	[FILE_RELOAD_COMMAND] = {.name = "reload-command",
+				 .type = PARAM_TEXT,
+				 .flags = PARAM_LIST,
+				 .doc = "run as the user who called sudo, without a shell, now and "
+					"after the restore: [/usr/sbin/nginx, -s, reload]"},
 	{.name = NULL},
 };

@@ -36,7 +36,6 @@ int file_record_write(struct file_swap *swap, enum file_record_type type, struct
 	struct error kept = ERROR_INIT;
 	int result = 0;
 
-	record->text_size = (uint32_t)(strlen(swap->path) + strlen(swap->reload_by) + 2);
 	record->text_crc = crc32_of(swap->text, record->text_size);
 	record->is_beside = record->text_size > sizeof(record->text);
 	if (record->is_beside)
@@ -91,7 +90,7 @@ int file_record_read(const struct journal_record *record, struct file_swap *out,
 	if (out->reload_by >= out->text + own->text_size)
 		return error_set(err, EBADMSG, "the path in the record of a file is damaged");
 	file_swap_name(out);
-	return 0;
+	return file_reload_parse(out, err);
 }
 
 static int compare(const char *run_id, const struct file_place *place, struct error *err)

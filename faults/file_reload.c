@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Telling a service to read its file again, from any process and without starting a program: a
- * signal to the process of a pid file, or a request to systemd. Whom a pid file names is checked
- * against the same rails as a process that a fault would kill.
+ * Telling a service to read its file again, from any process: by a signal to the process of a pid
+ * file, by a request to systemd, or by a command, which others start (faults/command.h). Whom a pid
+ * file names is checked against the same rails as a process that a fault would kill.
  */
 #include "faults/file.h"
 
@@ -11,25 +11,31 @@
 #include "injector/kernel/systemd.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
-enum file_reload_kind file_reload_kind_of(const struct params *params)
+/* What a shell takes as it is */
+#define PLAIN "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-+=:,@%"
+
+static enum file_reload_kind kind_of(const struct params *params)
 {
 	if (params_is_set(params, FILE_RELOAD_PIDFILE))
 		return FILE_RELOAD_BY_SIGNAL;
-	return params_is_set(params, FILE_RELOAD_UNIT) ? FILE_RELOAD_BY_UNIT : FILE_RELOAD_NONE;
+	if (params_is_set(params, FILE_RELOAD_UNIT))
+		return FILE_RELOAD_BY_UNIT;
+	return params_is_set(params, FILE_RELOAD_COMMAND) ? FILE_RELOAD_BY_COMMAND
+							  : FILE_RELOAD_NONE;
 }
 
-int file_reload_check(const struct params *params, struct error *err)
+/* ---- What may be asked for ---- */
+
+static int check_signal(const struct params *params, struct error *err)
 {
 	int number = (int)params_number(params, FILE_RELOAD_SIGNAL, 0);
 
-	if (params_is_set(params, FILE_RELOAD_PIDFILE) && params_is_set(params, FILE_RELOAD_UNIT))
-		return error_set(err, EINVAL,
-				 "`reload-pidfile` and `reload-unit` both say who reads the file "
-				 "again; give one");
 	if (!params_is_set(params, FILE_RELOAD_SIGNAL))
 		return 0;
 	if (!params_is_set(params, FILE_RELOAD_PIDFILE))
@@ -44,12 +50,139 @@ int file_reload_check(const struct params *params, struct error *err)
 	return 0;
 }
 
+static int check_command(const struct params *params, struct error *err)
+{
+	const char *program = params_text(params, FILE_RELOAD_COMMAND);
+	unsigned count = params_count(params, FILE_RELOAD_COMMAND);
+	size_t size = 0;
+
+	if (!program)
+		return 0;
+	/* rules of the site are about paths: there must be one way only to write one */
+	if (program[0] != '/' || strstr(program, "//") || strstr(program, "/./") ||
+	    strstr(program, "/../")) {
+		error_set(err, EINVAL,
+			  "reload-command: '%.100s' is not the whole path of a program", program);
+		return error_remedy(err, "as a list, there is no shell: [/usr/sbin/nginx, -s, "
+					 "reload]");
+	}
+	if (count == 1 && strchr(program, ' ')) {
+		error_set(err, EINVAL, "reload-command: '%.100s' is one word: there is no shell",
+			  program);
+		return error_remedy(err, "a list of its words: [/usr/sbin/nginx, -s, reload]");
+	}
+	for (unsigned i = 0; i < count; i++)
+		size += strlen(params_value(params, FILE_RELOAD_COMMAND, i)->text) + 1;
+	if (count > FAULT_COMMAND_ARGUMENTS || size > FILE_COMMAND_MAX)
+		return error_set(err, E2BIG,
+				 "reload-command: more than %d words, or %d bytes in all",
+				 FAULT_COMMAND_ARGUMENTS, FILE_COMMAND_MAX);
+	return 0;
+}
+
+int file_reload_check(const struct params *params, struct error *err)
+{
+	int kinds = params_is_set(params, FILE_RELOAD_PIDFILE) +
+		    params_is_set(params, FILE_RELOAD_UNIT) +
+		    params_is_set(params, FILE_RELOAD_COMMAND);
+	int result = 0;
+
+	if (kinds > 1)
+		return error_set(err, EINVAL,
+				 "`reload-pidfile`, `reload-unit` and `reload-command` all say who "
+				 "reads the file again; give one");
+	result = check_signal(params, err);
+	return result == 0 ? check_command(params, err) : result;
+}
+
+bool file_reload_argv(const struct params *params, char *argv[FAULT_COMMAND_ARGUMENTS + 1])
+{
+	unsigned count = params_count(params, FILE_RELOAD_COMMAND);
+
+	for (unsigned i = 0; i < count && i < FAULT_COMMAND_ARGUMENTS; i++)
+		argv[i] = params_value(params, FILE_RELOAD_COMMAND, i)->text;
+	argv[count < FAULT_COMMAND_ARGUMENTS ? count : FAULT_COMMAND_ARGUMENTS] = NULL;
+	return count > 0;
+}
+
+/* ---- In the journal ---- */
+
+/* False: no room. */
+static bool append(struct file_swap *swap, const char *text)
+{
+	size_t size = strlen(text) + 1;
+
+	if (size > sizeof(swap->text) - swap->record.text_size)
+		return false;
+	memcpy(swap->text + swap->record.text_size, text, size);
+	swap->record.text_size += (uint32_t)size;
+	return true;
+}
+
+static bool append_command(struct file_swap *swap, const struct fault *fault)
+{
+	char *argv[FAULT_COMMAND_ARGUMENTS + 1], user[32];
+	bool fits;
+
+	swap->record.reload_number = fault->command;
+	snprintf(user, sizeof(user), "%u:%u", fault->env->invoking_uid, fault->env->invoking_gid);
+	fits = append(swap, user) && file_reload_argv(fault->params, argv);
+	for (unsigned i = 0; fits && argv[i]; i++)
+		fits = append(swap, argv[i]);
+	return fits;
+}
+
+int file_reload_fill(const struct fault *fault, const char *path, struct file_swap *out,
+		     struct error *err)
+{
+	const struct params *params = fault->params;
+	bool fits = append(out, path);
+
+	out->path = out->text;
+	out->reload_by = out->text + out->record.text_size;
+	out->record.reload = kind_of(params);
+	out->record.reload_number = (uint32_t)params_number(params, FILE_RELOAD_SIGNAL, 0);
+	if (out->record.reload == FILE_RELOAD_BY_COMMAND)
+		fits = fits && append_command(out, fault);
+	else if (out->record.reload == FILE_RELOAD_BY_SIGNAL)
+		fits = fits && append(out, params_text(params, FILE_RELOAD_PIDFILE));
+	else
+		fits = fits && append(out, out->record.reload == FILE_RELOAD_BY_UNIT
+						   ? params_text(params, FILE_RELOAD_UNIT)
+						   : "");
+	return fits ? file_reload_parse(out, err)
+		    : error_set(err, ENAMETOOLONG, "%.100s...: the path is too long", path);
+}
+
+int file_reload_parse(struct file_swap *swap, struct error *err)
+{
+	struct fault_command *command = &swap->command;
+	char *at = swap->text + (swap->reload_by - swap->text);
+	const char *end = swap->text + swap->record.text_size;
+	unsigned count = 0;
+
+	if (swap->record.reload != FILE_RELOAD_BY_COMMAND)
+		return 0;
+	command->number = swap->record.reload_number;
+	if (sscanf(at, "%u:%u", &command->uid, &command->gid) == 2)
+		for (at += strlen(at) + 1; at < end && count < FAULT_COMMAND_ARGUMENTS;
+		     at += strlen(at) + 1)
+			command->argv[count++] = at;
+	command->argv[count] = NULL;
+	if (!count || at < end || command->argv[0][0] != '/' ||
+	    command->number >= FAULT_COMMANDS_MAX)
+		return error_set(err, EBADMSG, "the command in the record of a file is damaged");
+	return 0;
+}
+
 uint32_t file_boot_crc(void)
 {
 	char boot_id[40] = "";
 
 	return journal_boot_id(boot_id, NULL) < 0 ? 0 : crc32_of(boot_id, sizeof(boot_id));
 }
+
+/* ---- Doing it ---- */
 
 /* The process of the pid file, pinned. */
 static int find_process(const struct file_swap *swap, struct target *target, struct error *err)
@@ -72,13 +205,25 @@ static int send_signal(const struct file_swap *swap, struct error *err)
 		result = target_process_recheck(&target.processes[0], &target, err);
 	if (result == 0) {
 		result = proc_pidfd_signal(target.processes[0].pidfd,
-					   (int)swap->record.reload_signal);
+					   (int)swap->record.reload_number);
 		if (result < 0 && result != -ESRCH)
 			error_errno(err, -result, "cannot signal process %d (%s)",
 				    target.processes[0].id.pid, target.processes[0].name);
 	}
 	target_free(&target);
 	return result;
+}
+
+/* Whether its user may run it shows when it is run. */
+static int find_program(const char *path, struct error *err)
+{
+	struct stat about;
+
+	if (stat(path, &about) < 0)
+		return error_errno(err, errno, "cannot find the program %.200s", path);
+	if (!S_ISREG(about.st_mode) || !(about.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)))
+		return error_set(err, EACCES, "%.200s is not a program", path);
+	return 0;
 }
 
 int file_reload_probe(const struct file_swap *swap, struct error *err)
@@ -91,8 +236,18 @@ int file_reload_probe(const struct file_swap *swap, struct error *err)
 		target_free(&target);
 	} else if (swap->record.reload == FILE_RELOAD_BY_UNIT) {
 		result = systemd_ping(err);
+	} else if (swap->record.reload == FILE_RELOAD_BY_COMMAND) {
+		result = find_program(swap->command.argv[0], err);
 	}
 	return result < 0 ? error_prefix(err, "reload") : 0;
+}
+
+int file_reload_start(const struct file_swap *swap, struct error *err)
+{
+	if (swap->record.reload != FILE_RELOAD_BY_COMMAND ||
+	    swap->record.boot_crc != file_boot_crc())
+		return 0;
+	return fault_command_start(&swap->command, err) < 0 ? error_prefix(err, "reload") : 0;
 }
 
 int file_reload(const struct file_swap *swap, struct error *err)
@@ -106,6 +261,9 @@ int file_reload(const struct file_swap *swap, struct error *err)
 		result = send_signal(swap, &inner);
 	else if (swap->record.reload == FILE_RELOAD_BY_UNIT)
 		result = systemd_reload(swap->reload_by, &inner);
+	else if (swap->record.reload == FILE_RELOAD_BY_COMMAND &&
+		 fault_command_finish(&swap->command, &inner) < 0)
+		return error_set(err, inner.code, "reload: %.900s", inner.text);
 	/* Who does not run reads the file when it starts; a stale pid file names somebody else. */
 	if (result >= 0 || result == -ENOENT || result == -ESRCH || result == -ESTALE)
 		return 0;
@@ -114,13 +272,51 @@ int file_reload(const struct file_swap *swap, struct error *err)
 	return error_prefix(err, "reload");
 }
 
+static void add(char *out, size_t size, const char *text)
+{
+	size_t used = strlen(out);
+
+	snprintf(out + used, size - used, "%s", text);
+}
+
+/* As it can be typed; "..." at its end says that it does not fit. */
+static void join(const struct fault_command *command, char *out, size_t size)
+{
+	out[0] = '\0';
+	for (unsigned i = 0; command->argv[i]; i++) {
+		const char *word = command->argv[i];
+		bool is_plain = *word && !word[strspn(word, PLAIN)];
+
+		add(out, size, i ? " " : "");
+		add(out, size, is_plain ? "" : "'");
+		for (char at[2] = ""; (at[0] = *word); word++)
+			add(out, size, at[0] == '\'' ? "'\\''" : at);
+		add(out, size, is_plain ? "" : "'");
+	}
+	if (strlen(out) == size - 1)
+		memcpy(out + size - 4, "...", 3);
+}
+
+static void describe_command(const struct fault_command *command, char *out, size_t size)
+{
+	const struct passwd *user = getpwuid(command->uid);
+	char line[400], number[16];
+
+	join(command, line, sizeof(line));
+	snprintf(number, sizeof(number), "uid %u", command->uid);
+	snprintf(out, size, "%s is run as %s, for at most %d s", line,
+		 user ? user->pw_name : number, (int)(FAULT_COMMAND_TIMEOUT_NS / NSEC_PER_SEC));
+}
+
 void file_reload_describe(const struct file_swap *swap, char *out, size_t size)
 {
 	if (swap->record.reload == FILE_RELOAD_BY_SIGNAL)
 		snprintf(out, size, "SIG%s to the process of %.200s",
-			 signal_name((int)swap->record.reload_signal), swap->reload_by);
+			 signal_name((int)swap->record.reload_number), swap->reload_by);
 	else if (swap->record.reload == FILE_RELOAD_BY_UNIT)
 		snprintf(out, size, "systemd reloads %.200s", swap->reload_by);
+	else if (swap->record.reload == FILE_RELOAD_BY_COMMAND)
+		describe_command(&swap->command, out, size);
 	else
 		snprintf(out, size, "nobody is told: who reads the file does so by himself");
 }
@@ -130,7 +326,9 @@ void file_reload_command(const struct file_swap *swap, char *out, size_t size)
 	out[0] = '\0';
 	if (swap->record.reload == FILE_RELOAD_BY_SIGNAL)
 		snprintf(out, size, "kill -%s \"$(cat '%.150s')\"",
-			 signal_name((int)swap->record.reload_signal), swap->reload_by);
+			 signal_name((int)swap->record.reload_number), swap->reload_by);
 	else if (swap->record.reload == FILE_RELOAD_BY_UNIT)
 		snprintf(out, size, "systemctl reload '%.150s'", swap->reload_by);
+	else if (swap->record.reload == FILE_RELOAD_BY_COMMAND)
+		join(&swap->command, out, size);
 }

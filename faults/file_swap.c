@@ -231,14 +231,30 @@ static int tidy(const struct file_swap *swap, const struct file_place *place, st
 	return result;
 }
 
+int file_swap_end(const struct file_swap *swap, const struct file_place *place, struct error *err)
+{
+	struct times times = keep_times(place->directory);
+	int result;
+
+	if (judge(swap, place) != STATE_SWAPPED)
+		return 0;
+	result = swap_out(swap, place, err);
+	put_times_back(place->directory, &times);
+	return result < 0 ? result : 1;
+}
+
 static int undo_swap(const struct file_swap *swap, const struct file_place *place,
 		     struct error *err)
 {
 	enum state state = judge(swap, place);
 	int result = 0;
 
-	if (state == STATE_SWAPPED)
+	if (state == STATE_SWAPPED) {
 		result = swap_out(swap, place, err);
+		/* anew: what was started before has read the bad version */
+		if (result == 0)
+			file_reload_start(swap, NULL);
+	}
 	if (result == 0 && (state == STATE_SWAPPED || state == STATE_UNTIDY))
 		result = tidy(swap, place, err);
 	return result;

@@ -40,7 +40,8 @@ struct process {
 	uint64_t capabilities;
 	const struct sandbox_group *groups; /* NULL: no filter */
 	unsigned choice;
-	int (*confine)(const struct process *process, struct error *err);
+	int (*confine)(const struct process *process, struct error *err); /* NULL: a launcher */
+	int (*start)(uid_t uid, gid_t gid, struct launcher **out, struct error *err);
 	struct status found;
 	bool was_tried;
 	char trouble[300]; /* why it could not be tried, or how it differs; "" */
@@ -154,7 +155,7 @@ static void try_launcher(struct process *process)
 	struct error err = ERROR_INIT;
 	char text[4096];
 
-	if (launcher_new(user.uid, user.gid, &launcher, &err) < 0)
+	if (process->start(user.uid, user.gid, &launcher, &err) < 0)
 		snprintf(process->trouble, sizeof(process->trouble), "%.280s", err.text);
 	else if (read_status(launcher_pid(launcher), text, sizeof(text)) == 0)
 		take_status(process, text);
@@ -359,7 +360,13 @@ int doctor_sandbox(char *const *faults, bool is_json, struct error *err)
 		 .confine = confine_guardian},
 		{.name = "launcher",
 		 .does = "starts the commands of the experiment, which have the same rights",
-		 .uid = user.uid},
+		 .uid = user.uid,
+		 .start = launcher_new},
+		{.name = "reloader",
+		 .does = "starts the reload commands of the plan, which have the same rights; only "
+			 "where there are some",
+		 .uid = user.uid,
+		 .start = launcher_new_apart},
 	};
 
 	page_init(&page, stdout, log_has_colour(STDOUT_FILENO), 0);

@@ -182,8 +182,14 @@ static int ask(const struct policy *policy, const struct experiment *experiment,
 
 	if (result == 0)
 		result = policy_check_limits(policy, experiment->limits.duration_ns, err);
-	for (unsigned i = 0; result == 0 && i < experiment->step_count; i++)
-		result = policy_check_fault(policy, experiment->steps[i].ops->name, err);
+	for (unsigned i = 0; result == 0 && i < experiment->step_count; i++) {
+		const struct fault_ops *ops = experiment->steps[i].ops;
+		char *argv[FAULT_COMMAND_ARGUMENTS + 1];
+
+		result = policy_check_fault(policy, ops->name, err);
+		if (result == 0 && ops->command && ops->command(&experiment->steps[i].params, argv))
+			result = policy_check_command(policy, argv[0], err);
+	}
 	return result;
 }
 

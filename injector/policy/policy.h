@@ -36,6 +36,8 @@ int policy_check_user(const struct policy *policy, uid_t uid, struct error *err)
 int policy_check_time(const struct policy *policy, int64_t wall_ns, int64_t duration_ns,
 		      struct error *err);
 int policy_check_fault(const struct policy *policy, const char *fault, struct error *err);
+/* The program of a command that a fault starts, by its path. */
+int policy_check_command(const struct policy *policy, const char *program, struct error *err);
 int policy_check_limits(const struct policy *policy, int64_t duration_ns, struct error *err);
 int policy_check_interface(const struct policy *policy, const char *name, struct error *err);
 /* The addresses of a traffic target, also when they have changed since. */

@@ -60,6 +60,12 @@ static const struct param allow[] = {
 				.flags = PARAM_LIST,
 				.doc = "paths of files that may be exchanged, like /etc/nginx/*; * "
 				       "and ? stand for any characters, also for a slash"},
+	[POLICY_ALLOW_COMMANDS] = {.name = "commands",
+				   .type = PARAM_TEXT,
+				   .flags = PARAM_LIST,
+				   .doc = "programs that reload-command may start, by their "
+					  "paths, like /usr/sbin/nginx; * and ? stand for any "
+					  "characters; none: no program"},
 	{0},
 };
 

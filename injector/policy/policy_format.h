@@ -18,6 +18,7 @@ enum policy_allow_param {
 	POLICY_ALLOW_NETWORKS,
 	POLICY_ALLOW_UNITS,
 	POLICY_ALLOW_FILES,
+	POLICY_ALLOW_COMMANDS,
 };
 enum policy_limits_param { POLICY_LIMITS_DURATION, POLICY_LIMITS_TARGETS, POLICY_LIMITS_SHARE };
 enum policy_protect_param {

@@ -156,6 +156,19 @@ int policy_check_fault(const struct policy *policy, const char *fault, struct er
 	return refuse(policy, allow, POLICY_ALLOW_FAULTS, err, what);
 }
 
+int policy_check_command(const struct policy *policy, const char *program, struct error *err)
+{
+	const struct params *allow = policy ? section(policy, POLICY_ALLOW) : NULL;
+	char what[400];
+
+	/* a path begins with a slash: `none` is the path of no program */
+	if (!allow || !params_count(allow, POLICY_ALLOW_COMMANDS) ||
+	    matches(allow, POLICY_ALLOW_COMMANDS, program))
+		return 0;
+	snprintf(what, sizeof(what), "reload-command %.300s", program);
+	return refuse(policy, allow, POLICY_ALLOW_COMMANDS, err, what);
+}
+
 int policy_check_limits(const struct policy *policy, int64_t duration_ns, struct error *err)
 {
 	const struct params *limits = policy ? section(policy, POLICY_LIMITS) : NULL;

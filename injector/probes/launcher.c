@@ -199,7 +199,7 @@ static int await_ready(struct launcher *launcher, struct error *err)
 	return 0;
 }
 
-int launcher_new(uid_t uid, gid_t gid, struct launcher **out, struct error *err)
+static int create(uid_t uid, gid_t gid, bool is_apart, struct launcher **out, struct error *err)
 {
 	struct launcher *launcher = calloc(1, sizeof(*launcher));
 	cleanup_fd int ours = -1, theirs = -1;
@@ -219,7 +219,7 @@ int launcher_new(uid_t uid, gid_t gid, struct launcher **out, struct error *err)
 	pid = fork();
 	if (pid == 0) {
 		close(ours);
-		_exit(launcher_child_main(theirs, parent, uid, gid));
+		_exit(launcher_child_main(theirs, is_apart ? 0 : parent, uid, gid));
 	}
 	launcher->pid = pid;
 	if (pid > 0)
@@ -236,6 +236,28 @@ int launcher_new(uid_t uid, gid_t gid, struct launcher **out, struct error *err)
 	else
 		*out = launcher;
 	return result;
+}
+
+int launcher_new(uid_t uid, gid_t gid, struct launcher **out, struct error *err)
+{
+	return create(uid, gid, false, out, err);
+}
+
+int launcher_new_apart(uid_t uid, gid_t gid, struct launcher **out, struct error *err)
+{
+	return create(uid, gid, true, out, err);
+}
+
+int launcher_socket(const struct launcher *launcher)
+{
+	return launcher->socket;
+}
+
+void launcher_leave(struct launcher *launcher)
+{
+	close(launcher->socket);
+	close(launcher->pidfd);
+	free(launcher);
 }
 
 pid_t launcher_pid(const struct launcher *launcher)
@@ -320,6 +342,8 @@ int launcher_seal(struct launcher *launcher, struct loop *loop, struct error *er
 	struct launcher_request request = {.op = LAUNCHER_SEAL};
 	int result = tell(launcher, &request, err);
 
+	if (!loop)
+		return result;
 	if (result == 0 && fcntl(launcher->socket, F_SETFL, O_NONBLOCK) < 0)
 		result = error_errno(err, errno, "cannot talk to the launcher");
 	if (result == 0)

@@ -28,6 +28,12 @@ typedef void (*launcher_fn)(void *context, const struct launcher_result *result)
  * launcher's socket: harmless (death is seen by pidfd), but they had better close it. `uid`/`gid`
  * are the invoking user's; with 0 nothing is dropped. */
 int launcher_new(uid_t uid, gid_t gid, struct launcher **out, struct error *err);
+/* One that lives as long as anybody holds its socket, whatever becomes of the caller; what its
+ * commands leave behind (daemons) stays. Sealed without a loop, and asked as below. */
+int launcher_new_apart(uid_t uid, gid_t gid, struct launcher **out, struct error *err);
+int launcher_socket(const struct launcher *launcher); /* stays the launcher's */
+/* Frees what the caller has of one apart; it goes on while somebody else holds its socket. */
+void launcher_leave(struct launcher *launcher);
 /* For whoever wants to look at it. */
 pid_t launcher_pid(const struct launcher *launcher);
 /* Where commands with a clean environment start; relative program paths are relative to it.
@@ -46,6 +52,7 @@ int launcher_add_tool(struct launcher *launcher, char *const argv[], struct erro
 /* Would it be found? In the PATH of our own environment, with the rights of the user who called
  * sudo. -ENOENT: no. */
 int launcher_find_program(const char *name, struct error *err);
+/* `loop`: NULL for one apart. */
 int launcher_seal(struct launcher *launcher, struct loop *loop, struct error *err);
 /* Starts command `number`, kills its process group after timeout_ns (<= 0: never). fn is called
  * once, from the loop; -EBUSY when that command is running already, -ESRCH when the launcher has
@@ -62,5 +69,13 @@ void launcher_cancel(struct launcher *launcher, int number);
  * behind (daemons too). What an ended COMMAND left behind is left alone. Waits at most three
  * seconds. */
 void launcher_free(struct launcher *launcher);
+
+/* launcher_apart.c: asking one apart, by any process that holds its socket. Neither waits. `run` is
+ * a name that the asking processes use once, not 0. */
+int launcher_post(int socket, uint32_t number, uint64_t run, int64_t timeout_ns, struct error *err);
+void launcher_withdraw(int socket, uint64_t run); /* kills it; there is no answer any more */
+/* 1: the answer to some run; 0: none until then (CLOCK_BOOTTIME, 0: do not wait); -ESRCH: it is
+ * gone. */
+int launcher_hear(int socket, int64_t until_ns, uint64_t *out_run, struct launcher_result *out);
 
 #endif

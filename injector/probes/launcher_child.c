@@ -9,6 +9,7 @@
 
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
+#include "injector/kernel/realtime.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -137,7 +138,8 @@ static void end(struct launcher_server *server)
 		return;
 	server->is_ending = true;
 	loop_unwatch(server->loop, server->socket);
-	loop_unwatch(server->loop, server->parent_pidfd);
+	if (!server->is_apart)
+		loop_unwatch(server->loop, server->parent_pidfd);
 	server->give_up_ns = clock_now_ns() + GIVE_UP_NS;
 	launcher_runs_kill_all(server);
 }
@@ -173,12 +175,14 @@ static int prepare(struct launcher_server *server, pid_t parent, uid_t uid, gid_
 	sigset_t signals;
 	int result;
 
-	prctl(PR_SET_NAME, "squall-launcher");
+	prctl(PR_SET_NAME, server->is_apart ? "squall-reloader" : "squall-launcher");
+	realtime_end(); /* no command goes before everybody else */
 	if (close_range(STDERR_FILENO + 1, (unsigned)server->socket - 1, 0) < 0 ||
 	    close_range((unsigned)server->socket + 1, ~0U, 0) < 0)
 		return error_errno(err, errno, "cannot close inherited descriptors");
-	server->parent_pidfd = pidfd_open(parent, 0);
-	if (server->parent_pidfd < 0 || getppid() != parent)
+	if (!server->is_apart)
+		server->parent_pidfd = pidfd_open(parent, 0);
+	if (!server->is_apart && (server->parent_pidfd < 0 || getppid() != parent))
 		return error_set(err, ESRCH, "the process that started the launcher is gone");
 	sigfillset(&signals);
 	sigprocmask(SIG_SETMASK, &signals, NULL);
@@ -201,7 +205,7 @@ static int prepare(struct launcher_server *server, pid_t parent, uid_t uid, gid_
 	result = loop_new(&server->loop, err);
 	if (result == 0)
 		result = loop_watch(server->loop, server->socket, EPOLLIN, on_socket, server, err);
-	if (result == 0)
+	if (result == 0 && !server->is_apart)
 		result = loop_watch(server->loop, server->parent_pidfd, EPOLLIN, on_parent_gone,
 				    server, err);
 	if (result == 0)
@@ -210,15 +214,17 @@ static int prepare(struct launcher_server *server, pid_t parent, uid_t uid, gid_
 	return result;
 }
 
-/* Until every command has ended, and every daemon that probe commands left behind. */
+/* Until every command has ended, and every daemon that probe commands left behind. (What reloads a
+ * service may have put a new one in its place.) */
 static bool is_work_left(struct launcher_server *server)
 {
-	return !server->is_ending || server->runs || launcher_kill_marked(0);
+	return !server->is_ending || server->runs || (!server->is_apart && launcher_kill_marked(0));
 }
 
 int launcher_child_main(int socket, pid_t parent, uid_t uid, gid_t gid)
 {
-	struct launcher_server server = {.socket = socket, .parent_pidfd = -1, .signal_fd = -1};
+	struct launcher_server server = {
+		.socket = socket, .parent_pidfd = -1, .signal_fd = -1, .is_apart = !parent};
 	struct launcher_reply ready = {0};
 	struct error err = ERROR_INIT;
 	int result = prepare(&server, parent, uid, gid, &err);

@@ -46,7 +46,7 @@ struct launcher_reply {
 };
 
 /* launcher_child.c: gives up the caller's rights, then serves `socket` until the other end or the
- * process `parent` is gone. Returns the exit status of the process. */
+ * process `parent` is gone (0: it lives apart). Returns the exit status of the process. */
 int launcher_child_main(int socket, pid_t parent, uid_t uid, gid_t gid);
 
 /* launcher_exec.c: the user that commands run as, and starting one. ------------------------------
@@ -115,6 +115,7 @@ struct run;
 struct launcher_server {
 	struct loop *loop;
 	int socket, parent_pidfd, signal_fd;
+	bool is_apart; /* no parent_pidfd; daemons of its commands outlive it */
 	struct launcher_user user;
 	struct launcher_command *commands;
 	unsigned count;

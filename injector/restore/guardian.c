@@ -108,6 +108,15 @@ int guardian_confine(struct guardian *guardian, uint64_t capabilities, struct er
 	return result < 0 ? start_failed(-result, err) : 0;
 }
 
+int guardian_give_reloader(struct guardian *guardian, int socket, struct error *err)
+{
+	const struct guardian_message message = {.kind = GUARDIAN_RELOADER};
+	int result = descriptor_send(guardian->socket, &message, sizeof(message), socket,
+				     MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	return result < 0 ? start_failed(-result, err) : 0;
+}
+
 /* Its next message, or what it says is wrong. `reply` is written in full or not at all. */
 static int hear(struct guardian *guardian, int wait_ms, void *message, size_t size, int *out_fd,
 		struct error *err)

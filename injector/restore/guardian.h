@@ -49,6 +49,9 @@ int guardian_meet(struct guardian *guardian, struct error *err);
 /* Tells it what to keep (the experiment's faults' union) and to give up everything else. Never
  * blocks: whether it has done so is what guardian_begin() returns. */
 int guardian_confine(struct guardian *guardian, uint64_t capabilities, struct error *err);
+/* Gives it a copy of the reloader's socket (reloader.h), for the time when we are dead. Before
+ * guardian_begin(). Never blocks. */
+int guardian_give_reloader(struct guardian *guardian, int socket, struct error *err);
 /* Tells it run and deadline (CLOCK_BOOTTIME). Never blocks. */
 int guardian_begin(struct guardian *guardian, const char *run_id, int64_t deadline_ns,
 		   struct error *err);

@@ -16,6 +16,7 @@
 #include "injector/kernel/proc.h"
 #include "injector/kernel/sandbox.h"
 #include "injector/restore/guardian_cgroup.h"
+#include "injector/restore/reloader.h"
 #include "injector/restore/restore.h"
 
 #include <errno.h>
@@ -43,6 +44,7 @@
 
 struct watch {
 	int socket, worker, timer; /* socket: -1 after the worker closed its end */
+	int reloader;		   /* -1: no fault of the run has a command */
 	pid_t worker_pid;	   /* its own as long as the pidfd is not readable */
 	char run_id[RUN_ID_SIZE];  /* "": not begun */
 	int64_t heard_ns;	   /* CLOCK_MONOTONIC of the last message */
@@ -185,15 +187,29 @@ static void begin(struct watch *watch, const struct guardian_message *message)
 	answer(watch, &err);
 }
 
+/* A descriptor comes with one message alone. */
+static void take_reloader(struct watch *watch, const struct guardian_message *message, ssize_t size,
+			  int fd)
+{
+	cleanup_fd int given = fd;
+
+	if (size == (ssize_t)sizeof(*message) && message->kind == GUARDIAN_RELOADER &&
+	    watch->reloader < 0)
+		watch->reloader = steal_fd(&given);
+}
+
 static void drain_socket(struct watch *watch)
 {
 	struct guardian_message message;
 	ssize_t got;
+	int fd;
 
 	while (!watch->has_ended &&
-	       (got = recv(watch->socket, &message, sizeof(message), MSG_DONTWAIT)) != 0) {
+	       (got = descriptor_receive(watch->socket, &message, sizeof(message), &fd,
+					 MSG_DONTWAIT)) != 0) {
 		if (got < 0)
 			return;
+		take_reloader(watch, &message, got, fd);
 		if (got != (ssize_t)sizeof(message))
 			continue;
 		watch->heard_ns = monotonic_ns();
@@ -361,6 +377,8 @@ static void restore_all(struct watch *watch)
 		find_own_run(watch);
 	if (!watch->run_id[0] || journal_lock(watch->run_id, LOCK_WAIT_NS, &lock, NULL) < 0)
 		return; /* nothing begun, or somebody else has restored it or is at it */
+	if (watch->reloader >= 0)
+		reloader_use(watch->reloader, NULL, NULL);
 	for (unsigned at = 0; at < sizeof(pauses_ms) / sizeof(*pauses_ms); at++) {
 		struct error err = ERROR_INIT;
 		unsigned undone = report.undone;
@@ -380,8 +398,11 @@ static void restore_all(struct watch *watch)
 
 void guardian_process(int socket, pid_t worker, int worker_pidfd)
 {
-	struct watch watch = {
-		.socket = socket, .worker = worker_pidfd, .worker_pid = worker, .timer = -1};
+	struct watch watch = {.socket = socket,
+			      .worker = worker_pidfd,
+			      .worker_pid = worker,
+			      .timer = -1,
+			      .reloader = -1};
 	struct error err = ERROR_INIT;
 
 	if (prepare(&watch, &err) < 0) {

@@ -7,7 +7,13 @@
 
 #include "injector/restore/guardian.h"
 
-enum guardian_kind { GUARDIAN_PING = 1, GUARDIAN_CONFINE, GUARDIAN_BEGIN, GUARDIAN_END };
+enum guardian_kind {
+	GUARDIAN_PING = 1,
+	GUARDIAN_CONFINE,
+	GUARDIAN_RELOADER, /* with the socket of the reloader */
+	GUARDIAN_BEGIN,
+	GUARDIAN_END,
+};
 
 struct guardian_message {
 	uint32_t kind;		  /* enum guardian_kind */

@@ -9,6 +9,7 @@
 #include "faults/fault.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/log.h"
+#include "injector/restore/reloader.h"
 #include "injector/restore/report_lines.h"
 
 #include <errno.h>
@@ -159,6 +160,7 @@ int restore_records(struct journal *journal, int step, struct restore_report *re
 	char boot_id[40];
 	int result = journal_read(journal, &records, &walk.count, err);
 
+	reloader_use_own();
 	if (result == 0)
 		result = journal_boot_id(boot_id, err);
 	if (result < 0)

@@ -90,6 +90,7 @@ static int start_worker(struct run *run, struct error *err)
 	const struct worker_options options = {
 		.conductor = getpid(), /* getppid() would say 1 if it had died */
 		.invoking_uid = run->user.uid,
+		.invoking_gid = run->user.gid,
 		.result_uid = run->user.uid,
 		.policy = run->policy,
 	};

@@ -335,7 +335,8 @@ static int begin(struct worker *worker, struct error *err)
 	worker->env = (struct fault_env){.run_id = worker->run_id,
 					 .conductor = worker->conductor,
 					 .worker = worker->self,
-					 .invoking_uid = worker->options.invoking_uid};
+					 .invoking_uid = worker->options.invoking_uid,
+					 .invoking_gid = worker->options.invoking_gid};
 	worker->conductor_pidfd = proc_pidfd_open(worker->options.conductor);
 	if (worker->conductor_pidfd < 0)
 		return error_errno(err, -worker->conductor_pidfd, "cannot watch the conductor");
@@ -374,6 +375,7 @@ static void leave(struct worker *worker)
 		if (!worker->left_count)
 			guardian_end(&worker->guardian);
 	}
+	worker_end_reloader(worker);
 	worker_reply_numbers(worker, REPLY_FINISHED, 0, worker->left_count, 0);
 	audit_release();
 }

@@ -18,6 +18,7 @@ struct worker_options {
 	int guardian_socket; /* of guardian_sockets(); owned by the worker */
 	pid_t conductor;     /* our parent */
 	uid_t invoking_uid;
+	gid_t invoking_gid;
 	uid_t result_uid;	     /* the unprivileged user that fills the result file */
 	const struct policy *policy; /* of the site, NULL: none; not owned */
 };

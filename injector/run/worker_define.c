@@ -350,12 +350,16 @@ int worker_on_plan(struct worker *worker, const struct request *request, struct 
 		if (result == 0)
 			result = check_shape(step, err);
 		if (result == 0)
+			result = worker_admit_command(worker, step, err);
+		if (result == 0)
 			result = step->fault.ops->plan(&step->fault, &plan, err);
 		if (result == 0)
 			step->state = STEP_PLANNED;
 		else
 			error_prefix(err, "%s", step->fault.ops->name);
 	}
+	if (result == 0)
+		result = worker_start_reloader(worker, err);
 	if (result < 0) {
 		worker_reply_error(worker, REPLY_REFUSED, 0, err);
 		worker_leave_unarmed(worker);

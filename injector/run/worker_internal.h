@@ -3,7 +3,7 @@
  * Shared between worker.c (life of the worker), worker_define.c (what the conductor may define and
  * plan), worker_step.c (life of one step), worker_shape.c (its pulses and ramp),
  * worker_follow.c (new addresses of a host name), worker_links.c (interfaces that come and go),
- * worker_reply.c (what the conductor is told) and
+ * worker_reload.c (who starts commands), worker_reply.c (what the conductor is told) and
  * worker_process.c (what it inherits from whoever called).
  */
 #ifndef SQUALL_RUN_WORKER_INTERNAL_H
@@ -55,6 +55,7 @@ struct worker {
 	struct process_identity conductor, self;
 	int conductor_pidfd, signal_fd;
 	struct guardian guardian;
+	struct launcher *reloader; /* NULL: no step has a command */
 	bool has_guardian, is_conductor_lost, has_stopped;
 	int patience_ms; /* left for a conductor that does not read what it is told */
 	struct journal *journal;
@@ -71,6 +72,7 @@ struct worker {
 	struct worker_step *steps;
 	unsigned step_count;
 	unsigned injection_count; /* pulses counted one by one */
+	unsigned command_count;	  /* of steps that have one */
 	unsigned left_count;
 	int64_t heard_ns; /* last request of the conductor */
 	int64_t stop_began_ns;
@@ -128,6 +130,14 @@ void worker_look_back(struct worker *worker);
 /* Makes of a forked child of an arbitrary caller a process of its own: session, directory, umask,
  * limits, descriptors. */
 int worker_settle_in(struct worker *worker, struct error *err);
+
+/* worker_reload.c */
+/* A process that starts the commands of the steps, if there are any. Once all steps are planned. */
+int worker_start_reloader(struct worker *worker, struct error *err);
+/* What its commands are is asked of the site, and each gets its number. Before the step is planned.
+ */
+int worker_admit_command(struct worker *worker, struct worker_step *step, struct error *err);
+void worker_end_reloader(struct worker *worker);
 
 /* worker_reply.c */
 /* Waits for a conductor that does not read, but only so long in all; then it counts as lost. `fd`

@@ -113,6 +113,7 @@ static void test_a_process_may_what_its_faults_need(void **state)
 	assert_true(has_purpose(find(dns, "worker"), "opening TCP and UDP sockets"));
 	assert_false(has_purpose(find(dns, "worker"), "exchanging files"));
 	assert_true(has_purpose(find(file, "guardian"), "exchanging files"));
+	assert_true(json_is_true(json_object_get(find(file, "reloader"), "as_promised")));
 	assert_false(has_purpose(find(file, "worker"), "netlink: links, qdiscs, nftables"));
 	json_decref(process);
 	json_decref(dns);

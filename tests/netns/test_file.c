@@ -224,6 +224,7 @@ static void test_a_long_path_is_kept_beside_the_journal(void **state)
 		swap->record.boot_crc = file_boot_crc();
 		swap->path = swap->text;
 		swap->reload_by = stpcpy(swap->text, path) + 1;
+		swap->record.text_size = (uint32_t)strlen(path) + 2;
 		assert_int_equal(file_place_open(path, &place, &err), 0);
 		swap->record.directory = place.directory_id;
 		assert_int_equal(

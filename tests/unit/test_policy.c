@@ -313,6 +313,26 @@ static int check_path(const char *text, const char *path, struct error *err)
 	return result;
 }
 
+static void test_commands_by_path(void **state)
+{
+	struct error err = ERROR_INIT;
+	struct policy *policy = policy_of("version: 1\nallow: {commands: [\"/usr/sbin/ngin?\"]}\n");
+
+	(void)state;
+	assert_int_equal(policy_check_command(NULL, "/bin/anything", &err), 0);
+	assert_int_equal(policy_check_command(policy, "/usr/sbin/nginx", &err), 0);
+	refused(policy_check_command(policy, "/tmp/nginx", &err), &err,
+		"reload-command /tmp/nginx: refused by the site policy (policy.yaml:2:20, "
+		"commands)");
+	policy_free(policy);
+	policy = policy_of("version: 1\nallow: {commands: [none]}\n");
+	assert_true(policy_check_command(policy, "/usr/sbin/nginx", &err) < 0);
+	policy_free(policy);
+	policy = policy_of("version: 1\nallow: {faults: [file]}\n");
+	assert_int_equal(policy_check_command(policy, "/usr/sbin/nginx", &err), 0);
+	policy_free(policy);
+}
+
 static void test_files_by_pattern(void **state)
 {
 	static const char rules[] = "version: 1\nallow: {files: [\"/etc/nginx/*\", /etc/hosts]}\n"
@@ -344,6 +364,7 @@ int main(void)
 		cmocka_unit_test(test_interfaces_by_pattern),
 		cmocka_unit_test(test_processes_by_name_unit_and_share),
 		cmocka_unit_test(test_files_by_pattern),
+		cmocka_unit_test(test_commands_by_path),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
