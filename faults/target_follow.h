@@ -72,9 +72,11 @@ int target_look_again(struct target *target, struct target_look *out, struct err
 void target_forget_look(struct target_look *look);
 int target_take_interface(struct target *target, const struct target_interface *interface,
 			  struct error *err);
-/* Refused: it is not the target's, and nobody asks for it again until it has gone. */
+/* One of those that are followed is not there any more, under its number and name. */
+bool target_has_lost_interface(const struct target *target);
 /* No longer one of the target's; the next look finds it again. */
 void target_leave_interface(struct target *target, const struct target_interface *interface);
+/* Refused: it is not the target's, and nobody asks for it again until it has gone. */
 void target_pass_over(struct target *target, const struct target_interface *interface);
 void target_forget_interfaces(struct target *target);
 

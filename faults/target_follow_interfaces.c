@@ -160,6 +160,19 @@ int target_take_interface(struct target *target, const struct target_interface *
 		       : 0;
 }
 
+bool target_has_lost_interface(const struct target *target)
+{
+	for (unsigned i = 0; target->links && i < target->interface_count; i++) {
+		const struct target_interface *interface = &target->interfaces[i];
+		struct link link;
+		int result = link_get(target->links, interface->index, &link, NULL);
+
+		if (result == -ENODEV || (result == 0 && strcmp(link.name, interface->name) != 0))
+			return true;
+	}
+	return false;
+}
+
 void target_leave_interface(struct target *target, const struct target_interface *interface)
 {
 	struct target_interface *taken =

@@ -101,6 +101,8 @@ int worker_on_addresses(struct worker *worker, const struct request *request, st
 
 /* worker_links.c: interfaces that have come or gone; of no target whose are not followed. */
 void worker_follow_interfaces(struct worker *worker, struct target *target);
+/* Injects the step on those that are there; one that goes meanwhile is let go. */
+int worker_inject_following(struct worker_step *step, struct error *err);
 
 /* worker_shape.c: pulses and ramps, by timers of the worker. */
 /* The strength that the step has now. */

@@ -9,10 +9,13 @@
 #include "injector/run/worker_internal.h"
 
 #include "faults/target_follow.h"
+#include "injector/restore/restore.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#define INJECT_TRIES 4 /* while interfaces go */
 
 static bool is_followed_by(const struct worker_step *step, const struct target *target)
 {
@@ -143,4 +146,34 @@ void worker_follow_interfaces(struct worker *worker, struct target *target)
 		report(worker, target, true, text);
 	}
 	target_forget_look(&look);
+}
+
+/* A followed interface that goes while a fault is being injected is let go like one that goes
+ * later: what this try has written down is undone. False: that is not why it failed, or something
+ * is left. */
+static bool can_try_again(struct worker_step *step)
+{
+	struct restore_report report = {0};
+	bool is_undone;
+
+	if (step->worker->state != WORKER_ARMED || !target_has_lost_interface(step->fault.target))
+		return false;
+	is_undone =
+		restore_records(step->worker->journal, (int)step->fault.step, &report, NULL) == 0 &&
+		!report.failed;
+	restore_report_free(&report);
+	return is_undone;
+}
+
+int worker_inject_following(struct worker_step *step, struct error *err)
+{
+	for (unsigned at = 1;; at++) {
+		int result;
+
+		*err = (struct error)ERROR_INIT;
+		worker_follow_interfaces(step->worker, step->fault.target);
+		result = step->fault.ops->inject(&step->fault, err);
+		if (result == 0 || at == INJECT_TRIES || !can_try_again(step))
+			return result;
+	}
 }
