@@ -117,11 +117,13 @@ struct network_path {
 	uint32_t mtu;
 	struct delay_line *line; /* NETWORK_LINE */
 	/* network_links.c */
-	bool is_attached;  /* packets come by it in the present injection */
-	bool is_lost;	   /* the interface has gone, at least for a while */
-	bool has_counters; /* in the table, from whoever had the place before */
-	int left_index;	   /* it has left, and what its line still holds may come out; 0: no */
-	bool is_gone;	   /* with the interface itself */
+	bool is_attached;      /* packets come by it in the present injection */
+	bool is_lost;	       /* the interface has gone, at least for a while */
+	bool has_counters;     /* in the table, from whoever had the place before */
+	int cut_result;	       /* of the last try to let it go that failed ... */
+	unsigned cut_failures; /* ... and how many have, one after the other */
+	int left_index;	       /* it has left, and what its line still holds may come out; 0: no */
+	bool is_gone;	       /* with the interface itself */
 	int64_t drain_until_ns;
 	uint32_t records[2]; /* NETWORK_GATE: of the journal, for this interface; 0: none */
 };
@@ -246,7 +248,7 @@ int network_table_change(struct network_state *state, struct error *err);
  * for what a delay line gives back. What is gone already is no error. */
 int network_table_add_path(struct network_state *state, const struct target *target, unsigned at,
 			   struct error *err);
-void network_table_cut_path(struct network_state *state, const struct target *target, unsigned at);
+int network_table_cut_path(struct network_state *state, const struct target *target, unsigned at);
 void network_table_remove_path(struct network_state *state, unsigned at);
 
 /* The target's endpoints are others now. */
@@ -378,6 +380,8 @@ int network_add_paths(struct network_state *state, const struct fault *fault,
 int network_follow_interfaces(struct fault *fault, int *out_index, struct error *err);
 /* An injection begins: whoever left in the one before has left. */
 void network_forget_left(struct network_state *state);
+/* -ESTALE: one cannot be let go, though packets still come by it. */
+int network_check_left(const struct network_state *state, struct error *err);
 int network_list_followed_interfaces(const struct target *target, struct plan *plan);
 /* network_plan.c: the owner of the table, or what else ends the effect at the death of its process:
  * before the taps do. */

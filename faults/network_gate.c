@@ -292,9 +292,11 @@ int network_gate_add_path(struct network_state *state, const struct fault *fault
 	return result;
 }
 
-void network_gate_cut_path(struct network_state *state, unsigned at)
+int network_gate_cut_path(struct network_state *state, unsigned at)
 {
-	bpf_map_remove(state->gate->programs_map, &at, NULL);
+	int result = bpf_map_remove(state->gate->programs_map, &at, NULL);
+
+	return result == -ENOENT ? 0 : result;
 }
 
 int network_gate_follow(struct network_state *state, struct error *err)

@@ -76,7 +76,7 @@ int network_gate_follow(struct network_state *state, struct error *err);
 /* One more path in mid-run, and one less. */
 int network_gate_add_path(struct network_state *state, const struct fault *fault, unsigned at,
 			  struct error *err);
-void network_gate_cut_path(struct network_state *state, unsigned at);
+int network_gate_cut_path(struct network_state *state, unsigned at);
 /* Whose end is that of the effect. */
 int network_gate_descriptor(const struct network_state *state);
 /* The effect ends. */

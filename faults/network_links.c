@@ -23,6 +23,7 @@
 #include <string.h>
 
 #define DRAIN_MAX_NS (2 * NSEC_PER_SEC) /* for what a line holds, as at an abort */
+#define CUTS_MAX     6			/* that fail, before the run ends instead */
 
 /* Places. */
 
@@ -151,19 +152,33 @@ static void finish_drained(struct network_state *state, const struct fault *faul
 	}
 }
 
-static void let_go(struct network_state *state, const struct fault *fault, int index, bool is_gone)
+static int cut(struct network_state *state, const struct fault *fault, unsigned at)
+{
+	if (!state->paths[at].is_attached)
+		return 0;
+	return state->hook == NETWORK_GATE ? network_gate_cut_path(state, at)
+					   : network_table_cut_path(state, fault->target, at);
+}
+
+/* False: something could not be cut. It keeps its place and its line, for packets still come to it,
+ * and the next look tries again. */
+static bool let_go(struct network_state *state, const struct fault *fault, int index, bool is_gone)
 {
 	static const struct netem_config nothing = {0};
+	bool is_left = true;
 
 	for (unsigned i = 0; i < state->path_count; i++) {
 		struct network_path *path = &state->paths[i];
 
 		if (path->index != index)
 			continue;
-		if (path->is_attached && state->hook == NETWORK_GATE)
-			network_gate_cut_path(state, i);
-		else if (path->is_attached)
-			network_table_cut_path(state, fault->target, i);
+		path->cut_result = cut(state, fault, i);
+		if (path->cut_result < 0) {
+			path->cut_failures++;
+			is_left = false;
+			continue;
+		}
+		path->cut_failures = 0;
 		path->left_index = index;
 		path->is_gone = is_gone;
 		path->index = 0;
@@ -173,6 +188,17 @@ static void let_go(struct network_state *state, const struct fault *fault, int i
 			path->drain_until_ns = clock_now_ns() + DRAIN_MAX_NS;
 		}
 	}
+	return is_left;
+}
+
+int network_check_left(const struct network_state *state, struct error *err)
+{
+	for (unsigned i = 0; i < state->path_count; i++)
+		if (state->paths[i].cut_failures >= CUTS_MAX)
+			return error_set(err, ESTALE, "interface %s cannot be let go: %s",
+					 state->paths[i].interface,
+					 strerror(-state->paths[i].cut_result));
+	return 0;
 }
 
 static const struct target_interface *find_in_target(const struct target *target,
@@ -183,6 +209,11 @@ static const struct target_interface *find_in_target(const struct target *target
 		    strcmp(target->interfaces[i].name, path->interface) == 0)
 			return &target->interfaces[i];
 	return NULL;
+}
+
+static bool must_leave(const struct target *target, const struct network_path *path)
+{
+	return path->is_lost || path->cut_failures || !find_in_target(target, path);
 }
 
 static bool is_there(const struct network_state *state, const struct network_path *path)
@@ -197,7 +228,7 @@ static void let_go_all(struct network_state *state, const struct fault *fault)
 	for (unsigned i = 0; i < state->path_count; i++) {
 		const struct network_path *path = &state->paths[i];
 
-		if (path->index && (path->is_lost || !find_in_target(fault->target, path)))
+		if (path->index && must_leave(fault->target, path))
 			let_go(state, fault, path->index, !is_there(state, path));
 	}
 	finish_drained(state, fault);
@@ -249,10 +280,8 @@ static int take_in(struct network_state *state, const struct fault *fault,
 		if (result == 0 && state->phase == NETWORK_ACTIVE)
 			result = attach(state, fault, i, err);
 	}
-	if (result < 0) {
-		let_go(state, fault, interface->index, false);
+	if (result < 0 && let_go(state, fault, interface->index, false))
 		finish_interface(state, fault, interface->index);
-	}
 	return result;
 }
 
@@ -290,6 +319,7 @@ void network_forget_left(struct network_state *state)
 		path->is_attached = false;
 		path->records[0] = path->records[1] = 0;
 		path->left_index = 0;
+		path->cut_failures = 0;
 	}
 	state->left_dropped = 0;
 	state->left_processor_ns = 0;

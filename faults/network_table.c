@@ -368,20 +368,23 @@ static int delete_hook_chain(struct network_state *state, const char *chain, str
 	return result == -ENOENT ? 0 : result;
 }
 
-void network_table_cut_path(struct network_state *state, const struct target *target, unsigned at)
+int network_table_cut_path(struct network_state *state, const struct target *target, unsigned at)
 {
 	const struct network_pick pick = network_pick_of(target);
 	struct nft_batch batch;
 	char name[NAME_SIZE];
+	int result = delete_hook_chain(state, base_chain(&state->paths[at], at, name), NULL);
 
-	delete_hook_chain(state, base_chain(&state->paths[at], at, name), NULL);
+	if (result < 0)
+		return result;
 	nft_batch_begin(&batch);
 	nft_use_table(&batch, NFPROTO_NETDEV, state->record.table);
 	if (state->is_followed)
 		nft_delete_chain(&batch, name_of("scope", at, name));
 	network_pick_delete(&pick, at, &batch);
 	nft_delete_chain(&batch, name_of("act", at, name));
-	nft_commit(state->netfilter, &batch, NULL);
+	result = nft_commit(state->netfilter, &batch, NULL);
+	return result == -ENOENT ? 0 : result;
 }
 
 void network_table_remove_path(struct network_state *state, unsigned at)

@@ -56,6 +56,8 @@ int network_check_in_force(struct network_state *state, struct error *err)
 					   state->record.namespace_name, &state->namespace_keeper},
 		err);
 
+	if (result == 0)
+		result = network_check_left(state, err);
 	if (result < 0)
 		return result;
 	for (unsigned i = 0; i < state->path_count; i++) {
