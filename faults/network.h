@@ -377,7 +377,8 @@ int network_list_followed(const struct target *target, struct plan *plan);
 int network_add_paths(struct network_state *state, const struct fault *fault,
 		      const struct target_interface *interface, struct plan *plan,
 		      struct error *err);
-int network_follow_interfaces(struct fault *fault, int *out_index, struct error *err);
+int network_follow_interfaces(struct fault *fault, int64_t until_ns, int *out_index,
+			      struct error *err);
 /* An injection begins: whoever left in the one before has left. */
 void network_forget_left(struct network_state *state);
 /* -ESTALE: one cannot be let go, though packets still come by it. */

@@ -103,6 +103,20 @@ int network_add_paths(struct network_state *state, const struct fault *fault,
 	return result;
 }
 
+/* One call is not to take long; what it does first it does at any hour. */
+struct turn {
+	int64_t until_ns;
+	bool has_begun;
+};
+
+static bool is_over(struct turn *turn)
+{
+	if (turn->has_begun && clock_now_ns() >= turn->until_ns)
+		return true;
+	turn->has_begun = true;
+	return false;
+}
+
 /* Leaving. */
 
 static bool is_drained(const struct network_path *path, int64_t now_ns)
@@ -136,7 +150,9 @@ static bool finish_interface(struct network_state *state, const struct fault *fa
 	return true;
 }
 
-static void finish_drained(struct network_state *state, const struct fault *fault)
+/* False: it was time to go. */
+static bool finish_drained(struct network_state *state, const struct fault *fault,
+			   struct turn *turn)
 {
 	const int64_t now_ns = clock_now_ns();
 
@@ -147,9 +163,12 @@ static void finish_drained(struct network_state *state, const struct fault *faul
 		for (unsigned k = i; is_done && k < state->path_count; k++)
 			if (state->paths[k].left_index == index)
 				is_done = is_drained(&state->paths[k], now_ns);
+		if (is_done && is_over(turn))
+			return false;
 		if (is_done)
 			finish_interface(state, fault, index);
 	}
+	return true;
 }
 
 static int cut(struct network_state *state, const struct fault *fault, unsigned at)
@@ -223,15 +242,20 @@ static bool is_there(const struct network_state *state, const struct network_pat
 	return !path->is_lost && link_get(state->route, path->index, &link, NULL) == 0;
 }
 
-static void let_go_all(struct network_state *state, const struct fault *fault)
+/* First nobody comes to what leaves, then it is tidied up, which takes longer. False: it was time
+ * to go. */
+static bool let_go_all(struct network_state *state, const struct fault *fault, struct turn *turn)
 {
 	for (unsigned i = 0; i < state->path_count; i++) {
 		const struct network_path *path = &state->paths[i];
 
-		if (path->index && must_leave(fault->target, path))
-			let_go(state, fault, path->index, !is_there(state, path));
+		if (!path->index || !must_leave(fault->target, path))
+			continue;
+		if (is_over(turn))
+			return false;
+		let_go(state, fault, path->index, !is_there(state, path));
 	}
-	finish_drained(state, fault);
+	return finish_drained(state, fault, turn);
 }
 
 /* Coming. */
@@ -285,24 +309,32 @@ static int take_in(struct network_state *state, const struct fault *fault,
 	return result;
 }
 
-int network_follow_interfaces(struct fault *fault, int *out_index, struct error *err)
+int network_follow_interfaces(struct fault *fault, int64_t until_ns, int *out_index,
+			      struct error *err)
 {
 	struct network_state *state = fault->state;
 	const struct target *target = fault->target;
+	struct turn turn = {.until_ns = until_ns};
 
 	*out_index = 0;
 	if (!state->follows_interfaces ||
 	    (state->phase != NETWORK_ACTIVE && state->phase != NETWORK_IDLE))
 		return 0;
-	if (state->phase == NETWORK_IDLE)
+	if (state->phase == NETWORK_IDLE) {
 		network_forget_left(state);
-	let_go_all(state, fault);
+		turn.until_ns = INT64_MAX; /* nothing is in force, nothing takes long */
+	}
+	if (!let_go_all(state, fault, &turn))
+		return 1;
 	for (unsigned i = 0; i < target->interface_count; i++) {
 		const struct target_interface *interface = &target->interfaces[i];
-		int result = 0;
+		int result;
 
-		if (!has_paths(state, interface->index))
-			result = take_in(state, fault, interface, err);
+		if (has_paths(state, interface->index))
+			continue;
+		if (is_over(&turn))
+			return 1;
+		result = take_in(state, fault, interface, err);
 		if (result < 0) {
 			*out_index = interface->index;
 			return result;

@@ -112,6 +112,9 @@ static void let_go(struct target *target, struct target_interface *found, unsign
 		if (used + strlen(why) + 3 < sizeof(out->gone))
 			used += (size_t)snprintf(out->gone + used, sizeof(out->gone) - used, "%s%s",
 						 used ? ", " : "", why);
+		else
+			out->gone_unnamed++;
+		out->gone_count++;
 		drop(target->interfaces, &target->interface_count, was);
 	}
 	for (unsigned i = 0; i < target->passed_count;)

@@ -413,6 +413,7 @@ int worker_main(const struct worker_options *options)
 		target_free(&worker.targets[i]);
 	free(worker.steps);
 	free(worker.targets);
+	free(worker.links);
 	journal_close(worker.journal);
 	loop_free(worker.loop);
 	worker_hang_up(&worker);
