@@ -122,8 +122,11 @@ struct network_path {
 	bool has_counters;     /* in the table, from whoever had the place before */
 	int cut_result;	       /* of the last try to let it go that failed ... */
 	unsigned cut_failures; /* ... and how many have, one after the other */
-	int left_index;	       /* it has left, and what its line still holds may come out; 0: no */
-	bool is_gone;	       /* with the interface itself */
+	bool is_bare;	       /* the interface is there, and what was ours at it is not */
+	int bare_index;	       /* of the last one in this place that was bare, and when that was */
+	int64_t bare_ns;
+	int left_index; /* it has left, and what its line still holds may come out; 0: no */
+	bool is_gone;	/* with the interface itself */
 	int64_t drain_until_ns;
 	uint32_t records[2]; /* NETWORK_GATE: of the journal, for this interface; 0: none */
 };
@@ -231,6 +234,7 @@ struct network_state {
 	struct network_listener *listener;
 	int namespace_fd;	/* of the target; -1: this process' own */
 	bool is_touched;	/* somebody may have changed something: look */
+	bool has_missed;	/* something was announced that it did not hear */
 	pid_t namespace_keeper; /* of a namespace without a name: some process in it */
 };
 
@@ -250,6 +254,11 @@ int network_table_add_path(struct network_state *state, const struct target *tar
 			   struct error *err);
 int network_table_cut_path(struct network_state *state, const struct target *target, unsigned at);
 void network_table_remove_path(struct network_state *state, unsigned at);
+
+/* The chain that packets of a path come to first. */
+#define NETWORK_CHAIN_SIZE 24
+const char *network_table_chain(const struct network_path *path, unsigned at,
+				char out[NETWORK_CHAIN_SIZE]);
 
 /* The target's endpoints are others now. */
 int network_table_follow(struct network_state *state, const struct target *target,
@@ -276,7 +285,6 @@ struct network_pick {
 	bool has_share; /* parts per billion of the flows, drawn by the seed */
 	uint32_t share, seed;
 };
-#define NETWORK_CHAIN_SIZE 24
 struct network_pick network_pick_of(const struct target *target);
 /* Adds what comes before chain `chain` (which is there), and names there what rules now go to. */
 void network_pick_add(const struct network_pick *pick, bool is_ingress, unsigned at,
@@ -381,6 +389,10 @@ int network_follow_interfaces(struct fault *fault, int64_t until_ns, int *out_in
 			      struct error *err);
 /* An injection begins: whoever left in the one before has left. */
 void network_forget_left(struct network_state *state);
+/* What was ours at the interface of a path is not there any more, though the interface is: it was
+ * away for a moment, and nobody has told. Then it is let go at the next look, and taken in again.
+ * False: it is not followed, or was so a moment ago: then somebody takes it away. */
+bool network_take_again(struct network_state *state, unsigned at);
 /* -ESTALE: one cannot be let go, though packets still come by it. */
 int network_check_left(const struct network_state *state, struct error *err);
 int network_list_followed_interfaces(const struct target *target, struct plan *plan);

@@ -357,12 +357,14 @@ int network_gate_check(struct network_state *state, struct error *err)
 		bool is_found;
 		int result;
 
-		if (!path->index || path->is_lost)
+		if (!path->index || path->is_lost || path->is_bare)
 			continue;
 		result = network_gate_find_filter(state->route, path->index, hook_of(path),
 						  state->record.table, &is_found, err);
 		if ((result < 0 || !is_found) && state->follows_interfaces && has_gone(state, path))
 			continue; /* with its interface, just now */
+		if (result == 0 && !is_found && network_take_again(state, i))
+			continue;
 		if (result == 0 && !is_found)
 			result = error_set(err, ENOENT, "the filter %s of interface %s is gone",
 					   state->record.table, path->interface);

@@ -24,6 +24,7 @@
 
 #define DRAIN_MAX_NS (2 * NSEC_PER_SEC) /* for what a line holds, as at an abort */
 #define CUTS_MAX     6			/* that fail, before the run ends instead */
+#define BARE_NS	     (5 * NSEC_PER_SEC) /* so soon again: it is taken away */
 
 /* Places. */
 
@@ -63,7 +64,9 @@ static int add_path(struct network_state *state, const struct link *link, bool i
 				       .mtu = link->mtu,
 				       .lower = strcmp(link->kind, "veth") != 0 ? link->lower : 0,
 				       .master = link->master,
-				       .has_counters = place->has_counters};
+				       .has_counters = place->has_counters,
+				       .bare_index = place->bare_index,
+				       .bare_ns = place->bare_ns};
 	snprintf(place->interface, sizeof(place->interface), "%s", link->name);
 	return 0;
 }
@@ -232,7 +235,27 @@ static const struct target_interface *find_in_target(const struct target *target
 
 static bool must_leave(const struct target *target, const struct network_path *path)
 {
-	return path->is_lost || path->cut_failures || !find_in_target(target, path);
+	return path->is_lost || path->is_bare || path->cut_failures ||
+	       !find_in_target(target, path);
+}
+
+bool network_take_again(struct network_state *state, unsigned at)
+{
+	const int index = state->paths[at].index;
+	const int64_t now_ns = clock_now_ns();
+
+	if (!state->follows_interfaces)
+		return false;
+	for (unsigned i = 0; i < state->path_count; i++)
+		if (state->paths[i].bare_index == index &&
+		    now_ns < state->paths[i].bare_ns + BARE_NS)
+			return false;
+	state->paths[at].bare_index = index;
+	state->paths[at].bare_ns = now_ns;
+	for (unsigned i = 0; i < state->path_count; i++)
+		if (state->paths[i].index == index) /* both directions */
+			state->paths[i].is_bare = true;
+	return true;
 }
 
 static bool is_there(const struct network_state *state, const struct network_path *path)
