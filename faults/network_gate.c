@@ -275,9 +275,12 @@ int network_gate_add_path(struct network_state *state, const struct fault *fault
 {
 	const struct network_gate *gate = state->gate;
 	struct network_path *path = &state->paths[at];
-	int program_fd;
-	int result = has_clsact(state, at) ? 0 : network_gate_add_clsact(state, fault, path, err);
+	int program_fd, result = 0;
 
+	if (!has_clsact(state, at))
+		result = network_gate_check_room(fault, err);
+	if (result == 0 && !has_clsact(state, at))
+		result = network_gate_add_clsact(state, fault, path, err);
 	if (result == 0)
 		result = set_loss(state, at, err);
 	if (result == 0)

@@ -94,6 +94,8 @@ int network_gate_look_for_clsact(struct netlink *netlink, const struct network_p
 /* Uses the one of the path's interface, or adds it; the records of what is at it come first. */
 int network_gate_add_clsact(struct network_state *state, const struct fault *fault,
 			    struct network_path *path, struct error *err);
+/* -ENOSPC: another interface would take from the journal what injections to come will need. */
+int network_gate_check_room(const struct fault *fault, struct error *err);
 /* What is left of ours at an interface that has been let go; false: not all of it. */
 bool network_gate_remove_interface(struct network_state *state, const struct fault *fault,
 				   int index);

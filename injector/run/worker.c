@@ -181,6 +181,7 @@ static int arm(struct worker *worker, const char *title, struct error *err)
 		result = loop_watch(worker->loop, worker->guardian.pidfd, EPOLLIN,
 				    on_guardian_event, worker, err);
 	worker->env.journal = worker->journal;
+	worker->env.injections_left = worker->injection_count;
 	return result;
 }
 
