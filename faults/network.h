@@ -117,13 +117,13 @@ struct network_path {
 	uint32_t mtu;
 	struct delay_line *line; /* NETWORK_LINE */
 	/* network_links.c */
-	bool is_attached;      /* packets come by it in the present injection */
-	bool is_lost;	       /* the interface has gone, at least for a while */
-	bool has_counters;     /* in the table, from whoever had the place before */
-	int cut_result;	       /* of the last try to let it go that failed ... */
-	unsigned cut_failures; /* ... and how many have, one after the other */
-	bool is_bare;	       /* the interface is there, and what was ours at it is not */
-	int bare_index;	       /* of the last one in this place that was bare, and when that was */
+	bool is_attached;  /* packets come by it in the present injection */
+	bool is_lost;	   /* the interface has gone, at least for a while */
+	bool has_counters; /* in the table, from whoever had the place before */
+	int64_t uncut_ns;  /* since when it is to be let go and cannot be; 0: it is not */
+	int uncut_result;  /* why */
+	bool is_bare;	   /* the interface is there, and what was ours at it is not */
+	int bare_index;	   /* of the last one in this place that was bare, and when that was */
 	int64_t bare_ns;
 	int left_index; /* it has left, and what its line still holds may come out; 0: no */
 	bool is_gone;	/* with the interface itself */

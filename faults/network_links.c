@@ -23,7 +23,7 @@
 #include <string.h>
 
 #define DRAIN_MAX_NS (2 * NSEC_PER_SEC) /* for what a line holds, as at an abort */
-#define CUTS_MAX     6			/* that fail, before the run ends instead */
+#define UNCUT_NS     (3 * NSEC_PER_SEC) /* then the run ends, which cuts everything */
 #define BARE_NS	     (5 * NSEC_PER_SEC) /* so soon again: it is taken away */
 
 /* Places. */
@@ -194,13 +194,13 @@ static bool let_go(struct network_state *state, const struct fault *fault, int i
 
 		if (path->index != index)
 			continue;
-		path->cut_result = cut(state, fault, i);
-		if (path->cut_result < 0) {
-			path->cut_failures++;
+		path->uncut_result = cut(state, fault, i);
+		if (path->uncut_result < 0) {
+			path->uncut_ns = path->uncut_ns ? path->uncut_ns : clock_now_ns();
 			is_left = false;
 			continue;
 		}
-		path->cut_failures = 0;
+		path->uncut_ns = 0;
 		path->left_index = index;
 		path->is_gone = is_gone;
 		path->index = 0;
@@ -215,11 +215,15 @@ static bool let_go(struct network_state *state, const struct fault *fault, int i
 
 int network_check_left(const struct network_state *state, struct error *err)
 {
-	for (unsigned i = 0; i < state->path_count; i++)
-		if (state->paths[i].cut_failures >= CUTS_MAX)
+	const int64_t now_ns = clock_now_ns();
+
+	for (unsigned i = 0; i < state->path_count; i++) {
+		const struct network_path *path = &state->paths[i];
+
+		if (path->index && path->uncut_ns && now_ns >= path->uncut_ns + UNCUT_NS)
 			return error_set(err, ESTALE, "interface %s cannot be let go: %s",
-					 state->paths[i].interface,
-					 strerror(-state->paths[i].cut_result));
+					 path->interface, strerror(-path->uncut_result));
+	}
 	return 0;
 }
 
@@ -235,8 +239,7 @@ static const struct target_interface *find_in_target(const struct target *target
 
 static bool must_leave(const struct target *target, const struct network_path *path)
 {
-	return path->is_lost || path->is_bare || path->cut_failures ||
-	       !find_in_target(target, path);
+	return path->is_lost || path->is_bare || path->uncut_ns || !find_in_target(target, path);
 }
 
 bool network_take_again(struct network_state *state, unsigned at)
@@ -374,7 +377,7 @@ void network_forget_left(struct network_state *state)
 		path->is_attached = false;
 		path->records[0] = path->records[1] = 0;
 		path->left_index = 0;
-		path->cut_failures = 0;
+		path->uncut_ns = 0;
 	}
 	state->left_dropped = 0;
 	state->left_processor_ns = 0;

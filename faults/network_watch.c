@@ -77,7 +77,7 @@ static int check_chains(struct network_state *state, struct error *err)
 		const struct network_path *path = &state->paths[i];
 
 		if (path->index && !search.is_found[i] && !path->is_lost && !path->is_bare &&
-		    !path->cut_failures && !network_take_again(state, i))
+		    !path->uncut_ns && !network_take_again(state, i))
 			result = error_set(err, ENOENT, "the chain of interface %s is gone",
 					   path->interface);
 	}

@@ -188,7 +188,8 @@ static bool has_interface(const struct target *target, int index)
 }
 
 /* Those of the site are the target's from now on. */
-static bool take(struct worker_links *links, const struct target_interface *interface)
+static bool take(struct worker_links *links, const struct target_interface *interface,
+		 int64_t until_ns)
 {
 	struct error why = ERROR_INIT;
 	int result = policy_check_interface(links->worker->options.policy, interface->name, &why);
@@ -199,7 +200,7 @@ static bool take(struct worker_links *links, const struct target_interface *inte
 		pass_over(links, interface, &why);
 		return false;
 	}
-	agree(links, INT64_MAX);
+	agree(links, until_ns);
 	return has_interface(links->target, interface->index);
 }
 
@@ -213,7 +214,7 @@ static bool take_all(struct worker_links *links, const struct target_look *look,
 		const char *name = look->appeared[at].name;
 		const size_t used = strlen(names);
 
-		if (!take(links, &look->appeared[at]))
+		if (!take(links, &look->appeared[at], until_ns))
 			continue;
 		count++;
 		if (used + strlen(name) + 3 > sizeof(names))
