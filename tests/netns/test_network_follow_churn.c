@@ -66,11 +66,13 @@ static void churn_through_pulses(struct stage *stage, const char *const *extra)
 		    "delay: 2ms}}\n");
 	squall = squall_start(stage, &how, "run --json %s", stage_path(stage, "pulses.yaml"));
 	squall_await_injected(squall);
-	while (!squall_event(squall, "result"))
+	while (!squall_event(squall, "result")) {
 		run_many(stage,
 			 "link add sqv2 type veth peer name other\n"
 			 "link delete sqv2\n",
 			 10);
+		netlab_ping(stage->lab, "10.88.0.2", 3000);
+	}
 	assert_null(squall_event(squall, "inject-failed"));
 	squall_assert_exit(squall, 0);
 	stage_assert_clean(stage);
@@ -188,7 +190,8 @@ static void away_unheard(struct stage *stage, const char *const *extra)
 	netlab_run("ip -n %s address add 10.88.2.1/24 dev sqv2", lab->near);
 	netlab_run("ip -n %s link set sqv2 up", lab->near);
 	kill(squall->worker, SIGCONT);
-	pause_ms(100);
+	pause_ms(1500); /* what is looked at now and then has been looked at */
+	assert_null(squall_event(squall, "stopping"));
 	await_delayed(stage, "10.88.2.2");
 	squall_signal(squall, SIGINT);
 	squall_assert_exit(squall, 4);
