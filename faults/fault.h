@@ -25,6 +25,7 @@
 struct fault_env {
 	const char *run_id;
 	struct journal *journal;
+	unsigned injections_left; /* planned, each pulse by itself, and not yet begun */
 	uint64_t seed; /* of the run: what is random comes from it, so that it can be repeated */
 	bool allow_critical; /* reserved for the experiment's own switch */
 	/* who called sudo: files that a file names are read as that user, commands run as it */
@@ -134,10 +135,12 @@ struct fault_ops {
 	 * is as it was. NULL: `follow` is refused. */
 	int (*follow)(struct fault *fault, char *out_note, size_t size, struct error *err);
 	/* The interfaces of the target are others now: the live fault comes to act on those that
-	 * are new, and lets go those that are not the target's any more or have been away. Upon
-	 * failure *out_index is the one that cannot be had (0: none of them), which the caller
-	 * takes from the target, and calls again. NULL: they are not followed. */
-	int (*follow_interfaces)(struct fault *fault, int *out_index, struct error *err);
+	 * are new, and lets go those that are not the target's any more or have been away. 1: it
+	 * was `until_ns`, something is left to do, and it wants to be called again soon; each call
+	 * does something. Upon failure *out_index is the one that cannot be had (0: none of them),
+	 * which the caller takes from the target, and calls again. NULL: they are not followed. */
+	int (*follow_interfaces)(struct fault *fault, int64_t until_ns, int *out_index,
+				 struct error *err);
 	/* Ends the effect. When work remains that needs time (a soft end, a queue that drains),
 	 * sets *out_again_ns to the delay after which it wants to be called again; 0: finished. May
 	 * be called with FAULT_END_NOW while a soft end is under way. NULL: undo() ends the effect.

@@ -120,8 +120,13 @@ struct network_path {
 	bool is_attached;  /* packets come by it in the present injection */
 	bool is_lost;	   /* the interface has gone, at least for a while */
 	bool has_counters; /* in the table, from whoever had the place before */
-	int left_index;	   /* it has left, and what its line still holds may come out; 0: no */
-	bool is_gone;	   /* with the interface itself */
+	int64_t uncut_ns;  /* since when it is to be let go and cannot be; 0: it is not */
+	int uncut_result;  /* why */
+	bool is_bare;	   /* the interface is there, and what was ours at it is not */
+	int bare_index;	   /* of the last one in this place that was bare, and when that was */
+	int64_t bare_ns;
+	int left_index; /* it has left, and what its line still holds may come out; 0: no */
+	bool is_gone;	/* with the interface itself */
 	int64_t drain_until_ns;
 	uint32_t records[2]; /* NETWORK_GATE: of the journal, for this interface; 0: none */
 };
@@ -229,6 +234,7 @@ struct network_state {
 	struct network_listener *listener;
 	int namespace_fd;	/* of the target; -1: this process' own */
 	bool is_touched;	/* somebody may have changed something: look */
+	bool has_missed;	/* something was announced that it did not hear */
 	pid_t namespace_keeper; /* of a namespace without a name: some process in it */
 };
 
@@ -246,8 +252,13 @@ int network_table_change(struct network_state *state, struct error *err);
  * for what a delay line gives back. What is gone already is no error. */
 int network_table_add_path(struct network_state *state, const struct target *target, unsigned at,
 			   struct error *err);
-void network_table_cut_path(struct network_state *state, const struct target *target, unsigned at);
+int network_table_cut_path(struct network_state *state, const struct target *target, unsigned at);
 void network_table_remove_path(struct network_state *state, unsigned at);
+
+/* The chain that packets of a path come to first. */
+#define NETWORK_CHAIN_SIZE 24
+const char *network_table_chain(const struct network_path *path, unsigned at,
+				char out[NETWORK_CHAIN_SIZE]);
 
 /* The target's endpoints are others now. */
 int network_table_follow(struct network_state *state, const struct target *target,
@@ -274,7 +285,6 @@ struct network_pick {
 	bool has_share; /* parts per billion of the flows, drawn by the seed */
 	uint32_t share, seed;
 };
-#define NETWORK_CHAIN_SIZE 24
 struct network_pick network_pick_of(const struct target *target);
 /* Adds what comes before chain `chain` (which is there), and names there what rules now go to. */
 void network_pick_add(const struct network_pick *pick, bool is_ingress, unsigned at,
@@ -375,9 +385,16 @@ int network_list_followed(const struct target *target, struct plan *plan);
 int network_add_paths(struct network_state *state, const struct fault *fault,
 		      const struct target_interface *interface, struct plan *plan,
 		      struct error *err);
-int network_follow_interfaces(struct fault *fault, int *out_index, struct error *err);
+int network_follow_interfaces(struct fault *fault, int64_t until_ns, int *out_index,
+			      struct error *err);
 /* An injection begins: whoever left in the one before has left. */
 void network_forget_left(struct network_state *state);
+/* What was ours at the interface of a path is not there any more, though the interface is: it was
+ * away for a moment, and nobody has told. Then it is let go at the next look, and taken in again.
+ * False: it is not followed, or was so a moment ago: then somebody takes it away. */
+bool network_take_again(struct network_state *state, unsigned at);
+/* -ESTALE: one cannot be let go, though packets still come by it. */
+int network_check_left(const struct network_state *state, struct error *err);
 int network_list_followed_interfaces(const struct target *target, struct plan *plan);
 /* network_plan.c: the owner of the table, or what else ends the effect at the death of its process:
  * before the taps do. */

@@ -275,9 +275,12 @@ int network_gate_add_path(struct network_state *state, const struct fault *fault
 {
 	const struct network_gate *gate = state->gate;
 	struct network_path *path = &state->paths[at];
-	int program_fd;
-	int result = has_clsact(state, at) ? 0 : network_gate_add_clsact(state, fault, path, err);
+	int program_fd, result = 0;
 
+	if (!has_clsact(state, at))
+		result = network_gate_check_room(fault, err);
+	if (result == 0 && !has_clsact(state, at))
+		result = network_gate_add_clsact(state, fault, path, err);
 	if (result == 0)
 		result = set_loss(state, at, err);
 	if (result == 0)
@@ -292,9 +295,11 @@ int network_gate_add_path(struct network_state *state, const struct fault *fault
 	return result;
 }
 
-void network_gate_cut_path(struct network_state *state, unsigned at)
+int network_gate_cut_path(struct network_state *state, unsigned at)
 {
-	bpf_map_remove(state->gate->programs_map, &at, NULL);
+	int result = bpf_map_remove(state->gate->programs_map, &at, NULL);
+
+	return result == -ENOENT ? 0 : result;
 }
 
 int network_gate_follow(struct network_state *state, struct error *err)
@@ -355,12 +360,14 @@ int network_gate_check(struct network_state *state, struct error *err)
 		bool is_found;
 		int result;
 
-		if (!path->index || path->is_lost)
+		if (!path->index || path->is_lost || path->is_bare)
 			continue;
 		result = network_gate_find_filter(state->route, path->index, hook_of(path),
 						  state->record.table, &is_found, err);
 		if ((result < 0 || !is_found) && state->follows_interfaces && has_gone(state, path))
 			continue; /* with its interface, just now */
+		if (result == 0 && !is_found && network_take_again(state, i))
+			continue;
 		if (result == 0 && !is_found)
 			result = error_set(err, ENOENT, "the filter %s of interface %s is gone",
 					   state->record.table, path->interface);

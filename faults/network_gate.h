@@ -76,7 +76,7 @@ int network_gate_follow(struct network_state *state, struct error *err);
 /* One more path in mid-run, and one less. */
 int network_gate_add_path(struct network_state *state, const struct fault *fault, unsigned at,
 			  struct error *err);
-void network_gate_cut_path(struct network_state *state, unsigned at);
+int network_gate_cut_path(struct network_state *state, unsigned at);
 /* Whose end is that of the effect. */
 int network_gate_descriptor(const struct network_state *state);
 /* The effect ends. */
@@ -94,6 +94,8 @@ int network_gate_look_for_clsact(struct netlink *netlink, const struct network_p
 /* Uses the one of the path's interface, or adds it; the records of what is at it come first. */
 int network_gate_add_clsact(struct network_state *state, const struct fault *fault,
 			    struct network_path *path, struct error *err);
+/* -ENOSPC: another interface would take from the journal what injections to come will need. */
+int network_gate_check_room(const struct fault *fault, struct error *err);
 /* What is left of ours at an interface that has been let go; false: not all of it. */
 bool network_gate_remove_interface(struct network_state *state, const struct fault *fault,
 				   int index);

@@ -9,6 +9,9 @@
 #include <errno.h>
 #include <string.h>
 
+/* Of an interface: its clsact, its filters, and that each is gone again. */
+#define RECORDS_EACH 4
+
 struct clsact_search {
 	bool is_clsact, is_other; /* another kind of qdisc stands in its place */
 	char kind[16];
@@ -232,6 +235,20 @@ int network_gate_add_clsact(struct network_state *state, const struct fault *fau
 	if (result == 0)
 		result = write_record(state, fault, NETWORK_RECORD_FILTER, path, err);
 	return result;
+}
+
+int network_gate_check_room(const struct fault *fault, struct error *err)
+{
+	const unsigned at_each = fault->target->interface_count * RECORDS_EACH;
+	const unsigned injection = at_each > JOURNAL_INJECTION ? at_each : JOURNAL_INJECTION;
+
+	if (journal_room(fault->env->journal) >=
+	    fault->env->injections_left * injection + JOURNAL_INJECTION)
+		return 0;
+	return error_set(
+		err, ENOSPC,
+		"the rest of the journal is kept for what is still to be injected; so many "
+		"interfaces have come and gone");
 }
 
 /* The filters go by their name wherever that number is now; the clsact only where one of ours was,

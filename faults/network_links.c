@@ -23,6 +23,8 @@
 #include <string.h>
 
 #define DRAIN_MAX_NS (2 * NSEC_PER_SEC) /* for what a line holds, as at an abort */
+#define UNCUT_NS     (3 * NSEC_PER_SEC) /* then the run ends, which cuts everything */
+#define BARE_NS	     (5 * NSEC_PER_SEC) /* so soon again: it is taken away */
 
 /* Places. */
 
@@ -62,7 +64,9 @@ static int add_path(struct network_state *state, const struct link *link, bool i
 				       .mtu = link->mtu,
 				       .lower = strcmp(link->kind, "veth") != 0 ? link->lower : 0,
 				       .master = link->master,
-				       .has_counters = place->has_counters};
+				       .has_counters = place->has_counters,
+				       .bare_index = place->bare_index,
+				       .bare_ns = place->bare_ns};
 	snprintf(place->interface, sizeof(place->interface), "%s", link->name);
 	return 0;
 }
@@ -102,6 +106,20 @@ int network_add_paths(struct network_state *state, const struct fault *fault,
 	return result;
 }
 
+/* One call is not to take long; what it does first it does at any hour. */
+struct turn {
+	int64_t until_ns;
+	bool has_begun;
+};
+
+static bool is_over(struct turn *turn)
+{
+	if (turn->has_begun && clock_now_ns() >= turn->until_ns)
+		return true;
+	turn->has_begun = true;
+	return false;
+}
+
 /* Leaving. */
 
 static bool is_drained(const struct network_path *path, int64_t now_ns)
@@ -135,7 +153,9 @@ static bool finish_interface(struct network_state *state, const struct fault *fa
 	return true;
 }
 
-static void finish_drained(struct network_state *state, const struct fault *fault)
+/* False: it was time to go. */
+static bool finish_drained(struct network_state *state, const struct fault *fault,
+			   struct turn *turn)
 {
 	const int64_t now_ns = clock_now_ns();
 
@@ -146,24 +166,41 @@ static void finish_drained(struct network_state *state, const struct fault *faul
 		for (unsigned k = i; is_done && k < state->path_count; k++)
 			if (state->paths[k].left_index == index)
 				is_done = is_drained(&state->paths[k], now_ns);
+		if (is_done && is_over(turn))
+			return false;
 		if (is_done)
 			finish_interface(state, fault, index);
 	}
+	return true;
 }
 
-static void let_go(struct network_state *state, const struct fault *fault, int index, bool is_gone)
+static int cut(struct network_state *state, const struct fault *fault, unsigned at)
+{
+	if (!state->paths[at].is_attached)
+		return 0;
+	return state->hook == NETWORK_GATE ? network_gate_cut_path(state, at)
+					   : network_table_cut_path(state, fault->target, at);
+}
+
+/* False: something could not be cut. It keeps its place and its line, for packets still come to it,
+ * and the next look tries again. */
+static bool let_go(struct network_state *state, const struct fault *fault, int index, bool is_gone)
 {
 	static const struct netem_config nothing = {0};
+	bool is_left = true;
 
 	for (unsigned i = 0; i < state->path_count; i++) {
 		struct network_path *path = &state->paths[i];
 
 		if (path->index != index)
 			continue;
-		if (path->is_attached && state->hook == NETWORK_GATE)
-			network_gate_cut_path(state, i);
-		else if (path->is_attached)
-			network_table_cut_path(state, fault->target, i);
+		path->uncut_result = cut(state, fault, i);
+		if (path->uncut_result < 0) {
+			path->uncut_ns = path->uncut_ns ? path->uncut_ns : clock_now_ns();
+			is_left = false;
+			continue;
+		}
+		path->uncut_ns = 0;
 		path->left_index = index;
 		path->is_gone = is_gone;
 		path->index = 0;
@@ -173,6 +210,21 @@ static void let_go(struct network_state *state, const struct fault *fault, int i
 			path->drain_until_ns = clock_now_ns() + DRAIN_MAX_NS;
 		}
 	}
+	return is_left;
+}
+
+int network_check_left(const struct network_state *state, struct error *err)
+{
+	const int64_t now_ns = clock_now_ns();
+
+	for (unsigned i = 0; i < state->path_count; i++) {
+		const struct network_path *path = &state->paths[i];
+
+		if (path->index && path->uncut_ns && now_ns >= path->uncut_ns + UNCUT_NS)
+			return error_set(err, ESTALE, "interface %s cannot be let go: %s",
+					 path->interface, strerror(-path->uncut_result));
+	}
+	return 0;
 }
 
 static const struct target_interface *find_in_target(const struct target *target,
@@ -185,6 +237,30 @@ static const struct target_interface *find_in_target(const struct target *target
 	return NULL;
 }
 
+static bool must_leave(const struct target *target, const struct network_path *path)
+{
+	return path->is_lost || path->is_bare || path->uncut_ns || !find_in_target(target, path);
+}
+
+bool network_take_again(struct network_state *state, unsigned at)
+{
+	const int index = state->paths[at].index;
+	const int64_t now_ns = clock_now_ns();
+
+	if (!state->follows_interfaces)
+		return false;
+	for (unsigned i = 0; i < state->path_count; i++)
+		if (state->paths[i].bare_index == index &&
+		    now_ns < state->paths[i].bare_ns + BARE_NS)
+			return false;
+	state->paths[at].bare_index = index;
+	state->paths[at].bare_ns = now_ns;
+	for (unsigned i = 0; i < state->path_count; i++)
+		if (state->paths[i].index == index) /* both directions */
+			state->paths[i].is_bare = true;
+	return true;
+}
+
 static bool is_there(const struct network_state *state, const struct network_path *path)
 {
 	struct link link;
@@ -192,15 +268,20 @@ static bool is_there(const struct network_state *state, const struct network_pat
 	return !path->is_lost && link_get(state->route, path->index, &link, NULL) == 0;
 }
 
-static void let_go_all(struct network_state *state, const struct fault *fault)
+/* First nobody comes to what leaves, then it is tidied up, which takes longer. False: it was time
+ * to go. */
+static bool let_go_all(struct network_state *state, const struct fault *fault, struct turn *turn)
 {
 	for (unsigned i = 0; i < state->path_count; i++) {
 		const struct network_path *path = &state->paths[i];
 
-		if (path->index && (path->is_lost || !find_in_target(fault->target, path)))
-			let_go(state, fault, path->index, !is_there(state, path));
+		if (!path->index || !must_leave(fault->target, path))
+			continue;
+		if (is_over(turn))
+			return false;
+		let_go(state, fault, path->index, !is_there(state, path));
 	}
-	finish_drained(state, fault);
+	return finish_drained(state, fault, turn);
 }
 
 /* Coming. */
@@ -249,31 +330,37 @@ static int take_in(struct network_state *state, const struct fault *fault,
 		if (result == 0 && state->phase == NETWORK_ACTIVE)
 			result = attach(state, fault, i, err);
 	}
-	if (result < 0) {
-		let_go(state, fault, interface->index, false);
+	if (result < 0 && let_go(state, fault, interface->index, false))
 		finish_interface(state, fault, interface->index);
-	}
 	return result;
 }
 
-int network_follow_interfaces(struct fault *fault, int *out_index, struct error *err)
+int network_follow_interfaces(struct fault *fault, int64_t until_ns, int *out_index,
+			      struct error *err)
 {
 	struct network_state *state = fault->state;
 	const struct target *target = fault->target;
+	struct turn turn = {.until_ns = until_ns};
 
 	*out_index = 0;
 	if (!state->follows_interfaces ||
 	    (state->phase != NETWORK_ACTIVE && state->phase != NETWORK_IDLE))
 		return 0;
-	if (state->phase == NETWORK_IDLE)
+	if (state->phase == NETWORK_IDLE) {
 		network_forget_left(state);
-	let_go_all(state, fault);
+		turn.until_ns = INT64_MAX; /* nothing is in force, nothing takes long */
+	}
+	if (!let_go_all(state, fault, &turn))
+		return 1;
 	for (unsigned i = 0; i < target->interface_count; i++) {
 		const struct target_interface *interface = &target->interfaces[i];
-		int result = 0;
+		int result;
 
-		if (!has_paths(state, interface->index))
-			result = take_in(state, fault, interface, err);
+		if (has_paths(state, interface->index))
+			continue;
+		if (is_over(&turn))
+			return 1;
+		result = take_in(state, fault, interface, err);
 		if (result < 0) {
 			*out_index = interface->index;
 			return result;
@@ -290,6 +377,7 @@ void network_forget_left(struct network_state *state)
 		path->is_attached = false;
 		path->records[0] = path->records[1] = 0;
 		path->left_index = 0;
+		path->uncut_ns = 0;
 	}
 	state->left_dropped = 0;
 	state->left_processor_ns = 0;

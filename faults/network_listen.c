@@ -240,6 +240,13 @@ static void touch_all(const struct network_listener *listener)
 			at->is_touched = true;
 }
 
+static void touch_after_loss(const struct network_listener *listener)
+{
+	touch_all(listener);
+	for (struct network_state *at = network_first_live(); at; at = at->next)
+		at->has_missed |= at->listener == listener;
+}
+
 static void touch_concerned(void *context, const struct nlmsghdr *message)
 {
 	for (struct network_state *at = network_first_live(); at; at = at->next)
@@ -274,7 +281,7 @@ static void hear_descriptor(int fd)
 		at->pidfd = -1;
 		touch_all(at);
 	} else if (netlink_hear(at->netlink, touch_concerned, at, NULL) < 0) {
-		touch_all(at); /* some was lost: anything may have happened */
+		touch_after_loss(at); /* anything may have happened */
 	}
 }
 

@@ -37,7 +37,7 @@ static uint32_t hook_of(const struct network_path *path)
 	return path->is_ingress ? NF_NETDEV_INGRESS : NF_NETDEV_EGRESS;
 }
 
-static const char *base_chain(const struct network_path *path, unsigned at, char out[NAME_SIZE])
+const char *network_table_chain(const struct network_path *path, unsigned at, char out[NAME_SIZE])
 {
 	return name_of(path->is_ingress ? "in" : "out", at, out);
 }
@@ -264,10 +264,11 @@ static int add_path(struct network_state *state, const struct table *table, unsi
 	nft_add_chain(batch, name_of("act", at, act));
 	result = add_action(state, at, act, batch, err);
 	network_pick_add(&table->pick, path->is_ingress, at, act, batch);
-	nft_add_hook_chain(batch, &(struct nft_hook_chain){.name = base_chain(path, at, chain),
-							   .hook = hook_of(path),
-							   .priority = priority,
-							   .device = path->interface});
+	nft_add_hook_chain(batch,
+			   &(struct nft_hook_chain){.name = network_table_chain(path, at, chain),
+						    .hook = hook_of(path),
+						    .priority = priority,
+						    .device = path->interface});
 	pass_again(state, chain, batch);
 	network_group_add_rules(state, at, priority, chain, batch);
 	if (state->is_followed) { /* in a chain of its own, to be replaced as a whole */
@@ -368,20 +369,24 @@ static int delete_hook_chain(struct network_state *state, const char *chain, str
 	return result == -ENOENT ? 0 : result;
 }
 
-void network_table_cut_path(struct network_state *state, const struct target *target, unsigned at)
+int network_table_cut_path(struct network_state *state, const struct target *target, unsigned at)
 {
 	const struct network_pick pick = network_pick_of(target);
 	struct nft_batch batch;
 	char name[NAME_SIZE];
+	int result =
+		delete_hook_chain(state, network_table_chain(&state->paths[at], at, name), NULL);
 
-	delete_hook_chain(state, base_chain(&state->paths[at], at, name), NULL);
+	if (result < 0)
+		return result;
 	nft_batch_begin(&batch);
 	nft_use_table(&batch, NFPROTO_NETDEV, state->record.table);
 	if (state->is_followed)
 		nft_delete_chain(&batch, name_of("scope", at, name));
 	network_pick_delete(&pick, at, &batch);
 	nft_delete_chain(&batch, name_of("act", at, name));
-	nft_commit(state->netfilter, &batch, NULL);
+	result = nft_commit(state->netfilter, &batch, NULL);
+	return result == -ENOENT ? 0 : result;
 }
 
 void network_table_remove_path(struct network_state *state, unsigned at)
@@ -465,7 +470,7 @@ int network_table_cut(struct network_state *state, struct error *err)
 	nft_use_table(&batch, NFPROTO_NETDEV, state->record.table);
 	for (unsigned i = 0; i < state->path_count; i++)
 		if (state->paths[i].index)
-			nft_delete_chain(&batch, base_chain(&state->paths[i], i, name));
+			nft_delete_chain(&batch, network_table_chain(&state->paths[i], i, name));
 	result = nft_commit(state->netfilter, &batch, err);
 	if (result != -ENOENT || !state->follows_interfaces)
 		return result;
@@ -473,8 +478,8 @@ int network_table_cut(struct network_state *state, struct error *err)
 	result = 0;
 	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
 		if (state->paths[i].index)
-			result = delete_hook_chain(state, base_chain(&state->paths[i], i, name),
-						   err);
+			result = delete_hook_chain(
+				state, network_table_chain(&state->paths[i], i, name), err);
 	return result;
 }
 

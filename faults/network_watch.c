@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <linux/netfilter.h>
+#include <stdlib.h>
 #include <string.h>
 
 static bool is_missing(int result)
@@ -46,6 +47,44 @@ static int check_path(struct network_state *state, struct network_path *path, bo
 	return 0;
 }
 
+struct chain_search {
+	const struct network_state *state;
+	bool *is_found; /* by path */
+};
+
+static void look_for_chain(void *context, const struct nft_hook *hook)
+{
+	struct chain_search *search = context;
+	const struct network_state *state = search->state;
+	char name[NETWORK_CHAIN_SIZE];
+
+	if (strcmp(hook->table, state->record.table) != 0)
+		return;
+	for (unsigned i = 0; i < state->path_count; i++)
+		search->is_found[i] |=
+			strcmp(hook->chain, network_table_chain(&state->paths[i], i, name)) == 0;
+}
+
+/* Before 6.16 a chain goes with its interface, and does not come back with it. */
+static int check_chains(struct network_state *state, struct error *err)
+{
+	struct chain_search search = {state, calloc(state->path_count, sizeof(bool))};
+	int result = search.is_found ? nft_hooks(state->netfilter, look_for_chain, &search, NULL)
+				     : -ENOMEM;
+
+	state->has_missed = result < 0; /* nothing is known: the next look tells */
+	for (unsigned i = 0; result == 0 && i < state->path_count; i++) {
+		const struct network_path *path = &state->paths[i];
+
+		if (path->index && !search.is_found[i] && !path->is_lost && !path->is_bare &&
+		    !path->uncut_ns && !network_take_again(state, i))
+			result = error_set(err, ENOENT, "the chain of interface %s is gone",
+					   path->interface);
+	}
+	free(search.is_found);
+	return result == -ENOENT ? result : 0;
+}
+
 int network_check_in_force(struct network_state *state, struct error *err)
 {
 	struct error why = ERROR_INIT;
@@ -56,6 +95,8 @@ int network_check_in_force(struct network_state *state, struct error *err)
 					   state->record.namespace_name, &state->namespace_keeper},
 		err);
 
+	if (result == 0)
+		result = network_check_left(state, err);
 	if (result < 0)
 		return result;
 	for (unsigned i = 0; i < state->path_count; i++) {
@@ -80,6 +121,9 @@ int network_check_in_force(struct network_state *state, struct error *err)
 	else if (!is_missing(result))
 		result = nft_find_table(state->netfilter, NFPROTO_NETDEV, state->record.table,
 					&owner, &why);
+	if (result == 0 && state->has_missed && state->follows_interfaces &&
+	    state->hook == NETWORK_TABLE)
+		result = check_chains(state, &why);
 	return is_missing(result) ? error_set(err, ESTALE, "%s", why.text)
 				  : network_group_check(state, err);
 }

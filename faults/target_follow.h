@@ -62,19 +62,25 @@ bool target_has_owner(const struct params *params);
 /* When it is resolved: from now on somebody can look again. */
 int target_follow_interfaces_begin(struct target *target, struct error *err);
 /* What has appeared, which is not the target's yet, and what has gone, which is not any more. What
- * was passed over is not shown again. The caller frees with target_forget_look(). */
+ * was passed over is not shown again, nor what comes beyond TARGET_INTERFACES_SEEN: the looks of
+ * one who is shown interfaces without end take no longer and longer. The caller frees with
+ * target_forget_look(). */
+#define TARGET_INTERFACES_SEEN 1024
 struct target_look {
 	struct target_interface *appeared; /* owned */
 	unsigned appeared_count;
-	char gone[300]; /* in words: "veth5 (gone), veth6 (renamed)"; or "" */
+	char gone[300];			   /* in words: "veth5 (gone), veth6 (renamed)"; or "" */
+	unsigned gone_count, gone_unnamed; /* of those some may have had no room in the words */
 };
 int target_look_again(struct target *target, struct target_look *out, struct error *err);
 void target_forget_look(struct target_look *look);
 int target_take_interface(struct target *target, const struct target_interface *interface,
 			  struct error *err);
-/* Refused: it is not the target's, and nobody asks for it again until it has gone. */
+/* One of those that are followed is not there any more, under its number and name. */
+bool target_has_lost_interface(const struct target *target);
 /* No longer one of the target's; the next look finds it again. */
 void target_leave_interface(struct target *target, const struct target_interface *interface);
+/* Refused: it is not the target's, and nobody asks for it again until it has gone. */
 void target_pass_over(struct target *target, const struct target_interface *interface);
 void target_forget_interfaces(struct target *target);
 

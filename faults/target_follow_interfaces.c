@@ -112,6 +112,9 @@ static void let_go(struct target *target, struct target_interface *found, unsign
 		if (used + strlen(why) + 3 < sizeof(out->gone))
 			used += (size_t)snprintf(out->gone + used, sizeof(out->gone) - used, "%s%s",
 						 used ? ", " : "", why);
+		else
+			out->gone_unnamed++;
+		out->gone_count++;
 		drop(target->interfaces, &target->interface_count, was);
 	}
 	for (unsigned i = 0; i < target->passed_count;)
@@ -158,6 +161,19 @@ int target_take_interface(struct target *target, const struct target_interface *
 	return append(&target->interfaces, &target->interface_count, interface) < 0
 		       ? error_errno(err, ENOMEM, "interface %s", interface->name)
 		       : 0;
+}
+
+bool target_has_lost_interface(const struct target *target)
+{
+	for (unsigned i = 0; target->links && i < target->interface_count; i++) {
+		const struct target_interface *interface = &target->interfaces[i];
+		struct link link;
+		int result = link_get(target->links, interface->index, &link, NULL);
+
+		if (result == -ENODEV || (result == 0 && strcmp(link.name, interface->name) != 0))
+			return true;
+	}
+	return false;
 }
 
 void target_leave_interface(struct target *target, const struct target_interface *interface)

@@ -5,6 +5,7 @@
  */
 #include "faults/target_interfaces.h"
 
+#include "faults/target_follow.h"
 #include "injector/kernel/link.h"
 #include "injector/kernel/route.h"
 
@@ -176,6 +177,9 @@ static void add_matching(void *context, const struct link *link)
 		return;
 	if (adding->now && !is_plain_name(link->name))
 		return; /* whoever comes with such a name keeps no other from being followed */
+	if (adding->now && adding->target->interface_count >= TARGET_INTERFACES_SEEN &&
+	    !has_interface(adding->now, link->index))
+		return;
 	adding->is_found = true;
 	adding->result = add_interface(adding->target, link, adding->err);
 }

@@ -13,7 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Injections of all steps together: each takes up to twelve of the JOURNAL_CAPACITY records. */
+/* Injections of all steps together: each takes up to JOURNAL_INJECTION of the JOURNAL_CAPACITY
+ * records. */
 #define SHAPE_MAX_INJECTIONS 320
 #define SHAPE_MAX_STAIRS     100
 #define SHAPE_RAMP_EVERY_NS  100000000LL

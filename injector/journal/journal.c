@@ -88,6 +88,14 @@ static int append_once(struct journal *journal, const struct journal_record *rec
 	return result;
 }
 
+unsigned journal_room(const struct journal *journal)
+{
+	const off_t used =
+		journal->end / (off_t)sizeof(struct journal_record) + (off_t)journal->open_undos;
+
+	return used < JOURNAL_CAPACITY ? (unsigned)(JOURNAL_CAPACITY - used) : 0;
+}
+
 static int append(struct journal *journal, struct journal_record *record, struct error *err)
 {
 	off_t size = (off_t)sizeof(*record);

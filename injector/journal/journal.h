@@ -25,10 +25,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define JOURNAL_ROOT	 "/run/squall"	   /* live runs; gone (or foreign) after a reboot */
-#define JOURNAL_STATE	 "/var/lib/squall" /* runs that outlive a reboot, results, the halt lever */
-#define JOURNAL_CAPACITY 4096		   /* records a run may write */
-#define JOURNAL_PAYLOAD	 416
+#define JOURNAL_ROOT	  "/run/squall"	    /* live runs; gone (or foreign) after a reboot */
+#define JOURNAL_STATE	  "/var/lib/squall" /* runs that outlive a reboot, results, the halt lever */
+#define JOURNAL_CAPACITY  4096		    /* records a run may write */
+#define JOURNAL_INJECTION 12		    /* that one injection usually takes at most */
+#define JOURNAL_PAYLOAD	  416
 
 #define JOURNAL_MAGIC	0x4a515153 /* "SQQJ" in a hex dump (little endian) */
 #define JOURNAL_VERSION 1	   /* another one is never guessed at */
@@ -109,6 +110,8 @@ ssize_t journal_kept(const char *run_id, const char *name, void *out, size_t siz
 int journal_undo(struct journal *journal, const char *owner, uint32_t step, uint32_t type,
 		 const void *payload, size_t payload_size, struct error *err);
 int journal_done(struct journal *journal, uint32_t sequence, struct error *err);
+/* Records that it still takes, besides those that end the open ones. */
+unsigned journal_room(const struct journal *journal);
 /* For `status`: what is in force, in words, and its planned end (0: none). Failures are not fatal
  * for the caller. */
 int journal_started(struct journal *journal, uint32_t step, const char *text, int64_t until_ns,

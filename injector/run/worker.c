@@ -181,6 +181,7 @@ static int arm(struct worker *worker, const char *title, struct error *err)
 		result = loop_watch(worker->loop, worker->guardian.pidfd, EPOLLIN,
 				    on_guardian_event, worker, err);
 	worker->env.journal = worker->journal;
+	worker->env.injections_left = worker->injection_count;
 	return result;
 }
 
@@ -415,6 +416,7 @@ int worker_main(const struct worker_options *options)
 		target_free(&worker.targets[i]);
 	free(worker.steps);
 	free(worker.targets);
+	free(worker.links);
 	journal_close(worker.journal);
 	loop_free(worker.loop);
 	worker_hang_up(&worker);

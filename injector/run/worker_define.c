@@ -50,7 +50,8 @@ int worker_on_target(struct worker *worker, const struct request *request, struc
 		return error_set(err, EPROTO, "target %u is of an unknown kind", request->index);
 	if (!worker->targets) {
 		worker->targets = calloc(EXPERIMENT_MAX_TARGETS, sizeof(*worker->targets));
-		if (!worker->targets)
+		worker->links = calloc(EXPERIMENT_MAX_TARGETS, sizeof(*worker->links));
+		if (!worker->targets || !worker->links)
 			return error_errno(err, ENOMEM, "cannot keep targets");
 	}
 	target = &worker->targets[worker->target_count];

@@ -47,6 +47,19 @@ struct worker_step {
 	char text[256];
 };
 
+/* What worker_links.c knows of a target whose interfaces are followed. */
+struct worker_links {
+	struct worker *worker;
+	struct target *target;
+	struct loop_timer timer; /* of the next look, or of what is left to do of the last one */
+	int64_t look_ns;	 /* no look before that */
+	char gone[300];		 /* to be told once it is let go */
+	unsigned gone_count, gone_unnamed;
+	int64_t paid_until_ns; /* of the ration of what is told */
+	unsigned untold;       /* interfaces that it did not last for, */
+	bool is_change_untold; /* and not all of them were left alone */
+};
+
 struct worker {
 	struct worker_options options;
 	struct loop *loop;
@@ -67,7 +80,8 @@ struct worker {
 	uint64_t seed;
 	unsigned value_count; /* of all targets and steps: they are kept in memory */
 	size_t value_bytes;
-	struct target *targets; /* EXPERIMENT_MAX_TARGETS slots, allocated as defined */
+	struct target *targets;	    /* EXPERIMENT_MAX_TARGETS slots, allocated as defined */
+	struct worker_links *links; /* as many */
 	unsigned target_count;
 	struct worker_step *steps;
 	unsigned step_count;
@@ -101,8 +115,11 @@ int worker_check_reach(const struct worker *worker, struct error *err);
 int worker_on_target_host(struct worker *worker, const struct request *request, struct error *err);
 int worker_on_addresses(struct worker *worker, const struct request *request, struct error *err);
 
-/* worker_links.c: interfaces that have come or gone; of no target whose are not followed. */
+/* worker_links.c: interfaces that have come or gone; of no target whose are not followed. Soon: not
+ * more than the loop has time for. */
 void worker_follow_interfaces(struct worker *worker, struct target *target);
+/* Injects the step on those that are there; one that goes meanwhile is let go. */
+int worker_inject_following(struct worker_step *step, struct error *err);
 
 /* worker_shape.c: pulses and ramps, by timers of the worker. */
 /* The strength that the step has now. */

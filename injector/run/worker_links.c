@@ -5,14 +5,26 @@
  * control has no part in it; the pattern is that of the plan, and the site's policy is asked again
  * for each one. What is refused is passed over and told; what the faults hang on already stays as
  * it is.
+ *
+ * Whoever may make interfaces in the namespace makes as many as he likes: what is done and told at
+ * a time is rationed, so that requests, pings and the deadline have their turn.
  */
 #include "injector/run/worker_internal.h"
 
 #include "faults/target_follow.h"
+#include "injector/base/clock.h"
+#include "injector/restore/restore.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#define INJECT_TRIES 4			   /* while interfaces go */
+#define WORK_NS	     (100 * NSEC_PER_MSEC) /* then whatever else is due comes first */
+#define LOOK_NS	     (50 * NSEC_PER_MSEC)  /* from one look to the next, at least ... */
+#define LOOK_PAUSE   4			   /* ... and so many times as long as it took */
+#define TELL_NS	     NSEC_PER_SEC	   /* what is told comes no more often ... */
+#define BURST_NS     (8 * NSEC_PER_SEC)	   /* ... but a few may come at once */
 
 static bool is_followed_by(const struct worker_step *step, const struct target *target)
 {
@@ -21,57 +33,112 @@ static bool is_followed_by(const struct worker_step *step, const struct target *
 		step->state == STEP_BETWEEN);
 }
 
-static void report(struct worker *worker, const struct target *target, bool is_followed,
-		   const char *text)
-{
-	struct reply reply = {.type = REPLY_FOLLOWED, .numbers = {is_followed}};
+/* Words. */
 
-	while (reply.index + 1 < worker->step_count &&
-	       worker->steps[reply.index].fault.target != target)
-		reply.index++;
-	snprintf(reply.text, sizeof(reply.text), "%s", text);
-	worker_send(worker, &reply, -1);
+static bool may_tell(const struct worker_links *links)
+{
+	return links->paid_until_ns <= clock_now_ns() + BURST_NS;
 }
 
-static void pass_over(struct worker *worker, struct target *target,
-		      const struct target_interface *interface, const struct error *why)
+/* `count`: interfaces that it is about. */
+static void report(struct worker_links *links, bool is_followed, unsigned count, const char *text)
+{
+	const struct worker *worker = links->worker;
+	const int64_t now_ns = clock_now_ns();
+	struct reply reply = {.type = REPLY_FOLLOWED, .numbers = {is_followed}};
+
+	if (!may_tell(links)) {
+		links->untold += count;
+		links->is_change_untold |= is_followed;
+		return;
+	}
+	links->paid_until_ns =
+		(links->paid_until_ns > now_ns ? links->paid_until_ns : now_ns) + TELL_NS;
+	while (reply.index + 1 < worker->step_count &&
+	       worker->steps[reply.index].fault.target != links->target)
+		reply.index++;
+	snprintf(reply.text, sizeof(reply.text), "%s", text);
+	worker_send(links->worker, &reply, -1);
+}
+
+static void report_untold(struct worker_links *links)
+{
+	const unsigned count = links->untold;
+	char text[120];
+
+	if (!count || !may_tell(links))
+		return;
+	snprintf(text, sizeof(text),
+		 "%u more interfaces have come or gone, too many to tell each one", count);
+	links->untold = 0;
+	report(links, links->is_change_untold, count, text);
+	links->is_change_untold = false;
+}
+
+static void report_names(struct worker_links *links, const char *what, const char *names,
+			 unsigned count, unsigned unnamed)
+{
+	char text[500], more[32] = "";
+
+	if (unnamed)
+		snprintf(more, sizeof(more), " and %u more", unnamed);
+	snprintf(text, sizeof(text), "%s: %s%s", what, names, more);
+	report(links, true, count, text);
+}
+
+static void pass_over(struct worker_links *links, const struct target_interface *interface,
+		      const struct error *why)
 {
 	char text[sizeof(why->text) + 80];
 
 	snprintf(text, sizeof(text), "%s has appeared and is left alone: %s", interface->name,
 		 why->text);
-	target_pass_over(target, interface);
-	report(worker, target, false, text);
+	target_pass_over(links->target, interface);
+	report(links, false, 1, text);
 }
 
-/* Those of the site are the target's from now on. */
-static void take_allowed(struct worker *worker, struct target *target,
-			 const struct target_look *look)
+static void keep_gone(struct worker_links *links, const struct target_look *look)
 {
-	for (unsigned i = 0; i < look->appeared_count; i++) {
-		const struct target_interface *interface = &look->appeared[i];
-		struct error why = ERROR_INIT;
-		int result = policy_check_interface(worker->options.policy, interface->name, &why);
+	const size_t used = strlen(links->gone), room = sizeof(links->gone) - used;
 
-		if (result == 0)
-			result = target_take_interface(target, interface, &why);
-		if (result < 0)
-			pass_over(worker, target, interface, &why);
-	}
+	links->gone_count += look->gone_count;
+	links->gone_unnamed += look->gone_unnamed;
+	if (!look->gone[0] ||
+	    (size_t)snprintf(links->gone + used, room, "%s%s", used ? ", " : "", look->gone) < room)
+		return;
+	links->gone[used] = '\0';
+	links->gone_unnamed += look->gone_count - look->gone_unnamed;
 }
 
-static int tell_faults(struct worker *worker, const struct target *target, int *out_index,
+static void report_gone(struct worker_links *links)
+{
+	if (links->gone_count)
+		report_names(links, "no longer affected", links->gone, links->gone_count,
+			     links->gone_unnamed);
+	links->gone_count = links->gone_unnamed = 0;
+	links->gone[0] = '\0';
+}
+
+/* Deeds. */
+
+/* 1: it was time to stop, and something is left to do. Who is not in force has hardly anything to
+ * do, and is to be injected soon. */
+static int tell_faults(const struct worker_links *links, int64_t until_ns, int *out_index,
 		       struct error *err)
 {
+	const struct worker *worker = links->worker;
 	int result = 0;
 
 	*out_index = 0;
-	for (unsigned i = 0; result == 0 && i < worker->step_count; i++) {
-		struct worker_step *step = &worker->steps[i];
+	for (unsigned pass = 0; pass < 2; pass++)
+		for (unsigned i = 0; result == 0 && i < worker->step_count; i++) {
+			struct worker_step *step = &worker->steps[i];
 
-		if (is_followed_by(step, target))
-			result = step->fault.ops->follow_interfaces(&step->fault, out_index, err);
-	}
+			if (is_followed_by(step, links->target) &&
+			    (step->state == STEP_IN_FORCE) == (pass == 1))
+				result = step->fault.ops->follow_interfaces(&step->fault, until_ns,
+									    out_index, err);
+		}
 	return result;
 }
 
@@ -83,64 +150,181 @@ static bool passes_by(int result)
 }
 
 /* All faults of the target act on the same interfaces: one that one of them cannot have, none has.
- */
-static void agree(struct worker *worker, struct target *target)
+ * False: something is left to do. */
+static bool agree(struct worker_links *links, int64_t until_ns)
 {
+	struct target *target = links->target;
 	struct error why = ERROR_INIT;
 	int index, result;
 
-	while ((result = tell_faults(worker, target, &index, &why)) < 0) {
+	while ((result = tell_faults(links, until_ns, &index, &why)) < 0) {
 		struct target_interface refused;
 		unsigned at = 0;
 
 		while (at < target->interface_count && target->interfaces[at].index != index)
 			at++;
 		if (at == target->interface_count)
-			return; /* none of them: the next look tells */
+			return true; /* none of them: the next look tells */
 		refused = target->interfaces[at];
 		if (result == -ENODEV) /* it has gone again, and there is nothing to tell */
 			target_pass_over(target, &refused);
 		else if (passes_by(result))
 			target_leave_interface(target, &refused); /* the next look finds it again */
 		else
-			pass_over(worker, target, &refused, &why);
+			pass_over(links, &refused, &why);
 		why = (struct error)ERROR_INIT;
+		if (clock_now_ns() >= until_ns)
+			return false;
 	}
+	return result == 0;
 }
 
-static void report_taken(struct worker *worker, const struct target *target,
-			 const struct target_look *look)
+static bool has_interface(const struct target *target, int index)
 {
-	static const char begin[] = "affected as well from now on: ";
-	char text[400];
-	size_t used = (size_t)snprintf(text, sizeof(text), "%s", begin);
+	for (unsigned i = 0; i < target->interface_count; i++)
+		if (target->interfaces[i].index == index)
+			return true;
+	return false;
+}
 
-	for (unsigned i = 0; i < look->appeared_count; i++)
-		for (unsigned k = 0; k < target->interface_count && used + 32 < sizeof(text); k++)
-			if (target->interfaces[k].index == look->appeared[i].index)
-				used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s",
-							 used >= sizeof(begin) ? ", " : "",
-							 look->appeared[i].name);
-	if (used >= sizeof(begin))
-		report(worker, target, true, text);
+/* Those of the site are the target's from now on. */
+static bool take(struct worker_links *links, const struct target_interface *interface,
+		 int64_t until_ns)
+{
+	struct error why = ERROR_INIT;
+	int result = policy_check_interface(links->worker->options.policy, interface->name, &why);
+
+	if (result == 0)
+		result = target_take_interface(links->target, interface, &why);
+	if (result < 0) {
+		pass_over(links, interface, &why);
+		return false;
+	}
+	agree(links, until_ns);
+	return has_interface(links->target, interface->index);
+}
+
+/* False: it was time to stop, and the next look finds the others again. */
+static bool take_all(struct worker_links *links, const struct target_look *look, int64_t until_ns)
+{
+	char names[400] = "";
+	unsigned count = 0, unnamed = 0, at = 0;
+
+	for (; at < look->appeared_count && (!at || clock_now_ns() < until_ns); at++) {
+		const char *name = look->appeared[at].name;
+		const size_t used = strlen(names);
+
+		if (!take(links, &look->appeared[at], until_ns))
+			continue;
+		count++;
+		if (used + strlen(name) + 3 > sizeof(names))
+			unnamed++;
+		else
+			snprintf(names + used, sizeof(names) - used, "%s%s", used ? ", " : "",
+				 name);
+	}
+	if (count)
+		report_names(links, "affected as well from now on", names, count, unnamed);
+	return at == look->appeared_count;
+}
+
+static void look_again(struct worker_links *links, struct target_look *out)
+{
+	const int64_t began_ns = clock_now_ns();
+	struct error err = ERROR_INIT;
+	int64_t pause_ns;
+
+	target_look_again(links->target, out, &err); /* upon failure: nothing has changed */
+	keep_gone(links, out);
+	pause_ns = (clock_now_ns() - began_ns) * LOOK_PAUSE;
+	links->look_ns = clock_now_ns() + (pause_ns > LOOK_NS ? pause_ns : LOOK_NS);
+}
+
+static void go_on(void *context);
+
+static void follow(struct worker_links *links, bool looks)
+{
+	const int64_t until_ns = clock_now_ns() + WORK_NS;
+	struct target_look look = {0};
+	int64_t again_ns = 0;
+
+	if (looks)
+		look_again(links, &look);
+	if (!agree(links, until_ns)) {
+		again_ns = clock_now_ns();
+	} else {
+		if (!take_all(links, &look, until_ns))
+			again_ns = links->look_ns;
+		report_gone(links);
+	}
+	target_forget_look(&look);
+	if (again_ns)
+		loop_timer_set(links->worker->loop, &links->timer, again_ns, go_on, links);
+}
+
+static void go_on(void *context)
+{
+	struct worker_links *links = context;
+
+	if (links->worker->state != WORKER_STOPPING)
+		follow(links, clock_now_ns() >= links->look_ns);
+}
+
+static struct worker_links *links_of(struct worker *worker, struct target *target)
+{
+	struct worker_links *links;
+
+	if (!target->links || worker->state == WORKER_STOPPING)
+		return NULL;
+	links = &worker->links[target - worker->targets];
+	links->worker = worker;
+	links->target = target;
+	return links;
 }
 
 void worker_follow_interfaces(struct worker *worker, struct target *target)
 {
-	struct target_look look;
-	struct error err = ERROR_INIT;
+	struct worker_links *links = links_of(worker, target);
 
-	if (!target->links || worker->state == WORKER_STOPPING ||
-	    target_look_again(target, &look, &err) < 0)
+	if (!links)
 		return;
-	take_allowed(worker, target, &look);
-	agree(worker, target);
-	report_taken(worker, target, &look);
-	if (look.gone[0]) {
-		char text[sizeof(look.gone) + 40];
+	report_untold(links);
+	if (links->timer.heap_index)
+		return;
+	if (clock_now_ns() >= links->look_ns)
+		follow(links, true);
+	else
+		loop_timer_set(worker->loop, &links->timer, links->look_ns, go_on, links);
+}
 
-		snprintf(text, sizeof(text), "no longer affected: %s", look.gone);
-		report(worker, target, true, text);
+/* A followed interface that goes while a fault is being injected is let go like one that goes
+ * later: what this try has written down is undone. False: that is not why it failed, or something
+ * is left. */
+static bool can_try_again(struct worker_step *step)
+{
+	struct restore_report report = {0};
+	bool is_undone;
+
+	if (step->worker->state != WORKER_ARMED || !target_has_lost_interface(step->fault.target))
+		return false;
+	is_undone =
+		restore_records(step->worker->journal, (int)step->fault.step, &report, NULL) == 0 &&
+		!report.failed;
+	restore_report_free(&report);
+	return is_undone;
+}
+
+int worker_inject_following(struct worker_step *step, struct error *err)
+{
+	for (unsigned at = 1;; at++) {
+		struct worker_links *links = links_of(step->worker, step->fault.target);
+		int result;
+
+		*err = (struct error)ERROR_INIT;
+		if (links)
+			follow(links, true);
+		result = step->fault.ops->inject(&step->fault, err);
+		if (result == 0 || at == INJECT_TRIES || !can_try_again(step))
+			return result;
 	}
-	target_forget_look(&look);
 }

@@ -377,8 +377,9 @@ static void inject(struct worker_step *step)
 	int64_t began_ns = clock_now_ns();
 
 	step->fault.level_ppb = worker_shape_level(step);
-	worker_follow_interfaces(worker, step->fault.target);
-	if (step->fault.ops->inject(&step->fault, &err) == 0) {
+	if (worker->env.injections_left)
+		worker->env.injections_left--;
+	if (worker_inject_following(step, &err) == 0) {
 		step_is_in_force(step, began_ns);
 		return;
 	}

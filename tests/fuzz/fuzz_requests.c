@@ -53,6 +53,7 @@ static void worker_end(struct worker *worker)
 		target_free(&worker->targets[i]);
 	free(worker->steps);
 	free(worker->targets);
+	free(worker->links);
 }
 
 static const uint8_t *take(const uint8_t *data, const uint8_t *end, void *out, size_t size)
