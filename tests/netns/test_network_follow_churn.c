@@ -58,7 +58,7 @@ static void churn_through_pulses(struct stage *stage, const char *const *extra)
 	struct squall *squall;
 
 	stage_write(stage, "pulses.yaml",
-		    "version: 1\ntitle: pulses\nhypothesis: pulses\n"
+		    "version: 1\ntitle: pulses\nhypothesis: pulses\nallow-idle: true\n"
 		    "limits: {duration: 60s, targets: 4}\n"
 		    "targets:\n  lan: {interface: \"sqv*\", follow: true}\n"
 		    "method:\n"
