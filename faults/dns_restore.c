@@ -6,6 +6,7 @@
  */
 #include "faults/dns.h"
 
+#include "faults/target_namespace.h"
 #include "injector/base/cleanup.h"
 #include "injector/kernel/nft.h"
 
@@ -91,17 +92,13 @@ int dns_verify(const struct journal_record *record, bool *out_gone, char *out_le
 	cleanup_fd int namespace_fd = -1;
 	struct netlink *netfilter = NULL;
 	struct dns_record what;
-	char prefix[128] = "";
+	char prefix[128];
 	uint32_t owner;
 	int result = read_record(record, &what, err);
 
 	if (result < 0)
 		return result;
-	if (strncmp(what.namespace_name, "pid:", 4) == 0)
-		snprintf(prefix, sizeof(prefix), "nsenter --net=/proc/%s/ns/net ",
-			 what.namespace_name + 4);
-	else if (what.namespace_name[0])
-		snprintf(prefix, sizeof(prefix), "ip netns exec %s ", what.namespace_name);
+	target_namespace_prefix(what.namespace_name, prefix, sizeof(prefix));
 	snprintf(out_left, left_size, "table %s: %snft delete table inet %s", what.table, prefix,
 		 what.table);
 	result = open_namespace(&what, &namespace_fd, &netfilter, err);

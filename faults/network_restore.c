@@ -7,6 +7,7 @@
 
 #include "faults/network_gate.h"
 #include "faults/network_group.h"
+#include "faults/target_namespace.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
 #include "injector/kernel/bpf.h"
@@ -276,19 +277,6 @@ int network_undo(const struct journal_record *record, struct error *err)
 	return result;
 }
 
-/* "ip netns exec NAME ", "nsenter --net=/proc/N/ns/net " or nothing. */
-static void command_prefix(const struct network_record *record, char *out, size_t size)
-{
-	const char *name = record->namespace_name;
-
-	if (strncmp(name, "pid:", 4) == 0)
-		snprintf(out, size, "nsenter --net=/proc/%s/ns/net ", name + 4);
-	else if (name[0])
-		snprintf(out, size, "ip netns exec %s ", name);
-	else
-		out[0] = '\0';
-}
-
 static const char *setting_name(const struct network_record *record)
 {
 	return record->setting == IPV4_DEVCONF_ACCEPT_LOCAL ? "accept_local" : "route_localnet";
@@ -300,7 +288,7 @@ static void say_left(const struct network_record *record, unsigned type, const c
 {
 	char prefix[96];
 
-	command_prefix(record, prefix, sizeof(prefix));
+	target_namespace_prefix(record->namespace_name, prefix, sizeof(prefix));
 	if (type == NETWORK_RECORD_TABLE)
 		snprintf(out, size, "table %s: %snft delete table netdev %s", record->table, prefix,
 			 record->table);

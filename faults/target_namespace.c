@@ -4,6 +4,7 @@
 #include "faults/target.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,4 +34,14 @@ int target_namespace_check(const struct target_namespace *namespace, struct erro
 		return 0;
 	return error_set(err, ESTALE, "the network namespace of %s is gone: no process is in it",
 			 name);
+}
+
+void target_namespace_prefix(const char *name, char *out, size_t size)
+{
+	if (strncmp(name, "pid:", 4) == 0)
+		snprintf(out, size, "nsenter --net=/proc/%s/ns/net ", name + 4);
+	else if (name[0])
+		snprintf(out, size, "ip netns exec %s ", name);
+	else
+		out[0] = '\0';
 }

@@ -54,17 +54,6 @@ static int teardown(void **state)
 	return stage_teardown(state);
 }
 
-/* The event that says so, after those seen before. */
-static void await_followed(struct squall *squall, unsigned nth, bool is_changed, const char *words)
-{
-	json_t *event = squall_await_nth(squall, "followed", nth);
-
-	printf("# %s\n", member_text(event, "text"));
-	assert_int_equal(json_is_true(json_object_get(event, "changed")), is_changed);
-	if (!strstr(member_text(event, "text"), words))
-		fail_msg("'%s' does not say '%s'", member_text(event, "text"), words);
-}
-
 /* By a delay line, by netem where the kernel has it, and both by clsact. */
 static const char *const ways[][3] = {
 	{"SQUALL_NETEM=off", NULL},
@@ -99,7 +88,7 @@ static void move(struct stage *stage, const char *const *extra)
 	stage_assert_delay(stage, "10.88.0.2", NETLAB_PORT, DELAY_MS);
 	stage_assert_fast(stage, "10.88.0.3", NETLAB_PORT);
 	dns_hosts_write(HERE "10.88.0.3 store.test\nfd88::3 store.test\n");
-	await_followed(squall, 1, true, "10.88.0.3, fd88::3 (was 10.88.0.2)");
+	squall_await_followed(squall, 1, true, "10.88.0.3, fd88::3 (was 10.88.0.2)");
 	stage_assert_delay(stage, "10.88.0.3", NETLAB_PORT, DELAY_MS);
 	stage_assert_delay(stage, "fd88::3", NETLAB_PORT, DELAY_MS);
 	stage_assert_fast(stage, "10.88.0.2", NETLAB_PORT);
@@ -130,7 +119,7 @@ static void test_a_name_that_cannot_be_looked_up_stays(void **state)
 
 	squall_await_injected(squall);
 	dns_hosts_write(HERE);
-	await_followed(squall, 1, false, "cannot be looked up");
+	squall_await_followed(squall, 1, false, "cannot be looked up");
 	stage_assert_delay(stage, "10.88.0.2", NETLAB_PORT, DELAY_MS);
 	/* a server that hangs holds up neither the run nor its end */
 	dns_servers_signal(SIGSTOP);
@@ -168,13 +157,13 @@ static void test_what_the_site_protects_is_not_followed(void **state)
 
 	squall_await_injected(squall);
 	dns_hosts_write(HERE "10.88.0.3 store.test\n");
-	await_followed(squall, 1, false, "protected");
+	squall_await_followed(squall, 1, false, "protected");
 	stage_assert_delay(stage, "10.88.0.2", NETLAB_PORT, DELAY_MS);
 	stage_assert_fast(stage, "10.88.0.3", NETLAB_PORT);
 	dns_hosts_write(HERE "fd88::1:1 store.test\nfd88::1:2 store.test\nfd88::1:3 store.test\n");
-	await_followed(squall, 2, false, "limits.targets");
+	squall_await_followed(squall, 2, false, "limits.targets");
 	dns_hosts_write(HERE "fd88::3 store.test\n10.88.0.2 store.test\n");
-	await_followed(squall, 3, true, "fd88::3");
+	squall_await_followed(squall, 3, true, "fd88::3");
 	assert_audited(squall, "\"not-followed\"", 2);
 	assert_audited(squall, "\"followed\"", 1);
 	stage_assert_delay(stage, "fd88::3", NETLAB_PORT, DELAY_MS);

@@ -41,17 +41,6 @@ static void run_many(const struct stage *stage, const char *text, unsigned count
 	netlab_run("ip -n %s -batch %s", stage->lab->near, path);
 }
 
-static unsigned count_followed(const struct squall *squall)
-{
-	json_t *event;
-	unsigned count = 0;
-	size_t i;
-
-	json_array_foreach (squall->events, i, event)
-		count += strcmp(member_text(event, "event"), "followed") == 0;
-	return count;
-}
-
 static void churn_through_pulses(struct stage *stage, const char *const *extra)
 {
 	const struct squall_how how = {.extra = extra};
@@ -108,7 +97,7 @@ static void test_many_that_come_at_once_are_counted(void **state)
 	stage_assert_delay(stage, "10.88.0.2", NETLAB_PORT, DELAY_MS);
 	squall_signal(squall, SIGINT);
 	squall_assert_exit(squall, 4);
-	printf("# %u told\n", count_followed(squall));
+	printf("# %u told\n", squall_count_followed(squall));
 	netlab_run("ip -n %s link delete group 77", stage->lab->near);
 	stage_assert_clean(stage);
 }

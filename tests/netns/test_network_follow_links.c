@@ -133,27 +133,6 @@ static void assert_bare(const struct stage *stage, const char *name)
 	assert_string_equal(tables, "");
 }
 
-static void await_followed(struct squall *squall, unsigned nth, bool is_changed, const char *words)
-{
-	json_t *event = squall_await_nth(squall, "followed", nth);
-
-	printf("# %s\n", member_text(event, "text"));
-	assert_int_equal(json_is_true(json_object_get(event, "changed")), is_changed);
-	if (!strstr(member_text(event, "text"), words))
-		fail_msg("'%s' does not say '%s'", member_text(event, "text"), words);
-}
-
-static unsigned count_followed(const struct squall *squall)
-{
-	json_t *event;
-	unsigned count = 0;
-	size_t i;
-
-	json_array_foreach (squall->events, i, event)
-		count += strcmp(member_text(event, "event"), "followed") == 0;
-	return count;
-}
-
 static void end(struct stage *stage, struct squall *squall)
 {
 	squall_signal(squall, SIGINT);
@@ -170,18 +149,18 @@ static void come_and_go(struct stage *stage, const char *const *extra)
 
 	squall_await_injected(squall);
 	add_pair(stage, "sqv2", 2);
-	await_followed(squall, 1, true, "affected as well from now on: sqv2");
+	squall_await_followed(squall, 1, true, "affected as well from now on: sqv2");
 	assert_delayed(stage, "10.88.2.2");
 	assert_delayed(stage, "10.88.0.2");
 	delete_link(stage, "sqv2");
-	await_followed(squall, 2, true, "no longer affected: sqv2 (gone)");
+	squall_await_followed(squall, 2, true, "no longer affected: sqv2 (gone)");
 	assert_delayed(stage, "10.88.0.2");
 	add_pair(stage, "sqv2", 2);
 	add_pair(stage, "other", 3);
-	await_followed(squall, 3, true, "sqv2");
+	squall_await_followed(squall, 3, true, "sqv2");
 	assert_delayed(stage, "10.88.2.2");
 	assert_undelayed(stage, "10.88.3.2");
-	assert_int_equal(count_followed(squall), 3);
+	assert_int_equal(squall_count_followed(squall), 3);
 	end(stage, squall);
 	assert_undelayed(stage, "10.88.2.2");
 	assert_bare(stage, "sqv2");
@@ -227,10 +206,10 @@ static void rename_in_and_out(struct stage *stage, const char *const *extra)
 	squall_await_injected(squall);
 	assert_undelayed(stage, "10.88.2.2");
 	rename_link(stage, "other", "sqv2");
-	await_followed(squall, 1, true, "from now on: sqv2");
+	squall_await_followed(squall, 1, true, "from now on: sqv2");
 	assert_delayed(stage, "10.88.2.2");
 	rename_link(stage, "sqv2", "other");
-	await_followed(squall, 2, true, "sqv2 (renamed)");
+	squall_await_followed(squall, 2, true, "sqv2 (renamed)");
 	await_undelayed(stage, "10.88.2.2");
 	assert_undelayed(stage, "10.88.2.2");
 	end(stage, squall);
@@ -290,19 +269,19 @@ static void test_the_default_route_moves(void **state)
 	assert_delayed(stage, "10.88.0.2");
 	assert_undelayed(stage, "10.88.2.2");
 	netlab_run("ip -n %s route replace default via 10.88.2.2", near);
-	await_followed(squall, 1, true, "from now on: other");
-	await_followed(squall, 2, true, "sqv0 (no default route any more)");
+	squall_await_followed(squall, 1, true, "from now on: other");
+	squall_await_followed(squall, 2, true, "sqv0 (no default route any more)");
 	assert_delayed(stage, "10.88.2.2");
 	assert_undelayed(stage, "10.88.0.2");
 	/* without one, it stays where the last one was */
 	netlab_run("ip -n %s route delete default", near);
 	pause_ms(700);
 	assert_delayed(stage, "10.88.2.2");
-	assert_int_equal(count_followed(squall), 2);
+	assert_int_equal(squall_count_followed(squall), 2);
 	delete_link(stage, "other");
-	await_followed(squall, 3, true, "other (gone)");
+	squall_await_followed(squall, 3, true, "other (gone)");
 	netlab_run("ip -n %s route add default via 10.88.0.2", near);
-	await_followed(squall, 4, true, "sqv0");
+	squall_await_followed(squall, 4, true, "sqv0");
 	assert_delayed(stage, "10.88.0.2");
 	end(stage, squall);
 	netlab_run("ip -n %s route delete default", near);
@@ -319,15 +298,15 @@ static void test_what_the_site_does_not_allow_is_left_alone(void **state)
 
 	squall_await_injected(squall);
 	add_pair(stage, "sqv2", 2);
-	await_followed(squall, 1, false, "sqv2 has appeared and is left alone");
+	squall_await_followed(squall, 1, false, "sqv2 has appeared and is left alone");
 	assert_non_null(
 		strstr(member_text(squall_await_nth(squall, "followed", 1), "text"), "policy"));
 	add_pair(stage, "sqv3", 3);
-	await_followed(squall, 2, true, "sqv3");
+	squall_await_followed(squall, 2, true, "sqv3");
 	pause_ms(700); /* nobody asks at every look */
 	assert_undelayed(stage, "10.88.2.2");
 	assert_delayed(stage, "10.88.3.2");
-	assert_int_equal(count_followed(squall), 2);
+	assert_int_equal(squall_count_followed(squall), 2);
 	end(stage, squall);
 	delete_link(stage, "sqv2");
 	delete_link(stage, "sqv3");
@@ -352,13 +331,13 @@ static void test_all_steps_of_a_target_follow(void **state)
 	squall = squall_start(stage, NULL, "run --json %s", stage_path(stage, "two.yaml"));
 	squall_await_nth(squall, "injected", 2);
 	add_pair(stage, "sqv2", 2);
-	await_followed(squall, 1, true, "sqv2");
+	squall_await_followed(squall, 1, true, "sqv2");
 	assert_delayed(stage, "10.88.2.2");
 	squall_await_nth(squall, "injected", 3);
 	assert_in_range(fastest_ping(stage, "10.88.2.2"), 2 * DELAY_MS * NSEC_PER_MSEC,
 			10 * DELAY_MS * NSEC_PER_MSEC);
 	add_pair(stage, "sqv3", 3);
-	await_followed(squall, 2, true, "sqv3");
+	squall_await_followed(squall, 2, true, "sqv3");
 	assert_in_range(fastest_ping(stage, "10.88.3.2"), 2 * DELAY_MS * NSEC_PER_MSEC,
 			10 * DELAY_MS * NSEC_PER_MSEC);
 	end(stage, squall);
@@ -383,7 +362,7 @@ static void test_pulses_take_what_came_between_them(void **state)
 	squall = squall_start(stage, NULL, "run --json %s", stage_path(stage, "pulses.yaml"));
 	squall_await_injected(squall);
 	add_pair(stage, "sqv3", 3);
-	await_followed(squall, 1, true, "sqv3");
+	squall_await_followed(squall, 1, true, "sqv3");
 	squall_await_nth(squall, "ended", 1);
 	add_pair(stage, "sqv2", 2);
 	delete_link(stage, "sqv3");
@@ -415,8 +394,8 @@ static void test_what_squall_makes_is_not_followed(void **state)
 		"inject --json network to=10.88.0.2 interface=sqv0 delay=%dms for=300ms", DELAY_MS);
 	squall_assert_exit(other, 0);
 	add_pair(stage, "sqv2", 2);
-	await_followed(squall, 1, true, "from now on: sqv2");
-	assert_int_equal(count_followed(squall), 1);
+	squall_await_followed(squall, 1, true, "from now on: sqv2");
+	assert_int_equal(squall_count_followed(squall), 1);
 	end(stage, squall);
 	delete_link(stage, "sqv2");
 	stage_assert_clean(stage);
@@ -458,7 +437,7 @@ static void kill_and_look(struct stage *stage, const char *const *extra, bool is
 
 	squall_await_injected(squall);
 	add_pair(stage, "sqv2", 2);
-	await_followed(squall, 1, true, "sqv2");
+	squall_await_followed(squall, 1, true, "sqv2");
 	assert_delayed(stage, "10.88.2.2");
 	/* the kernel lets go of the highest first: not of what packets still come to */
 	tap = highest_descriptor(squall->worker, "/dev/net/tun");

@@ -12,6 +12,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -279,4 +280,25 @@ bool process_await_gone(pid_t pid, int64_t ms)
 		pause_ms(1);
 	} while (clock_now_ns() < until_ns);
 	return false;
+}
+
+void squall_await_followed(struct squall *squall, unsigned nth, bool is_changed, const char *words)
+{
+	json_t *event = squall_await_nth(squall, "followed", nth);
+
+	printf("# %s\n", member_text(event, "text"));
+	assert_int_equal(json_is_true(json_object_get(event, "changed")), is_changed);
+	if (!strstr(member_text(event, "text"), words))
+		fail_msg("'%s' does not say '%s'", member_text(event, "text"), words);
+}
+
+unsigned squall_count_followed(const struct squall *squall)
+{
+	json_t *event;
+	unsigned count = 0;
+	size_t i;
+
+	json_array_foreach (squall->events, i, event)
+		count += strcmp(member_text(event, "event"), "followed") == 0;
+	return count;
 }

@@ -102,6 +102,10 @@ json_t *squall_await_nth(struct squall *squall, const char *kind, unsigned nth);
 json_t *squall_await(struct squall *squall, const char *kind);
 /* Awaits the phase of that name. */
 void squall_await_phase(struct squall *squall, const char *phase);
+/* The nth "followed" event, which says these words, and whether the fault has changed. */
+void squall_await_followed(struct squall *squall, unsigned nth, bool is_changed, const char *words);
+/* How many have been read so far. */
+unsigned squall_count_followed(const struct squall *squall);
 /* The event of that kind if it has come, else NULL. */
 json_t *squall_event(struct squall *squall, const char *kind);
 /* Waits until "armed" and learns run id, worker and guardian. */
