@@ -23,7 +23,6 @@
 static uintptr_t heap_start;
 
 struct populating {
-	bool with_data;
 	bool is_library; /* after the first one, which is the program */
 };
 
@@ -47,8 +46,8 @@ static uintptr_t relocated_end(const struct dl_phdr_info *object)
 	return 0;
 }
 
-/* The code of the program, which comes first, and everybody's data. Not the code of libc: little of
- * it is run, and 1.4 MB would count as resident in each process. */
+/* Code and data of the program, which comes first, and of the libraries: of libc too little is run
+ * to read it in from a disk, but whoever else runs has done that. */
 static int populate_object(struct dl_phdr_info *object, size_t size, void *context)
 {
 	struct populating *populating = context;
@@ -65,10 +64,11 @@ static int populate_object(struct dl_phdr_info *object, size_t size, void *conte
 
 		if (part->p_type != PT_LOAD)
 			continue;
-		if (part->p_flags & PF_W && populating->with_data)
+		if (part->p_flags & PF_W)
 			populate(start < writable && writable < end ? writable : start, end,
 				 MADV_POPULATE_WRITE);
-		else if (!(part->p_flags & PF_W) && !populating->is_library)
+		else if (!(part->p_flags & PF_W) &&
+			 (part->p_flags & PF_X || !populating->is_library))
 			populate(start, start + part->p_memsz, MADV_POPULATE_READ);
 	}
 	populating->is_library = true;
@@ -77,7 +77,7 @@ static int populate_object(struct dl_phdr_info *object, size_t size, void *conte
 
 void prefault_program(void)
 {
-	struct populating populating = {.with_data = true};
+	struct populating populating = {.is_library = false};
 	uintptr_t stack = (uintptr_t)__builtin_frame_address(0);
 	void *volatile block; /* a pair that is of no use would not be compiled */
 
@@ -93,7 +93,7 @@ void prefault_program(void)
 
 void prefault_child(void)
 {
-	struct populating populating = {.with_data = true};
+	struct populating populating = {.is_library = false};
 	uintptr_t stack = (uintptr_t)__builtin_frame_address(0);
 
 	dl_iterate_phdr(populate_object, &populating);

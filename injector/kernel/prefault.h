@@ -11,8 +11,7 @@
 /* At the start of main(): the program, all data, the heap and the stack, which nothing has touched
  * yet. Only speed depends on it: a kernel before 5.14 does nothing. */
 void prefault_program(void);
-/* In a child: the code alone, which fork(2) does not map again. What it may write is shared until
- * then, and costs as much in one call as page by page. */
+/* In a child: the code, which fork(2) does not map again, and its own copies of what it may write. */
 void prefault_child(void);
 
 #endif

@@ -23,12 +23,14 @@ struct errand {
 	char text[400];
 };
 
+static int reloader_socket = -1;
+
+/* Large, and so without initial values: data is read in by every process at its start. */
 static struct {
-	int socket;
 	void (*tick)(void *context);
 	void *context;
 	struct errand errands[FAULT_COMMANDS_MAX];
-} asked = {.socket = -1};
+} asked;
 
 int reloader_start(const struct fault_command *commands, unsigned count, struct launcher **out,
 		   struct error *err)
@@ -96,7 +98,7 @@ static int hear(const struct fault_command *command, int64_t until_ns)
 		struct launcher_result result;
 		struct error err = ERROR_INIT;
 		uint64_t run;
-		int heard = launcher_hear(asked.socket, until_ns, &run, &result);
+		int heard = launcher_hear(reloader_socket, until_ns, &run, &result);
 
 		if (heard <= 0)
 			return heard;
@@ -125,11 +127,11 @@ static int ask(const struct fault_command *command, struct error *err)
 	int result;
 
 	if (errand->run && !errand->is_over)
-		launcher_withdraw(asked.socket, errand->run);
+		launcher_withdraw(reloader_socket, errand->run);
 	*errand = (struct errand){.run = name_run()};
 	snprintf(errand->program, sizeof(errand->program), "%s", command->argv[0]);
-	result = launcher_post(asked.socket, command->number, errand->run, FAULT_COMMAND_TIMEOUT_NS,
-			       err);
+	result = launcher_post(reloader_socket, command->number, errand->run,
+			       FAULT_COMMAND_TIMEOUT_NS, err);
 	if (result < 0)
 		note(errand, -result, "the process that starts it is gone");
 	return result;
@@ -167,7 +169,7 @@ static const struct fault_commander asking = {
 
 void reloader_use(int socket, void (*tick)(void *context), void *context)
 {
-	asked.socket = socket;
+	reloader_socket = socket;
 	asked.tick = tick;
 	asked.context = context;
 	fault_command_use(&asking);
@@ -201,9 +203,9 @@ static int run_alone(const struct fault_command *command, struct error *err)
 		result = reloader_start(&only, 1, &launcher, &inner);
 		if (result == 0) {
 			asked.errands[0] = (struct errand){.run = 0};
-			asked.socket = launcher_socket(launcher);
+			reloader_socket = launcher_socket(launcher);
 			result = await(&only, &inner);
-			asked.socket = -1;
+			reloader_socket = -1;
 			launcher_free(launcher);
 		}
 		if (result == 0)
@@ -233,6 +235,6 @@ static const struct fault_commander alone = {
 
 void reloader_use_own(void)
 {
-	if (asked.socket < 0)
+	if (reloader_socket < 0)
 		fault_command_use(&alone);
 }
