@@ -20,18 +20,27 @@
  * heap would clear, and thereby fault in, every page of them. */
 #define MAPPED_FROM (40 * 1024) /* not what opendir(3) takes: unmapping is dear */
 
+#define RANGES 24 /* program, libc, loader, vdso: at most five each */
+
 static uintptr_t heap_start;
 
-struct populating {
-	bool is_library; /* after the first one, which is the program */
-};
+/* Looked up once: dl_iterate_phdr(3) in a child would itself take ten faults. */
+static struct range {
+	uintptr_t start, length;
+	int how;
+} ranges[RANGES];
+static unsigned range_count;
 
-static void populate(uintptr_t from, uintptr_t to, int how)
+static void add(uintptr_t from, uintptr_t to, int how)
 {
-	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	if (range_count < RANGES)
+		ranges[range_count++] =
+			(struct range){.start = from, .length = to - from, .how = how};
+}
 
-	from &= ~(page - 1);
-	madvise((void *)from, to - from, how);
+static uintptr_t page_of(uintptr_t address)
+{
+	return address & ~((uintptr_t)sysconf(_SC_PAGESIZE) - 1);
 }
 
 /* Where what was relocated, and is read-only since, ends; 0: there is none. */
@@ -46,11 +55,10 @@ static uintptr_t relocated_end(const struct dl_phdr_info *object)
 	return 0;
 }
 
-/* Code and data of the program, which comes first, and of the libraries: of libc too little is run
- * to read it in from a disk, but whoever else runs has done that. */
-static int populate_object(struct dl_phdr_info *object, size_t size, void *context)
+/* Code and data of the program, which comes first, and of the libraries. */
+static int add_object(struct dl_phdr_info *object, size_t size, void *context)
 {
-	struct populating *populating = context;
+	bool *is_library = context;
 	const uintptr_t writable = relocated_end(object);
 
 	(void)size;
@@ -58,45 +66,48 @@ static int populate_object(struct dl_phdr_info *object, size_t size, void *conte
 		const ElfW(Phdr) *part = &object->dlpi_phdr[i];
 		uintptr_t start = object->dlpi_addr + part->p_vaddr;
 		/* the program's own zeros are large buffers, mostly for a bad day */
-		uintptr_t end =
-			start + (part->p_flags & PF_W && !populating->is_library ? part->p_filesz
-										 : part->p_memsz);
+		uintptr_t end = start + (part->p_flags & PF_W && !*is_library ? part->p_filesz
+									      : part->p_memsz);
 
 		if (part->p_type != PT_LOAD)
 			continue;
 		if (part->p_flags & PF_W)
-			populate(start < writable && writable < end ? writable : start, end,
-				 MADV_POPULATE_WRITE);
-		else if (!(part->p_flags & PF_W) &&
-			 (part->p_flags & PF_X || !populating->is_library))
-			populate(start, start + part->p_memsz, MADV_POPULATE_READ);
+			add(page_of(start < writable && writable < end ? writable : start), end,
+			    MADV_POPULATE_WRITE);
+		else if (part->p_flags & PF_X || !*is_library)
+			add(page_of(start), end, MADV_POPULATE_READ);
 	}
-	populating->is_library = true;
+	*is_library = true;
 	return 0;
+}
+
+static void populate(void)
+{
+	const uintptr_t stack = (uintptr_t)__builtin_frame_address(0);
+	const uintptr_t below = page_of(stack - STACK_BYTES);
+
+	madvise((void *)below, stack + 4096 - below, MADV_POPULATE_WRITE);
+	for (unsigned i = 0; i < range_count; i++)
+		madvise((void *)ranges[i].start, ranges[i].length, ranges[i].how);
+	if (heap_start) /* not in a program that did not begin with prefault_program() */
+		madvise((void *)heap_start, (uintptr_t)sbrk(0) - heap_start, MADV_POPULATE_WRITE);
 }
 
 void prefault_program(void)
 {
-	struct populating populating = {.is_library = false};
-	uintptr_t stack = (uintptr_t)__builtin_frame_address(0);
+	bool is_library = false;
 	void *volatile block; /* a pair that is of no use would not be compiled */
 
-	heap_start = (uintptr_t)sbrk(0);
+	heap_start = page_of((uintptr_t)sbrk(0));
 	mallopt(M_MMAP_THRESHOLD, MAPPED_FROM);
 	mallopt(M_TOP_PAD, HEAP_BYTES); /* a large rest of the heap would serve large tables */
 	block = malloc(1);		/* makes the heap */
 	free(block);
-	dl_iterate_phdr(populate_object, &populating);
-	populate(heap_start, (uintptr_t)sbrk(0), MADV_POPULATE_WRITE);
-	populate(stack - STACK_BYTES, stack, MADV_POPULATE_WRITE);
+	dl_iterate_phdr(add_object, &is_library);
+	populate();
 }
 
-void prefault_child(void)
+void prefault_after_fork(void)
 {
-	struct populating populating = {.is_library = false};
-	uintptr_t stack = (uintptr_t)__builtin_frame_address(0);
-
-	dl_iterate_phdr(populate_object, &populating);
-	populate(heap_start, (uintptr_t)sbrk(0), MADV_POPULATE_WRITE);
-	populate(stack - STACK_BYTES, stack + 4096, MADV_POPULATE_WRITE);
+	populate();
 }

@@ -37,17 +37,12 @@ static int no_new_privileges(struct error *err)
 static int drop_bounding(uint64_t keep, struct error *err)
 {
 	for (int cap = 0; cap < ALL_CAPABILITIES; cap++) {
-		int is_bound = cap_get_bound(cap);
-
-		if (is_bound < 0) /* the kernel knows no more of them */
-			return 0;
-		if (!is_bound || keep >> cap & 1)
+		if (keep >> cap & 1 || cap_drop_bound(cap) == 0)
 			continue;
-		if (cap_drop_bound(cap) < 0 && errno != EPERM)
-			return error_errno(err, errno,
-					   "cannot drop capability %d from the "
-					   "bounding set",
-					   cap);
+		if (errno == EPERM || errno == EINVAL) /* the kernel knows no more of them */
+			return 0;
+		return error_errno(err, errno, "cannot drop capability %d from the bounding set",
+				   cap);
 	}
 	return 0;
 }

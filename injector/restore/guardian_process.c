@@ -87,15 +87,29 @@ static void lock_memory(void)
 		mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 }
 
-static void become_hard_to_kill(void)
+/* Not by sigprocmask(3): glibc leaves out 32 and 33, its own, which would still kill. */
+static void block_signals(void)
 {
 	static const uint64_t all = ~0ULL;
+
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof(all));
+}
+
+/* Getting ready takes a processor and page faults, which the worker needs for itself until it has
+ * read the plan. It says so then, or dies; before it is answered it changes nothing. */
+static void await_first_word(int socket)
+{
+	struct pollfd poller = {.fd = socket, .events = POLLIN};
+
+	while (poll(&poller, 1, -1) < 0 && errno == EINTR)
+		;
+}
+
+static void become_hard_to_kill(void)
+{
 	struct error err = ERROR_INIT;
 	int result;
 
-	/* Not by sigprocmask(3): glibc leaves out 32 and 33, its own, which would still kill. */
-	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof(all));
-	prefault_child();
 	if (inherited_leave("squall-guardian", &err) < 0)
 		log_debug("the guardian: %s", err.text);
 	result = write_text("/proc/self/oom_score_adj", "-1000");
@@ -128,6 +142,9 @@ static int prepare(struct watch *watch, struct error *err)
 {
 	int result;
 
+	block_signals();
+	await_first_word(watch->socket);
+	prefault_after_fork();
 	become_hard_to_kill();
 	watch->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (watch->timer < 0)

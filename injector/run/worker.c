@@ -9,7 +9,6 @@
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
 #include "injector/journal/audit.h"
-#include "injector/kernel/prefault.h"
 #include "injector/kernel/proc.h"
 #include "injector/kernel/sandbox.h"
 #include "injector/restore/halt.h"
@@ -319,7 +318,6 @@ static int begin(struct worker *worker, struct error *err)
 {
 	int result;
 
-	prefault_child();
 	result = worker_settle_in(worker, err);
 	guardian_await(&worker->guardian, worker->options.guardian_socket);
 	worker->has_guardian = result == 0;

@@ -5,6 +5,7 @@
  */
 #include "injector/kernel/descriptors.h"
 #include "injector/kernel/inherited.h"
+#include "injector/kernel/prefault.h"
 #include "injector/run/worker_internal.h"
 
 #include <errno.h>
@@ -45,8 +46,10 @@ int worker_start(const struct worker_options *options, struct worker_family *out
 		return result;
 	}
 	out->worker = fork();
-	if (out->worker == 0)
+	if (out->worker == 0) {
+		prefault_after_fork();
 		be_worker(options, pair[1], guardian[0]); /* and closes everything else */
+	}
 	if (out->worker < 0)
 		result = error_errno(err, errno, "cannot start the worker");
 	close(pair[1]);
@@ -56,6 +59,7 @@ int worker_start(const struct worker_options *options, struct worker_family *out
 		result = guardian_fork(out->worker, guardian[1], &out->guardian, err);
 	else
 		close(guardian[1]);
+	prefault_after_fork();
 	out->socket = pair[0]; /* closed, it sends away a worker without a guardian */
 	return result;
 }
