@@ -11,8 +11,8 @@
 /* At the start of main(): the program, all data, the heap and the stack, which nothing has touched
  * yet. Only speed depends on it: a kernel before 5.14 does nothing. */
 void prefault_program(void);
-/* In a child: the code, which fork(2) does not map again, and its own copies of what it may write. In
- * the parent: the same copies, before it stumbles over them one by one. */
+/* In a child: the code, which fork(2) does not map again, and its own copies of what it may write.
+ * In the parent: the same copies, before it stumbles over them one by one. */
 void prefault_after_fork(void);
 
 #endif

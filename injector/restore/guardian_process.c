@@ -38,9 +38,10 @@
 /* Changing the control group waits for an RCU grace period, in which no thread of this machine's
  * can fork (cgroup_threadgroup_rwsem): tens of milliseconds that a fault must not wait for, and
  * that a run which is over by then is spared. */
-#define GROUP_AFTER_NS (300 * NSEC_PER_MSEC)
-#define DEATH_WAIT_MS  5000
-#define LOCK_WAIT_NS   (5 * NSEC_PER_SEC)
+#define GROUP_AFTER_NS	   (300 * NSEC_PER_MSEC)
+#define FIRST_WORD_WAIT_MS 200
+#define DEATH_WAIT_MS	   5000
+#define LOCK_WAIT_NS	   (5 * NSEC_PER_SEC)
 
 struct watch {
 	int socket, worker, timer; /* socket: -1 after the worker closed its end */
@@ -96,13 +97,13 @@ static void block_signals(void)
 }
 
 /* Getting ready takes a processor and page faults, which the worker needs for itself until it has
- * read the plan. It says so then, or dies; before it is answered it changes nothing. */
+ * read the plan. It says so then, or dies, or is stopped, which somebody must be ready to see;
+ * before it is answered it changes nothing. */
 static void await_first_word(int socket)
 {
 	struct pollfd poller = {.fd = socket, .events = POLLIN};
 
-	while (poll(&poller, 1, -1) < 0 && errno == EINTR)
-		;
+	(void)!poll(&poller, 1, FIRST_WORD_WAIT_MS);
 }
 
 static void become_hard_to_kill(void)

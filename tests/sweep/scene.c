@@ -64,10 +64,18 @@ static void make_file(const char *path, const char *text)
 /* Before the children: those with mounts of their own see them. */
 static void make_files(void)
 {
+	static const char text[] = "# a service's own file\nlisten 8080;\nworkers 4;\n";
+	struct stat status;
+
 	if (mkdir(SCENE_FOLDER, 0755) < 0)
 		abort();
-	make_file(SCENE_FOLDER "/service.conf",
-		  "# a service's own file\nlisten 8080;\nworkers 4;\n");
+	make_file(SCENE_FOLDER "/service.conf", text);
+	/* what the service runs with: a command copies it, with its times */
+	make_file(SCENE_FOLDER "/loaded.conf", text);
+	if (stat(SCENE_FOLDER "/service.conf", &status) < 0 ||
+	    utimensat(AT_FDCWD, SCENE_FOLDER "/loaded.conf",
+		      (struct timespec[]){status.st_atim, status.st_mtim}, 0) < 0)
+		abort();
 }
 
 static int start_in_group(void *context, struct error *err)
