@@ -362,6 +362,7 @@ const struct fault_ops connect_fault = {
 	/* BPF, NET_ADMIN: to load and attach. SYS_ADMIN: to find links by number, when it is undone
 	 * or verified. */
 	.capabilities = 1ULL << CAP_BPF | 1ULL << CAP_NET_ADMIN | 1ULL << CAP_SYS_ADMIN,
+	.explain = connect_explain,
 	.check = check,
 	.probe = probe,
 	.plan = plan,

@@ -59,6 +59,9 @@ struct connect_scope {
 int connect_program_load(const struct connect_scope *scope, int family, const char *name,
 			 int *out_fd, struct error *err);
 
+/* connect_explain.c: fault_ops.explain */
+void connect_explain(const struct params *params, char *out, size_t size);
+
 /* connect_load.c: makes the maps of the state, and a program for each family. */
 int connect_load(struct connect_state *state, const struct fault *fault, int out_fds[2],
 		 struct error *err);

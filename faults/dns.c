@@ -195,6 +195,7 @@ const struct fault_ops dns_fault = {
 	/* BIND_SERVICE: the key to sockets of its own, see sandbox_lists.c */
 	.capabilities = 1ULL << CAP_NET_ADMIN | 1ULL << CAP_SYS_ADMIN | 1ULL << CAP_SYS_PTRACE |
 			1ULL << CAP_NET_BIND_SERVICE,
+	.explain = dns_explain,
 	.check = dns_check,
 	.probe = dns_probe,
 	.plan = dns_plan,

@@ -62,6 +62,9 @@ struct dns_state {
 	struct dns_state *next;		    /* live ones of this process */
 };
 
+/* dns_explain.c: fault_ops.explain */
+void dns_explain(const struct params *params, char *out, size_t size);
+
 /* dns_table.c: starts the effect. */
 int dns_table_commit(const struct dns_state *state, const struct target *target, const char *run_id,
 		     unsigned step, struct error *err);

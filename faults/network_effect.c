@@ -2,6 +2,7 @@
 #include "faults/network_effect.h"
 
 #include "faults/network.h"
+#include "injector/base/prose.h"
 #include "injector/base/quantity.h"
 
 #include <errno.h>
@@ -246,47 +247,30 @@ void network_effect_scale(struct network_effect *effect, int64_t level_ppb)
 
 /* Words. */
 
-struct words {
-	char *out;
-	size_t size, used;
-};
-
-__attribute__((format(printf, 2, 3))) static void say(struct words *words, const char *format, ...)
-{
-	va_list args;
-	int length;
-
-	if (words->used + 1 >= words->size)
-		return;
-	va_start(args, format);
-	length = vsnprintf(words->out + words->used, words->size - words->used, format, args);
-	va_end(args);
-	words->used += length > 0 ? (size_t)length : 0;
-}
-
-static void say_share(struct words *words, const char *name, uint64_t ppb)
+static void say_share(struct prose *prose, const char *name, uint64_t ppb)
 {
 	char text[QUANTITY_TEXT_SIZE];
 
-	say(words, "%s%s %s", words->used ? " " : "", name,
-	    quantity_format_share((int64_t)ppb, text));
+	prose_say(prose, "%s%s %s", prose->used ? " " : "", name,
+		  quantity_format_share((int64_t)ppb, text));
 }
 
-static void say_correlated(struct words *words, const char *name, uint64_t ppb,
+static void say_correlated(struct prose *prose, const char *name, uint64_t ppb,
 			   uint64_t correlation_ppb)
 {
 	if (!ppb)
 		return;
-	say_share(words, name, ppb);
+	say_share(prose, name, ppb);
 	if (correlation_ppb)
-		say_share(words, "correlation", correlation_ppb);
+		say_share(prose, "correlation", correlation_ppb);
 }
 
-static void say_time(struct words *words, const char *name, int64_t ns)
+static void say_time(struct prose *prose, const char *name, int64_t ns)
 {
 	char text[QUANTITY_TEXT_SIZE];
 
-	say(words, "%s%s %s", words->used ? " " : "", name, quantity_format_duration(ns, text));
+	prose_say(prose, "%s%s %s", prose->used ? " " : "", name,
+		  quantity_format_duration(ns, text));
 }
 
 static const char *name_of(const struct network_effect *effect)
@@ -302,81 +286,82 @@ static const char *name_of(const struct network_effect *effect)
 							       : "paretonormal";
 }
 
-static void say_delay(struct words *words, const struct network_effect *effect)
+static void say_delay(struct prose *prose, const struct network_effect *effect)
 {
 	const struct netem_config *at = &effect->at;
 
 	if (at->delay_ns)
-		say_time(words, "delay", at->delay_ns);
+		say_time(prose, "delay", at->delay_ns);
 	if (at->jitter_ns) {
-		say_time(words, "jitter", at->jitter_ns);
+		say_time(prose, "jitter", at->jitter_ns);
 		if (at->delay_correlation_ppb)
-			say_share(words, "correlation", at->delay_correlation_ppb);
-		say(words, " distribution %s", name_of(effect));
+			say_share(prose, "correlation", at->delay_correlation_ppb);
+		prose_say(prose, " distribution %s", name_of(effect));
 	}
 }
 
-static void say_losses(struct words *words, const struct network_effect *effect)
+static void say_losses(struct prose *prose, const struct network_effect *effect)
 {
 	const struct netem_config *at = &effect->at;
 
 	if (at->loss_model == NETEM_LOSS_GEMODEL) {
-		say_share(words, "loss gemodel p", at->gemodel.p_ppb);
-		say_share(words, "r", at->gemodel.r_ppb);
-		say_share(words, "1-h", at->gemodel.bad_ppb);
-		say_share(words, "1-k", at->gemodel.good_ppb);
+		say_share(prose, "loss gemodel p", at->gemodel.p_ppb);
+		say_share(prose, "r", at->gemodel.r_ppb);
+		say_share(prose, "1-h", at->gemodel.bad_ppb);
+		say_share(prose, "1-k", at->gemodel.good_ppb);
 	} else if (at->loss_model == NETEM_LOSS_STATE) {
-		say_share(words, "loss state p13", at->state.p13_ppb);
-		say_share(words, "p31", at->state.p31_ppb);
-		say_share(words, "p32", at->state.p32_ppb);
-		say_share(words, "p23", at->state.p23_ppb);
-		say_share(words, "p14", at->state.p14_ppb);
+		say_share(prose, "loss state p13", at->state.p13_ppb);
+		say_share(prose, "p31", at->state.p31_ppb);
+		say_share(prose, "p32", at->state.p32_ppb);
+		say_share(prose, "p23", at->state.p23_ppb);
+		say_share(prose, "p14", at->state.p14_ppb);
 	} else if (effect->refusal.is_on) {
-		say_share(words, effect->refusal.resets ? "reset" : "reject", at->loss_ppb);
+		say_share(prose, effect->refusal.resets ? "reset" : "reject", at->loss_ppb);
 	} else {
-		say_correlated(words, "loss", at->loss_ppb, at->loss_correlation_ppb);
+		say_correlated(prose, "loss", at->loss_ppb, at->loss_correlation_ppb);
 	}
 	if (at->has_ecn)
-		say(words, " ecn");
+		prose_say(prose, " ecn");
 }
 
-static void say_rate(struct words *words, const struct netem_config *at)
+static void say_rate(struct prose *prose, const struct netem_config *at)
 {
 	if (at->rate_bytes) {
-		say(words, "%srate %" PRIu64 "bit", words->used ? " " : "", at->rate_bytes * 8);
+		prose_say(prose, "%srate %" PRIu64 "bit", prose->used ? " " : "",
+			  at->rate_bytes * 8);
 		if (at->burst)
-			say(words, " burst %uB", at->burst);
+			prose_say(prose, " burst %uB", at->burst);
 		if (at->packet_overhead)
-			say(words, " packetoverhead %d", at->packet_overhead);
+			prose_say(prose, " packetoverhead %d", at->packet_overhead);
 		if (at->cell_size)
-			say(words, " cellsize %u celloverhead %d", at->cell_size,
-			    at->cell_overhead);
+			prose_say(prose, " cellsize %u celloverhead %d", at->cell_size,
+				  at->cell_overhead);
 	}
 	if (at->slot_max_ns) {
-		say_time(words, "slot", at->slot_min_ns);
-		say_time(words, "to", at->slot_max_ns);
+		say_time(prose, "slot", at->slot_min_ns);
+		say_time(prose, "to", at->slot_max_ns);
 		if (at->slot_packets)
-			say(words, " packets %u", at->slot_packets);
+			prose_say(prose, " packets %u", at->slot_packets);
 		if (at->slot_bytes)
-			say(words, " bytes %u", at->slot_bytes);
+			prose_say(prose, " bytes %u", at->slot_bytes);
 	}
 }
 
 char *network_effect_describe(const struct network_effect *effect, char *out, size_t size)
 {
 	const struct netem_config *at = &effect->at;
-	struct words words = {.out = out, .size = size};
+	struct prose prose;
 
-	out[0] = '\0';
-	say_delay(&words, effect);
-	say_losses(&words, effect);
-	say_correlated(&words, "duplicate", at->duplicate_ppb, at->duplicate_correlation_ppb);
-	say_correlated(&words, "corrupt", at->corrupt_ppb, at->corrupt_correlation_ppb);
-	say_correlated(&words, "reorder", at->reorder_ppb, at->reorder_correlation_ppb);
+	prose_begin(&prose, out, size);
+	say_delay(&prose, effect);
+	say_losses(&prose, effect);
+	say_correlated(&prose, "duplicate", at->duplicate_ppb, at->duplicate_correlation_ppb);
+	say_correlated(&prose, "corrupt", at->corrupt_ppb, at->corrupt_correlation_ppb);
+	say_correlated(&prose, "reorder", at->reorder_ppb, at->reorder_correlation_ppb);
 	if (at->reorder_gap > 1)
-		say(&words, " gap %u", at->reorder_gap);
-	say_rate(&words, at);
+		prose_say(&prose, " gap %u", at->reorder_gap);
+	say_rate(&prose, at);
 	if (at->has_seed)
-		say(&words, " seed %" PRIu64, at->seed);
+		prose_say(&prose, " seed %" PRIu64, at->seed);
 	return out;
 }

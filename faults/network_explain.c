@@ -4,31 +4,13 @@
  * network. Parameters that are not there are not talked of. */
 #include "faults/network.h"
 
+#include "injector/base/prose.h"
 #include "injector/base/quantity.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #define REQUEST_PACKETS 10 /* of a small request and its answer */
-
-struct words {
-	char *out;
-	size_t size, used;
-};
-
-__attribute__((format(printf, 2, 3))) static void say(struct words *words, const char *format, ...)
-{
-	va_list args;
-	int length;
-
-	if (words->used + 1 >= words->size)
-		return;
-	va_start(args, format);
-	length = vsnprintf(words->out + words->used, words->size - words->used, format, args);
-	va_end(args);
-	words->used += length > 0 ? (size_t)length : 0;
-}
 
 static int64_t number_of(const struct params *params, const char *name)
 {
@@ -37,7 +19,7 @@ static int64_t number_of(const struct params *params, const char *name)
 	return index < 0 ? 0 : params_number(params, (unsigned)index, 0);
 }
 
-static void say_delay(struct words *words, const struct params *params, int64_t delay_ns)
+static void say_delay(struct prose *prose, const struct params *params, int64_t delay_ns)
 {
 	int direction = params_find(params->table, "direction");
 	const char *way = direction < 0 ? NULL : params_text(params, (unsigned)direction);
@@ -45,21 +27,23 @@ static void say_delay(struct words *words, const struct params *params, int64_t 
 	int64_t jitter_ns = number_of(params, "jitter");
 	char once[QUANTITY_TEXT_SIZE], twice[QUANTITY_TEXT_SIZE], thrice[QUANTITY_TEXT_SIZE];
 
-	say(words,
-	    "Every round trip takes %s longer. A request on a connection that is open already "
-	    "makes "
-	    "one; on a new connection two round trips meet %s each, %s in all; with TLS three, "
-	    "%s. ",
-	    quantity_format_duration(trip_ns, once), once,
-	    quantity_format_duration(2 * trip_ns, twice),
-	    quantity_format_duration(3 * trip_ns, thrice));
+	prose_say(
+		prose,
+		"Every round trip takes %s longer. A request on a connection that is open already "
+		"makes "
+		"one; on a new connection two round trips meet %s each, %s in all; with TLS three, "
+		"%s. ",
+		quantity_format_duration(trip_ns, once), once,
+		quantity_format_duration(2 * trip_ns, twice),
+		quantity_format_duration(3 * trip_ns, thrice));
 	if (jitter_ns)
-		say(words, "It varies by %s up and down, and packets overtake each other. ",
-		    quantity_format_duration(jitter_ns, once));
-	say(words, "Time-outs shorter than that fire, and what they make retry doubles the load. ");
+		prose_say(prose, "It varies by %s up and down, and packets overtake each other. ",
+			  quantity_format_duration(jitter_ns, once));
+	prose_say(prose,
+		  "Time-outs shorter than that fire, and what they make retry doubles the load. ");
 }
 
-static void say_loss(struct words *words, int64_t loss_ppb)
+static void say_loss(struct prose *prose, int64_t loss_ppb)
 {
 	double loss = (double)loss_ppb / SHARE_ONE;
 	char share[QUANTITY_TEXT_SIZE];
@@ -68,19 +52,22 @@ static void say_loss(struct words *words, int64_t loss_ppb)
 	for (unsigned i = 0; i < REQUEST_PACKETS; i++)
 		through *= 1 - loss;
 	if (loss_ppb >= SHARE_ONE) {
-		say(words, "Nothing gets through and nothing is refused: connections hang until "
-			   "somebody's time-out fires, and who has none hangs until the end. ");
+		prose_say(prose,
+			  "Nothing gets through and nothing is refused: connections hang until "
+			  "somebody's time-out fires, and who has none hangs until the end. ");
 		return;
 	}
-	say(words,
-	    "%s of the packets are lost. Of requests with about %d packets, %.*f%% meet a loss and "
-	    "wait for it to be sent again, 200ms or more; a lost attempt to connect costs 1s. ",
-	    quantity_format_share(loss_ppb, share), REQUEST_PACKETS, loss < 0.001 ? 1 : 0,
-	    100 * (1 - through));
+	prose_say(
+		prose,
+		"%s of the packets are lost. Of requests with about %d packets, %.*f%% meet a loss "
+		"and "
+		"wait for it to be sent again, 200ms or more; a lost attempt to connect costs 1s. ",
+		quantity_format_share(loss_ppb, share), REQUEST_PACKETS, loss < 0.001 ? 1 : 0,
+		100 * (1 - through));
 }
 
 /* What the kernel makes of it for connect(): tcp_v4_err(), tcp_v6_err(), icmp_err_convert[]. */
-static void say_refusal(struct words *words, const struct params *params, int64_t partition)
+static void say_refusal(struct prose *prose, const struct params *params, int64_t partition)
 {
 	static const char *const errors[] = {
 		[REFUSAL_PORT] = "\"connection refused\"",
@@ -89,43 +76,43 @@ static void say_refusal(struct words *words, const struct params *params, int64_
 		[REFUSAL_ADMIN] = "\"no route to host\" (over IPv6 \"permission denied\")"};
 
 	if (partition == NETWORK_RESET) {
-		say(words,
-		    "New connections fail at once with \"connection refused\", and open ones "
-		    "with \"connection reset\" as soon as they send something. ");
+		prose_say(prose,
+			  "New connections fail at once with \"connection refused\", and open ones "
+			  "with \"connection reset\" as soon as they send something. ");
 		return;
 	}
-	say(words,
-	    "New connections fail at once with %s; open ones get no answer and hang until "
-	    "somebody's time-out fires. ",
-	    errors[number_of(params, "reject-with")]);
+	prose_say(prose,
+		  "New connections fail at once with %s; open ones get no answer and hang until "
+		  "somebody's time-out fires. ",
+		  errors[number_of(params, "reject-with")]);
 }
 
 void network_explain(const struct params *params, char *out, size_t size)
 {
-	struct words words = {.out = out, .size = size};
+	struct prose prose;
 	int64_t delay_ns = number_of(params, "delay"), loss_ppb = number_of(params, "loss");
 	int64_t rate = number_of(params, "rate"), partition = number_of(params, "partition");
 	int key = params_find(params->table, "partition");
 	bool is_cut = key >= 0 && params_is_set(params, (unsigned)key);
 
-	if (size)
-		out[0] = '\0';
+	prose_begin(&prose, out, size);
 	if (delay_ns && !is_cut)
-		say_delay(&words, params, delay_ns);
+		say_delay(&prose, params, delay_ns);
 	if (is_cut && partition != NETWORK_DROP)
-		say_refusal(&words, params, partition);
+		say_refusal(&prose, params, partition);
 	else if (loss_ppb || is_cut)
-		say_loss(&words, is_cut ? SHARE_ONE : loss_ppb);
+		say_loss(&prose, is_cut ? SHARE_ONE : loss_ppb);
 	if (number_of(params, "reset-connections"))
-		say(&words, "TCP connections that exist are ended at once: on this side with "
-			    "\"software caused connection abort\", on the other with \"connection "
-			    "reset\". That cannot be undone. ");
+		prose_say(&prose,
+			  "TCP connections that exist are ended at once: on this side with "
+			  "\"software caused connection abort\", on the other with \"connection "
+			  "reset\". That cannot be undone. ");
 	if (rate > 0)
-		say(&words,
-		    "No more than %.1f MB a second pass, all connections together: an answer of 1 "
-		    "MB "
-		    "takes %.1fs at least. ",
-		    (double)rate / 8e6, 8e6 / (double)rate);
-	if (words.used && words.used < size)
-		out[words.used - 1] = '\0'; /* the blank behind the last sentence */
+		prose_say(&prose,
+			  "No more than %.1f MB a second pass, all connections together: an answer "
+			  "of 1 "
+			  "MB "
+			  "takes %.1fs at least. ",
+			  (double)rate / 8e6, 8e6 / (double)rate);
+	prose_end(&prose);
 }

@@ -7,6 +7,7 @@
 
 #include "faults/target_namespace.h"
 #include "injector/base/clock.h"
+#include "injector/base/prose.h"
 #include "injector/kernel/proc.h"
 #include "injector/kernel/trial.h"
 
@@ -62,21 +63,37 @@ static bool exhausts(const struct params *params)
 
 static void explain(const struct params *params, char *out, size_t size)
 {
-	if (exhausts(params))
-		snprintf(out, size,
-			 "New connections there fail at once with \"cannot assign requested "
-			 "address\"; "
-			 "those that are open, and pools that keep them, work on.");
-	else if (params_number(params, PORT_IN_USE, 0))
-		snprintf(out, size,
-			 "The service works on; when it is restarted meanwhile it fails with "
-			 "\"address "
-			 "already in use\", and its clients are refused.");
-	else
-		snprintf(out, size,
-			 "A service that is started meanwhile fails with \"address already in "
-			 "use\"; "
-			 "who connects to the port is refused.");
+	long long leave = params_number(params, PORT_LEAVE, 0);
+	struct prose prose;
+
+	prose_begin(&prose, out, size);
+	if (exhausts(params)) {
+		if (leave)
+			prose_say(&prose,
+				  "The first %lld new connection%s there still succeed%s; the next "
+				  "ones fail. ",
+				  leave, leave == 1 ? "" : "s", leave == 1 ? "s" : "");
+		prose_say(
+			&prose,
+			"%s at once: connect() returns EADDRNOTAVAIL, \"cannot assign requested "
+			"address\", and no packet is sent. Connections to other places, those that "
+			"are open and pools that keep them work on; one that is closed does not "
+			"come back. ",
+			leave ? "They fail" : "A new connection there fails");
+	} else {
+		prose_say(&prose,
+			  "%s started meanwhile fails: bind() returns EADDRINUSE, "
+			  "\"address already in use\". ",
+			  params_number(params, PORT_IN_USE, 0)
+				  ? "The service that has the port works on, and its clients see "
+				    "nothing, until it stops. One that is"
+				  : "A service that is");
+		prose_say(&prose,
+			  "Who connects to the port while no service has it gets "
+			  "\"connection refused\" after one round trip; a datagram to it gets "
+			  "no answer, and its sender waits for its own time-out. ");
+	}
+	prose_end(&prose);
 }
 
 /* One port, and one connection to nobody, where nobody sees it. */

@@ -5,32 +5,14 @@
 #include "injector/experiment/model.h"
 
 #include "injector/base/clock.h"
+#include "injector/base/prose.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #define LIST_SHOWN 3 /* values of a list in words */
 
-struct words {
-	char *out;
-	size_t size, used;
-};
-
-__attribute__((format(printf, 2, 3))) static void say(struct words *words, const char *format, ...)
-{
-	va_list args;
-	int length;
-
-	if (words->used + 1 >= words->size)
-		return;
-	va_start(args, format);
-	length = vsnprintf(words->out + words->used, words->size - words->used, format, args);
-	va_end(args);
-	words->used += length > 0 ? (size_t)length : 0;
-}
-
-static void say_values(struct words *words, const struct params *params, unsigned index)
+static void say_values(struct prose *prose, const struct params *params, unsigned index)
 {
 	unsigned count = params_count(params, index);
 
@@ -38,22 +20,22 @@ static void say_values(struct words *words, const struct params *params, unsigne
 		const char *text = params_value(params, index, i)->text;
 		const char *quote = strpbrk(text, " ,") ? "'" : "";
 
-		say(words, "%s%s%s%s", i ? ", " : "", quote, text, quote);
+		prose_say(prose, "%s%s%s%s", i ? ", " : "", quote, text, quote);
 	}
 	if (count > LIST_SHOWN)
-		say(words, " and %u more", count - LIST_SHOWN);
+		prose_say(prose, " and %u more", count - LIST_SHOWN);
 }
 
-static void say_setting(struct words *words, const struct params *params, unsigned index)
+static void say_setting(struct prose *prose, const struct params *params, unsigned index)
 {
 	const struct param *param = &params->table[index];
 
 	if (param->type == PARAM_BOOL) {
-		say(words, "%s%s", params_number(params, index, 0) ? "" : "no ", param->name);
+		prose_say(prose, "%s%s", params_number(params, index, 0) ? "" : "no ", param->name);
 		return;
 	}
-	say(words, "%s ", param->name);
-	say_values(words, params, index);
+	prose_say(prose, "%s ", param->name);
+	say_values(prose, params, index);
 }
 
 /* "pause" says more than "action pause", also when it is the default. */
@@ -68,16 +50,16 @@ static bool is_direction(const struct param *param)
 	return param->type == PARAM_WORD && strcmp(param->name, "direction") == 0;
 }
 
-static void say_direction(struct words *words, const struct experiment_step *step)
+static void say_direction(struct prose *prose, const struct experiment_step *step)
 {
 	for (unsigned i = 0; i < step->params.count; i++)
 		if (is_direction(&step->params.table[i]) && params_is_set(&step->params, i)) {
-			say(words, ", ");
-			say_setting(words, &step->params, i);
+			prose_say(prose, ", ");
+			say_setting(prose, &step->params, i);
 		}
 }
 
-static void say_effects(struct words *words, const struct experiment_step *step)
+static void say_effects(struct prose *prose, const struct experiment_step *step)
 {
 	bool is_first = true, has_verb = false;
 
@@ -89,83 +71,81 @@ static void say_effects(struct words *words, const struct experiment_step *step)
 		    !params_text(&step->params, i))
 			continue;
 		if (is_verb(param)) {
-			say(words, "%s", params_text(&step->params, i));
+			prose_say(prose, "%s", params_text(&step->params, i));
 			has_verb = true;
 			continue;
 		}
-		say(words, "%s", !is_first ? ", " : has_verb ? " (" : "");
-		say_setting(words, &step->params, i);
+		prose_say(prose, "%s", !is_first ? ", " : has_verb ? " (" : "");
+		say_setting(prose, &step->params, i);
 		is_first = false;
 	}
 	if (has_verb && !is_first)
-		say(words, ")");
+		prose_say(prose, ")");
 	/* nothing set: the fault's own defaults */
 	if (is_first && !has_verb)
-		say(words, "%s", step->ops->name);
+		prose_say(prose, "%s", step->ops->name);
 }
 
-static void say_traffic(struct words *words, const struct params *params)
+static void say_traffic(struct prose *prose, const struct params *params)
 {
 	if (params_is_set(params, TRAFFIC_TO)) {
-		say(words, " to ");
-		say_values(words, params, TRAFFIC_TO);
+		prose_say(prose, " to ");
+		say_values(prose, params, TRAFFIC_TO);
 	} else {
-		say(words, " to any address");
+		prose_say(prose, " to any address");
 	}
 	for (unsigned i = 0; i < params->count; i++) {
 		if (i == TRAFFIC_TO || !params_is_set(params, i))
 			continue;
-		say(words, ", ");
-		say_setting(words, params, i);
+		prose_say(prose, ", ");
+		say_setting(prose, params, i);
 	}
 }
 
-static void say_processes(struct words *words, const struct params *params)
+static void say_processes(struct prose *prose, const struct params *params)
 {
 	const char *separator = " processes with ";
 
 	for (unsigned i = 0; i < params->count; i++) {
 		if (!params_is_set(params, i))
 			continue;
-		say(words, "%s", separator);
-		say_setting(words, params, i);
+		prose_say(prose, "%s", separator);
+		say_setting(prose, params, i);
 		separator = ", ";
 	}
 }
 
 void experiment_describe_effects(const struct experiment_step *step, char *out, size_t size)
 {
-	struct words words = {.out = out, .size = size};
+	struct prose prose;
 
-	if (size)
-		out[0] = '\0';
-	say_effects(&words, step);
-	say_direction(&words, step);
+	prose_begin(&prose, out, size);
+	say_effects(&prose, step);
+	say_direction(&prose, step);
 }
 
 void experiment_describe_step(const struct experiment *experiment, unsigned index, char *out,
 			      size_t size)
 {
 	const struct experiment_step *step = &experiment->steps[index];
-	struct words words = {.out = out, .size = size};
+	struct prose prose;
 	char shape[160];
 
-	if (size)
-		out[0] = '\0';
-	say_effects(&words, step);
+	prose_begin(&prose, out, size);
+	say_effects(&prose, step);
 	if (step->target >= experiment->target_count)
 		return;
 	if (experiment->targets[step->target].kind == TARGET_TRAFFIC) {
-		say_traffic(&words, &experiment->targets[step->target].params);
-		say_direction(&words, step);
+		say_traffic(&prose, &experiment->targets[step->target].params);
+		say_direction(&prose, step);
 	} else if (experiment->targets[step->target].kind == TARGET_FILE) {
-		say(&words, " in %s",
-		    params_text(&experiment->targets[step->target].params, FILE_PATH));
+		prose_say(&prose, " in %s",
+			  params_text(&experiment->targets[step->target].params, FILE_PATH));
 	} else {
-		say_processes(&words, &experiment->targets[step->target].params);
+		say_processes(&prose, &experiment->targets[step->target].params);
 	}
 	shape_describe(&step->shape, shape, sizeof(shape));
-	say(&words, "%s", shape);
+	prose_say(&prose, "%s", shape);
 }
 
 void experiment_status_line(const char *what, int64_t since_wall_ns, int64_t until_wall_ns,

@@ -44,7 +44,7 @@ static void put_head(struct html *html)
 	const json_t *root = html->root;
 	const char *verdict = stored_verdict(root);
 	struct markup *page = &html->page;
-	char started[32];
+	char started[32], replay[STORED_REPLAY_SIZE];
 
 	markup_put(page,
 		   "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
@@ -67,6 +67,8 @@ static void put_head(struct html *html)
 	if (*stored_text(root, "hypothesis"))
 		markup_put(page, "<p class=\"hypothesis\">%s</p>\n",
 			   stored_text(root, "hypothesis"));
+	if (stored_replay(root, replay, sizeof(replay)))
+		markup_put(page, "<p class=\"quiet\">A replay, %s.</p>\n", replay);
 	markup_put(page, "<div class=\"verdict %s\"><strong>%s</strong><p>%s</p></div>\n",
 		   tone_of(verdict), headline_of(verdict), stored_text(root, "why"));
 }

@@ -264,6 +264,7 @@ static void add_head(json_t *root, const struct run_result *result)
 	json_object_set_new(root, "title", json_text(result->experiment->title));
 	json_object_set_new(root, "hypothesis", json_text(result->experiment->hypothesis));
 	json_object_set_new(root, "source", json_text(result->experiment->source));
+	json_object_set_new(root, "time_scale", json_integer(result->experiment->time_scale));
 	json_object_set_new(root, "verdict", json_string(verdict_names[result->verdict]));
 	json_object_set_new(root, "exit_code", json_integer(result->verdict));
 	json_object_set_new(root, "why", json_text(result->why));

@@ -14,11 +14,13 @@
 
 static void put_head(struct markup *page, const json_t *root)
 {
-	char took[QUANTITY_TEXT_SIZE];
+	char took[QUANTITY_TEXT_SIZE], replay[STORED_REPLAY_SIZE];
 
 	markup_put(page, "# %s\n\n", stored_text(root, "title"));
 	if (*stored_text(root, "hypothesis"))
 		markup_put(page, "> %s\n\n", stored_text(root, "hypothesis"));
+	if (stored_replay(root, replay, sizeof(replay)))
+		markup_put(page, "A replay, %s.\n\n", replay);
 	markup_put(page, "**%s**: %s\n\n", stored_verdict(root), stored_text(root, "why"));
 	markup_put(page, "Run %s, %s, took %s, exit code %lld, squall %s.\n\n",
 		   stored_text(root, "run"), stored_text(root, "started"),

@@ -2,6 +2,8 @@
 #include "injector/report/stored.h"
 
 #include "injector/base/cleanup.h"
+#include "injector/base/clock.h"
+#include "injector/base/quantity.h"
 #include "injector/view/words.h"
 
 #include <errno.h>
@@ -160,6 +162,22 @@ bool stored_score(const json_t *root, char *out, size_t size)
 	else
 		snprintf(out, size, "none: the run was stopped before its end");
 	return score >= 0 || (stored_has(root, "stop") && stored_has_faults(root));
+}
+
+bool stored_replay(const json_t *root, char *out, size_t size)
+{
+	const char *source = stored_text(root, "source");
+	int64_t scale = stored_number(root, "time_scale");
+	char hour[QUANTITY_TEXT_SIZE];
+
+	if (!*source && scale <= 1)
+		return false;
+	snprintf(out, size, "%s%.900s%s%s", *source ? "as told in " : "", source,
+		 scale <= 1 ? ""
+		 : *source  ? ", an hour of it in "
+			    : "an hour of the file in ",
+		 scale <= 1 ? "" : quantity_format_latency(3600 * NSEC_PER_SEC / scale, hour));
+	return true;
 }
 
 bool stored_is_restored(const json_t *root)

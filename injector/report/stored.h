@@ -15,7 +15,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define STORED_SCHEMA 1
+#define STORED_SCHEMA	   1
+#define STORED_REPLAY_SIZE 1024 /* for stored_replay() */
 
 /* Reads a whole result. -EINVAL: it is none, or of another schema. `name` is for messages. The
  * caller releases *out with json_decref(). */
@@ -41,6 +42,8 @@ bool stored_has_faults(const json_t *root);
 int64_t stored_stop_latency(const json_t *root);
 /* "85 of 100", or why there is no score; false: nothing was expected, or no fault came to be. */
 bool stored_score(const json_t *root, char *out, size_t size);
+/* "as told in SOURCE, an hour of it in 1s"; false: it is the replay of nothing. */
+bool stored_replay(const json_t *root, char *out, size_t size);
 /* All injected steps are undone and verified, and nothing is left. */
 bool stored_is_restored(const json_t *root);
 

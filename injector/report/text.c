@@ -16,7 +16,7 @@
 
 static void put_title(struct page *page, const json_t *root)
 {
-	char run[32], title[2048], took[QUANTITY_TEXT_SIZE];
+	char run[32], title[2048], replay[STORED_REPLAY_SIZE], took[QUANTITY_TEXT_SIZE];
 	unsigned room;
 
 	snprintf(run, sizeof(run), "run %.20s", stored_text(root, "run"));
@@ -29,6 +29,8 @@ static void put_title(struct page *page, const json_t *root)
 	page_line(page);
 	if (*stored_text(root, "hypothesis"))
 		page_wrap(page, TONE_NORMAL, 0, "%s", stored_text(root, "hypothesis"));
+	if (stored_replay(root, replay, sizeof(replay)))
+		page_wrap(page, TONE_QUIET, 0, "%s", replay);
 	page_wrap(page, TONE_QUIET, 0, "%s, took %s", stored_text(root, "started"),
 		  quantity_format_latency(stored_number(root, "took_ns"), took));
 	page_line(page);

@@ -45,6 +45,7 @@ static void assert_end(struct squall *squall, int code, const char *verdict, con
 	if (!strstr(member_text(result, "why"), why))
 		fail_msg("'%s' is not said by: %s", why, member_text(result, "why"));
 	json_decref(result);
+	stage_assert_reports(squall->stage, verdict, why);
 	stage_assert_fast(squall->stage, "10.88.0.2", NETLAB_PORT);
 	stage_assert_clean(squall->stage);
 }

@@ -93,6 +93,7 @@ static void test_disk_that_fills_up_during_the_run(void **state)
 	assert_string_equal(member_text(result, "verdict"), "held");
 	json_decref(result);
 	stage_assert_fast(stage, "10.88.0.2", NETLAB_PORT);
+	stage_assert_reports(stage, "held", "every attempt passed");
 	assert_int_equal(unlink(stage_path(stage, "lib/full")), 0);
 	stage_assert_clean(stage);
 }
@@ -156,6 +157,7 @@ static void test_terminal_that_went_away_is_in_the_result(void **state)
 	if (!strstr(member_text(result, "why"), "SIGHUP"))
 		fail_msg("'%s' does not say why", member_text(result, "why"));
 	json_decref(result);
+	stage_assert_reports(stage, "interrupted", "SIGHUP");
 	stage_assert_clean(stage);
 }
 

@@ -116,6 +116,7 @@ static void test_abort_by_failures_in_a_row(void **state)
 	}
 	assert_int_equal(failed, 3);
 	assert_stopped(squall, 3, "breach", true);
+	stage_assert_reports(stage, "aborted", "far");
 }
 
 static void test_abort_by_a_share_over_a_window(void **state)
@@ -165,6 +166,8 @@ static void test_signals_during_the_fault(void **state)
 		squall_signal(squall, signals[i]);
 		stage_until_fast(stage, "10.88.0.2", NETLAB_PORT, PROMPTLY_MS);
 		assert_stopped(squall, 4, "signal", true);
+		if (signals[i] == SIGINT)
+			stage_assert_reports(stage, "interrupted", "SIGINT");
 	}
 }
 

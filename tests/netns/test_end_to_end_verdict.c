@@ -58,6 +58,8 @@ static void assert_verdict(struct squall *squall, int code, const char *verdict,
 	if (!strstr(member_text(result, "why"), why))
 		fail_msg("'%s' is not said by: %s", why, member_text(result, "why"));
 	json_decref(result);
+	if (code != 5) /* else there was nothing to restore */
+		stage_assert_reports(squall->stage, verdict, why);
 	stage_assert_fast(squall->stage, "10.88.0.2", NETLAB_PORT);
 	stage_assert_clean(squall->stage);
 }

@@ -67,6 +67,9 @@ int64_t stage_until_fast(const struct stage *stage, const char *address, uint16_
 			 int64_t most_ms);
 /* Loads the stored result of a run. Caller releases. */
 json_t *stage_result(const struct stage *stage, const char *run_id);
+/* `squall report` tells of the last run in each of its formats: these words (without < > & and
+ * quotes), and that all is restored. */
+void stage_assert_reports(struct stage *stage, const char *verdict, const char *why);
 
 struct squall_how {
 	uid_t uid;		  /* calls it as that user, without privileges */

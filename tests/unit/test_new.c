@@ -143,6 +143,69 @@ static void test_explain_counts_round_trips(void **state)
 	}
 }
 
+/* The words are those that the C library and the kernel have: seen with getaddrinfo(3) and a real
+ * server. */
+static void test_explain_tells_what_a_caller_gets(void **state)
+{
+	static const struct {
+		const char *step, *wanted;
+	} cases[] = {
+		{"dns: {to: \"10.0.0.53\", domain: shop.test}",
+		 "A lookup fails with \"Name or service not known\" (NXDOMAIN)"},
+		{"dns: {to: \"10.0.0.53\", domain: shop.test, answer: servfail}",
+		 "answers SERVFAIL. The resolver asks the next one; when each of them answers so, "
+		 "the "
+		 "lookup fails with \"Temporary failure in name resolution\""},
+		{"dns: {to: \"10.0.0.53\", domain: shop.test, answer: empty}",
+		 "A lookup fails with \"No address associated with hostname\""},
+		{"dns: {to: \"10.0.0.53\", domain: shop.test, answer: address, address: "
+		 "[192.0.2.1, "
+		 "192.0.2.2]}",
+		 "A lookup gets 192.0.2.1 and 192.0.2.2 instead of the truth"},
+		{"dns: {to: \"10.0.0.53\", domain: shop.test, answer: drop}",
+		 "resolution\": 10s with one server, 20s with two."},
+		{"dns: {to: \"10.0.0.53\", domain: shop.test, delay: 700ms}",
+		 "A lookup gets the true answer, which comes 700ms late. Both address families are "
+		 "asked for at the same time, so a new connection by name meets 700ms once"},
+		{"dns: {to: \"10.0.0.53\", domain: shop.test, delay: 12s}",
+		 "with one server after 10s."},
+		{"dns: {to: \"10.0.0.53\", domain: shop.test, probability: 50%}",
+		 "50% of the queries meet this: a lookup of both address families makes two, and "
+		 "in 75% "
+		 "of the lookups at least one is met."},
+		{"dns: {to: \"10.0.0.53\", domain: shop.test, type: [A, AAAA]}",
+		 "Only questions of type A and AAAA are met"},
+		{"connect: {name: shop, error: ETIMEDOUT, protocol: any}",
+		 "connect() returns ETIMEDOUT, \"connection timed out\", without a packet sent"},
+		{"connect: {name: shop, error: ECONNREFUSED, probability: 50%}",
+		 "50% of the attempts fail so, each by itself: two in a row fail in 25%, three in "
+		 "12%."},
+		{"port: {to: \"10.0.0.1:80\", action: exhaust}",
+		 "A new connection there fails at once: connect() returns EADDRNOTAVAIL, \"cannot "
+		 "assign requested address\""},
+		{"port: {to: \"10.0.0.1:80\", action: exhaust, leave: 3}",
+		 "The first 3 new connections there still succeed; the next ones fail. They fail "
+		 "at once"},
+		{"port: {local-port: 80, action: occupy}",
+		 "A service that is started meanwhile fails: bind() returns EADDRINUSE"},
+		{"port: {local-port: 80, action: occupy, in-use: true}",
+		 "The service that has the port works on"},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		cleanup_free char *file = NULL, *text = NULL;
+		struct experiment *experiment;
+
+		assert_true(asprintf(&file, "%s[{at: 0s, for: 10s, %s}]\n", head, cases[i].step) >
+			    0);
+		experiment = parsed(file);
+		text = explained(experiment);
+		expect_in(text, cases[i].wanted);
+		experiment_drop(experiment);
+	}
+}
+
 static void test_explain_says_all_that_decides(void **state)
 {
 	static const char file[] =
@@ -187,6 +250,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_answer_gives_a_valid_file),
 		cmocka_unit_test(test_explain_counts_round_trips),
+		cmocka_unit_test(test_explain_tells_what_a_caller_gets),
 		cmocka_unit_test(test_explain_says_all_that_decides),
 	};
 
