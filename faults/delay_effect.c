@@ -4,6 +4,7 @@
 #include "injector/base/clock.h"
 #include "injector/base/quantity.h"
 
+#include <stddef.h>
 #include <string.h>
 
 enum { RECEIVED = 1, RECEIVED_IN_BURST, LOST_IN_BURST, LOST_ALONE };
@@ -53,8 +54,10 @@ static bool happens_in(struct delay_effect *effect, uint64_t ppb, struct delay_s
 
 void delay_effect_init(struct delay_effect *effect, uint64_t seed)
 {
-	*effect = (struct delay_effect){
-		.random = seed, .state = RECEIVED, .bucket_ns = INT64_MIN, .slot_ns = INT64_MIN};
+	memset(effect, 0, offsetof(struct delay_effect, table));
+	effect->random = seed;
+	effect->state = RECEIVED;
+	effect->bucket_ns = effect->slot_ns = INT64_MIN;
 	effect->delay.last = next_32(effect);
 	effect->loss.last = next_32(effect);
 	effect->duplicate.last = next_32(effect);

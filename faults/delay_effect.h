@@ -20,7 +20,6 @@ struct delay_sequence {
 
 struct delay_effect {
 	struct netem_config config;
-	struct netem_table table; /* a copy of config.table, which may be freed */
 	uint64_t random;
 	struct delay_sequence delay, loss, duplicate, corrupt, reorder;
 	bool is_bad;	/* Gilbert-Elliott */
@@ -30,6 +29,7 @@ struct delay_effect {
 	int64_t slot_ns;   /* when the current slot opens; INT64_MIN: none yet */
 	uint32_t slot_packets;
 	uint64_t slot_bytes;
+	struct netem_table table; /* what config.table points to, if to anything: a copy */
 };
 
 /* The same seed and the same packets give the same decisions. */

@@ -23,15 +23,16 @@ struct delay_lane {
 	int tap_fd; /* not owned */
 	struct tap tap;
 	struct delay_queue *queue; /* owned */
-	struct delay_effect effect;
-	struct refusal refusal; /* set before anything comes */
+	struct refusal refusal;	   /* set before anything comes */
 	bool had_rate;
 	struct delay_merge merge; /* while a batch is sent */
 	bool keeps_single;	  /* the kernel did not take one that was merged */
-	unsigned char spare[TAP_HEADER_SIZE + TAP_FRAME_MAX]; /* while a packet is doubled */
 
 	_Atomic uint64_t received, sent, lost, marked, duplicated, corrupted;
 	_Atomic uint64_t dropped_full, dropped_error, foreign;
+
+	struct delay_effect effect;			      /* its last member is large */
+	unsigned char spare[TAP_HEADER_SIZE + TAP_FRAME_MAX]; /* while a packet is doubled */
 };
 
 /* `budget` outlives the lane. */

@@ -42,8 +42,8 @@ struct delay_turn {
 	int received, sent;
 };
 
+/* What is large, and not always needed, is at the end. */
 struct delay_thread {
-	struct delay_lane lane;
 	int wake_fd;
 
 	pthread_t id;
@@ -51,15 +51,17 @@ struct delay_thread {
 	bool has_napped; /* the last time it slept */
 	clockid_t processor_clock;
 
-	pthread_mutex_t lock; /* the two below */
+	pthread_mutex_t lock; /* config and table */
 	struct netem_config config;
-	struct netem_table table; /* of config */
 	_Atomic bool is_changed, is_stopping;
 
 	/* Written by the thread, read by others. */
 	_Atomic uint64_t queued, memory;
 	_Atomic uint64_t sleep_state; /* odd while it sleeps with an empty queue */
 	_Atomic bool is_broken;
+
+	struct delay_lane lane;
+	struct netem_table table; /* of config */
 };
 
 static uint64_t get(const _Atomic uint64_t *counter)

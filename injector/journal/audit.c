@@ -116,14 +116,12 @@ static int append(const char *lines, size_t length, struct error *err)
 	return error_remedy(err, "make room there");
 }
 
-static bool send_to(const char *path, const char *message, size_t length)
+static bool send_to(int fd, const char *path, const char *message, size_t length)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	cleanup_fd int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-	return fd >= 0 &&
-	       sendto(fd, message, length, MSG_DONTWAIT | MSG_NOSIGNAL,
+	return sendto(fd, message, length, MSG_DONTWAIT | MSG_NOSIGNAL,
 		      (const struct sockaddr *)&address, sizeof(address)) == (ssize_t)length;
 }
 
@@ -131,9 +129,12 @@ static bool send_to(const char *path, const char *message, size_t length)
  * descriptor, and waits for a logger that does not read. */
 static void tell_system(const char *event, const char *run_id, const char *text, const char *line)
 {
+	cleanup_fd int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	char message[LINE_SIZE + 1024], clean[512];
 	int length;
 
+	if (fd < 0)
+		return;
 	snprintf(clean, sizeof(clean), "%.511s", text);
 	for (char *at = clean; *at; at++)
 		if ((unsigned char)*at < ' ')
@@ -144,12 +145,12 @@ static void tell_system(const char *event, const char *run_id, const char *text,
 			 "SQUALL_EVENT=%s\nSQUALL_RUN=%s\nSQUALL_UID=%u\nSQUALL_AUDIT=%s\n",
 			 event, *run_id ? " " : "", run_id, clean, event, run_id, caller.uid, line);
 	if (length < (int)sizeof(message) &&
-	    send_to("/run/systemd/journal/socket", message, (size_t)length))
+	    send_to(fd, "/run/systemd/journal/socket", message, (size_t)length))
 		return;
 	length = snprintf(message, sizeof(message), "<%d>squall[%d]: %s", LOG_AUTHPRIV | LOG_NOTICE,
 			  (int)getpid(), line);
 	if (length < (int)sizeof(message))
-		send_to("/dev/log", message, (size_t)length);
+		send_to(fd, "/dev/log", message, (size_t)length);
 }
 
 int audit_write(struct error *err, const char *event, const char *run_id, const char *format, ...)

@@ -7,7 +7,7 @@
 void bpf_builder_init(struct bpf_builder *builder)
 {
 	*builder = (struct bpf_builder){
-		.list = calloc(BPF_BUILDER_INSTRUCTIONS, sizeof(*builder->list))};
+		.list = malloc(BPF_BUILDER_INSTRUCTIONS * sizeof(*builder->list))};
 	builder->is_broken = !builder->list;
 }
 

@@ -10,8 +10,8 @@
 #include <limits.h>
 #include <linux/rtnetlink.h>
 #include <netlink/msg.h>
-#include <netlink/netlink.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,60 +24,73 @@
 #define REPLY_TIMEOUT_NS (5 * NSEC_PER_SEC)
 #define BUFFER_SIZE	 65536 /* rtnetlink(7): the kernel fills at most 32 KiB a datagram */
 #define DATAGRAMS_A_TURN 64
-#define QUEUE_SIZE	 (256 << 10) /* of the socket, each way; libnl's own are 32 KiB */
+#define QUEUE_SIZE	 (256 << 10) /* of the socket, each way */
 
 struct netlink {
-	struct nl_sock *socket;
-	int fd;	     /* the socket's own */
+	int fd;
 	int last_fd; /* the same once more, see netlink_close_first(); -1: no */
 	uint32_t sequence;
-	char buffer[BUFFER_SIZE];
 };
-
-/* What was closed last: opening the next one need not map, and fault in, its buffer again. */
-static struct netlink *spare;
 
 struct opening {
-	int protocol;
-	struct nl_sock *socket;
+	int protocol, fd;
 };
+
+/* One buffer for all conversations, which go on one after the other: each with its own would map,
+ * fault in and unmap 64 KiB. Who comes while it is taken (another thread, or who asks something
+ * from inside of a reply) gets memory. */
+static char common_buffer[BUFFER_SIZE];
+static atomic_bool is_common_taken;
+
+static char *take_buffer(struct error *err)
+{
+	char *buffer = common_buffer;
+
+	if (atomic_exchange(&is_common_taken, true))
+		buffer = malloc(BUFFER_SIZE);
+	if (!buffer)
+		error_errno(err, ENOMEM, "cannot read a netlink answer");
+	return buffer;
+}
+
+static void give_buffer_back(char *const *buffer)
+{
+	if (*buffer == common_buffer)
+		atomic_store(&is_common_taken, false);
+	else
+		free(*buffer);
+}
 
 static int open_here(void *context, struct error *err)
 {
+	const struct sockaddr_nl anywhere = {.nl_family = AF_NETLINK};
+	const int size = QUEUE_SIZE;
 	struct opening *opening = context;
-	int result = nl_connect(opening->socket, opening->protocol);
+	cleanup_fd int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, opening->protocol);
 
-	if (result == 0)
-		result = nl_socket_set_buffer_size(opening->socket, QUEUE_SIZE, QUEUE_SIZE);
-	if (result < 0)
-		return error_set(err, EIO, "cannot open a netlink socket: %s", nl_geterror(result));
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)) < 0 ||
+	    bind(fd, (const struct sockaddr *)&anywhere, sizeof(anywhere)) < 0)
+		return error_errno(err, errno, "cannot open a netlink socket");
+	opening->fd = steal_fd(&fd);
 	return 0;
 }
 
 static int open_protocol(int namespace_fd, int protocol, struct netlink **out, struct error *err)
 {
-	struct netlink *netlink = __atomic_exchange_n(&spare, NULL, __ATOMIC_ACQ_REL);
+	struct netlink *netlink = calloc(1, sizeof(*netlink));
 	struct opening opening = {.protocol = protocol};
 	int on = 1, result;
 
 	if (!netlink)
-		netlink = malloc(sizeof(*netlink));
-	if (netlink) {
-		/* All but the buffer: 64 KiB of zeros are sixteen page faults */
-		memset(netlink, 0, offsetof(struct netlink, buffer));
-		netlink->last_fd = -1;
-		netlink->socket = opening.socket = nl_socket_alloc();
-	}
-	if (!netlink || !netlink->socket) {
-		free(netlink);
 		return error_errno(err, ENOMEM, "cannot open a netlink socket");
-	}
 	result = namespace_run(namespace_fd, open_here, &opening, err);
-	netlink->fd = nl_socket_get_fd(netlink->socket);
 	if (result < 0) {
-		netlink_close(netlink);
+		free(netlink);
 		return result;
 	}
+	netlink->fd = opening.fd;
+	netlink->last_fd = -1;
 	/* Both are comforts: without them errors are only numbers, and dumps come unfiltered. */
 	setsockopt(netlink->fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on));
 	setsockopt(netlink->fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof(on));
@@ -128,8 +141,8 @@ void netlink_close(struct netlink *netlink)
 	if (!netlink)
 		return;
 	cleanup_fd_at(&netlink->last_fd);
-	nl_socket_free(netlink->socket);
-	free(__atomic_exchange_n(&spare, netlink, __ATOMIC_ACQ_REL));
+	cleanup_fd_at(&netlink->fd);
+	free(netlink);
 }
 
 /* nlmsg_next() for what is only read. */
@@ -175,12 +188,13 @@ static int acknowledged(const struct nlmsghdr *header, struct error *err)
 }
 
 /* One datagram into the buffer; its size, or -errno. */
-static ssize_t receive(struct netlink *netlink, int64_t deadline_ns, struct error *err)
+static ssize_t receive(const struct netlink *netlink, char *buffer, int64_t deadline_ns,
+		       struct error *err)
 {
 	for (;;) {
 		struct pollfd ready = {.fd = netlink->fd, .events = POLLIN};
 		struct sockaddr_nl from = {0};
-		struct iovec area = {.iov_base = netlink->buffer, .iov_len = BUFFER_SIZE};
+		struct iovec area = {.iov_base = buffer, .iov_len = BUFFER_SIZE};
 		struct msghdr message = {.msg_name = &from,
 					 .msg_namelen = sizeof(from),
 					 .msg_iov = &area,
@@ -201,15 +215,16 @@ static ssize_t receive(struct netlink *netlink, int64_t deadline_ns, struct erro
 	}
 }
 
-static int converse(struct netlink *netlink, uint32_t sequence, netlink_reply_fn fn, void *context,
-		    struct error *err)
+static int converse(const struct netlink *netlink, uint32_t sequence, netlink_reply_fn fn,
+		    void *context, struct error *err)
 {
+	__attribute__((cleanup(give_buffer_back))) char *buffer = take_buffer(err);
 	int64_t deadline_ns = clock_now_ns() + REPLY_TIMEOUT_NS;
 	bool is_disturbed = false;
 
-	for (;;) {
-		const struct nlmsghdr *header = (const void *)netlink->buffer;
-		ssize_t size = receive(netlink, deadline_ns, err);
+	while (buffer) {
+		const struct nlmsghdr *header = (const void *)buffer;
+		ssize_t size = receive(netlink, buffer, deadline_ns, err);
 
 		if (size < 0)
 			return (int)size;
@@ -234,6 +249,7 @@ static int converse(struct netlink *netlink, uint32_t sequence, netlink_reply_fn
 				fn(context, header);
 		}
 	}
+	return -ENOMEM;
 }
 
 static bool is_whole(const struct netlink_request *request)
@@ -306,6 +322,7 @@ static const struct nlmsghdr *message_number(const struct netlink_request *reque
 int netlink_transact(struct netlink *netlink, struct netlink_request *request,
 		     const struct nlmsghdr **out_failed, struct error *err)
 {
+	__attribute__((cleanup(give_buffer_back))) char *buffer = take_buffer(err);
 	int64_t deadline_ns = clock_now_ns() + REPLY_TIMEOUT_NS;
 	uint32_t before = netlink->sequence;
 	unsigned count;
@@ -313,13 +330,15 @@ int netlink_transact(struct netlink *netlink, struct netlink_request *request,
 
 	if (out_failed)
 		*out_failed = NULL;
+	if (!buffer)
+		return -ENOMEM;
 	if (!is_whole(request))
 		return error_errno(err, ENOMEM, "cannot build a netlink request");
 	count = number_all(netlink, request);
 	result = send_all(netlink, request, err);
 	while (result == 0) {
-		const struct nlmsghdr *header = (const void *)netlink->buffer;
-		ssize_t size = receive(netlink, deadline_ns, err);
+		const struct nlmsghdr *header = (const void *)buffer;
+		ssize_t size = receive(netlink, buffer, deadline_ns, err);
 
 		if (size < 0)
 			return (int)size;
@@ -341,11 +360,11 @@ int netlink_transact(struct netlink *netlink, struct netlink_request *request,
 int netlink_listen(struct netlink *netlink, const unsigned *groups, struct error *err)
 {
 	for (; *groups; groups++) {
-		int result = nl_socket_add_membership(netlink->socket, (int)*groups);
+		const int group = (int)*groups;
 
-		if (result < 0)
-			return error_set(err, EIO, "cannot listen to group %u: %s", *groups,
-					 nl_geterror(result));
+		if (setsockopt(netlink->fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group,
+			       sizeof(group)) < 0)
+			return error_errno(err, errno, "cannot listen to group %d", group);
 	}
 	return 0;
 }
@@ -357,9 +376,13 @@ int netlink_descriptor(const struct netlink *netlink)
 
 int netlink_hear(struct netlink *netlink, netlink_reply_fn fn, void *context, struct error *err)
 {
+	__attribute__((cleanup(give_buffer_back))) char *buffer = take_buffer(err);
+
+	if (!buffer)
+		return -ENOMEM;
 	for (unsigned i = 0; i < DATAGRAMS_A_TURN; i++) {
-		const struct nlmsghdr *header = (const void *)netlink->buffer;
-		ssize_t size = receive(netlink, 0, err);
+		const struct nlmsghdr *header = (const void *)buffer;
+		ssize_t size = receive(netlink, buffer, 0, err);
 
 		if (size == -ETIMEDOUT)
 			return 0;

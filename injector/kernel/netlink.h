@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A netlink conversation: one socket, one request at a time, the kernel's own sentence in every
- * error. libnl-3 opens the socket and walks through answers; requests are written here
+ * error. libnl-3 walks through answers; requests are written here
  * (netlink_message.c), because one buffer takes a whole transaction of thousands of messages, where
  * libnl has one for each.
  *

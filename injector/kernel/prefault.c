@@ -3,7 +3,6 @@
 
 #include <link.h>
 #include <malloc.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -15,7 +14,7 @@
 #endif
 
 #define STACK_BYTES (24 * 1024) /* the kernel gives a stack of 128 KiB to begin with */
-#define HEAP_BYTES  (16 * 1024) /* at a time */
+#define HEAP_BYTES  (48 * 1024) /* at a time; opendir(3) and a program of BPF take 32 KiB */
 /* Tables that are hardly filled come from mmap(2), as zeros that cost nothing; calloc(3) of the
  * heap would clear, and thereby fault in, every page of them. */
 #define MAPPED_FROM (40 * 1024) /* not what opendir(3) takes: unmapping is dear */
@@ -55,59 +54,58 @@ static uintptr_t relocated_end(const struct dl_phdr_info *object)
 	return 0;
 }
 
-/* Code and data of the program, which comes first, and of the libraries. */
+/* Code and data, but no zeros: those are large buffers, mostly for a bad day. */
 static int add_object(struct dl_phdr_info *object, size_t size, void *context)
 {
-	bool *is_library = context;
 	const uintptr_t writable = relocated_end(object);
 
 	(void)size;
+	(void)context;
 	for (unsigned i = 0; i < object->dlpi_phnum; i++) {
 		const ElfW(Phdr) *part = &object->dlpi_phdr[i];
 		uintptr_t start = object->dlpi_addr + part->p_vaddr;
-		/* the program's own zeros are large buffers, mostly for a bad day */
-		uintptr_t end = start + (part->p_flags & PF_W && !*is_library ? part->p_filesz
-									      : part->p_memsz);
+		uintptr_t end = start + part->p_filesz;
 
 		if (part->p_type != PT_LOAD)
 			continue;
 		if (part->p_flags & PF_W)
 			add(page_of(start < writable && writable < end ? writable : start), end,
 			    MADV_POPULATE_WRITE);
-		else if (part->p_flags & PF_X || !*is_library)
+		else
 			add(page_of(start), end, MADV_POPULATE_READ);
 	}
-	*is_library = true;
 	return 0;
 }
 
-static void populate(void)
+static void populate(int how)
 {
-	const uintptr_t stack = (uintptr_t)__builtin_frame_address(0);
-	const uintptr_t below = page_of(stack - STACK_BYTES);
-
-	madvise((void *)below, stack + 4096 - below, MADV_POPULATE_WRITE);
 	for (unsigned i = 0; i < range_count; i++)
-		madvise((void *)ranges[i].start, ranges[i].length, ranges[i].how);
-	if (heap_start) /* not in a program that did not begin with prefault_program() */
-		madvise((void *)heap_start, (uintptr_t)sbrk(0) - heap_start, MADV_POPULATE_WRITE);
+		if (ranges[i].how == how)
+			madvise((void *)ranges[i].start, ranges[i].length, how);
 }
 
 void prefault_program(void)
 {
-	bool is_library = false;
 	void *volatile block; /* a pair that is of no use would not be compiled */
 
 	heap_start = page_of((uintptr_t)sbrk(0));
 	mallopt(M_MMAP_THRESHOLD, MAPPED_FROM);
 	mallopt(M_TOP_PAD, HEAP_BYTES); /* a large rest of the heap would serve large tables */
-	block = malloc(1);		/* makes the heap */
+	/* makes the heap; libc looks up its own realloc(3) at the first call of this */
+	block = reallocarray(NULL, 1, 1);
 	free(block);
-	dl_iterate_phdr(add_object, &is_library);
-	populate();
+	dl_iterate_phdr(add_object, NULL);
+	populate(MADV_POPULATE_READ);
 }
 
 void prefault_after_fork(void)
 {
-	populate();
+	const uintptr_t stack = (uintptr_t)__builtin_frame_address(0);
+	const uintptr_t below = page_of(stack - STACK_BYTES);
+
+	madvise((void *)below, stack + 4096 - below, MADV_POPULATE_WRITE);
+	populate(MADV_POPULATE_READ);
+	populate(MADV_POPULATE_WRITE);
+	if (heap_start) /* not in a program that did not begin with prefault_program() */
+		madvise((void *)heap_start, (uintptr_t)sbrk(0) - heap_start, MADV_POPULATE_WRITE);
 }

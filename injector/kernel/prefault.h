@@ -8,11 +8,12 @@
 #ifndef SQUALL_PREFAULT_H
 #define SQUALL_PREFAULT_H
 
-/* At the start of main(): the program, all data, the heap and the stack, which nothing has touched
- * yet. Only speed depends on it: a kernel before 5.14 does nothing. */
+/* At the start of main(): the code, and nothing that is written, since every page that is there at
+ * a fork costs each of the processes a copy, thirty times as much as a page of zeros. Only speed
+ * depends on it: a kernel before 5.14 does nothing. */
 void prefault_program(void);
-/* In a child: the code, which fork(2) does not map again, and its own copies of what it may write.
- * In the parent: the same copies, before it stumbles over them one by one. */
+/* In a child: the code, which fork(2) does not map again, its own copies of the data, the heap and
+ * the stack. In the parent: the same copies, before it stumbles over them one by one. */
 void prefault_after_fork(void);
 
 #endif

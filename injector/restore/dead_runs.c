@@ -95,8 +95,8 @@ static void say_unreadable(const char *run_id, const struct error *why,
 		    run_id, why->text, where_to_look(run_id), journal_root_of(run_id), run_id);
 }
 
-static int undo_run(const char *run_id, pid_t guardian, struct restore_report *report,
-		    struct error *err)
+static int undo_run(const char *run_id, const struct process_identity *guardian,
+		    struct restore_report *report, struct error *err)
 {
 	unsigned left_from = report->left_count, did_from = report->did_count;
 	unsigned failed_before = report->failed, undone_before = report->undone, damaged;
@@ -124,7 +124,7 @@ static int undo_run(const char *run_id, pid_t guardian, struct restore_report *r
 		    report->undone - undone_before, report->failed - failed_before);
 	if (report->failed > failed_before)
 		return 0;
-	if (guardian > 0 && guardian != getpid())
+	if (guardian && guardian->pid > 0 && guardian->pid != getpid())
 		guardian_cgroup_remove(guardian);
 	return journal_remove(run_id, err);
 }
@@ -146,7 +146,7 @@ int restore_locked(const char *run_id, struct restore_report *report, struct err
 				"the kernel is gone, its journal is removed",
 				run_id);
 	} else if (result == 0) {
-		result = undo_run(run_id, state == RUN_FOREIGN_BOOT ? 0 : header.guardian.pid,
+		result = undo_run(run_id, state == RUN_FOREIGN_BOOT ? NULL : &header.guardian,
 				  report, &inner);
 	}
 	if (result == -ENODATA) {

@@ -10,9 +10,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define GROUP_PREFIX "squall-guardian-"
 
@@ -38,10 +40,19 @@ static int move_into(int directory)
 	return 0;
 }
 
-static const char *group_name(pid_t pid, char out[64])
+void guardian_cgroup_name(const struct process_identity *guardian, char out[64])
 {
-	snprintf(out, 64, GROUP_PREFIX "%d", (int)pid);
-	return out;
+	snprintf(out, 64, GROUP_PREFIX "%d-%" PRIu64, (int)guardian->pid, guardian->start_time);
+}
+
+static int own_name(char out[64])
+{
+	struct process_identity self;
+	int result = proc_identity(getpid(), &self);
+
+	if (result == 0)
+		guardian_cgroup_name(&self, out);
+	return result;
 }
 
 int guardian_cgroup_enter(void)
@@ -53,7 +64,9 @@ int guardian_cgroup_enter(void)
 
 	if (root < 0)
 		return root;
-	group_name(getpid(), name);
+	result = own_name(name);
+	if (result < 0)
+		return result;
 	if (mkdirat(root, name, 0755) < 0 && errno != EEXIST)
 		return -errno;
 	group = openat(root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -68,7 +81,7 @@ void guardian_cgroup_leave(void)
 	cleanup_fd int root = open_root();
 	char name[64];
 
-	if (root < 0 || faccessat(root, group_name(getpid(), name), F_OK, 0) < 0)
+	if (root < 0 || own_name(name) < 0 || faccessat(root, name, F_OK, 0) < 0)
 		return;
 	/* In a cgroup namespace the root may refuse processes; then the next one sweeps the group.
 	 */
@@ -76,13 +89,14 @@ void guardian_cgroup_leave(void)
 		unlinkat(root, name, AT_REMOVEDIR);
 }
 
-void guardian_cgroup_remove(pid_t pid)
+void guardian_cgroup_remove(const struct process_identity *guardian)
 {
 	cleanup_fd int root = open_root();
 	char name[64];
 
+	guardian_cgroup_name(guardian, name);
 	if (root >= 0)
-		unlinkat(root, group_name(pid, name), AT_REMOVEDIR);
+		unlinkat(root, name, AT_REMOVEDIR);
 }
 
 bool guardian_cgroup_sweep(void)

@@ -171,6 +171,13 @@ static void on_key(void *context, char key)
 		interrupt(conductor, STOP_REQUEST, "stopped at the terminal (key q)");
 }
 
+static void on_place(void *context, unsigned row)
+{
+	const struct conductor *conductor = context;
+
+	view_place(conductor->options.view, row);
+}
+
 static void on_tick(void *context)
 {
 	struct conductor *conductor = context;
@@ -234,7 +241,10 @@ static int prepare(struct conductor *conductor, struct error *err)
 	if (result == 0)
 		result = watch_signals(conductor, err);
 	if (result == 0 && conductor->options.view && view_is_live(conductor->options.view)) {
-		conductor->keys = keys_open(conductor->loop, on_key, conductor);
+		const struct keys_listener listener = {
+			.key = on_key, .place = on_place, .context = conductor};
+
+		conductor->keys = keys_open(conductor->loop, &listener);
 		view_show_keys(conductor->options.view, conductor->keys != NULL);
 	}
 	return result;

@@ -441,6 +441,9 @@ static int begin(struct run *run, struct error *err)
 	audit_caller(options->name, run->user.uid, options->file, options->content,
 		     options->length);
 	result = ask_site(run, err);
+	/* Read from files once, not by each of the processes */
+	tzset();
+	json_object_seed(0);
 	/* It listens while this process does what comes next. */
 	if (result == 0)
 		result = start_worker(run, err);

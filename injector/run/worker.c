@@ -346,6 +346,8 @@ static int begin(struct worker *worker, struct error *err)
 	if (result == 0)
 		result = loop_watch(worker->loop, worker->conductor_pidfd, EPOLLIN,
 				    on_conductor_death, worker, err);
+	if (result == 0)
+		result = worker_make_room(worker, err);
 	return result;
 }
 

@@ -36,6 +36,16 @@ int worker_on_limits(struct worker *worker, const struct request *request, struc
 	return 0;
 }
 
+int worker_make_room(struct worker *worker, struct error *err)
+{
+	worker->targets = calloc(EXPERIMENT_MAX_TARGETS, sizeof(*worker->targets));
+	worker->links = calloc(EXPERIMENT_MAX_TARGETS, sizeof(*worker->links));
+	worker->steps = calloc(EXPERIMENT_MAX_STEPS, sizeof(*worker->steps));
+	if (!worker->targets || !worker->links || !worker->steps)
+		return error_errno(err, ENOMEM, "cannot keep targets and steps");
+	return 0;
+}
+
 int worker_on_target(struct worker *worker, const struct request *request, struct error *err)
 {
 	const struct param *table =
@@ -48,12 +58,6 @@ int worker_on_target(struct worker *worker, const struct request *request, struc
 		return error_set(err, EPROTO, "target %u comes out of order", request->index);
 	if (!table)
 		return error_set(err, EPROTO, "target %u is of an unknown kind", request->index);
-	if (!worker->targets) {
-		worker->targets = calloc(EXPERIMENT_MAX_TARGETS, sizeof(*worker->targets));
-		worker->links = calloc(EXPERIMENT_MAX_TARGETS, sizeof(*worker->links));
-		if (!worker->targets || !worker->links)
-			return error_errno(err, ENOMEM, "cannot keep targets");
-	}
 	target = &worker->targets[worker->target_count];
 	target->kind = (enum target_kind)request->numbers[0];
 	target->namespace_fd = -1;
@@ -116,11 +120,6 @@ int worker_on_step(struct worker *worker, const struct request *request, struct 
 	if (request->numbers[1] < 0 || request->numbers[1] > worker->limits.duration_ns)
 		return error_set(err, ERANGE, "step %u lasts longer than the limits allow",
 				 request->index);
-	if (!worker->steps) {
-		worker->steps = calloc(EXPERIMENT_MAX_STEPS, sizeof(*worker->steps));
-		if (!worker->steps)
-			return error_errno(err, ENOMEM, "cannot keep steps");
-	}
 	step = &worker->steps[worker->step_count];
 	step->worker = worker;
 	step->target = (unsigned)request->numbers[0];

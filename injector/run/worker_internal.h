@@ -80,7 +80,7 @@ struct worker {
 	uint64_t seed;
 	unsigned value_count; /* of all targets and steps: they are kept in memory */
 	size_t value_bytes;
-	struct target *targets;	    /* EXPERIMENT_MAX_TARGETS slots, allocated as defined */
+	struct target *targets;	    /* EXPERIMENT_MAX_TARGETS slots */
 	struct worker_links *links; /* as many */
 	unsigned target_count;
 	struct worker_step *steps;
@@ -95,6 +95,8 @@ struct worker {
 
 /* worker_define.c */
 int worker_on_limits(struct worker *worker, const struct request *request, struct error *err);
+/* For all that may be defined: before the first request, while the worker waits for it. */
+int worker_make_room(struct worker *worker, struct error *err);
 int worker_on_target(struct worker *worker, const struct request *request, struct error *err);
 int worker_on_target_value(struct worker *worker, const struct request *request, struct error *err);
 int worker_on_step(struct worker *worker, const struct request *request, struct error *err);

@@ -6,14 +6,14 @@
 #include "injector/view/keys.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <termios.h>
 #include <unistd.h>
 
 struct keys {
 	struct loop *loop;
-	void (*fn)(void *context, char key);
-	void *context;
+	struct keys_listener listener;
 	struct termios before;
 };
 
@@ -25,24 +25,33 @@ static bool is_foreground(void)
 static void on_input(void *context, uint32_t events)
 {
 	struct keys *keys = context;
-	char typed[16];
+	char typed[64];
 	ssize_t count = -1;
 
 	/* read() would stop us, or give us what was typed for another */
 	if (!(events & (EPOLLHUP | EPOLLERR)) && is_foreground())
-		count = read(STDIN_FILENO, typed, sizeof(typed));
+		count = read(STDIN_FILENO, typed, sizeof(typed) - 1);
 	if (count <= 0) { /* gone; SIGHUP says what that means */
 		loop_unwatch(keys->loop, STDIN_FILENO);
 		return;
 	}
-	for (ssize_t i = 0; i < count; i++) {
-		if (typed[i] == '\033')
+	typed[count] = '\0';
+	for (char *at = typed; *at; at++) {
+		int length = 0;
+		unsigned row;
+
+		if (*at != '\033')
+			keys->listener.key(keys->listener.context, *at);
+		else if (sscanf(at, "\033[%5u;%*5u%n", &row, &length) == 1 && length &&
+			 at[length] == 'R')
+			keys->listener.place(keys->listener.context, row);
+		if (*at == '\033' && (!length || at[length] != 'R'))
 			return; /* a key that sends more than itself, as an arrow */
-		keys->fn(keys->context, typed[i]);
+		at += length;
 	}
 }
 
-struct keys *keys_open(struct loop *loop, void (*fn)(void *context, char key), void *context)
+struct keys *keys_open(struct loop *loop, const struct keys_listener *listener)
 {
 	struct keys *keys;
 	struct termios now;
@@ -55,8 +64,7 @@ struct keys *keys_open(struct loop *loop, void (*fn)(void *context, char key), v
 		return NULL;
 	}
 	keys->loop = loop;
-	keys->fn = fn;
-	keys->context = context;
+	keys->listener = *listener;
 	now = keys->before;
 	now.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
 	now.c_cc[VMIN] = 0;

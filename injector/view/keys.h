@@ -11,9 +11,16 @@
 
 struct keys;
 
-/* NULL: standard input is no terminal of ours. Call it before the process is confined. fn comes
- * from the loop. */
-struct keys *keys_open(struct loop *loop, void (*fn)(void *context, char key), void *context);
+struct keys_listener {
+	void (*key)(void *context, char key);
+	/* the terminal has been asked where its cursor is, and answers: in this row, from 1 */
+	void (*place)(void *context, unsigned row);
+	void *context;
+};
+
+/* NULL: standard input is no terminal of ours. Call it before the process is confined. The listener
+ * is called from the loop. */
+struct keys *keys_open(struct loop *loop, const struct keys_listener *listener);
 void keys_close(struct keys *keys); /* NULL is fine */
 
 #endif

@@ -8,11 +8,13 @@
 #include "injector/base/clock.h"
 #include "injector/view/frame.h"
 #include "injector/view/part.h"
+#include "injector/view/scrollback.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #define REDRAW_NS (100 * NSEC_PER_MSEC) /* after an event */
 #define TICK_NS                                                                                    \
@@ -28,7 +30,10 @@ struct live {
 	struct frame shown, next;
 	struct loop_timer timer;
 	int64_t due_ns, painted_ns;
-	bool is_resized;      /* since the last frame */
+	bool is_resized; /* since the last frame */
+	struct scrollback lost;
+	unsigned asked;	      /* questions where the cursor is, without an answer yet */
+	unsigned asked_count; /* lines of the frame above it then */
 	bool is_synchronised; /* terminal that knows, or ignores, synchronised updates */
 	char *buffer;	      /* one frame with its cursor movements, owned */
 	size_t buffer_size, used;
@@ -68,17 +73,23 @@ static void add_up(struct live *live, unsigned rows)
 	add(live, move);
 }
 
-/* Terminals re-wrap what is shown when they get narrower: the rows the old frame takes now. */
-static unsigned rows_shown(const struct live *live, unsigned columns)
+/* Terminals re-wrap what is shown when they get narrower: the rows the old frame takes now, of the
+ * `most` that there are. Its first lines have left for the scrollback when they are more. */
+static unsigned rows_shown(struct live *live, unsigned columns, unsigned most)
 {
-	unsigned rows = 0;
+	const struct frame *shown = &live->shown;
+	unsigned rows = 0, gone = 0;
 
-	for (unsigned i = 0; i < live->shown.count; i++) {
-		unsigned width = live->shown.lines[i].width;
+	for (unsigned i = 0; i < shown->count; i++)
+		rows += scrollback_rows(shown->lines[i].width, columns);
+	for (unsigned i = 0; i < shown->count && gone + most < rows; i++) {
+		unsigned width = shown->lines[i].width, left = rows - most - gone;
 
-		rows += width > columns && columns ? (width + columns - 1) / columns : 1;
+		/* of the last one perhaps only the beginning */
+		scrollback_push(&live->lost, width > left * columns ? left * columns : width);
+		gone += scrollback_rows(width, columns);
 	}
-	return rows;
+	return rows < most ? rows : most;
 }
 
 static void paint(struct view *view, bool whole)
@@ -112,18 +123,12 @@ static void paint(struct view *view, bool whole)
 	live->shown = live->next;
 }
 
-/* Takes the old frame away as it lies now, line by line: tmux moves what is on the screen to its
- * scrollback when all of the screen is erased at once. */
-static void apply_size(struct view *view)
+/* Line by line: tmux moves what is on the screen to its scrollback when all of the screen is erased
+ * at once. */
+static void erase(struct view *view, unsigned rows)
 {
 	struct live *live = view->state;
-	unsigned rows;
 
-	live->is_resized = false;
-	read_size(view);
-	rows = rows_shown(live, live->style.columns);
-	if (rows >= live->style.rows)
-		rows = live->style.rows - 1;
 	live->used = 0;
 	add(live, "\r");
 	add_up(live, rows);
@@ -132,6 +137,31 @@ static void apply_size(struct view *view)
 	add_up(live, rows);
 	output_write(view->output, live->buffer, live->used);
 	live->shown.count = 0;
+}
+
+/* Takes the old frame away as it lies now. */
+static void apply_size(struct view *view)
+{
+	struct live *live = view->state;
+
+	live->is_resized = false;
+	read_size(view);
+	erase(view, rows_shown(live, live->style.columns, live->style.rows - 1));
+}
+
+/* Some terminals have given back what they had moved to their scrollback, others never do: only
+ * where the cursor is tells. The answer comes like a key, so who is not in the foreground must not
+ * ask. */
+static void ask_place(struct view *view)
+{
+	static const char question[] = "\033[6n";
+	struct live *live = view->state;
+
+	if (!live->lost.count || !view->has_keys || tcgetpgrp(output_fd(view->output)) != getpgrp())
+		return;
+	live->asked++;
+	live->asked_count = live->shown.count;
+	output_write(view->output, question, sizeof(question) - 1);
 }
 
 static void draw(struct view *view, bool whole)
@@ -236,11 +266,31 @@ static void live_resize(struct view *view)
 
 	live->is_resized = true;
 	draw(view, true);
+	if (!live->is_resized)
+		ask_place(view);
+}
+
+/* What lies between the top and the frame begins with the lines that left last. */
+static void live_place(struct view *view, unsigned row)
+{
+	struct live *live = view->state;
+	unsigned rows;
+
+	if (!live->asked || --live->asked || live->is_resized ||
+	    live->asked_count != live->shown.count || row <= live->shown.count + 1 ||
+	    row > live->style.rows)
+		return;
+	rows = scrollback_take(&live->lost, live->style.columns, row - 1 - live->shown.count);
+	if (!rows || output_is_busy(view->output))
+		return;
+	erase(view, live->shown.count + rows);
+	draw(view, true);
 }
 
 const struct view_part live_view = {
 	.open = live_open,
 	.event = live_event,
 	.resize = live_resize,
+	.place = live_place,
 	.close = live_close,
 };

@@ -13,7 +13,8 @@
 struct view_part {
 	int (*open)(struct view *view, struct error *err);
 	void (*event)(struct view *view, const struct event *event);
-	void (*resize)(struct view *view); /* may be NULL */
+	void (*resize)(struct view *view);		/* may be NULL */
+	void (*place)(struct view *view, unsigned row); /* may be NULL */
 	void (*close)(struct view *view);
 };
 

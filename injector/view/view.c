@@ -76,6 +76,12 @@ void view_resize(struct view *view)
 		view->part->resize(view);
 }
 
+void view_place(struct view *view, unsigned row)
+{
+	if (view->part->place && !output_is_gone(view->output))
+		view->part->place(view, row);
+}
+
 bool view_is_live(const struct view *view)
 {
 	return view->part == &live_view;

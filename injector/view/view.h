@@ -24,6 +24,8 @@ int view_new(enum view_kind kind, const struct experiment *experiment, struct lo
 	     struct view **out_view, struct error *err);
 struct event_listener view_listener(struct view *view);
 void view_resize(struct view *view);
+/* The terminal has answered: the cursor is in that row, from 1. */
+void view_place(struct view *view, unsigned row);
 /* The one on a terminal, whoever was asked for. */
 bool view_is_live(const struct view *view);
 /* Keys are heard: the live view says which. */

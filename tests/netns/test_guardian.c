@@ -151,7 +151,7 @@ static void test_both_killed_is_undone_by_the_next_command(void **state)
 	restore_report_free(&report);
 	assert_int_equal(effects_in_force(), 0);
 	assert_int_equal(access(root, F_OK), -1);
-	assert_false(has_cgroup(running.guardian));
+	assert_false(has_cgroup(&running));
 }
 
 static void test_live_run_is_left_alone(void **state)
@@ -252,7 +252,7 @@ static void test_stopped_guardian_is_passed_by(void **state)
 	assert_int_equal(effects_in_force(), 0);
 	kill(running.guardian, SIGCONT);
 	waitpid(running.guardian, NULL, 0);
-	assert_false(has_cgroup(running.guardian));
+	assert_false(has_cgroup(&running));
 	assert_int_equal(undo_calls(), EFFECTS);
 	close(running.death);
 	close(running.guardian_death);
@@ -542,12 +542,12 @@ static void test_guardian_holds_nothing_and_is_confined(void **state)
 	while (stream && readdir(stream))
 		descriptors++;
 	closedir(stream);
-	assert_int_equal(descriptors - 2, 6);	    /* 0 1 2, socket, pidfd, timer */
-	assert_false(has_cgroup(running.guardian)); /* a fault does not wait for that ... */
-	for (int tries = 0; tries < 20 && !has_cgroup(running.guardian); tries++)
+	assert_int_equal(descriptors - 2, 6); /* 0 1 2, socket, pidfd, timer */
+	assert_false(has_cgroup(&running));   /* a fault does not wait for that ... */
+	for (int tries = 0; tries < 20 && !has_cgroup(&running); tries++)
 		sleep_ms(50);
 	if (cgroup_find_mounts(&mounts, NULL) == 0 && access(mounts.unified, W_OK) == 0)
-		assert_true(has_cgroup(running.guardian)); /* ... but it comes */
+		assert_true(has_cgroup(&running)); /* ... but it comes */
 	else
 		print_message("skipped: control group, no writable cgroup v2 here\n");
 

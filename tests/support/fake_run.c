@@ -80,6 +80,7 @@ void fake_run_init(struct fake_run *run, int64_t start_ns)
 		.abort = {.probe = 0, .fails = 30},
 	};
 	run->experiment = (struct experiment){
+		.time_scale = 1,
 		.path = path,
 		.title = title,
 		.hypothesis = hypothesis,

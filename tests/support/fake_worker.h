@@ -13,6 +13,7 @@
 #include "injector/kernel/cgroup.h"
 #include "injector/kernel/proc.h"
 #include "injector/restore/guardian.h"
+#include "injector/restore/guardian_cgroup.h"
 #include "injector/restore/restore.h"
 
 #include <errno.h>
@@ -156,6 +157,7 @@ struct running {
 	pid_t worker, guardian;
 	int death; /* pidfd of the worker */
 	int guardian_death;
+	struct process_identity guardian_self;
 };
 
 static void fill_header(struct journal_header *header, pid_t guardian, int64_t deadline_ns)
@@ -265,6 +267,8 @@ static __attribute__((unused)) struct running start(const struct orders *orders)
 	running.death = proc_pidfd_open(running.worker);
 	assert_int_equal(read(pipes[0], &running.guardian, sizeof(pid_t)), sizeof(pid_t));
 	close(pipes[0]);
+	if (running.guardian)
+		assert_int_equal(proc_identity(running.guardian, &running.guardian_self), 0);
 	running.guardian_death = running.guardian ? proc_pidfd_open(running.guardian) : -1;
 	return running;
 }
@@ -289,14 +293,15 @@ static __attribute__((unused)) double hit(pid_t victim, int signal, int limit_ms
 	return (double)(clock_now_ns() - from) / NSEC_PER_MSEC;
 }
 
-static __attribute__((unused)) bool has_cgroup(pid_t guardian)
+static __attribute__((unused)) bool has_cgroup(const struct running *running)
 {
 	struct cgroup_mounts mounts;
-	char path[400];
+	char path[400], name[64];
 
 	if (cgroup_find_mounts(&mounts, NULL) < 0 || !mounts.unified[0])
 		return false;
-	snprintf(path, sizeof(path), "%s/squall-guardian-%d", mounts.unified, (int)guardian);
+	guardian_cgroup_name(&running->guardian_self, name);
+	snprintf(path, sizeof(path), "%s/%s", mounts.unified, name);
 	return access(path, F_OK) == 0;
 }
 
@@ -310,7 +315,7 @@ static __attribute__((unused)) int reap(struct running *running)
 	if (running->guardian) {
 		assert_int_equal(poll(&poller, 1, 10000), 1);
 		waitpid(running->guardian, NULL, 0);
-		assert_false(has_cgroup(running->guardian));
+		assert_false(has_cgroup(running));
 		close(running->guardian_death);
 	}
 	close(running->death);

@@ -6,6 +6,7 @@
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
 #include "injector/view/frame.h"
+#include "injector/view/scrollback.h"
 #include "injector/view/view.h"
 #include "tests/support/fake_run.h"
 #include "tests/support/screen.h"
@@ -123,6 +124,26 @@ static void test_live_view_follows_the_size(void **state)
 	close(terminal.master);
 }
 
+static void test_only_own_lines_are_taken_back(void **state)
+{
+	struct scrollback lost = {0};
+
+	(void)state;
+	assert_int_equal(scrollback_take(&lost, 80, 5), 0);
+	for (unsigned i = 0; i < 3; i++)
+		scrollback_push(&lost, 70);
+	/* two rows each */
+	assert_int_equal(scrollback_take(&lost, 40, 2), 2);
+	assert_int_equal(lost.count, 2);
+	/* what is above them is not ours */
+	assert_int_equal(scrollback_take(&lost, 80, 9), 2);
+	assert_int_equal(scrollback_take(&lost, 80, 9), 0);
+	for (unsigned i = 0; i < 2 * SCROLLBACK_MAX; i++)
+		scrollback_push(&lost, i);
+	assert_int_equal(lost.count, SCROLLBACK_MAX);
+	assert_int_equal(scrollback_take(&lost, 1000, 1000), SCROLLBACK_MAX);
+}
+
 static void test_terminal_that_goes_away_silences_the_view(void **state)
 {
 	struct terminal terminal;
@@ -168,6 +189,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_live_view_draws_in_place),
 		cmocka_unit_test(test_live_view_follows_the_size),
+		cmocka_unit_test(test_only_own_lines_are_taken_back),
 		cmocka_unit_test(test_terminal_that_goes_away_silences_the_view),
 		cmocka_unit_test(test_stopped_terminal_does_not_block),
 	};
