@@ -31,10 +31,6 @@ static struct {
 	unsigned users;
 } shared;
 
-/* Each transfer takes some 30 KiB and gives them back. The heap, if it went to the kernel and came
- * back each time, would be page faults, which cost more than the rest of the attempt. */
-#define HEAP_KEPT (1024 * 1024)
-
 static int load(struct error *err)
 {
 	const char *missing = NULL;
@@ -53,7 +49,9 @@ static int load(struct error *err)
 #undef LOAD
 	if (missing)
 		return error_set(err, ELIBBAD, "libcurl is too old: it has no %s", missing);
-	mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
+	/* Each transfer takes some 30 KiB and gives them back. If the heap went to the kernel and
+	 * came back with each group of them, the page faults would cost as much as the rest. */
+	mallopt(M_TRIM_THRESHOLD, -1);
 	return 0;
 }
 
