@@ -105,6 +105,13 @@ void loop_unwatch(struct loop *loop, int fd)
 	loop->watches[fd].fn = NULL;
 }
 
+int loop_close(struct loop *loop, int fd)
+{
+	if (fd >= 0 && (unsigned)fd < loop->watch_count)
+		loop->watches[fd].fn = NULL;
+	return close(fd);
+}
+
 static void heap_place(struct loop *loop, unsigned at, struct loop_timer *timer)
 {
 	loop->heap[at] = timer;

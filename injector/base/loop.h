@@ -33,6 +33,9 @@ void loop_free(struct loop *loop);
 int loop_watch(struct loop *loop, int fd, uint32_t events, loop_fd_fn fn, void *context,
 	       struct error *err);
 void loop_unwatch(struct loop *loop, int fd);
+/* Unwatches and closes it, by one system call: as close(2). Only for what no other process and no
+ * duplicate holds open, as the kernel then takes it out of the set by itself (epoll(7)). */
+int loop_close(struct loop *loop, int fd);
 
 /* Arms (or re-arms) a one-shot timer; -ENOMEM is the only failure. */
 int loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t due_ns, loop_timer_fn fn,

@@ -114,7 +114,8 @@ static int set_up(struct http_request *http, const struct http_options *options,
 							 : CURL_SSLVERSION_TLSv1_2));
 	web->easy_setopt(easy, CURLOPT_CERTINFO, options->has_certificate ? 1L : 0L);
 	web->easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-	web->easy_setopt(easy, CURLOPT_PROXY, ""); /* not from the environment either */
+	web->easy_setopt(easy, CURLOPT_PROXY, "");    /* not from the environment either */
+	web->easy_setopt(easy, CURLOPT_NOPROXY, "*"); /* nor looked for there at each attempt */
 	web->easy_setopt(easy, CURLOPT_USERAGENT, "squall/" SQUALL_VERSION);
 	web->easy_setopt(easy, CURLOPT_ERRORBUFFER, http->trouble);
 	web->easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);

@@ -76,8 +76,7 @@ static void hang_up(struct tcp *tcp)
 {
 	if (tcp->fd < 0)
 		return;
-	loop_unwatch(tcp->probe->loop, tcp->fd);
-	close(steal_fd(&tcp->fd));
+	loop_close(tcp->probe->loop, steal_fd(&tcp->fd));
 }
 
 static void fail(struct tcp *tcp, int code)

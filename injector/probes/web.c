@@ -9,10 +9,12 @@
 #include "injector/base/clock.h"
 
 #include "injector/probes/probe.h"
+#include "injector/probes/web_sockets.h"
 
 #include <ctype.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -28,6 +30,10 @@ static struct {
 	bool is_due; /* libcurl wants to be called at once */
 	unsigned users;
 } shared;
+
+/* Each transfer takes some 30 KiB and gives them back. The heap, if it went to the kernel and came
+ * back each time, would be page faults, which cost more than the rest of the attempt. */
+#define HEAP_KEPT (1024 * 1024)
 
 static int load(struct error *err)
 {
@@ -47,6 +53,7 @@ static int load(struct error *err)
 #undef LOAD
 	if (missing)
 		return error_set(err, ELIBBAD, "libcurl is too old: it has no %s", missing);
+	mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
 	return 0;
 }
 
@@ -76,19 +83,7 @@ static void act(curl_socket_t fd, int events)
 
 	shared.functions.multi_socket_action(shared.multi, fd, events, &running);
 	collect_finished();
-}
-
-static void on_descriptor(void *context, uint32_t events)
-{
-	int mask = 0;
-
-	if (events & EPOLLIN)
-		mask |= CURL_CSELECT_IN;
-	if (events & EPOLLOUT)
-		mask |= CURL_CSELECT_OUT;
-	if (events & (EPOLLERR | EPOLLHUP))
-		mask |= CURL_CSELECT_ERR;
-	act((curl_socket_t)(intptr_t)context, mask);
+	web_sockets_settle();
 }
 
 static void on_timer(void *context)
@@ -99,22 +94,10 @@ static void on_timer(void *context)
 
 static int want_descriptor(CURL *easy, curl_socket_t fd, int what, void *user, void *assigned)
 {
-	uint32_t events = 0;
-
 	(void)easy;
 	(void)user;
 	(void)assigned;
-	if (what == CURL_POLL_REMOVE) {
-		loop_unwatch(shared.loop, fd);
-		return 0;
-	}
-	if (what & CURL_POLL_IN)
-		events |= EPOLLIN;
-	if (what & CURL_POLL_OUT)
-		events |= EPOLLOUT;
-	return loop_watch(shared.loop, fd, events, on_descriptor, (void *)(intptr_t)fd, NULL) < 0
-		       ? -1
-		       : 0;
+	return web_sockets_want(fd, what);
 }
 
 static int want_timer(CURLM *multi, long timeout_ms, void *user)
@@ -150,6 +133,7 @@ int web_open(struct loop *loop, const struct web **out, struct error *err)
 			return error_errno(err, ENOMEM, "libcurl cannot be initialized");
 		}
 		shared.loop = loop;
+		web_sockets_open(loop, act);
 		shared.functions.multi_setopt(shared.multi, CURLMOPT_SOCKETFUNCTION,
 					      want_descriptor);
 		shared.functions.multi_setopt(shared.multi, CURLMOPT_TIMERFUNCTION, want_timer);
@@ -168,6 +152,7 @@ void web_close(void)
 		return;
 	shared.functions.multi_cleanup(shared.multi);
 	shared.multi = NULL;
+	web_sockets_close();
 	loop_timer_cancel(shared.loop, &shared.timer);
 	shared.functions.global_cleanup();
 }
@@ -179,6 +164,7 @@ int web_start(struct web_transfer *transfer, CURL *easy, web_done_fn fn, void *c
 
 	*transfer = (struct web_transfer){.easy = easy, .fn = fn, .context = context};
 	shared.functions.easy_setopt(easy, CURLOPT_PRIVATE, (void *)transfer);
+	shared.functions.easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, web_sockets_close_one);
 	code = shared.functions.multi_add_handle(shared.multi, easy);
 	if (code != CURLM_OK)
 		return error_set(err, EIO, "libcurl: %s", shared.functions.multi_strerror(code));
@@ -195,6 +181,7 @@ void web_cancel(struct web_transfer *transfer)
 		return;
 	transfer->is_running = false;
 	shared.functions.multi_remove_handle(shared.multi, transfer->easy);
+	web_sockets_settle();
 }
 
 bool web_explain(CURL *easy, CURLcode code, const char *trouble, char *out, size_t size)

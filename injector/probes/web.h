@@ -53,8 +53,8 @@ struct web_transfer {
 int web_open(struct loop *loop, const struct web **out, struct error *err);
 void web_close(void);
 
-/* Starts the transfer of `easy` (CURLOPT_PRIVATE is taken); fn is called once from the loop, when
- * it is over and has left the multi handle. */
+/* Starts the transfer of `easy` (CURLOPT_PRIVATE and CURLOPT_CLOSESOCKETFUNCTION are taken); fn is
+ * called once from the loop, when it is over and has left the multi handle. */
 int web_start(struct web_transfer *transfer, CURL *easy, web_done_fn fn, void *context,
 	      struct error *err);
 /* Ends it at once; fn is not called. */
