@@ -215,6 +215,10 @@ static bool is_concerned(const struct network_state *state, const struct nlmsghd
 	const bool is_long_enough = message->nlmsg_len >= NLMSG_LENGTH(sizeof(struct tcmsg));
 	const struct tcmsg *tc = NLMSG_DATA(message);
 
+	/* Linux 6.1 answers a question for a queue by announcing it to everybody (tc_get_qdisc(),
+	 * qdisc_notify(); measured): who looks because he was told so would never stop. */
+	if (message->nlmsg_type == RTM_NEWQDISC && netlink_is_own(state->route, message))
+		return false;
 	switch (message->nlmsg_type) {
 	case RTM_NEWLINK:
 	case RTM_DELLINK:

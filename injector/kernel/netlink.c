@@ -30,6 +30,7 @@ struct netlink {
 	int fd;
 	int last_fd; /* the same once more, see netlink_close_first(); -1: no */
 	uint32_t sequence;
+	uint32_t port; /* ours, as the answers say; 0: none has come */
 };
 
 struct opening {
@@ -215,8 +216,8 @@ static ssize_t receive(const struct netlink *netlink, char *buffer, int64_t dead
 	}
 }
 
-static int converse(const struct netlink *netlink, uint32_t sequence, netlink_reply_fn fn,
-		    void *context, struct error *err)
+static int converse(struct netlink *netlink, uint32_t sequence, netlink_reply_fn fn, void *context,
+		    struct error *err)
 {
 	__attribute__((cleanup(give_buffer_back))) char *buffer = take_buffer(err);
 	int64_t deadline_ns = clock_now_ns() + REPLY_TIMEOUT_NS;
@@ -231,6 +232,7 @@ static int converse(const struct netlink *netlink, uint32_t sequence, netlink_re
 		for (int left = (int)size; nlmsg_ok(header, left); header = next(header, &left)) {
 			if (header->nlmsg_seq != sequence)
 				continue; /* of an earlier call that gave up */
+			netlink->port = header->nlmsg_pid;
 			if (header->nlmsg_flags & NLM_F_DUMP_INTR)
 				is_disturbed = true;
 			if (header->nlmsg_type == NLMSG_ERROR)
@@ -367,6 +369,11 @@ int netlink_listen(struct netlink *netlink, const unsigned *groups, struct error
 			return error_errno(err, errno, "cannot listen to group %d", group);
 	}
 	return 0;
+}
+
+bool netlink_is_own(const struct netlink *netlink, const struct nlmsghdr *message)
+{
+	return netlink && netlink->port && message->nlmsg_pid == netlink->port;
 }
 
 int netlink_descriptor(const struct netlink *netlink)

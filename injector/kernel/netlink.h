@@ -88,6 +88,8 @@ int netlink_transact(struct netlink *netlink, struct netlink_request *request,
 /* Joins groups of announcements (RTNLGRP_...; 0 ends the list). Nothing else is said in such a
  * conversation any more. */
 int netlink_listen(struct netlink *netlink, const unsigned *groups, struct error *err);
+/* Announced because of a call in that conversation. */
+bool netlink_is_own(const struct netlink *netlink, const struct nlmsghdr *message);
 /* Readable when something was announced. */
 int netlink_descriptor(const struct netlink *netlink);
 /* Hands over what was announced, without waiting, and not without end: what is left keeps the

@@ -212,6 +212,21 @@ static void test_what_happens_elsewhere_wakes_nobody(void **state)
 	netlab_fault_finish(&watched.fault, FAULT_END_NOW);
 }
 
+/* Some kernels announce to everybody what one asks for. */
+static void test_own_looks_wake_nobody(void **state)
+{
+	struct netlab *lab = *state;
+	struct watched watched;
+
+	start(lab, &watched, "wwwwb4", both);
+	hear(&watched, 50 * NSEC_PER_MSEC);
+	watched.times = 0;
+	look(&watched, &watched.fault.fault);
+	hear(&watched, 300 * NSEC_PER_MSEC);
+	assert_int_equal(watched.times, 1);
+	netlab_fault_finish(&watched.fault, FAULT_END_NOW);
+}
+
 /* tc filters at clsact: anybody may delete them. */
 static void check_filters(struct netlab *lab, const char *run, const char *command,
 			  const char *const *settings)
@@ -444,6 +459,7 @@ int main(void)
 		ON_LAB(test_own_queue_deleted),
 		ON_LAB(test_table_cannot_be_deleted),
 		ON_LAB(test_what_happens_elsewhere_wakes_nobody),
+		ON_LAB(test_own_looks_wake_nobody),
 		ON_LAB(test_filters_deleted),
 		ON_LAB(test_one_direction_of_a_partition_deleted),
 		ON_LAB(test_clsact_deleted),
