@@ -144,16 +144,16 @@ static int prepare(struct watch *watch, struct error *err)
 	int result;
 
 	block_signals();
+	/* What the others hold must not live on in here: each knows by that of the others' end. */
+	result = descriptors_keep((int *const[]){&watch->socket, &watch->worker}, 2);
+	if (result < 0)
+		return error_errno(err, -result, "cannot close the worker's descriptors");
 	await_first_word(watch->socket);
 	prefault_after_fork();
 	become_hard_to_kill();
 	watch->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (watch->timer < 0)
 		return error_errno(err, errno, "no timer for the deadline");
-	/* what the worker holds must not live on in here */
-	result = descriptors_keep((int *const[]){&watch->socket, &watch->worker, &watch->timer}, 3);
-	if (result < 0)
-		return error_errno(err, -result, "cannot close the worker's descriptors");
 	return 0;
 }
 
