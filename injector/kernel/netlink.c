@@ -40,7 +40,7 @@ struct opening {
 /* One buffer for all conversations, which go on one after the other: each with its own would map,
  * fault in and unmap 64 KiB. Who comes while it is taken (another thread, or who asks something
  * from inside of a reply) gets memory. */
-static char common_buffer[BUFFER_SIZE];
+static _Alignas(struct nlmsghdr) char common_buffer[BUFFER_SIZE];
 static atomic_bool is_common_taken;
 
 static char *take_buffer(struct error *err)
