@@ -25,8 +25,8 @@
 /* How often the thread looks at its share of a processor, and the shares (percent) at which it
  * becomes an ordinary thread and a real-time one again. */
 #define SHARE_EVERY (100 * NSEC_PER_MSEC)
-#define SHARE_HIGH  80
-#define SHARE_LOW   60
+#define SHARE_HIGH  90
+#define SHARE_LOW   80
 
 /* To be woken for each packet of many costs more than the packet (more than a third of the
  * thread's own time under TCP was spent in poll(2), and the sender pays as much; in a virtual
