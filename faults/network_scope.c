@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Which packets: the target's endpoints as nf_tables sets and the rules that look them up. A set is
- * one hash or tree lookup for any number of endpoints.
+ * one lookup for any number of endpoints: networks of one length by hash, others in a tree.
  */
 #include "faults/network.h"
 
@@ -13,6 +13,10 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* From so many on by hash. For 100,000 networks that is 110 instead of 400 ns more a packet that is
+ * none of them, and 100 instead of 240 ms to load; for one, 100 ns either way (6.18). */
+#define HASH_FROM 16
 
 /* [0] IPv4, [1] IPv6 */
 struct network_scope {
@@ -148,6 +152,31 @@ static void last_address(const struct piece *piece, unsigned size, uint8_t *out)
 	}
 }
 
+/* All of one length: what is behind it is masked, and the rest looked up by hash. */
+static bool is_hashed(const struct pieces *addresses)
+{
+	for (unsigned i = 1; i < addresses->count; i++)
+		if (addresses->list[i].prefix != addresses->list[0].prefix)
+			return false;
+	return addresses->count >= HASH_FROM;
+}
+
+static void add_hash(const struct network_scope *scope, unsigned family, struct nft_batch *batch)
+{
+	const struct pieces *pieces = &scope->addresses[family];
+	char name[NFT_NAME_SIZE];
+
+	/* with the size the kernel takes the fast one, which does not grow */
+	nft_add_set(batch, &(struct nft_set){
+				   .name = set_name(scope, family, false, name),
+				   .fields = {address_type[family]},
+				   .size = pieces->count,
+			   });
+	for (unsigned i = 0; i < pieces->count; i++)
+		nft_set_add(batch, pieces->list[i].address, NULL);
+	nft_set_end(batch);
+}
+
 static void add_set(const struct network_scope *scope, unsigned family, bool has_ports,
 		    struct nft_batch *batch)
 {
@@ -156,6 +185,10 @@ static void add_set(const struct network_scope *scope, unsigned family, bool has
 	const unsigned size = family ? 16 : 4;
 	char name[NFT_NAME_SIZE];
 
+	if (!has_ports && is_hashed(pieces)) {
+		add_hash(scope, family, batch);
+		return;
+	}
 	nft_add_set(batch, &(struct nft_set){
 				   .name = set_name(scope, family, has_ports, name),
 				   .fields = {address_type[family],
@@ -272,15 +305,19 @@ static void add_family(const struct network_scope *scope, unsigned family, bool 
 		       const char *chain, const char *action, struct nft_batch *batch)
 {
 	const enum nft_side side = is_ingress ? NFT_SOURCE : NFT_DESTINATION;
+	const struct pieces *addresses = &scope->addresses[family];
 	char name[NFT_NAME_SIZE];
 
-	if (scope->addresses[family].count) {
+	if (addresses->count) {
 		begin_rule(scope, is_ingress, false, chain, batch);
-		if (is_whole_family(&scope->addresses[family]))
+		set_name(scope, family, false, name);
+		if (is_whole_family(addresses))
 			nft_match_family(batch, family_of[family]);
+		else if (is_hashed(addresses))
+			nft_match_prefixes(batch, family_of[family], side, addresses->list->prefix,
+					   name);
 		else
-			nft_match_addresses(batch, family_of[family], side,
-					    set_name(scope, family, false, name));
+			nft_match_addresses(batch, family_of[family], side, name);
 		end_rule(action, batch);
 	}
 	if (scope->services[family].count) {

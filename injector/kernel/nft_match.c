@@ -59,8 +59,8 @@ void nft_match_address(struct nft_batch *batch, int family, enum nft_side side, 
 	nft_compare(batch, 0, NFT_CMP_EQ, address, words * sizeof(uint32_t));
 }
 
-void nft_match_network(struct nft_batch *batch, int family, enum nft_side side, const void *address,
-		       unsigned prefix)
+/* Its size in bytes. */
+static size_t load_network(struct nft_batch *batch, int family, enum nft_side side, unsigned prefix)
 {
 	const uint8_t nothing[16] = {0};
 	uint8_t mask[16] = {0};
@@ -71,7 +71,22 @@ void nft_match_network(struct nft_batch *batch, int family, enum nft_side side, 
 	load_address(batch, family, side);
 	if (prefix < size * 8)
 		nft_mask(batch, 0, mask, nothing, size);
+	return size;
+}
+
+void nft_match_network(struct nft_batch *batch, int family, enum nft_side side, const void *address,
+		       unsigned prefix)
+{
+	size_t size = load_network(batch, family, side, prefix);
+
 	nft_compare(batch, 0, NFT_CMP_EQ, address, size);
+}
+
+void nft_match_prefixes(struct nft_batch *batch, int family, enum nft_side side, unsigned prefix,
+			const char *set)
+{
+	load_network(batch, family, side, prefix);
+	nft_lookup(batch, 0, set, false);
 }
 
 void nft_match_egress(struct nft_batch *batch, int interface_index)

@@ -23,6 +23,9 @@ void nft_match_address(struct nft_batch *batch, int family, enum nft_side side,
 void nft_match_network(struct nft_batch *batch, int family, enum nft_side side, const void *address,
 		       unsigned prefix);
 void nft_match_addresses(struct nft_batch *batch, int family, enum nft_side side, const char *set);
+/* The same of the first `prefix` bits: the set has networks of that length, and no ranges. */
+void nft_match_prefixes(struct nft_batch *batch, int family, enum nft_side side, unsigned prefix,
+			const char *set);
 void nft_match_other_addresses(struct nft_batch *batch, int family, enum nft_side side,
 			       const char *set);
 

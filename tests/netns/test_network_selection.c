@@ -78,6 +78,70 @@ static void test_except_on_ingress_is_the_far_side(void **state)
 	netlab_fault_finish(&fault, FAULT_END_NOW);
 }
 
+/* Networks that are not here, `own4` and `own6`, all shorter than an address by `drop` bits; and
+ * `other`, which may have another length. */
+static void lose_networks(struct netlab *lab, struct netlab_fault *fault, const char *own4,
+			  const char *own6, unsigned drop, const char *other)
+{
+	enum { COUNT = 40 };
+	static char texts[COUNT * 2][48];
+	static const char *settings[COUNT * 4 + 12];
+	unsigned at = 0;
+
+	for (unsigned i = 0; i < COUNT; i++) {
+		snprintf(texts[i], sizeof(texts[i]), "10.77.%u.%u/%u", i, i * 4, 32 - drop);
+		snprintf(texts[COUNT + i], sizeof(texts[i]), "fd77:%x::%x/%u", i, i * 4,
+			 128 - drop);
+		settings[at++] = "to";
+		settings[at++] = texts[i];
+		settings[at++] = "to";
+		settings[at++] = texts[COUNT + i];
+	}
+	settings[at++] = "to";
+	settings[at++] = own4;
+	settings[at++] = "to";
+	settings[at++] = own6;
+	if (other) {
+		settings[at++] = "to";
+		settings[at++] = other;
+	}
+	settings[at++] = "interface";
+	settings[at++] = "sqv0";
+	settings[at++] = "loss";
+	settings[at++] = "100%";
+	settings[at] = NULL;
+	start(lab, fault, settings);
+}
+
+/* Many networks of one length are looked up by hash, others in a tree. */
+static void test_many_networks(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+
+	lose_networks(lab, &fault, "10.88.0.2", "fd88::2", 0, NULL);
+	assert_false(passes(lab, "10.88.0.2", NETLAB_PORT));
+	assert_true(passes(lab, "10.88.0.3", NETLAB_PORT));
+	assert_false(passes(lab, "fd88::2", NETLAB_PORT));
+	assert_true(passes(lab, "fd88::3", NETLAB_PORT));
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+	lose_networks(lab, &fault, "10.88.0.2/31", "fd88::2/127", 1, NULL);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_false(passes(lab, i ? "10.88.0.3" : "10.88.0.2", NETLAB_PORT));
+		assert_false(passes(lab, i ? "fd88::3" : "fd88::2", NETLAB_PORT));
+	}
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+	lose_networks(lab, &fault, "10.88.0.4/31", "fd88::4/127", 1, NULL);
+	assert_true(passes(lab, "10.88.0.3", NETLAB_PORT));
+	assert_true(passes(lab, "fd88::3", NETLAB_PORT));
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+	lose_networks(lab, &fault, "10.88.0.2", "fd88::3", 0, "10.88.0.0/30");
+	assert_false(passes(lab, "10.88.0.3", NETLAB_PORT));
+	assert_true(passes(lab, "fd88::2", NETLAB_PORT));
+	assert_false(passes(lab, "fd88::3", NETLAB_PORT));
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+}
+
 static void test_protocols(void **state)
 {
 	struct netlab *lab = *state;
@@ -273,6 +337,7 @@ int main(void)
 		{#test "_by_filters", test, setup_filters, teardown, NULL}
 		BOTH(test_except),
 		BOTH(test_except_on_ingress_is_the_far_side),
+		BOTH(test_many_networks),
 		BOTH(test_protocols),
 		BOTH(test_a_port_does_not_read_icmp),
 		BOTH(test_the_metadata_address_is_spared),
