@@ -100,6 +100,7 @@ static int probe(struct fault_support *out, struct error *err)
 		return result;
 	*out = (struct fault_support){.usable = false};
 	params_add(&params, CONNECT_ERROR, error_words[0], 0, 0, NULL);
+	bpf_unlimit_memory();
 	result = cgroup_open_root(&root, &why);
 	if (result == 0)
 		result = connect_load(&state, &fault, programs, &why);
@@ -194,8 +195,10 @@ static void release(struct fault *fault)
 static int rehearse(struct connect_state *state, const struct fault *fault, struct error *err)
 {
 	int programs[2] = {-1, -1};
-	int result = connect_load(state, fault, programs, err);
+	int result;
 
+	bpf_unlimit_memory();
+	result = connect_load(state, fault, programs, err);
 	connect_close_pair(programs);
 	connect_close(state);
 	return result;

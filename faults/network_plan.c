@@ -10,6 +10,7 @@
 #include "faults/network_group.h"
 #include "faults/target_follow.h"
 #include "injector/base/quantity.h"
+#include "injector/kernel/bpf.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -168,11 +169,13 @@ static int fill(struct network_state *state, struct fault *fault, struct plan *p
 	state->planned_way = state->way;
 	if (result == 0 && state->way == NETWORK_NETEM)
 		state->queue_bytes = network_netem_bound(state);
-	if (result == 0 && state->way == NETWORK_LINE)
+	if (result == 0 && state->way == NETWORK_LINE) {
+		bpf_unlimit_memory();
 		result = network_line_prepare(state, fault->target->namespace_fd,
 					      fault->env && fault->env->run_id ? fault->env->run_id
 									       : "RUN",
 					      fault->step, err);
+	}
 	if (result == 0)
 		result = network_open_netfilter(state, fault->target->namespace_fd, err);
 	if (result == 0)
