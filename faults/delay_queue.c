@@ -33,10 +33,12 @@ struct block {
 	uint32_t live; /* entries that have not left */
 	bool is_touched;
 	bool is_charged; /* to the budget: the current one, and whatever may be touched */
+	bool is_charged_to_whole;
 };
 
 struct delay_queue {
 	struct delay_budget *budget;
+	bool is_new; /* its first block is being charged */
 	unsigned char *memory;
 	size_t memory_size;
 	size_t entry_max; /* header and frame_max, rounded to slots */
@@ -67,23 +69,37 @@ static struct entry *entry_at(const struct delay_queue *queue, uint32_t slot)
 	return (struct entry *)(void *)(queue->memory + (size_t)slot * SLOT_SIZE);
 }
 
-void delay_budget_init(struct delay_budget *budget, size_t limit_bytes)
+void delay_budget_init(struct delay_budget *budget, size_t limit_bytes, struct delay_budget *whole)
 {
 	budget->blocks = (limit_bytes + DELAY_QUEUE_BLOCK - 1) / DELAY_QUEUE_BLOCK;
 	if (budget->blocks < 2)
 		budget->blocks = 2;
+	budget->whole = whole;
 	atomic_init(&budget->used, 0);
+}
+
+static bool take_block(struct delay_budget *budget)
+{
+	if (atomic_fetch_add(&budget->used, 1) < budget->blocks)
+		return true;
+	atomic_fetch_sub(&budget->used, 1);
+	return false;
 }
 
 static bool charge(struct delay_queue *queue, struct block *block)
 {
+	struct delay_budget *whole = queue->is_new ? NULL : queue->budget->whole;
+
 	if (block->is_charged)
 		return true;
-	if (atomic_fetch_add(&queue->budget->used, 1) >= queue->budget->blocks) {
+	if (!take_block(queue->budget))
+		return false;
+	if (whole && !take_block(whole)) {
 		atomic_fetch_sub(&queue->budget->used, 1);
 		return false;
 	}
 	block->is_charged = true;
+	block->is_charged_to_whole = whole;
 	return true;
 }
 
@@ -91,7 +107,9 @@ static void discharge(struct delay_queue *queue, struct block *block)
 {
 	if (block->is_charged)
 		atomic_fetch_sub(&queue->budget->used, 1);
-	block->is_charged = false;
+	if (block->is_charged_to_whole)
+		atomic_fetch_sub(&queue->budget->whole->used, 1);
+	block->is_charged = block->is_charged_to_whole = false;
 }
 
 int delay_queue_new(struct delay_budget *budget, size_t frame_max, struct delay_queue **out,
@@ -109,6 +127,7 @@ int delay_queue_new(struct delay_budget *budget, size_t frame_max, struct delay_
 	if (!queue)
 		return error_errno(err, ENOMEM, "delay queue");
 	queue->budget = budget;
+	queue->is_new = true;
 	queue->entry_max = entry_max;
 	queue->block_count = budget->blocks;
 	queue->memory_size = queue->block_count * DELAY_QUEUE_BLOCK;
@@ -130,6 +149,7 @@ int delay_queue_new(struct delay_budget *budget, size_t frame_max, struct delay_
 		return error_set(err, ENOSPC, "delay queue: nothing is left of %zu blocks",
 				 budget->blocks);
 	}
+	queue->is_new = false;
 	queue->first = queue->last = NO_SLOT;
 	queue->last_due_ns = INT64_MIN;
 	*out = queue;

@@ -29,9 +29,12 @@ struct delay_queue;
 struct delay_budget {
 	size_t blocks;
 	_Atomic size_t used;
+	/* Of several such budgets together, or NULL; the first block of each queue is not in it, so
+	 * that it can be used up and there is still a little for everybody. */
+	struct delay_budget *whole;
 };
 /* `limit_bytes` is rounded up to blocks, two at least. Used by queues in any thread. */
-void delay_budget_init(struct delay_budget *budget, size_t limit_bytes);
+void delay_budget_init(struct delay_budget *budget, size_t limit_bytes, struct delay_budget *whole);
 
 /* `budget` outlives the queue, which keeps one block of it for as long as it is there; -ENOSPC: not
  * even that is left. `frame_max` is the room that reserve() gives, at most half a block. The number

@@ -31,6 +31,8 @@ struct delay_line {
 	bool is_started;
 };
 
+static struct delay_budget whole = {.blocks = DELAY_LINES_BYTES / DELAY_QUEUE_BLOCK};
+
 struct inside {
 	struct delay_line *line;
 	int interface_index;
@@ -104,7 +106,7 @@ static int prepare_threads(struct delay_line *line, uint64_t seed, struct error 
 {
 	int status = 0;
 
-	delay_budget_init(&line->budget, DELAY_LINE_BYTES);
+	delay_budget_init(&line->budget, DELAY_LINE_BYTES, &whole);
 	for (unsigned i = 0; !status && i < line->count; i++)
 		status = delay_thread_new(&line->budget, seed + i, &line->threads[i], err);
 	return status;

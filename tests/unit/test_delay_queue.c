@@ -40,7 +40,7 @@ static struct delay_queue *make(size_t limit, int64_t delay_ns, int64_t jitter_n
 {
 	struct delay_queue *queue = NULL;
 
-	delay_budget_init(&budget, limit);
+	delay_budget_init(&budget, limit, NULL);
 	assert_int_equal(delay_queue_new(&budget, 65800, &queue, NULL), 0);
 	delay_effect_init(&effect, seed);
 	set(queue, delay_ns, jitter_ns, 0);
@@ -370,6 +370,45 @@ static void test_small_packets_are_bounded_as_well(void **state)
 }
 
 /* A steady stream must not walk through the whole mapping. */
+static uint64_t fill(struct delay_queue *queue)
+{
+	uint64_t count = 0;
+
+	while (count < 100000 && push(queue, count, 0, 60000))
+		count++;
+	return count;
+}
+
+/* Two lines, 8 MiB each, 10 MiB together; the first block of each is not of what is shared. */
+static void test_several_budgets_have_a_limit_together(void **state)
+{
+	struct delay_budget whole, budgets[2];
+	struct delay_queue *queues[2];
+	uint64_t counts[2];
+	size_t each = MIB / 60000;
+
+	(void)state;
+	delay_budget_init(&whole, 10 * MIB, NULL);
+	for (unsigned i = 0; i < 2; i++) {
+		delay_budget_init(&budgets[i], 8 * MIB, &whole);
+		assert_int_equal(delay_queue_new(&budgets[i], 65800, &queues[i], NULL), 0);
+	}
+	delay_effect_init(&effect, 1);
+	set(queues[0], 1000 * MSEC, 0, 0);
+	for (unsigned i = 0; i < 2; i++)
+		counts[i] = fill(queues[i]);
+	assert_true(counts[0] >= 7 * each && counts[0] <= 8 * (each + 1));
+	assert_true(counts[1] >= 3 * each && counts[1] <= 4 * (each + 1));
+	assert_int_equal(whole.used, 10);
+	/* what one gives back the other may have */
+	delay_queue_free(queues[0]);
+	assert_true(fill(queues[1]) >= 3 * each);
+	assert_int_equal(whole.used, 7);
+	delay_queue_free(queues[1]);
+	assert_int_equal(whole.used, 0);
+	assert_int_equal(budgets[1].used, 0);
+}
+
 static void test_memory_follows_what_is_in_flight(void **state)
 {
 	struct delay_queue *queue = make(256 * MIB, 10 * MSEC, 0, 1);
@@ -400,6 +439,7 @@ int main(void)
 		cmocka_unit_test(test_shrink_to_zero_empties_a_jittered_queue_in_order),
 		cmocka_unit_test(test_memory_is_bounded_and_given_back),
 		cmocka_unit_test(test_small_packets_are_bounded_as_well),
+		cmocka_unit_test(test_several_budgets_have_a_limit_together),
 		cmocka_unit_test(test_memory_follows_what_is_in_flight),
 	};
 

@@ -42,7 +42,7 @@ static void start(struct line *line, size_t limit_bytes, int64_t delay_ns)
 {
 	const struct netem_config effect = {.delay_ns = delay_ns};
 
-	delay_budget_init(&line->budget, limit_bytes);
+	delay_budget_init(&line->budget, limit_bytes, NULL);
 	for (unsigned i = 0; i < THREADS; i++) {
 		int pair[2];
 
@@ -178,7 +178,7 @@ static void test_a_budget_that_is_used_up_is_an_error(void **state)
 	struct error err = ERROR_INIT;
 
 	(void)state;
-	delay_budget_init(&budget, 1); /* two blocks at least */
+	delay_budget_init(&budget, 1, NULL); /* two blocks at least */
 	assert_int_equal(delay_thread_new(&budget, 0, &threads[0], NULL), 0);
 	assert_int_equal(delay_thread_new(&budget, 0, &threads[1], NULL), 0);
 	assert_true(delay_thread_new(&budget, 0, &threads[2], &err) < 0);
