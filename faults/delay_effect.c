@@ -4,6 +4,7 @@
 #include "injector/base/clock.h"
 #include "injector/base/quantity.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -42,6 +43,37 @@ static uint32_t scale(uint64_t ppb)
 	return ppb >= SHARE_ONE ? UINT32_MAX : (uint32_t)(ppb * UINT32_MAX / SHARE_ONE);
 }
 
+/* By the method of Box and Muller. */
+static double next_normal(struct delay_effect *effect)
+{
+	double radius = sqrt(-2 * log((next_32(effect) + 1.0) / 4294967296.0));
+
+	return radius * cos(2 * M_PI * next_32(effect) / 4294967296.0);
+}
+
+/* Even in all 32 bits whatever the correlation, so that the jitter keeps its shape and its width,
+ * which a weighted mean of draws takes from it: normal numbers, whose weighted sum stays normal,
+ * each by its place in their distribution. */
+static uint32_t next_of_jitter(struct delay_effect *effect)
+{
+	double weight = effect->jitter_weight, place;
+
+	if (weight == 0)
+		return next_32(effect);
+	effect->jitter_last =
+		weight * effect->jitter_last + sqrt(1 - weight * weight) * next_normal(effect);
+	place = erfc(-effect->jitter_last * M_SQRT1_2) / 2 * 4294967296.0;
+	return place >= UINT32_MAX ? UINT32_MAX : (uint32_t)place;
+}
+
+/* Of the normal numbers, so that their places are correlated as asked for (Pearson 1907). */
+static double weight_of(uint64_t correlation_ppb)
+{
+	return correlation_ppb >= SHARE_ONE
+		       ? 1
+		       : 2 * sin(M_PI / 6 * (double)correlation_ppb / SHARE_ONE);
+}
+
 static bool happens(struct delay_effect *effect, uint64_t ppb)
 {
 	return ppb >= SHARE_ONE || (ppb && next_32(effect) < scale(ppb));
@@ -58,7 +90,7 @@ void delay_effect_init(struct delay_effect *effect, uint64_t seed)
 	effect->random = seed;
 	effect->state = RECEIVED;
 	effect->bucket_ns = effect->slot_ns = INT64_MIN;
-	effect->delay.last = next_32(effect);
+	effect->jitter_last = next_normal(effect);
 	effect->loss.last = next_32(effect);
 	effect->duplicate.last = next_32(effect);
 	effect->corrupt.last = next_32(effect);
@@ -72,7 +104,7 @@ void delay_effect_set(struct delay_effect *effect, const struct netem_config *co
 		effect->table = *config->table;
 		effect->config.table = &effect->table;
 	}
-	effect->delay.correlation = scale(config->delay_correlation_ppb);
+	effect->jitter_weight = weight_of(config->delay_correlation_ppb);
 	effect->loss.correlation = scale(config->loss_correlation_ppb);
 	effect->duplicate.correlation = scale(config->duplicate_correlation_ppb);
 	effect->corrupt.correlation = scale(config->corrupt_correlation_ppb);
@@ -155,24 +187,29 @@ bool delay_effect_loses(struct delay_effect *effect)
 	}
 }
 
-/* By the upper bits of the draw, which are those that a correlation keeps; netem takes the
- * remainder of a division, so that its delays have none, whatever was asked for (measured). */
+/* `at` of a table, in its units of a jitter: by the upper bits of the draw, which are those that a
+ * correlation keeps. netem takes the remainder of a division, so that its delays have none,
+ * whatever was asked for (measured). */
+static int64_t look_up(const struct netem_table *table, uint32_t draw, int64_t jitter_ns)
+{
+	const uint32_t at = (uint32_t)(((uint64_t)draw * NETEM_TABLE_SIZE) >> 32);
+
+	return jitter_ns * table->values[at] / NETEM_DIST_SCALE;
+}
+
 static int64_t draw_delay(struct delay_effect *effect)
 {
 	const struct netem_config *config = &effect->config;
+	uint64_t width = 2 * (uint64_t)config->jitter_ns;
 	uint32_t draw;
 
 	if (!config->jitter_ns)
 		return config->delay_ns;
-	draw = next_in(effect, &effect->delay);
-	if (!config->table) { /* in [-jitter, jitter) */
-		uint64_t width = 2 * (uint64_t)config->jitter_ns;
-
-		return config->delay_ns - config->jitter_ns + (int64_t)((draw * width) >> 32);
-	}
-	return config->delay_ns + config->jitter_ns *
-					  config->table->values[draw % NETEM_TABLE_SIZE] /
-					  NETEM_DIST_SCALE;
+	draw = next_of_jitter(effect);
+	if (config->table)
+		return config->delay_ns + look_up(config->table, draw, config->jitter_ns);
+	/* in [-jitter, jitter) */
+	return config->delay_ns - config->jitter_ns + (int64_t)((draw * width) >> 32);
 }
 
 /* How long the packet occupies the line. */

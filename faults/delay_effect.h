@@ -2,7 +2,8 @@
  *
  * What the delay line does to each packet: the decisions of netem (netem_enqueue() in
  * net/sched/sch_netem.c), in its order and with its arithmetic, so that the same parameters mean
- * the same on either way. Time is an argument; nothing here sees a packet's bytes. Not thread-safe.
+ * the same on either way; but for the correlation of delays, which netem has lost, so that here it
+ * can be right. Time is an argument; nothing here sees a packet's bytes. Not thread-safe.
  */
 #ifndef SQUALL_DELAY_EFFECT_H
 #define SQUALL_DELAY_EFFECT_H
@@ -21,9 +22,10 @@ struct delay_sequence {
 struct delay_effect {
 	struct netem_config config;
 	uint64_t random;
-	struct delay_sequence delay, loss, duplicate, corrupt, reorder;
-	bool is_bad;	/* Gilbert-Elliott */
-	unsigned state; /* of the four, 1 to 4 */
+	struct delay_sequence loss, duplicate, corrupt, reorder;
+	double jitter_last, jitter_weight; /* a normal number, and how much of it the next one is */
+	bool is_bad;			   /* Gilbert-Elliott */
+	unsigned state;			   /* of the four, 1 to 4 */
 	uint32_t since_reordered;
 	int64_t bucket_ns; /* when the token bucket is full again */
 	int64_t slot_ns;   /* when the current slot opens; INT64_MIN: none yet */

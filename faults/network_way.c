@@ -117,11 +117,14 @@ static int choose_queue(struct network_state *state, const struct network_suppor
 	bool is_bypassed = false;
 	int result = 0;
 
-	if (support->has_netem && is_correlated)
+	if (support->has_netem && state->effect.full.delay_correlation_ppb)
 		result =
 			plan_add(plan, PLAN_NOTE,
 				 "netem does not correlate delays (it divides the drawn number and "
-				 "keeps the remainder): a delay line does");
+				 "keeps the remainder)%s",
+				 has_tun ? ": a delay line does"
+					 : ", and there is no /dev/net/tun for a delay line, which "
+					   "does: delay-correlation has no effect here");
 	if (result == 0 && support->has_netem)
 		result = network_find_bypassed(state, plan, &is_bypassed, err);
 	if (result < 0)

@@ -162,12 +162,18 @@ static void test_jitter_of_a_pareto_distribution(void **state)
 
 static void test_correlated_jitter_changes_slowly(void **state)
 {
-	/* less spread: netem's way of correlating averages (alpha = 0.75: sqrt(0.25 / 1.75)) */
-	struct netlab_seen seen =
-		SEE(&steady, "delay", "40ms", "jitter", "20ms", "delay-correlation", "75%");
+	struct netlab_flow one_by_one = steady;
+	struct netlab_seen free_seen, bound_seen;
 
-	assert_true(fabs(seen.deviation_ns - 20 * MSEC / sqrt(3) * sqrt(0.25 / 1.75)) < 1 * MSEC);
-	free(seen.delays_ns);
+	one_by_one.at_once = 1;
+	one_by_one.count = 500;
+	free_seen = SEE(&one_by_one, "delay", "40ms", "jitter", "20ms", "distribution", "normal");
+	bound_seen = SEE(&one_by_one, "delay", "40ms", "jitter", "20ms", "distribution", "normal",
+			 "delay-correlation", "99.9%");
+	/* neighbours are a millisecond apart, and so are their delays */
+	assert_true(bound_seen.overtaken < free_seen.overtaken / 2);
+	free(free_seen.delays_ns);
+	free(bound_seen.delays_ns);
 }
 
 static void test_measured_round_trips(void **state)
