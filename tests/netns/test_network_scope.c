@@ -8,7 +8,6 @@
 #include "faults/network.h"
 #include "injector/base/clock.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -341,129 +340,6 @@ static void test_parameters_make_sense(void **state)
 		0);
 }
 
-/* The operator's connection survives the partition of everything; others, and a forged claim,
- * do not. In a child of its own: the connection is looked for in the namespace we are in. */
-static int session_child(const struct netlab *lab)
-{
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(NETLAB_PORT)}, own;
-	socklen_t length = sizeof(own);
-	struct netlab_fault fault;
-	struct error err = ERROR_INIT;
-	uint64_t total = 0;
-	char text[128];
-	int fd;
-
-	if (setns(lab->near_fd, CLONE_NEWNET) < 0)
-		return 1;
-	fd = socket(AF_INET, SOCK_STREAM, 0);
-	inet_pton(AF_INET, "10.88.0.2", &to.sin_addr);
-	if (connect(fd, (void *)&to, sizeof(to)) < 0 || getsockname(fd, (void *)&own, &length) < 0)
-		return 2;
-	snprintf(text, sizeof(text), "10.88.0.2 %d 10.88.0.1 %u", NETLAB_PORT, ntohs(own.sin_port));
-	setenv("SSH_CONNECTION", text, 1);
-	if (netlab_fault_plan(NULL, &fault, "ccccc3",
-			      (const char *[]){"interface", "sqv0", "loss", "100%", "direction",
-					       "both", NULL},
-			      &err) < 0 ||
-	    network_fault.inject(&fault.fault, &err) < 0) {
-		fprintf(stderr, "%s\n", err.text);
-		return 3;
-	}
-	if (!strstr(fault.plan, "this session"))
-		return 4;
-	if (send(fd, "hello", 5, 0) != 5 || shutdown(fd, SHUT_WR) < 0)
-		return 5;
-	{
-		struct timeval limit = {.tv_sec = 3};
-
-		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	}
-	if (recv(fd, &total, sizeof(total), MSG_WAITALL) != sizeof(total) || total != 5)
-		return 6;
-	if (netlab_round_trip(lab, "10.88.0.2", NETLAB_PORT, LOST_MS) >= 0)
-		return 7;
-	netlab_fault_finish(&fault, FAULT_END_NOW);
-	return 0;
-}
-
-/* `ssh localhost`, or the end of a tunnel: what both ends send leaves by lo. */
-static int local_session_child(const struct netlab *lab)
-{
-	struct sockaddr_in server = {.sin_family = AF_INET,
-				     .sin_addr.s_addr = htonl(INADDR_LOOPBACK)},
-			   client;
-	socklen_t length = sizeof(server);
-	struct timeval limit = {.tv_sec = 3};
-	struct netlab_fault fault;
-	struct error err = ERROR_INIT;
-	char text[128];
-	int listener, far, near;
-
-	if (setns(lab->near_fd, CLONE_NEWNET) < 0)
-		return 1;
-	listener = socket(AF_INET, SOCK_STREAM, 0);
-	near = socket(AF_INET, SOCK_STREAM, 0);
-	if (bind(listener, (void *)&server, length) < 0 || listen(listener, 1) < 0 ||
-	    getsockname(listener, (void *)&server, &length) < 0 ||
-	    connect(near, (void *)&server, length) < 0 ||
-	    getsockname(near, (void *)&client, &length) < 0 ||
-	    (far = accept(listener, NULL, NULL)) < 0)
-		return 2;
-	snprintf(text, sizeof(text), "127.0.0.1 %u 127.0.0.1 %u", ntohs(client.sin_port),
-		 ntohs(server.sin_port));
-	setenv("SSH_CONNECTION", text, 1);
-	if (netlab_fault_plan(NULL, &fault, "ccccc4",
-			      (const char *[]){"to", "127.0.0.1", "loss", "100%", NULL},
-			      &err) < 0 ||
-	    network_fault.inject(&fault.fault, &err) < 0) {
-		fprintf(stderr, "%s\n", err.text);
-		return 3;
-	}
-	setsockopt(near, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	setsockopt(far, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	if (send(near, "key", 3, 0) != 3 || recv(far, text, 3, MSG_WAITALL) != 3)
-		return 4;
-	if (send(far, "echo", 4, 0) != 4 || recv(near, text, 4, MSG_WAITALL) != 4)
-		return 5;
-	netlab_fault_finish(&fault, FAULT_END_NOW);
-	return 0;
-}
-
-static void assert_succeeds(int (*child)(const struct netlab *lab), const struct netlab *lab)
-{
-	int status;
-	pid_t pid;
-
-	fflush(stdout);
-	pid = fork();
-	if (pid == 0)
-		_exit(child(lab));
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
-}
-
-static void test_controlling_session_is_excluded(void **state)
-{
-	assert_succeeds(session_child, *state);
-}
-
-static void test_controlling_session_from_this_machine_is_excluded(void **state)
-{
-	assert_succeeds(local_session_child, *state);
-}
-
-static void test_forged_session_is_not_believed(void **state)
-{
-	struct network_connection found[4];
-
-	(void)state;
-	setenv("SSH_CONNECTION", "192.0.2.1 50000 192.0.2.2 22", 1);
-	assert_int_equal(network_control_connections(found, 4), 0);
-	setenv("SSH_CONNECTION", "192.0.2.1 50000 192.0.2.2 22; drop", 1);
-	assert_int_equal(network_control_connections(found, 4), 0);
-	unsetenv("SSH_CONNECTION");
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, netlab_setup, netlab_teardown)
@@ -481,9 +357,6 @@ int main(void)
 		TEST(test_multipath_routes_give_all_interfaces),
 		TEST(test_namespace_by_pid_and_name),
 		TEST(test_parameters_make_sense),
-		TEST(test_controlling_session_is_excluded),
-		TEST(test_controlling_session_from_this_machine_is_excluded),
-		TEST(test_forged_session_is_not_believed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

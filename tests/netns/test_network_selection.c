@@ -7,8 +7,10 @@
 #include "tests/support/netlab.h"
 
 #include "faults/network.h"
+#include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
 
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -178,19 +180,63 @@ static void test_a_port_does_not_read_icmp(void **state)
 
 static void test_the_metadata_address_is_spared(void **state)
 {
+	static const char *const metadata[] = {"169.254.169.254", "fd00:ec2::254"};
 	struct netlab *lab = *state;
 	struct netlab_fault fault;
 
 	netlab_run("ip -n %s addr add 169.254.169.254/32 dev sqv1", lab->far);
+	netlab_run("ip -n %s addr add fd00:ec2::254/128 dev sqv1 nodad", lab->far);
 	netlab_run("ip -n %s route add 169.254.169.254 dev sqv0", lab->near);
-	start(lab, &fault, (const char *[]){"interface", "sqv0", "loss", "100%", NULL});
+	netlab_run("ip -n %s route add fd00:ec2::254 dev sqv0", lab->near);
+	start(lab, &fault,
+	      (const char *[]){"interface", "sqv0", "direction", "both", "loss", "100%", NULL});
 	assert_non_null(strstr(fault.plan, "metadata"));
-	assert_true(netlab_ping(lab, "169.254.169.254", 1000) >= 0);
+	assert_true(netlab_ping(lab, metadata[0], 1000) >= 0);
+	assert_true(netlab_ping(lab, metadata[1], 1000) >= 0);
 	assert_int_equal(netlab_ping(lab, "10.88.0.2", LOST_MS), -1);
+	assert_int_equal(netlab_ping(lab, "fd88::2", LOST_MS), -1);
 	netlab_fault_finish(&fault, FAULT_END_NOW);
-	start(lab, &fault, (const char *[]){"to", "169.254.169.254", "loss", "100%", NULL});
-	assert_int_equal(netlab_ping(lab, "169.254.169.254", LOST_MS), -1);
-	netlab_fault_finish(&fault, FAULT_END_NOW);
+	for (unsigned i = 0; i < 2; i++) {
+		start(lab, &fault, (const char *[]){"to", metadata[i], "loss", "100%", NULL});
+		assert_int_equal(netlab_ping(lab, metadata[i], LOST_MS), -1);
+		netlab_fault_finish(&fault, FAULT_END_NOW);
+		assert_true(netlab_ping(lab, metadata[i], 1000) >= 0);
+	}
+}
+
+/* A protocol of the test's own (253 is for experiments, RFC 3692): nothing else speaks it. */
+static bool arrives(const struct netlab *lab, const char *from, const char *to)
+{
+	int family = strchr(to, ':') ? AF_INET6 : AF_INET;
+	cleanup_fd int source = netlab_socket(lab->near_fd, family, SOCK_RAW, 253, from, 0);
+	cleanup_fd int sink = netlab_socket(lab->far_fd, family, SOCK_RAW, 253, to, 0);
+	struct pollfd ready = {.fd = sink, .events = POLLIN};
+	struct sockaddr_storage address;
+	socklen_t length = netlab_address(to, 0, &address);
+
+	assert_int_equal(sendto(source, "hello", 5, 0, (void *)&address, length), 5);
+	return poll(&ready, 1, LOST_MS) > 0;
+}
+
+static void test_a_protocol_without_a_name(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+
+	for (unsigned i = 0; i < 2; i++) {
+		const bool is_other = i == 1;
+
+		start(lab, &fault,
+		      (const char *[]){"to", "10.88.0.2", "to", "fd88::2", "protocol-number",
+				       is_other ? "254" : "253", "loss", "100%", NULL});
+		assert_int_equal(arrives(lab, "10.88.0.1", "10.88.0.2"), is_other);
+		assert_int_equal(arrives(lab, "fd88::1", "fd88::2"), is_other);
+		assert_true(passes(lab, "10.88.0.2", NETLAB_PORT));
+		assert_true(passes(lab, "fd88::2", NETLAB_PORT));
+		netlab_fault_finish(&fault, FAULT_END_NOW);
+	}
+	assert_true(arrives(lab, "10.88.0.1", "10.88.0.2"));
+	assert_true(arrives(lab, "fd88::1", "fd88::2"));
 }
 
 /* One bit a flow: it passes. */
@@ -341,6 +387,7 @@ int main(void)
 		BOTH(test_protocols),
 		BOTH(test_a_port_does_not_read_icmp),
 		BOTH(test_the_metadata_address_is_spared),
+		BOTH(test_a_protocol_without_a_name),
 		BOTH(test_share_of_flows),
 		BOTH(test_share_of_flows_ipv6),
 		BOTH(test_vlan),
