@@ -119,8 +119,8 @@ static struct waits wait_alone(const struct netem_config *config)
 	for (int64_t i = 0; i < SLOTS; i++) {
 		int64_t now_ns = i * SECOND;
 
-		values[i] = (double)(delay_effect_due(&effect, 100, now_ns, 0).at_ns - now_ns) /
-			    MSEC;
+		values[i] =
+			(double)(delay_effect_due(&effect, 100, now_ns, 0).at_ns - now_ns) / MSEC;
 		waits.least = fmin(waits.least, values[i]);
 		waits.most = fmax(waits.most, values[i]);
 		waits.mean += values[i] / SLOTS;
