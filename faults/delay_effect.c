@@ -86,7 +86,7 @@ static bool happens_in(struct delay_effect *effect, uint64_t ppb, struct delay_s
 
 void delay_effect_init(struct delay_effect *effect, uint64_t seed)
 {
-	memset(effect, 0, offsetof(struct delay_effect, table));
+	memset(effect, 0, offsetof(struct delay_effect, tables));
 	effect->random = seed;
 	effect->state = RECEIVED;
 	effect->bucket_ns = effect->slot_ns = INT64_MIN;
@@ -99,11 +99,7 @@ void delay_effect_init(struct delay_effect *effect, uint64_t seed)
 
 void delay_effect_set(struct delay_effect *effect, const struct netem_config *config)
 {
-	effect->config = *config;
-	if (config->table) {
-		effect->table = *config->table;
-		effect->config.table = &effect->table;
-	}
+	netem_copy(config, &effect->config, &effect->tables);
 	effect->jitter_weight = weight_of(config->delay_correlation_ppb);
 	effect->loss.correlation = scale(config->loss_correlation_ppb);
 	effect->duplicate.correlation = scale(config->duplicate_correlation_ppb);
@@ -116,7 +112,7 @@ int64_t delay_effect_longest_ns(const struct delay_effect *effect)
 	const struct netem_config *config = &effect->config;
 
 	return config->delay_ns + config->jitter_ns * (config->table ? NETEM_TABLE_REACH : 1) +
-	       config->slot_max_ns;
+	       config->slot_max_ns + config->slot_jitter_ns * NETEM_TABLE_REACH;
 }
 
 bool delay_effect_duplicates(struct delay_effect *effect)
@@ -248,9 +244,14 @@ static void open_slot(struct delay_effect *effect, int64_t after_ns)
 {
 	const struct netem_config *config = &effect->config;
 	uint64_t width = (uint64_t)(config->slot_max_ns - config->slot_min_ns);
+	uint32_t draw = next_32(effect);
+	int64_t wait_ns = config->slot_min_ns;
 
-	effect->slot_ns = after_ns + config->slot_min_ns +
-			  (int64_t)(((unsigned __int128)next_32(effect) * width) >> 32);
+	if (config->slot_table)
+		wait_ns += look_up(config->slot_table, draw, config->slot_jitter_ns);
+	else
+		wait_ns += (int64_t)(((unsigned __int128)draw * width) >> 32);
+	effect->slot_ns = after_ns + (wait_ns > 0 ? wait_ns : 0);
 	effect->slot_packets = 0;
 	effect->slot_bytes = 0;
 }

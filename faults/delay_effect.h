@@ -31,7 +31,7 @@ struct delay_effect {
 	int64_t slot_ns;   /* when the current slot opens; INT64_MIN: none yet */
 	uint32_t slot_packets;
 	uint64_t slot_bytes;
-	struct netem_table table; /* what config.table points to, if to anything: a copy */
+	struct netem_tables tables; /* of config */
 };
 
 /* The same seed and the same packets give the same decisions. */

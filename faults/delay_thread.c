@@ -51,7 +51,7 @@ struct delay_thread {
 	bool has_napped; /* the last time it slept */
 	clockid_t processor_clock;
 
-	pthread_mutex_t lock; /* config and table */
+	pthread_mutex_t lock; /* config and tables */
 	struct netem_config config;
 	_Atomic bool is_changed, is_stopping;
 
@@ -61,7 +61,7 @@ struct delay_thread {
 	_Atomic bool is_broken;
 
 	struct delay_lane lane;
-	struct netem_table table; /* of config */
+	struct netem_tables tables; /* of config */
 };
 
 static uint64_t get(const _Atomic uint64_t *counter)
@@ -274,11 +274,7 @@ void delay_thread_refuse(struct delay_thread *thread, const struct refusal *refu
 void delay_thread_set(struct delay_thread *thread, const struct netem_config *config)
 {
 	pthread_mutex_lock(&thread->lock);
-	thread->config = *config;
-	if (config->table) {
-		thread->table = *config->table;
-		thread->config.table = &thread->table;
-	}
+	netem_copy(config, &thread->config, &thread->tables);
 	atomic_store(&thread->is_changed, true);
 	pthread_mutex_unlock(&thread->lock);
 	if (thread->is_started)

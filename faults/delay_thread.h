@@ -29,7 +29,7 @@ void delay_thread_refuse(struct delay_thread *thread, const struct refusal *refu
 /* Ends the thread; what waits is lost. Also for one that was not started, or NULL. */
 void delay_thread_free(struct delay_thread *thread);
 
-/* Takes effect at once. config->table is copied. */
+/* Takes effect at once. Its tables are copied. */
 void delay_thread_set(struct delay_thread *thread, const struct netem_config *config);
 /* Nothing is on its way: not in the tap, not in the queue, not between. */
 bool delay_thread_is_empty(const struct delay_thread *thread);

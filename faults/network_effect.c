@@ -51,7 +51,7 @@ int64_t network_effect_longest_ns(const struct network_effect *effect, uint32_t 
 {
 	const struct netem_config *at = &effect->at;
 	int64_t longest_ns = at->delay_ns + at->jitter_ns * (at->table ? NETEM_TABLE_REACH : 1) +
-			     at->slot_max_ns;
+			     at->slot_max_ns + at->slot_jitter_ns * NETEM_TABLE_REACH;
 	double backlog_ns = 0;
 
 	if (at->rate_bytes)
@@ -65,7 +65,8 @@ int64_t network_effect_longest_ns(const struct network_effect *effect, uint32_t 
 static uint32_t limit_of(const struct network_effect *effect)
 {
 	const struct netem_config *full = &effect->full;
-	int64_t longest_ns = full->delay_ns + full->jitter_ns + full->slot_max_ns;
+	int64_t longest_ns =
+		full->delay_ns + full->jitter_ns + full->slot_max_ns + full->slot_jitter_ns;
 	int64_t a_second = LIMIT_A_SECOND, limit;
 
 	if (full->rate_bytes && full->rate_bytes / 64 < (uint64_t)a_second)
@@ -115,6 +116,26 @@ static void read_loss(const struct params *params, struct netem_config *out)
 	out->has_ecn = params_number(params, NETWORK_ECN, 0);
 }
 
+/* An even shape needs no table: from one time to another. */
+static void read_slot(const struct params *params, struct netem_config *out)
+{
+	int64_t jitter_ns = params_number(params, NETWORK_SLOT_JITTER, 0);
+
+	out->slot_min_ns = params_number(params, NETWORK_SLOT, 0);
+	out->slot_max_ns = params_number(params, NETWORK_SLOT_MAX, out->slot_min_ns);
+	if (jitter_ns)
+		out->slot_table = network_distribution((enum network_distribution)params_number(
+			params, NETWORK_SLOT_DISTRIBUTION, NETWORK_UNIFORM));
+	if (out->slot_table) {
+		out->slot_jitter_ns = jitter_ns;
+	} else {
+		out->slot_min_ns -= jitter_ns;
+		out->slot_max_ns += jitter_ns;
+	}
+	out->slot_packets = (uint32_t)params_number(params, NETWORK_SLOT_PACKETS, 0);
+	out->slot_bytes = (uint32_t)params_number(params, NETWORK_SLOT_BYTES, 0);
+}
+
 static void read_others(const struct params *params, struct netem_config *out)
 {
 	out->duplicate_ppb = share(params, NETWORK_DUPLICATE, 0);
@@ -130,10 +151,6 @@ static void read_others(const struct params *params, struct netem_config *out)
 	out->cell_size = (uint32_t)params_number(params, NETWORK_CELL_SIZE, 0);
 	out->cell_overhead = (int32_t)params_number(params, NETWORK_CELL_OVERHEAD, 0);
 	out->burst = (uint32_t)params_number(params, NETWORK_BURST, 0);
-	out->slot_min_ns = params_number(params, NETWORK_SLOT, 0);
-	out->slot_max_ns = params_number(params, NETWORK_SLOT_MAX, out->slot_min_ns);
-	out->slot_packets = (uint32_t)params_number(params, NETWORK_SLOT_PACKETS, 0);
-	out->slot_bytes = (uint32_t)params_number(params, NETWORK_SLOT_BYTES, 0);
 	out->has_seed = params_is_set(params, NETWORK_SEED);
 	out->seed = (uint64_t)params_number(params, NETWORK_SEED, 0);
 }
@@ -190,6 +207,7 @@ int network_effect_read(const struct params *params, struct network_effect *out,
 			params, NETWORK_DISTRIBUTION, NETWORK_UNIFORM));
 	read_loss(params, full);
 	read_others(params, full);
+	read_slot(params, full);
 	result = read_measured(params, &effect, err);
 	if (result < 0) {
 		network_effect_free(&effect);
@@ -235,6 +253,7 @@ void network_effect_scale(struct network_effect *effect, int64_t level_ppb)
 		at.reorder_gap = 0;
 	at.slot_min_ns = part_of(full->slot_min_ns, level_ppb);
 	at.slot_max_ns = part_of(full->slot_max_ns, level_ppb);
+	at.slot_jitter_ns = part_of(full->slot_jitter_ns, level_ppb);
 	if (full->rate_bytes) {
 		unsigned __int128 rate = level_ppb ? (unsigned __int128)full->rate_bytes *
 							     SHARE_ONE / (uint64_t)level_ppb
@@ -273,10 +292,8 @@ static void say_time(struct prose *prose, const char *name, int64_t ns)
 		  quantity_format_duration(ns, text));
 }
 
-static const char *name_of(const struct network_effect *effect)
+static const char *name_of(const struct network_effect *effect, const struct netem_table *table)
 {
-	const struct netem_table *table = effect->at.table;
-
 	if (!table)
 		return "uniform";
 	if (table == effect->measured)
@@ -296,7 +313,7 @@ static void say_delay(struct prose *prose, const struct network_effect *effect)
 		say_time(prose, "jitter", at->jitter_ns);
 		if (at->delay_correlation_ppb)
 			say_share(prose, "correlation", at->delay_correlation_ppb);
-		prose_say(prose, " distribution %s", name_of(effect));
+		prose_say(prose, " distribution %s", name_of(effect, at->table));
 	}
 }
 
@@ -324,6 +341,25 @@ static void say_losses(struct prose *prose, const struct network_effect *effect)
 		prose_say(prose, " ecn");
 }
 
+static void say_slot(struct prose *prose, const struct network_effect *effect)
+{
+	const struct netem_config *at = &effect->at;
+
+	if (!at->slot_max_ns)
+		return;
+	say_time(prose, "slot", at->slot_min_ns);
+	if (at->slot_table) {
+		say_time(prose, "jitter", at->slot_jitter_ns);
+		prose_say(prose, " distribution %s", name_of(effect, at->slot_table));
+	} else {
+		say_time(prose, "to", at->slot_max_ns);
+	}
+	if (at->slot_packets)
+		prose_say(prose, " packets %u", at->slot_packets);
+	if (at->slot_bytes)
+		prose_say(prose, " bytes %u", at->slot_bytes);
+}
+
 static void say_rate(struct prose *prose, const struct netem_config *at)
 {
 	if (at->rate_bytes) {
@@ -336,14 +372,6 @@ static void say_rate(struct prose *prose, const struct netem_config *at)
 		if (at->cell_size)
 			prose_say(prose, " cellsize %u celloverhead %d", at->cell_size,
 				  at->cell_overhead);
-	}
-	if (at->slot_max_ns) {
-		say_time(prose, "slot", at->slot_min_ns);
-		say_time(prose, "to", at->slot_max_ns);
-		if (at->slot_packets)
-			prose_say(prose, " packets %u", at->slot_packets);
-		if (at->slot_bytes)
-			prose_say(prose, " bytes %u", at->slot_bytes);
 	}
 }
 
@@ -361,6 +389,7 @@ char *network_effect_describe(const struct network_effect *effect, char *out, si
 	if (at->reorder_gap > 1)
 		prose_say(&prose, " gap %u", at->reorder_gap);
 	say_rate(&prose, at);
+	say_slot(&prose, effect);
 	if (at->has_seed)
 		prose_say(&prose, " seed %" PRIu64, at->seed);
 	return out;

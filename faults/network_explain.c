@@ -87,10 +87,26 @@ static void say_refusal(struct prose *prose, const struct params *params, int64_
 		  errors[number_of(params, "reject-with")]);
 }
 
+static void say_slot(struct prose *prose, const struct params *params, int64_t slot_ns)
+{
+	int64_t most_ns = number_of(params, "slot-max"),
+		jitter_ns = number_of(params, "slot-jitter");
+	char least[QUANTITY_TEXT_SIZE], most[QUANTITY_TEXT_SIZE];
+
+	prose_say(prose, "Packets are collected and leave together, %s apart",
+		  quantity_format_duration(slot_ns, least));
+	if (most_ns > slot_ns)
+		prose_say(prose, " to %s", quantity_format_duration(most_ns, most));
+	if (jitter_ns)
+		prose_say(prose, ", give or take %s", quantity_format_duration(jitter_ns, most));
+	prose_say(prose, ": one that comes in between waits for the next time. ");
+}
+
 void network_explain(const struct params *params, char *out, size_t size)
 {
 	struct prose prose;
 	int64_t delay_ns = number_of(params, "delay"), loss_ppb = number_of(params, "loss");
+	int64_t slot_ns = number_of(params, "slot");
 	int64_t rate = number_of(params, "rate"), partition = number_of(params, "partition");
 	int key = params_find(params->table, "partition");
 	bool is_cut = key >= 0 && params_is_set(params, (unsigned)key);
@@ -114,5 +130,7 @@ void network_explain(const struct params *params, char *out, size_t size)
 			  "MB "
 			  "takes %.1fs at least. ",
 			  (double)rate / 8e6, 8e6 / (double)rate);
+	if (slot_ns > 0)
+		say_slot(&prose, params, slot_ns);
 	prose_end(&prose);
 }

@@ -9,6 +9,7 @@
 #include "faults/network_delay_line.h"
 #include "faults/network_group.h"
 #include "injector/kernel/link.h"
+#include "injector/kernel/qdisc.h"
 
 #include <errno.h>
 #include <linux/ip.h>
@@ -146,13 +147,23 @@ struct foreign_search {
 	bool is_found;
 };
 
-static void look_for_foreign(void *context, const struct nft_hook *hook)
+/* The name of a table or filter. */
+static void look_at_name(struct foreign_search *search, const char *name)
 {
-	struct foreign_search *search = context;
-
-	if (strcmp(hook->device, "lo") == 0 && strncmp(hook->table, "squall_", 7) == 0 &&
-	    strncmp(hook->table, search->own_run, strlen(search->own_run)) != 0)
+	if (strncmp(name, "squall_", 7) == 0 &&
+	    strncmp(name, search->own_run, strlen(search->own_run)) != 0)
 		search->is_found = true;
+}
+
+static void look_at_hook(void *context, const struct nft_hook *hook)
+{
+	if (strcmp(hook->device, "lo") == 0)
+		look_at_name(context, hook->table);
+}
+
+static void look_at_filter(void *context, const struct filter *filter)
+{
+	look_at_name(context, filter->name);
 }
 
 /* A setting that another run needs as well would be taken from it at our end, and its delayed
@@ -165,7 +176,9 @@ static int refuse_foreign_run(struct network_state *state, const struct fault *f
 	int result;
 
 	snprintf(own, sizeof(own), "squall_%s_", fault->env->run_id);
-	result = nft_hooks(state->netfilter, look_for_foreign, &search, err);
+	result = nft_hooks(state->netfilter, look_at_hook, &search, err);
+	if (result == 0)
+		result = filter_each(state->route, 1, QDISC_EGRESS, look_at_filter, &search, err);
 	if (result < 0 || !search.is_found)
 		return result;
 	error_set(err, EBUSY, "another run affects lo, whose settings it has changed");

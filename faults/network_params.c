@@ -133,6 +133,14 @@ const struct param network_params[] = {
 				  "packets are collected and leave together, after so long"),
 	[NETWORK_SLOT_MAX] = DURATION("slot-max", 60 * NSEC_PER_SEC,
 				      "the time between two slots varies from slot to slot-max"),
+	[NETWORK_SLOT_JITTER] =
+		DURATION("slot-jitter", NSEC_PER_SEC,
+			 "the same: it varies by so much around slot, as slot-distribution says"),
+	[NETWORK_SLOT_DISTRIBUTION] = {.name = "slot-distribution",
+				       .type = PARAM_WORD,
+				       .words = distributions,
+				       .fallback = "uniform",
+				       .doc = "shape of slot-jitter, as distribution is of jitter"},
 	[NETWORK_SLOT_PACKETS] =
 		INTEGER("slot-packets", 1, 1000000, "no more packets leave in one slot"),
 	[NETWORK_SLOT_BYTES] = {.name = "slot-bytes",
@@ -185,6 +193,10 @@ static const struct need needs[] = {
 	{NETWORK_CELL_SIZE, {NETWORK_RATE}, "needs rate"},
 	{NETWORK_CELL_OVERHEAD, {NETWORK_CELL_SIZE}, "needs cell-size"},
 	{NETWORK_SLOT_MAX, {NETWORK_SLOT}, "needs slot"},
+	{NETWORK_SLOT_JITTER, {NETWORK_SLOT}, "needs slot"},
+	{NETWORK_SLOT_DISTRIBUTION,
+	 {NETWORK_SLOT_JITTER},
+	 "is the shape of slot-jitter: give slot-jitter"},
 	{NETWORK_SLOT_PACKETS, {NETWORK_SLOT}, "needs slot"},
 	{NETWORK_SLOT_BYTES, {NETWORK_SLOT}, "needs slot"},
 	{NETWORK_DELAY_CORRELATION,
@@ -294,17 +306,38 @@ static int check_partition(const struct params *params, struct error *err)
 	return 0;
 }
 
-static int check_rate(const struct params *params, struct error *err)
+/* netem multiplies the width of what the time between two slots is drawn from by 32 random bits in
+ * 63 (get_slot_next() in net/sched/sch_netem.c, before mul_u64_u32_shr() came there in 2026). */
+#define SLOT_WIDTH_MAX (2 * NSEC_PER_SEC)
+
+static int check_slot(const struct params *params, struct error *err)
 {
 	int64_t slot_ns = params_number(params, NETWORK_SLOT, 0);
+	int64_t max_ns = params_number(params, NETWORK_SLOT_MAX, slot_ns);
 
+	if (max_ns < slot_ns)
+		return error_set(err, EINVAL, "slot-max is less than slot");
+	if (max_ns - slot_ns > SLOT_WIDTH_MAX)
+		return error_set(err, EINVAL,
+				 "slot-max is more than 2s greater than slot: netem's arithmetic "
+				 "does not reach further");
+	if (params_is_set(params, NETWORK_SLOT_MAX) && params_is_set(params, NETWORK_SLOT_JITTER))
+		return error_set(err, EINVAL,
+				 "slot-max and slot-jitter both say how slot varies: give one");
+	if (params_number(params, NETWORK_SLOT_JITTER, 0) > slot_ns && slot_ns)
+		return error_set(err, EINVAL,
+				 "slot-jitter is greater than slot: no slot is before the last "
+				 "one");
+	return 0;
+}
+
+static int check_rate(const struct params *params, struct error *err)
+{
 	if (params_is_set(params, NETWORK_BURST) &&
 	    (params_is_set(params, NETWORK_CELL_SIZE) ||
 	     params_number(params, NETWORK_PACKET_OVERHEAD, 0) < 0))
 		return error_set(err, EINVAL,
 				 "burst does not go with cell-size or a negative packet-overhead");
-	if (params_number(params, NETWORK_SLOT_MAX, slot_ns) < slot_ns)
-		return error_set(err, EINVAL, "slot-max is less than slot");
 	return 0;
 }
 
@@ -338,6 +371,8 @@ int network_check(const struct params *params, struct error *err)
 		result = check_loss(params, err);
 	if (result == 0)
 		result = check_rate(params, err);
+	if (result == 0)
+		result = check_slot(params, err);
 	if (result == 0)
 		result = check_partition(params, err);
 	if (result == 0 && !has_effect(params) && !network_is_instant(params))

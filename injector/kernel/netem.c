@@ -14,6 +14,20 @@ static uint32_t probability(uint64_t ppb)
 				: (uint32_t)((ppb * UINT32_MAX + SHARE_ONE / 2) / SHARE_ONE);
 }
 
+void netem_copy(const struct netem_config *config, struct netem_config *out,
+		struct netem_tables *out_tables)
+{
+	*out = *config;
+	if (config->table) {
+		out_tables->jitter = *config->table;
+		out->table = &out_tables->jitter;
+	}
+	if (config->slot_table) {
+		out_tables->slot = *config->slot_table;
+		out->slot_table = &out_tables->slot;
+	}
+}
+
 bool netem_loses(const struct netem_config *config)
 {
 	return config->loss_ppb > 0 || config->loss_model != NETEM_LOSS_RANDOM;
@@ -96,6 +110,8 @@ static void put_options(struct netlink_request *request, const struct netem_conf
 		.max_delay = config->slot_max_ns,
 		.max_packets = (int32_t)config->slot_packets,
 		.max_bytes = (int32_t)config->slot_bytes,
+		.dist_delay = config->slot_table ? config->slot_min_ns : 0,
+		.dist_jitter = config->slot_table ? config->slot_jitter_ns : 0,
 	};
 
 	netlink_nest(request, TCA_OPTIONS);
@@ -112,6 +128,9 @@ static void put_options(struct netlink_request *request, const struct netem_conf
 	if (config->table)
 		netlink_put(request, TCA_NETEM_DELAY_DIST, config->table->values,
 			    sizeof(config->table->values));
+	if (config->slot_table)
+		netlink_put(request, TCA_NETEM_SLOT_DIST, config->slot_table->values,
+			    sizeof(config->slot_table->values));
 	if (config->has_seed)
 		netlink_put_u64(request, NETEM_ATTRIBUTE_SEED, config->seed);
 	netlink_unnest(request);

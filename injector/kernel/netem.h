@@ -65,13 +65,23 @@ struct netem_config {
 	int32_t cell_overhead;
 	uint32_t burst; /* bytes; not netem's: a token bucket (tbf) does it. 0: none */
 
-	int64_t slot_min_ns, slot_max_ns;  /* both 0: no slots */
-	uint32_t slot_packets, slot_bytes; /* 0: any number */
+	int64_t slot_min_ns, slot_max_ns;     /* both 0: no slots */
+	const struct netem_table *slot_table; /* not NULL: of what the time varies around */
+	int64_t slot_jitter_ns;		      /* slot_min_ns, which is slot_max_ns; else 0 */
+	uint32_t slot_packets, slot_bytes;    /* 0: any number */
 
 	bool has_seed; /* kernels before 6.6 ignore it */
 	uint64_t seed;
 	uint32_t limit; /* packets */
 };
+
+/* Those that a description points to. */
+struct netem_tables {
+	struct netem_table jitter, slot;
+};
+/* A copy with tables of its own, as far as it has any. */
+void netem_copy(const struct netem_config *config, struct netem_config *out,
+		struct netem_tables *out_tables);
 
 /* Some packets are lost (or marked) by a model or at random. */
 bool netem_loses(const struct netem_config *config);

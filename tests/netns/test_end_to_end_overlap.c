@@ -17,6 +17,8 @@
 
 static const char *const off[] = {"SQUALL_NETEM=off", NULL};
 static const struct squall_how without_netem = {.extra = off};
+static const char *const filters[] = {"SQUALL_NETEM=off", "SQUALL_HOOK=clsact", NULL};
+static const struct squall_how by_filters = {.extra = filters};
 
 static struct squall *inject(struct stage *stage, const struct squall_how *how, const char *words)
 {
@@ -89,11 +91,11 @@ static void test_one_by_netem_and_one_without(void **state)
 
 /* The delay line needs settings of lo that a second run would find changed: it is refused, and the
  * first one goes on. */
-static void test_second_delay_line_on_loopback_is_refused(void **state)
+static void assert_second_is_refused(struct stage *stage, const struct squall_how *first_how,
+				     const struct squall_how *second_how)
 {
-	struct stage *stage = *state;
-	struct squall *first = inject(stage, &without_netem, "to=127.0.0.1:7001 delay=100ms");
-	struct squall *second = squall_start(stage, &without_netem,
+	struct squall *first = inject(stage, first_how, "to=127.0.0.1:7001 delay=100ms");
+	struct squall *second = squall_start(stage, second_how,
 					     "inject network to=127.0.0.1:7009 delay=100ms for=5s");
 
 	squall_assert_exit(second, 2);
@@ -103,6 +105,17 @@ static void test_second_delay_line_on_loopback_is_refused(void **state)
 	end(first);
 	stage_assert_fast(stage, "127.0.0.1", NETLAB_PORT);
 	stage_assert_clean(stage);
+}
+
+static void test_second_delay_line_on_loopback_is_refused(void **state)
+{
+	assert_second_is_refused(*state, &without_netem, &without_netem);
+}
+
+static void test_second_delay_line_on_loopback_is_refused_by_filters(void **state)
+{
+	assert_second_is_refused(*state, &by_filters, &by_filters);
+	assert_second_is_refused(*state, &by_filters, &without_netem);
 }
 
 static void test_two_on_loopback_by_netem(void **state)
@@ -184,6 +197,7 @@ int main(void)
 		TEST(test_second_ends_first),
 		TEST(test_one_by_netem_and_one_without),
 		TEST(test_second_delay_line_on_loopback_is_refused),
+		TEST(test_second_delay_line_on_loopback_is_refused_by_filters),
 		TEST(test_two_on_loopback_by_netem),
 		TEST(test_killed_beside_a_live_one),
 		TEST(test_stop_and_halt_with_two_runs),

@@ -165,7 +165,7 @@ static void configure(const struct stage *stage)
 	const char *near = stage->lab->near;
 	/* "pass", as tc takes classic BPF: bpf(8) */
 	const char *program = stage_write(stage, "pass.bpf", "1,6 0 0 4294967295,\n");
-	const char *rules = stage_write(stage, "user.nft", "%s",
+	const char *rules = stage_write(stage, "user.nft",
 					"table inet user {\n"
 					"	chain mine {\n"
 					"		type filter hook output priority 0;\n"
@@ -174,11 +174,12 @@ static void configure(const struct stage *stage)
 					"}\n"
 					"table netdev user {\n"
 					"	chain mine {\n"
-					"		type filter hook egress device sqv0 "
+					"		type filter hook %s device sqv0 "
 					"priority 10;\n"
 					"		udp dport 7009 drop\n"
 					"	}\n"
-					"}\n");
+					"}\n",
+					netlab_has_egress_hook(stage->lab) ? "egress" : "ingress");
 
 	netlab_run("tc -n %s qdisc add dev sqv0 root handle 1: htb default 20", near);
 	netlab_run("tc -n %s class add dev sqv0 parent 1: classid 1:1 htb rate 1gbit", near);

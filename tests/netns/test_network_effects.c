@@ -307,6 +307,25 @@ static void test_slots_collect_packets(void **state)
 	free(seen.delays_ns);
 }
 
+/* Sixty slots: some are further apart than an even jitter of as much can make them. */
+static void test_slots_of_a_normal_distribution(void **state)
+{
+	struct netlab_flow slow = steady;
+	struct netlab_seen seen;
+
+	slow.count = 1200;
+	slow.at_once = 1;
+	slow.pause_us = 2000;
+	seen = SEE(&slow, "slot", "40ms", "slot-jitter", "13ms", "slot-distribution", "normal");
+	assert_int_equal(seen.arrived, slow.count);
+	assert_in_order(&seen);
+	assert_true(seen.least_ns < 10 * MSEC);
+	/* half of the mean square over the mean */
+	assert_true(fabs(seen.mean_ns - 22 * MSEC) < 6 * MSEC);
+	assert_true(seen.delays_ns[seen.arrived - 1] > 55 * MSEC);
+	free(seen.delays_ns);
+}
+
 static void test_ecn_marks_in_place_of_losing(void **state)
 {
 	struct netlab_flow flow = steady;
@@ -448,7 +467,8 @@ int main(void)
 		WAY(test_damage_is_dropped_by_who_checks), WAY(test_reordering),                   \
 		WAY(test_reordering_with_a_gap), WAY(test_rate), WAY(test_rate_with_overhead),     \
 		WAY(test_rate_with_burst), WAY(test_full_queue_drops),                             \
-		WAY(test_slots_collect_packets), WAY(test_ecn_marks_in_place_of_losing),           \
+		WAY(test_slots_collect_packets), WAY(test_slots_of_a_normal_distribution),         \
+		WAY(test_ecn_marks_in_place_of_losing),                                            \
 		WAY(test_the_seed_of_the_run_repeats_itself), WAY(test_a_seed_repeats_itself),     \
 		WAY(test_strength_changes_lose_and_reorder_nothing),                               \
 		WAY(test_rate_changes_lose_and_reorder_nothing),                                   \

@@ -32,6 +32,16 @@ static const char *const to_address[] = {"to",	  "10.88.0.2", "to", "fd88::2",
 static char ours[128], theirs[128], root[300];
 static pid_t residents[2];
 
+/* By filters of tc what comes from a delay line belongs to no process any more; `plan` says so. */
+static struct netlab *lab_by_table(void **state)
+{
+	struct netlab *lab = *state;
+
+	if (!netlab_has_egress_hook(lab))
+		stage_skip("no nf_tables egress hook, whose mark a delay line hands on");
+	return lab;
+}
+
 static void enter(const char *group)
 {
 	group_write(group, "cgroup.procs", "0");
@@ -114,12 +124,12 @@ static void check_pair(struct netlab *lab, const char *const *first_settings,
 
 static void test_the_group_first_and_then_everybody(void **state)
 {
-	check_pair(*state, of_ours, to_address, 40);
+	check_pair(lab_by_table(state), of_ours, to_address, 40);
 }
 
 static void test_everybody_first_and_then_the_group(void **state)
 {
-	check_pair(*state, to_address, of_ours, 100);
+	check_pair(lab_by_table(state), to_address, of_ours, 100);
 }
 
 /* Through two lines, to two groups; each knows its own. */
@@ -127,7 +137,7 @@ static void test_two_groups_behind_two_lines(void **state)
 {
 	static const char *const more[] = {"to",    "10.88.0.2", "to", "fd88::2",
 					   "delay", "20ms",	 NULL};
-	struct netlab *lab = *state;
+	struct netlab *lab = lab_by_table(state);
 	struct netlab_fault faults[4];
 
 	plan(lab, &faults[0], NULL, 0, of_ours);
@@ -153,7 +163,7 @@ static void test_two_groups_behind_two_lines(void **state)
 static void test_a_stream_arrives_whole(void **state)
 {
 	static const char *const soon[] = {"to", "10.88.0.2", "delay", "5ms", NULL};
-	struct netlab *lab = *state;
+	struct netlab *lab = lab_by_table(state);
 	struct netlab_fault first, second;
 
 	plan(lab, &first, NULL, 0, of_ours);

@@ -410,12 +410,13 @@ static void test_run_ends_when_its_interface_goes(void **state)
 static void test_run_ends_when_its_namespace_is_deleted(void **state)
 {
 	static const char *const commands[] = {
-		DELAY_IN_EXTRA,
-		IN_EXTRA("dns to=192.0.2.53 interface=sqvz name=a.test answer=nxdomain"),
-		IN_EXTRA("port local-port=7100 interface=sqvz action=occupy")};
+		DELAY_IN_EXTRA, IN_EXTRA("port local-port=7100 interface=sqvz action=occupy"),
+		/* not before Linux 5.12 */
+		IN_EXTRA("dns to=192.0.2.53 interface=sqvz name=a.test answer=nxdomain")};
 	struct stage *stage = *state;
+	unsigned count = sizeof(commands) / sizeof(*commands);
 
-	for (unsigned i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
+	for (unsigned i = 0; i < count - !netlab_has_egress_hook(stage->lab); i++) {
 		struct squall *squall = start_in_extra(stage, commands[i]);
 
 		netlab_run("ip netns delete " EXTRA);

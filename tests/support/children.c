@@ -330,7 +330,24 @@ int group_value(const char *group, const char *file)
 
 void group_kill(const char *group)
 {
-	group_write(group, "cgroup.kill", "1");
+	char path[256];
+	FILE *stream;
+	int pid;
+
+	snprintf(path, sizeof(path), "%s/cgroup.kill", group);
+	if (access(path, F_OK) == 0) {
+		group_write(group, "cgroup.kill", "1");
+		return;
+	}
+	/* before Linux 5.14: who is frozen does not fork */
+	group_write(group, "cgroup.freeze", "1");
+	snprintf(path, sizeof(path), "%s/cgroup.procs", group);
+	stream = fopen(path, "re");
+	while (stream && fscanf(stream, "%d", &pid) == 1)
+		kill(pid, SIGKILL);
+	if (stream)
+		fclose(stream);
+	group_write(group, "cgroup.freeze", "0");
 }
 
 void group_remove(const char *group)

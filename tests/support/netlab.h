@@ -124,5 +124,7 @@ void netlab_undo_step(const char *run_id, int step);
 
 /* True if netem is there and not switched off. */
 bool netlab_has_netem(void);
+/* Of nf_tables, since Linux 5.16. */
+bool netlab_has_egress_hook(const struct netlab *lab);
 
 #endif

@@ -190,3 +190,15 @@ bool netlab_has_netem(void)
 		fail_msg("%s", err.text);
 	return support.has_netem;
 }
+
+bool netlab_has_egress_hook(const struct netlab *lab)
+{
+	bool has_hook;
+
+	netlab_run("ip netns exec %s nft add table netdev sqtry", lab->near);
+	has_hook = netlab_try("ip netns exec %s nft add chain netdev sqtry out "
+			      "{type filter hook egress device lo priority 0;}",
+			      lab->near) == 0;
+	netlab_run("ip netns exec %s nft delete table netdev sqtry", lab->near);
+	return has_hook;
+}

@@ -77,6 +77,13 @@ static void test_what_makes_no_sense_together_is_refused(void **state)
 	REFUSE("cell-overhead needs cell-size", "rate", "1mbit", "cell-overhead", "5");
 	REFUSE("does not go with cell-size", "rate", "1mbit", "burst", "10kB", "cell-size", "48");
 	REFUSE("slot-max is less than slot", "slot", "10ms", "slot-max", "5ms");
+	REFUSE("slot-max is more than 2s greater", "slot", "10ms", "slot-max", "3s");
+	REFUSE("both say how slot varies", "slot", "10ms", "slot-max", "15ms", "slot-jitter",
+	       "5ms");
+	REFUSE("slot-jitter is greater than slot", "slot", "10ms", "slot-jitter", "11ms");
+	REFUSE("slot-jitter needs slot", "delay", "10ms", "slot-jitter", "11ms");
+	REFUSE("slot-distribution is the shape of slot-jitter", "slot", "10ms", "slot-distribution",
+	       "normal");
 	REFUSE("ecn needs a loss", "delay", "1ms", "ecn", "true");
 	REFUSE("come from the measured round trips", "delay", "1ms", "distribution-samples", "5ms",
 	       "distribution-samples", "6ms");
@@ -140,6 +147,26 @@ static void test_half_the_strength(void **state)
 	assert_int_equal(effect.at.rate_bytes, 0);
 	network_effect_scale(&effect, SHARE_ONE);
 	assert_memory_equal(&effect.at, &effect.full, sizeof(effect.at));
+}
+
+static void test_slots_vary_evenly_or_by_a_table(void **state)
+{
+	struct network_effect effect = EFFECT("slot", "50ms", "slot-jitter", "20ms");
+	char words[200];
+
+	(void)state;
+	assert_int_equal(effect.full.slot_min_ns, 30 * NSEC_PER_MSEC);
+	assert_int_equal(effect.full.slot_max_ns, 70 * NSEC_PER_MSEC);
+	assert_null(effect.full.slot_table);
+	assert_string_equal(network_effect_describe(&effect, words, sizeof(words)),
+			    "slot 30ms to 70ms");
+	effect = EFFECT("slot", "50ms", "slot-jitter", "20ms", "slot-distribution", "pareto",
+			"slot-packets", "9");
+	assert_int_equal(effect.full.slot_max_ns, 50 * NSEC_PER_MSEC);
+	assert_ptr_equal(effect.full.slot_table, network_distribution(NETWORK_PARETO));
+	network_effect_scale(&effect, SHARE_ONE / 2);
+	assert_string_equal(network_effect_describe(&effect, words, sizeof(words)),
+			    "slot 25ms jitter 10ms distribution pareto packets 9");
 }
 
 static void test_limit_fits_into_memory(void **state)
@@ -307,6 +334,7 @@ int main(void)
 		cmocka_unit_test(test_everything_at_once_is_accepted),
 		cmocka_unit_test(test_a_refusal_may_be_late),
 		cmocka_unit_test(test_half_the_strength),
+		cmocka_unit_test(test_slots_vary_evenly_or_by_a_table),
 		cmocka_unit_test(test_limit_fits_into_memory),
 		cmocka_unit_test(test_bursts_keep_their_rhythm_at_half_the_strength),
 		cmocka_unit_test(test_shapes_of_jitter),
