@@ -126,8 +126,8 @@ static void test_delay_on_loopback(void **state)
 						 .is_six = is_six,
 						 .count = 200,
 						 .size = 200,
-						 .at_once = 20,
-						 .pause_us = 1000,
+						 .at_once = 2, /* over 0.2 s */
+						 .pause_us = 2000,
 						 .quiet_ms = 150};
 		struct netlab_seen seen = SEE(&flow, "delay", "40ms");
 
