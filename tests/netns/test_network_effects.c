@@ -29,6 +29,7 @@ static const struct netlab_flow steady = {
 struct both {
 	struct netlab *lab;
 	bool is_line;
+	struct evidence told; /* of the last fault, while it was in force */
 };
 
 static int setup(void **state, bool is_line)
@@ -68,7 +69,7 @@ static int teardown(void **state)
 }
 
 /* With the fault in force: what becomes of the flow. */
-static struct netlab_seen see_with(const struct both *both, const struct netlab_flow *flow,
+static struct netlab_seen see_with(struct both *both, const struct netlab_flow *flow,
 				   const char *const *settings)
 {
 	struct netlab_fault fault;
@@ -81,6 +82,8 @@ static struct netlab_seen see_with(const struct both *both, const struct netlab_
 	if (network_fault.inject(&fault.fault, &err) < 0)
 		fail_msg("inject: %s", err.text);
 	netlab_flow_run(both->lab, flow, &seen);
+	if (network_fault.evidence(&fault.fault, &both->told, &err) < 0)
+		fail_msg("evidence: %s", err.text);
 	netlab_fault_finish(&fault, FAULT_END_NOW);
 	print_message("  %u arrived, %u twice, %u overtaken, %u damaged, %u bursts lost; %.3f ms "
 		      "+- %.3f, %.0f ms long\n",
@@ -100,6 +103,18 @@ static void assert_share(unsigned count, unsigned of, double p, double spread)
 
 	if (fabs((double)count / of - p) > error)
 		fail_msg("%u of %u is not %.4f +- %.4f", count, of, p, error);
+}
+
+/* How many evidence says of a delay line that were `what`; netem counts only what it drops. */
+static unsigned told_of(const struct both *both, const char *what)
+{
+	const char *at = strstr(both->told.detail, what);
+
+	if (!at || at - both->told.detail < 2)
+		fail_msg("'%s' does not say how many were %s", both->told.detail, what);
+	for (at--; at > both->told.detail && at[-1] >= '0' && at[-1] <= '9';)
+		at--;
+	return (unsigned)strtoul(at, NULL, 10);
 }
 
 static double median(const struct netlab_seen *seen)
@@ -226,10 +241,13 @@ static void test_four_states_lose_in_bursts_and_alone(void **state)
 
 static void test_duplicates(void **state)
 {
+	struct both *both = *state;
 	struct netlab_seen seen = SEE(&steady, "duplicate", "10%");
 
 	assert_int_equal(seen.arrived, COUNT);
 	assert_share(seen.duplicated, COUNT, 0.1, 1);
+	if (both->is_line)
+		assert_int_equal(told_of(both, "duplicated"), seen.duplicated);
 	free(seen.delays_ns);
 }
 
@@ -250,9 +268,12 @@ static void test_damage_reaches_who_does_not_check(void **state)
 
 static void test_damage_is_dropped_by_who_checks(void **state)
 {
+	struct both *both = *state;
 	struct netlab_seen seen = SEE(&steady, "corrupt", "20%");
 
 	assert_int_equal(seen.damaged, 0);
+	if (both->is_line)
+		assert_share(told_of(both, "corrupted"), COUNT, 0.2, 1);
 	/* some bits of the headers are nobody's loss: those of the sender's address, and such */
 	assert_true(seen.arrived > COUNT * 78 / 100 && seen.arrived < COUNT * 85 / 100);
 	free(seen.delays_ns);
@@ -271,10 +292,13 @@ static void test_reordering(void **state)
 
 static void test_reordering_with_a_gap(void **state)
 {
+	struct both *both = *state;
 	struct netlab_seen seen =
 		SEE(&steady, "delay", "50ms", "reorder", "100%", "reorder-gap", "5");
 
 	assert_share((unsigned)(netlab_seen_below(&seen, 40 * MSEC) * COUNT), COUNT, 0.2, 0.2);
+	if (both->is_line)
+		assert_int_equal(told_of(both, "reordered"), COUNT / 5);
 	free(seen.delays_ns);
 }
 
@@ -358,13 +382,25 @@ static void test_slots_of_a_normal_distribution(void **state)
 
 static void test_ecn_marks_in_place_of_losing(void **state)
 {
+	struct both *both = *state;
 	struct netlab_flow flow = steady;
 	struct netlab_seen seen;
+	char words[64];
 
 	flow.tos = 2; /* ECT(0) */
 	seen = SEE(&flow, "loss", "10%", "ecn", "true");
 	assert_int_equal(seen.arrived, COUNT);
 	assert_share(seen.marked, COUNT, 0.1, 1);
+	if (both->is_line) {
+		assert_int_equal(told_of(both, "marked"), seen.marked);
+		assert_int_equal(both->told.dropped, 0);
+	}
+	/* netem counts in one what it drops and what it marks */
+	snprintf(words, sizeof(words), "%u of %u dropped%s", both->is_line ? 0 : seen.marked, COUNT,
+		 both->is_line ? "," : " or marked");
+	if (!strstr(both->told.detail, words))
+		fail_msg("'%s' does not say '%s'", both->told.detail, words);
+	assert_true(both->is_line == !strstr(both->told.detail, "at least"));
 	free(seen.delays_ns);
 }
 
