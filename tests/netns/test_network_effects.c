@@ -123,10 +123,10 @@ static double median(const struct netlab_seen *seen)
 }
 
 /* Two emulated processors hand on packets of one flow at once: netem alone was seen to let 19 of
- * 4000 overtake there, without any change. */
+ * 4000 overtake there, without any change, and 52 when the host was busy. */
 static void assert_in_order(const struct netlab_seen *seen)
 {
-	assert_true(seen->overtaken <= (getenv("SQUALL_IN_VM") ? COUNT / 100 : 0));
+	assert_true(seen->overtaken <= (getenv("SQUALL_IN_VM") ? COUNT / 40 : 0));
 }
 
 static void test_delay(void **state)
@@ -327,6 +327,29 @@ static void test_rate_with_overhead(void **state)
 		SEE(&bulk, "rate", "8mbit", "packet-overhead", "500", "limit", "1000");
 
 	assert_rate(&seen, 1500.0 * bulk.count, 8e6);
+	free(seen.delays_ns);
+}
+
+/* What the stack hands down as one. */
+static const struct netlab_flow whole = {
+	.count = 500, .size = 458, .segments = 20, .quiet_ms = 200};
+
+static void test_overhead_counts_for_each_packet_on_the_wire(void **state)
+{
+	struct netlab_seen seen =
+		SEE(&whole, "rate", "8mbit", "packet-overhead", "500", "limit", "1000");
+
+	assert_int_equal(seen.arrived, whole.count);
+	assert_rate(&seen, 1000.0 * whole.count, 8e6);
+	free(seen.delays_ns);
+}
+
+static void test_slots_take_packets_as_on_the_wire(void **state)
+{
+	struct netlab_seen seen = SEE(&whole, "slot", "5ms", "slot-packets", "10");
+
+	assert_int_equal(seen.arrived, whole.count);
+	assert_true((double)seen.took_ns > (whole.count / 10 - 2) * 5 * MSEC);
 	free(seen.delays_ns);
 }
 
@@ -532,9 +555,10 @@ int main(void)
 		WAY(test_damage_reaches_who_does_not_check),                                       \
 		WAY(test_damage_is_dropped_by_who_checks), WAY(test_reordering),                   \
 		WAY(test_reordering_with_a_gap), WAY(test_rate), WAY(test_rate_with_overhead),     \
-		WAY(test_rate_with_burst), WAY(test_full_queue_drops),                             \
-		WAY(test_slots_collect_packets), WAY(test_slots_of_a_normal_distribution),         \
-		WAY(test_ecn_marks_in_place_of_losing),                                            \
+		WAY(test_overhead_counts_for_each_packet_on_the_wire),                             \
+		WAY(test_slots_take_packets_as_on_the_wire), WAY(test_rate_with_burst),            \
+		WAY(test_full_queue_drops), WAY(test_slots_collect_packets),                       \
+		WAY(test_slots_of_a_normal_distribution), WAY(test_ecn_marks_in_place_of_losing),  \
 		WAY(test_the_seed_of_the_run_repeats_itself), WAY(test_a_seed_repeats_itself),     \
 		WAY(test_strength_changes_lose_and_reorder_nothing),                               \
 		WAY(test_rate_changes_lose_and_reorder_nothing),                                   \

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <math.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -75,15 +76,20 @@ static void *send_all(void *context)
 	const struct netlab_flow *flow = run->flow;
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(FLOW_PORT)};
 	static unsigned char datagram[65536];
+	const unsigned as_one = flow->segments ? flow->segments : 1;
+	const int size = (int)flow->size;
 
 	inet_pton(AF_INET, "10.88.0.2", &to.sin_addr);
 	memset(datagram, 0, sizeof(datagram));
+	if (as_one > 1)
+		assert_int_equal(setsockopt(run->from, SOL_UDP, UDP_SEGMENT, &size, sizeof(size)),
+				 0);
 	for (unsigned i = 0; i < flow->count; i++) {
 		struct stamp stamp = {i, ~i, wall_ns()};
 
-		memcpy(datagram, &stamp, sizeof(stamp));
-		if (sendto(run->from, datagram, flow->size, 0, (struct sockaddr *)&to, sizeof(to)) <
-		    0)
+		memcpy(datagram + i % as_one * flow->size, &stamp, sizeof(stamp));
+		if (i % as_one == as_one - 1 && sendto(run->from, datagram, flow->size * as_one, 0,
+						       (struct sockaddr *)&to, sizeof(to)) < 0)
 			break; /* then some are missing, and the test fails */
 		if (flow->at_once && i % flow->at_once == flow->at_once - 1)
 			usleep(flow->pause_us);

@@ -15,6 +15,8 @@ struct netlab_flow {
 	unsigned at_once; /* datagrams sent in a row, then a pause ... */
 	unsigned pause_us;
 	unsigned quiet_ms; /* nothing came for so long: it is over */
+	unsigned segments; /* so many are handed to the stack as one (UDP_SEGMENT); 0, 1: one by one
+			    */
 	bool has_no_sum;   /* UDP without a checksum: damage arrives */
 	uint8_t tos;
 };
