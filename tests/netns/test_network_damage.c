@@ -130,8 +130,8 @@ static void assert_seen_by_tcp(struct netlab *lab, const char *way)
 	netlab_fault_finish(&fault, FAULT_END_NOW);
 	seen = wrong_sums(lab) - before;
 	print_message("  %s; %lu wrong sums\n", evidence.detail, seen);
-	/* some 45 of 1450 and more packets; a few have it in the headers below TCP */
-	assert_in_range(seen, 15, 150);
+	/* of some 45; netem damages the linear part alone, half of which is not TCP's */
+	assert_in_range(seen, 5, 150);
 }
 
 static void test_damage_of_what_arrives_is_seen_behind_a_delay_line(void **state)
