@@ -4,6 +4,7 @@
  * IPv6, and the loopback interface. Each effect once, by what tells it from the others.
  */
 #include "tests/support/netlab_ways.h"
+#include "tests/support/squall_runner.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -143,7 +144,13 @@ int main(void)
 #define ALL(BY)                                                                                    \
 	BY(test_loss), BY(test_gilbert_elliott), BY(test_damage), BY(test_duplicates),             \
 		BY(test_reordering), BY(test_rate), BY(test_delay_on_loopback)
-	const struct CMUnitTest tests[] = {ALL(BY_LINE)};
+	const struct CMUnitTest line[] = {ALL(BY_LINE)}, netem[] = {ALL(BY_NETEM)};
+	int failed = 0;
 
-	return cmocka_run_group_tests(tests, netlab_setup, netlab_teardown_ways);
+	/* An emulated machine is slow, and these are run outside of it, too. */
+	if (!is_emulated())
+		failed += cmocka_run_group_tests_name("delay line", line, netlab_setup,
+						      netlab_teardown_ways);
+	return failed +
+	       cmocka_run_group_tests_name("netem", netem, netlab_setup, netlab_teardown_ways);
 }

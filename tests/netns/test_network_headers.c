@@ -171,12 +171,19 @@ static void test_only_the_first_fragment_has_ports(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		BY_LINES(test_a_delay_leaves_the_class_of_service_alone),
-		BY_LINES(test_a_mark_leaves_the_rest_of_the_class_alone),
-		BY_LINES(test_a_datagram_waits_for_its_delayed_fragment),
-		BY_LINES(test_only_the_first_fragment_has_ports),
-	};
+#define ALL(BY)                                                                                    \
+	BY(test_a_delay_leaves_the_class_of_service_alone),                                        \
+		BY(test_a_mark_leaves_the_rest_of_the_class_alone),                                \
+		BY(test_a_datagram_waits_for_its_delayed_fragment)
+	const struct CMUnitTest line[] = {ALL(BY_LINES)};
+	const struct CMUnitTest rest[] = {ALL(BY_NETEMS),
+					  BY_LINES(test_only_the_first_fragment_has_ports)};
+	int failed = 0;
 
-	return cmocka_run_group_tests(tests, netlab_setup, netlab_teardown_ways);
+	/* An emulated machine is slow, and these are run outside of it, too. */
+	if (!is_emulated())
+		failed += cmocka_run_group_tests_name("delay line", line, netlab_setup,
+						      netlab_teardown_ways);
+	return failed + cmocka_run_group_tests_name("netem, and neither", rest, netlab_setup,
+						    netlab_teardown_ways);
 }
