@@ -42,8 +42,8 @@ unsigned network_flow_load(struct nft_batch *batch, int family, bool is_ingress,
 		nft_load_payload(batch, is_far * size / 4, NFT_PAYLOAD_NETWORK_HEADER,
 				 source + (is_source ? 0 : size), size);
 		if (has_ports)
-			nft_load_payload(batch, words + is_far, NFT_PAYLOAD_TRANSPORT_HEADER,
-					 is_source ? 0 : 2, 2);
+			nft_load_port(batch, words + is_far,
+				      is_source ? NFT_SOURCE : NFT_DESTINATION);
 	}
 	return words + (has_ports ? 2 : 0);
 }

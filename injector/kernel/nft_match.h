@@ -37,6 +37,8 @@ struct nft_ports {
 };
 void nft_match_ports(struct nft_batch *batch, enum nft_side side, const struct nft_ports *ranges,
 		     unsigned count);
+/* For what follows; ends the rule for a later fragment of a packet, which has no ports. */
+void nft_load_port(struct nft_batch *batch, unsigned word, enum nft_side side);
 /* Address and port of one side, in a set of NFT_TYPE_IPV4 (6) and NFT_TYPE_PORT. */
 void nft_match_services(struct nft_batch *batch, int family, enum nft_side side, const char *set);
 /* The interface it leaves by. */

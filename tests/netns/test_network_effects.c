@@ -4,7 +4,7 @@
  * where the kernel has it, and the delay line. Bounds are five standard errors of what was asked
  * for; a delay may besides be late on a busy machine, never early.
  */
-#include "tests/support/netlab_flow.h"
+#include "tests/support/netlab_ways.h"
 
 #include "faults/network.h"
 #include "injector/base/clock.h"
@@ -67,40 +67,8 @@ static int teardown(void **state)
 	return netlab_teardown(&lab);
 }
 
-/* With the fault in force: what becomes of the flow. */
-static struct netlab_seen see_with(const struct both *both, const struct netlab_flow *flow,
-				   const char *const *settings)
-{
-	struct netlab_fault fault;
-	struct netlab_seen seen;
-	struct error err = ERROR_INIT;
-
-	if (netlab_fault_plan(both->lab, &fault, "aaaaf1", settings, &err) < 0)
-		fail_msg("plan: %s", err.text);
-	assert_non_null(strstr(fault.plan, both->is_line ? "delay line" : "ifb with netem"));
-	if (network_fault.inject(&fault.fault, &err) < 0)
-		fail_msg("inject: %s", err.text);
-	netlab_flow_run(both->lab, flow, &seen);
-	netlab_fault_finish(&fault, FAULT_END_NOW);
-	print_message("  %u arrived, %u twice, %u overtaken, %u damaged, %u bursts lost; %.3f ms "
-		      "+- %.3f, %.0f ms long\n",
-		      seen.arrived, seen.duplicated, seen.overtaken, seen.damaged, seen.bursts,
-		      seen.mean_ns / MSEC, seen.deviation_ns / MSEC, (double)seen.took_ns / MSEC);
-	assert_int_equal(seen.garbled, 0);
-	return seen;
-}
-
 #define SEE(flow, ...)                                                                             \
-	see_with(*state, flow, (const char *[]){"to", "10.88.0.2", __VA_ARGS__, NULL})
-
-/* `count` of `of` is what a chance of `p` gives; `spread` widens it for what comes in bursts. */
-static void assert_share(unsigned count, unsigned of, double p, double spread)
-{
-	double error = 5 * spread * sqrt(p * (1 - p) / of);
-
-	if (fabs((double)count / of - p) > error)
-		fail_msg("%u of %u is not %.4f +- %.4f", count, of, p, error);
-}
+	netlab_see(((struct both *)*state)->lab, flow, (const char *[]){__VA_ARGS__, NULL})
 
 static double median(const struct netlab_seen *seen)
 {
@@ -193,9 +161,9 @@ static void test_loss(void **state)
 {
 	struct netlab_seen seen = SEE(&steady, "loss", "10%");
 
-	assert_share(COUNT - seen.arrived, COUNT, 0.1, 1);
+	netlab_assert_share(COUNT - seen.arrived, COUNT, 0.1, 1);
 	/* no bursts but those of chance: 9 of 10 losses begin one */
-	assert_share(seen.bursts, COUNT - seen.arrived, 0.9, 1);
+	netlab_assert_share(seen.bursts, COUNT - seen.arrived, 0.9, 1);
 	free(seen.delays_ns);
 }
 
@@ -205,7 +173,7 @@ static void test_gilbert_elliott_loses_in_bursts(void **state)
 	double burst;
 
 	/* p / (p + r); neighbours are alike (correlation 0.78) */
-	assert_share(COUNT - seen.arrived, COUNT, 0.02 / 0.22, sqrt(1.78 / 0.22));
+	netlab_assert_share(COUNT - seen.arrived, COUNT, 0.02 / 0.22, sqrt(1.78 / 0.22));
 	burst = (double)(COUNT - seen.arrived) / seen.bursts; /* 1 / r */
 	assert_true(burst > 3.5 && burst < 6.8);
 	free(seen.delays_ns);
@@ -217,7 +185,7 @@ static void test_four_states_lose_in_bursts_and_alone(void **state)
 		SEE(&steady, "state-p13", "1%", "state-p31", "25%", "state-p14", "2%");
 	double one = 1 / (1 + 0.01 / 0.25 + 0.02); /* share of the first state */
 
-	assert_share(COUNT - seen.arrived, COUNT, 1 - one, 2.5);
+	netlab_assert_share(COUNT - seen.arrived, COUNT, 1 - one, 2.5);
 	/* bursts of four, and twice as many of one: two on average */
 	assert_true((double)(COUNT - seen.arrived) / seen.bursts > 1.3);
 	assert_true((double)(COUNT - seen.arrived) / seen.bursts < 2.9);
@@ -229,7 +197,7 @@ static void test_duplicates(void **state)
 	struct netlab_seen seen = SEE(&steady, "duplicate", "10%");
 
 	assert_int_equal(seen.arrived, COUNT);
-	assert_share(seen.duplicated, COUNT, 0.1, 1);
+	netlab_assert_share(seen.duplicated, COUNT, 0.1, 1);
 	free(seen.delays_ns);
 }
 
@@ -243,7 +211,7 @@ static void test_damage_reaches_who_does_not_check(void **state)
 	seen = SEE(&flow, "corrupt", "20%");
 	/* one bit, anywhere in 1042 bytes; what hits a header is dropped on the way or at the end
 	 */
-	assert_share(seen.damaged, COUNT, 0.2 * 1000 / 1042, 1);
+	netlab_assert_share(seen.damaged, COUNT, 0.2 * 1000 / 1042, 1);
 	assert_true(seen.arrived >= COUNT * 97 / 100);
 	free(seen.delays_ns);
 }
@@ -264,7 +232,8 @@ static void test_reordering(void **state)
 
 	assert_int_equal(seen.arrived, COUNT);
 	/* what overtakes is not delayed at all */
-	assert_share((unsigned)(netlab_seen_below(&seen, 40 * MSEC) * COUNT), COUNT, 0.25, 1);
+	netlab_assert_share((unsigned)(netlab_seen_below(&seen, 40 * MSEC) * COUNT), COUNT, 0.25,
+			    1);
 	assert_true(seen.overtaken > COUNT / 2);
 	free(seen.delays_ns);
 }
@@ -274,7 +243,8 @@ static void test_reordering_with_a_gap(void **state)
 	struct netlab_seen seen =
 		SEE(&steady, "delay", "50ms", "reorder", "100%", "reorder-gap", "5");
 
-	assert_share((unsigned)(netlab_seen_below(&seen, 40 * MSEC) * COUNT), COUNT, 0.2, 0.2);
+	netlab_assert_share((unsigned)(netlab_seen_below(&seen, 40 * MSEC) * COUNT), COUNT, 0.2,
+			    0.2);
 	free(seen.delays_ns);
 }
 
@@ -364,7 +334,7 @@ static void test_ecn_marks_in_place_of_losing(void **state)
 	flow.tos = 2; /* ECT(0) */
 	seen = SEE(&flow, "loss", "10%", "ecn", "true");
 	assert_int_equal(seen.arrived, COUNT);
-	assert_share(seen.marked, COUNT, 0.1, 1);
+	netlab_assert_share(seen.marked, COUNT, 0.1, 1);
 	free(seen.delays_ns);
 }
 

@@ -2,12 +2,10 @@
 #include "tests/support/netlab_flow.h"
 
 #include "injector/base/clock.h"
-#include "injector/kernel/namespace.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
 #include <math.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -20,8 +18,7 @@
 
 #include <cmocka.h>
 
-#define FLOW_PORT 7100
-#define SLICE_MS  20
+#define SLICE_MS 20
 
 struct stamp {
 	uint32_t number, check; /* check: the number, turned over */
@@ -45,27 +42,55 @@ static int64_t wall_ns(void)
 	return now.tv_sec * NSEC_PER_SEC + now.tv_nsec;
 }
 
-static int open_udp(void *context, struct error *err)
+static bool is_from_near(const struct netlab_flow *flow)
 {
-	int *out = context;
-
-	*out = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	return *out < 0 ? error_errno(err, errno, "socket") : 0;
+	return flow->course != NETLAB_BACK;
 }
 
-static int open_socket(int namespace_fd, const char *address, uint16_t port)
+static bool is_to_near(const struct netlab_flow *flow)
 {
-	struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port)};
-	int fd = -1, on = 1, large = 64 << 20;
+	return flow->course != NETLAB_OUT;
+}
 
-	assert_int_equal(namespace_run(namespace_fd, open_udp, &fd, NULL), 0);
-	assert_int_equal(inet_pton(AF_INET, address, &at.sin_addr), 1);
+static const char *near_address(const struct netlab_flow *flow)
+{
+	if (flow->course == NETLAB_LO)
+		return flow->is_six ? "::1" : "127.0.0.1";
+	return flow->is_six ? "fd88::1" : "10.88.0.1";
+}
+
+const char *netlab_flow_peer(const struct netlab_flow *flow)
+{
+	if (flow->course == NETLAB_LO)
+		return near_address(flow);
+	return flow->is_six ? "fd88::2" : "10.88.0.2";
+}
+
+/* One end of the flow. */
+static int open_end(const struct netlab *lab, const struct netlab_flow *flow, bool is_near,
+		    uint16_t port)
+{
+	int fd = netlab_socket(is_near ? lab->near_fd : lab->far_fd,
+			       flow->is_six ? AF_INET6 : AF_INET, SOCK_DGRAM, 0,
+			       is_near ? near_address(flow) : netlab_flow_peer(flow), port);
+	int on = 1, large = 64 << 20, tos = flow->tos;
+
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &large, sizeof(large));
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &large, sizeof(large));
 	setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
-	setsockopt(fd, IPPROTO_IP, IP_RECVTOS, &on, sizeof(on));
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	if (flow->is_six) {
+		setsockopt(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, &on, sizeof(on));
+		setsockopt(fd, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos));
+	} else {
+		setsockopt(fd, IPPROTO_IP, IP_RECVTOS, &on, sizeof(on));
+		setsockopt(fd, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
+	}
+	if (flow->has_no_sum && flow->is_six) { /* else both ends refuse it (RFC 8200) */
+		setsockopt(fd, IPPROTO_UDP, UDP_NO_CHECK6_TX, &on, sizeof(on));
+		setsockopt(fd, IPPROTO_UDP, UDP_NO_CHECK6_RX, &on, sizeof(on));
+	} else if (flow->has_no_sum) {
+		setsockopt(fd, SOL_SOCKET, SO_NO_CHECK, &on, sizeof(on));
+	}
 	return fd;
 }
 
@@ -73,17 +98,18 @@ static void *send_all(void *context)
 {
 	struct run *run = context;
 	const struct netlab_flow *flow = run->flow;
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(FLOW_PORT)};
+	struct sockaddr_storage to;
+	const socklen_t length =
+		netlab_address(is_to_near(flow) ? near_address(flow) : netlab_flow_peer(flow),
+			       NETLAB_FLOW_PORT, &to);
 	static unsigned char datagram[65536];
 
-	inet_pton(AF_INET, "10.88.0.2", &to.sin_addr);
 	memset(datagram, 0, sizeof(datagram));
 	for (unsigned i = 0; i < flow->count; i++) {
 		struct stamp stamp = {i, ~i, wall_ns()};
 
 		memcpy(datagram, &stamp, sizeof(stamp));
-		if (sendto(run->from, datagram, flow->size, 0, (struct sockaddr *)&to, sizeof(to)) <
-		    0)
+		if (sendto(run->from, datagram, flow->size, 0, (struct sockaddr *)&to, length) < 0)
 			break; /* then some are missing, and the test fails */
 		if (flow->at_once && i % flow->at_once == flow->at_once - 1)
 			usleep(flow->pause_us);
@@ -112,6 +138,8 @@ static void take(struct run *run, const unsigned char *datagram, int64_t arrived
 	seen->damaged += wrong == 1;
 	seen->garbled += wrong > 1;
 	seen->marked += (tos & 3) == 3;
+	seen->recoloured +=
+		tos >> 2 != run->flow->tos >> 2 || ((tos & 3) != 3 && tos != run->flow->tos);
 	if (stamp.number >= run->flow->count || stamp.number != ~stamp.check)
 		return; /* the number itself is damaged */
 	if (run->times[stamp.number]++) {
@@ -140,7 +168,7 @@ static bool receive(struct run *run, int timeout_ms, int64_t *out_ns)
 				 .msg_controllen = sizeof(control)};
 	struct pollfd polled = {.fd = run->to, .events = POLLIN};
 	int64_t arrived_ns = wall_ns();
-	uint8_t tos = 0;
+	int tos = 0;
 
 	if (poll(&polled, 1, timeout_ms) <= 0)
 		return false;
@@ -153,7 +181,9 @@ static bool receive(struct run *run, int timeout_ms, int64_t *out_ns)
 			memcpy(&time, CMSG_DATA(at), sizeof(time));
 			arrived_ns = time.tv_sec * NSEC_PER_SEC + time.tv_nsec;
 		} else if (at->cmsg_level == IPPROTO_IP && at->cmsg_type == IP_TOS) {
-			memcpy(&tos, CMSG_DATA(at), 1);
+			tos = *CMSG_DATA(at);
+		} else if (at->cmsg_level == IPPROTO_IPV6 && at->cmsg_type == IPV6_TCLASS) {
+			memcpy(&tos, CMSG_DATA(at), sizeof(tos));
 		}
 	}
 	take(run, datagram, arrived_ns, tos);
@@ -192,17 +222,13 @@ void netlab_flow_run(const struct netlab *lab, const struct netlab_flow *flow,
 {
 	struct run run = {.flow = flow};
 	int64_t first_ns = 0, last_ns = 0;
-	int on = 1, tos = flow->tos;
 	pthread_t sender;
 
 	run.times = calloc(flow->count, sizeof(*run.times));
 	run.seen.delays_ns = calloc(flow->count, sizeof(double));
 	assert_true(run.times && run.seen.delays_ns);
-	run.from = open_socket(lab->near_fd, "10.88.0.1", 0);
-	run.to = open_socket(lab->far_fd, "10.88.0.2", FLOW_PORT);
-	if (flow->has_no_sum)
-		setsockopt(run.from, SOL_SOCKET, SO_NO_CHECK, &on, sizeof(on));
-	setsockopt(run.from, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
+	run.from = open_end(lab, flow, is_from_near(flow), 0);
+	run.to = open_end(lab, flow, is_to_near(flow), NETLAB_FLOW_PORT);
 	assert_int_equal(pthread_create(&sender, NULL, send_all, &run), 0);
 	for (unsigned quiet_ms = 0; quiet_ms < flow->quiet_ms;) {
 		if (receive(&run, SLICE_MS, &last_ns)) {
@@ -228,4 +254,12 @@ double netlab_seen_below(const struct netlab_seen *seen, double ns)
 	while (below < seen->arrived && seen->delays_ns[below] < ns)
 		below++;
 	return seen->arrived ? (double)below / seen->arrived : 0;
+}
+
+void netlab_assert_share(unsigned count, unsigned of, double p, double spread)
+{
+	double error = 5 * spread * sqrt(p * (1 - p) / of);
+
+	if (fabs((double)count / of - p) > error)
+		fail_msg("%u of %u is not %.4f +- %.4f", count, of, p, error);
 }

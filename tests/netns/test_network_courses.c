@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The effects on other courses than test_network_effects has (egress, IPv4): packets that come in,
+ * IPv6, and the loopback interface. Each effect once, by what tells it from the others.
+ */
+#include "tests/support/netlab_ways.h"
+#include "tests/support/squall_runner.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define COUNT 1500
+#define MSEC  1e6
+#define SIZE  1000
+/* Ethernet, the IP header, UDP */
+#define ON_WIRE(flow) (SIZE + 14 + ((flow)->is_six ? 40 : 20) + 8)
+
+#define SEE(flow, ...) netlab_see(*state, flow, (const char *[]){__VA_ARGS__, NULL})
+
+/* The two courses: what comes in by IPv4, what goes out by IPv6. */
+static struct netlab_flow flow_of(unsigned course)
+{
+	return (struct netlab_flow){.course = course ? NETLAB_OUT : NETLAB_BACK,
+				    .is_six = course,
+				    .count = COUNT,
+				    .size = SIZE,
+				    .at_once = 20,
+				    .pause_us = 1000,
+				    .quiet_ms = 150,
+				    .has_no_sum = true};
+}
+
+#define EACH_COURSE(flow)                                                                          \
+	for (struct netlab_flow flow = flow_of(0), *at = &flow; at;                                \
+	     at = flow.is_six ? NULL : (flow = flow_of(1), &flow))
+
+static void test_loss(void **state)
+{
+	EACH_COURSE(flow)
+	{
+		struct netlab_seen seen = SEE(&flow, "loss", "20%");
+
+		netlab_assert_share(COUNT - seen.arrived, COUNT, 0.2, 1);
+		netlab_assert_share(seen.bursts, COUNT - seen.arrived, 0.8, 1);
+		assert_int_equal(seen.duplicated + seen.damaged, 0);
+		free(seen.delays_ns);
+	}
+}
+
+static void test_gilbert_elliott(void **state)
+{
+	EACH_COURSE(flow)
+	{
+		struct netlab_seen seen = SEE(&flow, "gemodel-p", "5%", "gemodel-r", "25%");
+		double burst = (double)(COUNT - seen.arrived) / seen.bursts; /* 1 / r */
+
+		/* p / (p + r); neighbours are alike (correlation 0.7) */
+		netlab_assert_share(COUNT - seen.arrived, COUNT, 0.05 / 0.3, sqrt(1.7 / 0.3));
+		assert_true(burst > 2.5 && burst < 6.5);
+		free(seen.delays_ns);
+	}
+}
+
+static void test_damage(void **state)
+{
+	EACH_COURSE(flow)
+	{
+		struct netlab_seen seen = SEE(&flow, "corrupt", "30%");
+
+		netlab_assert_share(seen.damaged, COUNT, 0.3 * SIZE / ON_WIRE(&flow), 1);
+		assert_true(seen.arrived >= COUNT * 95 / 100); /* else a header was hit */
+		free(seen.delays_ns);
+	}
+}
+
+static void test_duplicates(void **state)
+{
+	EACH_COURSE(flow)
+	{
+		struct netlab_seen seen = SEE(&flow, "duplicate", "20%");
+
+		assert_int_equal(seen.arrived, COUNT);
+		netlab_assert_share(seen.duplicated, COUNT, 0.2, 1);
+		free(seen.delays_ns);
+	}
+}
+
+static void test_reordering(void **state)
+{
+	EACH_COURSE(flow)
+	{
+		struct netlab_seen seen = SEE(&flow, "delay", "100ms", "reorder", "25%");
+
+		assert_int_equal(seen.arrived, COUNT);
+		netlab_assert_share((unsigned)(netlab_seen_below(&seen, 90 * MSEC) * COUNT), COUNT,
+				    0.25, 1);
+		assert_true(seen.overtaken > COUNT / 2);
+		free(seen.delays_ns);
+	}
+}
+
+static void test_rate(void **state)
+{
+	EACH_COURSE(flow)
+	{
+		struct netlab_seen seen;
+		double took_ns;
+
+		flow.count = 300;
+		took_ns = (double)flow.count * ON_WIRE(&flow) * 8 * 1e9 / 8e6;
+		seen = SEE(&flow, "rate", "8mbit");
+		assert_int_equal(seen.arrived, flow.count);
+		assert_true(fabs((double)seen.took_ns - took_ns) < 0.1 * took_ns);
+		free(seen.delays_ns);
+	}
+}
+
+static void test_delay_on_loopback(void **state)
+{
+	for (unsigned is_six = 0; is_six < 2; is_six++) {
+		const struct netlab_flow flow = {.course = NETLAB_LO,
+						 .is_six = is_six,
+						 .count = 200,
+						 .size = 200,
+						 .at_once = 20,
+						 .pause_us = 1000,
+						 .quiet_ms = 150};
+		struct netlab_seen seen = SEE(&flow, "delay", "40ms");
+
+		assert_int_equal(seen.arrived, flow.count);
+		assert_int_equal(seen.duplicated, 0);
+		assert_true(seen.least_ns >= 40 * MSEC);
+		assert_true(seen.least_ns < 60 * MSEC);
+		free(seen.delays_ns);
+	}
+}
+
+int main(void)
+{
+#define ALL(BY)                                                                                    \
+	BY(test_loss), BY(test_gilbert_elliott), BY(test_damage), BY(test_duplicates),             \
+		BY(test_reordering), BY(test_rate), BY(test_delay_on_loopback)
+	const struct CMUnitTest line[] = {ALL(BY_LINE)}, netem[] = {ALL(BY_NETEM)};
+	int failed = 0;
+
+	/* An emulated machine is slow, and these are run outside of it, too. */
+	if (!is_emulated())
+		failed += cmocka_run_group_tests_name("delay line", line, netlab_setup,
+						      netlab_teardown_ways);
+	return failed +
+	       cmocka_run_group_tests_name("netem", netem, netlab_setup, netlab_teardown_ways);
+}

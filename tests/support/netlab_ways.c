@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tests/support/netlab_ways.h"
+
+#include "tests/support/squall_runner.h"
+
+#include "faults/network.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define SETTINGS_MAX 32
+#define MSEC	     1e6
+
+static void choose(bool is_line, bool is_filters)
+{
+	if (is_line)
+		setenv("SQUALL_NETEM", "off", 1);
+	else
+		unsetenv("SQUALL_NETEM");
+	if (is_filters)
+		setenv("SQUALL_HOOK", "clsact", 1);
+	else
+		unsetenv("SQUALL_HOOK");
+}
+
+int netlab_by_line(void **state)
+{
+	(void)state;
+	choose(true, false);
+	return 0;
+}
+
+int netlab_by_line_and_filters(void **state)
+{
+	(void)state;
+	choose(true, true);
+	return 0;
+}
+
+int netlab_by_netem(void **state)
+{
+	(void)state;
+	choose(false, false);
+	return 0;
+}
+
+int netlab_by_netem_and_filters(void **state)
+{
+	(void)state;
+	choose(false, true);
+	return 0;
+}
+
+void netlab_start(struct netlab *lab, struct netlab_fault *out, const char *const *settings)
+{
+	struct error err = ERROR_INIT;
+
+	if (!getenv("SQUALL_NETEM") && !netlab_has_netem())
+		stage_skip("no netem here: the test machine has it");
+	if (netlab_fault_plan(lab, out, "aaaaf1", settings, &err) < 0 ||
+	    network_fault.inject(&out->fault, &err) < 0)
+		fail_msg("%s (%s)", err.text, err.remedy);
+}
+
+struct netlab_seen netlab_see(struct netlab *lab, const struct netlab_flow *flow,
+			      const char *const *settings)
+{
+	const bool is_line = getenv("SQUALL_NETEM"), is_filters = getenv("SQUALL_HOOK");
+	const char *all[SETTINGS_MAX] = {"direction",
+					 flow->course == NETLAB_BACK ? "ingress" : "egress"};
+	unsigned count = 2;
+	struct netlab_fault fault;
+	struct netlab_seen seen;
+
+	if (strcmp(settings[0], "to") != 0) {
+		all[count++] = "to";
+		all[count++] = netlab_flow_peer(flow);
+	}
+	for (unsigned i = 0; settings[i]; i++) {
+		assert_true(count + 1 < SETTINGS_MAX);
+		all[count++] = settings[i];
+	}
+	netlab_start(lab, &fault, all);
+	assert_non_null(strstr(fault.plan, is_line ? "delay line" : "ifb with netem"));
+	assert_int_equal(strstr(fault.plan, "SQUALL_HOOK=clsact") != NULL, is_filters);
+	netlab_flow_run(lab, flow, &seen);
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+	print_message("  %u arrived, %u twice, %u overtaken, %u damaged, %u bursts lost; %.3f ms "
+		      "+- %.3f, %.0f ms long\n",
+		      seen.arrived, seen.duplicated, seen.overtaken, seen.damaged, seen.bursts,
+		      seen.mean_ns / MSEC, seen.deviation_ns / MSEC, (double)seen.took_ns / MSEC);
+	assert_int_equal(seen.garbled, 0);
+	return seen;
+}

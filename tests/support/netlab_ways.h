@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Each way on which a network fault handles packets, so that one test runs on all of them: taken
+ * out of the interface by the nf_tables table or by tc filters, delayed by netem or by the delay
+ * line.
+ */
+#ifndef SQUALL_TESTS_NETLAB_WAYS_H
+#define SQUALL_TESTS_NETLAB_WAYS_H
+
+#include "tests/support/netlab_flow.h"
+
+/* Setups of a test: they choose the way and leave *state alone. */
+int netlab_by_line(void **state);
+int netlab_by_line_and_filters(void **state);
+int netlab_by_netem(void **state);
+int netlab_by_netem_and_filters(void **state);
+
+#define BY_WAY(test, way)                                                                          \
+	{                                                                                          \
+#test "_by_" #way, test, netlab_by_##way, NULL, NULL                               \
+	}
+#define BY_LINE(test)	BY_WAY(test, line)
+#define BY_NETEM(test)	BY_WAY(test, netem)
+#define BY_LINES(test)	BY_LINE(test), BY_WAY(test, line_and_filters)
+#define BY_NETEMS(test) BY_NETEM(test), BY_WAY(test, netem_and_filters)
+
+/* Plans and injects, or fails the test; skips it where netem was chosen, and there is none. */
+void netlab_start(struct netlab *lab, struct netlab_fault *out, const char *const *settings);
+/* What becomes of the flow with a fault in force on its course: of everything to and from its far
+ * end unless the settings begin with "to"; no `direction` is among them. The plan must name the
+ * way that was chosen. */
+struct netlab_seen netlab_see(struct netlab *lab, const struct netlab_flow *flow,
+			      const char *const *settings);
+
+#endif
