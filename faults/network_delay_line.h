@@ -107,8 +107,8 @@ bool delay_line_is_broken(const struct delay_line *line);
 
 struct delay_line_counters {
 	uint64_t received, sent; /* packets as the stack made them, up to 64 KiB each */
-	uint64_t lost, marked, duplicated, corrupted; /* as asked for */
-	uint64_t dropped_full;			      /* the memory limit was reached */
+	uint64_t lost, marked, duplicated, corrupted, reordered; /* as asked for */
+	uint64_t dropped_full;					 /* the memory limit was reached */
 	uint64_t dropped_error;	 /* the kernel could not hand it over or take it back */
 	uint64_t dropped_device; /* the tap's ring was full: the thread got no processor time */
 	uint64_t foreign; /* sent by the tap itself (DHCP clients and the like); not passed on */
