@@ -41,7 +41,7 @@
  * bytes again may be in front of it, in the tap's rings (TAP_QUEUE), while its threads get no
  * processor time. */
 #define DELAY_LINE_BYTES (256UL << 20)
-/* The same of all lines of this process together, but for a first MiB of each thread. */
+/* The same of all lines of this process together, beyond two MiB of each thread. */
 #define DELAY_LINES_BYTES (1UL << 30)
 
 struct delay_line;
