@@ -289,7 +289,8 @@ struct delay_due delay_effect_due(struct delay_effect *effect, uint64_t length, 
 	const struct netem_config *config = &effect->config;
 	struct delay_due due = {.at_ns = now_ns};
 
-	if (overtakes(effect))
+	due.is_reordered = overtakes(effect);
+	if (due.is_reordered)
 		return due;
 	due.at_ns += draw_delay(effect);
 	if (due.at_ns < now_ns)

@@ -50,7 +50,8 @@ uint32_t delay_effect_below(struct delay_effect *effect, uint32_t count);
 
 struct delay_due {
 	int64_t at_ns;
-	bool is_ordered; /* not before the packets that are there already */
+	bool is_ordered;   /* not before the packets that are there already */
+	bool is_reordered; /* as asked for: it overtakes them */
 };
 /* When a packet of `length` bytes on the wire that comes now leaves; `last_ns`: when the last one
  * that waits leaves (any past time: none waits). */

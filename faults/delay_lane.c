@@ -61,6 +61,8 @@ static void admit(struct delay_lane *lane, const void *packet, size_t length, in
 		&lane->effect, delay_packet_wire_length(packet, length, lane->tap.tag), now_ns,
 		delay_queue_last_ns(lane->queue));
 
+	if (due.is_reordered)
+		add(&lane->reordered, 1);
 	delay_queue_commit(lane->queue, length, now_ns, due.at_ns, due.is_ordered);
 }
 

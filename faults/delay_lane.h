@@ -28,7 +28,7 @@ struct delay_lane {
 	struct delay_merge merge; /* while a batch is sent */
 	bool keeps_single;	  /* the kernel did not take one that was merged */
 
-	_Atomic uint64_t received, sent, lost, marked, duplicated, corrupted;
+	_Atomic uint64_t received, sent, lost, marked, duplicated, corrupted, reordered;
 	_Atomic uint64_t dropped_full, dropped_error, foreign;
 
 	struct delay_effect effect;			      /* its last member is large */

@@ -28,17 +28,19 @@ struct entry {
 };
 static_assert(sizeof(struct entry) == 32, "data must stay aligned to the slot");
 
+/* Of each queue, whatever the others hold: one drains while the other is filled. */
+#define BLOCKS_OWN 2
+
 struct block {
 	uint32_t used; /* bytes written */
 	uint32_t live; /* entries that have not left */
 	bool is_touched;
 	bool is_charged; /* to the budget: the current one, and whatever may be touched */
-	bool is_charged_to_whole;
 };
 
 struct delay_queue {
 	struct delay_budget *budget;
-	bool is_new; /* its first block is being charged */
+	uint32_t charged; /* blocks; those beyond BLOCKS_OWN also to the whole */
 	unsigned char *memory;
 	size_t memory_size;
 	size_t entry_max; /* header and frame_max, rounded to slots */
@@ -86,9 +88,14 @@ static bool take_block(struct delay_budget *budget)
 	return false;
 }
 
+static bool is_short(const struct delay_budget *budget)
+{
+	return budget && atomic_load(&budget->used) >= budget->blocks;
+}
+
 static bool charge(struct delay_queue *queue, struct block *block)
 {
-	struct delay_budget *whole = queue->is_new ? NULL : queue->budget->whole;
+	struct delay_budget *whole = queue->charged < BLOCKS_OWN ? NULL : queue->budget->whole;
 
 	if (block->is_charged)
 		return true;
@@ -98,18 +105,20 @@ static bool charge(struct delay_queue *queue, struct block *block)
 		atomic_fetch_sub(&queue->budget->used, 1);
 		return false;
 	}
+	queue->charged++;
 	block->is_charged = true;
-	block->is_charged_to_whole = whole;
 	return true;
 }
 
 static void discharge(struct delay_queue *queue, struct block *block)
 {
-	if (block->is_charged)
-		atomic_fetch_sub(&queue->budget->used, 1);
-	if (block->is_charged_to_whole)
+	if (!block->is_charged)
+		return;
+	block->is_charged = false;
+	queue->charged--;
+	atomic_fetch_sub(&queue->budget->used, 1);
+	if (queue->charged >= BLOCKS_OWN && queue->budget->whole)
 		atomic_fetch_sub(&queue->budget->whole->used, 1);
-	block->is_charged = block->is_charged_to_whole = false;
 }
 
 int delay_queue_new(struct delay_budget *budget, size_t frame_max, struct delay_queue **out,
@@ -127,7 +136,6 @@ int delay_queue_new(struct delay_budget *budget, size_t frame_max, struct delay_
 	if (!queue)
 		return error_errno(err, ENOMEM, "delay queue");
 	queue->budget = budget;
-	queue->is_new = true;
 	queue->entry_max = entry_max;
 	queue->block_count = budget->blocks;
 	queue->memory_size = queue->block_count * DELAY_QUEUE_BLOCK;
@@ -149,7 +157,6 @@ int delay_queue_new(struct delay_budget *budget, size_t frame_max, struct delay_
 		return error_set(err, ENOSPC, "delay queue: nothing is left of %zu blocks",
 				 budget->blocks);
 	}
-	queue->is_new = false;
 	queue->first = queue->last = NO_SLOT;
 	queue->last_due_ns = INT64_MIN;
 	*out = queue;
@@ -313,12 +320,14 @@ bool delay_queue_trim(struct delay_queue *queue)
 {
 	struct block *current = &queue->blocks[queue->current];
 	bool is_idle = !queue->was_used && !delay_queue_count(queue);
+	/* others wait for what is only kept for a busier moment */
+	bool gives_all = is_idle || is_short(queue->budget->whole);
 	bool is_rest = false;
 
 	for (uint32_t i = 0; i < queue->free_count; i++) {
 		struct block *block = &queue->blocks[queue->free_blocks[i]];
 
-		if (block->is_touched && (i < queue->free_low || is_idle)) {
+		if (block->is_touched && (i < queue->free_low || gives_all)) {
 			delay_heap_give_back(queue->memory +
 						     queue->free_blocks[i] * DELAY_QUEUE_BLOCK,
 					     DELAY_QUEUE_BLOCK);

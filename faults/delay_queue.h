@@ -29,8 +29,8 @@ struct delay_queue;
 struct delay_budget {
 	size_t blocks;
 	_Atomic size_t used;
-	/* Of several such budgets together, or NULL; the first block of each queue is not in it, so
-	 * that it can be used up and there is still a little for everybody. */
+	/* Of several such budgets together, or NULL; two blocks of each queue are not in it, so
+	 * that it can be used up and everybody still gets on. */
 	struct delay_budget *whole;
 };
 /* `limit_bytes` is rounded up to blocks, two at least. Used by queues in any thread. */

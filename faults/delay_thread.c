@@ -312,6 +312,7 @@ void delay_thread_counters(const struct delay_thread *thread, struct delay_threa
 		.marked = get(&lane->marked),
 		.duplicated = get(&lane->duplicated),
 		.corrupted = get(&lane->corrupted),
+		.reordered = get(&lane->reordered),
 		.dropped_full = get(&lane->dropped_full),
 		.dropped_error = get(&lane->dropped_error),
 		.foreign = get(&lane->foreign),

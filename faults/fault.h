@@ -52,7 +52,7 @@ int plan_add(struct plan *plan, enum plan_kind kind, const char *format, ...)
 /* Proof that a fault bit. All counts since inject. */
 struct evidence {
 	uint64_t hits;	      /* packets matched, processes signalled */
-	uint64_t dropped;     /* packets lost on purpose */
+	uint64_t dropped;     /* packets lost on purpose; by netem with ecn: or marked */
 	int64_t processor_ns; /* what it took of a processor: of what runs in user space for it
 				 alone */
 	const char *unit;     /* "packets", "processes" (static) */

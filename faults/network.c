@@ -155,6 +155,7 @@ static int inject(struct fault *fault, struct error *err)
 	state->has_hole = network_needs_hole(state);
 	state->evidence = (struct evidence){0};
 	state->queue_dropped = state->connections_reset = 0;
+	state->line_counts = (struct network_line_counts){0};
 	state->processor_ns = 0;
 	/* before the effect, which would keep the resets from the far side */
 	if (result == 0)

@@ -186,6 +186,11 @@ _Static_assert(sizeof(struct network_record) <= JOURNAL_PAYLOAD, "an undo record
 
 enum network_phase { NETWORK_IDLE, NETWORK_ACTIVE, NETWORK_EMPTYING, NETWORK_DRAINING };
 
+/* What delay lines did besides delaying. */
+struct network_line_counts {
+	uint64_t dropped, marked, duplicated, corrupted, reordered;
+};
+
 struct network_gate;
 struct network_group;
 struct network_listener;
@@ -198,8 +203,8 @@ struct network_state {
 	enum network_way planned_way; /* `way` is that of the present injection */
 	bool is_followed;	      /* names of the target may get other addresses */
 	bool follows_interfaces;
-	unsigned path_limit;   /* places, where interfaces are followed */
-	uint64_t left_dropped; /* by the lines of those that have left */
+	unsigned path_limit;			/* places, where interfaces are followed */
+	struct network_line_counts left_counts; /* by the lines of those that have left */
 	int64_t left_processor_ns;
 	unsigned generation, sets; /* that hold them in the table */
 	unsigned rank;		   /* among those on the same interfaces, see network_compose.c */
@@ -223,14 +228,15 @@ struct network_state {
 	unsigned change_count; /* of the live effect: each has its own sequence of a seed */
 	int64_t wait_until_ns; /* end of the current phase, at the latest */
 	unsigned idle_polls;
-	struct evidence evidence;      /* of the table, as last read */
-	int64_t injected_ns, ended_ns; /* ended_ns: 0 as long as it lasts */
-	int64_t processor_ns;	       /* of the delay line, as last read */
-	uint64_t queue_bytes;	       /* NETWORK_NETEM: the most that may wait in it */
-	uint64_t queue_dropped;	       /* by netem or the delay line, as last read */
-	bool owns_loopback_settings;   /* changed lo's settings, which undo gives back */
-	uint32_t loopback_old[2];      /* route_localnet, accept_local as they were */
-	struct network_state *next;    /* live ones of this process */
+	struct evidence evidence;		/* of the table, as last read */
+	int64_t injected_ns, ended_ns;		/* ended_ns: 0 as long as it lasts */
+	int64_t processor_ns;			/* of the delay line, as last read */
+	uint64_t queue_bytes;			/* NETWORK_NETEM: the most that may wait in it */
+	uint64_t queue_dropped;			/* by netem, as last read */
+	struct network_line_counts line_counts; /* the same of delay lines */
+	bool owns_loopback_settings;		/* changed lo's settings, which undo gives back */
+	uint32_t loopback_old[2];		/* route_localnet, accept_local as they were */
+	struct network_state *next;		/* live ones of this process */
 	/* network_listen.c */
 	struct fault *fault; /* that it is the state of */
 	struct network_listener *listener;
@@ -353,7 +359,7 @@ int network_line_check(const struct network_state *state, struct error *err);
 void network_line_change(struct network_state *state);
 void network_line_soften(struct network_state *state);
 bool network_line_is_empty(const struct network_state *state);
-uint64_t network_line_dropped(const struct network_state *state);
+void network_line_count(const struct network_state *state, struct network_line_counts *out);
 /* Processor time of their threads since they were started; also when they have ended. */
 int64_t network_line_processor_ns(struct network_state *state);
 void network_line_stop(struct network_state *state);

@@ -47,15 +47,17 @@ static void take_qdisc(void *context, const struct qdisc *qdisc)
 		walk->handles[walk->count++] = qdisc->handle;
 }
 
-/* At clsact, and at the classful qdiscs that the user shapes with: the kernel skips the actions of
- * the first filter that matches, wherever it is, for a packet that an ifb has sent
- * (skb_skip_tc_classify() in tcf_action_exec(), net/sched/act_api.c). */
+/* At clsact, where ours does not come behind them, and at the classful qdiscs that the user shapes
+ * with: the kernel skips the actions of the first filter that matches, wherever it is, for a packet
+ * that an ifb has sent (skb_skip_tc_classify() in tcf_action_exec(), net/sched/act_api.c). */
 static int count_leaving(struct network_state *state, int index, struct filter_search *out,
 			 struct error *err)
 {
 	struct qdisc_walk walk = {.state = state};
-	int result = filter_each(state->route, index, QDISC_EGRESS, look_at_filter, out, err);
+	int result = 0;
 
+	if (state->hook == NETWORK_TABLE)
+		result = filter_each(state->route, index, QDISC_EGRESS, look_at_filter, out, err);
 	if (result == 0)
 		result = qdisc_each(state->route, index, take_qdisc, &walk, err);
 	for (unsigned i = 0; result == 0 && i < walk.count; i++)
@@ -120,8 +122,7 @@ static int note_chains(const struct network_state *state, const struct network_p
 static int note_path(struct network_state *state, const struct network_path *path,
 		     struct plan *plan, bool *out_found, struct error *err)
 {
-	/* else they have acted before ours takes the packet out */
-	if (!path->is_ingress && state->hook == NETWORK_TABLE)
+	if (!path->is_ingress)
 		return note_actions(state, path, plan, out_found, err);
 	if (path->is_ingress && state->hook == NETWORK_GATE)
 		return note_chains(state, path, plan, out_found, err);

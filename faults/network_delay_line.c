@@ -259,6 +259,7 @@ static void add_counters(const struct delay_thread *thread, struct delay_line_co
 	sum->marked += counters.marked;
 	sum->duplicated += counters.duplicated;
 	sum->corrupted += counters.corrupted;
+	sum->reordered += counters.reordered;
 	sum->dropped_full += counters.dropped_full;
 	sum->dropped_error += counters.dropped_error;
 	sum->foreign += counters.foreign;

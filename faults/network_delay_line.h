@@ -41,7 +41,7 @@
  * bytes again may be in front of it, in the tap's rings (TAP_QUEUE), while its threads get no
  * processor time. */
 #define DELAY_LINE_BYTES (256UL << 20)
-/* The same of all lines of this process together, but for a first MiB of each thread. */
+/* The same of all lines of this process together, beyond two MiB of each thread. */
 #define DELAY_LINES_BYTES (1UL << 30)
 
 struct delay_line;
@@ -107,8 +107,8 @@ bool delay_line_is_broken(const struct delay_line *line);
 
 struct delay_line_counters {
 	uint64_t received, sent; /* packets as the stack made them, up to 64 KiB each */
-	uint64_t lost, marked, duplicated, corrupted; /* as asked for */
-	uint64_t dropped_full;			      /* the memory limit was reached */
+	uint64_t lost, marked, duplicated, corrupted, reordered; /* as asked for */
+	uint64_t dropped_full;					 /* the memory limit was reached */
 	uint64_t dropped_error;	 /* the kernel could not hand it over or take it back */
 	uint64_t dropped_device; /* the tap's ring was full: the thread got no processor time */
 	uint64_t foreign; /* sent by the tap itself (DHCP clients and the like); not passed on */

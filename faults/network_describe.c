@@ -5,9 +5,11 @@
 #include "faults/network.h"
 
 #include "injector/base/clock.h"
+#include "injector/base/prose.h"
 #include "injector/base/quantity.h"
 
 #include <arpa/inet.h>
+#include <inttypes.h>
 #include <string.h>
 
 #define ENDPOINTS_SHOWN 20 /* of a long list, the first ones */
@@ -107,12 +109,12 @@ int network_list_excluded(const struct network_state *state, const struct target
 }
 
 /* Tenths of a per cent, of one processor. */
-static void describe_processor(int64_t used_ns, int64_t lasted_ns, char *out, size_t size)
+static void describe_processor(int64_t used_ns, int64_t lasted_ns, struct prose *prose)
 {
 	int64_t tenths = lasted_ns > 0 ? used_ns / (lasted_ns / 1000 + 1) : 0;
 
-	snprintf(out, size, "; delay line: %lld.%lld %% of a processor", (long long)(tenths / 10),
-		 (long long)(tenths % 10));
+	prose_say(prose, "; delay line: %lld.%lld %% of a processor", (long long)(tenths / 10),
+		  (long long)(tenths % 10));
 }
 
 /* What became of those that were not dropped. */
@@ -125,42 +127,67 @@ static const char *fate(const struct netem_config *effect)
 	return "passed";
 }
 
-void network_describe_evidence(const struct network_state *state, struct evidence *evidence)
+/* netem counts a packet that it marks as one that it drops (netem_enqueue() in
+ * net/sched/sch_netem.c), so that what arrived can be more than is left. */
+static void describe_losses(const struct network_state *state, const struct evidence *evidence,
+			    struct prose *prose)
 {
-	const struct refusal *refusal = &state->effect.refusal;
-	const bool is_lossy = netem_loses(&state->effect.full) || evidence->dropped;
+	const struct netem_config *effect = &state->effect.full;
+	const bool may_be_marked = state->way == NETWORK_NETEM && effect->has_ecn;
 	/* what is twice in it, or still in the queue, must not make it less than nothing */
 	const uint64_t kept =
 		evidence->hits > evidence->dropped ? evidence->hits - evidence->dropped : 0;
+
+	prose_say(prose, "%s%" PRIu64 " packets %s", may_be_marked ? "at least " : "", kept,
+		  fate(effect));
+	if (netem_loses(effect) || evidence->dropped)
+		prose_say(prose, ", %" PRIu64 " of %" PRIu64 " dropped%s", evidence->dropped,
+			  evidence->hits, may_be_marked ? " or marked" : "");
+}
+
+/* What was asked for, also when there was none yet. */
+static void describe_counts(const struct network_state *state, struct prose *prose)
+{
+	const struct netem_config *effect = &state->effect.full;
+	const struct network_line_counts *counts = &state->line_counts;
+
+	if (state->way != NETWORK_LINE)
+		return;
+	if (effect->has_ecn)
+		prose_say(prose, ", %" PRIu64 " marked", counts->marked);
+	if (effect->duplicate_ppb)
+		prose_say(prose, ", %" PRIu64 " duplicated", counts->duplicated);
+	if (effect->corrupt_ppb)
+		prose_say(prose, ", %" PRIu64 " corrupted", counts->corrupted);
+	if (effect->reorder_ppb)
+		prose_say(prose, ", %" PRIu64 " reordered", counts->reordered);
+}
+
+void network_describe_evidence(const struct network_state *state, struct evidence *evidence)
+{
+	const struct refusal *refusal = &state->effect.refusal;
 	const char *comma = " on ";
-	int used;
-	char *out = evidence->detail;
-	const int size = sizeof(evidence->detail);
+	struct prose prose;
 
 	evidence->unit = "packets";
-	if (refusal->is_on)
-		used = snprintf(out, (size_t)size, "%llu of %llu packets %s",
-				(unsigned long long)evidence->dropped,
-				(unsigned long long)evidence->hits,
-				refusal->resets ? "reset" : "rejected");
-	else
-		used = snprintf(out, (size_t)size, "%llu packets %s", (unsigned long long)kept,
-				fate(&state->effect.full));
-	if (!refusal->is_on && is_lossy)
-		used += snprintf(out + used, (size_t)(size - used), ", %llu of %llu dropped",
-				 (unsigned long long)evidence->dropped,
-				 (unsigned long long)evidence->hits);
-	for (unsigned i = 0; i < state->path_count && used < size; i++) {
+	prose_begin(&prose, evidence->detail, sizeof(evidence->detail));
+	if (refusal->is_on) {
+		prose_say(&prose, "%" PRIu64 " of %" PRIu64 " packets %s", evidence->dropped,
+			  evidence->hits, refusal->resets ? "reset" : "rejected");
+	} else {
+		describe_losses(state, evidence, &prose);
+		describe_counts(state, &prose);
+	}
+	for (unsigned i = 0; i < state->path_count; i++) {
 		if (!state->paths[i].index)
 			continue;
-		used += snprintf(out + used, (size_t)(size - used), "%s%s %s", comma,
-				 state->paths[i].interface,
-				 state->paths[i].is_ingress ? "in" : "out");
+		prose_say(&prose, "%s%s %s", comma, state->paths[i].interface,
+			  state->paths[i].is_ingress ? "in" : "out");
 		comma = ", ";
 	}
-	if (state->way == NETWORK_LINE && state->injected_ns && used < size)
+	if (state->way == NETWORK_LINE && state->injected_ns)
 		describe_processor(evidence->processor_ns,
 				   (state->ended_ns ? state->ended_ns : clock_now_ns()) -
 					   state->injected_ns,
-				   out + used, (size_t)(size - used));
+				   &prose);
 }

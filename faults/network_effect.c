@@ -19,7 +19,8 @@ bool network_effect_needs_wire_packets(const struct network_effect *effect)
 {
 	const struct netem_config *full = &effect->full;
 
-	return netem_loses(full) || full->duplicate_ppb || full->corrupt_ppb || full->reorder_ppb;
+	return netem_loses(full) || full->duplicate_ppb || full->corrupt_ppb || full->reorder_ppb ||
+	       full->packet_overhead || full->cell_size || full->slot_packets || full->slot_bytes;
 }
 
 bool network_effect_is_independent(const struct network_effect *effect)

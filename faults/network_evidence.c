@@ -50,10 +50,10 @@ int network_evidence(struct fault *fault, struct evidence *out, struct error *er
 		return result;
 	if (state->phase != NETWORK_IDLE && state->way == NETWORK_LINE &&
 	    !state->effect.refusal.is_on)
-		dropped = network_line_dropped(state);
+		network_line_count(state, &state->line_counts);
 	state->queue_dropped = dropped;
 	*out = state->evidence;
-	out->dropped += dropped;
+	out->dropped += dropped + state->line_counts.dropped;
 	out->processor_ns = network_line_processor_ns(state);
 	if (network_is_instant(fault->params))
 		*out = (struct evidence){.unit = "connections"};

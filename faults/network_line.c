@@ -35,10 +35,14 @@ static struct netem_config config_of(const struct network_state *state)
 	return config;
 }
 
-static uint64_t dropped_by(const struct delay_line_counters *counters)
+static void add_counts(const struct delay_line_counters *counters, struct network_line_counts *sum)
 {
-	return counters->lost + counters->dropped_full + counters->dropped_error +
-	       counters->dropped_device;
+	sum->dropped += counters->lost + counters->dropped_full + counters->dropped_error +
+			counters->dropped_device;
+	sum->marked += counters->marked;
+	sum->duplicated += counters->duplicated;
+	sum->corrupted += counters->corrupted;
+	sum->reordered += counters->reordered;
 }
 
 static int prepare_one(struct network_state *state, unsigned at, int namespace_fd,
@@ -128,7 +132,7 @@ void network_line_remove(struct network_state *state, unsigned at)
 	if (!path->line)
 		return;
 	delay_line_counters(path->line, &counters);
-	state->left_dropped += dropped_by(&counters);
+	add_counts(&counters, &state->left_counts);
 	state->left_processor_ns += counters.processor_ns;
 	delay_line_stop(path->line);
 	path->line = NULL;
@@ -292,19 +296,17 @@ bool network_line_is_empty(const struct network_state *state)
 	return true;
 }
 
-uint64_t network_line_dropped(const struct network_state *state)
+void network_line_count(const struct network_state *state, struct network_line_counts *out)
 {
-	uint64_t dropped = state->left_dropped;
-
+	*out = state->left_counts;
 	for (unsigned i = 0; i < state->path_count; i++) {
 		struct delay_line_counters counters;
 
 		if (!state->paths[i].line)
 			continue;
 		delay_line_counters(state->paths[i].line, &counters);
-		dropped += dropped_by(&counters);
+		add_counts(&counters, out);
 	}
-	return dropped;
 }
 
 int64_t network_line_processor_ns(struct network_state *state)

@@ -379,7 +379,7 @@ void network_forget_left(struct network_state *state)
 		path->left_index = 0;
 		path->uncut_ns = 0;
 	}
-	state->left_dropped = 0;
+	state->left_counts = (struct network_line_counts){0};
 	state->left_processor_ns = 0;
 }
 

@@ -131,8 +131,9 @@ const struct param network_params[] = {
 		INTEGER("cell-overhead", -1000, 10000, "bytes that a cell counts more"),
 	[NETWORK_SLOT] = DURATION("slot", 60 * NSEC_PER_SEC,
 				  "packets are collected and leave together, after so long"),
-	[NETWORK_SLOT_MAX] = DURATION("slot-max", 60 * NSEC_PER_SEC,
-				      "the time between two slots varies from slot to slot-max"),
+	[NETWORK_SLOT_MAX] = DURATION(
+		"slot-max", 60 * NSEC_PER_SEC,
+		"the time between two slots varies from slot to slot-max, 2s more at most"),
 	[NETWORK_SLOT_JITTER] =
 		DURATION("slot-jitter", NSEC_PER_SEC,
 			 "the same: it varies by so much around slot, as slot-distribution says"),

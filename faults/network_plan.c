@@ -77,11 +77,12 @@ static int list_queue(const struct network_state *state, struct plan *plan)
 				state->effect.at.limit,
 				(unsigned long long)(state->queue_bytes >> 20));
 	if (state->way == NETWORK_LINE)
-		return plan_add(plan, PLAN_CHANGE,
-				"add %u tap interface%s, %s; at most %lu MiB wait in each, %lu in "
-				"all of the run",
-				state->path_count, state->path_count == 1 ? "" : "s", words,
-				DELAY_LINE_BYTES >> 20, DELAY_LINES_BYTES >> 20);
+		return plan_add(
+			plan, PLAN_CHANGE,
+			"add %u tap interface%s, %s; at most %lu MiB wait in each, about %lu in "
+			"all of the run",
+			state->path_count, state->path_count == 1 ? "" : "s", words,
+			DELAY_LINE_BYTES >> 20, DELAY_LINES_BYTES >> 20);
 	return 0;
 }
 

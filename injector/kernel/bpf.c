@@ -81,8 +81,12 @@ int bpf_load(const struct bpf_code *code, int *out_program_fd, struct error *err
 void bpf_unlimit_memory(void)
 {
 	const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+	struct rlimit limit;
 
-	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+	if (setrlimit(RLIMIT_MEMLOCK, &unlimited) == 0 || getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max; /* a container without CAP_SYS_RESOURCE */
+	setrlimit(RLIMIT_MEMLOCK, &limit);
 }
 
 int bpf_map_new(const struct bpf_map_shape *shape, int *out_map_fd, struct error *err)

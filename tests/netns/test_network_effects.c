@@ -70,16 +70,28 @@ static int teardown(void **state)
 #define SEE(flow, ...)                                                                             \
 	netlab_see(((struct both *)*state)->lab, flow, (const char *[]){__VA_ARGS__, NULL})
 
+/* How many evidence says of a delay line that were `what`; netem counts only what it drops. */
+static unsigned told_of(const struct netlab_seen *seen, const char *what)
+{
+	const char *detail = seen->told.detail, *at = strstr(detail, what);
+
+	if (!at || at - detail < 2)
+		fail_msg("'%s' does not say how many were %s", detail, what);
+	for (at--; at > detail && at[-1] >= '0' && at[-1] <= '9';)
+		at--;
+	return (unsigned)strtoul(at, NULL, 10);
+}
+
 static double median(const struct netlab_seen *seen)
 {
 	return seen->arrived ? seen->delays_ns[seen->arrived / 2] : 0;
 }
 
 /* Two emulated processors hand on packets of one flow at once: netem alone was seen to let 19 of
- * 4000 overtake there, without any change. */
+ * 4000 overtake there, without any change, and 52 when the host was busy. */
 static void assert_in_order(const struct netlab_seen *seen)
 {
-	assert_true(seen->overtaken <= (getenv("SQUALL_IN_VM") ? COUNT / 100 : 0));
+	assert_true(seen->overtaken <= (getenv("SQUALL_IN_VM") ? COUNT / 40 : 0));
 }
 
 static void test_delay(void **state)
@@ -194,10 +206,13 @@ static void test_four_states_lose_in_bursts_and_alone(void **state)
 
 static void test_duplicates(void **state)
 {
+	struct both *both = *state;
 	struct netlab_seen seen = SEE(&steady, "duplicate", "10%");
 
 	assert_int_equal(seen.arrived, COUNT);
 	netlab_assert_share(seen.duplicated, COUNT, 0.1, 1);
+	if (both->is_line)
+		assert_int_equal(told_of(&seen, "duplicated"), seen.duplicated);
 	free(seen.delays_ns);
 }
 
@@ -218,9 +233,12 @@ static void test_damage_reaches_who_does_not_check(void **state)
 
 static void test_damage_is_dropped_by_who_checks(void **state)
 {
+	struct both *both = *state;
 	struct netlab_seen seen = SEE(&steady, "corrupt", "20%");
 
 	assert_int_equal(seen.damaged, 0);
+	if (both->is_line)
+		netlab_assert_share(told_of(&seen, "corrupted"), COUNT, 0.2, 1);
 	/* some bits of the headers are nobody's loss: those of the sender's address, and such */
 	assert_true(seen.arrived > COUNT * 78 / 100 && seen.arrived < COUNT * 85 / 100);
 	free(seen.delays_ns);
@@ -240,11 +258,14 @@ static void test_reordering(void **state)
 
 static void test_reordering_with_a_gap(void **state)
 {
+	struct both *both = *state;
 	struct netlab_seen seen =
 		SEE(&steady, "delay", "50ms", "reorder", "100%", "reorder-gap", "5");
 
 	netlab_assert_share((unsigned)(netlab_seen_below(&seen, 40 * MSEC) * COUNT), COUNT, 0.2,
 			    0.2);
+	if (both->is_line)
+		assert_int_equal(told_of(&seen, "reordered"), COUNT / 5);
 	free(seen.delays_ns);
 }
 
@@ -273,6 +294,29 @@ static void test_rate_with_overhead(void **state)
 		SEE(&bulk, "rate", "8mbit", "packet-overhead", "500", "limit", "1000");
 
 	assert_rate(&seen, 1500.0 * bulk.count, 8e6);
+	free(seen.delays_ns);
+}
+
+/* What the stack hands down as one. */
+static const struct netlab_flow whole = {
+	.count = 500, .size = 458, .segments = 20, .quiet_ms = 200};
+
+static void test_overhead_counts_for_each_packet_on_the_wire(void **state)
+{
+	struct netlab_seen seen =
+		SEE(&whole, "rate", "8mbit", "packet-overhead", "500", "limit", "1000");
+
+	assert_int_equal(seen.arrived, whole.count);
+	assert_rate(&seen, 1000.0 * whole.count, 8e6);
+	free(seen.delays_ns);
+}
+
+static void test_slots_take_packets_as_on_the_wire(void **state)
+{
+	struct netlab_seen seen = SEE(&whole, "slot", "5ms", "slot-packets", "10");
+
+	assert_int_equal(seen.arrived, whole.count);
+	assert_true((double)seen.took_ns > (whole.count / 10 - 2) * 5 * MSEC);
 	free(seen.delays_ns);
 }
 
@@ -328,13 +372,25 @@ static void test_slots_of_a_normal_distribution(void **state)
 
 static void test_ecn_marks_in_place_of_losing(void **state)
 {
+	struct both *both = *state;
 	struct netlab_flow flow = steady;
 	struct netlab_seen seen;
+	char words[64];
 
 	flow.tos = 2; /* ECT(0) */
 	seen = SEE(&flow, "loss", "10%", "ecn", "true");
 	assert_int_equal(seen.arrived, COUNT);
 	netlab_assert_share(seen.marked, COUNT, 0.1, 1);
+	if (both->is_line) {
+		assert_int_equal(told_of(&seen, "marked"), seen.marked);
+		assert_int_equal(seen.told.dropped, 0);
+	}
+	/* netem counts in one what it drops and what it marks */
+	snprintf(words, sizeof(words), "%u of %u dropped%s", both->is_line ? 0 : seen.marked, COUNT,
+		 both->is_line ? "," : " or marked");
+	if (!strstr(seen.told.detail, words))
+		fail_msg("'%s' does not say '%s'", seen.told.detail, words);
+	assert_true(both->is_line == !strstr(seen.told.detail, "at least"));
 	free(seen.delays_ns);
 }
 
@@ -466,9 +522,10 @@ int main(void)
 		WAY(test_damage_reaches_who_does_not_check),                                       \
 		WAY(test_damage_is_dropped_by_who_checks), WAY(test_reordering),                   \
 		WAY(test_reordering_with_a_gap), WAY(test_rate), WAY(test_rate_with_overhead),     \
-		WAY(test_rate_with_burst), WAY(test_full_queue_drops),                             \
-		WAY(test_slots_collect_packets), WAY(test_slots_of_a_normal_distribution),         \
-		WAY(test_ecn_marks_in_place_of_losing),                                            \
+		WAY(test_overhead_counts_for_each_packet_on_the_wire),                             \
+		WAY(test_slots_take_packets_as_on_the_wire), WAY(test_rate_with_burst),            \
+		WAY(test_full_queue_drops), WAY(test_slots_collect_packets),                       \
+		WAY(test_slots_of_a_normal_distribution), WAY(test_ecn_marks_in_place_of_losing),  \
 		WAY(test_the_seed_of_the_run_repeats_itself), WAY(test_a_seed_repeats_itself),     \
 		WAY(test_strength_changes_lose_and_reorder_nothing),                               \
 		WAY(test_rate_changes_lose_and_reorder_nothing),                                   \

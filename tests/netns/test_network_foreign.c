@@ -226,28 +226,38 @@ static void test_a_bypass_has_to_be_allowed(void **state)
 }
 
 /* In the classes of a shaper the kernel skips them as well. Those without actions only choose. */
-static void test_actions_of_a_shaper_count_as_well(void **state)
+static void check_shaper(struct netlab *lab, const char *hook)
 {
-	struct netlab *lab = *state;
 	struct netlab_fault fault;
 
+	if (hook)
+		setenv("SQUALL_HOOK", hook, 1);
 	if (netlab_try("tc -n %s qdisc add dev sqv0 root handle 1: prio", lab->near) != 0 ||
 	    netlab_try("tc -n %s filter add dev sqv0 parent 1: prio 1 protocol ip u32 match ip "
 		       "dport 7002 0xffff flowid 1:1",
 		       lab->near) != 0)
 		stage_skip("no prio or u32 here: the test machine has them");
-	start(lab, &fault, "fffff7", (const char *[]){"interface", "sqv0", "delay", "60ms", NULL});
+	start(lab, &fault, hook ? "fffffa" : "fffff7",
+	      (const char *[]){"interface", "sqv0", "delay", "60ms", NULL});
 	assert_null(strstr(fault.plan, "with actions"));
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 	if (netlab_try("tc -n %s filter add dev sqv0 parent 1: prio 2 protocol ip u32 match ip "
 		       "dst 10.88.0.3 police rate 8kbit burst 100 drop flowid 1:1",
 		       lab->near) != 0)
 		stage_skip("no police here: the test machine has it");
-	start(lab, &fault, "fffff8", (const char *[]){"interface", "sqv0", "delay", "60ms", NULL});
-	if (netlab_has_netem() && netlab_has_egress_hook(lab))
+	start(lab, &fault, hook ? "fffffb" : "fffff8",
+	      (const char *[]){"interface", "sqv0", "delay", "60ms", NULL});
+	if (netlab_has_netem())
 		assert_non_null(strstr(fault.plan, "1 tc filter with actions at egress (u32)"));
 	assert_in_range(netlab_answers(lab, "10.88.0.3", NETLAB_PORT, 60), 0, 20);
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	netlab_run("tc -n %s qdisc del dev sqv0 root", lab->near);
+}
+
+static void test_actions_of_a_shaper_count_as_well(void **state)
+{
+	check_shaper(*state, NULL);
+	check_shaper(*state, "clsact");
 }
 
 #define ON_LAB(test) cmocka_unit_test_setup_teardown(test, netlab_setup, netlab_teardown_ways)

@@ -102,14 +102,20 @@ static void *send_all(void *context)
 	const socklen_t length =
 		netlab_address(is_to_near(flow) ? near_address(flow) : netlab_flow_peer(flow),
 			       NETLAB_FLOW_PORT, &to);
+	const unsigned as_one = flow->segments ? flow->segments : 1;
+	const int size = (int)flow->size;
 	static unsigned char datagram[65536];
 
 	memset(datagram, 0, sizeof(datagram));
+	if (as_one > 1)
+		assert_int_equal(setsockopt(run->from, SOL_UDP, UDP_SEGMENT, &size, sizeof(size)),
+				 0);
 	for (unsigned i = 0; i < flow->count; i++) {
 		struct stamp stamp = {i, ~i, wall_ns()};
 
-		memcpy(datagram, &stamp, sizeof(stamp));
-		if (sendto(run->from, datagram, flow->size, 0, (struct sockaddr *)&to, length) < 0)
+		memcpy(datagram + i % as_one * flow->size, &stamp, sizeof(stamp));
+		if (i % as_one == as_one - 1 && sendto(run->from, datagram, flow->size * as_one, 0,
+						       (struct sockaddr *)&to, length) < 0)
 			break; /* then some are missing, and the test fails */
 		if (flow->at_once && i % flow->at_once == flow->at_once - 1)
 			usleep(flow->pause_us);

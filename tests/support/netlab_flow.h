@@ -22,6 +22,7 @@ struct netlab_flow {
 	unsigned at_once; /* datagrams sent in a row, then a pause ... */
 	unsigned pause_us;
 	unsigned quiet_ms; /* nothing came for so long: it is over */
+	unsigned segments; /* so many are handed to the stack as one (UDP_SEGMENT); 0: each alone */
 	bool has_no_sum;   /* UDP without a checksum: damage arrives */
 	uint8_t tos;	   /* of IPv6: the traffic class */
 };
@@ -39,6 +40,7 @@ struct netlab_seen {
 	double *delays_ns;    /* of the first arrivals, ascending; owned */
 	int64_t took_ns;      /* from the first arrival to the last */
 	uint64_t fingerprint; /* of which arrived */
+	struct evidence told; /* by the fault, while it was in force; of netlab_see() */
 };
 
 /* The far end of the flow as seen from near: what `to` of a fault names. */

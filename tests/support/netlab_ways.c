@@ -88,6 +88,7 @@ struct netlab_seen netlab_see(struct netlab *lab, const struct netlab_flow *flow
 	assert_non_null(strstr(fault.plan, is_line ? "delay line" : "ifb with netem"));
 	assert_int_equal(strstr(fault.plan, "SQUALL_HOOK=clsact") != NULL, is_filters);
 	netlab_flow_run(lab, flow, &seen);
+	assert_int_equal(network_fault.evidence(&fault.fault, &seen.told, NULL), 0);
 	netlab_fault_finish(&fault, FAULT_END_NOW);
 	print_message("  %u arrived, %u twice, %u overtaken, %u damaged, %u bursts lost; %.3f ms "
 		      "+- %.3f, %.0f ms long\n",
