@@ -145,12 +145,6 @@ int main(void)
 	BY(test_loss), BY(test_gilbert_elliott), BY(test_damage), BY(test_duplicates),             \
 		BY(test_reordering), BY(test_rate), BY(test_delay_on_loopback)
 	const struct CMUnitTest line[] = {ALL(BY_LINE)}, netem[] = {ALL(BY_NETEM)};
-	int failed = 0;
 
-	/* An emulated machine is slow, and these are run outside of it, too. */
-	if (!is_emulated())
-		failed += cmocka_run_group_tests_name("delay line", line, netlab_setup,
-						      netlab_teardown_ways);
-	return failed +
-	       cmocka_run_group_tests_name("netem", netem, netlab_setup, netlab_teardown_ways);
+	return NETLAB_RUN_WAYS(line, netem);
 }

@@ -103,14 +103,8 @@ static void test_a_datagram_waits_for_its_delayed_fragment(void **state)
 static unsigned count_fragments(const char *name, bool is_six)
 {
 	const char *counter = is_six ? "Ip6ReasmReqds" : "IpReasmReqds";
-	char *text = netlab_output("ip netns exec %s nstat -asz %s", name, counter);
-	const char *at = strstr(text, counter);
-	unsigned count;
 
-	assert_non_null(at);
-	count = (unsigned)strtoul(at + strlen(counter), NULL, 10);
-	free(text);
-	return count;
+	return netlab_counter(name, counter);
 }
 
 /* One datagram with the port at both ends: how many of its fragments arrive, and whether it is made

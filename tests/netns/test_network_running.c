@@ -115,15 +115,7 @@ static void test_datagrams_are_only_delayed(void **state)
 /* What the far side put into its queue of segments that came before others. */
 static unsigned count_early(const struct netlab *lab)
 {
-	static const char counter[] = "TcpExtTCPOFOQueue";
-	char *text = netlab_output("ip netns exec %s nstat -asz %s", lab->far, counter);
-	const char *at = strstr(text, counter);
-	unsigned count;
-
-	assert_non_null(at);
-	count = (unsigned)strtoul(at + strlen(counter), NULL, 10);
-	free(text);
-	return count;
+	return netlab_counter(lab->far, "TcpExtTCPOFOQueue");
 }
 
 static void test_a_connection_is_only_delayed(void **state)
@@ -216,12 +208,6 @@ int main(void)
 		BESIDE(test_datagrams_are_only_delayed, netem_filters_beside_clsact),
 		BESIDE(test_a_connection_is_only_delayed, netem_filters_beside_clsact),
 	};
-	int failed = 0;
 
-	/* An emulated machine is slow, and these are run outside of it, too. */
-	if (!is_emulated())
-		failed += cmocka_run_group_tests_name("delay line", line, netlab_setup,
-						      netlab_teardown_ways);
-	return failed +
-	       cmocka_run_group_tests_name("netem", netem, netlab_setup, netlab_teardown_ways);
+	return NETLAB_RUN_WAYS(line, netem);
 }

@@ -124,6 +124,8 @@ void netlab_undo_step(const char *run_id, int step);
 
 /* True if netem is there and not switched off. */
 bool netlab_has_netem(void);
+/* A counter of the kernel's network stack in a namespace, as nstat(8) calls it. */
+unsigned netlab_counter(const char *namespace_name, const char *counter);
 /* Of nf_tables, since Linux 5.16. */
 bool netlab_has_egress_hook(const struct netlab *lab);
 

@@ -125,3 +125,15 @@ char *netlab_outputs(const char *name, const char *const *commands, size_t count
 	fclose(out);
 	return all;
 }
+
+unsigned netlab_counter(const char *namespace_name, const char *counter)
+{
+	char *text = netlab_output("ip netns exec %s nstat -asz %s", namespace_name, counter);
+	const char *at = strstr(text, counter);
+	unsigned count;
+
+	assert_non_null(at);
+	count = (unsigned)strtoul(at + strlen(counter), NULL, 10);
+	free(text);
+	return count;
+}

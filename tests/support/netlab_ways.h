@@ -24,6 +24,14 @@ int netlab_by_netem_and_filters(void **state);
 #define BY_LINES(test)	BY_LINE(test), BY_WAY(test, line_and_filters)
 #define BY_NETEMS(test) BY_NETEM(test), BY_WAY(test, netem_and_filters)
 
+/* Two arrays of tests in one lab. An emulated machine is slow, and those of the delay line are run
+ * outside of it, too. */
+#define NETLAB_RUN_WAYS(line, netem)                                                               \
+	((is_emulated() ? 0                                                                        \
+			: cmocka_run_group_tests_name("delay line", line, netlab_setup,            \
+						      netlab_teardown_ways)) +                     \
+	 cmocka_run_group_tests_name("netem", netem, netlab_setup, netlab_teardown_ways))
+
 /* Plans and injects, or fails the test; skips it where netem was chosen, and there is none. */
 void netlab_start(struct netlab *lab, struct netlab_fault *out, const char *const *settings);
 /* What becomes of the flow with a fault in force on its course: of everything to and from its far
