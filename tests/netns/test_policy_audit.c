@@ -38,7 +38,7 @@ static void assert_refused(struct stage *stage, const char *policy, const char *
 static void test_the_policy_is_asked_by_run_and_plan(void **state)
 {
 	struct stage *stage = *state;
-	char words[64];
+	char words[96];
 
 	assert_refused(stage, "version: 1\nallow: {faults: [process]}\n", INJECT "1s",
 		       "fault 'network': refused by the site policy (/etc/squall/policy.yaml:2:18");
@@ -56,6 +56,12 @@ static void test_the_policy_is_asked_by_run_and_plan(void **state)
 	snprintf(words, sizeof(words), "inject process pid=%d action=pause for=1s",
 		 stage_child(stage));
 	assert_refused(stage, "version: 1\nprotect: {processes: [\"*\"]}\n", words, "is protected");
+	snprintf(words, sizeof(words), "inject connect pid=%d to=10.88.0.2 error=EPERM for=1s",
+		 stage_child(stage));
+	assert_refused(stage, "version: 1\nprotect: {addresses: [10.88.0.2]}\n", words,
+		       "10.88.0.2, which is protected");
+	assert_refused(stage, "version: 1\nallow: {networks: [10.99.0.0/16]}\n", words,
+		       "traffic with 10.88.0.2: refused");
 	stage_write(stage, "plan.yaml",
 		    "version: 1\ntitle: plan\nlimits: {duration: 5s, targets: 1}\nmethod:\n"
 		    "  - {at: 0s, for: 1s, network: {to: \"10.88.0.2:7001\", delay: 100ms}}\n");
