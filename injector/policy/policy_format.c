@@ -23,7 +23,8 @@ const struct param policy_root[] = {
 			     .type = PARAM_TEXT,
 			     .flags = PARAM_LIST,
 			     .doc = "days without experiments: 2026-12-24 or "
-				    "2026-12-24..2027-01-02, in the zone of the window"},
+				    "2026-12-24..2027-01-02 Europe/Berlin; without a zone in those "
+				    "of the windows, or of this machine"},
 	[POLICY_AUDIT] = {.name = "audit",
 			  .type = PARAM_WORD,
 			  .words = audit_words,

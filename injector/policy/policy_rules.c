@@ -79,24 +79,42 @@ int policy_check_user(const struct policy *policy, uid_t uid, struct error *err)
 	return policy_refuse(policy, allow, POLICY_ALLOW_USERS, err, what);
 }
 
+/* Is a moment of the run on one of the days, as they are counted in that zone? */
+static bool meets(const struct calendar_dates *dates, const char *zone, int64_t from_ns,
+		  int64_t to_ns)
+{
+	return calendar_day(to_ns, zone) >= dates->first &&
+	       calendar_day(from_ns, zone) <= dates->last;
+}
+
+/* Days of no zone of their own are those of the windows: of each of them, to be on the safe side;
+ * without windows those of this machine. */
+static bool is_dark(const struct policy *policy, const struct calendar_dates *dates,
+		    int64_t from_ns, int64_t to_ns)
+{
+	unsigned windows = params_count(&policy->root, POLICY_WINDOWS);
+
+	if (dates->zone[0] || !windows)
+		return meets(dates, dates->zone, from_ns, to_ns);
+	for (unsigned i = 0; i < windows; i++)
+		if (meets(dates, policy->windows[i].zone, from_ns, to_ns))
+			return true;
+	return false;
+}
+
 static int check_blackout(const struct policy *policy, int64_t from_ns, int64_t to_ns,
 			  struct error *err)
 {
 	unsigned count = params_count(&policy->root, POLICY_BLACKOUT);
-	const char *zone =
-		params_count(&policy->root, POLICY_WINDOWS) ? policy->windows[0].zone : "";
 
 	for (unsigned i = 0; i < count; i++) {
-		const struct calendar_dates *dates = &policy->blackout[i];
 		const struct param_value *value = params_value(&policy->root, POLICY_BLACKOUT, i);
 
-		if (calendar_day(to_ns, zone) < dates->first ||
-		    calendar_day(from_ns, zone) > dates->last)
-			continue;
-		return error_set(err, EPERM,
-				 "there are no experiments on %s: refused by the site policy "
-				 "(%s:%d:%d, blackout)",
-				 value->text, policy->path, value->line, value->column);
+		if (is_dark(policy, &policy->blackout[i], from_ns, to_ns))
+			return error_set(err, EPERM,
+					 "there are no experiments on %s: refused by the site "
+					 "policy (%s:%d:%d, blackout)",
+					 value->text, policy->path, value->line, value->column);
 	}
 	return 0;
 }

@@ -57,6 +57,7 @@ static void test_bad_policies_are_refused_with_their_place(void **state)
 		{"version: 1\nwindows: [9-17]", "policy.yaml:2:11: '9-17' is no window of time"},
 		{"version: 1\nwindows: [\"09:00-17:00 Moon/Sea\"]", "no time zone 'Moon/Sea'"},
 		{"version: 1\nblackout: [christmas]", "policy.yaml:2:12: 'christmas' is no date"},
+		{"version: 1\nblackout: [2026-12-24 Moon/Sea]", "no time zone 'Moon/Sea'"},
 		{"version: 1\naudit: maybe", "policy.yaml:2:8: "},
 		{"version: 1\nallow: [network]", "allow must be a mapping"},
 		{"version: 1\nversion: 1", "policy.yaml:2:1: "},
@@ -186,6 +187,54 @@ static void test_the_whole_run_must_fit_into_a_window(void **state)
 	refused(policy_check_time(policy, FRIDAY_NOON + 72 * HOUR, HOUR, &err), &err,
 		"no experiments on 2026-11-30");
 	policy_free(policy);
+}
+
+static void check_days(const char *rules, int64_t from_ns, int64_t duration_ns, const char *refusal)
+{
+	struct policy *policy = policy_of(rules);
+	struct error err = ERROR_INIT;
+	int result = policy_check_time(policy, from_ns, duration_ns, &err);
+
+	if (refusal)
+		refused(result, &err, refusal);
+	else if (result < 0)
+		fail_msg("%s: %s", rules, err.text);
+	policy_free(policy);
+}
+
+/* On a Friday at noon, UTC, it is Saturday in Kiritimati (+14) and 2 in the night in Honolulu. */
+static void test_days_off_begin_and_end_where_they_are_written_for(void **state)
+{
+	static const char day_off[] = "no experiments on 2026-11-28";
+
+	(void)state;
+	check_days("version: 1\nblackout: [2026-11-28 Pacific/Kiritimati]", FRIDAY_NOON, HOUR,
+		   day_off);
+	check_days("version: 1\nblackout: [2026-11-28 Pacific/Kiritimati]",
+		   FRIDAY_NOON - 2 * HOUR - MINUTE, 2 * MINUTE, day_off);
+	check_days("version: 1\nblackout: [2026-11-28 Pacific/Kiritimati]",
+		   FRIDAY_NOON - 2 * HOUR - MINUTE, MINUTE / 2, NULL);
+	check_days("version: 1\nblackout: [2026-11-27..2026-11-27 Pacific/Kiritimati]", FRIDAY_NOON,
+		   HOUR, NULL);
+	/* the 26th of Honolulu lasts until ten in the morning */
+	check_days("version: 1\nblackout: [2026-11-26 Pacific/Honolulu]",
+		   FRIDAY_NOON - 2 * HOUR - MINUTE, HOUR, "no experiments on 2026-11-26");
+	check_days("version: 1\nblackout: [2026-11-26 Pacific/Honolulu]", FRIDAY_NOON - 2 * HOUR,
+		   HOUR, NULL);
+	/* its own zone counts, whatever those of the windows are */
+	check_days("version: 1\nwindows: [\"00:00-24:00 UTC\"]\n"
+		   "blackout: [2026-11-28 Pacific/Kiritimati]",
+		   FRIDAY_NOON, HOUR, day_off);
+	check_days("version: 1\nwindows: [\"00:00-24:00 Pacific/Kiritimati\"]\n"
+		   "blackout: [2026-11-28 UTC]",
+		   FRIDAY_NOON, HOUR, NULL);
+	/* without one: the windows', and not only of the first */
+	check_days(
+		"version: 1\nwindows: [\"00:00-24:00 UTC\", \"00:00-24:00 Pacific/Kiritimati\"]\n"
+		"blackout: [2026-11-28]",
+		FRIDAY_NOON, HOUR, day_off);
+	check_days("version: 1\nwindows: [\"00:00-24:00 UTC\"]\nblackout: [2026-11-28]",
+		   FRIDAY_NOON, HOUR, NULL);
 }
 
 static struct target traffic(const char *to)
@@ -435,6 +484,7 @@ int main(void)
 		cmocka_unit_test(test_a_file_that_others_can_write_is_not_trusted),
 		cmocka_unit_test(test_users_faults_and_limits),
 		cmocka_unit_test(test_the_whole_run_must_fit_into_a_window),
+		cmocka_unit_test(test_days_off_begin_and_end_where_they_are_written_for),
 		cmocka_unit_test(test_whose_traffic_it_is_is_asked_like_processes),
 		cmocka_unit_test(test_addresses_must_be_inside_what_is_allowed),
 		cmocka_unit_test(test_addresses_in_parameters_of_a_fault_are_asked),
