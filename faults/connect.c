@@ -39,7 +39,7 @@ static const struct param connect_params[] = {
 			.doc = "where to; default: anywhere"},
 	[CONNECT_EXCEPT] = {.name = "except",
 			    .type = PARAM_ENDPOINT,
-			    .flags = PARAM_LIST,
+			    .flags = PARAM_LIST | PARAM_SPARED,
 			    .doc = "of these, what can be reached all the same"},
 	[CONNECT_PROTOCOL] = {.name = "protocol",
 			      .type = PARAM_WORD,

@@ -47,7 +47,7 @@ const struct param dns_params[] = {
 			       "default: nxdomain, or with a delay the truth"},
 	[DNS_ADDRESS] = {.name = "address",
 			 .type = PARAM_ENDPOINT,
-			 .flags = PARAM_LIST,
+			 .flags = PARAM_LIST | PARAM_NONE_ELSE,
 			 .doc = "the wrong addresses, with answer: address"},
 	[DNS_DELAY] = {.name = "delay",
 		       .type = PARAM_DURATION,

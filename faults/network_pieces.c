@@ -4,6 +4,7 @@
 #include "injector/base/cleanup.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,6 +99,78 @@ int pieces_cut_ports(struct pieces *pieces)
 	}
 	free(pieces->list);
 	*pieces = cut;
+	return result;
+}
+
+/* The first `prefix` bits of it, and zeros. */
+static struct piece beginning(const struct piece *piece, unsigned prefix)
+{
+	struct piece out = *piece;
+
+	out.prefix = (uint8_t)prefix;
+	for (unsigned i = 0; i < sizeof(out.address); i++) {
+		unsigned kept = prefix > i * 8 ? prefix - i * 8U : 0;
+
+		out.address[i] &= kept < 8 ? (uint8_t) ~(0xff >> kept) : 0xff;
+	}
+	return out;
+}
+
+/* Neighbours: what begins the same follows one another, in what is sorted and disjoint. */
+static bool begins_as_before(const struct pieces *pieces, unsigned i, unsigned prefix)
+{
+	struct piece outer = pieces->list[i];
+
+	outer.prefix = (uint8_t)prefix;
+	return i > 0 && pieces->list[i].prefix > prefix && pieces->list[i - 1].prefix > prefix &&
+	       contains(&outer, &pieces->list[i - 1]);
+}
+
+unsigned pieces_count_at(const struct pieces *pieces, unsigned prefix, unsigned most)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < pieces->count && count <= most; i++) {
+		unsigned own = pieces->list[i].prefix;
+
+		if (own < prefix)
+			count = prefix - own < 31 ? count + (1U << (prefix - own)) : UINT_MAX;
+		else
+			count += !begins_as_before(pieces, i, prefix);
+	}
+	return count <= most ? count : UINT_MAX;
+}
+
+/* The next network of the same length: one more in its last bit. */
+static void step(struct piece *piece)
+{
+	unsigned bit = piece->prefix - 1U, at = bit / 8, carry = 0x80U >> bit % 8;
+
+	for (; carry; at--) {
+		carry += piece->address[at];
+		piece->address[at] = (uint8_t)carry;
+		carry >>= 8;
+		if (at == 0)
+			return;
+	}
+}
+
+int pieces_cut_at(const struct pieces *pieces, unsigned prefix, struct pieces *out)
+{
+	int result = 0;
+
+	for (unsigned i = 0; result == 0 && i < pieces->count; i++) {
+		struct piece part = beginning(&pieces->list[i], prefix);
+		unsigned own = pieces->list[i].prefix,
+			 parts = own < prefix ? 1U << (prefix - own) : 1;
+
+		if (begins_as_before(pieces, i, prefix))
+			continue;
+		for (; result == 0 && parts; parts--) {
+			result = pieces_add(out, &part);
+			step(&part);
+		}
+	}
 	return result;
 }
 

@@ -25,6 +25,12 @@ int pieces_add(struct pieces *pieces, const struct piece *piece);
 void pieces_make_disjoint(struct pieces *pieces);
 /* Cuts every port range at the ends of all others, so that ranges are equal or disjoint. */
 int pieces_cut_ports(struct pieces *pieces);
+/* Those of exactly `prefix` bits that hold all of them, which are disjoint and without ports: each
+ * part of what is shorter, one for all that is longer and begins the same. The count, or UINT_MAX
+ * when it is more than `most`. */
+unsigned pieces_count_at(const struct pieces *pieces, unsigned prefix, unsigned most);
+/* `out` is empty before, and the caller's. -ENOMEM. */
+int pieces_cut_at(const struct pieces *pieces, unsigned prefix, struct pieces *out);
 /* Sorts and joins overlapping or touching port ranges; addresses are not looked at. */
 void pieces_join_ranges(struct pieces *ranges);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Which packets: the target's endpoints as nf_tables sets and the rules that look them up. A set is
- * one lookup for any number of endpoints: networks of one length by hash, others in a tree.
+ * one lookup for any number of endpoints. A tree takes all; of many, a hash of what they begin with
+ * stands before it, since most packets are none of them, or in its place where it says all.
  */
 #include "faults/network.h"
 
@@ -10,23 +11,36 @@
 #include "injector/kernel/nft_match.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* From so many on by hash. For 100,000 networks that is 110 instead of 400 ns more a packet that is
- * none of them, and 100 instead of 240 ms to load; for one, 100 ns either way (6.18). */
+/* From so many on a hash in place of the tree, which takes all to be of one length: for 100,000
+ * networks 110 instead of 400 ns more a packet that is none of them, and 100 instead of 240 ms to
+ * load; for one, 100 ns either way (6.18). Some may be cut in parts for it. */
 #define HASH_FROM 16
+#define PARTS_MAX 2 /* as many as there are networks */
+/* From so many on a hash before the tree: it says no for nearly all that the tree would. */
+#define COVER_FROM 1024
+
+enum hash {
+	HASH_NONE,
+	HASH_COVERS, /* what is in none of them is not in the tree */
+	HASH_IS_ALL, /* there is no tree */
+};
 
 /* [0] IPv4, [1] IPv6 */
 struct network_scope {
 	struct pieces addresses[2]; /* without ports */
 	struct pieces services[2];  /* with ports */
-	struct pieces any_ports;    /* first, last only: of "*:PORT" */
-	struct pieces local_ports;  /* first, last only */
-	bool has_everything;	    /* "*" */
-	bool is_except;		    /* what is left out: accepted, whatever the protocol */
-	unsigned generation;	    /* of its sets, see set_name() */
+	struct pieces hashed[2];    /* instead of, or in front of `addresses`; all of one length */
+	enum hash hash[2];
+	struct pieces any_ports;   /* first, last only: of "*:PORT" */
+	struct pieces local_ports; /* first, last only */
+	bool has_everything;	   /* "*" */
+	bool is_except;		   /* what is left out: accepted, whatever the protocol */
+	unsigned generation;	   /* of its sets, see set_name() */
 	uint8_t protocols[TRAFFIC_PROTOCOLS_MAX]; /* of the transport, any of them */
 	unsigned protocol_count;		  /* 0: all */
 };
@@ -35,10 +49,13 @@ struct network_scope {
 static const uint8_t with_ports[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_DCCP, IPPROTO_SCTP,
 				     IPPROTO_UDPLITE};
 
+enum set { SET_ADDRESSES, SET_SERVICES, SET_HASH, SETS };
+
 /* [is_except][family] */
-static const char *const address_set[2][2] = {{"to4", "to6"}, {"except4", "except6"}};
-static const char *const service_set[2][2] = {{"to4_ports", "to6_ports"},
-					      {"except4_ports", "except6_ports"}};
+static const char *const set_names[2][2][SETS] = {
+	{{"to4", "to4_ports", "to4_begin"}, {"to6", "to6_ports", "to6_begin"}},
+	{{"except4", "except4_ports", "except4_begin"},
+	 {"except6", "except6_ports", "except6_begin"}}};
 static const int family_of[2] = {AF_INET, AF_INET6};
 static const enum nft_type address_type[2] = {NFT_TYPE_IPV4, NFT_TYPE_IPV6};
 
@@ -56,6 +73,36 @@ static int add_endpoint(struct network_scope *scope, const struct endpoint *endp
 	memcpy(piece.address, endpoint->address, family ? 16 : 4);
 	return pieces_add(piece.first ? &scope->services[family] : &scope->addresses[family],
 			  &piece);
+}
+
+static unsigned longest_prefix(const struct pieces *pieces)
+{
+	unsigned longest = 0;
+
+	for (unsigned i = 0; i < pieces->count; i++)
+		if (pieces->list[i].prefix > longest)
+			longest = pieces->list[i].prefix;
+	return longest;
+}
+
+/* The more bits, the less is in it that is in none of them. */
+static int make_hash(struct network_scope *scope, unsigned family)
+{
+	const struct pieces *pieces = &scope->addresses[family];
+	unsigned longest = longest_prefix(pieces), count = pieces->count, prefix = longest;
+
+	if (count < HASH_FROM)
+		return 0;
+	if (pieces_count_at(pieces, longest, count * PARTS_MAX) != UINT_MAX) {
+		scope->hash[family] = HASH_IS_ALL;
+	} else if (count >= COVER_FROM) {
+		while (pieces_count_at(pieces, prefix, count) == UINT_MAX)
+			prefix--;
+		scope->hash[family] = prefix ? HASH_COVERS : HASH_NONE;
+	}
+	if (scope->hash[family] == HASH_NONE)
+		return 0;
+	return pieces_cut_at(pieces, prefix, &scope->hashed[family]);
 }
 
 static int fill(struct network_scope *scope, const struct params *target)
@@ -81,16 +128,17 @@ static int fill(struct network_scope *scope, const struct params *target)
 		if (scope->services[family].count)
 			result = pieces_cut_ports(&scope->services[family]);
 		pieces_make_disjoint(&scope->services[family]);
+		if (result == 0)
+			result = make_hash(scope, family);
 	}
 	return result;
 }
 
 /* Of the first generation without a number. */
-static const char *name_set(bool is_except, unsigned family, bool has_ports, unsigned generation,
+static const char *name_set(bool is_except, unsigned family, enum set set, unsigned generation,
 			    char out[NFT_NAME_SIZE])
 {
-	const char *word =
-		has_ports ? service_set[is_except][family] : address_set[is_except][family];
+	const char *word = set_names[is_except][family][set];
 
 	if (generation)
 		snprintf(out, NFT_NAME_SIZE, "%s_%u", word, generation);
@@ -99,10 +147,10 @@ static const char *name_set(bool is_except, unsigned family, bool has_ports, uns
 	return out;
 }
 
-static const char *set_name(const struct network_scope *scope, unsigned family, bool has_ports,
+static const char *set_name(const struct network_scope *scope, unsigned family, enum set set,
 			    char out[NFT_NAME_SIZE])
 {
-	return name_set(scope->is_except, family, has_ports, scope->generation, out);
+	return name_set(scope->is_except, family, set, scope->generation, out);
 }
 
 int network_scope_new(const struct params *target, bool is_except, unsigned generation,
@@ -136,6 +184,7 @@ void network_scope_free(struct network_scope *scope)
 	for (unsigned family = 0; family < 2; family++) {
 		free(scope->addresses[family].list);
 		free(scope->services[family].list);
+		free(scope->hashed[family].list);
 	}
 	free(scope->any_ports.list);
 	free(scope->local_ports.list);
@@ -152,23 +201,14 @@ static void last_address(const struct piece *piece, unsigned size, uint8_t *out)
 	}
 }
 
-/* All of one length: what is behind it is masked, and the rest looked up by hash. */
-static bool is_hashed(const struct pieces *addresses)
-{
-	for (unsigned i = 1; i < addresses->count; i++)
-		if (addresses->list[i].prefix != addresses->list[0].prefix)
-			return false;
-	return addresses->count >= HASH_FROM;
-}
-
 static void add_hash(const struct network_scope *scope, unsigned family, struct nft_batch *batch)
 {
-	const struct pieces *pieces = &scope->addresses[family];
+	const struct pieces *pieces = &scope->hashed[family];
 	char name[NFT_NAME_SIZE];
 
 	/* with the size the kernel takes the fast one, which does not grow */
 	nft_add_set(batch, &(struct nft_set){
-				   .name = set_name(scope, family, false, name),
+				   .name = set_name(scope, family, SET_HASH, name),
 				   .fields = {address_type[family]},
 				   .size = pieces->count,
 			   });
@@ -177,20 +217,17 @@ static void add_hash(const struct network_scope *scope, unsigned family, struct 
 	nft_set_end(batch);
 }
 
-static void add_set(const struct network_scope *scope, unsigned family, bool has_ports,
-		    struct nft_batch *batch)
+static void add_tree(const struct network_scope *scope, unsigned family, bool has_ports,
+		     struct nft_batch *batch)
 {
 	const struct pieces *pieces =
 		has_ports ? &scope->services[family] : &scope->addresses[family];
 	const unsigned size = family ? 16 : 4;
 	char name[NFT_NAME_SIZE];
 
-	if (!has_ports && is_hashed(pieces)) {
-		add_hash(scope, family, batch);
-		return;
-	}
 	nft_add_set(batch, &(struct nft_set){
-				   .name = set_name(scope, family, has_ports, name),
+				   .name = set_name(scope, family,
+						    has_ports ? SET_SERVICES : SET_ADDRESSES, name),
 				   .fields = {address_type[family],
 					      has_ports ? NFT_TYPE_PORT : NFT_TYPE_NONE},
 				   .has_ranges = true,
@@ -215,26 +252,38 @@ static bool is_whole_family(const struct pieces *pieces)
 	return pieces->count > 0 && pieces->list[0].prefix == 0;
 }
 
-static bool has_set(const struct network_scope *scope, unsigned family, bool has_ports)
+static bool has_set(const struct network_scope *scope, unsigned family, enum set set)
 {
+	const struct pieces *addresses = &scope->addresses[family];
+
 	if (scope->has_everything)
 		return false;
-	if (has_ports)
+	switch (set) {
+	case SET_SERVICES:
 		return scope->services[family].count > 0;
-	return scope->addresses[family].count && !is_whole_family(&scope->addresses[family]);
+	case SET_HASH:
+		return scope->hash[family] != HASH_NONE;
+	default:
+		return addresses->count && !is_whole_family(addresses) &&
+		       scope->hash[family] != HASH_IS_ALL;
+	}
 }
 
 void network_scope_add_sets(const struct network_scope *scope, struct nft_batch *batch)
 {
-	for (unsigned family = 0; family < 2; family++)
-		for (unsigned has_ports = 0; has_ports < 2; has_ports++)
-			if (has_set(scope, family, has_ports))
-				add_set(scope, family, has_ports, batch);
+	for (unsigned family = 0; family < 2; family++) {
+		if (has_set(scope, family, SET_HASH))
+			add_hash(scope, family, batch);
+		if (has_set(scope, family, SET_ADDRESSES))
+			add_tree(scope, family, false, batch);
+		if (has_set(scope, family, SET_SERVICES))
+			add_tree(scope, family, true, batch);
+	}
 }
 
-static unsigned bit_of(bool is_except, unsigned family, unsigned has_ports)
+static unsigned bit_of(bool is_except, unsigned family, enum set set)
 {
-	return 1U << (is_except * 4 + family * 2 + has_ports);
+	return 1U << ((is_except * 2 + family) * SETS + set);
 }
 
 unsigned network_scope_sets(const struct network_scope *scope)
@@ -242,9 +291,9 @@ unsigned network_scope_sets(const struct network_scope *scope)
 	unsigned sets = 0;
 
 	for (unsigned family = 0; family < 2; family++)
-		for (unsigned has_ports = 0; has_ports < 2; has_ports++)
-			if (has_set(scope, family, has_ports))
-				sets |= bit_of(scope->is_except, family, has_ports);
+		for (enum set set = 0; set < SETS; set++)
+			if (has_set(scope, family, set))
+				sets |= bit_of(scope->is_except, family, set);
 	return sets;
 }
 
@@ -254,9 +303,9 @@ void network_scope_delete_sets(unsigned sets, unsigned generation, struct nft_ba
 
 	for (unsigned is_except = 0; is_except < 2; is_except++)
 		for (unsigned family = 0; family < 2; family++)
-			for (unsigned has_ports = 0; has_ports < 2; has_ports++)
-				if (sets & bit_of(is_except, family, has_ports))
-					nft_delete_set(batch, name_set(is_except, family, has_ports,
+			for (enum set set = 0; set < SETS; set++)
+				if (sets & bit_of(is_except, family, set))
+					nft_delete_set(batch, name_set(is_except, family, set,
 								       generation, name));
 }
 
@@ -310,20 +359,21 @@ static void add_family(const struct network_scope *scope, unsigned family, bool 
 
 	if (addresses->count) {
 		begin_rule(scope, is_ingress, false, chain, batch);
-		set_name(scope, family, false, name);
 		if (is_whole_family(addresses))
 			nft_match_family(batch, family_of[family]);
-		else if (is_hashed(addresses))
-			nft_match_prefixes(batch, family_of[family], side, addresses->list->prefix,
-					   name);
-		else
-			nft_match_addresses(batch, family_of[family], side, name);
+		if (has_set(scope, family, SET_HASH))
+			nft_match_prefixes(batch, family_of[family], side,
+					   scope->hashed[family].list->prefix,
+					   set_name(scope, family, SET_HASH, name));
+		if (has_set(scope, family, SET_ADDRESSES))
+			nft_match_addresses(batch, family_of[family], side,
+					    set_name(scope, family, SET_ADDRESSES, name));
 		end_rule(action, batch);
 	}
 	if (scope->services[family].count) {
 		begin_rule(scope, is_ingress, true, chain, batch);
 		nft_match_services(batch, family_of[family], side,
-				   set_name(scope, family, true, name));
+				   set_name(scope, family, SET_SERVICES, name));
 		end_rule(action, batch);
 	}
 }

@@ -198,17 +198,22 @@ int calendar_parse_dates(const char *text, struct calendar_dates *out, struct er
 {
 	struct calendar_dates dates = {0};
 	const char *at = parse_date(text, &dates.first);
+	int result = 0;
 
 	dates.last = dates.first;
 	if (at && strncmp(at, "..", 2) == 0)
 		at = parse_date(at + 2, &dates.last);
-	if (!at || *at || dates.last < dates.first)
+	if (!at || (*at && *at != ' ') || dates.last < dates.first)
 		return error_set(err, EINVAL,
-				 "'%.60s' is no date or range of dates: write 2026-12-24 or "
-				 "2026-12-24..2027-01-02",
+				 "'%.60s' is no date or range of dates: write DATE[..DATE] [ZONE], "
+				 "like 2026-12-24 or 2026-12-24..2027-01-02 Europe/Berlin",
 				 text);
-	*out = dates;
-	return 0;
+	at += strspn(at, " ");
+	if (*at)
+		result = parse_zone(at, dates.zone, err);
+	if (result == 0)
+		*out = dates;
+	return result;
 }
 
 static struct tm local_time(int64_t wall_ns)

@@ -23,13 +23,14 @@ struct calendar_window {
 };
 
 struct calendar_dates {
-	int first, last; /* both included, as 20261224 */
+	int first, last;	       /* both included, as 20261224 */
+	char zone[CALENDAR_ZONE_SIZE]; /* "": none was given */
 };
 
 /* [DAYS] FROM-TO [ZONE]. DAYS: "Mon-Fri", "Sat,Sun", "daily" (the default). FROM, TO: "09:00",
  * "24:00". ZONE: "Europe/Berlin", "UTC"; it must be known to this machine. */
 int calendar_parse_window(const char *text, struct calendar_window *out, struct error *err);
-/* "2026-12-24" or "2026-12-24..2027-01-02". */
+/* DATE[..DATE] [ZONE]: "2026-12-24", "2026-12-24..2027-01-02 Europe/Berlin". */
 int calendar_parse_dates(const char *text, struct calendar_dates *out, struct error *err);
 
 /* Is it open at `wall_ns`? *out_change_ns: when that changes next; INT64_MAX: not within a month.

@@ -43,6 +43,10 @@ enum param_flags {
 	PARAM_REQUIRED = 1 << 0,
 	PARAM_SECRET = 1 << 2, /* never shown, so that a secret may be in it */
 	PARAM_LIST = 1 << 1,   /* a sequence of values; a single value is a list of one */
+	/* Of a fault's endpoints, for the site policy. Without these: what is named is touched, and
+	 * when nothing is, everything. */
+	PARAM_SPARED = 1 << 3,	  /* what is named is left out */
+	PARAM_NONE_ELSE = 1 << 4, /* when nothing is named, nothing is touched */
 };
 
 struct param {

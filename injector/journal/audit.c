@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A line is one write(2) to a file opened with O_APPEND, so that lines of several processes never
- * mix. The file is never truncated or rotated from here; with `chattr +a` it is append-only for
- * root as well.
+ * mix. It always has room: texts of others (a byte of which may take six) are cut, and marked,
+ * until it fits. The file is never truncated or rotated from here; with `chattr +a` it is
+ * append-only for root as well.
  */
 #include "injector/journal/audit.h"
 
@@ -18,6 +19,7 @@
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -26,12 +28,15 @@
 #include <unistd.h>
 
 #define LINE_SIZE 4096
+#define TEXT_SIZE 1024
+#define TEXT_MIN  128 /* of two texts: six times that, and all the rest at its longest, fits */
 #define HELD_SIZE (64 << 10)
+#define CUT	  "... (cut)"
 
 static const char *directory = JOURNAL_STATE;
 
 static struct {
-	char command[32], user[64], terminal[64], file[512];
+	char command[32], user[64], terminal[64], file[TEXT_SIZE];
 	char digest[2 * SHA256_DIGEST_SIZE + 1];
 	uid_t uid;
 } caller;
@@ -70,6 +75,23 @@ static void digest(const void *content, size_t length, char *out)
 		sprintf(out + 2 * i, "%02x", sum[i]);
 }
 
+/* The first bytes of `text`, no character by half, with a mark when there are more. `size` is more
+ * than the mark takes. */
+static void cut(const char *text, size_t size, char *out)
+{
+	size_t length = strnlen(text, size);
+
+	if (length < size) {
+		memcpy(out, text, length + 1);
+		return;
+	}
+	length = size - sizeof(CUT);
+	for (int back = 0; back < 3 && ((unsigned char)text[length] & 0xc0) == 0x80; back++)
+		length--;
+	memcpy(out, text, length);
+	memcpy(out + length, CUT, sizeof(CUT));
+}
+
 void audit_caller(const char *command, uid_t uid, const char *file, const void *content,
 		  size_t length)
 {
@@ -77,7 +99,7 @@ void audit_caller(const char *command, uid_t uid, const char *file, const void *
 
 	snprintf(caller.command, sizeof(caller.command), "%s", command);
 	snprintf(caller.user, sizeof(caller.user), "%s", user ? user->pw_name : uid ? "" : "root");
-	snprintf(caller.file, sizeof(caller.file), "%s", file ? file : "");
+	cut(file ? file : "", sizeof(caller.file), caller.file);
 	find_terminal(caller.terminal, sizeof(caller.terminal));
 	caller.uid = uid;
 	caller.digest[0] = '\0';
@@ -85,17 +107,37 @@ void audit_caller(const char *command, uid_t uid, const char *file, const void *
 		digest(content, length, caller.digest);
 }
 
-static json_t *line_of(const char *event, const char *run_id, const char *text)
+static char *write_line(const char *event, const char *run_id, const char *text, const char *file)
 {
-	char now[40];
+	char now[40], *line;
+	json_t *root;
 
 	clock_format_wall(clock_wall_ns(), now, sizeof(now));
-	return json_pack("{s:s, s:s, s:o, s:o, s:i, s:o, s:i, s:o, s:o, s:o, s:o}", "time", now,
+	root = json_pack("{s:s, s:s, s:o, s:o, s:i, s:o, s:i, s:o, s:o, s:o, s:o}", "time", now,
 			 "event", event, "run", json_text(run_id), "user", json_text(caller.user),
 			 "uid", (int)caller.uid, "terminal", json_text(caller.terminal), "pid",
 			 (int)getpid(), "command", json_text(caller.command), "file",
-			 json_text(caller.file), "sha256", json_text(caller.digest), "text",
+			 json_text(file), "sha256", json_text(caller.digest), "text",
 			 json_text(text));
+	line = root ? json_dumps(root, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
+	json_decref(root);
+	return line;
+}
+
+/* Shorter than LINE_SIZE, its newline included. NULL: out of memory. */
+static char *fitting_line(const char *event, const char *run_id, const char *text)
+{
+	char some_text[TEXT_SIZE], some_file[TEXT_SIZE], *line = NULL;
+
+	for (size_t room = TEXT_SIZE; room >= TEXT_MIN; room /= 2) {
+		free(line);
+		cut(text, room, some_text);
+		cut(caller.file, room, some_file);
+		line = write_line(event, run_id, some_text, some_file);
+		if (!line || strlen(line) + 2 <= LINE_SIZE)
+			break;
+	}
+	return line;
 }
 
 static int append(const char *lines, size_t length, struct error *err)
@@ -155,21 +197,18 @@ static void tell_system(const char *event, const char *run_id, const char *text,
 
 int audit_write(struct error *err, const char *event, const char *run_id, const char *format, ...)
 {
-	char text[1024];
+	char text[TEXT_SIZE + 1]; /* so that cut() sees that there was more */
 	cleanup_free char *line = NULL;
-	json_t *root;
 	size_t length;
 	va_list args;
 
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	root = line_of(event, run_id, text);
-	line = root ? json_dumps(root, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
-	json_decref(root);
-	length = line ? strlen(line) : 0;
-	if (!line || length + 2 > LINE_SIZE)
-		return error_errno(err, line ? E2BIG : ENOMEM, "cannot write a line of the audit");
+	line = fitting_line(event, run_id, text);
+	if (!line)
+		return error_errno(err, ENOMEM, "cannot write a line of the audit");
+	length = strlen(line);
 	tell_system(event, run_id, text, line);
 	line[length] = '\n'; /* the end is not looked for any more */
 	if (!held.is_holding)

@@ -39,6 +39,9 @@ int policy_check_fault(const struct policy *policy, const char *fault, struct er
 /* The program of a command that a fault starts, by its path. */
 int policy_check_command(const struct policy *policy, const char *program, struct error *err);
 int policy_check_limits(const struct policy *policy, int64_t duration_ns, struct error *err);
+/* The addresses that parameters of the fault itself name, of whichever fault. */
+int policy_check_values(const struct policy *policy, const struct params *params,
+			struct error *err);
 int policy_check_interface(const struct policy *policy, const char *name, struct error *err);
 /* The addresses of a traffic target, also when they have changed since. */
 int policy_check_endpoints(const struct policy *policy, const struct target *target,

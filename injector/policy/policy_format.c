@@ -23,7 +23,8 @@ const struct param policy_root[] = {
 			     .type = PARAM_TEXT,
 			     .flags = PARAM_LIST,
 			     .doc = "days without experiments: 2026-12-24 or "
-				    "2026-12-24..2027-01-02, in the zone of the window"},
+				    "2026-12-24..2027-01-02 Europe/Berlin; without a zone in those "
+				    "of the windows, or of this machine"},
 	[POLICY_AUDIT] = {.name = "audit",
 			  .type = PARAM_WORD,
 			  .words = audit_words,
@@ -46,10 +47,12 @@ static const struct param allow[] = {
 				     .flags = PARAM_LIST,
 				     .doc = "interfaces whose traffic may be touched; * and ? "
 					    "stand for any characters"},
-	[POLICY_ALLOW_NETWORKS] = {.name = "networks",
-				   .type = PARAM_ENDPOINT,
-				   .flags = PARAM_LIST,
-				   .doc = "address ranges whose traffic may be touched"},
+	[POLICY_ALLOW_NETWORKS] =
+		{.name = "networks",
+		 .type = PARAM_ENDPOINT,
+		 .flags = PARAM_LIST,
+		 .doc = "address ranges whose traffic may be touched, whether a target names it "
+			"or a fault (connect to, the address of a wrong DNS answer)"},
 	[POLICY_ALLOW_UNITS] = {.name = "units",
 				.type = PARAM_TEXT,
 				.flags = PARAM_LIST,
@@ -99,11 +102,12 @@ static const struct param protect[] = {
 				  .flags = PARAM_LIST,
 				  .doc = "never touched: systemd units; * and ? stand for any "
 					 "characters"},
-	[POLICY_PROTECT_ADDRESSES] = {.name = "addresses",
-				      .type = PARAM_ENDPOINT,
-				      .flags = PARAM_LIST,
-				      .doc = "never touched: addresses, ranges, with ports if only "
-					     "those"},
+	[POLICY_PROTECT_ADDRESSES] =
+		{.name = "addresses",
+		 .type = PARAM_ENDPOINT,
+		 .flags = PARAM_LIST,
+		 .doc = "never touched: addresses, ranges, with ports if only "
+			"those; who means them among others (to: \"*\") is refused"},
 	[POLICY_PROTECT_FILES] = {.name = "files",
 				  .type = PARAM_TEXT,
 				  .flags = PARAM_LIST,

@@ -95,11 +95,28 @@ static void say_unreadable(const char *run_id, const struct error *why,
 		    run_id, why->text, where_to_look(run_id), journal_root_of(run_id), run_id);
 }
 
+/* Each step by itself, then all of it; from the sentences of the report that came since. */
+static void tell_audit(const char *run_id, bool is_guardian, const struct restore_report *report,
+		       const struct restore_report *before)
+{
+	const char *who = is_guardian ? "by the guardian: " : "";
+
+	for (unsigned at = before->did_count; at < report->did_count; at++)
+		audit_write(NULL, "restored", run_id, "%s%s", who, report->did[at]);
+	for (unsigned at = before->left_count; at < report->left_count; at++)
+		audit_write(NULL, "left", run_id, "%s%s", who, report->left[at]);
+	audit_write(NULL, "undone", run_id,
+		    is_guardian ? "by the guardian, the worker is dead: %u changes undone, %u left"
+				: "a run that was dead: %u changes undone, %u left",
+		    report->undone - before->undone, report->failed - before->failed);
+}
+
 static int undo_run(const char *run_id, const struct process_identity *guardian,
 		    struct restore_report *report, struct error *err)
 {
-	unsigned left_from = report->left_count, did_from = report->did_count;
-	unsigned failed_before = report->failed, undone_before = report->undone, damaged;
+	const struct restore_report before = *report; /* its counts alone */
+	const bool is_guardian = guardian && guardian->pid == getpid();
+	unsigned damaged;
 	struct journal *journal;
 	int result = journal_open(run_id, &journal, err);
 
@@ -108,7 +125,7 @@ static int undo_run(const char *run_id, const struct process_identity *guardian,
 	result = restore_records(journal, -1, report, err);
 	damaged = journal_damaged(journal);
 	journal_close(journal);
-	report_name_run(report, run_id, left_from, did_from);
+	report_name_run(report, run_id, before.left_count, before.did_count);
 	if (result < 0)
 		return result;
 	if (damaged) {
@@ -120,11 +137,10 @@ static int undo_run(const char *run_id, const struct process_identity *guardian,
 			    damaged == 1 ? "it" : "they", where_to_look(run_id),
 			    journal_root_of(run_id), run_id);
 	}
-	audit_write(NULL, "undone", run_id, "a run that was dead: %u changes undone, %u left",
-		    report->undone - undone_before, report->failed - failed_before);
-	if (report->failed > failed_before)
+	tell_audit(run_id, is_guardian, report, &before);
+	if (report->failed > before.failed)
 		return 0;
-	if (guardian && guardian->pid > 0 && guardian->pid != getpid())
+	if (guardian && guardian->pid > 0 && !is_guardian)
 		guardian_cgroup_remove(guardian);
 	return journal_remove(run_id, err);
 }
@@ -259,6 +275,7 @@ int restore_dead_runs(struct restore_report *report, struct error *err)
 
 	if (result < 0)
 		return result;
+	audit_hold(); /* a disk that hangs must not keep the next one waiting */
 	for (unsigned at = 0; at < count; at++) {
 		struct error inner = ERROR_INIT;
 		enum run_state state;
@@ -271,6 +288,7 @@ int restore_dead_runs(struct restore_report *report, struct error *err)
 		report_left(report, "run %s: %s; %s", ids[at], inner.text,
 			    inner.remedy[0] ? inner.remedy : "run: squall restore");
 	}
+	audit_release();
 	if (count) /* else a run's end does it: this is on the way to every injection */
 		guardian_cgroup_sweep();
 	return 0;

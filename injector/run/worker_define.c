@@ -342,6 +342,8 @@ int worker_on_plan(struct worker *worker, const struct request *request, struct 
 
 		lines.step = i;
 		result = params_check_required(&step->params, err);
+		if (result == 0)
+			result = policy_check_values(worker->options.policy, &step->params, err);
 		if (result == 0 && step->fault.ops->check)
 			result = step->fault.ops->check(&step->params, err);
 		if (result == 0 && !step->fault.ops->follow &&

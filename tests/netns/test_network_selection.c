@@ -115,7 +115,8 @@ static void lose_networks(struct netlab *lab, struct netlab_fault *fault, const 
 	start(lab, fault, settings);
 }
 
-/* Many networks of one length are looked up by hash, others in a tree. */
+/* Many networks are looked up by hash, where no more parts than twice their number make them of one
+ * length; others in a tree. */
 static void test_many_networks(void **state)
 {
 	struct netlab *lab = *state;
@@ -139,6 +140,49 @@ static void test_many_networks(void **state)
 	netlab_fault_finish(&fault, FAULT_END_NOW);
 	lose_networks(lab, &fault, "10.88.0.2", "fd88::3", 0, "10.88.0.0/30");
 	assert_false(passes(lab, "10.88.0.3", NETLAB_PORT));
+	assert_true(passes(lab, "fd88::2", NETLAB_PORT));
+	assert_false(passes(lab, "fd88::3", NETLAB_PORT));
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+	lose_networks(lab, &fault, "10.88.0.2", "fd88::3", 0, "10.64.0.0/16");
+	assert_false(passes(lab, "10.88.0.2", NETLAB_PORT));
+	assert_true(passes(lab, "10.88.0.3", NETLAB_PORT));
+	assert_true(passes(lab, "fd88::2", NETLAB_PORT));
+	assert_false(passes(lab, "fd88::3", NETLAB_PORT));
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+}
+
+/* With thousands a hash of what they begin with stands before the tree: what begins so and is none
+ * of them is no more affected than what begins otherwise. */
+static void test_thousands_of_networks(void **state)
+{
+	enum { COUNT = 3000 };
+	static const char *const few[] = {"10.64.0.0/14",   "10.88.0.2/32", "10.88.0.128/25",
+					  "10.88.1.0/24",   "fd40::/16",    "fd88::3/128",
+					  "fd88::8000:0/97"};
+	static char texts[COUNT * 2][48];
+	static const char *settings[COUNT * 4 + 32];
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	unsigned at = 0;
+
+	for (unsigned i = 0; i < sizeof(few) / sizeof(*few); i++) {
+		settings[at++] = "to";
+		settings[at++] = few[i];
+	}
+	for (unsigned i = 0; i < COUNT; i++) {
+		snprintf(texts[i], sizeof(texts[i]), "10.%u.%u.0/%u", 100 + i / 60, i % 60 * 4,
+			 22 + i % 10);
+		snprintf(texts[COUNT + i], sizeof(texts[i]), "fd77:%x::/%u", i, 48 + i % 80);
+		settings[at++] = "to";
+		settings[at++] = texts[i];
+		settings[at++] = "to";
+		settings[at++] = texts[COUNT + i];
+	}
+	memcpy(&settings[at], (const char *[]){"interface", "sqv0", "loss", "100%", NULL},
+	       5 * sizeof(*settings));
+	start(lab, &fault, settings);
+	assert_false(passes(lab, "10.88.0.2", NETLAB_PORT));
+	assert_true(passes(lab, "10.88.0.3", NETLAB_PORT));
 	assert_true(passes(lab, "fd88::2", NETLAB_PORT));
 	assert_false(passes(lab, "fd88::3", NETLAB_PORT));
 	netlab_fault_finish(&fault, FAULT_END_NOW);
@@ -384,6 +428,7 @@ int main(void)
 		BOTH(test_except),
 		BOTH(test_except_on_ingress_is_the_far_side),
 		BOTH(test_many_networks),
+		BOTH(test_thousands_of_networks),
 		BOTH(test_protocols),
 		BOTH(test_a_port_does_not_read_icmp),
 		BOTH(test_the_metadata_address_is_spared),

@@ -6,11 +6,14 @@
 
 #include "injector/base/cleanup.h"
 
+#include <fcntl.h>
+#include <linux/fs.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -38,7 +41,7 @@ static void assert_refused(struct stage *stage, const char *policy, const char *
 static void test_the_policy_is_asked_by_run_and_plan(void **state)
 {
 	struct stage *stage = *state;
-	char words[64];
+	char words[96];
 
 	assert_refused(stage, "version: 1\nallow: {faults: [process]}\n", INJECT "1s",
 		       "fault 'network': refused by the site policy (/etc/squall/policy.yaml:2:18");
@@ -56,6 +59,12 @@ static void test_the_policy_is_asked_by_run_and_plan(void **state)
 	snprintf(words, sizeof(words), "inject process pid=%d action=pause for=1s",
 		 stage_child(stage));
 	assert_refused(stage, "version: 1\nprotect: {processes: [\"*\"]}\n", words, "is protected");
+	snprintf(words, sizeof(words), "inject connect pid=%d to=10.88.0.2 error=EPERM for=1s",
+		 stage_child(stage));
+	assert_refused(stage, "version: 1\nprotect: {addresses: [10.88.0.2]}\n", words,
+		       "10.88.0.2, which is protected");
+	assert_refused(stage, "version: 1\nallow: {networks: [10.99.0.0/16]}\n", words,
+		       "traffic with 10.88.0.2: refused");
 	stage_write(stage, "plan.yaml",
 		    "version: 1\ntitle: plan\nlimits: {duration: 5s, targets: 1}\nmethod:\n"
 		    "  - {at: 0s, for: 1s, network: {to: \"10.88.0.2:7001\", delay: 100ms}}\n");
@@ -292,6 +301,65 @@ static void test_a_dead_run_that_is_finished_is_in_the_trail(void **state)
 	stage_assert_clean(stage);
 }
 
+/* Whoever undoes it says so: here nobody else is left who could. */
+static void test_what_the_guardian_restores_is_in_the_trail(void **state)
+{
+	struct stage *stage = *state;
+	struct squall *squall = squall_start(stage, NULL, INJECT "20s --json");
+	json_t *list, *entry;
+
+	squall_await_injected(squall);
+	kill(squall->worker, SIGKILL);
+	stage_await_finished(stage);
+	list = trail(stage);
+	entry = find(list, "restored", "by the guardian: run ");
+	assert_string_equal(member_text(entry, "run"), squall->run_id);
+	assert_int_equal(member_number(entry, "pid"), squall->guardian);
+	assert_non_null(strstr(member_text(entry, "text"), "step 1 (network)"));
+	entry = find(list, "undone", "by the guardian, the worker is dead: ");
+	assert_non_null(strstr(member_text(entry, "text"), " 0 left"));
+	json_decref(list);
+	squall_await_exit(squall);
+	stage_assert_clean(stage);
+}
+
+static bool make_append_only(const char *path, bool is_on)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), flags = 0, result;
+
+	assert_true(fd >= 0);
+	result = ioctl(fd, FS_IOC_GETFLAGS, &flags);
+	flags = is_on ? flags | FS_APPEND_FL : flags & ~FS_APPEND_FL;
+	if (result == 0)
+		result = ioctl(fd, FS_IOC_SETFLAGS, &flags);
+	close(fd);
+	return result == 0;
+}
+
+/* chattr +a: nobody takes a line back, and squall goes on writing. */
+static void test_a_trail_that_is_append_only_grows(void **state)
+{
+	struct stage *stage = *state;
+	const char *path = stage_path(stage, "lib/squall/audit.log");
+	size_t lines;
+	json_t *list;
+
+	squall_call(stage, NULL, "resume"); /* the file is there */
+	list = trail(stage);
+	lines = json_array_size(list);
+	json_decref(list);
+	if (!make_append_only(path, true))
+		stage_skip("the file system has no append-only files");
+	assert_int_equal(open(path, O_WRONLY | O_CLOEXEC), -1);
+	squall_assert_exit(squall_start(stage, NULL, INJECT "200ms --json"), 0);
+	list = trail(stage);
+	assert_true(json_array_size(list) > lines);
+	find(list, "finished", "");
+	json_decref(list);
+	assert_true(make_append_only(path, false));
+	stage_assert_clean(stage);
+}
+
 static void test_a_required_trail_that_cannot_be_written_refuses(void **state)
 {
 	const struct squall_how how = {.policy = "version: 1\naudit: required\n",
@@ -312,6 +380,8 @@ int main(void)
 		TEST(test_every_act_is_in_the_trail),
 		TEST(test_each_kind_of_act_is_told_with_its_fields),
 		TEST(test_a_dead_run_that_is_finished_is_in_the_trail),
+		TEST(test_what_the_guardian_restores_is_in_the_trail),
+		TEST(test_a_trail_that_is_append_only_grows),
 		TEST(test_a_required_trail_that_cannot_be_written_refuses),
 	};
 

@@ -150,7 +150,7 @@ static void print_account(const char *name, const struct account *account)
 	       account->repeated ? " (some tried again: a busy machine)" : "");
 }
 
-/* "totals POINTS IN-FORCE RESIDUES : KIND" is what scripts/sweep adds up. */
+/* "totals POINTS IN-FORCE RESIDUES REPEATED SLOWEST-MS : KIND" is what scripts/sweep adds up. */
 static void print_tally(const struct tally *tally)
 {
 	struct account all = sum(tally);
@@ -161,7 +161,8 @@ static void print_tally(const struct tally *tally)
 		if (!one->points && !one->residues)
 			continue;
 		print_account(disturbances[i].name, one);
-		printf("# totals %u %u %u : %s\n", one->points, one->in_force, one->residues,
+		printf("# totals %u %u %u %u %lld : %s\n", one->points, one->in_force,
+		       one->residues, one->repeated, (long long)(one->slowest_ns / NSEC_PER_MSEC),
 		       disturbances[i].name);
 	}
 	printf("# points tried: %u, with a fault in force: %u, residues: %u, in %lld s\n",

@@ -85,7 +85,7 @@ static int plan_step(struct netlab *lab, struct netlab_fault *out, unsigned step
 				    .env = &out->env};
 	result = ops->check ? ops->check(&out->params, err) : 0;
 	if (result == 0)
-		result = target_resolve(&out->target, 1000, NULL, err);
+		result = target_resolve(&out->target, 10000, NULL, err);
 	if (result == 0)
 		result = ops->plan(&out->fault, &plan, err);
 	return result;

@@ -66,6 +66,19 @@ const struct disturbance disturbances[DISTURBANCES] = {
 	 .signal = SIGSTOP,
 	 .has_survivor = true,
 	 .limit_ms = 4000},
+	/* asleep as long as nothing is wrong: calls of its own there are few */
+	{.name = "kill the guardian asleep",
+	 .counted = ROLE_WORKER,
+	 .victims = ROLE_BIT(ROLE_GUARDIAN),
+	 .signal = SIGKILL,
+	 .has_survivor = true,
+	 .limit_ms = 1000},
+	{.name = "stop the guardian asleep",
+	 .counted = ROLE_WORKER,
+	 .victims = ROLE_BIT(ROLE_GUARDIAN),
+	 .signal = SIGSTOP,
+	 .has_survivor = true,
+	 .limit_ms = 4000},
 };
 
 struct judge {

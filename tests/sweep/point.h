@@ -24,7 +24,7 @@ struct disturbance {
 	int behind_call;     /* > 0: see struct trace_plan */
 };
 
-#define DISTURBANCES 8
+#define DISTURBANCES 10
 extern const struct disturbance disturbances[DISTURBANCES];
 
 struct account {

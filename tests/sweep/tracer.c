@@ -35,6 +35,7 @@ struct tracee {
 	pid_t pid;
 	bool is_alive, is_failing; /* the call it is in fails */
 	bool is_in_call;	   /* its next stop at a call is the end of this one */
+	bool is_to_stop;	   /* for good, at the next SIGSTOP it gets */
 	bool is_let_go;
 	unsigned long long brk_asked; /* of a failing brk(2): its argument */
 };
@@ -112,10 +113,13 @@ static void signal_all(const struct trace *trace, unsigned roles, int signal)
 }
 
 /* Nobody acts between the deaths of two: with a stop pending no one comes back from the kernel. */
-static void hit(const struct trace *trace, unsigned victims, int signal)
+static void hit(struct trace *trace, unsigned victims, int signal)
 {
 	if (signal == SIGKILL)
 		signal_all(trace, victims, SIGSTOP);
+	for (unsigned role = 0; signal == SIGSTOP && role < ROLE_COUNT; role++)
+		trace->tracees[role].is_to_stop =
+			victims & ROLE_BIT(role) && trace->tracees[role].is_alive;
 	signal_all(trace, victims, signal);
 }
 
@@ -195,6 +199,14 @@ static void answer_call(const struct trace *trace, struct tracee *tracee)
 	ptrace(PTRACE_SETREGS, tracee->pid, NULL, &registers);
 }
 
+/* With `signal`, or with one that is pending. */
+static void stop_for_good(struct tracee *tracee, int signal)
+{
+	ptrace(PTRACE_DETACH, tracee->pid, NULL, (void *)(intptr_t)signal);
+	tracee->is_to_stop = false;
+	tracee->is_let_go = true;
+}
+
 static bool is_behind(struct trace *trace, int call)
 {
 	bool is_due = trace->behind_count == trace->plan->at;
@@ -251,8 +263,7 @@ static bool on_call(struct trace *trace, unsigned role, int call)
 	/* for good: nobody will resume it any more; a pending SIGSTOP lets the call pass, so it is
 	 * taken away */
 	fail_call(trace, tracee);
-	ptrace(PTRACE_DETACH, tracee->pid, NULL, NULL);
-	tracee->is_let_go = true;
+	stop_for_good(tracee, 0);
 	return false;
 }
 
@@ -289,6 +300,10 @@ static void on_stop(struct trace *trace, unsigned role, pid_t pid, int status)
 	case PTRACE_EVENT_EXEC:
 		trace->is_counting = !trace->plan->hold_kills;
 		resume(trace, pid, 0);
+		return;
+	}
+	if (signal == SIGSTOP && tracee->is_to_stop) {
+		stop_for_good(tracee, SIGSTOP);
 		return;
 	}
 	if (signal != (SIGTRAP | 0x80)) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "injector/policy/policy.h"
 
+#include "faults/fault.h"
 #include "injector/base/clock.h"
 #include "injector/base/quantity.h"
 
@@ -56,6 +57,7 @@ static void test_bad_policies_are_refused_with_their_place(void **state)
 		{"version: 1\nwindows: [9-17]", "policy.yaml:2:11: '9-17' is no window of time"},
 		{"version: 1\nwindows: [\"09:00-17:00 Moon/Sea\"]", "no time zone 'Moon/Sea'"},
 		{"version: 1\nblackout: [christmas]", "policy.yaml:2:12: 'christmas' is no date"},
+		{"version: 1\nblackout: [2026-12-24 Moon/Sea]", "no time zone 'Moon/Sea'"},
 		{"version: 1\naudit: maybe", "policy.yaml:2:8: "},
 		{"version: 1\nallow: [network]", "allow must be a mapping"},
 		{"version: 1\nversion: 1", "policy.yaml:2:1: "},
@@ -187,6 +189,54 @@ static void test_the_whole_run_must_fit_into_a_window(void **state)
 	policy_free(policy);
 }
 
+static void check_days(const char *rules, int64_t from_ns, int64_t duration_ns, const char *refusal)
+{
+	struct policy *policy = policy_of(rules);
+	struct error err = ERROR_INIT;
+	int result = policy_check_time(policy, from_ns, duration_ns, &err);
+
+	if (refusal)
+		refused(result, &err, refusal);
+	else if (result < 0)
+		fail_msg("%s: %s", rules, err.text);
+	policy_free(policy);
+}
+
+/* On a Friday at noon, UTC, it is Saturday in Kiritimati (+14) and 2 in the night in Honolulu. */
+static void test_days_off_begin_and_end_where_they_are_written_for(void **state)
+{
+	static const char day_off[] = "no experiments on 2026-11-28";
+
+	(void)state;
+	check_days("version: 1\nblackout: [2026-11-28 Pacific/Kiritimati]", FRIDAY_NOON, HOUR,
+		   day_off);
+	check_days("version: 1\nblackout: [2026-11-28 Pacific/Kiritimati]",
+		   FRIDAY_NOON - 2 * HOUR - MINUTE, 2 * MINUTE, day_off);
+	check_days("version: 1\nblackout: [2026-11-28 Pacific/Kiritimati]",
+		   FRIDAY_NOON - 2 * HOUR - MINUTE, MINUTE / 2, NULL);
+	check_days("version: 1\nblackout: [2026-11-27..2026-11-27 Pacific/Kiritimati]", FRIDAY_NOON,
+		   HOUR, NULL);
+	/* the 26th of Honolulu lasts until ten in the morning */
+	check_days("version: 1\nblackout: [2026-11-26 Pacific/Honolulu]",
+		   FRIDAY_NOON - 2 * HOUR - MINUTE, HOUR, "no experiments on 2026-11-26");
+	check_days("version: 1\nblackout: [2026-11-26 Pacific/Honolulu]", FRIDAY_NOON - 2 * HOUR,
+		   HOUR, NULL);
+	/* its own zone counts, whatever those of the windows are */
+	check_days("version: 1\nwindows: [\"00:00-24:00 UTC\"]\n"
+		   "blackout: [2026-11-28 Pacific/Kiritimati]",
+		   FRIDAY_NOON, HOUR, day_off);
+	check_days("version: 1\nwindows: [\"00:00-24:00 Pacific/Kiritimati\"]\n"
+		   "blackout: [2026-11-28 UTC]",
+		   FRIDAY_NOON, HOUR, NULL);
+	/* without one: the windows', and not only of the first */
+	check_days(
+		"version: 1\nwindows: [\"00:00-24:00 UTC\", \"00:00-24:00 Pacific/Kiritimati\"]\n"
+		"blackout: [2026-11-28]",
+		FRIDAY_NOON, HOUR, day_off);
+	check_days("version: 1\nwindows: [\"00:00-24:00 UTC\"]\nblackout: [2026-11-28]",
+		   FRIDAY_NOON, HOUR, NULL);
+}
+
 static struct target traffic(const char *to)
 {
 	struct target target = {.kind = TARGET_TRAFFIC, .namespace_fd = -1};
@@ -254,6 +304,81 @@ static void test_addresses_must_be_inside_what_is_allowed(void **state)
 	check_traffic(policy, "10.0.0.0/24", "10.0.0.53:53, which is protected");
 	check_traffic(policy, "10.9.1.1", "10.9.0.0/16, which is protected");
 	policy_free(policy);
+	/* all there is, and whole networks, hold what is protected: refused, not left out */
+	policy = policy_of("version: 1\nprotect: {addresses: [10.0.0.53:53, \"2001:db8::53\"]}\n");
+	check_traffic(policy, NULL, "traffic with * includes 10.0.0.53:53, which is protected");
+	check_traffic(policy, "*", "10.0.0.53:53, which is protected");
+	check_traffic(policy, "*:53", "10.0.0.53:53, which is protected");
+	check_traffic(policy, "*:443", "2001:db8::53, which is protected");
+	check_traffic(policy, "0.0.0.0/0", "10.0.0.53:53, which is protected");
+	check_traffic(policy, "::/0", "2001:db8::53, which is protected");
+	check_traffic(policy, "2001:db8::/32", "2001:db8::53, which is protected");
+	check_traffic(policy, "0.0.0.0/0:443", NULL);
+	policy_free(policy);
+}
+
+static int check_values(const char *rules, const char *fault, const char *name, const char *value,
+			struct error *err)
+{
+	struct policy *policy = policy_of(rules);
+	struct params params;
+	int result;
+
+	assert_int_equal(params_init(&params, fault_find(fault)->params, NULL), 0);
+	if (name)
+		assert_int_equal(params_add(&params, (unsigned)params_find(params.table, name),
+					    value, 1, 1, NULL),
+				 0);
+	result = policy_check_values(policy, &params, err);
+	params_free(&params);
+	policy_free(policy);
+	return result;
+}
+
+/* Parameters of the fault itself, which are not the target's. */
+static void test_addresses_in_parameters_of_a_fault_are_asked(void **state)
+{
+	static const char allowed[] = "version: 1\nallow: {networks: [10.0.0.0/8]}\n";
+	static const char protected[] = "version: 1\nprotect: {addresses: [10.0.0.53]}\n";
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	assert_int_equal(check_values("version: 1\n", "connect", NULL, NULL, &err), 0);
+	assert_int_equal(check_values(allowed, "connect", "to", "10.1.2.3:80", &err), 0);
+	refused(check_values(allowed, "connect", "to", "192.0.2.1", &err), &err,
+		"traffic with 192.0.2.1: refused by the site policy (policy.yaml:2:20, networks)");
+	refused(check_values(allowed, "connect", NULL, NULL, &err), &err, "traffic with *");
+	refused(check_values(protected, "connect", "to", "10.0.0.53:53", &err), &err,
+		"10.0.0.53, which is protected");
+	refused(check_values(protected, "connect", NULL, NULL, &err), &err, "is protected");
+	/* what is left out is not touched, and does not make the rest allowed */
+	refused(check_values(protected, "connect", "except", "10.0.0.53", &err), &err,
+		"is protected");
+	/* clients are sent to the addresses of a wrong answer */
+	refused(check_values(protected, "dns", "address", "10.0.0.53", &err), &err,
+		"10.0.0.53, which is protected");
+	assert_int_equal(check_values(protected, "dns", "address", "10.0.0.54", &err), 0);
+	assert_int_equal(check_values(protected, "dns", NULL, NULL, &err), 0);
+}
+
+/* A parameter that a fault gets some day is asked about without anybody thinking of it. */
+static void test_no_endpoint_of_any_fault_is_forgotten(void **state)
+{
+	static const char rules[] = "version: 1\nprotect: {addresses: [10.0.0.53]}\n";
+	unsigned asked = 0;
+
+	(void)state;
+	for (const struct fault_ops *const *ops = fault_all(); *ops; ops++)
+		for (const struct param *param = (*ops)->params; param->name; param++) {
+			struct error err = ERROR_INIT;
+
+			if (param->type != PARAM_ENDPOINT || strcmp(param->name, "except") == 0)
+				continue;
+			refused(check_values(rules, (*ops)->name, param->name, "10.0.0.0/24", &err),
+				&err, "is protected");
+			asked++;
+		}
+	assert_true(asked >= 2);
 }
 
 static void test_interfaces_by_pattern(void **state)
@@ -359,8 +484,11 @@ int main(void)
 		cmocka_unit_test(test_a_file_that_others_can_write_is_not_trusted),
 		cmocka_unit_test(test_users_faults_and_limits),
 		cmocka_unit_test(test_the_whole_run_must_fit_into_a_window),
+		cmocka_unit_test(test_days_off_begin_and_end_where_they_are_written_for),
 		cmocka_unit_test(test_whose_traffic_it_is_is_asked_like_processes),
 		cmocka_unit_test(test_addresses_must_be_inside_what_is_allowed),
+		cmocka_unit_test(test_addresses_in_parameters_of_a_fault_are_asked),
+		cmocka_unit_test(test_no_endpoint_of_any_fault_is_forgotten),
 		cmocka_unit_test(test_interfaces_by_pattern),
 		cmocka_unit_test(test_processes_by_name_unit_and_share),
 		cmocka_unit_test(test_files_by_pattern),
