@@ -165,6 +165,7 @@ SWEEP := $(filter-out $(ODD:%=%.o),$(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard
 $(BUILD)/tests/netns/test_sweep $(BUILD)/tests/netns/test_restore_failures: $(SWEEP) | $(ODD)
 $(BUILD)/tests/netns/test_filter_lists: $(SWEEP) | $(TELLING)
 $(BUILD)/tests/tools/soak $(BUILD)/tests/netns/test_foreign_changes: $(SWEEP)
+$(BUILD)/tests/tools/soak: $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/soak/*.c)))
 
 $(BUILD)/tests/sweep/mutant: $(BUILD)/injector/cli/main.o $(BUILD)/tests/sweep/mutant.o $(LIBRARY)
 	$(call say,LINK,$@)

@@ -16,6 +16,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include <cmocka.h>
 
@@ -103,6 +104,31 @@ static inline pid_t service_pid(void)
 	return pid;
 }
 
+/* It answers before it minds signals: HAProxy's worker does while its master is not yet at its
+ * events, where a signal means loading again. */
+static inline void await_its_sleep(void)
+{
+	static const long sleeps[] = {SYS_epoll_wait, SYS_epoll_pwait, SYS_rt_sigsuspend};
+	char path[64], text[128];
+
+	for (unsigned tries = 0; tries < 500; tries++) {
+		FILE *file;
+		long call;
+
+		snprintf(path, sizeof(path), "/proc/%d/syscall", service_pid());
+		file = fopen(path, "re");
+		call = file && fgets(text, sizeof(text), file) ? strtol(text, NULL, 10) : -1;
+
+		if (file)
+			fclose(file);
+		for (unsigned i = 0; i < sizeof(sleeps) / sizeof(*sleeps); i++)
+			if (call == sleeps[i])
+				return;
+		pause_ms(20);
+	}
+	fail_msg("%s does not wait for anything", service->name);
+}
+
 static inline void start_service(struct stage *stage, const struct service *which)
 {
 	service = which;
@@ -126,6 +152,7 @@ static inline void start_service(struct stage *stage, const struct service *whic
 		netlab_run("ip netns exec %s haproxy -q -W -D -f %s -p %s", stage->lab->near,
 			   config, pidfile);
 	await_answer(stage, 200, "at the start");
+	await_its_sleep();
 }
 
 static inline void stop_service(void)

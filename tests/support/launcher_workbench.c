@@ -161,7 +161,7 @@ void end_processes(const char *word)
 
 void await_processes(const char *word, unsigned wanted)
 {
-	for (unsigned i = 0; i < 150 && count_processes(word) != wanted; i++)
+	for (unsigned i = 0; i < 750 && count_processes(word) != wanted; i++)
 		usleep(20000);
 	assert_int_equal(count_processes(word), wanted);
 }

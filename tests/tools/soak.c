@@ -1,30 +1,36 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Random valid experiments, up to three side by side, and random deaths: for as long as asked.
- * After each round `squall restore`, and the machine must be what it was at the start. At the end
- * nothing has grown: descriptors, memory, BPF objects, control groups, files.
+ * Random valid experiments of every kind of fault, up to three side by side, and random deaths: for
+ * as long as asked. After each round `squall restore`, and the machine must be what it was at the
+ * start. Beside them one run lasts all the time (tests/soak/long_run.h). At the end nothing has
+ * grown: descriptors and memory of its processes, BPF objects, control groups, files, the kernel.
  *
  *   soak [MINUTES] [SEED]
  */
+#include "tests/soak/experiment.h"
+#include "tests/soak/growth.h"
+#include "tests/soak/long_run.h"
+#include "tests/soak/members.h"
+#include "tests/support/children.h"
 #include "tests/support/squall_runner.h"
 #include "tests/sweep/point.h"
 #include "tests/sweep/world.h"
 
 #include "injector/base/cleanup.h"
-#include "injector/kernel/proc.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
-#define SIDE_BY_SIDE 3
-#define STEPS_MAX    4
 #define ROUND_MAX_NS (40 * NSEC_PER_SEC)
+/* Of the time: what is learned once about the kernel, and its caches, have come then */
+#define WARM_SHARE 0.2
+/* A soak whose experiments are refused proves nothing */
+#define REFUSED_MOST 20 /* in 100 */
+#define REFUSED_TOLD 8
 
 struct options {
 	double minutes;
@@ -33,181 +39,52 @@ struct options {
 
 static struct tally {
 	unsigned experiments, killed, stopped, undisturbed, refused, residues;
+	unsigned steps[SOAK_KIND_COUNT];
 } tally;
-
-static unsigned pick(unsigned below)
-{
-	return (unsigned)random() % below;
-}
-
-/* ---- Experiments ---- */
-
-static void write_network(FILE *out, unsigned at_ms)
-{
-	static const char *const effects[] = {
-		"delay: 30ms", "delay: 80ms, jitter: 10ms", "loss: 100%",
-		"loss: 3%",    "delay: 20ms, loss: 50%",    "delay: 300ms, loss: 1%",
-	};
-	static const char *const directions[] = {"", ", direction: both", ", direction: egress",
-						 ", direction: ingress"};
-	bool is_self = pick(4) == 0;
-
-	fprintf(out, "  - {at: %ums, for: %ums, network: {target: %s, %s%s}}\n", at_ms,
-		20 + pick(200),
-		is_self	  ? "self"
-		: pick(2) ? "far"
-			  : "net",
-		effects[pick(6)], is_self ? "" : directions[pick(4)]);
-}
-
-static void write_process(FILE *out, unsigned at_ms)
-{
-	switch (pick(3)) {
-	case 0:
-		fprintf(out, "  - {at: %ums, for: %ums, process: {target: one, action: pause}}\n",
-			at_ms, 10 + pick(150));
-		break;
-	case 1:
-		fprintf(out, "  - {at: %ums, for: %ums, process: {target: all, action: pause}}\n",
-			at_ms, 10 + pick(150));
-		break;
-	case 2:
-		fprintf(out, "  - {at: %ums, process: {target: signals, signal: USR1}}\n", at_ms);
-		break;
-	}
-}
-
-/* Every target is used: what is not is an error. */
-static void write_targets(FILE *out, const struct scene *scene, const char *method)
-{
-	const struct {
-		const char *name, *format;
-		int number;
-	} targets[] = {
-		{"far", "to: [\"10.88.0.2:7001\"]", 0},
-		{"net", "to: [\"10.88.0.0/24\", \"fd88::/64\"]", 0},
-		{"self", "to: [\"127.0.0.1:7001\"]", 0},
-		{"one", "process: {pid: %d}", scene->children[0]},
-		{"signals", "process: {pid: %d}", scene->children[1]},
-		{"all", "process: {cgroup: " SCENE_GROUP "}", 0},
-	};
-
-	for (unsigned i = 0; i < sizeof(targets) / sizeof(*targets); i++) {
-		char use[32];
-
-		snprintf(use, sizeof(use), "target: %s,", targets[i].name);
-		if (!strstr(method, use))
-			continue;
-		fprintf(out, "  %s: {", targets[i].name);
-		/* formats of this table alone */
-		if (targets[i].number)
-			fprintf(out, "process: {pid: %d}", targets[i].number);
-		else
-			fputs(targets[i].format, out);
-		fputs("}\n", out);
-	}
-}
-
-static void write_experiment(const struct scene *scene, unsigned slot, char path[64])
-{
-	char *method = NULL;
-	size_t size;
-	FILE *steps = open_memstream(&method, &size), *out;
-	unsigned count = 1 + pick(STEPS_MAX), at_ms = 0;
-
-	for (unsigned i = 0; i < count; i++) {
-		if (pick(3))
-			write_network(steps, at_ms);
-		else
-			write_process(steps, at_ms);
-		at_ms += pick(80);
-	}
-	fclose(steps);
-	snprintf(path, 64, "/run/soak-%u.yaml", slot);
-	out = fopen(path, "we");
-	fprintf(out, "version: 1\ntitle: soak\nallow-idle: true\n"
-		     "limits: {duration: 20s, targets: 32}\ntargets:\n");
-	write_targets(out, scene, method);
-	fprintf(out, "method:\n%s", method);
-	fclose(out);
-	free(method);
-}
 
 /* ---- Runs ---- */
 
 struct run {
-	pid_t conductor;
-	char path[64];
-	int64_t hit_ns; /* when somebody of it dies; 0: nobody */
-	unsigned victim;
+	pid_t conductor, victim;
+	int64_t hit_ns;	 /* when somebody of it dies; 0: nobody */
+	unsigned member; /* MEMBER_COUNT: all of them */
 	int signal;
 	int status;
-	bool is_over;
+	bool is_over, was_hit;
 };
 
 static void start(const struct scene *scene, struct run *run, unsigned slot)
 {
-	write_experiment(scene, slot, run->path);
-	run->hit_ns = pick(5) ? clock_now_ns() + (int64_t)pick(400) * NSEC_PER_MSEC : 0;
-	run->victim = pick(ROLE_LAUNCHER + 1U);
-	run->signal = pick(10) ? SIGKILL : SIGSTOP;
+	char path[64], log[64];
+
+	run->victim = child_start(CHILD_SLEEPS, NULL);
+	soak_experiment_write(scene, slot, run->victim, tally.steps);
+	run->hit_ns = soak_pick(5) ? clock_now_ns() + (int64_t)soak_pick(400) * NSEC_PER_MSEC : 0;
+	run->member = soak_pick(MEMBER_COUNT + 1);
+	run->signal = soak_pick(10) ? SIGKILL : SIGSTOP;
+	/* a stopped conductor is silent, and ends when it goes on */
+	if (run->member == MEMBER_CONDUCTOR || run->member == MEMBER_COUNT)
+		run->signal = SIGKILL;
 	run->is_over = false;
-	fflush(stdout);
-	run->conductor = fork();
-	if (run->conductor == 0) {
-		char log[64];
-		int out;
-		sigset_t none;
-
-		sigemptyset(&none);
-		sigprocmask(SIG_SETMASK, &none, NULL);
-		setsid();
-		snprintf(log, sizeof(log), "/run/soak-%u.log", slot);
-		out = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-		if (setns(scene->lab->near_fd, CLONE_NEWNET) < 0 || dup2(out, 1) < 0 ||
-		    dup2(out, 2) < 0)
-			_exit(98);
-		execl(world_built("squall"), "squall", "run", "--json", run->path, NULL);
-		_exit(99);
-	}
-}
-
-/* The worker is the conductor's child, the guardian the worker's. */
-static pid_t find_child(pid_t parent, const char *name)
-{
-	char path[64], text[256] = "", comm[PROC_COMM_SIZE];
-	cleanup_fd int fd = -1;
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", parent, parent);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
-		return 0;
-	for (char *rest, *word = strtok_r(text, " ", &rest); word;
-	     word = strtok_r(NULL, " ", &rest)) {
-		pid_t pid = (pid_t)strtol(word, NULL, 10);
-
-		if (proc_read_comm(pid, comm, sizeof(comm)) == 0 && strcmp(comm, name) == 0)
-			return pid;
-	}
-	return 0;
+	snprintf(path, sizeof(path), "/run/soak-%u.yaml", slot);
+	snprintf(log, sizeof(log), "/run/soak-%u.log", slot);
+	run->conductor = soak_start(scene->lab->near_fd, path, log);
 }
 
 static void hit(struct run *run)
 {
-	pid_t worker = find_child(run->conductor, "squall-worker");
-	pid_t guardian = find_child(run->conductor, "squall-guardian");
-	const pid_t one[] = {run->conductor, worker, guardian};
+	pid_t members[MEMBER_COUNT];
 
+	members_find(run->conductor, members);
 	run->hit_ns = 0;
-	tally.killed += run->signal == SIGKILL;
-	tally.stopped += run->signal == SIGSTOP;
-	if (run->victim == ROLE_LAUNCHER) { /* all of them */
-		for (unsigned i = 0; i < 3; i++)
-			if (one[i])
-				kill(one[i], SIGKILL);
-	} else if (one[run->victim]) {
-		/* a stopped conductor is silent, and ends when it goes on */
-		kill(one[run->victim], run->victim == ROLE_CONDUCTOR ? SIGKILL : run->signal);
+	for (unsigned i = 0; i < MEMBER_COUNT; i++) {
+		if (run->member != MEMBER_COUNT && run->member != i)
+			continue;
+		if (!members[i] || kill(members[i], run->signal) < 0)
+			continue; /* not born yet, or gone */
+		run->was_hit = true;
+		tally.killed += run->signal == SIGKILL;
+		tally.stopped += run->signal == SIGSTOP;
 	}
 }
 
@@ -216,6 +93,19 @@ static bool is_known(int status)
 	/* verdicts but 6, or our own SIGKILL */
 	return WIFEXITED(status) ? WEXITSTATUS(status) <= 5
 				 : WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+}
+
+/* Not by a death: two faults that cannot be on one file. Says why, the first times. */
+static void count_refusal(const struct run *run, unsigned slot)
+{
+	cleanup_free char *log = NULL;
+
+	if (WEXITSTATUS(run->status) != 2 || run->was_hit)
+		return;
+	if (tally.refused++ >= REFUSED_TOLD)
+		return;
+	log = netlab_output("grep -m 1 error /run/soak-%u.log", slot);
+	printf("refused: %s", log);
 }
 
 static void await_all(struct run *runs, unsigned count)
@@ -243,7 +133,7 @@ static void await_all(struct run *runs, unsigned count)
 		tally.experiments++;
 		if (runs[i].is_over && WIFEXITED(runs[i].status)) {
 			tally.undisturbed += WEXITSTATUS(runs[i].status) == 0;
-			tally.refused += WEXITSTATUS(runs[i].status) == 2;
+			count_refusal(&runs[i], i);
 		}
 	}
 }
@@ -288,8 +178,8 @@ static void show(unsigned count)
 
 static void play_round(struct scene *scene)
 {
-	unsigned count = 1 + pick(SIDE_BY_SIDE);
-	struct run runs[SIDE_BY_SIDE] = {0};
+	unsigned count = 1 + soak_pick(SOAK_SLOTS);
+	struct run runs[SOAK_SLOTS] = {0};
 	struct trace_result restore;
 	char *diff = NULL;
 	bool is_good = true;
@@ -304,6 +194,8 @@ static void play_round(struct scene *scene)
 			       runs[i].status);
 			is_good = false;
 		}
+	for (unsigned i = 0; i < count; i++)
+		child_stop(runs[i].victim); /* unless it was killed */
 	/* a guardian that is stopped for good, and whose worker is dead, is passed by */
 	if (point_restore(scene, world_built("squall"), (struct trace_plan){0}, &restore) != 0) {
 		printf("# RESIDUE: squall restore: %s\n", restore.out);
@@ -328,86 +220,50 @@ static void play_round(struct scene *scene)
 	scene_take_as_it_is(scene);
 }
 
-/* ---- Growth ---- */
+/* ---- All of it ---- */
 
-struct sizes {
-	unsigned descriptors;
-	long memory_kib, groups;
-	unsigned files;
-};
-
-static long read_number(const char *path, const char *key)
+static void play_until(struct scene *scene, int64_t until_ns)
 {
-	cleanup_file FILE *file = fopen(path, "re");
-	char line[256];
-
-	while (file && fgets(line, sizeof(line), file))
-		if (strncmp(line, key, strlen(key)) == 0)
-			return strtol(line + strlen(key), NULL, 10);
-	return 0;
+	while (clock_now_ns() < until_ns)
+		play_round(scene);
 }
 
-static unsigned count_lines(const char *command)
+static void show_tally(int64_t took_ns)
 {
-	cleanup_free char *text = netlab_output("%s", command);
-	unsigned count = 0;
+	unsigned steps = 0;
 
-	for (const char *at = text; (at = strchr(at, '\n')); at++)
-		count++;
-	return count;
-}
-
-static struct sizes measure(void)
-{
-	char path[300];
-
-	snprintf(path, sizeof(path), "%s/cgroup.stat", world_cgroups());
-	return (struct sizes){
-		.descriptors = count_lines("find /proc/1/fd -type l"),
-		.memory_kib = read_number("/proc/1/status", "VmRSS:"),
-		.groups = read_number(path, "nr_descendants "),
-		.files = count_lines("find /run/squall /var/lib/squall -not -path */results/*"),
-	};
+	for (unsigned i = 0; i < SOAK_KIND_COUNT; i++) {
+		printf("%s%s %u", i ? ", " : "steps: ", soak_kind_names[i], tally.steps[i]);
+		steps += tally.steps[i];
+	}
+	printf(", in all %u\n", steps);
+	printf("experiments: %u (%u ended well, %u refused), processes killed: %u, stopped: %u, "
+	       "residues: %u, in %lld s\n",
+	       tally.experiments, tally.undisturbed, tally.refused, tally.killed, tally.stopped,
+	       tally.residues, (long long)(took_ns / NSEC_PER_SEC));
 }
 
 static int soak(void *context)
 {
 	const struct options *options = context;
+	int64_t start_ns = clock_now_ns(), lasts_ns = (int64_t)(options->minutes * 60e9);
+	struct soak_sizes before, after;
 	struct scene scene = {0};
-	struct sizes before, after;
-	int64_t start_ns, until_ns;
-	cleanup_free char *bpf = NULL;
 
 	srandom(options->seed);
-	machine_state_remember_bpf();
 	scene_make(&scene);
-	printf("seed %u, %.1f minutes\n", options->seed, options->minutes);
-	play_round(&scene); /* what is learned once about the kernel stays */
-	before = measure();
-	start_ns = clock_now_ns();
-	until_ns = start_ns + (int64_t)(options->minutes * 60e9);
-	while (clock_now_ns() < until_ns)
-		play_round(&scene);
-	after = measure();
-	bpf = machine_state_bpf_left(60 * NSEC_PER_SEC);
-	if (bpf) {
-		printf("# RESIDUE: %s\n", bpf);
+	soak_experiment_prepare(&scene);
+	scene_take_as_it_is(&scene);
+	play_until(&scene, start_ns + (int64_t)((double)lasts_ns * WARM_SHARE));
+	soak_sizes_take(&before);
+	play_until(&scene, start_ns + lasts_ns);
+	soak_sizes_take(&after);
+	tally.residues += !soak_sizes_compare(&before, &after, tally.experiments);
+	if (tally.refused * 100 > tally.experiments * REFUSED_MOST) {
+		printf("# RESIDUE: more than %d in 100 experiments were refused\n", REFUSED_MOST);
 		tally.residues++;
 	}
-	printf("descriptors %u -> %u, groups %ld -> %ld, files %u -> %u, memory of this test %ld "
-	       "-> "
-	       "%ld KiB\n",
-	       before.descriptors, after.descriptors, before.groups, after.groups, before.files,
-	       after.files, before.memory_kib, after.memory_kib);
-	if (after.descriptors > before.descriptors || after.groups > before.groups ||
-	    after.files > before.files) {
-		printf("# RESIDUE: something has grown\n");
-		tally.residues++;
-	}
-	printf("experiments: %u (%u ended well, %u refused), processes killed: %u, stopped: %u, "
-	       "residues: %u, in %lld s\n",
-	       tally.experiments, tally.undisturbed, tally.refused, tally.killed, tally.stopped,
-	       tally.residues, (long long)((clock_now_ns() - start_ns) / NSEC_PER_SEC));
+	show_tally(clock_now_ns() - start_ns);
 	scene_kill_strangers(&scene);
 	return tally.residues != 0;
 }
@@ -418,5 +274,20 @@ int main(int argc, char **argv)
 				  .seed = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10)
 						   : (unsigned)clock_wall_ns()};
 
-	return world_run(soak, &options);
+	int code, long_code = -1;
+	pid_t long_run;
+	char *bpf;
+
+	printf("seed %u, %.1f minutes\n", options.seed, options.minutes);
+	machine_state_remember_bpf();
+	long_run = long_run_start(options.minutes);
+	code = world_run(soak, &options);
+	while (long_run > 0 && waitpid(long_run, &long_code, 0) < 0 && errno == EINTR)
+		;
+	bpf = machine_state_bpf_left(60 * NSEC_PER_SEC); /* of both worlds */
+	printf("%s%s\n", bpf ? "# RESIDUE: " : "BPF objects left: ", bpf ? bpf : "none");
+	printf("%s\n", code || long_code || bpf ? "FAILED" : "nothing is left, nothing has grown");
+	code = code || long_code || bpf;
+	free(bpf);
+	return code;
 }

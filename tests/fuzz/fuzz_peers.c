@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What other programs say or have written: Prometheus' answers, the kernel's pressure figures,
+ * lines of ping, state files of container runtimes, notes about metrics files, what a terminal
+ * sends, the owner's site file. The first byte chooses the reader.
+ */
+/* their parts are their own business */
+#include "faults/network_samples.c"	    /* NOLINT(bugprone-suspicious-include) */
+#include "injector/probes/prometheus.c"	    /* NOLINT(bugprone-suspicious-include) */
+#include "injector/restore/stale_metrics.c" /* NOLINT(bugprone-suspicious-include) */
+#include "injector/view/keys.c"		    /* NOLINT(bugprone-suspicious-include) */
+
+#include "faults/target_group.h"
+#include "injector/journal/runs.h"
+#include "injector/policy/site.h"
+#include "injector/probes/pressure.h"
+
+#include <ftw.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(int condition)
+{
+	if (!condition)
+		abort();
+}
+
+/* NUL-terminated and exactly as long: reading beyond it is seen. The caller frees. */
+static char *make_text(const uint8_t *data, size_t size)
+{
+	char *text = malloc(size + 1);
+
+	require(text != NULL);
+	memcpy(text, data, size);
+	text[size] = '\0';
+	return text;
+}
+
+/* ---- Prometheus ---- */
+
+static unsigned finished;
+
+static void on_finish(struct probe *probe, const struct probe_sample *sample)
+{
+	(void)probe;
+	finished++;
+	require(strnlen(sample->reason, sizeof(sample->reason)) < sizeof(sample->reason));
+}
+
+static CURLcode no_info(CURL *easy, CURLINFO info, ...)
+{
+	(void)easy, (void)info;
+	return CURLE_OK;
+}
+
+static void answer_of_prometheus(const uint8_t *data, size_t size)
+{
+	static const struct web web = {.easy_getinfo = no_info};
+	struct probe_spec spec = {.ops = &prometheus_probe};
+	struct probe probe = {.spec = &spec, .finish = on_finish};
+	struct prometheus prometheus = {.request = {.probe = &probe,
+						    .web = &web,
+						    .body = make_text(data, size),
+						    .body_length = size,
+						    .is_body_full = size > 1000}};
+
+	finished = 0;
+	require(params_init(&spec.expect, prometheus_expect, NULL) == 0);
+	require(params_add(&spec.expect, EXPECT_VALUE, "< 5", 0, 0, NULL) == 0);
+	probe_compare(&spec.expect, EXPECT_VALUE, &prometheus.value);
+	judge_answer(&prometheus.request);
+	require(finished == 1);
+	params_free(&spec.expect);
+	free(prometheus.request.body);
+}
+
+/* ---- Pressure ---- */
+
+static void pressure(const uint8_t *data, size_t size)
+{
+	cleanup_free char *text = make_text(data, size);
+	double figures[PRESSURE_FIGURES];
+	struct error err = ERROR_INIT;
+
+	if (pressure_parse(text, figures, &err) == 0)
+		require(!isnan(figures[SOME_AVG10]));
+	else
+		require(err.code && strlen(err.text) < sizeof(err.text));
+}
+
+/* ---- Round trips ---- */
+
+static void round_trips(const uint8_t *data, size_t size)
+{
+	cleanup_free char *text = make_text(data, size);
+	struct samples samples = {0};
+	struct error err = ERROR_INIT;
+
+	if (read_lines(text, size, "fuzz", &samples, &err) == 0)
+		for (size_t i = 0; i < samples.count; i++)
+			require(samples.list[i] >= 0);
+	else
+		require(err.code > 0);
+	free(samples.list);
+}
+
+/* ---- Files ---- */
+
+static char root[64];
+
+static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *place)
+{
+	(void)status, (void)kind, (void)place;
+	return remove(path);
+}
+
+static void remove_tree(void)
+{
+	nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static void put(const char *path, const uint8_t *data, size_t size)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	require(fd >= 0 && write(fd, data, size) == (ssize_t)size);
+	close(fd);
+}
+
+#define ID "0123456789abcdef"
+static const char *const states[] = {
+	"var/lib/docker/containers/" ID "/config.v2.json",
+	"var/lib/containers/storage/overlay-containers/containers.json",
+	"run/containers/storage/overlay-containers/" ID "/userdata/pidfile",
+	"run/containerd/io.containerd.runtime.v2.task/k8s.io/" ID "/config.json",
+	"run/containerd/io.containerd.runtime.v2.task/k8s.io/" ID "/init.pid",
+};
+
+static void make_tree(void)
+{
+	char path[300];
+
+	snprintf(root, sizeof(root), "/dev/shm/squall-fuzz-XXXXXX");
+	require(mkdtemp(root) != NULL);
+	atexit(remove_tree);
+	for (unsigned i = 0; i < sizeof(states) / sizeof(*states); i++) {
+		snprintf(path, sizeof(path), "%s/%s", root, states[i]);
+		for (char *at = path + strlen(root) + 1; (at = strchr(at, '/')); at++) {
+			*at = '\0';
+			require(mkdir(path, 0755) == 0 || errno == EEXIST);
+			*at = '/';
+		}
+	}
+	target_container_set_root(root);
+}
+
+static const uint8_t *state_bytes; /* of the file that the input is about */
+static size_t state_size;
+static unsigned state_number;
+
+/* Whose the folders are is not asked here. */
+int directory_open(const char *path, mode_t make, struct error *err)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	(void)make;
+	return fd < 0 ? error_errno(err, errno, "%s", path) : fd;
+}
+
+/* One of the files is what the input says, the others are as in life. */
+int directory_read_file(const char *path, size_t max, char **out, size_t *out_length,
+			struct error *err)
+{
+	static const char *const sane[] = {
+		"{\"ID\":\"" ID "\",\"Name\":\"/web\",\"State\":{\"Running\":true,\"Pid\":1}}",
+		"[{\"id\":\"" ID "\",\"names\":[\"web\"]}]",
+		"1",
+		"{\"annotations\":{\"io.kubernetes.cri.container-name\":\"web\","
+		"\"io.kubernetes.cri.sandbox-name\":\"pod\"}}",
+		"1",
+	};
+	const char *name = path + strlen(root) + 1;
+
+	for (unsigned i = 0; i < sizeof(states) / sizeof(*states); i++) {
+		bool is_it = i == state_number;
+
+		if (strcmp(name, states[i]) != 0)
+			continue;
+		*out_length = is_it ? state_size : strlen(sane[i]);
+		require(*out_length < max);
+		*out = make_text(is_it ? state_bytes : (const uint8_t *)sane[i], *out_length);
+		return 0;
+	}
+	return error_set(err, ENOENT, "%s", path);
+}
+
+static void container(const uint8_t *data, size_t size)
+{
+	struct target_container found;
+	struct error err = ERROR_INIT;
+
+	if (!size)
+		return;
+	if (!root[0])
+		make_tree();
+	state_number = data[0] & 7;
+	state_bytes = data + 1;
+	state_size = size - 1;
+	if (target_container_find(data[0] & 8 ? "pod/web" : "web", &found, &err) < 0)
+		require(err.code && strlen(err.text) < sizeof(err.text));
+	else
+		require(found.pid > 0);
+}
+
+/* Every run is over; nothing of the machine is looked at. */
+bool journal_exists(const char *run_id)
+{
+	require(runs_is_id(run_id) || strlen(run_id) < RUN_ID_SIZE);
+	return false;
+}
+
+static void metrics_note(const uint8_t *data, size_t size)
+{
+	static struct note note;
+	static int folder = -1;
+	char path[100];
+
+	if (!root[0])
+		make_tree();
+	snprintf(path, sizeof(path), "%s/note", root);
+	put(path, data, size);
+	if (folder < 0)
+		folder = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (read_note(folder, "note", &note))
+		require(note.path[0] == '/' && memchr(note.path, '\0', sizeof(note.path)) &&
+			memchr(note.boot_id, '\0', sizeof(note.boot_id)));
+}
+
+/* What a dead run has written, or somebody in its place. */
+static void metrics_text(const uint8_t *data, size_t size)
+{
+	cleanup_free char *text = make_text(data, size), *out = NULL;
+	size_t length = 0;
+
+	if (stale_metrics_over(text, size, &out, &length) == 0 && out)
+		require(length > 0);
+}
+
+/* ---- The terminal ---- */
+
+static unsigned keys_heard;
+
+pid_t tcgetpgrp(int fd)
+{
+	(void)fd;
+	return getpgrp();
+}
+
+static void on_key(void *context, char key)
+{
+	(void)context;
+	require(key != '\033' && key != '\0');
+	keys_heard++;
+}
+
+static void on_place(void *context, unsigned row)
+{
+	(void)context;
+	require(row <= 99999);
+}
+
+static void terminal(const uint8_t *data, size_t size)
+{
+	struct keys keys = {.listener = {.key = on_key, .place = on_place}};
+	int ends[2], saved = dup(STDIN_FILENO);
+
+	require(pipe2(ends, O_CLOEXEC) == 0);
+	require(write(ends[1], data, size < 4096 ? size : 4096) >= 0);
+	close(ends[1]);
+	dup2(ends[0], STDIN_FILENO);
+	for (size_t taken = 0; taken + 63 <= size; taken += 63)
+		on_input(&keys, EPOLLIN);
+	if (size % 63)
+		on_input(&keys, EPOLLIN);
+	dup2(saved, STDIN_FILENO);
+	close(saved);
+	close(ends[0]);
+}
+
+/* ---- The site ---- */
+
+static void site(const uint8_t *data, size_t size)
+{
+	cleanup_free char *text = make_text(data, size);
+	struct error err = ERROR_INIT;
+	struct site out = {0};
+
+	if (site_parse(text, size, "fuzz", &out, &err) == 0)
+		site_free(&out);
+	else
+		require(err.code > 0 && !out.notifications && !out.metrics);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static void (*const readers[])(const uint8_t *data, size_t size) = {
+		answer_of_prometheus, pressure,	    round_trips, container,
+		metrics_note,	      metrics_text, terminal,	 site};
+
+	if (size)
+		readers[data[0] % (sizeof(readers) / sizeof(*readers))](data + 1, size - 1);
+	return 0;
+}
