@@ -329,12 +329,18 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 		       : file_swap_look(&state->swap, &state->place, err);
 }
 
-/* Entering another mount namespace, and mounting there */
+/* Entering another mount namespace, and mounting there; seeing what the process of a pid file or of
+ * a unit runs, before it is told */
 static uint64_t more_capabilities(const struct fault *fault)
 {
-	return params_is_set(&fault->target->params, FILE_NAMESPACE)
-		       ? 1ULL << CAP_SYS_ADMIN | 1ULL << CAP_SYS_CHROOT | 1ULL << CAP_SYS_PTRACE
-		       : 0;
+	uint64_t more = 0;
+
+	if (params_is_set(&fault->target->params, FILE_NAMESPACE))
+		more = 1ULL << CAP_SYS_ADMIN | 1ULL << CAP_SYS_CHROOT | 1ULL << CAP_SYS_PTRACE;
+	if (params_is_set(fault->params, FILE_RELOAD_PIDFILE) ||
+	    params_is_set(fault->params, FILE_RELOAD_UNIT))
+		more |= 1ULL << CAP_SYS_PTRACE;
+	return more;
 }
 
 const struct fault_ops file_fault = {

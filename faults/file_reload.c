@@ -6,6 +6,7 @@
  */
 #include "faults/file.h"
 
+#include "faults/warden.h"
 #include "injector/journal/crc32.h"
 #include "injector/kernel/proc.h"
 #include "injector/kernel/systemd.h"
@@ -196,11 +197,36 @@ static int find_process(const struct file_swap *swap, struct target *target, str
 	return result == 0 ? target_resolve(target, 1, NULL, err) : result;
 }
 
+/* Of any run, not only of this one: its processes obey nobody's pid file. */
+static int check_not_squall(const struct target_process *process, struct error *err)
+{
+	struct stat own, its;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", process->id.pid);
+	if (stat("/proc/self/exe", &own) < 0 || stat(path, &its) < 0 || own.st_dev != its.st_dev ||
+	    own.st_ino != its.st_ino)
+		return 0;
+	return error_set(err, EPERM, "process %d (%s) is squall itself", process->id.pid,
+			 process->name);
+}
+
+/* The process of the pid file, and that it may be touched. */
+static int find_allowed(const struct file_swap *swap, struct target *target, struct error *err)
+{
+	int result = find_process(swap, target, err);
+
+	if (result == 0)
+		result = check_not_squall(&target->processes[0], err);
+	return result < 0 ? result : fault_warden_process(target->processes[0].id.pid, err);
+}
+
 static int send_signal(const struct file_swap *swap, struct error *err)
 {
 	struct target target;
-	int result = find_process(swap, &target, err);
+	int result = find_allowed(swap, &target, err);
 
+	/* Last: what was read of it until now was its own only if it still lives. */
 	if (result == 0)
 		result = target_process_recheck(&target.processes[0], &target, err);
 	if (result == 0) {
@@ -226,16 +252,24 @@ static int find_program(const char *path, struct error *err)
 	return 0;
 }
 
+static int check_unit(const char *asked, struct error *err)
+{
+	char unit[SYSTEMD_NAME_SIZE];
+	int result = systemd_find(asked, unit, err);
+
+	return result < 0 ? result : fault_warden_unit(asked, unit, err);
+}
+
 int file_reload_probe(const struct file_swap *swap, struct error *err)
 {
 	struct target target;
 	int result = 0;
 
 	if (swap->record.reload == FILE_RELOAD_BY_SIGNAL) {
-		result = find_process(swap, &target, err);
+		result = find_allowed(swap, &target, err);
 		target_free(&target);
 	} else if (swap->record.reload == FILE_RELOAD_BY_UNIT) {
-		result = systemd_ping(err);
+		result = check_unit(swap->reload_by, err);
 	} else if (swap->record.reload == FILE_RELOAD_BY_COMMAND) {
 		result = find_program(swap->command.argv[0], err);
 	}
@@ -250,6 +284,13 @@ int file_reload_start(const struct file_swap *swap, struct error *err)
 	return fault_command_start(&swap->command, err) < 0 ? error_prefix(err, "reload") : 0;
 }
 
+static int reload_unit(const char *asked, struct error *err)
+{
+	int result = check_unit(asked, err);
+
+	return result < 0 ? result : systemd_reload(asked, err);
+}
+
 int file_reload(const struct file_swap *swap, struct error *err)
 {
 	struct error inner = ERROR_INIT;
@@ -260,7 +301,7 @@ int file_reload(const struct file_swap *swap, struct error *err)
 	if (swap->record.reload == FILE_RELOAD_BY_SIGNAL)
 		result = send_signal(swap, &inner);
 	else if (swap->record.reload == FILE_RELOAD_BY_UNIT)
-		result = systemd_reload(swap->reload_by, &inner);
+		result = reload_unit(swap->reload_by, &inner);
 	else if (swap->record.reload == FILE_RELOAD_BY_COMMAND &&
 		 fault_command_finish(&swap->command, &inner) < 0)
 		return error_set(err, inner.code, "reload: %.900s", inner.text);

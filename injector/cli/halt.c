@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * squall halt: the emergency brake. First the lever, so that nothing new begins; then every run is
- * asked to stop, all of them before the first is waited for.
+ * squall halt: the emergency brake. Every run is asked to stop, all of them before the first is
+ * waited for; then the lever, so that nothing new begins, and who came in between is asked as well.
+ * Nothing here waits for a disk before everything is out of force.
  */
 #include "injector/restore/halt.h"
 
@@ -16,12 +17,18 @@
 #include "injector/restore/stop.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KEEP_WAIT_NS 5000000000LL /* for a disk, when everything is over */
 
 static const char help[] =
 	"usage: squall halt [--json] [--reason TEXT]\n"
 	"\n"
 	"Stops every run on this machine and lets none begin until 'squall resume'. Everything is\n"
-	"restored when it returns.\n"
+	"restored when it returns. A disk that is full, or hangs, does not hold it up; then it "
+	"says\n"
+	"that it lasts until the next restart of the machine alone.\n"
 	"\n"
 	"  --reason TEXT  shown to whoever wants to run an experiment meanwhile\n"
 	"  --json         the outcome as one JSON object, at the end\n"
@@ -38,66 +45,75 @@ static void say_failed(const char *run_id, const struct error *why, struct resto
 		log_info("%s", why->remedy);
 }
 
-static unsigned ask_all(char (*ids)[RUN_ID_SIZE], unsigned count, struct stop *stops,
-			struct restore_report *report)
+struct brake {
+	struct stop *stops; /* owned */
+	unsigned count;
+	struct restore_report report;
+};
+
+static bool was_asked(const struct brake *brake, const char *run_id)
 {
-	unsigned asked = 0;
-
-	for (unsigned at = 0; at < count; at++) {
-		struct error why = ERROR_INIT;
-		int result = stop_begin(ids[at], &stops[asked], &why);
-
-		if (result == 0)
-			asked++;
-		else if (result != -ENOENT)
-			say_failed(ids[at], &why, report);
-	}
-	return asked;
+	for (unsigned at = 0; at < brake->count; at++)
+		if (strcmp(brake->stops[at].run_id, run_id) == 0)
+			return true;
+	return false;
 }
 
-/* The runs that were asked; *out is the caller's to free. */
-static int ask_everybody(struct stop **out, unsigned *out_count, struct restore_report *report,
-			 struct error *err)
+/* Those that were not asked before. */
+static int ask_everybody(struct brake *brake, struct error *err)
 {
 	cleanup_free char(*ids)[RUN_ID_SIZE] = NULL;
 	unsigned count = 0;
+	struct stop *stops;
 	int result = journal_list(&ids, &count, err);
 
 	if (result < 0)
 		return result;
-	*out = calloc(count + 1, sizeof(**out));
-	if (!*out)
+	stops = reallocarray(brake->stops, brake->count + count + 1, sizeof(*stops));
+	if (!stops)
 		return error_errno(err, ENOMEM, "cannot stop the runs");
-	*out_count = ask_all(ids, count, *out, report);
+	brake->stops = stops;
+	for (unsigned at = 0; at < count; at++) {
+		struct error why = ERROR_INIT;
+
+		if (was_asked(brake, ids[at]))
+			continue;
+		result = stop_begin(ids[at], &brake->stops[brake->count], &why);
+		if (result == 0)
+			brake->count++;
+		else if (result != -ENOENT)
+			say_failed(ids[at], &why, &brake->report);
+	}
 	return 0;
 }
 
 /* Returns what became of each, for --json; on the way it is said in words, unless `json`. */
-static json_t *finish_all(struct stop *stops, unsigned count, bool json,
-			  struct restore_report *report)
+static json_t *finish_all(struct brake *brake, bool json)
 {
+	struct restore_report *report = &brake->report;
 	json_t *runs = json_array();
 
-	for (unsigned at = 0; at < count; at++) {
+	for (unsigned at = 0; at < brake->count; at++) {
+		struct stop *stop = &brake->stops[at];
 		struct error why = ERROR_INIT;
 		unsigned failed = report->failed;
 
-		if (stop_finish(&stops[at], STOP_WAIT_NS, report, &why) < 0)
-			say_failed(stops[at].run_id, &why, report);
-		if (stops[at].was_killed)
-			log_warning("run %s did not obey and was killed", stops[at].run_id);
+		if (stop_finish(stop, STOP_WAIT_NS, report, &why) < 0)
+			say_failed(stop->run_id, &why, report);
+		if (stop->was_killed)
+			log_warning("run %s did not obey and was killed", stop->run_id);
 		if (report->failed == failed && !json)
-			printf("run %s: stopped, everything restored\n", stops[at].run_id);
-		json_array_append_new(runs, json_pack("{s:s, s:b, s:b}", "run", stops[at].run_id,
-						      "killed", (int)stops[at].was_killed,
-						      "restored", (int)(report->failed == failed)));
+			printf("run %s: stopped, everything restored\n", stop->run_id);
+		json_array_append_new(runs, json_pack("{s:s, s:b, s:b}", "run", stop->run_id,
+						      "killed", (int)stop->was_killed, "restored",
+						      (int)(report->failed == failed)));
 	}
 	return runs;
 }
 
-/* `path`: of the lever; NULL when it could not be pulled. Takes over `runs`. */
-static int tell(const char *path, json_t *runs, const struct restore_report *report, bool json,
-		struct error *err)
+/* Takes over `runs`. */
+static int tell(const struct halt_lever *lever, json_t *runs, const struct restore_report *report,
+		bool json, struct error *err)
 {
 	json_t *root;
 
@@ -106,23 +122,63 @@ static int tell(const char *path, json_t *runs, const struct restore_report *rep
 		undone_print(report);
 		return options_flush(err);
 	}
-	root = json_pack("{s:b, s:o, s:o}", "halted", (int)(path != NULL), "file", json_text(path),
-			 "runs", runs);
+	root = json_pack("{s:b, s:o, s:b, s:o}", "halted", (int)lever->is_pulled, "file",
+			 json_text(lever->path), "outlives_reboot", (int)lever->is_kept, "runs",
+			 runs);
 	json_object_update_missing_new(root, undone_json(report));
 	return json_print(root, stdout, true, err);
+}
+
+/* Everything is out of force by now. Not even that is an error: nothing new would be refused. */
+static int keep(struct halt_lever *lever)
+{
+	struct error err = ERROR_INIT;
+
+	if (halt_keep(lever, KEEP_WAIT_NS, &err) == 0)
+		return 0;
+	if (!lever->is_pulled) {
+		log_failure(&lever->why);
+		log_failure(&err);
+		return -err.code;
+	}
+	log_warning("%s: experiments are halted until this machine restarts, and no longer; %s",
+		    err.text, err.remedy);
+	return 0;
+}
+
+static int stop_everybody(const char *reason, bool json, struct error *err)
+{
+	struct brake brake = {0};
+	struct halt_lever lever;
+	/* Nothing is printed before: a pipe that nobody reads must not hold the brake. */
+	int first = ask_everybody(&brake, err), result, told;
+	json_t *runs;
+
+	halt_pull(reason, &lever);
+	result = ask_everybody(&brake, first == 0 ? err : NULL);
+	if (lever.is_pulled && !json)
+		printf("Halted: no experiment begins until 'squall resume'.\n");
+	fflush(stdout);
+	runs = finish_all(&brake, json);
+	if (keep(&lever) < 0 && result == 0)
+		result = -EIO; /* and said why already */
+	told = tell(&lever, runs, &brake.report, json, result == 0 ? err : NULL);
+	audit_write(NULL, "halt", "", "%s; %u runs asked to stop, %u left%s", reason, brake.count,
+		    brake.report.failed, lever.is_kept ? "" : "; until the next boot");
+	if (result == 0)
+		result = told;
+	if (result == 0)
+		result = undone_exit_code(&brake.report);
+	restore_report_free(&brake.report);
+	free(brake.stops);
+	return result;
 }
 
 int cli_halt(int argc, char **argv, struct error *err)
 {
 	struct option_text texts[] = {{.name = "reason"}, {0}};
 	struct options options = {.help = help, .has_json = true, .texts = texts};
-	struct restore_report report = {0};
-	cleanup_free struct stop *stops = NULL;
-	struct error pull_err = ERROR_INIT;
-	char path[512] = "";
-	unsigned count = 0;
-	json_t *runs;
-	int pulled, told, result = options_parse(&options, argc, argv, err);
+	int result = options_parse(&options, argc, argv, err);
 
 	if (result < 0 || options.helped)
 		return result;
@@ -130,27 +186,10 @@ int cli_halt(int argc, char **argv, struct error *err)
 		options_need_root("halt", "halting concerns the whole machine and needs root", err);
 	if (result < 0)
 		return result;
-	pulled = halt_pull(texts[0].text ? texts[0].text : "no reason given", path, &pull_err);
-	/* Nothing is printed before: a pipe that nobody reads must not hold the brake. */
-	result = ask_everybody(&stops, &count, &report, err);
-	if (pulled < 0) /* not even that: the runs are stopped all the same */
-		log_failure(&pull_err);
-	else if (!options.json)
-		printf("Halted (%s): no experiment begins until 'squall resume'.\n", path);
-	fflush(stdout);
-	runs = finish_all(stops, count, options.json, &report);
-	/* last: a disk that hangs must not hold the brake */
-	audit_write(NULL, "halt", "", "%s; %u runs asked to stop, %u left",
-		    texts[0].text ? texts[0].text : "no reason given", count, report.failed);
-	if (pulled < 0 && result == 0)
-		result = pulled; /* and said why already */
-	told = tell(pulled == 0 ? path : NULL, runs, &report, options.json,
-		    result == 0 ? err : NULL);
-	if (result == 0)
-		result = told;
+	audit_hold(); /* a disk that hangs must not hold the brake */
+	result = stop_everybody(texts[0].text ? texts[0].text : "no reason given", options.json,
+				err);
 	guardian_cgroup_sweep(); /* of one that died behind its run's end */
-	if (result == 0)
-		result = undone_exit_code(&report);
-	restore_report_free(&report);
+	audit_release();
 	return result;
 }

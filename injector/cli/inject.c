@@ -6,6 +6,7 @@
 
 #include "injector/cli/options.h"
 #include "injector/experiment/inline.h"
+#include "injector/kernel/descriptors.h"
 #include "injector/run/run.h"
 
 #include <errno.h>
@@ -67,6 +68,7 @@ int cli_inject(int argc, char **argv, struct error *err)
 	words.fault = options.operands[0];
 	words.list = options.operands + 1;
 	words.count = (unsigned)options.operand_count - 1;
+	descriptors_leave_callers();
 	run.name = "inject";
 	run.words = join(words.list - 1, words.count + 1, text, sizeof(text));
 	run.is_json = options.json;

@@ -8,6 +8,7 @@
 #include "injector/base/params.h"
 #include "injector/cli/commands.h"
 #include "injector/kernel/prefault.h"
+#include "injector/policy/policy_warden.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -79,6 +80,7 @@ int main(int argc, char **argv)
 	ensure_standard_streams();
 	/* A limit on the size of files makes a write fail, instead of killing who restores. */
 	signal(SIGXFSZ, SIG_IGN);
+	policy_warden_begin(); /* whatever command it is that restores something */
 	if (argc < 2) {
 		print_usage(stderr);
 		return EXIT_REFUSED;

@@ -10,6 +10,7 @@
 #include "injector/cli/options.h"
 #include "injector/cli/results.h"
 #include "injector/cli/source.h"
+#include "injector/kernel/descriptors.h"
 #include "injector/kernel/trusted_file.h"
 #include "injector/report/stored.h"
 
@@ -164,6 +165,7 @@ int cli_replay(int argc, char **argv, struct error *err)
 	run.words = options.operands[0];
 	run.is_json = options.json;
 	run.is_quiet = options.quiet;
+	descriptors_leave_callers();
 	replay.file = results_open(options.operands[0], replay.path, sizeof(replay.path), err);
 	if (!replay.file)
 		return err->code ? -err->code : -EIO;

@@ -6,6 +6,7 @@
 
 #include "injector/cli/options.h"
 #include "injector/cli/source.h"
+#include "injector/kernel/descriptors.h"
 #include "injector/probes/launcher.h"
 #include "injector/run/run.h"
 
@@ -99,6 +100,7 @@ static int run_or_plan(int argc, char **argv, bool plan_only, struct error *err)
 		result = source_take_seed(texts[1].text, &run, err);
 	if (result == 0)
 		result = experiment_read(source.path, &source.text, err);
+	descriptors_leave_callers(); /* now: FILE may be one of them, /dev/fd/63 */
 	if (result == 0)
 		result = source_prepare(&source, err);
 	run.name = argv[0];

@@ -18,6 +18,9 @@ ssize_t descriptor_receive(int socket, void *bytes, size_t size, int *out_fd, in
 /* Of all descriptors only *ours[0..count) stay, renumbered above 2, and /dev/null in the place of
  * the standard streams. 0 or -errno. */
 int descriptors_keep(int *const ours[], unsigned count);
+/* All above the standard streams are closed: what the caller had open is not for us, and not for
+ * whom our processes may be lost to. To be called before anything of our own is open. */
+void descriptors_leave_callers(void);
 /* A copy of it above those that a process gets without asking. 0 or -errno. */
 int descriptor_raise(int fd, int *out_fd);
 

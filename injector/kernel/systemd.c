@@ -80,7 +80,9 @@ static void put_field(struct message *message, uint8_t field, char type, const c
 	}
 }
 
-static int make_call(const char *unit, struct message *out, struct error *err)
+/* `mode`: of a job, the second argument; NULL: the method takes the unit alone. */
+static int make_call(const char *method, const char *unit, const char *mode, struct message *out,
+		     struct error *err)
 {
 	struct message message = {.used = sizeof(struct fixed_header)};
 	struct fixed_header header = {.order = __BYTE_ORDER == __LITTLE_ENDIAN ? 'l' : 'B',
@@ -91,13 +93,14 @@ static int make_call(const char *unit, struct message *out, struct error *err)
 
 	put_field(&message, FIELD_PATH, 'o', "/org/freedesktop/systemd1");
 	put_field(&message, FIELD_INTERFACE, 's', "org.freedesktop.systemd1.Manager");
-	put_field(&message, FIELD_MEMBER, 's', "ReloadUnit");
-	put_field(&message, FIELD_SIGNATURE, 'g', "ss");
+	put_field(&message, FIELD_MEMBER, 's', method);
+	put_field(&message, FIELD_SIGNATURE, 'g', mode ? "ss" : "s");
 	header.fields_size = (uint32_t)(message.used - sizeof(header));
 	align(&message, 8);
 	body = message.used;
 	put_string(&message, unit);
-	put_string(&message, "replace");
+	if (mode)
+		put_string(&message, mode);
 	if (message.used > sizeof(message.bytes))
 		return error_set(err, ENAMETOOLONG, "'%.40s...' is not the name of a unit", unit);
 	header.body_size = (uint32_t)(message.used - body);
@@ -178,7 +181,8 @@ static void take_text(const uint8_t *body, size_t size, char *out, size_t out_si
 	printable_clean(out, false);
 }
 
-static int await_answer(int fd, const char *unit, struct error *err)
+/* out_text may be NULL: the first value of the answer, which is a text. */
+static int await_answer(int fd, const char *unit, char *out_text, size_t size, struct error *err)
 {
 	uint8_t rest[MESSAGE_MAX];
 	struct fixed_header header;
@@ -195,39 +199,86 @@ static int await_answer(int fd, const char *unit, struct error *err)
 			result = receive_all(fd, rest, fields + header.body_size);
 		if (result < 0)
 			return error_errno(err, -result, "no answer of systemd about %s", unit);
+		if (header.type == METHOD_RETURN && out_text)
+			take_text(rest + fields, header.body_size, out_text, size);
 		if (header.type == METHOD_RETURN)
 			return 0;
 		if (header.type != METHOD_ERROR)
 			continue;
 		take_text(rest + fields, header.body_size, text, sizeof(text));
-		return error_set(err, EREMOTEIO, "systemd does not reload %s: %s", unit,
+		return error_set(err, EREMOTEIO, "systemd does not %s %s: %s",
+				 out_text ? "know" : "reload", unit,
 				 text[0] ? text : "no reason given");
 	}
 	return error_set(err, ETIMEDOUT, "no answer of systemd about %s", unit);
 }
 
-int systemd_reload(const char *unit, struct error *err)
+static int call(const char *method, const char *unit, const char *mode, char *out_text, size_t size,
+		struct error *err)
 {
 	cleanup_fd int fd = -1;
 	struct message message;
-	char name[300];
+	char name[SYSTEMD_NAME_SIZE];
 	int result;
 
 	snprintf(name, sizeof(name), "%s%s", unit, strchr(unit, '.') ? "" : ".service");
-	result = make_call(name, &message, err);
+	result = make_call(method, name, mode, &message, err);
 	if (result == 0)
 		result = connect_manager(&fd, err);
 	if (result < 0)
 		return result;
 	result = send_all(fd, message.bytes, message.used);
 	if (result < 0)
-		return error_errno(err, -result, "cannot ask systemd to reload %s", name);
-	return await_answer(fd, name, err);
+		return error_errno(err, -result, "cannot ask systemd about %s", name);
+	return await_answer(fd, name, out_text, size, err);
 }
 
-int systemd_ping(struct error *err)
+int systemd_reload(const char *unit, struct error *err)
 {
-	cleanup_fd int fd = -1;
+	return call("ReloadUnit", unit, "replace", NULL, 0, err);
+}
 
-	return connect_manager(&fd, err);
+static int digit(char text)
+{
+	if (text >= '0' && text <= '9')
+		return text - '0';
+	return text >= 'a' && text <= 'f' ? text - 'a' + 10 : -1;
+}
+
+/* Of a path like /org/freedesktop/systemd1/unit/nginx_2eservice: its last part is the name, with
+ * what is neither letter nor digit in hexadecimal (bus_label_escape() of systemd). */
+static bool decode(const char *path, char out[SYSTEMD_NAME_SIZE])
+{
+	static const char prefix[] = "/org/freedesktop/systemd1/unit/";
+	const char *at = path + sizeof(prefix) - 1;
+	size_t used = 0;
+
+	if (strncmp(path, prefix, sizeof(prefix) - 1) != 0)
+		return false;
+	for (; *at && used + 1 < SYSTEMD_NAME_SIZE; at++) {
+		int byte = *at;
+
+		if (*at == '_') {
+			if (digit(at[1]) < 0 || digit(at[2]) < 0)
+				return false;
+			byte = digit(at[1]) << 4 | digit(at[2]);
+			at += 2;
+		}
+		out[used++] = (char)byte;
+	}
+	out[used] = '\0';
+	return used > 0 && !*at;
+}
+
+int systemd_find(const char *unit, char out[SYSTEMD_NAME_SIZE], struct error *err)
+{
+	char path[4 * SYSTEMD_NAME_SIZE], name[SYSTEMD_NAME_SIZE];
+	int result = call("LoadUnit", unit, NULL, path, sizeof(path), err);
+
+	if (result == 0 && !decode(path, name))
+		return error_set(err, EPROTO, "systemd answers about %.100s what is not understood",
+				 unit);
+	if (result == 0)
+		memcpy(out, name, sizeof(name));
+	return result;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * One request to the service manager, over its private socket: no bus daemon, no library, no
+ * Requests to the service manager, over its private socket: no bus daemon, no library, no
  * program is needed, so that it works in a sandbox and while everything else is down.
  */
 #ifndef SQUALL_SYSTEMD_H
@@ -13,8 +13,10 @@
 /* Has the unit reload its configuration; returns when the job is accepted. Without a suffix it is a
  * service. -ENOENT: no service manager listens here; -EREMOTEIO: it refused, in its words. */
 int systemd_reload(const char *unit, struct error *err);
-/* Does a service manager listen? */
-int systemd_ping(struct error *err);
+/* The name by which it knows the unit: for an alias another one. Loads what was not loaded, and
+ * knows units that are not there, too. Errors as above. */
+#define SYSTEMD_NAME_SIZE 300
+int systemd_find(const char *unit, char out[SYSTEMD_NAME_SIZE], struct error *err);
 /* For tests: another socket than SYSTEMD_SOCKET. */
 void systemd_set_socket(const char *path);
 

@@ -38,6 +38,11 @@ int policy_check_time(const struct policy *policy, int64_t wall_ns, int64_t dura
 int policy_check_fault(const struct policy *policy, const char *fault, struct error *err);
 /* The program of a command that a fault starts, by its path. */
 int policy_check_command(const struct policy *policy, const char *program, struct error *err);
+/* A process, and a unit, that a fault touches beside its target. `asked`: the name that was given
+ * to the unit, perhaps an alias. */
+int policy_check_pid(const struct policy *policy, pid_t pid, struct error *err);
+int policy_check_unit(const struct policy *policy, const char *asked, const char *unit,
+		      struct error *err);
 int policy_check_limits(const struct policy *policy, int64_t duration_ns, struct error *err);
 /* The addresses that parameters of the fault itself name, of whichever fault. */
 int policy_check_values(const struct policy *policy, const struct params *params,

@@ -22,6 +22,8 @@ int policy_check_process(const struct policy *policy, const struct target_proces
 /* Whose traffic a traffic target is. */
 int policy_check_owners(const struct policy *policy, const struct target *target,
 			struct error *err);
+/* Who lives with these mounts. */
+int policy_check_mounts(const struct policy *policy, int namespace_fd, struct error *err);
 int policy_check_share(const struct policy *policy, const struct target *target, struct error *err);
 
 #endif

@@ -56,7 +56,8 @@ static const struct param allow[] = {
 	[POLICY_ALLOW_UNITS] = {.name = "units",
 				.type = PARAM_TEXT,
 				.flags = PARAM_LIST,
-				.doc = "systemd units whose processes may be touched; * and ? "
+				.doc = "systemd units whose processes may be touched, or which may "
+				       "be reloaded; * and ? "
 				       "stand for any characters"},
 	[POLICY_ALLOW_FILES] = {.name = "files",
 				.type = PARAM_TEXT,

@@ -6,10 +6,13 @@
 
 #include "injector/base/cleanup.h"
 #include "injector/base/quantity.h"
+#include "injector/kernel/mount_namespace.h"
 #include "injector/kernel/proc.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The innermost unit that a process belongs to: the last part of its path that is one. */
@@ -29,15 +32,26 @@ static void find_unit(pid_t pid, char *out, size_t size)
 	}
 }
 
+static bool has_rule_about_paths(const struct params *protect)
+{
+	for (unsigned i = 0; i < params_count(protect, POLICY_PROTECT_PROCESSES); i++)
+		if (strchr(params_value(protect, POLICY_PROTECT_PROCESSES, i)->text, '/'))
+			return true;
+	return false;
+}
+
+/* What cannot be looked at is taken for what is protected. */
 static bool is_protected(const struct params *protect, const struct target_process *process,
 			 const char *unit, unsigned *out_rule)
 {
 	char exe[PATH_MAX] = "";
 
-	(void)!proc_read_exe(process->id.pid, exe, sizeof(exe));
+	int result = proc_read_exe(process->id.pid, exe, sizeof(exe));
+
 	*out_rule = POLICY_PROTECT_PROCESSES;
 	if (policy_matches(protect, POLICY_PROTECT_PROCESSES, process->name) ||
-	    (exe[0] && policy_matches(protect, POLICY_PROTECT_PROCESSES, exe)))
+	    (result == 0 && policy_matches(protect, POLICY_PROTECT_PROCESSES, exe)) ||
+	    ((result == -EACCES || result == -EPERM) && has_rule_about_paths(protect)))
 		return true;
 	*out_rule = POLICY_PROTECT_UNITS;
 	return unit[0] && policy_matches(protect, POLICY_PROTECT_UNITS, unit);
@@ -65,30 +79,104 @@ int policy_check_process(const struct policy *policy, const struct target_proces
 	return policy_refuse(policy, allow, POLICY_ALLOW_UNITS, err, what);
 }
 
-/* Whose traffic it is is touched like the processes themselves. */
-static int check_pid(const struct policy *policy, pid_t pid, struct error *err)
+int policy_check_pid(const struct policy *policy, pid_t pid, struct error *err)
 {
 	struct target_process process = {.id.pid = pid};
 	char name[PROC_COMM_SIZE];
 
-	if (proc_read_comm(pid, name, sizeof(name)) < 0)
+	if (!policy || proc_read_comm(pid, name, sizeof(name)) < 0)
 		return 0; /* gone */
 	proc_make_printable(name);
 	snprintf(process.name, sizeof(process.name), "%.15s", name);
 	return policy_check_process(policy, &process, err);
 }
 
+/* Of many processes each. */
+struct each {
+	const struct policy *policy;
+	const char *unit;	    /* those of it, or */
+	struct namespace_id mounts; /* those with these mounts */
+	struct error *err;
+};
+
+static int check_if_of_unit(pid_t pid, void *context)
+{
+	const struct each *each = context;
+	char unit[256];
+
+	find_unit(pid, unit, sizeof(unit));
+	return strcmp(unit, each->unit) == 0 ? policy_check_pid(each->policy, pid, each->err) : 0;
+}
+
+static int check_if_mounted_there(pid_t pid, void *context)
+{
+	const struct each *each = context;
+	struct namespace_id id;
+	cleanup_fd int fd = -1;
+
+	if (mount_namespace_open_pid(pid, &fd, NULL) < 0 ||
+	    mount_namespace_identify(fd, &id, NULL) < 0 || !namespace_is_same(&id, &each->mounts))
+		return 0;
+	return policy_check_pid(each->policy, pid, each->err);
+}
+
+int policy_check_unit(const struct policy *policy, const char *asked, const char *unit,
+		      struct error *err)
+{
+	const struct params *allow = policy ? policy_section(policy, POLICY_ALLOW) : NULL;
+	const struct params *protect = policy ? policy_section(policy, POLICY_PROTECT) : NULL;
+	struct each each = {.policy = policy, .unit = unit, .err = err};
+	char what[400];
+
+	if (!policy)
+		return 0;
+	if (policy_matches(protect, POLICY_PROTECT_UNITS, unit) ||
+	    policy_matches(protect, POLICY_PROTECT_UNITS, asked)) {
+		snprintf(what, sizeof(what), "unit %.180s is protected", unit);
+		return policy_refuse(policy, protect, POLICY_PROTECT_UNITS, err, what);
+	}
+	if (params_count(allow, POLICY_ALLOW_UNITS) &&
+	    !policy_matches(allow, POLICY_ALLOW_UNITS, unit)) {
+		snprintf(what, sizeof(what), "unit %.180s", unit);
+		return policy_refuse(policy, allow, POLICY_ALLOW_UNITS, err, what);
+	}
+	return proc_each(check_if_of_unit, &each);
+}
+
+/* A bad version for some processes alone is about these, whatever the file is. */
+int policy_check_mounts(const struct policy *policy, int namespace_fd, struct error *err)
+{
+	struct each each = {.policy = policy, .err = err};
+	int result = mount_namespace_identify(namespace_fd, &each.mounts, err);
+
+	return result < 0 ? result : proc_each(check_if_mounted_there, &each);
+}
+
+/* The process that a namespace was named by. */
+static pid_t namer(const struct target *target)
+{
+	const char *name = params_text(&target->params, TRAFFIC_NAMESPACE);
+
+	return name && strncmp(name, "pid:", 4) == 0 ? (pid_t)strtol(name + 4, NULL, 10) : 0;
+}
+
+/* Whose traffic it is is touched like the processes themselves. */
 int policy_check_owners(const struct policy *policy, const struct target *target, struct error *err)
 {
-	int result = target->container_pid ? check_pid(policy, target->container_pid, err) : 0;
+	pid_t named = namer(target);
+	int result = 0;
 
+	if (target->container_pid)
+		result = policy_check_pid(policy, target->container_pid, err);
+	if (result == 0 && named)
+		result = policy_check_pid(policy, named, err);
 	for (unsigned i = 0; result == 0 && i < target->group_count; i++) {
 		cleanup_free pid_t *pids = NULL;
 		unsigned count = 0;
 
 		result = cgroup_members(&target->groups[i].cgroup, &pids, &count, NULL, err);
 		for (unsigned p = 0; result == 0 && p < count; p++)
-			result = check_pid(policy, pids[p], err);
+			result = policy_check_pid(policy, pids[p], err);
 	}
 	return result;
 }

@@ -234,7 +234,9 @@ static int check_file(const struct policy *policy, const struct target *target, 
 	}
 	if (!params_count(allow, POLICY_ALLOW_FILES) ||
 	    policy_matches(allow, POLICY_ALLOW_FILES, path))
-		return 0;
+		return target->namespace_fd < 0
+			       ? 0
+			       : policy_check_mounts(policy, target->namespace_fd, err);
 	snprintf(what, sizeof(what), "file %.300s", path);
 	return policy_refuse(policy, allow, POLICY_ALLOW_FILES, err, what);
 }

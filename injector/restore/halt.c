@@ -2,6 +2,8 @@
  *
  * Three lines of text in a file. Written beside its place and renamed, so that it is never read
  * half; where there is no room for the lines an empty file does: its being there is what counts.
+ * It lies in two places: in /run/squall, where no disk is waited for, and in /var/lib/squall, to
+ * outlive a reboot, by a process of its own, since a disk may hang.
  */
 #include "injector/restore/halt.h"
 
@@ -14,8 +16,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
 #define HALT_FILE     "halt"
 #define HALT_FILE_NEW ".halt.new"
@@ -62,7 +68,7 @@ static bool look_in(const char *directory, struct halt *out)
 void halt_look(struct halt *out)
 {
 	*out = (struct halt){0};
-	out->is_pulled = look_in(state_directory, out) || look_in(journal_root(), out);
+	out->is_pulled = look_in(journal_root(), out) || look_in(state_directory, out);
 }
 
 int halt_check(struct error *err)
@@ -90,7 +96,7 @@ static void describe_caller(char *out, size_t size)
 	snprintf(out, size, "%.60s (uid %u)", entry ? entry->pw_name : "?", user.uid);
 }
 
-static int describe(const char *reason, char *out, size_t size)
+static void describe(const char *reason, char *out, size_t size)
 {
 	char by[96], at[40], line[400];
 
@@ -100,10 +106,10 @@ static int describe(const char *reason, char *out, size_t size)
 	for (char *byte = line; *byte; byte++)
 		if ((unsigned char)*byte < ' ' || *byte == 0x7f)
 			*byte = '?'; /* one line, and nothing for a terminal to obey */
-	return snprintf(out, size, "by: %s\nat: %s\nreason: %s\n", by, at, line);
+	snprintf(out, size, "by: %s\nat: %s\nreason: %s\n", by, at, line);
 }
 
-static int write_new(int directory, const char *text, size_t size)
+static int write_new(int directory, const char *text, size_t size, bool is_lasting)
 {
 	cleanup_fd int fd = openat(directory, HALT_FILE_NEW,
 				   O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
@@ -114,18 +120,19 @@ static int write_new(int directory, const char *text, size_t size)
 	written = write(fd, text, size);
 	if (written < 0)
 		return -errno;
-	return (size_t)written == size ? (fsync(fd) < 0 ? -errno : 0) : -ENOSPC;
+	if ((size_t)written != size)
+		return -ENOSPC;
+	return is_lasting && fsync(fd) < 0 ? -errno : 0;
 }
 
-static int pull_in(const char *path, const char *text, size_t size, char *out_path,
-		   struct error *err)
+static int pull_in(const char *path, const char *text, bool is_lasting, struct error *err)
 {
 	cleanup_fd int directory = directory_open(path, 0755, err);
 	int result;
 
 	if (directory < 0)
 		return directory;
-	result = write_new(directory, text, size);
+	result = write_new(directory, text, strlen(text), is_lasting);
 	/* On a full disk the name, possibly without its text, is still worth having. */
 	if (result == 0 || result == -ENOSPC || result == -EDQUOT)
 		result = renameat(directory, HALT_FILE_NEW, directory, HALT_FILE) < 0 ? -errno : 0;
@@ -133,20 +140,64 @@ static int pull_in(const char *path, const char *text, size_t size, char *out_pa
 		unlinkat(directory, HALT_FILE_NEW, 0);
 		return error_errno(err, -result, "cannot write %s/%s", path, HALT_FILE);
 	}
-	fsync(directory);
-	if (out_path)
-		snprintf(out_path, 512, "%s/%s", path, HALT_FILE);
+	if (is_lasting)
+		fsync(directory);
 	return 0;
 }
 
-int halt_pull(const char *reason, char *out_path, struct error *err)
+/* Of a session of its own: who interrupts the command does not interrupt this. */
+static pid_t fork_keeper(const char *text)
+{
+	pid_t keeper = fork();
+	int result;
+
+	if (keeper != 0)
+		return keeper;
+	setsid();
+	result = pull_in(state_directory, text, true, NULL);
+	_exit(-result); /* an errno fits */
+}
+
+void halt_pull(const char *reason, struct halt_lever *out)
 {
 	char text[1024];
-	int size = describe(reason, text, sizeof(text));
 
-	if (pull_in(state_directory, text, (size_t)size, out_path, NULL) == 0)
+	*out = (struct halt_lever){0};
+	describe(reason, text, sizeof(text));
+	out->is_pulled = pull_in(journal_root(), text, false, &out->why) == 0;
+	if (out->is_pulled)
+		snprintf(out->path, sizeof(out->path), "%s/%s", journal_root(), HALT_FILE);
+	out->keeper = fork_keeper(text);
+}
+
+/* Until it has ended, `wait_ns` long; then it is ended, so that it does not come later, when the
+ * lever is released again. 0, or the errno with which it failed. */
+static int await_keeper(pid_t keeper, int64_t wait_ns)
+{
+	const struct timespec pause = {.tv_nsec = 2 * NSEC_PER_MSEC};
+	const int64_t until = clock_now_ns() + wait_ns;
+	pid_t ended;
+	int status;
+
+	while ((ended = waitpid(keeper, &status, WNOHANG)) == 0 && clock_now_ns() < until)
+		nanosleep(&pause, NULL);
+	if (ended == keeper)
+		return WIFEXITED(status) ? WEXITSTATUS(status) : EIO;
+	kill(keeper, SIGKILL);
+	return ETIMEDOUT;
+}
+
+int halt_keep(struct halt_lever *lever, int64_t wait_ns, struct error *err)
+{
+	int code = lever->keeper < 0 ? EAGAIN : await_keeper(lever->keeper, wait_ns);
+
+	if (code == 0) {
+		lever->is_pulled = lever->is_kept = true;
+		snprintf(lever->path, sizeof(lever->path), "%s/%s", state_directory, HALT_FILE);
 		return 0;
-	return pull_in(journal_root(), text, (size_t)size, out_path, err);
+	}
+	error_errno(err, code, "cannot write %s/%s", state_directory, HALT_FILE);
+	return error_remedy(err, "when the disk works again: squall halt");
 }
 
 static int release_in(const char *path, bool *out_was_pulled, struct error *err)

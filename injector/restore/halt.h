@@ -9,6 +9,8 @@
 #include "injector/base/error.h"
 
 #include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 struct halt {
 	bool is_pulled;
@@ -22,9 +24,18 @@ struct halt {
 int halt_check(struct error *err);
 /* Looks at both places. A lever that cannot be examined is pulled, with the reason in .reason. */
 void halt_look(struct halt *out);
-/* Pulls it: in /var/lib/squall, or where that fails (a full or read-only disk) in /run/squall,
- * where it lasts until the next boot. out_path (may be NULL) of 512 bytes: where. */
-int halt_pull(const char *reason, char *out_path, struct error *err);
+struct halt_lever {
+	bool is_pulled, is_kept; /* kept: it outlives a reboot */
+	char path[512];		 /* where it is found, if it is pulled */
+	struct error why;	 /* it could not be pulled at once */
+	pid_t keeper;
+};
+/* Pulls it in /run/squall, where it is in force at once, waiting for no disk; and begins to write
+ * it to /var/lib/squall. */
+void halt_pull(const char *reason, struct halt_lever *out);
+/* Waits until that is done. An error (a read-only disk, one that hangs): what was pulled lasts
+ * until the next boot. To be called once. */
+int halt_keep(struct halt_lever *lever, int64_t wait_ns, struct error *err);
 /* Releases it in both places; *out_was_pulled tells whether there was anything to release. */
 int halt_release(bool *out_was_pulled, struct error *err);
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define AFTER_KILL_NS (5 * NSEC_PER_SEC)
+#define STOPPED_NS    (3 * NSEC_PER_SEC) /* its guardian kills it after two */
 
 /* A descriptor of that very process, or -1 when it is gone. */
 static int pin(const struct process_identity *identity)
@@ -41,6 +42,7 @@ int stop_begin(const char *run_id, struct stop *out, struct error *err)
 	snprintf(stop.run_id, sizeof(stop.run_id), "%s", run_id);
 	if (state == RUN_LIVE)
 		stop.worker = pin(&header.worker);
+	stop.worker_pid = header.worker.pid;
 	if (stop.worker >= 0) {
 		result = proc_pidfd_signal(stop.worker, SIGTERM);
 		if (result < 0 && result != -ESRCH) {
@@ -53,15 +55,28 @@ int stop_begin(const char *run_id, struct stop *out, struct error *err)
 	return 0;
 }
 
-/* Until the run is gone, or nobody is left who could end it. */
+/* Who is stopped cannot obey. */
+static bool is_stopped(const struct stop *stop)
+{
+	enum proc_stop how;
+
+	return stop->worker >= 0 && proc_read_stop(stop->worker_pid, &how) == 0 &&
+	       how == PROC_STOPPED;
+}
+
+/* Until the run is gone, or nobody is left who could end it, or will. */
 static void wait_for_end(const struct stop *stop, int64_t wait_ns)
 {
-	int64_t until = clock_now_ns() + wait_ns;
+	int64_t now = clock_now_ns(), until = now + wait_ns, ran = now;
 	struct timespec pause = {.tv_nsec = 2 * NSEC_PER_MSEC};
 	enum run_state state;
 
-	for (; clock_now_ns() < until && journal_exists(stop->run_id); nanosleep(&pause, NULL)) {
+	for (; now < until && now - ran < STOPPED_NS && journal_exists(stop->run_id);
+	     nanosleep(&pause, NULL), now = clock_now_ns()) {
 		int result = restore_look(stop->run_id, &state, NULL, NULL);
+
+		if (!is_stopped(stop))
+			ran = now;
 
 		/* -ENODATA: the directory is just being removed, its journal has gone first */
 		if (result == 0 ? state == RUN_DEAD || state == RUN_FOREIGN_BOOT

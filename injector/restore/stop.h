@@ -18,6 +18,7 @@
 struct stop {
 	char run_id[RUN_ID_SIZE];
 	int worker; /* pidfd; -1: dead already */
+	pid_t worker_pid;
 	int64_t asked_ns;
 	bool was_killed; /* it had not obeyed in time */
 	int64_t took_ns; /* until nothing was left */
@@ -25,8 +26,8 @@ struct stop {
 
 /* Asks. -ENOENT: no such run; -EBADMSG and others of journal_open(): it cannot be read. */
 int stop_begin(const char *run_id, struct stop *out, struct error *err);
-/* Waits at most wait_ns, then kills. What the run's own processes could not undo is tried here and
- * told in `report`. */
+/* Waits at most wait_ns, less when the worker is stopped, then kills. What the run's own processes
+ * could not undo is tried here and told in `report`. */
 int stop_finish(struct stop *stop, int64_t wait_ns, struct restore_report *report,
 		struct error *err);
 

@@ -11,6 +11,7 @@
 #include "injector/kernel/realtime.h"
 #include "injector/kernel/sandbox.h"
 #include "injector/policy/policy.h"
+#include "injector/policy/policy_warden.h"
 #include "injector/policy/site.h"
 #include "injector/report/report.h"
 #include "injector/restore/halt.h"
@@ -136,6 +137,8 @@ static int ask_site(struct run *run, struct error *err)
 	int result = policy_load(POLICY_PATH, &run->policy, &problems, err);
 
 	yaml_problems_free(&problems);
+	if (result == 0)
+		policy_warden_know(run->policy); /* worker and guardian, too */
 	if (result == 0)
 		result = policy_check_user(run->policy, run->user.uid, err);
 	if (result == 0)

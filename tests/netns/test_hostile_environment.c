@@ -255,10 +255,19 @@ static bool has_open(pid_t pid, ino_t inode)
 	return false;
 }
 
-/* A pipe that the guardian kept open would make its reader wait for ever. */
-static void test_descriptors_of_others_end_in_the_conductor(void **state)
+static void give_file(const struct stage *stage)
 {
-	static const struct squall_how how = {.prepare = keep_pipes};
+	const int fd = open(stage_path(stage, "hostile.yaml"), O_RDONLY | O_CLOEXEC);
+
+	keep_pipes(stage);
+	dup2(fd, INHERITED + 10);
+}
+
+/* A pipe that the guardian kept open would make its reader wait for ever; and what the caller had
+ * open is nothing for a conductor that is lost. */
+static void test_descriptors_of_the_caller_are_closed(void **state)
+{
+	static const struct squall_how how = {.prepare = keep_pipes}, file = {.prepare = give_file};
 	struct stage *stage = *state;
 	struct squall *squall;
 	struct stat status;
@@ -267,8 +276,14 @@ static void test_descriptors_of_others_end_in_the_conductor(void **state)
 	assert_int_equal(fstat(pipe_ends[0], &status), 0);
 	squall = squall_start(stage, &how, "run --json %s", write_run(stage, "1s"));
 	squall_await_injected(squall);
+	assert_false(has_open(squall->pid, status.st_ino));
 	assert_false(has_open(squall->worker, status.st_ino));
 	assert_false(has_open(squall->guardian, status.st_ino));
+	squall_assert_exit(squall, 0);
+	/* but for the experiment itself: squall run <(...) */
+	squall = squall_start(stage, &file, "run --json /dev/fd/%d", INHERITED + 10);
+	squall_await_injected(squall);
+	assert_false(has_open(squall->pid, status.st_ino));
 	squall_assert_exit(squall, 0);
 	close(pipe_ends[0]);
 	close(pipe_ends[1]);
@@ -287,7 +302,7 @@ int main(void)
 		TEST(test_a_directory_that_is_gone),
 		TEST(test_a_umask_of_all_or_nothing),
 		TEST(test_a_hostile_environment),
-		TEST(test_descriptors_of_others_end_in_the_conductor),
+		TEST(test_descriptors_of_the_caller_are_closed),
 	};
 
 	return STAGE_RUN(tests);

@@ -329,22 +329,27 @@ static void fill_up(const char *directory)
 static void test_halt_on_full_disks(void **state)
 {
 	struct error err = ERROR_INIT;
+	struct halt_lever lever;
 	bool was_pulled;
-	char path[512];
 
 	(void)state;
 	/* no space: the name alone still does */
 	mount_at(state_directory, "tmpfs", "size=64k,mode=755");
 	fill_up(state_directory);
-	assert_int_equal(halt_pull("full", path, &err), 0);
-	assert_non_null(strstr(path, state_directory));
+	halt_pull("full", &lever);
+	assert_int_equal(halt_keep(&lever, 10 * NSEC_PER_SEC, &err), 0);
+	assert_true(lever.is_pulled && lever.is_kept);
+	assert_non_null(strstr(lever.path, state_directory));
 	assert_int_equal(halt_check(&err), -EPERM);
 	assert_int_equal(halt_release(&was_pulled, &err), 0);
 	assert_int_equal(umount(state_directory), 0);
 	/* not even a name: the other place */
 	assert_int_equal(mount("squall-test", state_directory, "tmpfs", MS_RDONLY, "mode=755"), 0);
-	assert_int_equal(halt_pull("read-only", path, &err), 0);
-	assert_non_null(strstr(path, root));
+	halt_pull("read-only", &lever);
+	assert_true(halt_keep(&lever, 10 * NSEC_PER_SEC, &err) < 0);
+	assert_true(lever.is_pulled && !lever.is_kept);
+	assert_non_null(strstr(lever.path, root));
+	assert_non_null(strstr(err.text, "Read-only file system"));
 	assert_int_equal(halt_check(&err), -EPERM);
 	assert_non_null(strstr(err.text, "read-only"));
 	assert_int_equal(halt_release(&was_pulled, &err), 0);

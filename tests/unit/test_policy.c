@@ -424,6 +424,58 @@ static void test_processes_by_name_unit_and_share(void **state)
 		"1 of 1 processes that match are chosen, at most 50% are allowed");
 }
 
+static int check_unit(const char *rules, const char *asked, const char *unit, struct error *err)
+{
+	struct policy *policy = policy_of(rules);
+	int result = policy_check_unit(policy, asked, unit, err);
+
+	policy_free(policy);
+	return result;
+}
+
+/* A unit can have more than one name: what is protected is so by each, what is allowed by its own.
+ */
+static void test_units_that_are_reloaded(void **state)
+{
+	static const char protected[] = "version: 1\nprotect: {units: [\"vault*.service\"]}\n";
+	static const char allowed[] = "version: 1\nallow: {units: [\"orders*\"]}\n";
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	assert_int_equal(policy_check_unit(NULL, "a.service", "a.service", &err), 0);
+	assert_int_equal(check_unit(protected, "nginx.service", "nginx.service", &err), 0);
+	refused(check_unit(protected, "vault.service", "vault.service", &err), &err,
+		"unit vault.service is protected: refused by the site policy (policy.yaml:2:19, "
+		"units)");
+	refused(check_unit(protected, "alias.service", "vault-1.service", &err), &err,
+		"unit vault-1.service is protected");
+	refused(check_unit(protected, "vault.service", "real.service", &err), &err,
+		"unit real.service is protected");
+	assert_int_equal(check_unit(allowed, "orders", "orders.service", &err), 0);
+	refused(check_unit(allowed, "orders-alias.service", "nginx.service", &err), &err,
+		"unit nginx.service: refused by the site policy (policy.yaml:2:17, units)");
+}
+
+/* By the path of its program, which may be hidden from who asks. */
+static void test_a_process_that_cannot_be_looked_at_counts_as_protected(void **state)
+{
+	struct policy *policy =
+		policy_of("version: 1\nprotect: {processes: [/usr/sbin/haproxy]}\n");
+	struct policy *by_name = policy_of("version: 1\nprotect: {processes: [haproxy]}\n");
+	struct error err = ERROR_INIT;
+	const uid_t before = geteuid();
+
+	(void)state;
+	assert_int_equal(policy_check_pid(policy, getpid(), &err), 0);
+	if (before == 0)
+		assert_int_equal(seteuid(65534), 0); /* pid 1 is nothing to nobody */
+	refused(policy_check_pid(policy, 1, &err), &err, "is protected");
+	assert_int_equal(policy_check_pid(by_name, 1, &err), 0);
+	assert_int_equal(seteuid(before), 0);
+	policy_free(policy);
+	policy_free(by_name);
+}
+
 static int check_path(const char *text, const char *path, struct error *err)
 {
 	struct policy *policy = policy_of(text);
@@ -491,6 +543,8 @@ int main(void)
 		cmocka_unit_test(test_no_endpoint_of_any_fault_is_forgotten),
 		cmocka_unit_test(test_interfaces_by_pattern),
 		cmocka_unit_test(test_processes_by_name_unit_and_share),
+		cmocka_unit_test(test_units_that_are_reloaded),
+		cmocka_unit_test(test_a_process_that_cannot_be_looked_at_counts_as_protected),
 		cmocka_unit_test(test_files_by_pattern),
 		cmocka_unit_test(test_commands_by_path),
 	};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The one request to the service manager, against one that is played by a thread: what it is asked,
+ * The requests to the service manager, against one that is played by a thread: what it is asked,
  * byte for byte, and what is made of its answers.
  */
 #include "injector/kernel/systemd.h"
@@ -53,7 +53,8 @@ static void *play(void *context)
 	return NULL;
 }
 
-static int ask(const char *hello, const void *bytes, size_t size, struct error *err)
+static int ask_for(char *out_name, const char *hello, const void *bytes, size_t size,
+		   struct error *err)
 {
 	pthread_t thread;
 	int result;
@@ -62,9 +63,48 @@ static int ask(const char *hello, const void *bytes, size_t size, struct error *
 	answer = bytes;
 	answer_size = size;
 	assert_int_equal(pthread_create(&thread, NULL, play, NULL), 0);
-	result = systemd_reload("nginx", err);
+	result = out_name ? systemd_find("nginx", out_name, err) : systemd_reload("nginx", err);
 	pthread_join(thread, NULL);
 	return result;
+}
+
+static int ask(const char *hello, const void *bytes, size_t size, struct error *err)
+{
+	return ask_for(NULL, hello, bytes, size, err);
+}
+
+/* An answer whose first value is `path`. */
+static int find(const char *path_answered, char *out_name, struct error *err)
+{
+	uint8_t bytes[200] = "l\2\0\1\0\0\0\0\2\0\0\0\10\0\0\0"
+			     "\10\1g\0\1o\0\0";
+	uint32_t length = (uint32_t)strlen(path_answered), body = length + 5;
+
+	memcpy(bytes + 4, &body, 4);
+	memcpy(bytes + 24, &length, 4);
+	memcpy(bytes + 28, path_answered, length + 1);
+	return ask_for(out_name, "OK 1234\r\n", bytes, 24 + body, err);
+}
+
+/* An alias is known by another name. */
+static void test_the_name_of_a_unit_is_found(void **state)
+{
+	char name[SYSTEMD_NAME_SIZE] = "as before";
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	assert_int_equal(
+		find("/org/freedesktop/systemd1/unit/web_2dserver_40a_2eservice", name, &err), 0);
+	assert_string_equal(name, "web-server@a.service");
+	assert_non_null(memmem(asked, (size_t)asked_size, "LoadUnit", 9));
+	assert_memory_equal(asked + asked_size - 18, "\15\0\0\0nginx.service", 18);
+	strcpy(name, "as before");
+	assert_int_equal(find("/org/freedesktop/systemd1/unit/web_2", name, &err), -EPROTO);
+	assert_int_equal(find("/org/freedesktop/systemd1/unit/", name, &err), -EPROTO);
+	assert_int_equal(find("/somewhere/else", name, &err), -EPROTO);
+	assert_int_equal(ask_for(name, "OK 1234\r\n", refusal, sizeof(refusal) - 1 + 1, &err),
+			 -EREMOTEIO);
+	assert_string_equal(name, "as before");
 }
 
 static void test_a_unit_is_reloaded(void **state)
@@ -141,6 +181,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_unit_is_reloaded),
+		cmocka_unit_test(test_the_name_of_a_unit_is_found),
 		cmocka_unit_test(test_a_refusal_is_told_in_its_words),
 		cmocka_unit_test(test_nonsense_is_an_error),
 		cmocka_unit_test(test_without_a_manager_it_says_so),
