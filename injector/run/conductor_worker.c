@@ -15,6 +15,14 @@
 #define GUARDIAN_PATIENCE_NS (5 * NSEC_PER_SEC)
 #define STOPPED_PATIENCE_NS  (6 * NSEC_PER_SEC) /* its guardian kills it after two or three */
 
+/* Nothing has happened in the future, whatever is said: recovery would be waited for until then. */
+static int64_t past_ns(int64_t time_ns)
+{
+	int64_t now_ns = clock_now_ns();
+
+	return time_ns > 0 && time_ns < now_ns ? time_ns : now_ns;
+}
+
 static void on_armed(struct conductor *conductor, const struct reply *reply)
 {
 	memcpy(conductor->result->run_id, reply->text, RUN_ID_SIZE - 1);
@@ -54,7 +62,7 @@ static void on_injected(struct conductor *conductor, const struct reply *reply)
 	conductor->in_force++;
 	experiment_describe_step(conductor->experiment, reply->index, text, sizeof(text));
 	conductor_emit(conductor, (struct event){.kind = EVENT_INJECTED,
-						 .time_ns = reply->numbers[0],
+						 .time_ns = past_ns(reply->numbers[0]),
 						 .step = reply->index,
 						 .duration_ns = reply->numbers[1],
 						 .text = text});
@@ -74,27 +82,29 @@ static void on_inject_failed(struct conductor *conductor, const struct reply *re
 static void on_ended(struct conductor *conductor, const struct reply *reply)
 {
 	struct conductor_step *step = &conductor->steps[reply->index];
+	int64_t ended_ns = past_ns(reply->numbers[0]);
 
 	if (step->is_in_force) {
 		step->is_in_force = false;
 		conductor->in_force--;
 	}
-	if (reply->numbers[0] > conductor->last_end_ns)
-		conductor->last_end_ns = reply->numbers[0];
+	if (ended_ns > conductor->last_end_ns)
+		conductor->last_end_ns = ended_ns;
 	conductor_emit(conductor, (struct event){.kind = EVENT_ENDED,
-						 .time_ns = reply->numbers[0],
+						 .time_ns = ended_ns,
 						 .step = reply->index,
 						 .duration_ns = reply->numbers[1]});
 }
 
 static void on_stopped(struct conductor *conductor, const struct reply *reply)
 {
-	int64_t latency_ns = reply->numbers[0] - conductor->stop_seen_ns;
+	int64_t stopped_ns = past_ns(reply->numbers[0]);
+	int64_t latency_ns = stopped_ns - conductor->stop_seen_ns;
 
 	if (!conductor->is_stopping)
 		return; /* the planned end */
 	conductor_emit(conductor, (struct event){.kind = EVENT_STOPPED,
-						 .time_ns = reply->numbers[0],
+						 .time_ns = stopped_ns,
 						 .duration_ns = latency_ns > 0 ? latency_ns : 0});
 }
 
@@ -103,7 +113,7 @@ static void on_worker_stopping(struct conductor *conductor, const struct reply *
 	/* The answer to our own STOP and FINISH says nothing new. */
 	if (conductor->is_stopping || conductor->phase == PHASE_RESTORE)
 		return;
-	conductor_note_stop(conductor, reply->numbers[1] ? reply->numbers[1] : clock_now_ns(),
+	conductor_note_stop(conductor, past_ns(reply->numbers[1]),
 			    (enum stop_cause)reply->numbers[0], reply->text);
 }
 
@@ -127,7 +137,7 @@ static void on_evidence(struct conductor *conductor, const struct reply *reply)
 static void on_level(struct conductor *conductor, const struct reply *reply)
 {
 	conductor_emit(conductor, (struct event){.kind = EVENT_LEVEL,
-						 .time_ns = reply->numbers[1],
+						 .time_ns = past_ns(reply->numbers[1]),
 						 .step = reply->index,
 						 .number = reply->numbers[0]});
 }

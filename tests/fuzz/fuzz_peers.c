@@ -6,6 +6,7 @@
  */
 /* their parts are their own business */
 #include "faults/network_samples.c"	    /* NOLINT(bugprone-suspicious-include) */
+#include "injector/kernel/file_writer.c"    /* NOLINT(bugprone-suspicious-include) */
 #include "injector/probes/prometheus.c"	    /* NOLINT(bugprone-suspicious-include) */
 #include "injector/restore/stale_metrics.c" /* NOLINT(bugprone-suspicious-include) */
 #include "injector/view/keys.c"		    /* NOLINT(bugprone-suspicious-include) */
@@ -246,6 +247,52 @@ static void metrics_text(const uint8_t *data, size_t size)
 		require(length > 0);
 }
 
+static int no_change(const char *text, size_t length, char **out, size_t *out_length)
+{
+	(void)text, (void)length, (void)out, (void)out_length;
+	return 0;
+}
+
+/* Messages of any length: the last one that is not empty is in the file, as a whole, beside nothing
+ * else. */
+static void metrics_messages(const uint8_t *data, size_t size)
+{
+	static struct place place = {.folder = -1, .name = "metrics", .next = ".metrics.squall"};
+	char path[100], seen[300];
+	const uint8_t *last = NULL;
+	size_t last_size = 0;
+	int pair[2], fd;
+
+	if (!root[0])
+		make_tree();
+	if (place.folder < 0)
+		place.folder = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	require(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
+	for (unsigned sent = 0; size && sent < 20; sent++) {
+		size_t length = data[0] < size - 1 ? data[0] : size - 1;
+
+		require(send(pair[0], data + 1, length, MSG_DONTWAIT) == (ssize_t)length);
+		if (!length)
+			break; /* which ends it */
+		last = data + 1;
+		last_size = length;
+		data += 1 + length;
+		size -= 1 + length;
+	}
+	shutdown(pair[0], SHUT_WR);
+	serve(pair[1], &place, no_change);
+	close(pair[0]);
+	close(pair[1]);
+	if (!last)
+		return;
+	snprintf(path, sizeof(path), "%s/%s", root, place.name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	require(fd >= 0 && read(fd, seen, sizeof(seen)) == (ssize_t)last_size);
+	require(memcmp(seen, last, last_size) == 0);
+	close(fd);
+	require(faccessat(place.folder, place.next, F_OK, 0) < 0);
+}
+
 /* ---- The terminal ---- */
 
 static unsigned keys_heard;
@@ -304,8 +351,8 @@ static void site(const uint8_t *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const readers[])(const uint8_t *data, size_t size) = {
-		answer_of_prometheus, pressure,	    round_trips, container,
-		metrics_note,	      metrics_text, terminal,	 site};
+		answer_of_prometheus, pressure, round_trips, container,	      metrics_note,
+		metrics_text,	      terminal, site,	     metrics_messages};
 
 	if (size)
 		readers[data[0] % (sizeof(readers) / sizeof(*readers))](data + 1, size - 1);

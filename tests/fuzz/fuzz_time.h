@@ -10,6 +10,7 @@
 #include "injector/base/loop.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define FAKE_TIMERS 2048
@@ -19,10 +20,15 @@ static unsigned fake_timer_count;
 static int64_t fake_now_ns;
 static bool fake_is_stopped; /* the loop */
 
-static void require(int condition)
+/* Says which one it was: the calls are inlined. */
+#define require(condition) require_at((condition) != 0, __LINE__, #condition)
+
+static void require_at(bool is_true, int line, const char *what)
 {
-	if (!condition)
-		abort();
+	if (is_true)
+		return;
+	fprintf(stderr, "line %d: not so: %s\n", line, what);
+	abort();
 }
 
 int64_t clock_now_ns(void)

@@ -15,6 +15,7 @@
  */
 #include "tests/support/squall_runner.h"
 #include "tests/sweep/point.h"
+#include "tests/sweep/repeats.h"
 #include "tests/sweep/sweep_options.h"
 #include "tests/sweep/typed_undo.h"
 #include "tests/sweep/world.h"
@@ -55,6 +56,7 @@ struct recording {
 	int *calls[ROLE_COUNT];
 	unsigned counts[ROLE_COUNT];
 	unsigned held_at[ROLE_COUNT]; /* when everything was in force */
+	bool *is_first;		      /* of the victim's; not a repeat */
 };
 
 struct trial {
@@ -254,14 +256,18 @@ static enum role role_of(enum victim victim)
 static void record(struct scene *scene, enum victim victim, struct recording *out)
 {
 	struct trial trial = {.victim = victim, .at = POINT_NEVER, .error = EIO};
+	unsigned chosen;
 
 	for (unsigned role = 0; role < ROLE_COUNT; role++)
 		out->calls[role] = calloc(TRACE_CALLS_MAX, sizeof(int));
 	try_one(scene, &trial, out);
+	out->is_first = calls_without_repeats(out->calls[role_of(victim)],
+					      out->counts[role_of(victim)], &chosen);
 }
 
 static void forget(struct recording *recording)
 {
+	free(recording->is_first);
 	for (unsigned role = 0; role < ROLE_COUNT; role++)
 		free(recording->calls[role]);
 }
@@ -357,23 +363,31 @@ static bool is_wanted_victim(const struct sweep_options *options, enum victim vi
 	return sweep_options_kind(options, victim_names[victim], victim_names, VICTIM_COUNT);
 }
 
-/* Each call on the way back fails in each way, once and (one way, drawn) from then on. In one way
- * only, drawn: an allocation; what the loader does before `squall restore` itself begins; what
- * the worker does before everything is in force. */
-static unsigned ways_of(const struct recording *recording, enum victim victim, unsigned at)
+static bool is_start(const struct recording *recording, enum victim victim, unsigned at)
 {
-	bool is_before = (victim == VICTIM_RESTORE && at < main_begins(recording)) ||
-			 (victim == VICTIM_WORKER && at <= recording->held_at[ROLE_WORKER]);
-
-	return victim == VICTIM_ALLOCATION || is_before ? 1 : ERRORS + 1;
+	return victim == VICTIM_RESTORE && at < main_begins(recording);
 }
 
-static struct trial make_trial(enum victim victim, unsigned at, unsigned way, unsigned ways)
+/* Each call on the way back fails in each way, once and (one way, drawn) from then on. In one way
+ * only, drawn: an allocation; what the loader does before `squall restore` itself begins; what
+ * the worker does before everything is in force; what repeats itself in loops. */
+static unsigned ways_of(const struct recording *recording, enum victim victim, unsigned at)
+{
+	bool is_before = is_start(recording, victim, at) ||
+			 (victim == VICTIM_WORKER && at <= recording->held_at[ROLE_WORKER]);
+
+	return victim == VICTIM_ALLOCATION || is_before || !recording->is_first[at - 1]
+		       ? 1
+		       : ERRORS + 1;
+}
+
+static struct trial make_trial(const struct recording *recording, enum victim victim, unsigned at,
+			       unsigned way, unsigned ways)
 {
 	struct trial trial = {.victim = victim,
 			      .at = at,
 			      .error = errors[way % ERRORS],
-			      .is_start = victim == VICTIM_RESTORE && ways == 1};
+			      .is_start = is_start(recording, victim, at)};
 
 	if (way < ERRORS && ways > 1)
 		return trial;
@@ -401,7 +415,7 @@ static void fail_all_of(struct scene *scene, enum victim victim,
 			const struct sweep_options *options)
 {
 	struct recording recording = {0};
-	unsigned last;
+	unsigned last, number = (unsigned)random() % options->share;
 
 	record(scene, victim, &recording);
 	last = last_of(&recording, victim);
@@ -411,9 +425,10 @@ static void fail_all_of(struct scene *scene, enum victim victim,
 		if (!can_fail(&recording, victim, at))
 			continue;
 		for (unsigned way = 0, ways = ways_of(&recording, victim, at); way < ways; way++) {
-			struct trial trial = make_trial(victim, at, way, ways);
+			struct trial trial = make_trial(&recording, victim, at, way, ways);
 
-			if (options->share > 1 && (unsigned)random() % options->share)
+			/* not drawn each by itself: with one in five each call fails in some way */
+			if (number++ % options->share)
 				continue;
 			if (try_one(scene, &trial, NULL)) {
 				sweep_options_progress();

@@ -14,6 +14,7 @@
  */
 #include "tests/support/squall_runner.h"
 #include "tests/sweep/point.h"
+#include "tests/sweep/repeats.h"
 #include "tests/sweep/sweep_options.h"
 #include "tests/sweep/world.h"
 
@@ -30,9 +31,7 @@
 #define MUTANT_TRIES   12
 #define RESTORE_CALLS  200 /* about so many, of which many look at the journal only */
 #define STOP_STRIDE    16
-#define REPEATS	       2
-#define PAIRS	       512 /* more than there are system calls */
-#define MISSES_MAX     3   /* the number of calls differs a little from run to run */
+#define MISSES_MAX     3 /* the number of calls differs a little from run to run */
 
 struct tally {
 	struct account accounts[DISTURBANCES];
@@ -54,38 +53,6 @@ struct recording {
 	unsigned counts[ROLE_COUNT];
 };
 
-/* What changes the machine, or tells somebody something: deaths around it are the telling ones. */
-static bool is_telling(int call)
-{
-	switch (call) {
-	case SYS_sendto:
-	case SYS_sendmsg:
-	case SYS_recvmsg:
-	case SYS_ioctl:
-	case SYS_bpf:
-	case SYS_write:
-	case SYS_pwrite64:
-	case SYS_unlink:
-	case SYS_unlinkat:
-	case SYS_mkdir:
-	case SYS_mkdirat:
-	case SYS_rmdir:
-	case SYS_rename:
-	case SYS_renameat2:
-	case SYS_mount:
-	case SYS_setns:
-	case SYS_kill:
-	case SYS_pidfd_send_signal:
-	case SYS_fallocate:
-	case SYS_flock:
-	case SYS_clone:
-	case SYS_clone3:
-	case SYS_exit_group:
-		return true;
-	}
-	return false;
-}
-
 static unsigned choose_point(const struct recording *recording, const struct disturbance *how)
 {
 	unsigned count = recording->counts[how->counted], at = 0;
@@ -97,7 +64,7 @@ static unsigned choose_point(const struct recording *recording, const struct dis
 		at = 1 + (unsigned)random() % count;
 		if (tries == 0 && random() & 1)
 			break;
-		if (at < TRACE_CALLS_MAX && is_telling(recording->calls[how->counted][at - 1]))
+		if (at < TRACE_CALLS_MAX && call_is_telling(recording->calls[how->counted][at - 1]))
 			break;
 	}
 	return at + (unsigned)(random() & 1);
@@ -196,35 +163,6 @@ static unsigned stride_of(const struct sweep_options *options, const struct dist
 	return options->share * (how->signal == SIGSTOP ? STOP_STRIDE : 1);
 }
 
-/* Not tried: what repeats itself. Between two calls that somebody else could notice, each pair of a
- * call and the one before it is tried REPEATS times: a loop that reads hundreds of files of /proc,
- * or gives up forty capabilities one by one, is the same death again and again. */
-static bool *choose_all(const struct recording *recording, enum role role, unsigned *out_chosen)
-{
-	unsigned count = recording->counts[role] < TRACE_CALLS_MAX ? recording->counts[role]
-								   : TRACE_CALLS_MAX;
-	bool *is_chosen = calloc(count + 1, sizeof(bool));
-	static unsigned char seen[PAIRS][PAIRS];
-	int before = 0;
-
-	if (!is_chosen)
-		abort();
-	memset(seen, 0, sizeof(seen));
-	*out_chosen = 0;
-	for (unsigned i = 0; i < count; i++) {
-		int call = recording->calls[role][i];
-		unsigned char *tries = &seen[before % PAIRS][call % PAIRS];
-
-		if (is_telling(call) || is_telling(before))
-			memset(seen, 0, sizeof(seen));
-		is_chosen[i] = *tries < REPEATS;
-		*tries += is_chosen[i];
-		*out_chosen += is_chosen[i];
-		before = call;
-	}
-	return is_chosen;
-}
-
 static void forget(struct recording *recording)
 {
 	for (unsigned role = 0; role < ROLE_COUNT; role++)
@@ -240,11 +178,13 @@ static void sweep_kind(struct scene *scene, const struct subject *subject,
 	bool *is_chosen;
 
 	record(scene, subject, how, &recording);
-	is_chosen = choose_all(&recording, how->counted, &chosen);
+	is_chosen = calls_without_repeats(recording.calls[how->counted],
+					  recording.counts[how->counted], &chosen);
 	for (unsigned at = options->from + (unsigned)random() % stride;
 	     misses < MISSES_MAX && (!options->to || at < options->to); at += stride) {
 		bool was_hit;
 
+		/* not tried: what repeats itself */
 		if (stride == 1 && at <= recording.counts[how->counted] && !is_chosen[at - 1])
 			continue;
 		was_hit = point_try(scene, subject, how, at, NULL, account, NULL);
@@ -276,8 +216,8 @@ static void count_all(struct scene *scene, const struct subject *subject,
 		if (!is_wanted_kind(options, i))
 			continue;
 		record(scene, subject, how, &recording);
-		free(choose_all(&recording, how->counted, &chosen));
 		calls = recording.counts[how->counted];
+		free(calls_without_repeats(recording.calls[how->counted], calls, &chosen));
 		printf("expected %u %u %u %s\n", stride == 1 ? chosen : calls / stride, calls,
 		       stride, how->name);
 		forget(&recording);

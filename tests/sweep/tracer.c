@@ -3,10 +3,9 @@
  * Threads are not traced: those of the worker only move packets between a tap and itself. After the
  * hit the others run on at full speed.
  */
-#include "tests/sweep/tracer.h"
+#include "tests/sweep/tracee.h"
 
 #include "injector/base/clock.h"
-#include "injector/kernel/proc.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +19,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
-#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,27 +28,6 @@
 #define BEAT_US	 100000
 
 const char *const role_names[ROLE_COUNT] = {"conductor", "worker", "guardian", "launcher"};
-
-struct tracee {
-	pid_t pid;
-	bool is_alive, is_failing; /* the call it is in fails */
-	bool is_in_call;	   /* its next stop at a call is the end of this one */
-	bool is_to_stop;	   /* for good, at the next SIGSTOP it gets */
-	bool is_let_go;
-	unsigned long long brk_asked; /* of a failing brk(2): its argument */
-};
-
-struct trace {
-	const struct trace_plan *plan;
-	struct trace_result *result;
-	struct tracee tracees[ROLE_COUNT];
-	int stream;	  /* memfd */
-	off_t read_up_to; /* of the stream */
-	bool is_counting;
-	unsigned behind_count; /* calls of the number of plan->behind_call so far */
-	int failing_call;      /* with fails_always */
-	bool has_written;      /* the conductor, since its events were counted */
-};
 
 static void must(bool is_true, const char *what)
 {
@@ -165,40 +142,6 @@ static void check_hold(struct trace *trace)
 	}
 }
 
-/* -1 is no system call: the kernel executes nothing, and what we say at the exit is the answer. */
-static void fail_call(struct trace *trace, struct tracee *tracee)
-{
-	struct user_regs_struct registers;
-
-	if (ptrace(PTRACE_GETREGS, tracee->pid, NULL, &registers) < 0)
-		return;
-	trace->result->failed++;
-	tracee->is_failing = true;
-	tracee->brk_asked = 0;
-	if (registers.orig_rax == SYS_brk) {
-		/* its way to fail is to change nothing and say where the end is, as brk(0) does */
-		tracee->brk_asked = registers.rdi;
-		registers.rdi = 0;
-	} else {
-		registers.orig_rax = (unsigned long long)-1;
-	}
-	ptrace(PTRACE_SETREGS, tracee->pid, NULL, &registers);
-}
-
-static void answer_call(const struct trace *trace, struct tracee *tracee)
-{
-	struct user_regs_struct registers;
-
-	tracee->is_failing = false;
-	if (ptrace(PTRACE_GETREGS, tracee->pid, NULL, &registers) < 0)
-		return;
-	if (tracee->brk_asked) /* the kernel keeps it, and libc compares the answer with it */
-		registers.rdi = tracee->brk_asked;
-	else if (registers.orig_rax != SYS_brk)
-		registers.rax = (unsigned long long)-trace->plan->fail_errno;
-	ptrace(PTRACE_SETREGS, tracee->pid, NULL, &registers);
-}
-
 /* With `signal`, or with one that is pending. */
 static void stop_for_good(struct tracee *tracee, int signal)
 {
@@ -232,7 +175,7 @@ static bool on_call(struct trace *trace, unsigned role, int call)
 	if (result->was_hit) {
 		if (plan->fail_errno && plan->fails_always && role == plan->counted &&
 		    call == trace->failing_call)
-			fail_call(trace, tracee);
+			trace_fail_call(trace, tracee);
 		return true;
 	}
 	if (!trace->is_counting)
@@ -252,7 +195,7 @@ static bool on_call(struct trace *trace, unsigned role, int call)
 	result->hit_ns = clock_now_ns();
 	if (plan->fail_errno) {
 		trace->failing_call = call;
-		fail_call(trace, tracee);
+		trace_fail_call(trace, tracee);
 		return true;
 	}
 	hit(trace, plan->victims, plan->signal);
@@ -262,7 +205,7 @@ static bool on_call(struct trace *trace, unsigned role, int call)
 		return false;
 	/* for good: nobody will resume it any more; a pending SIGSTOP lets the call pass, so it is
 	 * taken away */
-	fail_call(trace, tracee);
+	trace_fail_call(trace, tracee);
 	stop_for_good(tracee, 0);
 	return false;
 }
@@ -322,7 +265,7 @@ static void on_stop(struct trace *trace, unsigned role, pid_t pid, int status)
 	if (info.op == PTRACE_SYSCALL_INFO_ENTRY && !on_call(trace, role, (int)info.entry.nr))
 		return;
 	if (info.op == PTRACE_SYSCALL_INFO_EXIT && tracee->is_failing)
-		answer_call(trace, tracee);
+		trace_answer_call(trace, tracee);
 	resume(trace, pid, 0);
 }
 
@@ -396,47 +339,6 @@ static void wait_for_news(int64_t ns)
 	sigtimedwait(&child, NULL, &most);
 }
 
-static void let_one_go(pid_t pid)
-{
-	int status;
-
-	kill(pid, SIGSTOP);
-	for (unsigned i = 0; i < 100; i++) {
-		if (waitpid(pid, &status, WNOHANG | __WALL) == pid)
-			break;
-		usleep(1000);
-	}
-	ptrace(PTRACE_DETACH, pid, NULL, NULL);
-	kill(pid, SIGCONT);
-}
-
-/* Those who are still there are no tracees any more, and left as they are. */
-static void let_go(struct trace *trace)
-{
-	for (unsigned role = 0; role < ROLE_COUNT; role++)
-		if (trace->tracees[role].is_alive && !trace->tracees[role].is_let_go)
-			let_one_go(trace->tracees[role].pid);
-}
-
-static int let_go_if_traced(pid_t pid, void *context)
-{
-	const pid_t *tracer = context;
-	char status[4096], ours[32];
-
-	snprintf(ours, sizeof(ours), "\nTracerPid:\t%d\n", *tracer);
-	if (proc_read_file(pid, "status", status, sizeof(status)) > 0 && strstr(status, ours))
-		let_one_go(pid);
-	return 0;
-}
-
-/* A child whose parent died before it could tell of the birth is traced all the same. */
-static void let_unknown_go(void)
-{
-	pid_t own = getpid();
-
-	proc_each(let_go_if_traced, &own);
-}
-
 static void on_beat(int signal)
 {
 	(void)signal; /* waitpid() comes back: that is all */
@@ -463,7 +365,7 @@ static void loop(struct trace *trace)
 			return;
 		if (now_ns > until_ns) {
 			trace->result->is_stuck = true;
-			let_go(trace);
+			trace_let_go(trace);
 			return;
 		}
 		if (trace->result->was_hit && is_watching && now_ns >= watch_ns) {
@@ -516,7 +418,7 @@ void trace_run(const struct trace_plan *plan, struct trace_result *out)
 	set_beat(BEAT_US);
 	loop(&trace);
 	set_beat(0);
-	let_unknown_go();
+	trace_let_unknown_go();
 	if (!out->was_hit)
 		count_events(&trace);
 	out->out = read_stream(trace.stream);

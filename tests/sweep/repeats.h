@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Which of the system calls of a run repeat one another. Between two calls that somebody else could
+ * notice, each pair of a call and the one before it is looked at twice: a loop that reads hundreds
+ * of files of /proc, or gives up forty capabilities one by one, is the same again and again.
+ */
+#ifndef SQUALL_TESTS_REPEATS_H
+#define SQUALL_TESTS_REPEATS_H
+
+#include <stdbool.h>
+
+/* It changes the machine, or tells somebody something: deaths around it are the telling ones. */
+bool call_is_telling(int call);
+/* One for each of `count` calls (of those, the first TRACE_CALLS_MAX); the caller's. How many are
+ * true goes to *out_chosen. */
+bool *calls_without_repeats(const int *calls, unsigned count, unsigned *out_chosen);
+
+#endif
