@@ -2,7 +2,7 @@
  *
  * Shared by the parts of the `file` fault: file.c (its life), file_content.c (the bad version),
  * file_swap.c (putting it in place and back), file_copy.c (making it), file_reload.c (telling
- * who reads it).
+ * who reads it), file_left.c (saying what is left).
  */
 #ifndef SQUALL_FAULT_FILE_H
 #define SQUALL_FAULT_FILE_H
@@ -126,6 +126,27 @@ int file_swap_verify(const struct journal_record *record, bool *out_gone, char *
 /* -ESTALE with a sentence: the bad version is not there any more, or was changed. */
 int file_swap_look(const struct file_swap *swap, const struct file_place *place, struct error *err);
 
+/* file_left.c */
+enum file_state_now {
+	FILE_SETTLED, /* the original, and nothing of ours; or somebody has settled it */
+	FILE_UNTIDY,  /* the original, with our copy still beside it: reload, then remove that */
+	FILE_UNTIDY_EDITED, /* the same, and our copy was changed by somebody */
+	FILE_ASIDE,	    /* the original, and beside it an edit of our copy, kept */
+	FILE_SWAPPED,	    /* our copy, untouched, and the original beside it */
+	FILE_EDITED,	    /* our copy, changed by somebody; the original beside it */
+	FILE_REPLACED,	    /* somebody else's file; the original beside it */
+	FILE_REMOVED,	    /* no file; the original beside it */
+	FILE_LOST,	    /* our copy, and the original is gone */
+	FILE_EDITED_LOST,   /* the same, changed by somebody */
+	FILE_COPY_LEFT,	    /* of FILE_RECORD_COPY: the original, with our copy beside it */
+};
+/* A sentence with what to type; without a command where it would not fit. */
+void file_left_say(const struct file_swap *swap, enum file_state_now state, char *out, size_t size);
+/* Appends one word as a shell takes it, as far as it fits. */
+void file_left_quote(const char *word, char *out, size_t size);
+/* What an edit is kept as that came too late to be left where it was. */
+void file_aside_name(const struct file_swap *swap, char out[NAME_MAX + 1]);
+
 /* file_mount.c: for the processes of one mount namespace alone. */
 /* As file_place_open(), seen from inside of the namespace; -1: from here. */
 int file_mount_place(const char *path, int namespace, struct file_place *out, struct error *err);
@@ -165,6 +186,7 @@ int file_reload_start(const struct file_swap *swap, struct error *err);
 int file_reload(const struct file_swap *swap, struct error *err);
 /* The same in words: "SIGHUP to the process of /run/nginx.pid", or a command to type. */
 void file_reload_describe(const struct file_swap *swap, char *out, size_t size);
+/* Empty: nobody is told, or it does not fit. */
 void file_reload_command(const struct file_swap *swap, char *out, size_t size);
 
 #endif

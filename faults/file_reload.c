@@ -18,9 +18,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* What a shell takes as it is */
-#define PLAIN "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-+=:,@%"
-
 static enum file_reload_kind kind_of(const struct params *params)
 {
 	if (params_is_set(params, FILE_RELOAD_PIDFILE))
@@ -313,26 +310,15 @@ int file_reload(const struct file_swap *swap, struct error *err)
 	return error_prefix(err, "reload");
 }
 
-static void add(char *out, size_t size, const char *text)
-{
-	size_t used = strlen(out);
-
-	snprintf(out + used, size - used, "%s", text);
-}
-
 /* As it can be typed; "..." at its end says that it does not fit. */
 static void join(const struct fault_command *command, char *out, size_t size)
 {
 	out[0] = '\0';
 	for (unsigned i = 0; command->argv[i]; i++) {
-		const char *word = command->argv[i];
-		bool is_plain = *word && !word[strspn(word, PLAIN)];
+		size_t used = strlen(out);
 
-		add(out, size, i ? " " : "");
-		add(out, size, is_plain ? "" : "'");
-		for (char at[2] = ""; (at[0] = *word); word++)
-			add(out, size, at[0] == '\'' ? "'\\''" : at);
-		add(out, size, is_plain ? "" : "'");
+		snprintf(out + used, size - used, "%s", i ? " " : "");
+		file_left_quote(command->argv[i], out, size);
 	}
 	if (strlen(out) == size - 1)
 		memcpy(out + size - 4, "...", 3);
@@ -364,12 +350,22 @@ void file_reload_describe(const struct file_swap *swap, char *out, size_t size)
 
 void file_reload_command(const struct file_swap *swap, char *out, size_t size)
 {
+	char words[400] = "";
+
 	out[0] = '\0';
+	if (swap->record.reload == FILE_RELOAD_BY_COMMAND)
+		join(&swap->command, words, sizeof(words));
+	else if (swap->record.reload != FILE_RELOAD_NONE)
+		file_left_quote(swap->reload_by, words, sizeof(words));
+	if (strlen(words) >= sizeof(words) - 1) /* in part it would be another command */
+		return;
 	if (swap->record.reload == FILE_RELOAD_BY_SIGNAL)
-		snprintf(out, size, "kill -%s \"$(cat '%.150s')\"",
-			 signal_name((int)swap->record.reload_number), swap->reload_by);
+		snprintf(out, size, "kill -%s \"$(cat %s)\"",
+			 signal_name((int)swap->record.reload_number), words);
 	else if (swap->record.reload == FILE_RELOAD_BY_UNIT)
-		snprintf(out, size, "systemctl reload '%.150s'", swap->reload_by);
-	else if (swap->record.reload == FILE_RELOAD_BY_COMMAND)
-		join(&swap->command, out, size);
+		snprintf(out, size, "systemctl reload %s", words);
+	else
+		snprintf(out, size, "%s", words);
+	if (strlen(out) >= size - 1)
+		out[0] = '\0';
 }

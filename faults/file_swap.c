@@ -11,20 +11,22 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-enum state {
-	STATE_SETTLED,	/* the original, and nothing of ours; or somebody has settled it */
-	STATE_UNTIDY,	/* the original, with our copy still beside it: reload, then remove that */
-	STATE_SWAPPED,	/* our copy, untouched, and the original beside it */
-	STATE_EDITED,	/* our copy, changed by somebody; the original beside it */
-	STATE_REPLACED, /* somebody else's file; the original beside it */
-	STATE_REMOVED,	/* no file; the original beside it */
-	STATE_LOST,	/* our copy, and the original is gone */
-};
+/* An edit that came while the file was put back, kept by set_aside(). */
+static bool has_aside(const struct file_swap *swap, const struct file_place *place)
+{
+	char name[NAME_MAX + 1];
+	struct file_identity found;
 
-static enum state judge(const struct file_swap *swap, const struct file_place *place)
+	file_aside_name(swap, name);
+	return file_place_look(place, name, &found) == 0 &&
+	       file_is_same(&found, &swap->record.copy);
+}
+
+static enum file_state_now judge(const struct file_swap *swap, const struct file_place *place)
 {
 	const struct file_record *record = &swap->record;
 	struct file_identity here, beside, copy;
@@ -33,16 +35,23 @@ static enum state judge(const struct file_swap *swap, const struct file_place *p
 	bool has_copy = file_place_look(place, swap->copy_name, &copy) == 0;
 	bool is_kept = has_beside && file_is_same(&beside, &record->original);
 
-	if (has_here && file_is_same(&here, &record->original))
-		return has_beside || has_copy ? STATE_UNTIDY : STATE_SETTLED;
+	if (has_here && file_is_same(&here, &record->original)) {
+		if (has_copy && file_is_same(&copy, &record->copy) &&
+		    !file_is_unchanged(&copy, &record->copy))
+			return FILE_UNTIDY_EDITED;
+		return has_beside || has_copy
+			       ? FILE_UNTIDY
+			       : (has_aside(swap, place) ? FILE_ASIDE : FILE_SETTLED);
+	}
 	if (has_here && file_is_same(&here, &record->copy)) {
 		if (!is_kept)
-			return file_is_unchanged(&here, &record->copy) ? STATE_LOST : STATE_SETTLED;
-		return file_is_unchanged(&here, &record->copy) ? STATE_SWAPPED : STATE_EDITED;
+			return file_is_unchanged(&here, &record->copy) ? FILE_LOST
+								       : FILE_EDITED_LOST;
+		return file_is_unchanged(&here, &record->copy) ? FILE_SWAPPED : FILE_EDITED;
 	}
 	if (!is_kept)
-		return STATE_SETTLED;
-	return has_here ? STATE_REPLACED : STATE_REMOVED;
+		return FILE_SETTLED;
+	return has_here ? FILE_REPLACED : FILE_REMOVED;
 }
 
 /* The directory's own times stay as they are when we tidy up in it. */
@@ -199,16 +208,41 @@ static int swap_out(const struct file_swap *swap, const struct file_place *place
 	return replace(swap, place, swap->copy_name, swap->kept_name, &swap->record.copy, err);
 }
 
+/* Our copy was edited when it had been found untouched already. Never over another file. */
+static int set_aside(const struct file_swap *swap, const struct file_place *place, const char *name,
+		     struct error *err)
+{
+	int directory = place->directory;
+	char aside[NAME_MAX + 1];
+
+	file_aside_name(swap, aside);
+	if (renameat2(directory, name, directory, aside, RENAME_NOREPLACE) == 0)
+		return 0;
+	/* where there is no such rename: with a second name, as replace() does */
+	if (errno == EINVAL && linkat(directory, name, directory, aside, 0) == 0 &&
+	    unlinkat(directory, name, 0) == 0)
+		return 0;
+	return error_errno(err, errno, "cannot keep an edit of %s as %s", swap->path, aside);
+}
+
+/* `copy` as it was made; NULL: it was not finished, and never took the place of the file. Between
+ * the look and the call nothing can be held: what is written in that moment goes with the copy. */
 static int remove_ours(const struct file_swap *swap, const struct file_place *place,
-		       const char *name, struct error *err)
+		       const char *name, const struct file_identity *copy, struct error *err)
 {
 	struct file_identity found;
 
 	if (file_place_look(place, name, &found) < 0)
 		return 0;
-	/* a second name of the original (by link) goes; its only one never */
-	if (file_is_same(&found, &swap->record.original) && found.links < 2)
-		return 0;
+	if (file_is_same(&found, &swap->record.original)) {
+		/* a second name of the original (by link) goes; its only one never */
+		if (found.links < 2)
+			return 0;
+	} else if (copy && !file_is_same(&found, copy)) {
+		return error_set(err, EBUSY, "%s beside %s is somebody else's", name, swap->path);
+	} else if (copy && !file_is_unchanged(&found, copy)) {
+		return set_aside(swap, place, name, err);
+	}
 	if (unlinkat(place->directory, name, 0) < 0 && errno != ENOENT)
 		return error_errno(err, errno, "cannot remove %s beside %s", name, swap->path);
 	return 0;
@@ -217,6 +251,7 @@ static int remove_ours(const struct file_swap *swap, const struct file_place *pl
 /* Also after a loss of power the original is back before the journal says so. */
 static int tidy(const struct file_swap *swap, const struct file_place *place, struct error *err)
 {
+	const struct file_identity *copy = &swap->record.copy;
 	int result;
 
 	if (fsync(place->directory) < 0 && errno != EINVAL)
@@ -225,9 +260,9 @@ static int tidy(const struct file_swap *swap, const struct file_place *place, st
 	/* The copy beside it tells that this is still to be done. */
 	result = file_reload(swap, err);
 	if (result == 0)
-		result = remove_ours(swap, place, swap->kept_name, err);
+		result = remove_ours(swap, place, swap->kept_name, copy, err);
 	if (result == 0)
-		result = remove_ours(swap, place, swap->copy_name, err);
+		result = remove_ours(swap, place, swap->copy_name, copy, err);
 	return result;
 }
 
@@ -236,7 +271,7 @@ int file_swap_end(const struct file_swap *swap, const struct file_place *place, 
 	struct times times = keep_times(place->directory);
 	int result;
 
-	if (judge(swap, place) != STATE_SWAPPED)
+	if (judge(swap, place) != FILE_SWAPPED)
 		return 0;
 	result = swap_out(swap, place, err);
 	put_times_back(place->directory, &times);
@@ -246,16 +281,17 @@ int file_swap_end(const struct file_swap *swap, const struct file_place *place, 
 static int undo_swap(const struct file_swap *swap, const struct file_place *place,
 		     struct error *err)
 {
-	enum state state = judge(swap, place);
+	enum file_state_now state = judge(swap, place);
 	int result = 0;
 
-	if (state == STATE_SWAPPED) {
+	if (state == FILE_SWAPPED) {
 		result = swap_out(swap, place, err);
 		/* anew: what was started before has read the bad version */
 		if (result == 0)
 			file_reload_start(swap, NULL);
 	}
-	if (result == 0 && (state == STATE_SWAPPED || state == STATE_UNTIDY))
+	if (result == 0 &&
+	    (state == FILE_SWAPPED || state == FILE_UNTIDY || state == FILE_UNTIDY_EDITED))
 		result = tidy(swap, place, err);
 	return result;
 }
@@ -270,7 +306,7 @@ static int undo_copy(const struct file_swap *swap, const struct file_place *plac
 	    file_is_same(&here, &swap->record.original) &&
 	    file_place_look(place, swap->copy_name, &found) == 0 && S_ISREG(found.mode) &&
 	    !file_is_same(&found, &swap->record.original))
-		return remove_ours(swap, place, swap->copy_name, err);
+		return remove_ours(swap, place, swap->copy_name, NULL, err);
 	return 0;
 }
 
@@ -313,50 +349,13 @@ int file_swap_undo(const struct journal_record *record, struct error *err)
 	return result;
 }
 
-static void say_left(const struct file_swap *swap, const struct file_place *place, enum state state,
-		     char *out, size_t size)
-{
-	char kept[PATH_MAX + NAME_MAX], reload[400] = "";
-	const char *what = "";
-
-	snprintf(kept, sizeof(kept), "%.*s%s", (int)(place->name - place->path), place->path,
-		 swap->kept_name);
-	file_reload_command(swap, reload, sizeof(reload));
-	switch (state) {
-	case STATE_UNTIDY:
-		snprintf(out, size, "%.200s is restored, what follows is not: %s%srm -f '%.200s'",
-			 swap->path, reload, reload[0] ? " && " : "", kept);
-		return;
-	case STATE_LOST:
-		snprintf(out, size,
-			 "%.200s is the bad version, and the original was removed by somebody "
-			 "(it was %.200s): bring it back from a backup",
-			 swap->path, kept);
-		return;
-	case STATE_SWAPPED:
-		what = "is still the bad version";
-		break;
-	case STATE_EDITED:
-		what = "was edited by somebody meanwhile and is left alone";
-		break;
-	case STATE_REPLACED:
-		what = "was replaced by somebody meanwhile and is left alone";
-		break;
-	default:
-		what = "was removed by somebody meanwhile";
-		break;
-	}
-	snprintf(out, size, "%.150s %s; the original, to put it back: mv -T '%.180s' '%.150s'%s%s",
-		 swap->path, what, kept, swap->path, reload[0] ? " && " : "", reload);
-}
-
 int file_swap_verify(const struct journal_record *record, bool *out_gone, char *out_left,
 		     size_t left_size, struct error *err)
 {
 	cleanup_free struct file_swap *swap = malloc(sizeof(*swap));
 	struct file_place place = FILE_PLACE_INIT;
 	struct file_identity here, found;
-	enum state state;
+	enum file_state_now state;
 	int result = swap ? file_record_read(record, swap, err)
 			  : error_errno(err, ENOMEM, "cannot look at a change of a file");
 
@@ -374,18 +373,16 @@ int file_swap_verify(const struct journal_record *record, bool *out_gone, char *
 				    swap ? swap->record.run_id : "");
 	if (record->type == FILE_RECORD_SWAP) {
 		state = judge(swap, &place);
-		*out_gone = state == STATE_SETTLED;
+		*out_gone = state == FILE_SETTLED;
 		if (!*out_gone)
-			say_left(swap, &place, state, out_left, left_size);
+			file_left_say(swap, state, out_left, left_size);
 	} else {
 		*out_gone = file_place_look(&place, place.name, &here) < 0 ||
 			    !file_is_same(&here, &swap->record.original) ||
 			    file_place_look(&place, swap->copy_name, &found) < 0 ||
 			    file_is_same(&found, &swap->record.original);
 		if (!*out_gone)
-			snprintf(out_left, left_size,
-				 "a copy of %.200s is left beside it: rm '%.*s%s'", swap->path,
-				 (int)(place.name - place.path), place.path, swap->copy_name);
+			file_left_say(swap, FILE_COPY_LEFT, out_left, left_size);
 	}
 	file_place_close(&place);
 	return 0;
@@ -394,13 +391,14 @@ int file_swap_verify(const struct journal_record *record, bool *out_gone, char *
 int file_swap_look(const struct file_swap *swap, const struct file_place *place, struct error *err)
 {
 	switch (judge(swap, place)) {
-	case STATE_SWAPPED:
+	case FILE_SWAPPED:
 		return 0;
-	case STATE_EDITED:
+	case FILE_EDITED:
 		return error_set(err, ESTALE, "%s was edited by somebody", swap->path);
-	case STATE_REMOVED:
+	case FILE_REMOVED:
 		return error_set(err, ESTALE, "%s was removed by somebody", swap->path);
-	case STATE_LOST:
+	case FILE_LOST:
+	case FILE_EDITED_LOST:
 		return error_set(err, ESTALE, "the original of %s was removed by somebody",
 				 swap->path);
 	default:

@@ -11,7 +11,7 @@
 
 #include <stdbool.h>
 
-#define RESTORE_LINE 512
+#define RESTORE_LINE 2048
 
 struct restore_report {
 	unsigned undone;	    /* records undone by this call */

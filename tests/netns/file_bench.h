@@ -35,6 +35,7 @@ extern const struct fault_ops file_fault;
 
 static int exchange_fails; /* errno; 0: it works */
 static enum { LIVE, DIE_BEFORE, DIE_AFTER } exchange_life;
+static void (*exchange_meets)(void); /* what others do in that moment */
 
 int file_exchange(int directory, const char *a, const char *b)
 {
@@ -44,6 +45,8 @@ int file_exchange(int directory, const char *a, const char *b)
 		_exit(9);
 	if (exchange_fails)
 		return -exchange_fails;
+	if (exchange_meets)
+		exchange_meets();
 	result = renameat2(directory, a, directory, b, RENAME_EXCHANGE) < 0 ? -errno : 0;
 	if (exchange_life == DIE_AFTER)
 		_exit(9);
@@ -202,6 +205,7 @@ static inline int set_up(void **state)
 	(void)state;
 	exchange_fails = 0;
 	exchange_life = LIVE;
+	exchange_meets = NULL;
 	strcpy(base, "/tmp/sqfile-XXXXXX");
 	assert_non_null(mkdtemp(base));
 	snprintf(root, sizeof(root), "%s/state", base);

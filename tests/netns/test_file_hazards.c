@@ -89,6 +89,102 @@ static void test_a_lost_original_is_told(void **state)
 	assert_string_equal(read_file(file), "bad\n");
 }
 
+/* An editor in place, or a command that brings it back from a backup: nobody but root can tell. */
+static void test_an_edit_does_not_hide_that_the_original_is_lost(void **state)
+{
+	char left[512], command[160], *typed;
+
+	(void)state;
+	assert_int_equal(PLAN(file, "content=bad"), 0);
+	inject();
+	snprintf(command, sizeof(command), "rm %s/.app.conf.squall-*", base);
+	assert_int_equal(system(command), 0);
+	write_file(file, "from a backup\n");
+	assert_int_equal(undo_all(left, sizeof(left)), 1);
+	assert_non_null(strstr(left, "the original was removed by somebody"));
+	assert_string_equal(read_file(file), "from a backup\n");
+	typed = strstr(left, "cp -p ");
+	assert_non_null(typed);
+	assert_int_equal(system(typed), 0);
+	undo_cleanly();
+	assert_string_equal(read_file(file), "from a backup\n");
+	assert_int_equal(count_names(), 1);
+}
+
+static void edit_now(void)
+{
+	FILE *out = fopen(file, "ae");
+
+	exchange_meets = NULL;
+	fputs("edited\n", out);
+	fclose(out);
+}
+
+/* Found untouched, then edited, then exchanged: the edit is not thrown away with our copy. */
+static void test_an_edit_in_the_moment_of_the_undo_is_kept(void **state)
+{
+	char left[512], *typed;
+
+	(void)state;
+	assert_int_equal(PLAN(file, "content=bad"), 0);
+	inject();
+	exchange_meets = edit_now;
+	assert_int_equal(undo_all(left, sizeof(left)), 1);
+	print_message("%s\n", left);
+	assert_string_equal(read_file(file), GOOD);
+	assert_non_null(strstr(left, "was edited by somebody"));
+	/* told until it is settled */
+	assert_int_equal(undo_all(left, sizeof(left)), 1);
+	typed = strstr(left, "rm -f ");
+	assert_non_null(typed);
+	assert_string_equal(read_file(typed + strlen("rm -f ")), "bad\nedited\n");
+	assert_int_equal(system(typed), 0);
+	undo_cleanly();
+	assert_string_equal(read_file(file), GOOD);
+	assert_int_equal(count_names(), 1);
+}
+
+/* What is shown is typed as it stands, or nothing is shown. */
+static void leave_in(const char *folder)
+{
+	char inner[PATH_MAX], left[2048], *typed;
+
+	snprintf(inner, sizeof(inner), "%s/%s", base, folder);
+	assert_int_equal(mkdir(inner, 0755), 0);
+	snprintf(inner, sizeof(inner), "%s/%s/it's a; $(file)", base, folder);
+	write_file(inner, GOOD);
+	assert_int_equal(PLAN(inner, "content=bad"), 0);
+	inject();
+	write_file(inner, "edited\n");
+	assert_int_equal(undo_all(left, 400), 1);
+	if (strlen(inner) > 200) {
+		assert_non_null(strstr(left, "no command is shown"));
+		assert_null(strstr(left, "mv -T"));
+	}
+	assert_int_equal(undo_all(left, sizeof(left)), 1);
+	print_message("%s\n", left);
+	typed = strstr(left, "mv -T ");
+	assert_non_null(typed);
+	assert_int_equal(system(typed), 0);
+	assert_string_equal(read_file(inner), GOOD);
+	undo_cleanly();
+}
+
+static void test_a_name_with_quotes_and_spaces_can_be_typed(void **state)
+{
+	(void)state;
+	leave_in("don't `touch x` \"this\"");
+}
+
+static void test_a_long_path_can_be_typed(void **state)
+{
+	char folder[241] = "";
+
+	(void)state;
+	memset(folder, 'x', sizeof(folder) - 1);
+	leave_in(folder);
+}
+
 static void test_a_change_since_the_plan_is_not_overwritten(void **state)
 {
 	(void)state;
@@ -266,6 +362,10 @@ int main(void)
 		TEST(test_a_replacement_is_not_overwritten),
 		TEST(test_a_removed_file_does_not_come_back_unasked),
 		TEST(test_a_lost_original_is_told),
+		TEST(test_an_edit_does_not_hide_that_the_original_is_lost),
+		TEST(test_an_edit_in_the_moment_of_the_undo_is_kept),
+		TEST(test_a_name_with_quotes_and_spaces_can_be_typed),
+		TEST(test_a_long_path_can_be_typed),
 		TEST(test_a_change_since_the_plan_is_not_overwritten),
 		TEST(test_one_fault_at_a_time_on_a_file),
 		TEST(test_an_unmounted_directory_is_not_taken_for_the_right_one),

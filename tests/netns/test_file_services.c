@@ -160,7 +160,7 @@ static void test_a_deployment_in_the_middle_is_kept(void **state)
 	now = netlab_output("cat %s", config);
 	assert_string_equal(now, "deployed\n");
 	said = squall_output(squall);
-	command = strstr(said, "mv -T '");
+	command = strstr(said, "mv -T ");
 	if (!command)
 		fail_msg("no command to type in: %s", said);
 	command[strcspn(command, "\"")] = '\0';
