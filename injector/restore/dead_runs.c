@@ -224,15 +224,25 @@ static int look_again(const char *run_id, enum run_state *out, struct error *err
 	return restore_look(run_id, out, NULL, err);
 }
 
-/* Until the guardian has removed the run, died, or had time enough. */
+bool restore_is_abandoned(enum run_state state, const struct journal_header *header)
+{
+	enum proc_stop stop;
+
+	return state == RUN_DEAD || state == RUN_FOREIGN_BOOT ||
+	       (state == RUN_GUARDED && proc_read_stop(header->guardian.pid, &stop) == 0 &&
+		stop == PROC_STOPPED);
+}
+
+/* Until the guardian has removed the run, died or is stopped, or had time enough. */
 static void wait_for_guardian(const char *run_id)
 {
 	int64_t until = clock_now_ns() + GUARDIAN_PATIENCE_NS;
 	struct timespec pause = {.tv_nsec = 5 * NSEC_PER_MSEC};
 	enum run_state state = RUN_GUARDED;
+	struct journal_header header;
 
-	while (clock_now_ns() < until && restore_look(run_id, &state, NULL, NULL) == 0 &&
-	       state == RUN_GUARDED)
+	while (clock_now_ns() < until && restore_look(run_id, &state, &header, NULL) == 0 &&
+	       state == RUN_GUARDED && !restore_is_abandoned(state, &header))
 		nanosleep(&pause, NULL);
 }
 

@@ -20,7 +20,9 @@
 #define GUARDIAN_PING_NS    250000000LL	 /* the worker pings this often */
 #define GUARDIAN_SILENCE_NS 2000000000LL /* silence after which a stopped worker is killed */
 #define GUARDIAN_STARVED_NS 8000000000LL /* and any other: the machine may be busy */
-#define GUARDIAN_GRACE_NS   2000000000LL /* after the deadline, for the worker's own restore */
+#define GUARDIAN_GRACE_NS                                                                          \
+	2000000000LL /* after the deadline, for the worker's own restore; with commands to reload  \
+			more */
 
 /* Kept by the guardian beside what it is told to keep, for the control group of its own: the root
  * of cgroup v2 has mode 0555, so that even its owner needs this to remove a group from it. The

@@ -7,6 +7,7 @@
  */
 #include "injector/restore/guardian_process.h"
 
+#include "faults/command.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
 #include "injector/base/log.h"
@@ -180,13 +181,20 @@ static void confine(struct watch *watch, uint64_t capabilities)
 	watch->is_confined = true;
 }
 
+/* A command that hangs is killed by its reloader, and told of by the worker: it has that time, too.
+ * Everything else is out of force by then. */
+static int64_t grace_ns(const struct watch *watch)
+{
+	return GUARDIAN_GRACE_NS + (watch->reloader >= 0 ? FAULT_COMMAND_TIMEOUT_NS : 0);
+}
+
 static void begin(struct watch *watch, const struct guardian_message *message)
 {
 	int64_t due_ns = 0;
 	struct itimerspec due = {0};
 	struct error err = ERROR_INIT;
 
-	if (__builtin_add_overflow(message->deadline_ns, GUARDIAN_GRACE_NS, &due_ns))
+	if (__builtin_add_overflow(message->deadline_ns, grace_ns(watch), &due_ns))
 		due_ns = INT64_MAX;
 	due.it_value.tv_sec = due_ns / NSEC_PER_SEC;
 	due.it_value.tv_nsec = due_ns % NSEC_PER_SEC;

@@ -33,6 +33,9 @@ int restore_run_state(const struct journal_record *records, unsigned count, enum
 int restore_look(const char *run_id, enum run_state *out, struct journal_header *out_header,
 		 struct error *err);
 
+/* Nobody of its own will end it any more: dead, or its guardian is stopped. */
+bool restore_is_abandoned(enum run_state state, const struct journal_header *header);
+
 /* Undoes all open records (of one step, or of all with step < 0), newest first; goes on after a
  * failure; reads back each. The journal stays. In a journal of another boot only those of faults
  * that outlive one. */

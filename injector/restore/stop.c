@@ -69,17 +69,18 @@ static void wait_for_end(const struct stop *stop, int64_t wait_ns)
 {
 	int64_t now = clock_now_ns(), until = now + wait_ns, ran = now;
 	struct timespec pause = {.tv_nsec = 2 * NSEC_PER_MSEC};
+	struct journal_header header;
 	enum run_state state;
 
 	for (; now < until && now - ran < STOPPED_NS && journal_exists(stop->run_id);
 	     nanosleep(&pause, NULL), now = clock_now_ns()) {
-		int result = restore_look(stop->run_id, &state, NULL, NULL);
+		int result = restore_look(stop->run_id, &state, &header, NULL);
 
 		if (!is_stopped(stop))
 			ran = now;
 
 		/* -ENODATA: the directory is just being removed, its journal has gone first */
-		if (result == 0 ? state == RUN_DEAD || state == RUN_FOREIGN_BOOT
+		if (result == 0 ? restore_is_abandoned(state, &header)
 				: result != -ENODATA && result != -ENOENT)
 			return;
 	}

@@ -165,6 +165,120 @@ static void test_a_command_that_hangs_does_not_keep_the_file_bad(void **state)
 	end(stage, before);
 }
 
+/* One run of several at once: its own file, its own command, its own end. */
+struct hanging {
+	const char *name, *limit, *lasts;
+	const char *probe, *more; /* is that file there? and what follows from that */
+	struct squall *squall;
+};
+
+static void start_hanging(struct stage *stage, struct hanging *run)
+{
+	char file[64], more[400] = "";
+
+	if (run->probe)
+		snprintf(
+			more, sizeof(more),
+			"probes: {well: {command: [/usr/bin/test, -e, %s/%s], every: 200ms}}\n%s\n",
+			stage->folder, run->probe, run->more);
+	snprintf(file, sizeof(file), "%s.conf", run->name);
+	stage_write(stage, file, "good\n");
+	snprintf(file, sizeof(file), "%s.sh", run->name);
+	netlab_run("chmod 755 %s",
+		   stage_write(stage, file,
+			       "#!/bin/sh\n[ -e %s/%s.hang ] && exec sleep 72.5\nexit 0\n",
+			       stage->folder, run->name));
+	snprintf(file, sizeof(file), "%s.yaml", run->name);
+	stage_write(stage, file,
+		    "version: 1\ntitle: %1$s\nlimits: {duration: %2$s, targets: 1}\n%3$s"
+		    "targets: {config: {file: {path: %4$s/%1$s.conf}}}\nmethod:\n"
+		    "  - {at: 0s, for: %5$s, file: {target: config, content: bad,\n"
+		    "     reload-command: [%4$s/%1$s.sh]}}\n",
+		    run->name, run->limit, more, stage->folder, run->lasts);
+	run->squall = squall_start(stage, NULL, "run --json %s", stage_path(stage, file));
+	squall_await_armed(run->squall);
+}
+
+static void set_hanging(const struct stage *stage, const struct hanging *run, bool hangs)
+{
+	char file[64];
+
+	snprintf(file, sizeof(file), "%s.hang", run->name);
+	if (hangs)
+		stage_write(stage, file, "\n");
+	else
+		netlab_run("rm %s", stage_path(stage, file));
+}
+
+/* The file is back at once; the run ends when the command was given up, and says that. Then it
+ * hangs no more, for whoever comes next. */
+static void assert_hung(struct stage *stage, const struct hanging *run)
+{
+	const int64_t from_ns = clock_now_ns();
+	cleanup_free char *said = NULL, *text = NULL;
+	char name[64];
+
+	squall_await(run->squall, "ended");
+	snprintf(name, sizeof(name), "%s.conf", run->name);
+	text = netlab_output("cat %s", stage_path(stage, name));
+	if (strcmp(text, "good\n") != 0)
+		fail_msg("%s: the file is still bad", run->name);
+	squall_assert_exit(run->squall, 6);
+	said = squall_output(run->squall);
+	if (!strstr(said, "is restored, what follows is not") ||
+	    !strstr(said, ".sh was killed after 5 s"))
+		fail_msg("%s: it does not say what hung: %s", run->name, said);
+	if (clock_now_ns() - from_ns > 3 * PATIENCE_MS * NSEC_PER_MSEC)
+		fail_msg("%s: it took too long", run->name);
+	kill(run->squall->guardian, SIGKILL); /* it would try for as long once more */
+	set_hanging(stage, run, false);
+}
+
+static void test_a_command_that_hangs_holds_up_no_kind_of_end(void **state)
+{
+	struct hanging runs[] = {
+		{.name = "stop", .limit = "2m", .lasts = "1m"},
+		{.name = "halt", .limit = "2m", .lasts = "1m"},
+		{.name = "abort",
+		 .limit = "2m",
+		 .lasts = "1m",
+		 .probe = "well",
+		 .more = "abort-when: [{probe: well, fails: 1}]"},
+		/* it waits so long for its steady state that the method does not fit any more */
+		{.name = "deadline",
+		 .limit = is_emulated() ? "12s" : "3s",
+		 .lasts = is_emulated() ? "10s" : "2500ms",
+		 .probe = "ready",
+		 .more = "steady-state: {require: [well], for: 200ms, within: 1m}"},
+	};
+	struct stage *stage = *state;
+	struct squall *stop, *halt;
+
+	stage_write(stage, "well", "\n");
+	for (unsigned i = 0; i < 4; i++) {
+		start_hanging(stage, &runs[i]);
+		if (i < 3)
+			squall_await_injected(runs[i].squall);
+	}
+	pause_ms(is_emulated() ? 4000 : 1000);
+	stage_write(stage, "ready", "\n");
+	squall_await_injected(runs[3].squall);
+	for (unsigned i = 0; i < 4; i++)
+		set_hanging(stage, &runs[i], true);
+	netlab_run("rm %s", stage_path(stage, "well"));
+	stop = squall_start(stage, NULL, "stop %s", runs[0].squall->run_id);
+	assert_hung(stage, &runs[0]);
+	assert_hung(stage, &runs[2]);
+	assert_hung(stage, &runs[3]);
+	squall_assert_exit(stop, 0);
+	halt = squall_start(stage, NULL, "halt --reason fire");
+	assert_hung(stage, &runs[1]);
+	squall_assert_exit(halt, 0);
+	assert_int_equal(squall_call(stage, NULL, "resume"), 0);
+	await_no_journal(stage);
+	stage_assert_clean(stage);
+}
+
 static void test_a_command_that_fails_is_told_with_what_to_type(void **state)
 {
 	struct stage *stage = *state;
@@ -272,6 +386,7 @@ int main(void)
 		TEST(test_what_the_command_says_of_a_broken_file_is_shown),
 		TEST(test_it_runs_as_the_user_who_called_with_nothing_of_ours),
 		TEST(test_a_command_that_hangs_does_not_keep_the_file_bad),
+		TEST(test_a_command_that_hangs_holds_up_no_kind_of_end),
 		TEST(test_a_command_that_fails_is_told_with_what_to_type),
 		TEST(test_killed_worker_the_guardian_has_it_reloaded),
 		TEST(test_everybody_killed_restore_reloads),
