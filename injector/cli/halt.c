@@ -59,8 +59,8 @@ static bool was_asked(const struct brake *brake, const char *run_id)
 	return false;
 }
 
-/* Those that were not asked before. */
-static int ask_everybody(struct brake *brake, struct error *err)
+/* Those that were not asked before. `is_last`: what cannot be asked is told, once. */
+static int ask_everybody(struct brake *brake, bool is_last, struct error *err)
 {
 	cleanup_free char(*ids)[RUN_ID_SIZE] = NULL;
 	unsigned count = 0;
@@ -81,7 +81,7 @@ static int ask_everybody(struct brake *brake, struct error *err)
 		result = stop_begin(ids[at], &brake->stops[brake->count], &why);
 		if (result == 0)
 			brake->count++;
-		else if (result != -ENOENT)
+		else if (result != -ENOENT && is_last)
 			say_failed(ids[at], &why, &brake->report);
 	}
 	return 0;
@@ -150,12 +150,13 @@ static int stop_everybody(const char *reason, bool json, struct error *err)
 {
 	struct brake brake = {0};
 	struct halt_lever lever;
-	/* Nothing is printed before: a pipe that nobody reads must not hold the brake. */
-	int first = ask_everybody(&brake, err), result, told;
+	int result, told;
 	json_t *runs;
 
+	/* Nothing is printed before: a pipe that nobody reads must not hold the brake. */
+	(void)!ask_everybody(&brake, false, NULL);
 	halt_pull(reason, &lever);
-	result = ask_everybody(&brake, first == 0 ? err : NULL);
+	result = ask_everybody(&brake, true, err);
 	if (lever.is_pulled && !json)
 		printf("Halted: no experiment begins until 'squall resume'.\n");
 	fflush(stdout);

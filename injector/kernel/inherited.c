@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -10,6 +11,9 @@
 
 #define DESCRIPTORS 262144 /* a pidfd for each target, and room to work */
 #define STACK_BYTES (8UL << 20)
+
+static struct rlimit given[RLIM_NLIMITS];
+static bool has_left;
 
 static void raise_limit(int resource, rlim_t wanted)
 {
@@ -30,12 +34,21 @@ static void raise_limit(int resource, rlim_t wanted)
 
 static void raise_limits(void)
 {
+	for (int resource = 0; resource < RLIM_NLIMITS && !has_left; resource++)
+		getrlimit(resource, &given[resource]);
+	has_left = true;
 	raise_limit(RLIMIT_CPU, RLIM_INFINITY);
 	raise_limit(RLIMIT_FSIZE, RLIM_INFINITY);
 	raise_limit(RLIMIT_AS, RLIM_INFINITY);
 	raise_limit(RLIMIT_DATA, RLIM_INFINITY);
 	raise_limit(RLIMIT_STACK, STACK_BYTES);
 	raise_limit(RLIMIT_NOFILE, DESCRIPTORS);
+}
+
+void inherited_limits_back(void)
+{
+	for (int resource = 0; has_left && resource < RLIM_NLIMITS; resource++)
+		setrlimit(resource, &given[resource]);
 }
 
 int inherited_leave(const char *name, struct error *err)

@@ -12,5 +12,8 @@
 /* Makes of a forked child a process of its own: session, name (at most 15 bytes), directory, umask,
  * limits as far as they can be raised, no signal ignored but SIGPIPE's. */
 int inherited_leave(const char *name, struct error *err);
+/* In a child of such a process that is to run somebody else's program: the limits that there were
+ * before. Nothing in a process that has no such parent. */
+void inherited_limits_back(void);
 
 #endif

@@ -264,6 +264,8 @@ static bool decode(const char *path, char out[SYSTEMD_NAME_SIZE])
 			byte = digit(at[1]) << 4 | digit(at[2]);
 			at += 2;
 		}
+		if (!byte) /* the rest of the name would not be seen */
+			return false;
 		out[used++] = (char)byte;
 	}
 	out[used] = '\0';

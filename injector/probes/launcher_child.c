@@ -9,6 +9,7 @@
 
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
+#include "injector/kernel/inherited.h"
 #include "injector/kernel/realtime.h"
 
 #include <errno.h>
@@ -177,6 +178,7 @@ static int prepare(struct launcher_server *server, pid_t parent, uid_t uid, gid_
 
 	prctl(PR_SET_NAME, server->is_apart ? "squall-reloader" : "squall-launcher");
 	realtime_end(); /* no command goes before everybody else */
+	inherited_limits_back();
 	if (close_range(STDERR_FILENO + 1, (unsigned)server->socket - 1, 0) < 0 ||
 	    close_range((unsigned)server->socket + 1, ~0U, 0) < 0)
 		return error_errno(err, errno, "cannot close inherited descriptors");

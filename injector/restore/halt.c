@@ -148,9 +148,11 @@ static int pull_in(const char *path, const char *text, bool is_lasting, struct e
 /* Of a session of its own: who interrupts the command does not interrupt this. */
 static pid_t fork_keeper(const char *text)
 {
-	pid_t keeper = fork();
+	pid_t keeper;
 	int result;
 
+	signal(SIGCHLD, SIG_DFL); /* an ignored one would reap it behind our back */
+	keeper = fork();
 	if (keeper != 0)
 		return keeper;
 	setsid();
@@ -183,7 +185,9 @@ static int await_keeper(pid_t keeper, int64_t wait_ns)
 		nanosleep(&pause, NULL);
 	if (ended == keeper)
 		return WIFEXITED(status) ? WEXITSTATUS(status) : EIO;
-	kill(keeper, SIGKILL);
+	if (ended < 0)
+		return EIO;
+	kill(keeper, SIGKILL); /* not reaped: the number is still its own */
 	return ETIMEDOUT;
 }
 

@@ -60,7 +60,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		}
 	}
 	if (result == 0) {
-		result = await_answer(pair[0], "nginx.service", &err);
+		char text[200] = "", name[SYSTEMD_NAME_SIZE];
+
+		/* to a reload, or to a question, whose answer is the path of a unit */
+		result = await_answer(pair[0], "nginx.service", data[0] & 2 ? text : NULL,
+				      sizeof(text), &err);
+		require(memchr(text, '\0', sizeof(text)) != NULL);
+		if (result == 0 && decode(text, name))
+			require(name[0] && memchr(name, '\0', sizeof(name)));
 		require(result < 0 ? err.code > 0 : has_return(answer, left));
 		for (const char *at = err.text; *at; at++)
 			require((unsigned char)*at >= ' ' && (unsigned char)*at < 0x7f);

@@ -140,6 +140,7 @@ static void test_signals_that_are_blocked_and_ignored(void **state)
 {
 	static const struct squall_how how = {.prepare = block_and_ignore_signals};
 	struct stage *stage = *state;
+	cleanup_free char *said = NULL;
 	struct squall *squall;
 
 	run_in(stage, block_and_ignore_signals, NULL);
@@ -148,6 +149,12 @@ static void test_signals_that_are_blocked_and_ignored(void **state)
 	squall_await_injected(squall);
 	assert_int_equal(squall_call(stage, NULL, "stop"), 0);
 	squall_assert_exit(squall, 4);
+	/* and the brake still knows that it will outlive a reboot */
+	squall = squall_start(stage, &how, "halt --json --reason fire");
+	squall_assert_exit(squall, 0);
+	said = squall_output(squall);
+	assert_non_null(strstr(said, "\"outlives_reboot\": true"));
+	assert_int_equal(squall_call(stage, NULL, "resume"), 0);
 	stage_assert_clean(stage);
 }
 
