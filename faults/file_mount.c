@@ -2,7 +2,9 @@
  *
  * The bad version for one process tree alone: a copy in the directory of the run, mounted over the
  * file in the mount namespace of those processes. The file itself is not touched. The mount is the
- * kernel's: it goes with the last process of the namespace, and with the machine.
+ * kernel's: it goes with the last process of the namespace, and with the machine. The name of the
+ * copy tells what is still to be done: "mount-STEP" until who reads the file has been told that the
+ * good one is back, "told-STEP" afterwards.
  */
 #include "faults/file.h"
 
@@ -128,9 +130,40 @@ static int run_directory(const char *run_id, struct error *err)
 	return fd < 0 ? error_errno(err, errno, "cannot open %s", path) : fd;
 }
 
-static void name_copy(const struct file_swap *swap, char *out, size_t size)
+struct names {
+	char due[32], told[32];
+};
+
+static struct names names_of(const struct file_swap *swap)
 {
-	snprintf(out, size, "mount-%u", swap->record.step + 1);
+	struct names names;
+
+	snprintf(names.due, sizeof(names.due), "mount-%u", swap->record.step + 1);
+	snprintf(names.told, sizeof(names.told), "told-%u", swap->record.step + 1);
+	return names;
+}
+
+/* Is somebody still to be told? */
+static bool is_due(const struct file_swap *swap)
+{
+	cleanup_fd int directory = run_directory(swap->record.run_id, NULL);
+	struct stat copy;
+
+	return directory >= 0 &&
+	       fstatat(directory, names_of(swap).due, &copy, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       copy.st_ino == swap->record.copy.inode;
+}
+
+static int note_told(const struct file_swap *swap, struct error *err)
+{
+	cleanup_fd int directory = run_directory(swap->record.run_id, err);
+	struct names names = names_of(swap);
+
+	if (directory < 0)
+		return directory;
+	if (renameat(directory, names.due, directory, names.told) < 0 && errno != ENOENT)
+		return error_errno(err, errno, "cannot rename %s beside the journal", names.due);
+	return 0;
 }
 
 int file_mount_inject(struct file_swap *swap, const struct file_place *place, int namespace,
@@ -140,22 +173,22 @@ int file_mount_inject(struct file_swap *swap, const struct file_place *place, in
 	struct file_place beside = {.directory = run_directory(swap->record.run_id, err)};
 	struct mounting mounting = {.place = place, .tree = -1};
 	cleanup_fd int copy = -1;
-	char name[32];
+	struct names names = names_of(swap);
 	int result;
 
 	if (beside.directory < 0)
 		return beside.directory;
 	memcpy(beside.path, place->path, sizeof(beside.path)); /* for messages */
-	name_copy(swap, name, sizeof(name));
 	/* inert, and removed with the directory of the run: no record is needed for it */
-	unlinkat(beside.directory, name, 0); /* of an earlier pulse */
-	result = file_copy_make(&beside, name, original, &swap->record.original, content, &copy,
-				&swap->record.copy, err);
+	unlinkat(beside.directory, names.due, 0); /* of an earlier pulse */
+	unlinkat(beside.directory, names.told, 0);
+	result = file_copy_make(&beside, names.due, original, &swap->record.original, content,
+				&copy, &swap->record.copy, err);
 	if (result == 0)
 		result = file_record_write(swap, FILE_RECORD_MOUNT, journal, err);
 	if (result >= 0) {
 		mounting.tree =
-			open_tree(beside.directory, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+			open_tree(beside.directory, names.due, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 		result = mounting.tree < 0
 				 ? error_errno(err, errno, "cannot mount a copy of %s", place->path)
 				 : mount_namespace_run(namespace, mount_inside, &mounting, err);
@@ -173,29 +206,80 @@ int file_mount_inject(struct file_swap *swap, const struct file_place *place, in
 static bool is_copy(const struct file_swap *swap, const struct file_place *place)
 {
 	cleanup_fd int directory = run_directory(swap->record.run_id, NULL);
+	struct names names = names_of(swap);
 	struct stat copy, seen;
-	char name[32];
 
-	name_copy(swap, name, sizeof(name));
-	return directory < 0 || fstatat(directory, name, &copy, AT_SYMLINK_NOFOLLOW) < 0 ||
+	return directory < 0 ||
+	       (fstatat(directory, names.due, &copy, AT_SYMLINK_NOFOLLOW) < 0 &&
+		fstatat(directory, names.told, &copy, AT_SYMLINK_NOFOLLOW) < 0) ||
 	       fstatat(place->directory, place->name, &seen, AT_SYMLINK_NOFOLLOW) < 0 ||
 	       (copy.st_dev == seen.st_dev && copy.st_ino == seen.st_ino);
 }
 
-/* 1: our copy is mounted there, `place` and `namespace` are open; 0: it is not (any more). */
+struct search {
+	const struct file_swap *swap;
+	int proc;
+	bool is_found;
+};
+
+/* The root of a mount of one file is the path of that file on its file system, and the identifier
+ * of the run is in it. "//deleted" follows when its name was removed. */
+static int search_below(void *context, struct error *err)
+{
+	struct search *search = context;
+	struct names names = names_of(search->swap);
+	char due[64], told[64];
+	cleanup_free char *line = NULL;
+	cleanup_file FILE *list = NULL;
+	size_t capacity = 0;
+	int fd = openat(search->proc, "thread-self/mountinfo", O_RDONLY | O_CLOEXEC);
+
+	snprintf(due, sizeof(due), "/%s/%s", search->swap->record.run_id, names.due);
+	snprintf(told, sizeof(told), "/%s/%s", search->swap->record.run_id, names.told);
+	list = fd < 0 ? NULL : fdopen(fd, "r");
+	if (!list)
+		return error_errno(err, errno, "cannot read the mounts of %s", search->swap->path);
+	while (!search->is_found && getline(&line, &capacity, list) > 0) {
+		char *at = strstr(line, due);
+		size_t length = strlen(due);
+
+		if (!at) {
+			at = strstr(line, told);
+			length = strlen(told);
+		}
+		search->is_found = at && (at[length] == ' ' || at[length] == '/');
+	}
+	return 0;
+}
+
+enum found {
+	FOUND_NONE,    /* it is not mounted (any more) */
+	FOUND_NOBODY,  /* nor does anybody live in that namespace */
+	FOUND_OURS,    /* `place` and `namespace` are open, `seen` is filled */
+	FOUND_COVERED, /* below a mount of somebody else */
+};
+
+/* enum found, or -errno */
 static int find_mount(const struct file_swap *swap, struct file_place *place, int *namespace,
 		      struct file_identity *seen, struct error *err)
 {
+	cleanup_fd int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct search search = {.swap = swap, .proc = proc};
 	int result = mount_namespace_find(swap->record.namespace_inode, namespace, err);
 
 	if (result == -ENOENT)
-		return 0;
+		return FOUND_NOBODY;
 	if (result == 0)
 		result = file_mount_place(swap->path, *namespace, place, err);
+	if (result == 0 && file_place_look(place, place->name, seen) == 0 &&
+	    file_is_same(seen, &swap->record.copy) && is_copy(swap, place))
+		return FOUND_OURS;
+	if (result < 0 && result != -ENOENT)
+		return result;
+	result = mount_namespace_run(*namespace, search_below, &search, err);
 	if (result < 0)
-		return result == -ENOENT ? 0 : result;
-	return file_place_look(place, place->name, seen) == 0 &&
-	       file_is_same(seen, &swap->record.copy) && is_copy(swap, place);
+		return result;
+	return search.is_found ? FOUND_COVERED : FOUND_NONE;
 }
 
 int file_mount_undo(const struct file_swap *swap, struct error *err)
@@ -204,15 +288,48 @@ int file_mount_undo(const struct file_swap *swap, struct error *err)
 	struct mounting mounting = {.place = &place, .tree = -1};
 	struct file_identity seen;
 	cleanup_fd int namespace = -1;
-	int result = find_mount(swap, &place, &namespace, &seen, err);
+	int found = find_mount(swap, &place, &namespace, &seen, err), result = 0;
+	bool is_off = found == FOUND_NONE;
 
-	if (result > 0 && file_is_unchanged(&seen, &swap->record.copy)) {
+	if (found == FOUND_OURS && file_is_unchanged(&seen, &swap->record.copy)) {
 		result = mount_namespace_run(namespace, mount_inside, &mounting, err);
-		if (result == 0)
-			result = file_reload(swap, err);
+		is_off = result == 0;
 	}
 	file_place_close(&place);
-	return result > 0 ? 0 : result;
+	/* Also when somebody died between the two, or could not tell. */
+	if (is_off && is_due(swap))
+		result = file_reload(swap, err);
+	if (result == 0 && (is_off || found == FOUND_NOBODY))
+		result = note_told(swap, err);
+	return found < 0 ? found : result;
+}
+
+static void say_mounted(const struct file_swap *swap, const char *what, char *out, size_t size)
+{
+	char path[PATH_MAX + 64] = "";
+	size_t used;
+
+	snprintf(out, size, "%.200s %s in mount namespace %llu; ", swap->path, what,
+		 (unsigned long long)swap->record.namespace_inode);
+	used = strlen(out);
+	file_left_quote(swap->path, path, sizeof(path));
+	if (strlen(path) + 200 < size - used && strlen(path) < sizeof(path) - 1)
+		snprintf(out + used, size - used,
+			 "by hand: nsenter --mount=/proc/PID/ns/mnt umount %s (PID: one of its "
+			 "processes)",
+			 path);
+	else
+		snprintf(out + used, size - used, "to be unmounted there by hand");
+}
+
+static void say_due(const struct file_swap *swap, char *out, size_t size)
+{
+	char reload[400];
+
+	file_reload_command(swap, reload, sizeof(reload));
+	snprintf(out, size, "%.200s is restored, what follows is not: %s%srm -f %s/%.6s/%s",
+		 swap->path, reload, reload[0] ? " && " : "", journal_root_of(swap->record.run_id),
+		 swap->record.run_id, names_of(swap).due);
 }
 
 int file_mount_verify(const struct file_swap *swap, bool *out_gone, char *out_left,
@@ -221,21 +338,24 @@ int file_mount_verify(const struct file_swap *swap, bool *out_gone, char *out_le
 	struct file_place place = FILE_PLACE_INIT;
 	struct file_identity seen;
 	cleanup_fd int namespace = -1;
-	int result = find_mount(swap, &place, &namespace, &seen, err);
+	int found = find_mount(swap, &place, &namespace, &seen, err);
 
 	file_place_close(&place);
-	if (result < 0)
-		return result;
-	*out_gone = result == 0;
-	if (result > 0)
-		snprintf(out_left, left_size,
-			 "%.200s %s in mount namespace %llu; by hand: nsenter "
-			 "--mount=/proc/PID/ns/mnt umount '%.200s' (PID: one of its processes)",
-			 swap->path,
-			 file_is_unchanged(&seen, &swap->record.copy)
-				 ? "is still the bad version"
-				 : "was edited by somebody meanwhile and is left alone",
-			 (unsigned long long)swap->record.namespace_inode, swap->path);
+	if (found < 0)
+		return found;
+	*out_gone = found == FOUND_NOBODY || (found == FOUND_NONE && !is_due(swap));
+	if (found == FOUND_NONE && !*out_gone)
+		say_due(swap, out_left, left_size);
+	else if (found == FOUND_COVERED)
+		say_mounted(swap,
+			    "was mounted over by somebody, and the bad version is below that,",
+			    out_left, left_size);
+	else if (found == FOUND_OURS)
+		say_mounted(swap,
+			    file_is_unchanged(&seen, &swap->record.copy)
+				    ? "is still the bad version"
+				    : "was edited by somebody meanwhile and is left alone",
+			    out_left, left_size);
 	return 0;
 }
 

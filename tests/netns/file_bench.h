@@ -56,6 +56,7 @@ int file_exchange(int directory, const char *a, const char *b)
 /* --- a file, a run, a fault --- */
 
 static char base[64], file[96], plan_text[8192];
+static char plan_inside[32]; /* "pid:N": the mount namespace */
 static struct params params;
 static struct target target;
 static struct fault_env env;
@@ -123,6 +124,8 @@ static inline int plan_file(const char *path, const char *const *words)
 	target = (struct target){.kind = TARGET_FILE, .namespace_fd = -1, .seed = 7};
 	assert_int_equal(params_init(&target.params, file_params, &err), 0);
 	add(&target.params, "path", path);
+	if (plan_inside[0])
+		add(&target.params, "namespace", plan_inside);
 	assert_int_equal(params_init(&params, file_fault.params, &err), 0);
 	for (; *words; words++) {
 		cleanup_free char *word = strdup(*words);
