@@ -152,6 +152,11 @@ int restore_locked(const char *run_id, struct restore_report *report, struct err
 	enum run_state state = RUN_DEAD;
 	int result = restore_look(run_id, &state, &header, &inner);
 
+	/* It was being made when it was looked at before, and had no header: then there was nobody
+	 * to see. Its guardian may undo it under a worker that hangs in the kernel. */
+	if (result == 0 && state == RUN_LIVE && header.guardian.pid != getpid())
+		return error_set(err, EBUSY, "run %s has begun meanwhile: it is not touched",
+				 run_id);
 	/* A journal that was not made to outlive a reboot has nothing that does. */
 	if (result == 0 && state == RUN_FOREIGN_BOOT && !journal_is_kept(run_id)) {
 		result = journal_remove(run_id, &inner);
@@ -293,6 +298,10 @@ int restore_dead_runs(struct restore_report *report, struct error *err)
 		if (look_again(ids[at], &state, NULL) == 0 && state == RUN_LIVE)
 			continue;
 		if (restore_run(ids[at], report, &inner) == 0)
+			continue;
+		/* it was being made just now */
+		if (inner.code == EBUSY && look_again(ids[at], &state, NULL) == 0 &&
+		    state == RUN_LIVE)
 			continue;
 		report->failed++;
 		report_left(report, "run %s: %s; %s", ids[at], inner.text,

@@ -45,7 +45,7 @@ int restore_records(struct journal *journal, int step, struct restore_report *re
  * undone, an unreadable journal included, is in the report; an error means that the run was not
  * touched: -EBUSY: it is live, or another process restores it. A run that is gone is success. */
 int restore_run(const char *run_id, struct restore_report *report, struct error *err);
-/* The same for who holds journal_lock() and knows that the worker is dead (the guardian). */
+/* The same for who holds journal_lock() and knows that the worker is dead, or is its guardian. */
 int restore_locked(const char *run_id, struct restore_report *report, struct error *err);
 /* All dead runs; live ones are left alone. Called at the start of every privileged command. Waits
  * up to two seconds for a guardian that is at work. */

@@ -461,6 +461,44 @@ static void test_unborn_run_is_tidied_up(void **state)
 	restore_report_free(&report);
 }
 
+/* Somebody looks for dead runs while this one is made: its header is written when he has seen that
+ * there is none, and before he has the lock. */
+static void test_run_that_begins_meanwhile_is_left_alone(void **state)
+{
+	struct journal_header header = {.deadline_ns = clock_now_ns() + 10 * NSEC_PER_SEC};
+	struct error err = ERROR_INIT;
+	struct journal *journal;
+	char path[300], bytes[512];
+	int status, fd, lock;
+	pid_t other;
+
+	(void)state;
+	memcpy(header.run_id, run_id, RUN_ID_SIZE);
+	assert_int_equal(proc_identity(getpid(), &header.worker), 0);
+	assert_int_equal(journal_create(&header, &journal, &err), 0);
+	journal_close(journal);
+	snprintf(path, sizeof(path), "%s/%s/journal", journal_root(), run_id);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_int_equal(pread(fd, bytes, sizeof(bytes), 0), sizeof(bytes));
+	empty_it(fd);
+	assert_int_equal(journal_lock(run_id, 0, &lock, &err), 0);
+	other = fork();
+	if (other == 0) {
+		struct restore_report report = {0};
+
+		close(lock);
+		_exit(restore_dead_runs(&report, &err) < 0 || report.failed || report.did_count);
+	}
+	poll(NULL, 0, 200);
+	assert_int_equal(pwrite(fd, bytes, sizeof(bytes), 0), sizeof(bytes));
+	close(lock);
+	assert_int_equal(waitpid(other, &status, 0), other);
+	assert_int_equal(status, 0);
+	assert_true(journal_exists(run_id));
+	assert_int_equal(journal_remove(run_id, &err), 0);
+	close(fd);
+}
+
 /* The kernel takes its time to end a process: it must not be taken for a live one meanwhile. */
 static void test_dying_worker_is_not_live(void **state)
 {
@@ -596,6 +634,7 @@ int main(void)
 		TEST(test_record_of_an_unknown_fault_is_reported_and_kept),
 		TEST(test_damaged_record_is_reported_and_the_rest_undone),
 		TEST(test_unborn_run_is_tidied_up),
+		TEST(test_run_that_begins_meanwhile_is_left_alone),
 		TEST(test_guardian_holds_nothing_and_is_confined),
 	};
 
