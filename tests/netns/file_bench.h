@@ -281,8 +281,13 @@ static inline void dress(const char *path)
 
 	assert_int_equal(chown(path, 1234, 2345), 0);
 	assert_int_equal(chmod(path, 0640), 0);
-	if (!give_access_list(path) || setxattr(path, "user.note", "kept", 4, 0) < 0)
-		print_message("no access lists or attributes in /tmp: %s\n", strerror(errno));
+	/* a tmpfs of an older kernel knows no user.* */
+	if (!give_access_list(path) || (setxattr(path, "user.note", "kept", 4, 0) < 0 &&
+					setxattr(path, "trusted.note", "kept", 4, 0) < 0)) {
+		print_message("skipped: no access lists or attributes in /tmp: %s\n",
+			      strerror(errno));
+		skip();
+	}
 	assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
 }
 

@@ -97,6 +97,48 @@ static void test_each_way_to_go_bad(void **state)
 	assert_string_equal(read_file(file), GOOD);
 }
 
+/* The bad version of a file of 1000 bytes; the number of bytes that differ. */
+static unsigned corrupt(const char *how, const char *seed, char out[1000])
+{
+	char good[1001];
+	unsigned differ = 0;
+	FILE *in;
+
+	memset(good, 'g', 1000);
+	good[1000] = '\0';
+	write_file(file, good);
+	assert_int_equal(PLAN(file, how, seed), 0);
+	inject();
+	in = fopen(file, "re");
+	assert_non_null(in);
+	assert_int_equal(fread(out, 1, 1000, in), 1000);
+	assert_int_equal(fgetc(in), EOF);
+	fclose(in);
+	for (unsigned at = 0; at < 1000; at++)
+		differ += out[at] != good[at];
+	undo_cleanly();
+	assert_string_equal(read_file(file), good);
+	next_run();
+	return differ;
+}
+
+static void test_as_many_bytes_are_corrupt_as_asked_for_and_the_same_for_a_seed(void **state)
+{
+	static char first[1000], again[1000], other[1000];
+
+	(void)state;
+	assert_int_equal(corrupt("corrupt-bytes=3", "seed=5", first), 3);
+	assert_int_equal(corrupt("corrupt-bytes=3", "seed=5", again), 3);
+	assert_memory_equal(first, again, 1000);
+	assert_int_equal(corrupt("corrupt-bytes=3", "seed=6", other), 3);
+	assert_memory_not_equal(first, other, 1000);
+	assert_int_equal(corrupt("corrupt=10%", "seed=5", first), 100);
+	assert_int_equal(corrupt("corrupt=10%", "seed=5", again), 100);
+	assert_memory_equal(first, again, 1000);
+	assert_int_equal(corrupt("corrupt=100%", "seed=5", again), 1000);
+	assert_int_equal(PLAN(file, "corrupt=10%"), 0);
+}
+
 /* What the user may not read does not become readable by way of a copy. */
 static void test_content_is_read_as_the_calling_user(void **state)
 {
@@ -247,6 +289,7 @@ int main(void)
 		TEST(test_the_original_comes_back_exactly),
 		TEST(test_undo_twice_is_a_noop),
 		TEST(test_each_way_to_go_bad),
+		TEST(test_as_many_bytes_are_corrupt_as_asked_for_and_the_same_for_a_seed),
 		TEST(test_content_is_read_as_the_calling_user),
 		TEST(test_what_is_no_plain_file_is_refused),
 		TEST(test_a_protected_file_is_refused),

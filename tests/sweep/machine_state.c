@@ -40,8 +40,9 @@ struct streams {
 	FILE *part[STATE_PARTS];
 };
 
-/* The whole file, NUL-terminated; "" when it cannot be read. Valid until the next call. */
-static const char *read_fd(int fd)
+/* The whole file, with a NUL that does not count; "" when it cannot be read. Valid until the next
+ * call. */
+static const char *read_bytes(int fd, size_t *out_size)
 {
 	static char text[1 << 17];
 	size_t used = 0;
@@ -51,7 +52,15 @@ static const char *read_fd(int fd)
 	       (got = pread(fd, text + used, sizeof(text) - 1 - used, (off_t)used)) > 0)
 		used += (size_t)got;
 	text[used] = '\0';
+	*out_size = used;
 	return text;
+}
+
+static const char *read_fd(int fd)
+{
+	size_t size;
+
+	return read_bytes(fd, &size);
 }
 
 static const char *read_path(const char *format, ...)
@@ -81,16 +90,27 @@ void machine_state_scope(const struct state_scope *given)
 static uint32_t hash_file(const char *path)
 {
 	cleanup_fd int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	const char *text = fd < 0 ? "" : read_fd(fd);
+	size_t size = 0;
+	const char *bytes = fd < 0 ? "" : read_bytes(fd, &size);
 
-	return crc32_of(text, strlen(text));
+	return crc32_of(bytes, size);
+}
+
+static void write_attributes(const char *path, FILE *out)
+{
+	char names[512], value[1024];
+	ssize_t size = llistxattr(path, names, sizeof(names));
+
+	for (ssize_t at = 0; at < size; at += (ssize_t)strlen(names + at) + 1) {
+		ssize_t got = lgetxattr(path, names + at, value, sizeof(value));
+
+		fprintf(out, " %s %08x", names + at, got < 0 ? 0 : crc32_of(value, (size_t)got));
+	}
 }
 
 static void write_one_file(const char *path, FILE *out)
 {
-	char names[512];
 	struct stat status;
-	ssize_t size;
 
 	if (lstat(path, &status) < 0)
 		return;
@@ -101,9 +121,7 @@ static void write_one_file(const char *path, FILE *out)
 			(unsigned long)status.st_ino, (unsigned long)status.st_nlink,
 			(long long)status.st_size, (long long)status.st_mtim.tv_sec,
 			status.st_mtim.tv_nsec, hash_file(path));
-		size = llistxattr(path, names, sizeof(names));
-		for (ssize_t at = 0; at < size; at += (ssize_t)strlen(names + at) + 1)
-			fprintf(out, " %s", names + at);
+		write_attributes(path, out);
 	}
 	fputc('\n', out);
 }
