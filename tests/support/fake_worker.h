@@ -366,4 +366,14 @@ static int tear_down(void **state)
 	return remove_tree(base);
 }
 
+static __attribute__((unused)) struct restore_report restore_dead(void)
+{
+	struct restore_report report = {0};
+	struct error err = ERROR_INIT;
+
+	if (restore_dead_runs(&report, &err) < 0)
+		fail_msg("%s", err.text);
+	return report;
+}
+
 #endif

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What is found of runs that are dead: of another boot or version, damaged, of a fault that nobody
+ * knows, not yet begun, just beginning, not yet quite dead. With the fake fault of fake_worker.h.
+ * Needs root.
+ */
+#include "injector/journal/crc32.h"
+#include "tests/support/fake_worker.h"
+
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+/* A dead run without a guardian whose journal file is then changed by `change` */
+static void dead_run_with(void (*change)(int fd))
+{
+	const struct orders orders = {.deadline_after_ns = 60 * NSEC_PER_SEC,
+				      .without_guardian = true};
+	struct running running = start(&orders);
+	char path[128];
+	int fd;
+
+	kill(running.worker, SIGKILL);
+	reap(&running);
+	snprintf(path, sizeof(path), "%s/%s/journal", root, run_id);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	change(fd);
+	close(fd);
+}
+
+static void change_record(int fd, unsigned at, void (*change)(struct journal_record *record))
+{
+	struct journal_record record;
+
+	assert_int_equal(pread(fd, &record, sizeof(record), at * 512), sizeof(record));
+	change(&record);
+	record.crc = crc32_of(&record, offsetof(struct journal_record, crc));
+	assert_int_equal(pwrite(fd, &record, sizeof(record), at * 512), sizeof(record));
+}
+
+static void other_boot(struct journal_record *record)
+{
+	struct journal_header header;
+
+	memcpy(&header, record->payload, sizeof(header));
+	header.boot_id[0] ^= 1;
+	memcpy(record->payload, &header, sizeof(header));
+}
+
+static void change_boot(int fd)
+{
+	change_record(fd, 0, other_boot);
+}
+
+static void test_run_of_another_boot_is_tidied_up(void **state)
+{
+	struct restore_report report;
+
+	(void)state;
+	dead_run_with(change_boot);
+	report = restore_dead();
+	assert_int_equal(report.undone, 0);
+	assert_int_equal(report.failed, 0);
+	assert_int_equal(undo_calls(), 0);
+	assert_int_equal(report.did_count, 1);
+	assert_non_null(strstr(report.did[0], "restarted"));
+	assert_false(journal_exists(run_id));
+	restore_report_free(&report);
+}
+
+static void other_version(struct journal_record *record)
+{
+	record->version++;
+}
+
+static void change_version(int fd)
+{
+	change_record(fd, 0, other_version);
+}
+
+static void test_run_of_another_version_is_reported_and_kept(void **state)
+{
+	struct restore_report report;
+
+	(void)state;
+	dead_run_with(change_version);
+	report = restore_dead();
+	assert_int_equal(report.undone, 0);
+	assert_int_equal(report.failed, 1);
+	assert_int_equal(undo_calls(), 0);
+	assert_non_null(strstr(report.left[0], "format 2"));
+	assert_non_null(strstr(report.left[0], "rm -r"));
+	assert_true(journal_exists(run_id));
+	restore_report_free(&report);
+}
+
+static void other_owner(struct journal_record *record)
+{
+	strcpy(record->owner, "from-later");
+}
+
+static void change_owner(int fd)
+{
+	change_record(fd, 3, other_owner);
+}
+
+static void test_record_of_an_unknown_fault_is_reported_and_kept(void **state)
+{
+	struct restore_report report;
+
+	(void)state;
+	dead_run_with(change_owner);
+	report = restore_dead();
+	assert_int_equal(report.undone, EFFECTS - 1);
+	assert_int_equal(report.failed, 1);
+	assert_non_null(strstr(report.left[0], "from-later"));
+	assert_true(journal_exists(run_id));
+	restore_report_free(&report);
+}
+
+static void flip_a_bit(int fd)
+{
+	assert_int_equal(pwrite(fd, "X", 1, 3 * 512 + 100), 1);
+}
+
+static void test_damaged_record_is_reported_and_the_rest_undone(void **state)
+{
+	struct restore_report report;
+
+	(void)state;
+	dead_run_with(flip_a_bit);
+	report = restore_dead();
+	assert_int_equal(report.undone, EFFECTS - 1);
+	assert_int_equal(report.failed, 1);
+	assert_non_null(strstr(report.left[0], "damaged"));
+	assert_int_equal(effects_in_force(), 1);
+	assert_true(journal_exists(run_id));
+	restore_report_free(&report);
+}
+
+static void empty_it(int fd)
+{
+	assert_int_equal(ftruncate(fd, 100), 0);
+}
+
+static void test_unborn_run_is_tidied_up(void **state)
+{
+	struct restore_report report;
+
+	(void)state;
+	dead_run_with(empty_it);
+	report = restore_dead();
+	assert_int_equal(report.failed, 0);
+	assert_int_equal(report.did_count, 1);
+	assert_false(journal_exists(run_id));
+	restore_report_free(&report);
+}
+
+/* Somebody looks for dead runs while this one is made: its header is written when he has seen that
+ * there is none, and before he has the lock. */
+static void test_run_that_begins_meanwhile_is_left_alone(void **state)
+{
+	struct journal_header header = {.deadline_ns = clock_now_ns() + 10 * NSEC_PER_SEC};
+	struct error err = ERROR_INIT;
+	struct journal *journal;
+	char path[300], bytes[512];
+	int status, fd, lock;
+	pid_t other;
+
+	(void)state;
+	memcpy(header.run_id, run_id, RUN_ID_SIZE);
+	assert_int_equal(proc_identity(getpid(), &header.worker), 0);
+	assert_int_equal(journal_create(&header, &journal, &err), 0);
+	journal_close(journal);
+	snprintf(path, sizeof(path), "%s/%s/journal", journal_root(), run_id);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_int_equal(pread(fd, bytes, sizeof(bytes), 0), sizeof(bytes));
+	empty_it(fd);
+	assert_int_equal(journal_lock(run_id, 0, &lock, &err), 0);
+	other = fork();
+	if (other == 0) {
+		struct restore_report report = {0};
+
+		close(lock);
+		_exit(restore_dead_runs(&report, &err) < 0 || report.failed || report.did_count);
+	}
+	poll(NULL, 0, 200);
+	assert_int_equal(pwrite(fd, bytes, sizeof(bytes), 0), sizeof(bytes));
+	close(lock);
+	assert_int_equal(waitpid(other, &status, 0), other);
+	assert_int_equal(status, 0);
+	assert_true(journal_exists(run_id));
+	assert_int_equal(journal_remove(run_id, &err), 0);
+	close(fd);
+}
+
+/* The kernel takes its time to end a process: it must not be taken for a live one meanwhile. */
+static void test_dying_worker_is_not_live(void **state)
+{
+	struct journal_header header = {0};
+	struct error err = ERROR_INIT;
+	struct restore_report report;
+	const size_t memory = 192UL << 20;
+	struct journal *journal;
+	int ready[2], status;
+	pid_t worker;
+	char byte;
+
+	(void)state;
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	worker = fork();
+	if (worker == 0) {
+		char *much = malloc(memory);
+
+		/* the more it has, the longer it dies */
+		if (much)
+			memset(much, 1, memory);
+		if (!much || write(ready[1], much, 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	close(ready[1]);
+	assert_int_equal(journal_new_run_id(run_id, &err), 0);
+	fill_header(&header, 0, INT64_MAX);
+	assert_int_equal(proc_identity(worker, &header.worker), 0);
+	assert_int_equal(journal_create(&header, &journal, &err), 0);
+	assert_int_equal(inject(journal, 0), 0);
+	journal_close(journal);
+	report = restore_dead();
+	assert_int_equal(report.undone, 0); /* live */
+	restore_report_free(&report);
+	kill(worker, SIGKILL);
+	report = restore_dead();
+	assert_int_equal(report.undone, 1);
+	assert_false(journal_exists(run_id));
+	restore_report_free(&report);
+	assert_int_equal(waitpid(worker, &status, 0), worker);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_run_of_another_boot_is_tidied_up),
+		TEST(test_run_of_another_version_is_reported_and_kept),
+		TEST(test_record_of_an_unknown_fault_is_reported_and_kept),
+		TEST(test_damaged_record_is_reported_and_the_rest_undone),
+		TEST(test_unborn_run_is_tidied_up),
+		TEST(test_run_that_begins_meanwhile_is_left_alone),
+		TEST(test_dying_worker_is_not_live),
+	};
+
+	if (geteuid() != 0) {
+		fprintf(stderr, "skipped: a dead run needs root\n");
+		return getenv("SQUALL_MUST_RUN") ? 1 : 0;
+	}
+	prctl(PR_SET_CHILD_SUBREAPER, 1); /* guardians of killed workers come to us */
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
