@@ -184,12 +184,15 @@ static void judge(struct scene *scene, const struct trial *trial, int code, bool
 	diff = NULL;
 	if (code == 6) {
 		char *text = strdup(result->out);
+		char wrong[512];
 
 		counts[trial->victim].left++;
 		if (!strstr(text, "left") && !strstr(text, "squall restore"))
 			tell(trial, result, "exit code 6 without a word", "");
-		if (typed_undo(scene, text, &counts[trial->victim].typed))
+		if (typed_undo(scene, text, &counts[trial->victim].typed, wrong, sizeof(wrong)))
 			check_typed(scene, trial, result);
+		if (wrong[0])
+			tell(trial, result, "what it said to type is no command", wrong);
 		free(text);
 	}
 	code = point_restore(scene, world_built("squall"), (struct trace_plan){0}, &again);

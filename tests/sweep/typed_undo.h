@@ -9,7 +9,9 @@
 
 /* The commands of the "left: ..." lines in `text` (which is cut up), in the namespace and by a
  * shell, as a person would; but not "squall restore", which is called anyway. Adds to *typed_count.
+ * `wrong`: one that no shell understands or finds; else empty.
  * True: there was such a line, and a command for every one. */
-bool typed_undo(const struct scene *scene, char *text, unsigned *typed_count);
+bool typed_undo(const struct scene *scene, char *text, unsigned *typed_count, char *wrong,
+		size_t wrong_size);
 
 #endif
