@@ -99,8 +99,9 @@ static void test_the_record_holds_the_command(void **state)
 	assert_null(read.command.argv[3]);
 	file_reload_command(&read, typed, sizeof(typed));
 	assert_string_equal(typed, "/usr/sbin/nginx -s 'it'\\''s load'");
+	/* in part it would be another command */
 	file_reload_command(&read, typed, 20);
-	assert_string_equal(typed, "/usr/sbin/nginx ...");
+	assert_string_equal(typed, "");
 	/* a number that nobody has */
 	swap.record.reload_number = FAULT_COMMANDS_MAX;
 	memcpy(record.payload, &swap.record, sizeof(swap.record));
