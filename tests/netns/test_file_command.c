@@ -31,7 +31,7 @@ static const char *by_script(struct stage *stage)
 		    "[ -e %1$s/hang ] && exec sleep 71.5\n"
 		    "[ -e %1$s/fail ] && { echo it is broken; exit 3; }\n"
 		    "{ id -u; id -G; grep CapEff /proc/self/status; pwd; echo $HOME $SUDO_UID; "
-		    "ulimit -d; } "
+		    "ulimit -t; } "
 		    ">%1$s/t/seen\nls /proc/self/fd | tr '\\n' ' ' >>%1$s/t/seen\n",
 		    folder);
 	netlab_run("chmod 755 %s/reload", folder);
@@ -130,11 +130,11 @@ static void test_it_runs_as_the_user_who_called_with_nothing_of_ours(void **stat
 	if (!strstr(planned, "is run as nobody"))
 		fail_msg("the plan does not say who runs it: %s", planned);
 	/* squall needs more for itself; what it raised is not the command's */
-	assert_int_equal(getrlimit(RLIMIT_DATA, &usual), 0);
-	assert_int_equal(setrlimit(RLIMIT_DATA, &(struct rlimit){4UL << 30, usual.rlim_max}), 0);
+	assert_int_equal(getrlimit(RLIMIT_CPU, &usual), 0);
+	assert_int_equal(setrlimit(RLIMIT_CPU, &(struct rlimit){77777, usual.rlim_max}), 0);
 	squall =
 		start_command_run(stage, &nobody, nginx.wrong, is_emulated() ? "8s" : "1s", reload);
-	setrlimit(RLIMIT_DATA, &usual);
+	setrlimit(RLIMIT_CPU, &usual);
 	held = netlab_output("ls -l /proc/%d/fd", find_reloader(squall));
 	netlab_run("grep -q listen %s", config); /* nobody may not read it: somebody has to */
 	assert_null(strstr(held, "journal"));
@@ -142,7 +142,7 @@ static void test_it_runs_as_the_user_who_called_with_nothing_of_ours(void **stat
 	squall_assert_exit(squall, 0);
 	seen = netlab_output("cat %s/t/seen", folder);
 	assert_string_equal(seen, "65534\n65534\nCapEff:\t0000000000000000\n/\n/nonexistent\n"
-				  "4194304\n0 1 2 3 ");
+				  "77777\n0 1 2 3 ");
 	end(stage, before);
 }
 
