@@ -16,7 +16,8 @@
 # make asan | ubsan | sanitize                      the first two tiers with a sanitizer, or both
 # make fuzz                                         every fuzzer for FUZZ_SECONDS=60
 # make sweep | sweep-restore                        death at every system call of whole experiments; a failure at
-#                                                   every call of restoring (long; SHARE=50: one in fifty)
+#                                                   every call of restoring (hours; SHARE=50: one in fifty;
+#                                                   RESUME=1 goes on with an interrupted one)
 # make check-filters                                end to end tests, with filters that tell what the lists lack
 # make sweep-vm                                     a sample of both on Debian's own kernel, with netem (15 min)
 # make soak MINUTES=10                              random experiments and deaths; SEED= repeats one
