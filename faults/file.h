@@ -186,7 +186,9 @@ int file_reload_start(const struct file_swap *swap, struct error *err);
 int file_reload(const struct file_swap *swap, struct error *err);
 /* The same in words: "SIGHUP to the process of /run/nginx.pid", or a command to type. */
 void file_reload_describe(const struct file_swap *swap, char *out, size_t size);
-/* Empty: nobody is told, or it does not fit. */
-void file_reload_command(const struct file_swap *swap, char *out, size_t size);
+#define FILE_RELOAD_TYPED 1024 /* what is longer would not be shown anyway */
+/* As root types it; empty: nobody is told. False: it does not fit, and nothing that comes with it
+ * may be shown without it. */
+bool file_reload_command(const struct file_swap *swap, char out[FILE_RELOAD_TYPED]);
 
 #endif

@@ -80,10 +80,10 @@ static const char *what_is(enum file_state_now state)
 	}
 }
 
-/* One line of commands, into `out`, of COMMAND_SIZE. */
-static void write_command(const struct file_swap *swap, enum file_state_now state, char *out)
+/* One line of commands, into `out`, of COMMAND_SIZE. False: a part of it does not fit. */
+static bool write_command(const struct file_swap *swap, enum file_state_now state, char *out)
 {
-	char beside[PATH_MAX + NAME_MAX + 16], reload[400];
+	char beside[PATH_MAX + NAME_MAX + 16], reload[FILE_RELOAD_TYPED];
 	char name[NAME_MAX + 1], aside[NAME_MAX + 1];
 	int folder = (int)(strrchr(swap->path, '/') + 1 - swap->path);
 	bool is_untidy = state == FILE_UNTIDY || state == FILE_UNTIDY_EDITED;
@@ -97,8 +97,9 @@ static void write_command(const struct file_swap *swap, enum file_state_now stat
 		       is_copy || state == FILE_UNTIDY_EDITED ? swap->copy_name : swap->kept_name,
 		       sizeof(name));
 	snprintf(beside, sizeof(beside), "%.*s%s", folder, swap->path, name);
-	file_reload_command(swap, reload, sizeof(reload));
 	out[0] = '\0';
+	if (!file_reload_command(swap, reload))
+		return false;
 	if (is_untidy && reload[0]) {
 		add(out, COMMAND_SIZE, reload);
 		add(out, COMMAND_SIZE, " && ");
@@ -118,18 +119,19 @@ static void write_command(const struct file_swap *swap, enum file_state_now stat
 		file_left_quote(beside, out, COMMAND_SIZE);
 	}
 	if (state == FILE_UNTIDY || state == FILE_ASIDE || state == FILE_LOST || is_copy)
-		return;
+		return true;
 	add(out, COMMAND_SIZE, " ");
 	if (state == FILE_UNTIDY_EDITED) {
 		snprintf(beside, sizeof(beside), "%.*s%s", folder, swap->path, aside);
 		file_left_quote(beside, out, COMMAND_SIZE);
-		return;
+		return true;
 	}
 	file_left_quote(swap->path, out, COMMAND_SIZE);
 	if (reload[0] && state != FILE_EDITED_LOST) {
 		add(out, COMMAND_SIZE, " && ");
 		add(out, COMMAND_SIZE, reload);
 	}
+	return true;
 }
 
 void file_left_say(const struct file_swap *swap, enum file_state_now state, char *out, size_t size)
@@ -140,9 +142,8 @@ void file_left_say(const struct file_swap *swap, enum file_state_now state, char
 	snprintf(out, size, "%.200s%s %s: ", swap->path, strlen(swap->path) > 200 ? "..." : "",
 		 what_is(state));
 	used = strlen(out);
-	if (command)
-		write_command(swap, state, command);
-	if (command && is_printed_as_it_is(command) && used + strlen(command) + NAMES < size)
+	if (command && write_command(swap, state, command) && is_printed_as_it_is(command) &&
+	    used + strlen(command) + NAMES < size)
 		snprintf(out + used, size - used, "%s", command);
 	else
 		snprintf(out + used, size - used,

@@ -324,12 +324,19 @@ static void say_mounted(const struct file_swap *swap, const char *what, char *ou
 
 static void say_due(const struct file_swap *swap, char *out, size_t size)
 {
-	char reload[400];
+	char reload[FILE_RELOAD_TYPED];
+	bool fits = file_reload_command(swap, reload) && strlen(reload) + 500 < size;
 
-	file_reload_command(swap, reload, sizeof(reload));
-	snprintf(out, size, "%.200s is restored, what follows is not: %s%srm -f %s/%.6s/%s",
-		 swap->path, reload, reload[0] ? " && " : "", journal_root_of(swap->record.run_id),
-		 swap->record.run_id, names_of(swap).due);
+	if (!fits)
+		snprintf(
+			out, size,
+			"%.200s is restored, but who reads it is not told yet; run: squall restore",
+			swap->path);
+	else
+		snprintf(out, size, "%.200s is restored, what follows is not: %s%srm -f %s/%.6s/%s",
+			 swap->path, reload, reload[0] ? " && " : "",
+			 journal_root_of(swap->record.run_id), swap->record.run_id,
+			 names_of(swap).due);
 }
 
 int file_mount_verify(const struct file_swap *swap, bool *out_gone, char *out_left,

@@ -310,7 +310,7 @@ int file_reload(const struct file_swap *swap, struct error *err)
 	return error_prefix(err, "reload");
 }
 
-/* As it can be typed; "..." at its end says that it does not fit. */
+/* As it can be typed; "..." at its end, of a full `out`, says that it does not fit. */
 static void join(const struct fault_command *command, char *out, size_t size)
 {
 	out[0] = '\0';
@@ -348,24 +348,29 @@ void file_reload_describe(const struct file_swap *swap, char *out, size_t size)
 		snprintf(out, size, "nobody is told: who reads the file does so by himself");
 }
 
-void file_reload_command(const struct file_swap *swap, char *out, size_t size)
+bool file_reload_command(const struct file_swap *swap, char out[FILE_RELOAD_TYPED])
 {
-	char words[400] = "";
+	const struct fault_command *command = &swap->command;
+	char words[FILE_RELOAD_TYPED - 100] = "";
 
 	out[0] = '\0';
+	if (swap->record.reload == FILE_RELOAD_NONE)
+		return true;
 	if (swap->record.reload == FILE_RELOAD_BY_COMMAND)
-		join(&swap->command, words, sizeof(words));
-	else if (swap->record.reload != FILE_RELOAD_NONE)
+		join(command, words, sizeof(words));
+	else
 		file_left_quote(swap->reload_by, words, sizeof(words));
-	if (strlen(words) >= sizeof(words) - 1) /* in part it would be another command */
-		return;
+	if (strlen(words) == sizeof(words) - 1) /* in part it would be another command */
+		return false;
 	if (swap->record.reload == FILE_RELOAD_BY_SIGNAL)
-		snprintf(out, size, "kill -%s \"$(cat %s)\"",
+		snprintf(out, FILE_RELOAD_TYPED, "kill -%s \"$(cat %s)\"",
 			 signal_name((int)swap->record.reload_number), words);
 	else if (swap->record.reload == FILE_RELOAD_BY_UNIT)
-		snprintf(out, size, "systemctl reload %s", words);
-	else
-		snprintf(out, size, "%s", words);
-	if (strlen(out) >= size - 1)
-		out[0] = '\0';
+		snprintf(out, FILE_RELOAD_TYPED, "systemctl reload %s", words);
+	else if (command->uid == 0)
+		snprintf(out, FILE_RELOAD_TYPED, "%s", words);
+	else /* with no more rights than it has when squall runs it (setpriv(1)) */
+		snprintf(out, FILE_RELOAD_TYPED, "setpriv --reuid=%u --regid=%u --clear-groups %s",
+			 command->uid, command->gid, words);
+	return true;
 }

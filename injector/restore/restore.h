@@ -11,7 +11,7 @@
 
 #include <stdbool.h>
 
-#define RESTORE_LINE 2048
+#define RESTORE_LINE 1024 /* as much as a reply of the worker holds */
 
 struct restore_report {
 	unsigned undone;	    /* records undone by this call */

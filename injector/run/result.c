@@ -110,8 +110,9 @@ static void add_line(struct result_line **lines, unsigned *count, unsigned *capa
 
 static void add_left(struct run_result *result, const char *text)
 {
-	char(*grown)[512] = grow(result->left, result->left_count, &result->left_capacity,
-				 RESULT_MAX_LEFT, sizeof(*grown));
+	char(*grown)[RESULT_LEFT_SIZE] =
+		grow(result->left, result->left_count, &result->left_capacity, RESULT_MAX_LEFT,
+		     sizeof(*grown));
 
 	if (!grown) {
 		result->left_lost++;

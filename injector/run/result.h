@@ -60,6 +60,8 @@ struct result_line { /* a line of the plan, or a note (step is 0) */
 #define RESULT_MAX_LINES 1024
 #define RESULT_MAX_NOTES 64
 #define RESULT_MAX_LEFT	 1024
+#define RESULT_LEFT_SIZE                                                                           \
+	1024 /* of what could not be restored, with a command: all that a reply holds */
 
 struct run_result {
 	char run_id[RUN_ID_SIZE];
@@ -80,12 +82,12 @@ struct run_result {
 	int64_t recovery_ns; /* end of the method -> recovery requirement met; -1: not measured */
 	bool is_recovered, was_idle;
 	enum verdict verdict;
-	char why[512];		    /* one sentence for the verdict */
-	enum stop_cause stop_cause; /* of the first EVENT_STOPPING */
-	char stop_reason[256];	    /* "" when it ran to its end */
-	char breach[256];	    /* which abort condition fired, "" when none did */
-	char recovery[256];	    /* what was said of the recovery */
-	char (*left)[512];	    /* what could not be restored; owned */
+	char why[512];			/* one sentence for the verdict */
+	enum stop_cause stop_cause;	/* of the first EVENT_STOPPING */
+	char stop_reason[256];		/* "" when it ran to its end */
+	char breach[256];		/* which abort condition fired, "" when none did */
+	char recovery[256];		/* what was said of the recovery */
+	char (*left)[RESULT_LEFT_SIZE]; /* what could not be restored; owned */
 	unsigned left_count, left_capacity;
 	unsigned left_lost;    /* more was left than could be kept in memory */
 	int command_status;    /* of run -- COMMAND; -1: none */

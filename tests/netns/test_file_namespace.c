@@ -95,7 +95,7 @@ static void test_the_reader_is_told_after_a_death_behind_the_unmounting(void **s
 
 static void test_a_reader_that_cannot_be_told_is_reported(void **state)
 {
-	char left[512], number[16];
+	char left[1024], number[16];
 
 	(void)state;
 	plan_and_inject();

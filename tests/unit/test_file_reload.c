@@ -75,7 +75,7 @@ static void test_the_record_holds_the_command(void **state)
 	static struct file_swap swap, read;
 	const struct fault_env env = {.invoking_uid = 1000, .invoking_gid = 100};
 	struct journal_record record = {0};
-	char typed[100];
+	char typed[FILE_RELOAD_TYPED], long_word[FILE_RELOAD_TYPED] = "";
 	struct params params;
 	const struct fault fault = {.params = &params, .env = &env, .command = 7};
 	struct error err = ERROR_INIT;
@@ -97,10 +97,16 @@ static void test_the_record_holds_the_command(void **state)
 	assert_string_equal(read.command.argv[0], "/usr/sbin/nginx");
 	assert_string_equal(read.command.argv[2], "it's load");
 	assert_null(read.command.argv[3]);
-	file_reload_command(&read, typed, sizeof(typed));
+	assert_true(file_reload_command(&read, typed));
+	assert_string_equal(typed, "setpriv --reuid=1000 --regid=100 --clear-groups "
+				   "/usr/sbin/nginx -s 'it'\\''s load'");
+	read.command.uid = 0;
+	assert_true(file_reload_command(&read, typed));
 	assert_string_equal(typed, "/usr/sbin/nginx -s 'it'\\''s load'");
 	/* in part it would be another command */
-	file_reload_command(&read, typed, 20);
+	memset(long_word, 'x', sizeof(long_word) - 1);
+	read.command.argv[2] = long_word;
+	assert_false(file_reload_command(&read, typed));
 	assert_string_equal(typed, "");
 	/* a number that nobody has */
 	swap.record.reload_number = FAULT_COMMANDS_MAX;
