@@ -5,20 +5,14 @@
  * for a run that is under way, and is told once.
  */
 /* its handlers are its own business */
+#include "tests/fuzz/fuzz_input.h"
+
 #include "injector/probes/launcher.c"  /* NOLINT(bugprone-suspicious-include) */
 #include "injector/restore/reloader.c" /* NOLINT(bugprone-suspicious-include) */
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define COMMANDS 4
 
 static unsigned told[COMMANDS];
-
-static void require(int condition)
-{
-	if (!condition)
-		abort();
-}
 
 static void on_result(void *context, const struct launcher_result *result)
 {

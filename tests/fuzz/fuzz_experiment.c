@@ -3,18 +3,12 @@
  * libFuzzer over the experiment file: no crash, no leak, and the answer is a whole experiment or at
  * least one problem with its position inside the file. What is accepted can be described and freed.
  */
+#include "tests/fuzz/fuzz_input.h"
+
 #include "injector/experiment/yaml.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(int condition)
-{
-	if (!condition)
-		abort();
-}
 
 static void check_experiment(struct experiment *experiment)
 {

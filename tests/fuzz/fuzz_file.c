@@ -4,6 +4,8 @@
  * seed. And who opens files for a conductor: messages of any length to it, and its answers.
  */
 /* its parts are its own business */
+#include "tests/fuzz/fuzz_input.h"
+
 #include "injector/kernel/file_reader.c" /* NOLINT(bugprone-suspicious-include) */
 
 #include "faults/file.h"
@@ -11,15 +13,7 @@
 
 #include <stdlib.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 static size_t longest; /* path that was to be opened */
-
-static void require(int condition)
-{
-	if (!condition)
-		abort();
-}
 
 /* Nothing of this machine is opened. */
 int sandbox_open_as_caller(const char *path, int flags, struct error *err)

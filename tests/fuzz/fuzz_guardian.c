@@ -5,6 +5,8 @@
  * takes nothing for "ready" that is not.
  */
 /* its handlers are its own business */
+#include "tests/fuzz/fuzz_input.h"
+
 #include "injector/restore/guardian_process.c" /* NOLINT(bugprone-suspicious-include) */
 
 #include "injector/journal/runs.h"
@@ -12,16 +14,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 static unsigned confined;
 static bool can_confine;
-
-static void require(int condition)
-{
-	if (!condition)
-		abort();
-}
 
 /* Instead of the real ones: this process goes on. */
 int sandbox_keep_capabilities(uint64_t keep, struct error *err)

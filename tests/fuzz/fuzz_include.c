@@ -5,14 +5,14 @@
  * Files are separated by form feeds, and are found under the names of `names` in their order. Every
  * problem has a place in a file that was read.
  */
+#include "tests/fuzz/fuzz_input.h"
+
 #include "injector/experiment/inline.h"
 #include "injector/experiment/yaml.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define FILES	  5
 #define SEPARATOR '\f'
@@ -24,22 +24,6 @@ struct files {
 	const char *text[FILES];
 	size_t length[FILES];
 };
-
-static void require(int condition)
-{
-	if (!condition)
-		abort();
-}
-
-static char *make_text(const char *data, size_t size)
-{
-	char *text = malloc(size + 1);
-
-	require(text != NULL);
-	memcpy(text, data, size);
-	text[size] = '\0';
-	return text;
-}
 
 static int read_file(void *context, const char *path, size_t max, char **out_text,
 		     size_t *out_length, struct error *err)

@@ -4,15 +4,9 @@
  * requests. Nothing is started here; what would be is looked at.
  */
 /* its handlers are its own business */
+#include "tests/fuzz/fuzz_input.h"
+
 #include "injector/probes/launcher_child.c" /* NOLINT(bugprone-suspicious-include) */
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(int condition)
-{
-	if (!condition)
-		abort();
-}
 
 /* In place of launcher_runs.c */
 void launcher_runs_start(struct launcher_server *server, const struct launcher_request *request)

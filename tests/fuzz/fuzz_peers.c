@@ -5,6 +5,8 @@
  * sends, the owner's site file. The first byte chooses the reader.
  */
 /* their parts are their own business */
+#include "tests/fuzz/fuzz_tree.h"
+
 #include "faults/network_samples.c"	    /* NOLINT(bugprone-suspicious-include) */
 #include "injector/kernel/file_writer.c"    /* NOLINT(bugprone-suspicious-include) */
 #include "injector/probes/prometheus.c"	    /* NOLINT(bugprone-suspicious-include) */
@@ -15,27 +17,6 @@
 #include "injector/journal/runs.h"
 #include "injector/policy/site.h"
 #include "injector/probes/pressure.h"
-
-#include <ftw.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(int condition)
-{
-	if (!condition)
-		abort();
-}
-
-/* NUL-terminated and exactly as long: reading beyond it is seen. The caller frees. */
-static char *make_text(const uint8_t *data, size_t size)
-{
-	char *text = malloc(size + 1);
-
-	require(text != NULL);
-	memcpy(text, data, size);
-	text[size] = '\0';
-	return text;
-}
 
 /* ---- Prometheus ---- */
 
@@ -107,19 +88,6 @@ static void round_trips(const uint8_t *data, size_t size)
 
 /* ---- Files ---- */
 
-static char root[64];
-
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *place)
-{
-	(void)status, (void)kind, (void)place;
-	return remove(path);
-}
-
-static void remove_tree(void)
-{
-	nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
-
 static void put(const char *path, const uint8_t *data, size_t size)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -141,9 +109,7 @@ static void make_tree(void)
 {
 	char path[300];
 
-	snprintf(root, sizeof(root), "/dev/shm/squall-fuzz-XXXXXX");
-	require(mkdtemp(root) != NULL);
-	atexit(remove_tree);
+	make_root();
 	for (unsigned i = 0; i < sizeof(states) / sizeof(*states); i++) {
 		snprintf(path, sizeof(path), "%s/%s", root, states[i]);
 		for (char *at = path + strlen(root) + 1; (at = strchr(at, '/')); at++) {

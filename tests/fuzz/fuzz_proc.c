@@ -3,39 +3,23 @@
  * The readers of /proc, over a tree whose files hold any bytes: names, states and paths are written
  * by processes that want to look like others.
  */
+#include "tests/fuzz/fuzz_tree.h"
+
 #include "injector/kernel/cgroup.h"
 #include "injector/kernel/proc.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static char root[64];
-
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *place)
-{
-	(void)status, (void)kind, (void)place;
-	return remove(path);
-}
-
-static void remove_tree(void)
-{
-	nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
-
 static void make_tree(void)
 {
 	char path[128];
 
-	snprintf(root, sizeof(root), "/dev/shm/squall-fuzz-XXXXXX");
-	if (!mkdtemp(root))
-		abort();
+	make_root();
 	for (const char *const *each =
 		     (const char *const[]){"/7", "/7/task", "/7/task/7", "/self", NULL};
 	     *each; each++) {
@@ -44,7 +28,6 @@ static void make_tree(void)
 			abort();
 	}
 	proc_set_root(root);
-	atexit(remove_tree);
 }
 
 static void put(const char *name, const uint8_t *data, size_t size)

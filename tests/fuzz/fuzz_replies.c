@@ -4,6 +4,8 @@
  * receiver. What it accepts is whole, known and terminated; a descriptor that comes along is never
  * lost.
  */
+#include "tests/fuzz/fuzz_input.h"
+
 #include "injector/run/requests.h"
 
 #include <fcntl.h>
@@ -11,14 +13,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(int condition)
-{
-	if (!condition)
-		abort();
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

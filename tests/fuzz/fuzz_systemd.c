@@ -4,18 +4,12 @@
  * when a return says so, and what an error says may be printed.
  */
 /* its parts are its own business */
+#include "tests/fuzz/fuzz_input.h"
+
 #include "injector/kernel/systemd.c" /* NOLINT(bugprone-suspicious-include) */
 
 #include <stdlib.h>
 #include <unistd.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(int condition)
-{
-	if (!condition)
-		abort();
-}
 
 /* Is one of the whole messages in there a return? */
 static bool has_return(const uint8_t *data, size_t size)

@@ -4,6 +4,8 @@
  * patterns, windows of time. The first byte chooses the parser. What is accepted is written out in
  * its canonical form and must be read back as the same.
  */
+#include "tests/fuzz/fuzz_input.h"
+
 #include "injector/base/calendar.h"
 #include "injector/base/endpoint.h"
 #include "injector/base/pattern.h"
@@ -14,14 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(int condition)
-{
-	if (!condition)
-		abort();
-}
 
 static void duration(const char *text)
 {
