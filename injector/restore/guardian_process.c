@@ -11,6 +11,7 @@
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
 #include "injector/base/log.h"
+#include "injector/journal/audit.h"
 #include "injector/kernel/descriptors.h"
 #include "injector/kernel/inherited.h"
 #include "injector/kernel/prefault.h"
@@ -405,6 +406,7 @@ static void restore_all(struct watch *watch)
 		return; /* nothing begun, or somebody else has restored it or is at it */
 	if (watch->reloader >= 0)
 		reloader_use(watch->reloader, NULL, NULL);
+	audit_hold(); /* a disk that hangs holds up no attempt, and nobody who waits for the lock */
 	for (unsigned at = 0; at < sizeof(pauses_ms) / sizeof(*pauses_ms); at++) {
 		struct error err = ERROR_INIT;
 		unsigned undone = report.undone;
@@ -420,6 +422,9 @@ static void restore_all(struct watch *watch)
 		}
 	}
 	restore_report_free(&report);
+	close(lock);
+	lock = -1;
+	audit_release();
 }
 
 void guardian_process(int socket, pid_t worker, int worker_pidfd)
