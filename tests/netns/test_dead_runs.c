@@ -8,7 +8,6 @@
 #include "tests/support/fake_worker.h"
 
 #include <poll.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 
 /* A dead run without a guardian whose journal file is then changed by `change` */
@@ -255,10 +254,5 @@ int main(void)
 		TEST(test_dying_worker_is_not_live),
 	};
 
-	if (geteuid() != 0) {
-		fprintf(stderr, "skipped: a dead run needs root\n");
-		return getenv("SQUALL_MUST_RUN") ? 1 : 0;
-	}
-	prctl(PR_SET_CHILD_SUBREAPER, 1); /* guardians of killed workers come to us */
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return RUN_AS_ROOT(tests);
 }

@@ -388,10 +388,5 @@ int main(void)
 		TEST(test_guardian_holds_nothing_and_is_confined),
 	};
 
-	if (geteuid() != 0) {
-		fprintf(stderr, "skipped: the guardian needs root\n");
-		return getenv("SQUALL_MUST_RUN") ? 1 : 0;
-	}
-	prctl(PR_SET_CHILD_SUBREAPER, 1); /* guardians of killed workers come to us */
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return RUN_AS_ROOT(tests);
 }
