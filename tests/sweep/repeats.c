@@ -20,6 +20,13 @@ bool call_is_telling(int call)
 	case SYS_bpf:
 	case SYS_write:
 	case SYS_pwrite64:
+	case SYS_ftruncate:
+	case SYS_fsync:
+	case SYS_fdatasync:
+	case SYS_creat: /* an openat(2) that creates is recorded as one */
+	case SYS_link:
+	case SYS_linkat:
+	case SYS_symlinkat:
 	case SYS_unlink:
 	case SYS_unlinkat:
 	case SYS_mkdir:
@@ -27,7 +34,18 @@ bool call_is_telling(int call)
 	case SYS_rmdir:
 	case SYS_rename:
 	case SYS_renameat2:
+	case SYS_fchmod:
+	case SYS_fchown:
+	case SYS_setxattr:
+	case SYS_fsetxattr:
+	case SYS_removexattr:
+	case SYS_fremovexattr:
+	case SYS_utimensat:
 	case SYS_mount:
+	case SYS_umount2:
+	case SYS_open_tree:
+	case SYS_move_mount:
+	case SYS_mount_setattr:
 	case SYS_setns:
 	case SYS_kill:
 	case SYS_pidfd_send_signal:

@@ -158,9 +158,18 @@ static bool is_behind(struct trace *trace, int call)
 	return is_due;
 }
 
-/* At the entry of a call. False: the process is not resumed (it is dead or stopped). */
-static bool on_call(struct trace *trace, unsigned role, int call)
+/* What a recording holds: one that makes a file is no mere openat(2). */
+static int recorded_call(const struct ptrace_syscall_info *info)
 {
+	int call = (int)info->entry.nr;
+
+	return call == SYS_openat && info->entry.args[2] & O_CREAT ? SYS_creat : call;
+}
+
+/* At the entry of a call. False: the process is not resumed (it is dead or stopped). */
+static bool on_call(struct trace *trace, unsigned role, const struct ptrace_syscall_info *info)
+{
+	int call = (int)info->entry.nr;
 	const struct trace_plan *plan = trace->plan;
 	struct trace_result *result = trace->result;
 	struct tracee *tracee = &trace->tracees[role];
@@ -182,7 +191,7 @@ static bool on_call(struct trace *trace, unsigned role, int call)
 		return true;
 	count = result->counts[role]++;
 	if (plan->calls[role] && count < TRACE_CALLS_MAX)
-		plan->calls[role][count] = call;
+		plan->calls[role][count] = recorded_call(info);
 	if (role != plan->counted)
 		return true;
 	if (plan->behind_call ? !is_behind(trace, call) : count + 1 != plan->at)
@@ -262,7 +271,7 @@ static void on_stop(struct trace *trace, unsigned role, pid_t pid, int status)
 	if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(info), &info) < 0)
 		return; /* killed meanwhile */
 	tracee->is_in_call = info.op == PTRACE_SYSCALL_INFO_ENTRY;
-	if (info.op == PTRACE_SYSCALL_INFO_ENTRY && !on_call(trace, role, (int)info.entry.nr))
+	if (info.op == PTRACE_SYSCALL_INFO_ENTRY && !on_call(trace, role, &info))
 		return;
 	if (info.op == PTRACE_SYSCALL_INFO_EXIT && tracee->is_failing)
 		trace_answer_call(trace, tracee);

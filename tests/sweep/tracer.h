@@ -40,7 +40,7 @@ struct trace_plan {
 	bool (*watch)(void *context);
 	void *context;
 	int64_t patience_ns; /* then what is still there is left alone */
-	/* all calls of each role, when wanted */
+	/* all calls of each role, when wanted; an openat(2) that creates is SYS_creat */
 	int *calls[ROLE_COUNT]; /* TRACE_CALLS_MAX each */
 };
 
