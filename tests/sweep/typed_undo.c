@@ -51,7 +51,8 @@ static size_t length_of(const char *command)
 }
 
 /* What is gone already cannot be removed, and its command fails: that is no mistake. One that the
- * shell does not understand, or does not find, is. */
+ * shell does not understand, or does not find, is. Not by ip-netns(8): that mounts a /sys of its
+ * own, in which there are no control groups. */
 static bool type(const struct scene *scene, const char *command)
 {
 	FILE *script = fopen("/run/typed", "we");
@@ -61,7 +62,7 @@ static bool type(const struct scene *scene, const char *command)
 	fclose(script);
 	if (netlab_try("sh -n /run/typed") != 0)
 		return false;
-	status = netlab_try("ip netns exec %s sh /run/typed", scene->lab->near);
+	status = netlab_try("nsenter --net=/run/netns/%s sh /run/typed", scene->lab->near);
 	return status != 126 && status != 127;
 }
 
@@ -87,7 +88,7 @@ bool typed_undo(const struct scene *scene, char *text, unsigned *typed_count, ch
 		}
 		snprintf(typed, sizeof(typed), "%.*s", (int)length_of(command), command);
 		(*typed_count)++;
-		if (netlab_try("ip netns exec %s true", scene->lab->near) == 0 &&
+		if (netlab_try("nsenter --net=/run/netns/%s true", scene->lab->near) == 0 &&
 		    !type(scene, typed))
 			snprintf(wrong, wrong_size, "%s", typed);
 	}
