@@ -13,7 +13,8 @@
 
 #include <jansson.h>
 
-#define STAGE_WAIT_MS 10000 /* for what takes milliseconds on a machine that is not emulated */
+/* For what takes milliseconds on a machine that is neither emulated nor busy */
+#define STAGE_WAIT_MS (is_emulated() ? 30000 : 10000)
 
 #define STAGE_MEMBERS 64
 
@@ -58,8 +59,9 @@ void stage_assert_clean(struct stage *stage);
 /* The journal is removed as the last act of a run, by whoever restores it: within a second, without
  * any further command. */
 void stage_await_finished(const struct stage *stage);
-/* The fastest of three round trips is below / at least / about so many ms. What is "about" widens
- * with the slowest round trip of this lab at rest: an emulated machine is slow. */
+/* The fastest of three round trips (of twelve on an emulated machine) is below / at least / about
+ * so many ms. What is "about" widens with the slowest round trip of this lab at rest: an emulated
+ * machine is slow. */
 void stage_assert_fast(const struct stage *stage, const char *address, uint16_t port);
 void stage_assert_delay(const struct stage *stage, const char *address, uint16_t port, int64_t ms);
 /* Waits until it is fast again, at most `most_ms`; ms it took. */
