@@ -22,6 +22,8 @@
 #include "tests/sweep/sweep_options.h"
 #include "tests/sweep/world.h"
 
+#include "injector/base/cleanup.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -321,7 +323,8 @@ static int fail_everything(void *context)
 {
 	const struct sweep_options *options = context;
 	int64_t start_ns = clock_now_ns(), end_ns = start_ns + options->seconds * NSEC_PER_SEC;
-	struct subject subject = {.binary = strdup(world_built("squall"))};
+	cleanup_free char *binary = strdup(world_built("squall"));
+	struct subject subject = {.binary = binary};
 	struct scene scene = {0};
 	unsigned residues;
 	size_t wanted;
