@@ -2,6 +2,7 @@
  *
  * What a site policy says about targets: addresses, interfaces, processes, units, files.
  */
+#include "tests/support/fake_proc.h"
 #include "tests/support/policy_text.h"
 
 #include "faults/fault.h"
@@ -241,6 +242,109 @@ static void test_units_that_are_reloaded(void **state)
 		       "unit nginx.service: refused by the site policy (policy.yaml:2:17, units)");
 }
 
+/* --- whose process it is: by the path of its control group --- */
+
+#define USERS  "0::/user.slice/user-1000.slice/user@1000.service/app.slice/"
+#define SYSTEM "0::/system.slice/"
+
+/* A process with that path (NULL: none that can be read) under these rules. */
+static void check_place(const char *rules, const char *cgroup, const char *refusal)
+{
+	const struct fake_process process = {.pid = FAKE_PID, .comm = "one", .cgroup = cgroup};
+	struct policy *policy = policy_of(rules);
+	struct error err = ERROR_INIT;
+	int result;
+
+	fake_proc_add(&process);
+	if (!cgroup) {
+		char long_line[5000];
+
+		memset(long_line, 'x', sizeof(long_line));
+		memcpy(long_line, "0::/", 4);
+		fake_proc_write("4190000/cgroup", long_line, sizeof(long_line));
+	}
+	result = policy_check_pid(policy, FAKE_PID, &err);
+	if (refusal)
+		policy_refused(result, &err, refusal);
+	else if (result < 0)
+		fail_msg("%s: %s", cgroup, err.text);
+	fake_proc_remove(FAKE_PID);
+	policy_free(policy);
+}
+
+/* A name that a user, or whoever a control group is delegated to, can choose allows nothing. */
+static void test_a_process_is_allowed_by_the_unit_of_the_system_alone(void **state)
+{
+	static const char rules[] = "version: 1\nallow: {units: [\"nginx*.service\", run.scope]}\n";
+
+	(void)state;
+	check_place(rules, SYSTEM "nginx.service\n", NULL);
+	check_place(rules, SYSTEM "system-nginx.slice/nginx@1.service/worker\n", NULL);
+	check_place(rules, SYSTEM "_nginx.service\n", NULL); /* cg_escape() */
+	check_place(rules, "0::/run.scope\n", NULL);
+	check_place(rules, "12:pids:/x\n1:name=systemd:/system.slice/nginx.service\n0::/\n", NULL);
+	/* what is inside belongs to it, whatever its name is */
+	check_place(rules, SYSTEM "nginx.service/other.service\n", NULL);
+	check_place(rules, USERS "nginx.service\n", "of unit user@1000.service: refused");
+	check_place(rules, "0::/user.slice/user-1000.slice/session-3.scope/nginx.service\n",
+		    "of unit session-3.scope: refused");
+	check_place(rules, SYSTEM "docker-0a1b.scope/system.slice/nginx.service\n",
+		    "of unit docker-0a1b.scope: refused");
+	check_place(rules, SYSTEM "other.service/nginx.service\n", "of unit other.service");
+	/* without systemd's hand there is no unit, and neither outside of our cgroup namespace */
+	check_place(rules, "0::/docker/0a1b/system.slice/nginx.service\n", "of no unit: refused");
+	check_place(rules, "0::/lxc.payload/nginx.service\n", "of no unit: refused");
+	check_place(rules, "0::/../nginx.service\n", "of no unit: refused");
+	check_place(rules, "0::/../../system.slice/nginx.service\n", "of no unit: refused");
+	check_place(rules, "0::/nginx.service.d\n", "of no unit: refused");
+	check_place(rules, "0::/system.slice\n", "of no unit: refused");
+	check_place(rules, "0::/\n", "of no unit: refused");
+	check_place(rules, "", "of no unit: refused");
+	check_place(rules, NULL, "of no unit: refused");
+}
+
+static void test_a_process_is_protected_by_each_unit_around_it(void **state)
+{
+	static const char rules[] = "version: 1\nprotect: {units: [vault.service]}\n";
+	static const char refusal[] = "process 4190000 (one) is protected: refused";
+
+	(void)state;
+	check_place(rules, SYSTEM "vault.service\n", refusal);
+	check_place(rules, SYSTEM "vault.service/inner.scope\n", refusal);
+	check_place(rules, SYSTEM "_vault.service\n", refusal);
+	check_place(rules, USERS "vault.service\n", refusal);
+	check_place(rules, USERS "vault.service/inner.scope/deeper\n", refusal);
+	check_place(rules, "0::/docker/0a1b/system.slice/vault.service\n", refusal);
+	check_place(rules, "0::/../vault.service\n", refusal);
+	check_place(rules, "1:name=systemd:/system.slice/vault.service\n0::/\n", refusal);
+	check_place(rules, NULL, refusal); /* it may be */
+	check_place(rules, SYSTEM "other.service\n", NULL);
+	check_place(rules, "0::/vault.service.d/vault\n", NULL);
+	check_place(rules, "", NULL);
+	check_place("version: 1\nprotect: {processes: [other]}\n", NULL, NULL);
+}
+
+/* Who is asked about when a unit is reloaded: not whoever has called a unit of his own like it. */
+static void test_processes_of_a_namesake_do_not_keep_a_unit_from_its_reload(void **state)
+{
+	static const char rules[] = "version: 1\nprotect: {processes: [guard]}\n";
+	struct fake_process process = {.pid = FAKE_PID, .comm = "guard"};
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	process.cgroup = USERS "nginx.service\n";
+	fake_proc_add(&process);
+	assert_int_equal(check_unit(rules, "nginx", "nginx.service", &err), 0);
+	process.cgroup = "0::/docker/0a1b/system.slice/nginx.service\n";
+	fake_proc_add(&process);
+	assert_int_equal(check_unit(rules, "nginx", "nginx.service", &err), 0);
+	process.cgroup = SYSTEM "nginx.service/inner.scope\n";
+	fake_proc_add(&process);
+	policy_refused(check_unit(rules, "nginx", "nginx.service", &err), &err,
+		       "(guard) is protected");
+	fake_proc_remove(FAKE_PID);
+}
+
 /* By the path of its program, which may be hidden from who asks. */
 static void test_a_process_that_cannot_be_looked_at_counts_as_protected(void **state)
 {
@@ -303,6 +407,10 @@ int main(void)
 		cmocka_unit_test(test_interfaces_by_pattern),
 		cmocka_unit_test(test_processes_by_name_unit_and_share),
 		cmocka_unit_test(test_units_that_are_reloaded),
+#define FAKED(name) cmocka_unit_test_setup_teardown(name, fake_proc_set_up, fake_proc_tear_down)
+		FAKED(test_a_process_is_allowed_by_the_unit_of_the_system_alone),
+		FAKED(test_a_process_is_protected_by_each_unit_around_it),
+		FAKED(test_processes_of_a_namesake_do_not_keep_a_unit_from_its_reload),
 		cmocka_unit_test(test_a_process_that_cannot_be_looked_at_counts_as_protected),
 		cmocka_unit_test(test_files_by_pattern),
 	};
