@@ -106,6 +106,13 @@ static void test_address(struct bpf_builder *builder, int family, const struct e
 		test_words(builder, FIELD(user_ip6) + 12, endpoint->address, endpoint->prefix,
 			   miss);
 	} else if (endpoint->family == AF_INET6) {
+		unsigned native = bpf_label(builder);
+
+		/* ::/0 or ::/64 are not meant for what goes over IPv4, and are not asked about as
+		 * such by a site's policy */
+		test_words(builder, FIELD(user_ip6), mapped, 96, native);
+		bpf_jump(builder, miss);
+		bpf_place(builder, native);
 		test_words(builder, FIELD(user_ip6), endpoint->address, endpoint->prefix, miss);
 	}
 }
@@ -116,6 +123,12 @@ static void test_port(struct bpf_builder *builder, const struct endpoint *endpoi
 		return;
 	bpf_jump_if(builder, BPF_JLT, PORT, endpoint->port_first, miss);
 	bpf_jump_if(builder, BPF_JGT, PORT, endpoint->port_last, miss);
+}
+
+/* By a condition that always holds, for the verifier refuses what nothing leads to. */
+static void jump_always(struct bpf_builder *builder, unsigned label)
+{
+	bpf_jump_if_register(builder, BPF_JEQ, PORT, PORT, label);
 }
 
 /* Goes to `hit` if it is one of the endpoints. */
@@ -129,9 +142,7 @@ static void test_endpoints(struct bpf_builder *builder, const struct params *par
 		if (endpoint->family != AF_INET6 || family == AF_INET6) {
 			test_address(builder, family, endpoint, miss);
 			test_port(builder, endpoint, miss);
-			/* a condition that always holds, for the verifier refuses what nothing
-			 * leads to, and there may have been no test */
-			bpf_jump_if_register(builder, BPF_JEQ, PORT, PORT, hit);
+			jump_always(builder, hit); /* there may have been no test */
 		}
 		bpf_place(builder, miss);
 	}
@@ -151,7 +162,7 @@ static void test_scope(struct bpf_builder *builder, const struct connect_scope *
 	test_endpoints(builder, scope->params, scope->except_key, family, allow);
 	if (params_count(scope->params, scope->to_key)) {
 		test_endpoints(builder, scope->params, scope->to_key, family, within);
-		bpf_jump(builder, allow);
+		jump_always(builder, allow); /* there may be none of this family */
 	}
 	bpf_place(builder, within);
 	test_process(builder, scope, allow);

@@ -238,6 +238,12 @@ static void test_addresses_ports_and_exceptions(void **state)
 	assert_int_equal(try(&one, "fd88::3", NETLAB_PORT), 0);
 	assert_int_equal(try_type(&one, "10.88.0.2", NETLAB_PORT, SOCK_DGRAM), 0);
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	/* all of IPv6 is nothing of IPv4, however a socket writes it */
+	START(lab, &fault, "cgroup", "/sqco-web", "error", "EHOSTUNREACH", "to", "::/0");
+	assert_int_equal(try(&one, "fd88::2", NETLAB_PORT), EHOSTUNREACH);
+	assert_int_equal(try(&one, "::ffff:10.88.0.2", NETLAB_PORT), 0);
+	assert_int_equal(try(&one, "10.88.0.2", NETLAB_PORT), 0);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
 	START(lab, &fault, "cgroup", "/sqco-web", "error", "ECONNREFUSED", "to", "*:7000-7001",
 	      "protocol", "any");
 	assert_int_equal(try(&one, "10.88.0.2", NETLAB_PORT), ECONNREFUSED);
