@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Shared by the parts of the `file` fault: file.c (its life), file_content.c (the bad version),
- * file_swap.c (putting it in place and back), file_copy.c (making it), file_reload.c (telling
- * who reads it), file_left.c (saying what is left).
+ * file_swap.c (putting it in place and back), file_copy.c (making it), file_attributes.c (what
+ * tells an edit that shows nowhere else), file_reload.c (telling who reads it), file_left.c (saying
+ * what is left).
  */
 #ifndef SQUALL_FAULT_FILE_H
 #define SQUALL_FAULT_FILE_H

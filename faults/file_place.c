@@ -159,7 +159,8 @@ bool file_is_same(const struct file_identity *a, const struct file_identity *b)
 bool file_is_unchanged(const struct file_identity *a, const struct file_identity *b)
 {
 	return file_is_same(a, b) && a->size == b->size && a->mtime_ns == b->mtime_ns &&
-	       a->mode == b->mode && a->uid == b->uid && a->gid == b->gid;
+	       a->mode == b->mode && a->uid == b->uid && a->gid == b->gid &&
+	       (!a->attributes || !b->attributes || a->attributes == b->attributes);
 }
 
 static int say_link(const char *path, struct error *err)
@@ -216,6 +217,8 @@ int file_place_look(const struct file_place *place, const char *name, struct fil
 	if (fstatat(place->directory, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	identify(&status, out);
+	if (S_ISREG(status.st_mode))
+		out->attributes = file_attributes_of(place->directory, name);
 	return 0;
 }
 

@@ -32,7 +32,7 @@
 #define JOURNAL_PAYLOAD	  416
 
 #define JOURNAL_MAGIC	0x4a515153 /* "SQQJ" in a hex dump (little endian) */
-#define JOURNAL_VERSION 1	   /* another one is never guessed at */
+#define JOURNAL_VERSION 2	   /* another one is never guessed at */
 
 #define RUN_ID_SIZE 8 /* six characters [0-9a-z], NUL; names every object a run makes */
 
