@@ -5,9 +5,24 @@
  */
 #include "tests/netns/file_bench.h"
 
+#include <dlfcn.h>
 #include <poll.h>
 #include <signal.h>
 #include <unistd.h>
+
+static bool lists_fail; /* of directories, from now on */
+
+struct dirent *readdir(DIR *dir)
+{
+	static struct dirent *(*real)(DIR *);
+
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "readdir");
+	if (!lists_fail)
+		return real(dir);
+	errno = ENOMEM;
+	return NULL;
+}
 
 static pid_t reader;
 static int told;
@@ -19,6 +34,7 @@ static int set_up_reader(void **state)
 	char number[16];
 	int ends[2];
 
+	lists_fail = false;
 	set_up(state);
 	assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
 	reader = fork();
@@ -128,6 +144,22 @@ static void test_a_covered_mount_is_not_gone(void **state)
 	assert_inside("cat $1", GOOD);
 }
 
+static void test_a_namespace_that_cannot_be_looked_for_is_not_gone(void **state)
+{
+	char left[1024];
+
+	(void)state;
+	plan_and_inject();
+	lists_fail = true;
+	assert_int_equal(undo_all(left, sizeof(left)), 1);
+	lists_fail = false;
+	print_message("%s\n", left);
+	assert_non_null(strstr(left, "cannot look for a mount namespace"));
+	undo_cleanly();
+	assert_told();
+	assert_inside("cat $1", GOOD);
+}
+
 static void edit_inside(void)
 {
 	char word[128], left[1024];
@@ -204,6 +236,7 @@ int main(void)
 		TEST(test_the_reader_is_told_after_a_death_behind_the_unmounting),
 		TEST(test_a_reader_that_cannot_be_told_is_reported),
 		TEST(test_a_covered_mount_is_not_gone),
+		TEST(test_a_namespace_that_cannot_be_looked_for_is_not_gone),
 		TEST(test_an_edited_copy_is_unmounted_as_told),
 		TEST(test_what_is_not_printed_as_it_is_is_not_to_be_typed),
 	};
