@@ -165,6 +165,8 @@ ODD := $(BUILD)/tests/sweep/mutant $(BUILD)/tests/sweep/out_of_memory
 SWEEP := $(filter-out $(ODD:%=%.o),$(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/sweep/*.c))))
 $(BUILD)/tests/netns/test_sweep $(BUILD)/tests/netns/test_restore_failures: $(SWEEP) | $(ODD)
 $(BUILD)/tests/netns/test_filter_lists: $(SWEEP) | $(TELLING)
+$(BUILD)/tests/netns/test_typed_undo: $(SWEEP)
+$(BUILD)/tests/unit/test_typed_words: $(BUILD)/tests/sweep/typed_words.o
 $(BUILD)/tests/tools/soak $(BUILD)/tests/netns/test_foreign_changes: $(SWEEP)
 $(BUILD)/tests/tools/soak: $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/soak/*.c)))
 
