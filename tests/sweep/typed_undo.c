@@ -12,14 +12,15 @@
 #define SCRIPT "/run/typed"
 #define SAID   "/run/typed-said"
 
-/* The exit status of a script in the namespace; what it says is in SAID. */
+/* The exit status of a script in the namespace; what it says is in SAID. Not by ip-netns(8): that
+ * mounts a /sys of its own, in which there are no control groups. */
 static int run(const struct scene *scene, const char *script)
 {
 	FILE *out = fopen(SCRIPT, "we");
 
 	fprintf(out, "exec 2>" SAID "\n%s\n", script);
 	fclose(out);
-	return netlab_try("ip netns exec %s sh " SCRIPT, scene->lab->near);
+	return netlab_try("nsenter --net=/run/netns/%s sh " SCRIPT, scene->lab->near);
 }
 
 /* Also where the status does not tell: in "$(...)", and by `ip netns exec`, which returns 1 */
@@ -111,7 +112,7 @@ bool typed_undo(const struct scene *scene, char *text, unsigned *typed_count, ch
 		}
 		fill_in(scene, command);
 		(*typed_count)++;
-		if (netlab_try("ip netns exec %s true", scene->lab->near) == 0)
+		if (netlab_try("nsenter --net=/run/netns/%s true", scene->lab->near) == 0)
 			type(scene, command, wrong, wrong_size);
 	}
 	return is_any && is_all;
