@@ -78,7 +78,7 @@ struct file_record {
 	struct file_identity directory, original, copy; /* copy: not of FILE_RECORD_COPY */
 	int64_t directory_after_ns;			/* FILE_RECORD_DIRECTORY: mtime */
 	uint64_t namespace_inode;			/* FILE_RECORD_MOUNT */
-	char text[208];
+	char text[192];
 };
 _Static_assert(sizeof(struct file_record) <= JOURNAL_PAYLOAD, "it fits a record");
 

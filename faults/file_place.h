@@ -13,10 +13,11 @@
 #include <stdint.h>
 
 /* A file as it was seen. It is the same one while the inode agrees (never the device: its number
- * may be another one after a reboot), and unchanged while the rest does. */
+ * may be another one after a reboot), and unchanged while the rest does. A number of an inode is
+ * given again: of two files that differ by their content, the time of their birth tells. */
 struct file_identity {
 	uint64_t inode, size;
-	int64_t mtime_ns;
+	int64_t mtime_ns, birth_ns; /* birth_ns: of a regular file; 0: the file system knows none */
 	uint32_t mode, uid, gid, links;
 	uint32_t attributes; /* file_attributes_of(); 0: not known */
 };

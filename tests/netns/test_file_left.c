@@ -158,6 +158,28 @@ static void put_theirs(const char *path)
 	assert_int_equal(rename(theirs, path), 0);
 }
 
+/* Instead of what is there, with the number of its inode if the file system gives it again. */
+static void put_theirs_with_its_number(const char *path)
+{
+	struct stat before, after = {0};
+	char folder[96], made[128] = "", command[128];
+
+	snprintf(folder, sizeof(folder), "%s/state/many", base);
+	assert_int_equal(mkdir(folder, 0755), 0);
+	assert_int_equal(stat(path, &before), 0);
+	assert_int_equal(unlink(path), 0);
+	for (unsigned i = 0; i < 300 && after.st_ino != before.st_ino; i++) {
+		snprintf(made, sizeof(made), "%s/%u", folder, i);
+		write_file(made, "theirs\n");
+		assert_int_equal(stat(made, &after), 0);
+	}
+	if (after.st_ino != before.st_ino)
+		print_message("this file system gave no number again\n");
+	assert_int_equal(rename(made, path), 0);
+	snprintf(command, sizeof(command), "exec rm -r %s", folder);
+	assert_int_equal(system(command), 0);
+}
+
 static void assert_foreign(const char *path)
 {
 	char moved[300];
@@ -196,6 +218,42 @@ static void test_without_exchange_a_foreign_file_is_not_to_be_removed_either(voi
 	assert_null(strstr(left, kept));
 	make_reader_well();
 	assert_foreign(kept);
+}
+
+static void test_a_file_with_the_inode_of_the_copy_is_not_ours(void **state)
+{
+	(void)state;
+	plan_and_inject();
+	make_reader_ill();
+	assert_left("rm -f ");
+	put_theirs_with_its_number(copy);
+	make_reader_well();
+	assert_foreign(copy);
+}
+
+static void test_a_file_with_the_inode_of_the_original_is_not_put_in_its_place(void **state)
+{
+	(void)state;
+	plan_and_inject();
+	put_theirs_with_its_number(copy);
+	assert_left("the original was removed by somebody");
+	assert_string_equal(read_file(file), "bad\n");
+	assert_string_equal(read_file(copy), "theirs\n");
+}
+
+/* Through another name, or by who has it open: it is the original all the same. */
+static void test_an_original_that_was_edited_meanwhile_comes_back(void **state)
+{
+	char other[96];
+
+	(void)state;
+	snprintf(other, sizeof(other), "%s/other-name", base);
+	assert_int_equal(link(file, other), 0);
+	plan_and_inject();
+	write_file(other, "edited by its other name\n");
+	undo_cleanly();
+	assert_string_equal(read_file(file), "edited by its other name\n");
+	assert_int_equal(count_names(), 2);
 }
 
 /* The way back needs that name; by hand it does not. */
@@ -380,6 +438,9 @@ int main(void)
 		TEST(test_without_exchange_a_second_name_of_the_original_alone_is_told),
 		TEST(test_a_foreign_file_by_our_name_is_not_to_be_removed),
 		TEST(test_without_exchange_a_foreign_file_is_not_to_be_removed_either),
+		TEST(test_a_file_with_the_inode_of_the_copy_is_not_ours),
+		TEST(test_a_file_with_the_inode_of_the_original_is_not_put_in_its_place),
+		TEST(test_an_original_that_was_edited_meanwhile_comes_back),
 		TEST(test_without_exchange_a_foreign_file_in_the_way_is_not_removed),
 		TEST(test_a_foreign_file_that_was_there_before_is_not_taken_for_ours),
 		TEST(test_an_edit_is_told_also_when_the_file_was_replaced_since),
