@@ -167,11 +167,6 @@ void file_aside_name(const struct file_swap *swap, char out[NAME_MAX + 1]);
  * is in the way. */
 void file_left_say(const struct file_swap *swap, enum file_state_now state,
 		   const struct file_seen *seen, char *out, size_t size);
-/* Appends one word as a shell takes it, as far as it fits. */
-void file_left_quote(const char *word, char *out, size_t size);
-/* Printed as it is: one line of ASCII. Whatever else is changed on its way to a terminal, and would
- * be another name when it is typed. */
-bool file_left_is_plain(const char *text);
 
 /* file_mount.c: for the processes of one mount namespace alone. */
 /* As file_place_open(), seen from inside of the namespace; -1: from here. */

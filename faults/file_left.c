@@ -5,12 +5,12 @@
  */
 #include "faults/file.h"
 
+#include "injector/base/shell_word.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* What a shell takes as it is */
-#define PLAIN	     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-+=:,@%"
 #define NAMES	     64 /* of run and step, which come before the sentence */
 #define QUOTED_SIZE  (4 * PATH_MAX + 8)
 #define COMMAND_SIZE (4 * QUOTED_SIZE)
@@ -20,24 +20,6 @@ static void add(char *out, size_t size, const char *text)
 	size_t used = strlen(out);
 
 	snprintf(out + used, size - used, "%s", text);
-}
-
-void file_left_quote(const char *word, char *out, size_t size)
-{
-	bool is_plain = *word && !word[strspn(word, PLAIN)];
-
-	add(out, size, is_plain ? "" : "'");
-	for (char at[2] = ""; (at[0] = *word); word++)
-		add(out, size, at[0] == '\'' ? "'\\''" : at);
-	add(out, size, is_plain ? "" : "'");
-}
-
-bool file_left_is_plain(const char *text)
-{
-	for (; *text; text++)
-		if (*text < ' ' || *text > '~')
-			return false;
-	return true;
 }
 
 static const char *what_is(enum file_state_now state)
@@ -89,7 +71,7 @@ static void add_beside(char *out, const struct file_swap *swap, const char *name
 
 	snprintf(path, sizeof(path), "%.*s%s", folder, swap->path, name);
 	add(out, COMMAND_SIZE, out[0] ? " " : "");
-	file_left_quote(path, out, COMMAND_SIZE);
+	shell_word_add(path, out, COMMAND_SIZE);
 }
 
 static void add_next(char *out, const char *command)
@@ -101,7 +83,7 @@ static void add_next(char *out, const char *command)
 static void add_path(char *out, const struct file_swap *swap)
 {
 	add(out, COMMAND_SIZE, " ");
-	file_left_quote(swap->path, out, COMMAND_SIZE);
+	shell_word_add(swap->path, out, COMMAND_SIZE);
 }
 
 /* What the original is copied to for a moment; NULL: each name is taken. */
@@ -220,7 +202,7 @@ void file_left_say(const struct file_swap *swap, enum file_state_now state,
 			 "then run: squall restore",
 			 way);
 	else if (command && write_command(swap, state, seen, command) &&
-		 file_left_is_plain(command) && used + strlen(command) + NAMES < size)
+		 shell_word_is_plain(command) && used + strlen(command) + NAMES < size)
 		snprintf(out + used, size - used, "%s", command);
 	else
 		snprintf(out + used, size - used,

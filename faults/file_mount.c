@@ -9,6 +9,7 @@
 #include "faults/file.h"
 
 #include "injector/base/cleanup.h"
+#include "injector/base/shell_word.h"
 #include "injector/kernel/mount_namespace.h"
 
 #include <errno.h>
@@ -312,9 +313,9 @@ static void say_mounted(const struct file_swap *swap, const char *what, char *ou
 	snprintf(out, size, "%.200s %s in mount namespace %llu; ", swap->path, what,
 		 (unsigned long long)swap->record.namespace_inode);
 	used = strlen(out);
-	file_left_quote(swap->path, path, sizeof(path));
+	shell_word_add(swap->path, path, sizeof(path));
 	if (strlen(path) + 200 < size - used && strlen(path) < sizeof(path) - 1 &&
-	    file_left_is_plain(path))
+	    shell_word_is_plain(path))
 		snprintf(out + used, size - used,
 			 "by hand, with PID of one of its processes: nsenter "
 			 "--mount=/proc/PID/ns/mnt umount -l %s",
@@ -336,7 +337,7 @@ static void say_due(const struct file_swap *swap, char *out, size_t size)
 {
 	char reload[FILE_RELOAD_TYPED];
 	bool fits = file_reload_command(swap, reload) && strlen(reload) + 500 < size &&
-		    file_left_is_plain(reload);
+		    shell_word_is_plain(reload);
 
 	if (!fits)
 		snprintf(

@@ -2,6 +2,7 @@
 #include "faults/target_namespace.h"
 
 #include "faults/target.h"
+#include "injector/base/shell_word.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -38,10 +39,13 @@ int target_namespace_check(const struct target_namespace *namespace, struct erro
 
 void target_namespace_prefix(const char *name, char *out, size_t size)
 {
+	char word[TARGET_NAMESPACE_PREFIX] = "";
+
+	shell_word_add(name, word, sizeof(word));
 	if (strncmp(name, "pid:", 4) == 0)
 		snprintf(out, size, "nsenter --net=/proc/%s/ns/net ", name + 4);
 	else if (name[0])
-		snprintf(out, size, "ip netns exec %s ", name);
+		snprintf(out, size, "ip netns exec %s ", word);
 	else
 		out[0] = '\0';
 }

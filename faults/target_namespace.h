@@ -22,7 +22,9 @@ struct target_namespace {
 int target_namespace_check(const struct target_namespace *namespace, struct error *err);
 
 /* What a command that is typed by hand needs in front to act in the namespace of that name, as of a
- * target: "ip netns exec NAME ", "nsenter --net=/proc/N/ns/net ", or nothing for our own (""). */
+ * target, of less than 64 bytes: "ip netns exec NAME ", "nsenter --net=/proc/N/ns/net ", or nothing
+ * for our own (""). */
+#define TARGET_NAMESPACE_PREFIX 288
 void target_namespace_prefix(const char *name, char *out, size_t size);
 
 #endif
