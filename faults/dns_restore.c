@@ -99,7 +99,7 @@ int dns_verify(const struct journal_record *record, bool *out_gone, char *out_le
 
 	if (result < 0)
 		return result;
-	target_namespace_prefix(what.namespace_name, prefix, sizeof(prefix));
+	target_namespace_prefix(what.namespace_name, &what.namespace_id, prefix, sizeof(prefix));
 	if (shell_word_is_plain(prefix))
 		snprintf(out_left, left_size, "table %s: %snft delete table inet %s", what.table,
 			 prefix, what.table);

@@ -290,7 +290,8 @@ static void say_left(const struct network_record *record, unsigned type, const c
 {
 	char prefix[TARGET_NAMESPACE_PREFIX], link[4 * sizeof(record->link) + 2] = "";
 
-	target_namespace_prefix(record->namespace_name, prefix, sizeof(prefix));
+	target_namespace_prefix(record->namespace_name, &record->namespace_id, prefix,
+				sizeof(prefix));
 	shell_word_add(record->link, link, sizeof(link));
 	if (!shell_word_is_plain(prefix) || !shell_word_is_plain(link))
 		snprintf(out, size,
