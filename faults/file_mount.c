@@ -9,6 +9,7 @@
 #include "faults/file.h"
 
 #include "injector/base/cleanup.h"
+#include "injector/base/shell_word.h"
 #include "injector/kernel/mount_namespace.h"
 
 #include <errno.h>
@@ -312,20 +313,31 @@ static void say_mounted(const struct file_swap *swap, const char *what, char *ou
 	snprintf(out, size, "%.200s %s in mount namespace %llu; ", swap->path, what,
 		 (unsigned long long)swap->record.namespace_inode);
 	used = strlen(out);
-	file_left_quote(swap->path, path, sizeof(path));
-	if (strlen(path) + 200 < size - used && strlen(path) < sizeof(path) - 1)
+	shell_word_add(swap->path, path, sizeof(path));
+	if (strlen(path) + 200 < size - used && strlen(path) < sizeof(path) - 1 &&
+	    shell_word_is_plain(path))
 		snprintf(out + used, size - used,
-			 "by hand: nsenter --mount=/proc/PID/ns/mnt umount %s (PID: one of its "
-			 "processes)",
+			 "by hand, with PID of one of its processes: nsenter "
+			 "--mount=/proc/PID/ns/mnt umount -l %s",
 			 path);
 	else
 		snprintf(out + used, size - used, "to be unmounted there by hand");
 }
 
+/* What is on top is theirs: a command that unmounts would take that away. */
+static void say_covered(const struct file_swap *swap, char *out, size_t size)
+{
+	snprintf(out, size,
+		 "%.200s was mounted over by somebody in mount namespace %llu, and the bad version "
+		 "is below that; when theirs is gone, run: squall restore",
+		 swap->path, (unsigned long long)swap->record.namespace_inode);
+}
+
 static void say_due(const struct file_swap *swap, char *out, size_t size)
 {
 	char reload[FILE_RELOAD_TYPED];
-	bool fits = file_reload_command(swap, reload) && strlen(reload) + 500 < size;
+	bool fits = file_reload_command(swap, reload) && strlen(reload) + 500 < size &&
+		    shell_word_is_plain(reload);
 
 	if (!fits)
 		snprintf(
@@ -354,9 +366,7 @@ int file_mount_verify(const struct file_swap *swap, bool *out_gone, char *out_le
 	if (found == FOUND_NONE && !*out_gone)
 		say_due(swap, out_left, left_size);
 	else if (found == FOUND_COVERED)
-		say_mounted(swap,
-			    "was mounted over by somebody, and the bad version is below that,",
-			    out_left, left_size);
+		say_covered(swap, out_left, left_size);
 	else if (found == FOUND_OURS)
 		say_mounted(swap,
 			    file_is_unchanged(&seen, &swap->record.copy)

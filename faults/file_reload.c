@@ -7,6 +7,7 @@
 #include "faults/file.h"
 
 #include "faults/warden.h"
+#include "injector/base/shell_word.h"
 #include "injector/journal/crc32.h"
 #include "injector/kernel/proc.h"
 #include "injector/kernel/systemd.h"
@@ -318,7 +319,7 @@ static void join(const struct fault_command *command, char *out, size_t size)
 		size_t used = strlen(out);
 
 		snprintf(out + used, size - used, "%s", i ? " " : "");
-		file_left_quote(command->argv[i], out, size);
+		shell_word_add(command->argv[i], out, size);
 	}
 	if (strlen(out) == size - 1)
 		memcpy(out + size - 4, "...", 3);
@@ -359,7 +360,7 @@ bool file_reload_command(const struct file_swap *swap, char out[FILE_RELOAD_TYPE
 	if (swap->record.reload == FILE_RELOAD_BY_COMMAND)
 		join(command, words, sizeof(words));
 	else
-		file_left_quote(swap->reload_by, words, sizeof(words));
+		shell_word_add(swap->reload_by, words, sizeof(words));
 	if (strlen(words) == sizeof(words) - 1) /* in part it would be another command */
 		return false;
 	if (swap->record.reload == FILE_RELOAD_BY_SIGNAL)

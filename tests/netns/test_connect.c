@@ -238,11 +238,48 @@ static void test_addresses_ports_and_exceptions(void **state)
 	assert_int_equal(try(&one, "fd88::3", NETLAB_PORT), 0);
 	assert_int_equal(try_type(&one, "10.88.0.2", NETLAB_PORT, SOCK_DGRAM), 0);
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	/* all of IPv6 is nothing of IPv4, however a socket writes it */
+	START(lab, &fault, "cgroup", "/sqco-web", "error", "EHOSTUNREACH", "to", "::/0");
+	assert_int_equal(try(&one, "fd88::2", NETLAB_PORT), EHOSTUNREACH);
+	assert_int_equal(try(&one, "::ffff:10.88.0.2", NETLAB_PORT), 0);
+	assert_int_equal(try(&one, "10.88.0.2", NETLAB_PORT), 0);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
 	START(lab, &fault, "cgroup", "/sqco-web", "error", "ECONNREFUSED", "to", "*:7000-7001",
 	      "protocol", "any");
 	assert_int_equal(try(&one, "10.88.0.2", NETLAB_PORT), ECONNREFUSED);
 	assert_int_equal(try_type(&one, "10.88.0.3", NETLAB_PORT, SOCK_DGRAM), ECONNREFUSED);
 	assert_int_equal(try(&one, "10.88.0.2", NETLAB_OTHER_PORT), 0);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	hang_up(&one);
+	group_remove(group);
+}
+
+/* As many as can be named, of those that take the most jumps. */
+static void test_the_longest_program(void **state)
+{
+	enum { EACH = 50 };
+	const char *words[4 * EACH + 7] = {"fault", "connect", "cgroup", "/sqco-web"};
+	char addresses[EACH][40];
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	struct caller one;
+	unsigned count = 4;
+	char group[128];
+
+	group_make("sqco-web", group);
+	one = call_in(lab, group);
+	for (unsigned i = 0; i < EACH; i++) {
+		snprintf(addresses[i], sizeof(addresses[i]), "[fd88::%x]:7001-7002", 2 + i);
+		words[count++] = "to";
+		words[count++] = addresses[i];
+		words[count++] = "except";
+		words[count++] = "[fd99::1]:1-2";
+	}
+	words[count++] = "error";
+	words[count++] = "ENETUNREACH";
+	start(lab, &fault, words);
+	assert_int_equal(try(&one, "fd88::2", NETLAB_PORT), ENETUNREACH);
+	assert_int_equal(try(&one, "10.88.0.2", NETLAB_PORT), 0);
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 	hang_up(&one);
 	group_remove(group);
@@ -404,6 +441,7 @@ int main(void)
 		cmocka_unit_test(test_one_process_and_not_the_next),
 		cmocka_unit_test(test_every_error_for_a_whole_group),
 		cmocka_unit_test(test_addresses_ports_and_exceptions),
+		cmocka_unit_test(test_the_longest_program),
 		cmocka_unit_test(test_a_share_that_changes),
 		cmocka_unit_test(test_killed_and_then_restored),
 		cmocka_unit_test(test_undo_ends_what_outlives_its_process),

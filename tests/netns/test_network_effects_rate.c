@@ -54,7 +54,7 @@ static void test_slots_take_packets_as_on_the_wire(void **state)
 	struct netlab_seen seen = SEE(&whole, "slot", "5ms", "slot-packets", "10");
 
 	assert_int_equal(seen.arrived, whole.count);
-	assert_true((double)seen.took_ns > (whole.count / 10 - 2) * 5 * MSEC);
+	assert_true((double)seen.took_ns > (whole.count / 10.0 - 2) * 5 * MSEC);
 	free(seen.delays_ns);
 }
 

@@ -121,6 +121,8 @@ void squall_await_injected(struct squall *squall);
 int squall_await_exit(struct squall *squall);
 /* The same, and compares. */
 void squall_assert_exit(struct squall *squall, int code);
+/* It has refused (exit code 2), with these words. */
+void squall_assert_refused(struct squall *squall, const char *words);
 /* What it printed so far; caller frees. */
 char *squall_output(const struct squall *squall);
 char *squall_messages(const struct squall *squall);
