@@ -208,8 +208,14 @@ int file_reload(const struct file_swap *swap, struct error *err);
 /* The same in words: "SIGHUP to the process of /run/nginx.pid", or a command to type. */
 void file_reload_describe(const struct file_swap *swap, char *out, size_t size);
 #define FILE_RELOAD_TYPED 1024 /* what is longer would not be shown anyway */
-/* As root types it; empty: nobody is told. False: it does not fit, and nothing that comes with it
- * may be shown without it. */
-bool file_reload_command(const struct file_swap *swap, char out[FILE_RELOAD_TYPED]);
+enum file_typing {
+	FILE_TYPE_NOTHING,  /* nobody is to be told (any more) */
+	FILE_TYPE_COMMAND,  /* `out` */
+	FILE_TYPE_NEVER,    /* squall itself may not, or cannot: `err` says why */
+	FILE_TYPE_TOO_LONG, /* nothing that comes with it may be shown without it */
+};
+/* As root types it, after the same checks as of file_reload(): whom a file names is not obeyed. */
+enum file_typing file_reload_command(const struct file_swap *swap, char out[FILE_RELOAD_TYPED],
+				     struct error *err);
 
 #endif

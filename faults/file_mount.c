@@ -354,20 +354,27 @@ static void say_covered(const struct file_swap *swap, char *out, size_t size)
 
 static void say_due(const struct file_swap *swap, char *out, size_t size)
 {
-	char reload[FILE_RELOAD_TYPED];
-	bool fits = file_reload_command(swap, reload) && strlen(reload) + 500 < size &&
+	char reload[FILE_RELOAD_TYPED], due[PATH_MAX];
+	struct error why = ERROR_INIT;
+	enum file_typing typing = file_reload_command(swap, reload, &why);
+	bool fits = typing != FILE_TYPE_TOO_LONG && strlen(reload) + 500 < size &&
 		    shell_word_is_plain(reload);
 
-	if (!fits)
+	snprintf(due, sizeof(due), "rm -f %s/%.6s/%s", journal_root_of(swap->record.run_id),
+		 swap->record.run_id, names_of(swap).due);
+	if (typing == FILE_TYPE_NEVER)
+		snprintf(out, size,
+			 "%.200s is restored, but who reads it is not told: %.300s; when that is "
+			 "mended, run: squall restore; or tell it by other means, and then: %s",
+			 swap->path, why.text, due);
+	else if (!fits)
 		snprintf(
 			out, size,
 			"%.200s is restored, but who reads it is not told yet; run: squall restore",
 			swap->path);
 	else
-		snprintf(out, size, "%.200s is restored, what follows is not: %s%srm -f %s/%.6s/%s",
-			 swap->path, reload, reload[0] ? " && " : "",
-			 journal_root_of(swap->record.run_id), swap->record.run_id,
-			 names_of(swap).due);
+		snprintf(out, size, "%.200s is restored, what follows is not: %s%s%s", swap->path,
+			 reload, reload[0] ? " && " : "", due);
 }
 
 int file_mount_verify(const struct file_swap *swap, bool *out_gone, char *out_left,
