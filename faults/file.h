@@ -156,9 +156,13 @@ enum file_state_now {
 	FILE_EDITED_LOST,   /* the same, changed by somebody */
 	FILE_COPY_LEFT,	    /* of FILE_RECORD_COPY: our copy, beside whatever is there */
 };
-/* Of FILE_RECORD_SWAP; never FILE_COPY_LEFT */
-enum file_state_now file_judge(const struct file_swap *swap, const struct file_place *place,
-			       struct file_seen *out);
+/* enum file_state_now, of FILE_RECORD_SWAP (never FILE_COPY_LEFT); -errno: it cannot be told, and
+ * must not pass for anything. */
+int file_judge(const struct file_swap *swap, const struct file_place *place, struct file_seen *out,
+	       struct error *err);
+/* What lies under a name beside the file: 1, and *out; 0: nothing; -errno: it cannot be told. */
+int file_look(const struct file_swap *swap, const struct file_place *place, const char *name,
+	      struct file_identity *out, struct error *err);
 /* What an edit is kept as that came too late to be left where it was. */
 void file_aside_name(const struct file_swap *swap, char out[NAME_MAX + 1]);
 
