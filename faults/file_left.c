@@ -149,8 +149,8 @@ static void write_command(const struct file_swap *swap, enum file_state_now stat
 	case FILE_LOST: /* what it was */
 		add_beside(out, swap, swap->kept_name);
 		break;
-	case FILE_EDITED_LOST:
-		add_next(out, "cp -p");
+	case FILE_EDITED_LOST: /* a new file also where somebody lays a link in between */
+		add_next(out, "cp -aT --remove-destination");
 		add_path(out, swap);
 		add_beside(out, swap, free_name(swap, seen));
 		add_next(out, "mv -T");

@@ -442,13 +442,49 @@ static void test_an_edited_copy_is_not_copied_over_a_foreign_file(void **state)
 	put_theirs(copy);
 	edit_now();
 	assert_left("is not squall's and is left alone");
-	assert_null(strstr(left, "cp -p "));
+	assert_null(strstr(left, "cp "));
 	assert_int_equal(unlink(copy), 0);
-	assert_left("when it is right as it is now: cp -p ");
-	assert_int_equal(system(strstr(left, "cp -p ")), 0);
+	assert_left("when it is right as it is now: cp ");
+	assert_int_equal(system(strstr(left, "cp ")), 0);
 	undo_cleanly();
 	assert_string_equal(read_file(file), "bad\nedited\n");
 	assert_int_equal(count_names(), 1);
+}
+
+/* Whoever may write in the directory lays a link under the hidden name before that is typed. */
+static void test_nothing_is_written_through_a_link_that_was_laid(void **state)
+{
+	char victim[96], folder[96];
+
+	(void)state;
+	snprintf(victim, sizeof(victim), "%s/state/victim", base);
+	snprintf(folder, sizeof(folder), "%s/state/folder", base);
+	write_file(victim, "theirs\n");
+	assert_int_equal(mkdir(folder, 0755), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		struct stat before, after;
+
+		plan_and_inject();
+		assert_int_equal(unlink(copy), 0);
+		edit_now();
+		assert_int_equal(chmod(file, 0640), 0);
+		assert_left("when it is right as it is now: cp ");
+		assert_int_equal(symlink(i ? folder : victim, copy), 0);
+		assert_int_equal(stat(file, &before), 0);
+		assert_int_equal(system(strstr(left, "cp ")), 0);
+		assert_string_equal(read_file(victim), "theirs\n");
+		assert_int_equal(rmdir(folder), 0);
+		assert_int_equal(mkdir(folder, 0755), 0);
+		assert_int_equal(lstat(file, &after), 0);
+		assert_int_equal(after.st_mode, before.st_mode);
+		assert_int_equal(after.st_mtim.tv_nsec, before.st_mtim.tv_nsec);
+		next_run();
+		assert_string_equal(read_file(file), "bad\nedited\n");
+		assert_int_equal(count_names(), 1);
+		write_file(file, GOOD);
+		snprintf(copy, sizeof(copy), "%s/.app.conf.squall-%.6s-1", base, env.run_id);
+	}
+	assert_int_equal(PLAN(file, "content=bad"), 0);
 }
 
 /* --- what is printed --- */
@@ -499,6 +535,7 @@ int main(void)
 		TEST(test_an_edit_is_never_kept_over_a_foreign_file),
 		TEST(test_a_copy_beside_a_replaced_file_goes),
 		TEST(test_an_edited_copy_is_not_copied_over_a_foreign_file),
+		TEST(test_nothing_is_written_through_a_link_that_was_laid),
 		TEST(test_what_is_not_printed_as_it_is_is_not_to_be_typed),
 	};
 

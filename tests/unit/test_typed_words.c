@@ -96,10 +96,10 @@ static void test_the_command_of_each_state_of_a_file_is_found(void **state)
 		{FILE_LOST, {FILE_COPY, 0, 0, 0}, NULL},
 		{FILE_EDITED_LOST,
 		 {FILE_COPY_EDITED, 0, 0, 0},
-		 "cp -p /a/b /a/.b1o && mv -T /a/.b1o /a/b"},
+		 "cp -aT --remove-destination /a/b /a/.b1o && mv -T /a/.b1o /a/b"},
 		{FILE_EDITED_LOST,
 		 {FILE_COPY_EDITED, FILE_SOMEBODYS, 0, 0},
-		 "cp -p /a/b /a/.b1 && mv -T /a/.b1 /a/b"},
+		 "cp -aT --remove-destination /a/b /a/.b1 && mv -T /a/.b1 /a/b"},
 		{FILE_EDITED_LOST, {FILE_COPY_EDITED, FILE_SOMEBODYS, FILE_COPY_EDITED, 0}, NULL},
 		{FILE_COPY_LEFT, {FILE_ORIGINAL, 0, FILE_COPY, 0}, "rm -f /a/.b1"},
 	};
