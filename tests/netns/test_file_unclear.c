@@ -44,12 +44,57 @@ ssize_t llistxattr(const char *path, char *list, size_t size)
 	return -1;
 }
 
+/* --- what was changed last, and what is on the disk --- */
+
+static unsigned unlinks, renames, unsynced;
+static bool syncs_fail;
+
+int unlinkat(int directory, const char *path, int flags)
+{
+	static int (*real)(int, const char *, int);
+
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "unlinkat");
+	unlinks++;
+	unsynced++;
+	return real(directory, path, flags);
+}
+
+int renameat2(int from, const char *old, int to, const char *new, unsigned flags)
+{
+	static int (*real)(int, const char *, int, const char *, unsigned);
+
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "renameat2");
+	renames++;
+	unsynced++;
+	return real(from, old, to, new, flags);
+}
+
+int fsync(int fd)
+{
+	static int (*real)(int);
+	struct stat status;
+
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "fsync");
+	if (fstat(fd, &status) == 0 && S_ISDIR(status.st_mode)) {
+		if (syncs_fail) {
+			errno = EIO;
+			return -1;
+		}
+		unsynced = 0;
+	}
+	return real(fd);
+}
+
 static char left[1024], copy[128], copy_name[64];
 
 static int set_up_names(void **state)
 {
 	fails = NULL;
 	attributes_fail_with = 0;
+	syncs_fail = false;
 	set_up(state);
 	snprintf(copy_name, sizeof(copy_name), ".app.conf.squall-%.6s-1", env.run_id);
 	snprintf(copy, sizeof(copy), "%s/%s", base, copy_name);
@@ -182,6 +227,62 @@ static void test_who_looks_while_it_lasts_is_told_nothing_wrong(void **state)
 	undo_cleanly();
 }
 
+/* --- losing power --- */
+
+static void undo_counted(void)
+{
+	unlinks = renames = unsynced = 0;
+	undo_cleanly();
+	assert_int_not_equal(unlinks + renames, 0);
+	assert_int_equal(unsynced, 0);
+}
+
+static void test_what_was_removed_is_on_the_disk_before_it_counts(void **state)
+{
+	(void)state;
+	plan_and_inject();
+	undo_counted();
+	next_run();
+	/* not finished */
+	if (PLAN(file, "content=bad") < 0)
+		fail_msg("%s", err.text);
+	exchange_life = DIE_BEFORE;
+	if (fork() == 0) {
+		file_fault.inject(&fault, &err);
+		_exit(1);
+	}
+	wait(NULL);
+	exchange_life = LIVE;
+	undo_counted();
+}
+
+static void test_what_is_beside_a_replaced_file_is_removed_on_the_disk(void **state)
+{
+	char theirs[96];
+
+	(void)state;
+	plan_and_inject();
+	assert_int_equal(renameat2(AT_FDCWD, file, AT_FDCWD, copy, RENAME_EXCHANGE), 0);
+	snprintf(theirs, sizeof(theirs), "%s/theirs", base);
+	write_file(theirs, "theirs\n");
+	assert_int_equal(rename(theirs, file), 0);
+	undo_counted();
+	assert_int_equal(count_names(), 1);
+}
+
+static void test_what_cannot_be_written_to_the_disk_is_not_done(void **state)
+{
+	(void)state;
+	plan_and_inject();
+	syncs_fail = true;
+	assert_left("is restored, what follows is not: rm -f ");
+	assert_int_equal(unlink(copy), 0);
+	assert_left("cannot write the directory of ");
+	syncs_fail = false;
+	undo_cleanly();
+	assert_string_equal(read_file(file), GOOD);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_names, tear_down)
@@ -192,6 +293,9 @@ int main(void)
 		TEST(test_a_name_that_cannot_be_looked_at_is_not_taken),
 		TEST(test_attributes_that_cannot_be_read_this_time_are_not_unchanged),
 		TEST(test_who_looks_while_it_lasts_is_told_nothing_wrong),
+		TEST(test_what_was_removed_is_on_the_disk_before_it_counts),
+		TEST(test_what_is_beside_a_replaced_file_is_removed_on_the_disk),
+		TEST(test_what_cannot_be_written_to_the_disk_is_not_done),
 	};
 
 	return RUN_AS_ROOT(tests);
