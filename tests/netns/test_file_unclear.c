@@ -7,6 +7,7 @@
 
 #include <dlfcn.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 static const char *fails; /* the name in the directory that cannot be looked at */
@@ -88,6 +89,23 @@ int fsync(int fd)
 	return real(fd);
 }
 
+/* --- a file system --- */
+
+static long kind_of_system; /* 0: as it is */
+
+int fstatfs(int fd, struct statfs *out)
+{
+	static int (*real)(int, struct statfs *);
+	int result;
+
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "fstatfs");
+	result = real(fd, out);
+	if (result == 0 && kind_of_system)
+		out->f_type = kind_of_system;
+	return result;
+}
+
 static char left[1024], copy[128], copy_name[64];
 
 static int set_up_names(void **state)
@@ -95,6 +113,7 @@ static int set_up_names(void **state)
 	fails = NULL;
 	attributes_fail_with = 0;
 	syncs_fail = false;
+	kind_of_system = 0;
 	set_up(state);
 	snprintf(copy_name, sizeof(copy_name), ".app.conf.squall-%.6s-1", env.run_id);
 	snprintf(copy, sizeof(copy), "%s/%s", base, copy_name);
@@ -283,6 +302,52 @@ static void test_what_cannot_be_written_to_the_disk_is_not_done(void **state)
 	assert_string_equal(read_file(file), GOOD);
 }
 
+/* --- where files cannot be recognized --- */
+
+static void test_a_file_system_that_makes_up_its_numbers_is_refused(void **state)
+{
+	static const long kinds[] = {0x4d44, 0x2011bab0}; /* statfs(2): MSDOS, EXFAT */
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		kind_of_system = kinds[i];
+		assert_int_equal(PLAN(file, "content=bad"), -EOPNOTSUPP);
+		assert_non_null(strstr(err.text, "/app.conf lies on a FAT file system"));
+		assert_non_null(strstr(err.remedy, "`namespace`"));
+		drop_fault();
+	}
+	kind_of_system = 0;
+	assert_int_equal(PLAN(file, "content=bad"), 0);
+}
+
+/* Both were copied, for example by a backup that was played back: none is ours any more. */
+static void test_what_is_not_recognized_is_never_settled(void **state)
+{
+	char theirs[96], moved[96];
+
+	(void)state;
+	plan_and_inject();
+	snprintf(theirs, sizeof(theirs), "%s/theirs", base);
+	snprintf(moved, sizeof(moved), "%s/moved", base);
+	write_file(theirs, GOOD);
+	assert_int_equal(rename(theirs, copy), 0);
+	write_file(theirs, "bad\n");
+	assert_int_equal(rename(theirs, file), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_left("app.conf was replaced or removed by somebody: ");
+		assert_non_null(strstr(left, "beside it is not recognized and is left alone; see "
+					     "whether it is the original"));
+		assert_non_null(strstr(left, copy_name));
+		assert_null(strstr(left, "rm "));
+		assert_string_equal(read_file(copy), GOOD);
+		if (i == 0)
+			assert_int_equal(unlink(file), 0);
+	}
+	assert_int_equal(rename(copy, moved), 0);
+	undo_cleanly();
+	assert_string_equal(read_file(moved), GOOD);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_names, tear_down)
@@ -296,6 +361,8 @@ int main(void)
 		TEST(test_what_was_removed_is_on_the_disk_before_it_counts),
 		TEST(test_what_is_beside_a_replaced_file_is_removed_on_the_disk),
 		TEST(test_what_cannot_be_written_to_the_disk_is_not_done),
+		TEST(test_a_file_system_that_makes_up_its_numbers_is_refused),
+		TEST(test_what_is_not_recognized_is_never_settled),
 	};
 
 	return RUN_AS_ROOT(tests);

@@ -87,6 +87,7 @@ static void test_the_command_of_each_state_of_a_file_is_found(void **state)
 		 {FILE_NOTHING, FILE_SOMEBODYS, FILE_COPY_EDITED, 0},
 		 "mv -T /a/.b1 /a/.b1.edited"},
 		{FILE_STRAY_EDITED, {FILE_NOTHING, 0, FILE_COPY_EDITED, FILE_SOMEBODYS}, NULL},
+		{FILE_STRANGE, {FILE_SOMEBODYS, FILE_SOMEBODYS, 0, 0}, NULL},
 		{FILE_ASIDE, {FILE_NOTHING, 0, 0, FILE_COPY_EDITED}, "rm -f /a/.b1.edited"},
 		{FILE_FOREIGN, {FILE_ORIGINAL, 0, FILE_SOMEBODYS, 0}, NULL},
 		{FILE_SWAPPED, {FILE_COPY, FILE_ORIGINAL, 0, 0}, "mv -T /a/.b1o /a/b"},
