@@ -296,6 +296,36 @@ int file_swap_end(const struct file_swap *swap, const struct file_place *place, 
 	return result < 0 ? result : 1;
 }
 
+#define TELLINGS 8
+
+/* Whether anybody was told is not known where our copy, which said it, was replaced: then it is
+ * done, once in a process, since restore undoes again what is still left. */
+static int tell_once(const struct file_swap *swap, const struct file_place *place,
+		     struct error *err)
+{
+	static struct {
+		char run_id[RUN_ID_SIZE];
+		uint32_t step;
+		uint64_t copy;
+	} told[TELLINGS];
+	static unsigned next;
+	const struct file_record *record = &swap->record;
+	int result;
+
+	for (unsigned i = 0; i < TELLINGS; i++)
+		if (strcmp(told[i].run_id, record->run_id) == 0 && told[i].step == record->step &&
+		    told[i].copy == record->copy.inode)
+			return 0;
+	result = tidy(swap, place, err);
+	if (result < 0)
+		return result;
+	memcpy(told[next].run_id, record->run_id, sizeof(told[next].run_id));
+	told[next].step = record->step;
+	told[next].copy = record->copy.inode;
+	next = (next + 1) % TELLINGS;
+	return 0;
+}
+
 static int undo_swap(const struct file_swap *swap, const struct file_place *place,
 		     struct error *err)
 {
@@ -312,8 +342,9 @@ static int undo_swap(const struct file_swap *swap, const struct file_place *plac
 		return tidy(swap, place, err);
 	case FILE_UNTIDY:
 	case FILE_UNTIDY_EDITED:
-	case FILE_FOREIGN: /* whether anybody was told is not known: our copy said it */
 		return tidy(swap, place, err);
+	case FILE_FOREIGN:
+		return tell_once(swap, place, err);
 	case FILE_STRAY:
 	case FILE_STRAY_EDITED: /* whoever replaced the file tells of it himself */
 		return remove_both(swap, place, err);
