@@ -144,7 +144,7 @@ void netlab_undo_step(const char *run_id, int step)
 	    journal_read(journal, &records, &count, &err) < 0)
 		fail_msg("%s", err.text);
 	for (unsigned i = count; i-- > 0;) {
-		char left[512];
+		char left[512] = "";
 		bool is_gone;
 
 		if (!journal_is_open(records, count, i) ||
@@ -158,6 +158,8 @@ void netlab_undo_step(const char *run_id, int step)
 			fail_msg("verify: %s", err.text);
 		if (!is_gone)
 			fail_msg("left: %s", left);
+		if (strstr(left, "nft delete")) /* with a walk through /proc for its namespace */
+			fail_msg("nothing is left, and yet: %s", left);
 	}
 	free(records);
 	journal_close(journal);
