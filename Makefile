@@ -24,6 +24,7 @@
 # make bench                                        measured times and traffic, with tc, ip, nft and nothing beside
 # make check-powerloss                              reset in mid-experiment, boot with systemd (2 min)
 # make check-schedules                              game days by their timers, with systemd (3 min)
+# make check-units                                  faults on real units, with systemd (3 min)
 # make lint | format                                clang-format, clang-tidy, shellcheck, documents
 # make documents                                    manual pages, completion, schema, in build/
 # make install | uninstall                          PREFIX=/usr/local, DESTDIR=
@@ -243,7 +244,12 @@ check-vm: test-programs
 
 .PHONY: check-schedules
 check-schedules: all
-	$(Q)BUILD=$(BUILD) tests/vm/schedules
+	$(Q)BUILD=$(BUILD) tests/vm/check-systemd schedules \
+		'started by its timer, held, restored when killed, refused when closed, and removed without a trace'
+
+.PHONY: check-units
+check-units: all
+	$(Q)BUILD=$(BUILD) tests/vm/check-systemd units 'one was slow, one had a bad configuration, and all is as it was'
 
 .PHONY: check-powerloss
 check-powerloss: all
