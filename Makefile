@@ -22,7 +22,7 @@
 # make sweep-vm                                     a sample of both on Debian's own kernel, with netem (15 min)
 # make soak MINUTES=10                              random experiments and deaths; SEED= repeats one
 # make bench                                        measured times and traffic, with tc, ip, nft and nothing beside
-# make check-powerloss                              reset in mid-experiment, boot with systemd (2 min)
+# make check-powerloss                              power lost at each system call; boot with systemd (10 min)
 # make check-schedules                              game days by their timers, with systemd (3 min)
 # make check-units                                  faults on real units, with systemd (3 min)
 # make lint | format                                clang-format, clang-tidy, shellcheck, documents
@@ -161,17 +161,24 @@ $(TELLING): $(BUILD)/injector/cli/main.o $(BUILD)/tests/filters/sandbox.o $(LIBR
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
-# The sweep's own parts, and a squall with a mistake that it must find, and one that gets no memory
-ODD := $(BUILD)/tests/sweep/mutant $(BUILD)/tests/sweep/out_of_memory
+# The sweep's own parts, and a squall with a mistake that it must find, one that does not wait for the disk, and one
+# that gets no memory
+ODD := $(addprefix $(BUILD)/tests/sweep/,mutant forgetful out_of_memory)
 SWEEP := $(filter-out $(ODD:%=%.o),$(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/sweep/*.c))))
-$(BUILD)/tests/netns/test_sweep $(BUILD)/tests/netns/test_restore_failures: $(SWEEP) | $(ODD)
+$(addprefix $(BUILD)/tests/netns/,test_sweep test_restore_failures test_power_loss): $(SWEEP) | $(ODD)
 $(BUILD)/tests/netns/test_filter_lists: $(SWEEP) | $(TELLING)
+$(BUILD)/tests/netns/test_typed_undo: $(SWEEP)
+$(BUILD)/tests/unit/test_typed_words: $(BUILD)/tests/sweep/typed_words.o
 $(BUILD)/tests/tools/soak $(BUILD)/tests/netns/test_foreign_changes: $(SWEEP)
 $(BUILD)/tests/tools/soak: $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/soak/*.c)))
 
 $(BUILD)/tests/sweep/mutant: $(BUILD)/injector/cli/main.o $(BUILD)/tests/sweep/mutant.o $(LIBRARY)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=journal_undo,--wrap=journal_started -o $@ $^ $(LIBS)
+
+$(BUILD)/tests/sweep/forgetful: $(BUILD)/injector/cli/main.o $(BUILD)/tests/sweep/forgetful.o $(LIBRARY)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=fsync,--wrap=fdatasync -o $@ $^ $(LIBS)
 
 $(BUILD)/tests/sweep/out_of_memory: $(BUILD)/injector/cli/main.o $(BUILD)/tests/sweep/out_of_memory.o $(LIBRARY)
 	$(call say,LINK,$@)
@@ -252,7 +259,8 @@ check-units: all
 	$(Q)BUILD=$(BUILD) tests/vm/check-systemd units 'one was slow, one had a bad configuration, and all is as it was'
 
 .PHONY: check-powerloss
-check-powerloss: all
+check-powerloss: all $(BUILD)/tests/netns/test_power_loss
+	$(Q)$(BUILD)/tests/netns/test_power_loss full
 	$(Q)BUILD=$(BUILD) tests/vm/power-loss
 
 KERNELS ?= bullseye bookworm trixie sid

@@ -8,6 +8,7 @@
 
 #include "faults/target_namespace.h"
 #include "injector/base/cleanup.h"
+#include "injector/base/shell_word.h"
 #include "injector/kernel/nft.h"
 
 #include <errno.h>
@@ -92,15 +93,21 @@ int dns_verify(const struct journal_record *record, bool *out_gone, char *out_le
 	cleanup_fd int namespace_fd = -1;
 	struct netlink *netfilter = NULL;
 	struct dns_record what;
-	char prefix[128];
+	char prefix[TARGET_NAMESPACE_PREFIX];
 	uint32_t owner;
 	int result = read_record(record, &what, err);
 
 	if (result < 0)
 		return result;
-	target_namespace_prefix(what.namespace_name, prefix, sizeof(prefix));
-	snprintf(out_left, left_size, "table %s: %snft delete table inet %s", what.table, prefix,
-		 what.table);
+	target_namespace_prefix(what.namespace_name, &what.namespace_id, prefix, sizeof(prefix));
+	if (shell_word_is_plain(prefix))
+		snprintf(out_left, left_size, "table %s: %snft delete table inet %s", what.table,
+			 prefix, what.table);
+	else
+		snprintf(out_left, left_size,
+			 "table %s: no command is shown, since a name in it is no plain text; run: "
+			 "squall restore",
+			 what.table);
 	result = open_namespace(&what, &namespace_fd, &netfilter, err);
 	if (result == 0)
 		result = nft_find_table(netfilter, NFPROTO_INET, what.table, &owner, err);

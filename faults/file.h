@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Shared by the parts of the `file` fault: file.c (its life), file_content.c (the bad version),
- * file_swap.c (putting it in place and back), file_copy.c (making it), file_reload.c (telling
- * who reads it), file_left.c (saying what is left).
+ * file_swap.c (putting it in place and back), file_state.c (what lies where), file_copy.c (making
+ * it), file_attributes.c (what tells an edit that shows nowhere else), file_reload.c (telling who
+ * reads it), file_left.c (saying what is left).
  */
 #ifndef SQUALL_FAULT_FILE_H
 #define SQUALL_FAULT_FILE_H
@@ -62,6 +63,7 @@ enum file_way {
 	FILE_BY_EXCHANGE, /* RENAME_EXCHANGE */
 	FILE_BY_LINK,	  /* no exchange here: a link keeps the original, a rename replaces it */
 };
+#define FILE_KEPT_BY_LINK "o" /* the name of the copy, and this */
 
 uint32_t file_boot_crc(void);
 
@@ -76,7 +78,7 @@ struct file_record {
 	struct file_identity directory, original, copy; /* copy: not of FILE_RECORD_COPY */
 	int64_t directory_after_ns;			/* FILE_RECORD_DIRECTORY: mtime */
 	uint64_t namespace_inode;			/* FILE_RECORD_MOUNT */
-	char text[208];
+	char text[192];
 };
 _Static_assert(sizeof(struct file_record) <= JOURNAL_PAYLOAD, "it fits a record");
 
@@ -126,26 +128,45 @@ int file_swap_verify(const struct journal_record *record, bool *out_gone, char *
 /* -ESTALE with a sentence: the bad version is not there any more, or was changed. */
 int file_swap_look(const struct file_swap *swap, const struct file_place *place, struct error *err);
 
-/* file_left.c */
+/* file_state.c */
+enum file_lies {
+	FILE_NOTHING,
+	FILE_ORIGINAL,
+	FILE_COPY, /* ours, untouched */
+	FILE_COPY_EDITED,
+	FILE_SOMEBODYS, /* anything else */
+};
+/* In its place, and under the names beside it; with FILE_BY_EXCHANGE `kept` and `copy` are one. */
+struct file_seen {
+	enum file_lies here, kept, copy, aside;
+};
 enum file_state_now {
 	FILE_SETTLED, /* the original, and nothing of ours; or somebody has settled it */
 	FILE_UNTIDY,  /* the original, with our copy still beside it: reload, then remove that */
 	FILE_UNTIDY_EDITED, /* the same, and our copy was changed by somebody */
-	FILE_ASIDE,	    /* the original, and beside it an edit of our copy, kept */
+	FILE_FOREIGN,	    /* the original, and what lies in the place of our copy is not ours */
+	FILE_STRAY,	    /* somebody else's file, or none, with our copy still beside it */
+	FILE_STRAY_EDITED,  /* the same, and our copy was changed by somebody */
+	FILE_ASIDE,	    /* not our copy, and beside it an edit of that, kept */
 	FILE_SWAPPED,	    /* our copy, untouched, and the original beside it */
 	FILE_EDITED,	    /* our copy, changed by somebody; the original beside it */
 	FILE_REPLACED,	    /* somebody else's file; the original beside it */
 	FILE_REMOVED,	    /* no file; the original beside it */
 	FILE_LOST,	    /* our copy, and the original is gone */
 	FILE_EDITED_LOST,   /* the same, changed by somebody */
-	FILE_COPY_LEFT,	    /* of FILE_RECORD_COPY: the original, with our copy beside it */
+	FILE_COPY_LEFT,	    /* of FILE_RECORD_COPY: our copy, beside whatever is there */
 };
-/* A sentence with what to type; without a command where it would not fit. */
-void file_left_say(const struct file_swap *swap, enum file_state_now state, char *out, size_t size);
-/* Appends one word as a shell takes it, as far as it fits. */
-void file_left_quote(const char *word, char *out, size_t size);
+/* Of FILE_RECORD_SWAP; never FILE_COPY_LEFT */
+enum file_state_now file_judge(const struct file_swap *swap, const struct file_place *place,
+			       struct file_seen *out);
 /* What an edit is kept as that came too late to be left where it was. */
 void file_aside_name(const struct file_swap *swap, char out[NAME_MAX + 1]);
+
+/* file_left.c */
+/* A sentence with what to type; without a command where it would not fit, or where what is not ours
+ * is in the way. */
+void file_left_say(const struct file_swap *swap, enum file_state_now state,
+		   const struct file_seen *seen, char *out, size_t size);
 
 /* file_mount.c: for the processes of one mount namespace alone. */
 /* As file_place_open(), seen from inside of the namespace; -1: from here. */
@@ -187,8 +208,14 @@ int file_reload(const struct file_swap *swap, struct error *err);
 /* The same in words: "SIGHUP to the process of /run/nginx.pid", or a command to type. */
 void file_reload_describe(const struct file_swap *swap, char *out, size_t size);
 #define FILE_RELOAD_TYPED 1024 /* what is longer would not be shown anyway */
-/* As root types it; empty: nobody is told. False: it does not fit, and nothing that comes with it
- * may be shown without it. */
-bool file_reload_command(const struct file_swap *swap, char out[FILE_RELOAD_TYPED]);
+enum file_typing {
+	FILE_TYPE_NOTHING,  /* nobody is to be told (any more) */
+	FILE_TYPE_COMMAND,  /* `out` */
+	FILE_TYPE_NEVER,    /* squall itself may not, or cannot: `err` says why */
+	FILE_TYPE_TOO_LONG, /* nothing that comes with it may be shown without it */
+};
+/* As root types it, after the same checks as of file_reload(): whom a file names is not obeyed. */
+enum file_typing file_reload_command(const struct file_swap *swap, char out[FILE_RELOAD_TYPED],
+				     struct error *err);
 
 #endif

@@ -140,6 +140,7 @@ int file_copy_make(const struct file_place *place, const char *name, int origina
 	if (fd < 0)
 		return error_errno(err, errno, "cannot make a copy of %s beside it", place->path);
 	result = fill(fd, place, original, identity, content, out, err);
+	out->attributes = file_attributes_of(place->directory, name);
 	if (result == 0)
 		*out_fd = steal_fd(&fd);
 	return result;

@@ -5,12 +5,13 @@
  */
 #include "faults/file.h"
 
+#include "injector/base/cleanup.h"
+#include "injector/base/shell_word.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* What a shell takes as it is */
-#define PLAIN	     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-+=:,@%"
 #define NAMES	     64 /* of run and step, which come before the sentence */
 #define QUOTED_SIZE  (4 * PATH_MAX + 8)
 #define COMMAND_SIZE (4 * QUOTED_SIZE)
@@ -22,30 +23,6 @@ static void add(char *out, size_t size, const char *text)
 	snprintf(out + used, size - used, "%s", text);
 }
 
-void file_left_quote(const char *word, char *out, size_t size)
-{
-	bool is_plain = *word && !word[strspn(word, PLAIN)];
-
-	add(out, size, is_plain ? "" : "'");
-	for (char at[2] = ""; (at[0] = *word); word++)
-		add(out, size, at[0] == '\'' ? "'\\''" : at);
-	add(out, size, is_plain ? "" : "'");
-}
-
-void file_aside_name(const struct file_swap *swap, char out[NAME_MAX + 1])
-{
-	snprintf(out, NAME_MAX + 1, "%.246s.edited", swap->copy_name);
-}
-
-/* What cannot be shown in one line (or is no text at all) is not shown in part. */
-static bool is_printed_as_it_is(const char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
-			return false;
-	return true;
-}
-
 static const char *what_is(enum file_state_now state)
 {
 	switch (state) {
@@ -54,8 +31,15 @@ static const char *what_is(enum file_state_now state)
 	case FILE_UNTIDY_EDITED:
 		return "is restored; it was edited by somebody in the moment before, and what "
 		       "follows is not done yet";
+	case FILE_STRAY:
+		return "was replaced or removed by somebody after it had been restored; a copy is "
+		       "left beside it";
+	case FILE_STRAY_EDITED:
+		return "was replaced or removed by somebody after it had been restored; a copy "
+		       "that "
+		       "was edited by somebody before is left beside it";
 	case FILE_ASIDE:
-		return "is restored; it was edited by somebody in the moment before, and the edit "
+		return "was restored; it was edited by somebody in the moment before, and the edit "
 		       "is kept beside it, to be removed when it is not needed";
 	case FILE_SWAPPED:
 		return "is still the bad version; the original, to put it back";
@@ -74,81 +58,214 @@ static const char *what_is(enum file_state_now state)
 		return "is the bad version, edited by somebody, and the original was removed by "
 		       "somebody; when it is right as it is now";
 	case FILE_COPY_LEFT:
-		return "is as it was, but a copy is left beside it";
+		return "was not exchanged, but a copy is left beside it";
 	default:
 		return "is restored";
 	}
 }
 
-/* One line of commands, into `out`, of COMMAND_SIZE. False: a part of it does not fit. */
-static bool write_command(const struct file_swap *swap, enum file_state_now state, char *out)
+/* A name in the directory of the file */
+static void add_beside(char *out, const struct file_swap *swap, const char *name)
 {
-	char beside[PATH_MAX + NAME_MAX + 16], reload[FILE_RELOAD_TYPED];
-	char name[NAME_MAX + 1], aside[NAME_MAX + 1];
+	char path[PATH_MAX + NAME_MAX + 16];
 	int folder = (int)(strrchr(swap->path, '/') + 1 - swap->path);
-	bool is_untidy = state == FILE_UNTIDY || state == FILE_UNTIDY_EDITED;
-	bool is_copy = state == FILE_COPY_LEFT;
+
+	snprintf(path, sizeof(path), "%.*s%s", folder, swap->path, name);
+	add(out, COMMAND_SIZE, out[0] ? " " : "");
+	shell_word_add(path, out, COMMAND_SIZE);
+}
+
+static void add_next(char *out, const char *command)
+{
+	add(out, COMMAND_SIZE, out[0] ? " && " : "");
+	add(out, COMMAND_SIZE, command);
+}
+
+static void add_path(char *out, const struct file_swap *swap)
+{
+	add(out, COMMAND_SIZE, " ");
+	shell_word_add(swap->path, out, COMMAND_SIZE);
+}
+
+/* What the original is copied to for a moment; NULL: each name is taken. */
+static const char *free_name(const struct file_swap *swap, const struct file_seen *seen)
+{
+	return seen->kept == FILE_NOTHING   ? swap->kept_name
+	       : seen->copy == FILE_NOTHING ? swap->copy_name
+					    : NULL;
+}
+
+/* Our copy, and a second name of the original (by link), wherever they lie; but an edit is kept. */
+static void add_tidying(char *out, const struct file_swap *swap, const struct file_seen *seen)
+{
+	const char *names[] = {swap->kept_name, swap->copy_name};
+	enum file_lies lies[] = {seen->kept, seen->copy};
+	unsigned count = strcmp(names[0], names[1]) == 0 ? 1 : 2, removed = 0;
+	char aside[NAME_MAX + 1];
 
 	file_aside_name(swap, aside);
-	if (state == FILE_ASIDE)
-		memcpy(name, aside, sizeof(name));
-	else
-		memcpy(name,
-		       is_copy || state == FILE_UNTIDY_EDITED ? swap->copy_name : swap->kept_name,
-		       sizeof(name));
-	snprintf(beside, sizeof(beside), "%.*s%s", folder, swap->path, name);
+	for (unsigned i = 0; i < count; i++) {
+		if (lies[i] != FILE_COPY &&
+		    (lies[i] != FILE_ORIGINAL || seen->here != FILE_ORIGINAL))
+			continue;
+		if (!removed++)
+			add_next(out, "rm -f");
+		add_beside(out, swap, names[i]);
+	}
+	for (unsigned i = 0; i < count; i++) {
+		if (lies[i] != FILE_COPY_EDITED)
+			continue;
+		add_next(out, "mv -T");
+		add_beside(out, swap, names[i]);
+		add_beside(out, swap, aside);
+	}
+}
+
+/* One line of commands, into `out`, of COMMAND_SIZE; `reload`: empty, or the part that tells who
+ * reads the file. */
+static void write_command(const struct file_swap *swap, enum file_state_now state,
+			  const struct file_seen *seen, const char *reload, char *out)
+{
+	char aside[NAME_MAX + 1];
+
 	out[0] = '\0';
-	if (!file_reload_command(swap, reload))
+	switch (state) {
+	case FILE_UNTIDY:
+	case FILE_UNTIDY_EDITED:
+		if (reload[0])
+			add_next(out, reload);
+		add_tidying(out, swap, seen);
+		break;
+	case FILE_STRAY: /* whoever replaced it has told whom he wanted to tell */
+	case FILE_STRAY_EDITED:
+	case FILE_COPY_LEFT:
+		add_tidying(out, swap, seen);
+		break;
+	case FILE_ASIDE:
+		file_aside_name(swap, aside);
+		add_next(out, "rm -f");
+		add_beside(out, swap, aside);
+		break;
+	case FILE_LOST: /* what it was */
+		add_beside(out, swap, swap->kept_name);
+		break;
+	case FILE_EDITED_LOST:
+		add_next(out, "cp -p");
+		add_path(out, swap);
+		add_beside(out, swap, free_name(swap, seen));
+		add_next(out, "mv -T");
+		add_beside(out, swap, free_name(swap, seen));
+		add_path(out, swap);
+		break;
+	default:
+		add_next(out, "mv -T");
+		add_beside(out, swap, swap->kept_name);
+		add_path(out, swap);
+		if (reload[0])
+			add_next(out, reload);
+	}
+}
+
+/* What is not ours is neither removed nor overwritten, nor is anybody told to; NULL: there is no
+ * such thing, or it is not in the way. Into `buffer` or a name of `swap`. */
+static const char *in_the_way(const struct file_swap *swap, enum file_state_now state,
+			      const struct file_seen *seen, char buffer[NAME_MAX + 1])
+{
+	switch (state) {
+	case FILE_FOREIGN:
+		return seen->kept == FILE_SOMEBODYS ? swap->kept_name : swap->copy_name;
+	case FILE_UNTIDY_EDITED:
+	case FILE_STRAY_EDITED:
+		file_aside_name(swap, buffer);
+		return seen->aside == FILE_SOMEBODYS ? buffer : NULL;
+	case FILE_EDITED_LOST:
+		return free_name(swap, seen) ? NULL : swap->kept_name;
+	default:
+		return NULL;
+	}
+}
+
+/* Is who reads the file told by what is typed? */
+static bool tells(enum file_state_now state)
+{
+	switch (state) {
+	case FILE_UNTIDY:
+	case FILE_UNTIDY_EDITED:
+	case FILE_SWAPPED:
+	case FILE_EDITED:
+	case FILE_REPLACED:
+	case FILE_REMOVED:
+		return true;
+	default:
 		return false;
-	if (is_untidy && reload[0]) {
-		add(out, COMMAND_SIZE, reload);
-		add(out, COMMAND_SIZE, " && ");
 	}
-	if (state == FILE_EDITED_LOST) {
-		add(out, COMMAND_SIZE, "cp -p ");
-		file_left_quote(swap->path, out, COMMAND_SIZE);
-		add(out, COMMAND_SIZE, " ");
-	} else if (state == FILE_UNTIDY || state == FILE_ASIDE || is_copy) {
-		add(out, COMMAND_SIZE, "rm -f ");
-	} else if (state != FILE_LOST) {
-		add(out, COMMAND_SIZE, "mv -T ");
-	}
-	file_left_quote(beside, out, COMMAND_SIZE);
-	if (state == FILE_EDITED_LOST) {
-		add(out, COMMAND_SIZE, " && mv -T ");
-		file_left_quote(beside, out, COMMAND_SIZE);
-	}
-	if (state == FILE_UNTIDY || state == FILE_ASIDE || state == FILE_LOST || is_copy)
-		return true;
-	add(out, COMMAND_SIZE, " ");
-	if (state == FILE_UNTIDY_EDITED) {
-		snprintf(beside, sizeof(beside), "%.*s%s", folder, swap->path, aside);
-		file_left_quote(beside, out, COMMAND_SIZE);
-		return true;
-	}
-	file_left_quote(swap->path, out, COMMAND_SIZE);
-	if (reload[0] && state != FILE_EDITED_LOST) {
-		add(out, COMMAND_SIZE, " && ");
-		add(out, COMMAND_SIZE, reload);
-	}
+}
+
+static bool is_restored(enum file_state_now state)
+{
+	return state == FILE_UNTIDY || state == FILE_UNTIDY_EDITED;
+}
+
+/* Who reads the file may not be told by squall, nor by what people paste without a look. */
+static void say_untold(enum file_state_now state, const char *why, char *out, size_t size)
+{
+	if (is_restored(state))
+		snprintf(out, size,
+			 ": telling who reads it (%.300s); when that is mended, run: squall "
+			 "restore",
+			 why);
+	else
+		snprintf(out, size, " (who reads it is then to be told by other means: %.300s)",
+			 why);
+}
+
+/* Sentence and command, behind each other. False: it does not fit, or is no plain text. */
+static bool say_command(const struct file_swap *swap, enum file_state_now state,
+			const struct file_seen *seen, char *out, size_t size)
+{
+	cleanup_free char *command = malloc(COMMAND_SIZE);
+	char reload[FILE_RELOAD_TYPED] = "", untold[400] = "";
+	struct error why = ERROR_INIT;
+	enum file_typing typing =
+		tells(state) ? file_reload_command(swap, reload, &why) : FILE_TYPE_NOTHING;
+	bool is_untold = typing == FILE_TYPE_NEVER;
+	size_t used = strlen(out);
+
+	if (command)
+		write_command(swap, state, seen, reload, command);
+	if (is_untold)
+		say_untold(state, why.text, untold, sizeof(untold));
+	if (command && typing != FILE_TYPE_TOO_LONG && shell_word_is_plain(command) &&
+	    used + strlen(untold) + strlen(command) + 2 * NAMES < size)
+		snprintf(out + used, size - used, "%s%s: %s", untold,
+			 is_untold && is_restored(state) ? "; or tell it by other means, and then"
+							 : "",
+			 command);
+	else if (is_untold && is_restored(state))
+		snprintf(out + used, size - used, "%s", untold);
+	else
+		return false;
 	return true;
 }
 
-void file_left_say(const struct file_swap *swap, enum file_state_now state, char *out, size_t size)
+void file_left_say(const struct file_swap *swap, enum file_state_now state,
+		   const struct file_seen *seen, char *out, size_t size)
 {
-	char *command = malloc(COMMAND_SIZE);
+	char buffer[NAME_MAX + 1];
+	const char *way = in_the_way(swap, state, seen, buffer);
 	size_t used;
 
-	snprintf(out, size, "%.200s%s %s: ", swap->path, strlen(swap->path) > 200 ? "..." : "",
+	snprintf(out, size, "%.200s%s %s", swap->path, strlen(swap->path) > 200 ? "..." : "",
 		 what_is(state));
 	used = strlen(out);
-	if (command && write_command(swap, state, command) && is_printed_as_it_is(command) &&
-	    used + strlen(command) + NAMES < size)
-		snprintf(out + used, size - used, "%s", command);
-	else
+	if (way)
 		snprintf(out + used, size - used,
-			 "no command is shown, since it is too long or no plain text; see the "
+			 ": %s beside it is not squall's and is left alone; give it another name, "
+			 "then run: squall restore",
+			 way);
+	else if (!say_command(swap, state, seen, out, size))
+		snprintf(out + used, size - used,
+			 ": no command is shown, since it is too long or no plain text; see the "
 			 "hidden files of run %.6s in its directory (ls -Ab)",
 			 swap->record.run_id);
-	free(command);
 }

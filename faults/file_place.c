@@ -125,41 +125,48 @@ int file_place_check_path(const char *path, bool allow_critical, struct error *e
 	return error_remedy(err, "allow-critical: true, if that is meant");
 }
 
-static int64_t ns_of(const struct timespec *time)
+static int64_t ns_of(const struct statx_timestamp *time)
 {
 	return time->tv_sec * 1000000000LL + time->tv_nsec;
 }
 
-static void identify(const struct stat *status, struct file_identity *out)
+static int identify(int directory, const char *name, int flags, struct file_identity *out)
 {
-	*out = (struct file_identity){.inode = status->st_ino,
-				      .size = (uint64_t)status->st_size,
-				      .mtime_ns = ns_of(&status->st_mtim),
-				      .mode = status->st_mode,
-				      .uid = status->st_uid,
-				      .gid = status->st_gid,
-				      .links = (uint32_t)status->st_nlink};
+	struct statx status;
+
+	if (statx(directory, name, flags, STATX_BASIC_STATS | STATX_BTIME, &status) < 0)
+		return -errno;
+	*out = (struct file_identity){.inode = status.stx_ino,
+				      .size = status.stx_size,
+				      .mtime_ns = ns_of(&status.stx_mtime),
+				      .mode = status.stx_mode,
+				      .uid = status.stx_uid,
+				      .gid = status.stx_gid,
+				      .links = status.stx_nlink};
+	if (S_ISREG(status.stx_mode) && status.stx_mask & STATX_BTIME)
+		out->birth_ns = ns_of(&status.stx_btime);
+	return 0;
 }
 
 int file_identify(int fd, struct file_identity *out)
 {
-	struct stat status;
-
-	if (fstat(fd, &status) < 0)
-		return -errno;
-	identify(&status, out);
-	return 0;
+	return identify(fd, "", AT_EMPTY_PATH, out);
 }
 
+/* One that is as it was is the same one also where the time of birth is not to be relied on. */
 bool file_is_same(const struct file_identity *a, const struct file_identity *b)
 {
-	return a->inode == b->inode && (a->mode & S_IFMT) == (b->mode & S_IFMT);
+	bool is_as_it_was = a->size == b->size && a->mtime_ns == b->mtime_ns;
+
+	return a->inode == b->inode && (a->mode & S_IFMT) == (b->mode & S_IFMT) &&
+	       (is_as_it_was || !a->birth_ns || !b->birth_ns || a->birth_ns == b->birth_ns);
 }
 
 bool file_is_unchanged(const struct file_identity *a, const struct file_identity *b)
 {
 	return file_is_same(a, b) && a->size == b->size && a->mtime_ns == b->mtime_ns &&
-	       a->mode == b->mode && a->uid == b->uid && a->gid == b->gid;
+	       a->mode == b->mode && a->uid == b->uid && a->gid == b->gid &&
+	       (!a->attributes || !b->attributes || a->attributes == b->attributes);
 }
 
 static int say_link(const char *path, struct error *err)
@@ -211,12 +218,11 @@ void file_place_close(struct file_place *place)
 
 int file_place_look(const struct file_place *place, const char *name, struct file_identity *out)
 {
-	struct stat status;
+	int result = identify(place->directory, name, AT_SYMLINK_NOFOLLOW, out);
 
-	if (fstatat(place->directory, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
-		return -errno;
-	identify(&status, out);
-	return 0;
+	if (result == 0 && S_ISREG(out->mode))
+		out->attributes = file_attributes_of(place->directory, name);
+	return result;
 }
 
 static const char *kind_of(uint32_t mode)

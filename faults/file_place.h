@@ -13,11 +13,13 @@
 #include <stdint.h>
 
 /* A file as it was seen. It is the same one while the inode agrees (never the device: its number
- * may be another one after a reboot), and unchanged while the rest does. */
+ * may be another one after a reboot), and unchanged while the rest does. A number of an inode is
+ * given again: of two files that differ by their content, the time of their birth tells. */
 struct file_identity {
 	uint64_t inode, size;
-	int64_t mtime_ns;
+	int64_t mtime_ns, birth_ns; /* birth_ns: of a regular file; 0: the file system knows none */
 	uint32_t mode, uid, gid, links;
+	uint32_t attributes; /* file_attributes_of(); 0: not known */
 };
 
 struct file_place {
@@ -43,8 +45,12 @@ int file_place_look(const struct file_place *place, const char *name, struct fil
  * *out_fd. On an overlay it is first copied up, if `may_copy_up`: it has another inode then. */
 int file_place_open_file(const struct file_place *place, bool may_copy_up, int *out_fd,
 			 struct file_identity *out, struct error *err);
+/* Without its attributes. */
 int file_identify(int fd, struct file_identity *out);
 bool file_is_same(const struct file_identity *a, const struct file_identity *b);
 bool file_is_unchanged(const struct file_identity *a, const struct file_identity *b);
+
+/* file_attributes.c: a checksum of what people set beside mode and owner; 0: it cannot be read. */
+uint32_t file_attributes_of(int directory, const char *name);
 
 #endif

@@ -59,7 +59,7 @@ void file_swap_name(struct file_swap *swap)
 	snprintf(swap->copy_name, sizeof(swap->copy_name), ".%.200s.squall-%.6s-%u", name,
 		 swap->record.run_id, swap->record.step + 1);
 	snprintf(swap->kept_name, sizeof(swap->kept_name), "%.250s%s", swap->copy_name,
-		 swap->record.way == FILE_BY_LINK ? "o" : "");
+		 swap->record.way == FILE_BY_LINK ? FILE_KEPT_BY_LINK : "");
 }
 
 int file_record_read(const struct journal_record *record, struct file_swap *out, struct error *err)

@@ -15,45 +15,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* An edit that came while the file was put back, kept by set_aside(). */
-static bool has_aside(const struct file_swap *swap, const struct file_place *place)
-{
-	char name[NAME_MAX + 1];
-	struct file_identity found;
-
-	file_aside_name(swap, name);
-	return file_place_look(place, name, &found) == 0 &&
-	       file_is_same(&found, &swap->record.copy);
-}
-
-static enum file_state_now judge(const struct file_swap *swap, const struct file_place *place)
-{
-	const struct file_record *record = &swap->record;
-	struct file_identity here, beside, copy;
-	bool has_here = file_place_look(place, place->name, &here) == 0;
-	bool has_beside = file_place_look(place, swap->kept_name, &beside) == 0;
-	bool has_copy = file_place_look(place, swap->copy_name, &copy) == 0;
-	bool is_kept = has_beside && file_is_same(&beside, &record->original);
-
-	if (has_here && file_is_same(&here, &record->original)) {
-		if (has_copy && file_is_same(&copy, &record->copy) &&
-		    !file_is_unchanged(&copy, &record->copy))
-			return FILE_UNTIDY_EDITED;
-		return has_beside || has_copy
-			       ? FILE_UNTIDY
-			       : (has_aside(swap, place) ? FILE_ASIDE : FILE_SETTLED);
-	}
-	if (has_here && file_is_same(&here, &record->copy)) {
-		if (!is_kept)
-			return file_is_unchanged(&here, &record->copy) ? FILE_LOST
-								       : FILE_EDITED_LOST;
-		return file_is_unchanged(&here, &record->copy) ? FILE_SWAPPED : FILE_EDITED;
-	}
-	if (!is_kept)
-		return FILE_SETTLED;
-	return has_here ? FILE_REPLACED : FILE_REMOVED;
-}
-
 /* The directory's own times stay as they are when we tidy up in it. */
 struct times {
 	struct timespec pair[2];
@@ -108,6 +69,11 @@ static int exchange(const struct file_swap *swap, const struct file_place *place
 	return error_set(err, EBUSY, "%s was replaced by somebody in this very moment", swap->path);
 }
 
+static int say_foreign(const struct file_swap *swap, const char *name, struct error *err)
+{
+	return error_set(err, EEXIST, "%s beside %s is somebody else's", name, swap->path);
+}
+
 /* Without RENAME_EXCHANGE: first a second name for what must not be lost, then a rename over it.
  * What somebody else puts there between the two is lost: no call of such a file system helps. */
 static int replace(const struct file_swap *swap, const struct file_place *place, const char *keep,
@@ -115,13 +81,16 @@ static int replace(const struct file_swap *swap, const struct file_place *place,
 {
 	struct file_identity kept;
 	int directory = place->directory;
+	bool is_ours = linkat(directory, place->name, directory, keep, 0) == 0;
 
-	if (linkat(directory, place->name, directory, keep, 0) < 0 && errno != EEXIST)
+	if (!is_ours && errno != EEXIST)
 		return error_errno(err, errno,
 				   "%s: this file system can neither exchange two files nor give "
 				   "one a second name",
 				   swap->path);
 	if (file_place_look(place, keep, &kept) < 0 || !file_is_same(&kept, expected)) {
+		if (!is_ours)
+			return say_foreign(swap, keep, err);
 		unlinkat(directory, keep, 0);
 		return error_set(err, EBUSY, "%s was replaced by somebody in this very moment",
 				 swap->path);
@@ -178,6 +147,22 @@ static void note_directory(struct file_swap *swap, const struct file_place *plac
 	file_record_write(swap, FILE_RECORD_DIRECTORY, journal, NULL);
 }
 
+/* Before anything is written of them: from then on what lies there is taken for ours. */
+static int check_names(const struct file_swap *swap, const struct file_place *place,
+		       struct error *err)
+{
+	char kept[NAME_MAX + 1], aside[NAME_MAX + 1];
+	const char *names[] = {swap->copy_name, kept, aside};
+	struct file_identity found;
+
+	snprintf(kept, sizeof(kept), "%.250s" FILE_KEPT_BY_LINK, swap->copy_name);
+	file_aside_name(swap, aside);
+	for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (file_place_look(place, names[i], &found) == 0)
+			return say_foreign(swap, names[i], err);
+	return 0;
+}
+
 int file_swap_inject(struct file_swap *swap, const struct file_place *place, int original,
 		     const struct file_content *content, struct journal *journal, int *out_copy,
 		     struct error *err)
@@ -187,11 +172,16 @@ int file_swap_inject(struct file_swap *swap, const struct file_place *place, int
 
 	swap->record.way = FILE_BY_EXCHANGE;
 	file_swap_name(swap);
+	result = check_names(swap, place, err);
+	if (result < 0)
+		return result;
 	sequence = file_record_write(swap, FILE_RECORD_COPY, journal, err);
 	if (sequence < 0)
 		return sequence;
 	result = file_copy_make(place, swap->copy_name, original, &swap->record.original, content,
 				&copy, &swap->record.copy, err);
+	if (result == -EEXIST) /* it came in between, and is not ours */
+		journal_done(journal, (uint32_t)sequence, NULL);
 	if (result == 0)
 		result = swap_in(swap, place, journal, sequence, err);
 	if (result < 0)
@@ -208,21 +198,27 @@ static int swap_out(const struct file_swap *swap, const struct file_place *place
 	return replace(swap, place, swap->copy_name, swap->kept_name, &swap->record.copy, err);
 }
 
-/* Our copy was edited when it had been found untouched already. Never over another file. */
+/* Our copy was edited when it had been found untouched already. Never over another file; of two
+ * names of it (by link, and died in between) one goes. */
 static int set_aside(const struct file_swap *swap, const struct file_place *place, const char *name,
 		     struct error *err)
 {
-	int directory = place->directory;
+	int directory = place->directory, code;
 	char aside[NAME_MAX + 1];
+	struct file_identity found;
 
 	file_aside_name(swap, aside);
 	if (renameat2(directory, name, directory, aside, RENAME_NOREPLACE) == 0)
 		return 0;
+	code = errno;
 	/* where there is no such rename: with a second name, as replace() does */
-	if (errno == EINVAL && linkat(directory, name, directory, aside, 0) == 0 &&
-	    unlinkat(directory, name, 0) == 0)
-		return 0;
-	return error_errno(err, errno, "cannot keep an edit of %s as %s", swap->path, aside);
+	if (code == EINVAL)
+		code = linkat(directory, name, directory, aside, 0) == 0 ? EEXIST : errno;
+	if (code == EEXIST && file_place_look(place, aside, &found) == 0 &&
+	    file_is_same(&found, &swap->record.copy))
+		code = unlinkat(directory, name, 0) == 0 ? 0 : errno;
+	return code ? error_errno(err, code, "cannot keep an edit of %s as %s", swap->path, aside)
+		    : 0;
 }
 
 /* `copy` as it was made; NULL: it was not finished, and never took the place of the file. Between
@@ -239,7 +235,7 @@ static int remove_ours(const struct file_swap *swap, const struct file_place *pl
 		if (found.links < 2)
 			return 0;
 	} else if (copy && !file_is_same(&found, copy)) {
-		return error_set(err, EBUSY, "%s beside %s is somebody else's", name, swap->path);
+		return 0; /* somebody else's: left alone, and told */
 	} else if (copy && !file_is_unchanged(&found, copy)) {
 		return set_aside(swap, place, name, err);
 	}
@@ -248,10 +244,20 @@ static int remove_ours(const struct file_swap *swap, const struct file_place *pl
 	return 0;
 }
 
+/* Each for itself: what is in the way of one is not in the way of the other. */
+static int remove_both(const struct file_swap *swap, const struct file_place *place,
+		       struct error *err)
+{
+	const struct file_identity *copy = &swap->record.copy;
+	int kept = remove_ours(swap, place, swap->kept_name, copy, err);
+	int result = remove_ours(swap, place, swap->copy_name, copy, kept < 0 ? NULL : err);
+
+	return kept < 0 ? kept : result;
+}
+
 /* Also after a loss of power the original is back before the journal says so. */
 static int tidy(const struct file_swap *swap, const struct file_place *place, struct error *err)
 {
-	const struct file_identity *copy = &swap->record.copy;
 	int result;
 
 	if (fsync(place->directory) < 0 && errno != EINVAL)
@@ -259,19 +265,16 @@ static int tidy(const struct file_swap *swap, const struct file_place *place, st
 				   swap->path);
 	/* The copy beside it tells that this is still to be done. */
 	result = file_reload(swap, err);
-	if (result == 0)
-		result = remove_ours(swap, place, swap->kept_name, copy, err);
-	if (result == 0)
-		result = remove_ours(swap, place, swap->copy_name, copy, err);
-	return result;
+	return result < 0 ? result : remove_both(swap, place, err);
 }
 
 int file_swap_end(const struct file_swap *swap, const struct file_place *place, struct error *err)
 {
 	struct times times = keep_times(place->directory);
+	struct file_seen seen;
 	int result;
 
-	if (judge(swap, place) != FILE_SWAPPED)
+	if (file_judge(swap, place, &seen) != FILE_SWAPPED)
 		return 0;
 	result = swap_out(swap, place, err);
 	put_times_back(place->directory, &times);
@@ -281,33 +284,64 @@ int file_swap_end(const struct file_swap *swap, const struct file_place *place, 
 static int undo_swap(const struct file_swap *swap, const struct file_place *place,
 		     struct error *err)
 {
-	enum file_state_now state = judge(swap, place);
-	int result = 0;
+	struct file_seen seen;
 
-	if (state == FILE_SWAPPED) {
-		result = swap_out(swap, place, err);
+	switch (file_judge(swap, place, &seen)) {
+	case FILE_SWAPPED: {
+		int result = swap_out(swap, place, err);
+
+		if (result < 0)
+			return result;
 		/* anew: what was started before has read the bad version */
-		if (result == 0)
-			file_reload_start(swap, NULL);
+		file_reload_start(swap, NULL);
+		return tidy(swap, place, err);
 	}
-	if (result == 0 &&
-	    (state == FILE_SWAPPED || state == FILE_UNTIDY || state == FILE_UNTIDY_EDITED))
-		result = tidy(swap, place, err);
-	return result;
+	case FILE_UNTIDY:
+	case FILE_UNTIDY_EDITED:
+	case FILE_FOREIGN: /* whether anybody was told is not known: our copy said it */
+		return tidy(swap, place, err);
+	case FILE_STRAY:
+	case FILE_STRAY_EDITED: /* whoever replaced the file tells of it himself */
+		return remove_both(swap, place, err);
+	default:
+		return 0;
+	}
 }
 
-/* A copy that never took the place of the file; else undo_swap() has removed it. */
+/* A copy that never took the place of the file; else undo_swap() has removed it. What it was like
+ * when it was not finished nobody knows, but check_names() has seen that there was nothing. */
+static bool is_copy_left(const struct file_swap *swap, const struct file_place *place,
+			 struct file_identity *out)
+{
+	struct file_identity here;
+
+	return file_place_look(place, place->name, &here) == 0 &&
+	       file_is_same(&here, &swap->record.original) &&
+	       file_place_look(place, swap->copy_name, out) == 0 &&
+	       !file_is_same(out, &swap->record.original);
+}
+
 static int undo_copy(const struct file_swap *swap, const struct file_place *place,
 		     struct error *err)
 {
-	struct file_identity here, found;
+	struct file_identity found;
 
-	if (file_place_look(place, place->name, &here) == 0 &&
-	    file_is_same(&here, &swap->record.original) &&
-	    file_place_look(place, swap->copy_name, &found) == 0 && S_ISREG(found.mode) &&
-	    !file_is_same(&found, &swap->record.original))
+	if (is_copy_left(swap, place, &found) && S_ISREG(found.mode))
 		return remove_ours(swap, place, swap->copy_name, NULL, err);
 	return 0;
+}
+
+static enum file_state_now judge_copy(const struct file_swap *swap, const struct file_place *place,
+				      struct file_seen *out)
+{
+	struct file_identity found;
+	bool is_left = is_copy_left(swap, place, &found);
+
+	*out = (struct file_seen){.here = FILE_ORIGINAL};
+	if (!is_left)
+		return FILE_SETTLED;
+	out->kept = out->copy = S_ISREG(found.mode) ? FILE_COPY : FILE_SOMEBODYS;
+	return S_ISREG(found.mode) ? FILE_COPY_LEFT : FILE_FOREIGN;
 }
 
 /* Only if nobody else has changed the directory since. */
@@ -354,8 +388,8 @@ int file_swap_verify(const struct journal_record *record, bool *out_gone, char *
 {
 	cleanup_free struct file_swap *swap = malloc(sizeof(*swap));
 	struct file_place place = FILE_PLACE_INIT;
-	struct file_identity here, found;
 	enum file_state_now state;
+	struct file_seen seen;
 	int result = swap ? file_record_read(record, swap, err)
 			  : error_errno(err, ENOMEM, "cannot look at a change of a file");
 
@@ -371,26 +405,20 @@ int file_swap_verify(const struct journal_record *record, bool *out_gone, char *
 		return error_remedy(err, "if that is as it should be: rm -r %s/%.6s",
 				    journal_root_of(swap ? swap->record.run_id : ""),
 				    swap ? swap->record.run_id : "");
-	if (record->type == FILE_RECORD_SWAP) {
-		state = judge(swap, &place);
-		*out_gone = state == FILE_SETTLED;
-		if (!*out_gone)
-			file_left_say(swap, state, out_left, left_size);
-	} else {
-		*out_gone = file_place_look(&place, place.name, &here) < 0 ||
-			    !file_is_same(&here, &swap->record.original) ||
-			    file_place_look(&place, swap->copy_name, &found) < 0 ||
-			    file_is_same(&found, &swap->record.original);
-		if (!*out_gone)
-			file_left_say(swap, FILE_COPY_LEFT, out_left, left_size);
-	}
+	state = record->type == FILE_RECORD_SWAP ? file_judge(swap, &place, &seen)
+						 : judge_copy(swap, &place, &seen);
+	*out_gone = state == FILE_SETTLED;
+	if (!*out_gone)
+		file_left_say(swap, state, &seen, out_left, left_size);
 	file_place_close(&place);
 	return 0;
 }
 
 int file_swap_look(const struct file_swap *swap, const struct file_place *place, struct error *err)
 {
-	switch (judge(swap, place)) {
+	struct file_seen seen;
+
+	switch (file_judge(swap, place, &seen)) {
 	case FILE_SWAPPED:
 		return 0;
 	case FILE_EDITED:

@@ -10,6 +10,7 @@
 #include "faults/target_namespace.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
+#include "injector/base/shell_word.h"
 #include "injector/kernel/bpf.h"
 #include "injector/kernel/link.h"
 
@@ -282,25 +283,33 @@ static const char *setting_name(const struct network_record *record)
 	return record->setting == IPV4_DEVCONF_ACCEPT_LOCAL ? "accept_local" : "route_localnet";
 }
 
-/* What it is, and the command that takes it away; of a filter only after a look. */
+/* What it is, and the command that takes it away; of a filter only after a look. Whoever may make
+ * interfaces, or namespaces, gives them names as he likes. */
 static void say_left(const struct network_record *record, unsigned type, const char *filter,
 		     char *out, size_t size)
 {
-	char prefix[96];
+	char prefix[TARGET_NAMESPACE_PREFIX], link[4 * sizeof(record->link) + 2] = "";
 
-	target_namespace_prefix(record->namespace_name, prefix, sizeof(prefix));
-	if (type == NETWORK_RECORD_TABLE)
+	target_namespace_prefix(record->namespace_name, &record->namespace_id, prefix,
+				sizeof(prefix));
+	shell_word_add(record->link, link, sizeof(link));
+	if (!shell_word_is_plain(prefix) || !shell_word_is_plain(link))
+		snprintf(out, size,
+			 "%s: no command is shown, since a name in it is no plain text; run: "
+			 "squall restore",
+			 record->table[0] ? record->table : record->link);
+	else if (type == NETWORK_RECORD_TABLE)
 		snprintf(out, size, "table %s: %snft delete table netdev %s", record->table, prefix,
 			 record->table);
 	else if (type == NETWORK_RECORD_LINK)
 		snprintf(out, size, "interface %s: %sip link delete %s", record->link, prefix,
-			 record->link);
+			 link);
 	else if (type == NETWORK_RECORD_FILTER)
 		snprintf(out, size, "filter %s of %s: %stc filter delete dev %s %s", record->table,
-			 record->link, prefix, record->link, filter);
+			 record->link, prefix, link, filter);
 	else if (type == NETWORK_RECORD_CLSACT)
 		snprintf(out, size, "clsact of %s: %stc qdisc delete dev %s clsact", record->link,
-			 prefix, record->link);
+			 prefix, link);
 	else
 		snprintf(out, size, "setting %s of lo: %ssysctl net.ipv4.conf.lo.%s=%u",
 			 setting_name(record), prefix, setting_name(record), record->old_value);

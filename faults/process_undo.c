@@ -8,6 +8,7 @@
 #include "faults/process_record.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
+#include "injector/base/shell_word.h"
 #include "injector/kernel/proc.h"
 
 #include <errno.h>
@@ -162,8 +163,22 @@ static int open_frozen(const struct frozen_record *record, int *out, struct erro
 	return 0;
 }
 
+/* systemd writes "\x2d" into names of groups, which a shell would take for "x2d". */
+static void say_thaw(const struct frozen_record *record, char *out, size_t size)
+{
+	char path[FROZEN_RECORD_PATH + 32], word[4 * sizeof(path) + 2] = "";
+
+	snprintf(path, sizeof(path), "%s/cgroup.freeze", record->directory);
+	shell_word_add(path, word, sizeof(word));
+	if (shell_word_is_plain(word) && strlen(word) + 16 < size)
+		snprintf(out, size, "echo 0 > %s", word);
+	else
+		snprintf(out, size, "run: squall restore");
+}
+
 static int undo_frozen(const struct frozen_record *record, struct error *err)
 {
+	char thaw[sizeof(((struct error *)NULL)->remedy)];
 	cleanup_fd int directory = -1;
 	int result = open_frozen(record, &directory, err);
 
@@ -176,8 +191,9 @@ static int undo_frozen(const struct frozen_record *record, struct error *err)
 		result = cgroup_write_freeze(directory, false);
 	if (result >= 0 || result == -ENODEV)
 		return 0;
+	say_thaw(record, thaw, sizeof(thaw));
 	error_errno(err, -result, "cannot thaw %s", record->directory);
-	return error_remedy(err, "echo 0 > %s/cgroup.freeze", record->directory);
+	return error_remedy(err, "%s", thaw);
 }
 
 int pause_undo(const struct journal_record *record, struct error *err)
@@ -245,6 +261,7 @@ static int verify_frozen(const struct frozen_record *record, bool *out_gone, cha
 			 size_t left_size, struct error *err)
 {
 	cleanup_fd int directory = -1;
+	size_t used;
 	int result = open_frozen(record, &directory, err);
 
 	if (result == 0) {
@@ -256,9 +273,11 @@ static int verify_frozen(const struct frozen_record *record, bool *out_gone, cha
 	if (result < 0 && result != -ENODEV)
 		return result;
 	*out_gone = result != 1;
-	if (!*out_gone)
-		snprintf(out_left, left_size, "%s is still frozen; echo 0 > %s/cgroup.freeze",
-			 record->directory, record->directory);
+	if (*out_gone)
+		return 0;
+	used = (size_t)snprintf(out_left, left_size, "%s is still frozen; ", record->directory);
+	if (used < left_size)
+		say_thaw(record, out_left + used, left_size - used);
 	return 0;
 }
 

@@ -94,6 +94,7 @@ struct target {
 		int index;
 		char name[16];
 		bool is_default; /* a default route leads there */
+		bool is_untold;	 /* the worker's: it has come, and nobody was told so yet */
 	} * interfaces;
 	unsigned interface_count;
 	bool may_lack_interfaces;    /* set before it is resolved: no route is no error */

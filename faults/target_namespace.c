@@ -2,6 +2,7 @@
 #include "faults/target_namespace.h"
 
 #include "faults/target.h"
+#include "injector/base/shell_word.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -36,12 +37,27 @@ int target_namespace_check(const struct target_namespace *namespace, struct erro
 			 name);
 }
 
-void target_namespace_prefix(const char *name, char *out, size_t size)
+/* Of one without a name: by some process that is in it now. */
+static void say_process(const struct namespace_id *id, char *out, size_t size)
 {
-	if (strncmp(name, "pid:", 4) == 0)
-		snprintf(out, size, "nsenter --net=/proc/%s/ns/net ", name + 4);
+	pid_t pid;
+
+	if (namespace_find_process(id, &pid, NULL) == 0)
+		snprintf(out, size, "nsenter --net=/proc/%d/ns/net ", pid);
+	else
+		snprintf(out, size, "nsenter --net=/proc/PID/ns/net ");
+}
+
+void target_namespace_prefix(const char *name, const struct namespace_id *id, char *out,
+			     size_t size)
+{
+	char word[TARGET_NAMESPACE_PREFIX] = "";
+
+	shell_word_add(name, word, sizeof(word));
+	if (strncmp(name, "pid:", 4) == 0 || strncmp(name, "target:", 7) == 0)
+		say_process(id, out, size);
 	else if (name[0])
-		snprintf(out, size, "ip netns exec %s ", name);
+		snprintf(out, size, "ip netns exec %s ", word);
 	else
 		out[0] = '\0';
 }

@@ -21,8 +21,12 @@ struct target_namespace {
  */
 int target_namespace_check(const struct target_namespace *namespace, struct error *err);
 
-/* What a command that is typed by hand needs in front to act in the namespace of that name, as of a
- * target: "ip netns exec NAME ", "nsenter --net=/proc/N/ns/net ", or nothing for our own (""). */
-void target_namespace_prefix(const char *name, char *out, size_t size);
+/* What a command that is typed by hand needs in front to act in that namespace, by the name that a
+ * target has for it, of less than 64 bytes: "ip netns exec NAME "; of "pid:N" and "target:NAME",
+ * whose processes may be others by now, "nsenter --net=/proc/N/ns/net " of one that is in it, or
+ * with PID, for a person to find one; nothing for our own (""). */
+#define TARGET_NAMESPACE_PREFIX 288
+void target_namespace_prefix(const char *name, const struct namespace_id *id, char *out,
+			     size_t size);
 
 #endif

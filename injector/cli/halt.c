@@ -2,7 +2,8 @@
  *
  * squall halt: the emergency brake. Every run is asked to stop, all of them before the first is
  * waited for; then the lever, so that nothing new begins, and who came in between is asked as well.
- * Nothing here waits for a disk before everything is out of force.
+ * Nothing here waits for a disk before everything is out of force. Where only the disk takes the
+ * lever, all are asked once more when it has.
  */
 #include "injector/restore/halt.h"
 
@@ -47,7 +48,7 @@ static void say_failed(const char *run_id, const struct error *why, struct resto
 
 struct brake {
 	struct stop *stops; /* owned */
-	unsigned count;
+	unsigned count, finished;
 	struct restore_report report;
 };
 
@@ -59,7 +60,13 @@ static bool was_asked(const struct brake *brake, const char *run_id)
 	return false;
 }
 
-/* Those that were not asked before. `is_last`: what cannot be asked is told, once. */
+/* Those that were not asked before. `is_last`: what cannot be asked is told, once.
+ *
+ * No run slips past a lever that was pulled before this is called. A worker writes the header of
+ * its journal and then looks at the lever, before it may inject (arm() in run/worker.c); here the
+ * lever came first, then the look for headers. So of a run without one (-ENODATA) the worker has
+ * yet to look, and finds the lever; or it has died, or is through and its journal is removed.
+ */
 static int ask_everybody(struct brake *brake, bool is_last, struct error *err)
 {
 	cleanup_free char(*ids)[RUN_ID_SIZE] = NULL;
@@ -81,20 +88,19 @@ static int ask_everybody(struct brake *brake, bool is_last, struct error *err)
 		result = stop_begin(ids[at], &brake->stops[brake->count], &why);
 		if (result == 0)
 			brake->count++;
-		else if (result != -ENOENT && is_last)
+		else if (result != -ENOENT && result != -ENODATA && is_last)
 			say_failed(ids[at], &why, &brake->report);
 	}
 	return 0;
 }
 
-/* Returns what became of each, for --json; on the way it is said in words, unless `json`. */
-static json_t *finish_all(struct brake *brake, bool json)
+/* Those that were asked. What became of each is added to `runs`, for --json, or said in words. */
+static void finish_all(struct brake *brake, json_t *runs, bool json)
 {
 	struct restore_report *report = &brake->report;
-	json_t *runs = json_array();
 
-	for (unsigned at = 0; at < brake->count; at++) {
-		struct stop *stop = &brake->stops[at];
+	while (brake->finished < brake->count) {
+		struct stop *stop = &brake->stops[brake->finished++];
 		struct error why = ERROR_INIT;
 		unsigned failed = report->failed;
 
@@ -108,7 +114,6 @@ static json_t *finish_all(struct brake *brake, bool json)
 						      "killed", (int)stop->was_killed, "restored",
 						      (int)(report->failed == failed)));
 	}
-	return runs;
 }
 
 /* Takes over `runs`. */
@@ -146,23 +151,46 @@ static int keep(struct halt_lever *lever)
 	return 0;
 }
 
+static void say_halted(const struct halt_lever *lever, bool json)
+{
+	if (lever->is_pulled && !json)
+		printf("Halted: no experiment begins until 'squall resume'.\n");
+	fflush(stdout);
+}
+
+/* The lever could not be pulled at once: until the disk had taken it, runs have begun. */
+static int ask_once_more(struct brake *brake, const struct halt_lever *lever, json_t *runs,
+			 bool json, struct error *err)
+{
+	int result = ask_everybody(brake, true, err);
+
+	say_halted(lever, json);
+	finish_all(brake, runs, json);
+	return result;
+}
+
 static int stop_everybody(const char *reason, bool json, struct error *err)
 {
 	struct brake brake = {0};
+	json_t *runs = json_array();
 	struct halt_lever lever;
+	bool was_at_once;
 	int result, told;
-	json_t *runs;
 
 	/* Nothing is printed before: a pipe that nobody reads must not hold the brake. */
 	(void)!ask_everybody(&brake, false, NULL);
 	halt_pull(reason, &lever);
-	result = ask_everybody(&brake, true, err);
-	if (lever.is_pulled && !json)
-		printf("Halted: no experiment begins until 'squall resume'.\n");
-	fflush(stdout);
-	runs = finish_all(&brake, json);
+	was_at_once = lever.is_pulled;
+	result = ask_everybody(&brake, was_at_once, err);
+	if (was_at_once)
+		say_halted(&lever, json);
+	finish_all(&brake, runs, json);
 	if (keep(&lever) < 0 && result == 0)
 		result = -EIO; /* and said why already */
+	if (!was_at_once) {
+		told = ask_once_more(&brake, &lever, runs, json, result == 0 ? err : NULL);
+		result = result == 0 ? told : result;
+	}
 	told = tell(&lever, runs, &brake.report, json, result == 0 ? err : NULL);
 	audit_write(NULL, "halt", "", "%s; %u runs asked to stop, %u left%s", reason, brake.count,
 		    brake.report.failed, lever.is_kept ? "" : "; until the next boot");

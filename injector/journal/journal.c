@@ -113,6 +113,8 @@ static int append(struct journal *journal, struct journal_record *record, struct
 	result = append_once(journal, record);
 	if (result == -ENOSPC && unlinkat(journal->directory, RESERVE_FILE, 0) == 0)
 		result = append_once(journal, record);
+	if (result == -EBADF)
+		result = -EROFS; /* open_file() */
 	if (result < 0)
 		return error_errno(err, -result, "cannot write to the journal %s/%s/%s",
 				   journal_root_of(journal->run_id), journal->run_id, JOURNAL_FILE);
@@ -274,6 +276,17 @@ static int check_file(int fd, const char *run_id, struct error *err)
 	return 0;
 }
 
+/* On a file system that has become read-only for reading alone: who is to be asked to stop, and
+ * what is to be undone, can still be learnt. */
+static int open_file(int directory, enum runs_root which)
+{
+	const int flags = O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+	int fd = openat(directory, JOURNAL_FILE,
+			flags | O_RDWR | O_APPEND | (which == RUNS_KEPT ? O_DSYNC : 0));
+
+	return fd < 0 && errno == EROFS ? openat(directory, JOURNAL_FILE, flags | O_RDONLY) : fd;
+}
+
 int journal_open(const char *run_id, struct journal **out, struct error *err)
 {
 	cleanup_free struct journal_record *records = NULL;
@@ -291,9 +304,7 @@ int journal_open(const char *run_id, struct journal **out, struct error *err)
 		return error_errno(err, ENOMEM, "cannot open the journal of run %s", run_id);
 	}
 	journal->directory = directory;
-	journal->fd = openat(directory, JOURNAL_FILE,
-			     O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC |
-				     (which == RUNS_KEPT ? O_DSYNC : 0));
+	journal->fd = open_file(directory, which);
 	if (journal->fd < 0 && errno == ENOENT)
 		result = error_set(err, ENODATA, "run %s has no journal: nothing was done", run_id);
 	else if (journal->fd < 0)

@@ -32,7 +32,7 @@
 #define JOURNAL_PAYLOAD	  416
 
 #define JOURNAL_MAGIC	0x4a515153 /* "SQQJ" in a hex dump (little endian) */
-#define JOURNAL_VERSION 1	   /* another one is never guessed at */
+#define JOURNAL_VERSION 2	   /* another one is never guessed at */
 
 #define RUN_ID_SIZE 8 /* six characters [0-9a-z], NUL; names every object a run makes */
 
@@ -92,6 +92,7 @@ int journal_create_kept(const struct journal_header *given, struct journal **out
 			struct error *err);
 /* Opens an existing journal for reading and for appending DONE records. Verifies ownership. Only
  * one process at a time may append: the worker while it lives, afterwards who holds journal_lock().
+ * On a read-only file system it is for reading alone, and appending is -EROFS.
  * -ENOENT: no such run; -ENODATA: the writer died before its first record, nothing was done;
  * -EPROTONOSUPPORT: written by another version; -EBADMSG: not readable; -EPERM: not trustworthy. */
 int journal_open(const char *run_id, struct journal **out, struct error *err);

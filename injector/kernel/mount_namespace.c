@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -44,27 +45,49 @@ int mount_namespace_identify(int fd, struct namespace_id *out, struct error *err
 	return 0;
 }
 
-int mount_namespace_find(uint64_t inode, int *out_fd, struct error *err)
+/* 1: it is that one, and open; 0: another one, or nobody is there; -errno: it cannot be told. What
+ * another user's process hides from us (EACCES) is none of ours. */
+static int open_if(const char *path, uint64_t inode, int *out_fd)
+{
+	struct namespace_id id;
+	cleanup_fd int fd = -1;
+	int result = open_path(path, &fd);
+
+	if (result < 0)
+		return result == -ENOENT || result == -ESRCH || result == -EACCES ? 0 : result;
+	result = mount_namespace_identify(fd, &id, NULL);
+	if (result < 0 || id.inode != inode)
+		return result;
+	*out_fd = steal_fd(&fd);
+	return 1;
+}
+
+/* What cannot be told must not pass for gone: nobody would unmount anything there any more. */
+int mount_namespace_find(uint64_t inode, int *out_fd, pid_t *out_pid, struct error *err)
 {
 	cleanup_dir DIR *processes = opendir("/proc");
 	struct dirent *entry;
+	int unclear = 0;
 
-	while (processes && (entry = readdir(processes))) {
-		struct namespace_id id;
-		char path[300];
-		int fd = -1;
-
-		snprintf(path, sizeof(path), "/proc/%s/ns/mnt", entry->d_name);
-		if (!isdigit((unsigned char)entry->d_name[0]) || open_path(path, &fd) < 0)
-			continue;
-		if (mount_namespace_identify(fd, &id, NULL) == 0 && id.inode == inode) {
-			*out_fd = fd;
-			return 0;
-		}
-		close(fd);
-	}
 	if (!processes)
 		return error_errno(err, errno, "cannot look for a mount namespace");
+	for (errno = 0; (entry = readdir(processes)); errno = 0) {
+		char path[300];
+		int result;
+
+		if (!isdigit((unsigned char)entry->d_name[0]))
+			continue;
+		snprintf(path, sizeof(path), "/proc/%s/ns/mnt", entry->d_name);
+		result = open_if(path, inode, out_fd);
+		if (result == 1) {
+			*out_pid = (pid_t)strtol(entry->d_name, NULL, 10);
+			return 0;
+		}
+		unclear = result < 0 ? result : unclear;
+	}
+	if (errno || unclear)
+		return error_errno(err, errno ? errno : -unclear,
+				   "cannot look for a mount namespace in /proc");
 	return error_set(err, ENOENT, "the mount namespace %llu is gone",
 			 (unsigned long long)inode);
 }

@@ -131,7 +131,7 @@ static const struct sandbox_rule files_write[] = {
 /* A file that is exchanged for a copy of itself: owner, attributes, times */
 static const struct sandbox_rule files_exchange[] = {
 	ALLOW(fchown), ALLOW(flistxattr), ALLOW(fgetxattr), ALLOW(fsetxattr),
-	ALLOW(fremovexattr), ALLOW(utimensat),
+	ALLOW(fremovexattr), ALLOW(llistxattr), ALLOW(lgetxattr), ALLOW(utimensat),
 	END,
 };
 

@@ -56,9 +56,10 @@ static const struct param allow[] = {
 	[POLICY_ALLOW_UNITS] = {.name = "units",
 				.type = PARAM_TEXT,
 				.flags = PARAM_LIST,
-				.doc = "systemd units whose processes may be touched, or which may "
-				       "be reloaded; * and ? "
-				       "stand for any characters"},
+				.doc = "units of the system's own systemd whose processes may be "
+				       "touched, or which may be reloaded; a unit of a user's "
+				       "systemd belongs to user@UID.service; * and ? stand for any "
+				       "characters"},
 	[POLICY_ALLOW_FILES] = {.name = "files",
 				.type = PARAM_TEXT,
 				.flags = PARAM_LIST,
@@ -101,7 +102,8 @@ static const struct param protect[] = {
 	[POLICY_PROTECT_UNITS] = {.name = "units",
 				  .type = PARAM_TEXT,
 				  .flags = PARAM_LIST,
-				  .doc = "never touched: systemd units; * and ? stand for any "
+				  .doc = "never touched: systemd units, those of users and "
+					 "containers as well; * and ? stand for any "
 					 "characters"},
 	[POLICY_PROTECT_ADDRESSES] =
 		{.name = "addresses",

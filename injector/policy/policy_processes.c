@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The rules about processes: by what they run, and by the unit they belong to.
+ * The rules about processes: by what they run, and by the unit they belong to. That is read from
+ * paths of control groups, parts of which unprivileged users choose: those never make a process
+ * allowed, and never make it one of a system's unit.
  */
 #include "injector/policy/policy_ask.h"
 
@@ -15,21 +17,82 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The innermost unit that a process belongs to: the last part of its path that is one. */
-static void find_unit(pid_t pid, char *out, size_t size)
+/* Where a process lies in the control groups, and the unit of the system's service manager that it
+ * belongs to (empty: none). */
+struct place {
+	char path[1024];
+	char unit[NAME_MAX + 1];
+	bool is_hidden; /* it cannot be looked at, or is longer than any that systemd makes */
+};
+
+/* The next name in a path, at *rest; false: there is none. */
+static bool next_name(const char **rest, char out[NAME_MAX + 1])
 {
-	char path[1024], *part, *save = NULL;
+	const char *at = *rest + strspn(*rest, "/");
+	const size_t length = strcspn(at, "/");
 
-	out[0] = '\0';
-	if (proc_read_cgroup(pid, "", path, sizeof(path)) < 0 || strcmp(path, "/") == 0)
-		if (proc_read_cgroup(pid, "name=systemd", path, sizeof(path)) < 0)
-			return;
-	for (part = strtok_r(path, "/", &save); part; part = strtok_r(NULL, "/", &save)) {
-		const char *suffix = strrchr(part, '.');
+	snprintf(out, NAME_MAX + 1, "%.*s", (int)length, at);
+	*rest = at + length;
+	return length > 0;
+}
 
-		if (suffix && (strcmp(suffix, ".service") == 0 || strcmp(suffix, ".scope") == 0))
-			snprintf(out, size, "%s", part);
-	}
+static bool ends_with(const char *text, const char *suffix)
+{
+	const size_t length = strlen(text), end = strlen(suffix);
+
+	return length >= end && strcmp(text + length - end, suffix) == 0;
+}
+
+static bool is_unit(const char *name)
+{
+	return ends_with(name, ".service") || ends_with(name, ".scope");
+}
+
+/* systemd puts an underscore before names that could be files of the kernel (cg_escape()). */
+static const char *unescape(const char *name)
+{
+	return name[0] == '_' ? name + 1 : name;
+}
+
+/* The system's units lie in slices alone, and only root makes those. What is deeper (the units of a
+ * user's own service manager, what a unit is delegated) or lies elsewhere (the systemd of a
+ * container) has names that others choose. */
+static void find_unit(struct place *place)
+{
+	const char *rest = place->path;
+	char name[NAME_MAX + 1];
+
+	while (next_name(&rest, name) && ends_with(name, ".slice"))
+		;
+	if (is_unit(name))
+		snprintf(place->unit, sizeof(place->unit), "%s", unescape(name));
+}
+
+static void find_place(pid_t pid, struct place *out)
+{
+	int result = proc_read_cgroup(pid, "", out->path, sizeof(out->path));
+
+	if (result == -ENOENT || (result == 0 && strcmp(out->path, "/") == 0))
+		result = proc_read_cgroup(pid, "name=systemd", out->path, sizeof(out->path));
+	out->unit[0] = '\0';
+	out->is_hidden = result < 0 && result != -ENOENT && result != -ESRCH;
+	if (result < 0)
+		out->path[0] = '\0';
+	find_unit(out);
+}
+
+/* Units of whichever manager, at whatever depth: better too many. */
+static bool has_protected_unit(const struct params *protect, const struct place *place)
+{
+	const char *rest = place->path;
+	char name[NAME_MAX + 1];
+
+	while (next_name(&rest, name))
+		if (is_unit(name) &&
+		    (policy_matches(protect, POLICY_PROTECT_UNITS, name) ||
+		     policy_matches(protect, POLICY_PROTECT_UNITS, unescape(name))))
+			return true;
+	return place->is_hidden && params_count(protect, POLICY_PROTECT_UNITS);
 }
 
 static bool has_rule_about_paths(const struct params *protect)
@@ -42,7 +105,7 @@ static bool has_rule_about_paths(const struct params *protect)
 
 /* What cannot be looked at is taken for what is protected. */
 static bool is_protected(const struct params *protect, const struct target_process *process,
-			 const char *unit, unsigned *out_rule)
+			 const struct place *place, unsigned *out_rule)
 {
 	char exe[PATH_MAX] = "";
 
@@ -54,7 +117,7 @@ static bool is_protected(const struct params *protect, const struct target_proce
 	    ((result == -EACCES || result == -EPERM) && has_rule_about_paths(protect)))
 		return true;
 	*out_rule = POLICY_PROTECT_UNITS;
-	return unit[0] && policy_matches(protect, POLICY_PROTECT_UNITS, unit);
+	return has_protected_unit(protect, place);
 }
 
 int policy_check_process(const struct policy *policy, const struct target_process *process,
@@ -62,20 +125,21 @@ int policy_check_process(const struct policy *policy, const struct target_proces
 {
 	const struct params *allow = policy_section(policy, POLICY_ALLOW);
 	const struct params *protect = policy_section(policy, POLICY_PROTECT);
-	char unit[256], what[400];
+	struct place place;
+	char what[400];
 	unsigned rule;
 
-	find_unit(process->id.pid, unit, sizeof(unit));
-	if (is_protected(protect, process, unit, &rule)) {
+	find_place(process->id.pid, &place);
+	if (is_protected(protect, process, &place, &rule)) {
 		snprintf(what, sizeof(what), "process %d (%s) is protected", process->id.pid,
 			 process->name);
 		return policy_refuse(policy, protect, rule, err, what);
 	}
 	if (!params_count(allow, POLICY_ALLOW_UNITS) ||
-	    (unit[0] && policy_matches(allow, POLICY_ALLOW_UNITS, unit)))
+	    (place.unit[0] && policy_matches(allow, POLICY_ALLOW_UNITS, place.unit)))
 		return 0;
 	snprintf(what, sizeof(what), "process %d (%s) of %s%s", process->id.pid, process->name,
-		 unit[0] ? "unit " : "no unit", unit);
+		 place.unit[0] ? "unit " : "no unit", place.unit);
 	return policy_refuse(policy, allow, POLICY_ALLOW_UNITS, err, what);
 }
 
@@ -102,10 +166,11 @@ struct each {
 static int check_if_of_unit(pid_t pid, void *context)
 {
 	const struct each *each = context;
-	char unit[256];
+	struct place place;
 
-	find_unit(pid, unit, sizeof(unit));
-	return strcmp(unit, each->unit) == 0 ? policy_check_pid(each->policy, pid, each->err) : 0;
+	find_place(pid, &place);
+	return strcmp(place.unit, each->unit) == 0 ? policy_check_pid(each->policy, pid, each->err)
+						   : 0;
 }
 
 static int check_if_mounted_there(pid_t pid, void *context)

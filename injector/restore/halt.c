@@ -25,6 +25,7 @@
 
 #define HALT_FILE     "halt"
 #define HALT_FILE_NEW ".halt.new"
+#define PULL_ATTEMPTS 100
 
 static const char *state_directory = JOURNAL_STATE;
 
@@ -125,7 +126,7 @@ static int write_new(int directory, const char *text, size_t size, bool is_lasti
 	return is_lasting && fsync(fd) < 0 ? -errno : 0;
 }
 
-static int pull_in(const char *path, const char *text, bool is_lasting, struct error *err)
+static int pull_once(const char *path, const char *text, bool is_lasting, struct error *err)
 {
 	cleanup_fd int directory = directory_open(path, 0755, err);
 	int result;
@@ -143,6 +144,21 @@ static int pull_in(const char *path, const char *text, bool is_lasting, struct e
 	if (is_lasting)
 		fsync(directory);
 	return 0;
+}
+
+/* Whoever ends the last run removes an empty directory (runs_tidy_root()): under our feet, too. */
+static int pull_in(const char *path, const char *text, bool is_lasting, struct error *err)
+{
+	struct error why = ERROR_INIT;
+	int result = -ENOENT;
+
+	for (unsigned attempt = 0; result == -ENOENT && attempt < PULL_ATTEMPTS; attempt++) {
+		why = (struct error)ERROR_INIT;
+		result = pull_once(path, text, is_lasting, &why);
+	}
+	if (result < 0 && err)
+		*err = why;
+	return result;
 }
 
 /* Of a session of its own: who interrupts the command does not interrupt this. */

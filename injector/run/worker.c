@@ -166,7 +166,8 @@ static int arm(struct worker *worker, const char *title, struct error *err)
 					   worker->limits.duration_ns, err);
 	if (result == 0)
 		result = open_journal(worker, title, err);
-	/* Again: whoever pulled the lever in between has looked for runs and not found us. */
+	/* Again: whoever pulled the lever in between has looked for runs and not found us. Whoever
+	 * pulls it from now on does: this must stay behind the journal (see cli/halt.c). */
 	if (result == 0)
 		result = halt_check(err);
 	if (result == 0)

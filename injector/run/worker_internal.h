@@ -53,6 +53,7 @@ struct worker_links {
 	struct target *target;
 	struct loop_timer timer; /* of the next look, or of what is left to do of the last one */
 	int64_t look_ns;	 /* no look before that */
+	bool has_more;		 /* the last look saw some that there was no time for */
 	char gone[300];		 /* to be told once it is let go */
 	unsigned gone_count, gone_unnamed;
 	int64_t paid_until_ns; /* of the ration of what is told */

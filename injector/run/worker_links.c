@@ -110,6 +110,30 @@ static void keep_gone(struct worker_links *links, const struct target_look *look
 	links->gone_unnamed += look->gone_count - look->gone_unnamed;
 }
 
+/* Not before the faults are on them: that may be later than they were taken. */
+static void report_come(struct worker_links *links)
+{
+	char names[400] = "";
+	unsigned count = 0, unnamed = 0;
+
+	for (unsigned i = 0; i < links->target->interface_count; i++) {
+		struct target_interface *interface = &links->target->interfaces[i];
+		const size_t used = strlen(names);
+
+		if (!interface->is_untold)
+			continue;
+		interface->is_untold = false;
+		count++;
+		if (used + strlen(interface->name) + 3 > sizeof(names))
+			unnamed++;
+		else
+			snprintf(names + used, sizeof(names) - used, "%s%s", used ? ", " : "",
+				 interface->name);
+	}
+	if (count)
+		report_names(links, "affected as well from now on", names, count, unnamed);
+}
+
 static void report_gone(struct worker_links *links)
 {
 	if (links->gone_count)
@@ -179,52 +203,37 @@ static bool agree(struct worker_links *links, int64_t until_ns)
 	return result == 0;
 }
 
-static bool has_interface(const struct target *target, int index)
-{
-	for (unsigned i = 0; i < target->interface_count; i++)
-		if (target->interfaces[i].index == index)
-			return true;
-	return false;
-}
-
-/* Those of the site are the target's from now on. */
+/* What the site allows is the target's from now on; it is told once the faults are on it. False:
+ * something is left to do. */
 static bool take(struct worker_links *links, const struct target_interface *interface,
 		 int64_t until_ns)
 {
+	struct target_interface taken = *interface;
 	struct error why = ERROR_INIT;
-	int result = policy_check_interface(links->worker->options.policy, interface->name, &why);
+	int result = policy_check_interface(links->worker->options.policy, taken.name, &why);
 
+	taken.is_untold = true;
 	if (result == 0)
-		result = target_take_interface(links->target, interface, &why);
+		result = target_take_interface(links->target, &taken, &why);
 	if (result < 0) {
 		pass_over(links, interface, &why);
-		return false;
+		return true;
 	}
-	agree(links, until_ns);
-	return has_interface(links->target, interface->index);
+	return agree(links, until_ns);
 }
 
-/* False: it was time to stop, and the next look finds the others again. */
-static bool take_all(struct worker_links *links, const struct target_look *look, int64_t until_ns)
+/* False: it was time to stop, and the next look finds the others again. *out_agreed: nothing is
+ * left to do for those that were taken. */
+static bool take_all(struct worker_links *links, const struct target_look *look, int64_t until_ns,
+		     bool *out_agreed)
 {
-	char names[400] = "";
-	unsigned count = 0, unnamed = 0, at = 0;
+	unsigned at = 0;
 
-	for (; at < look->appeared_count && (!at || clock_now_ns() < until_ns); at++) {
-		const char *name = look->appeared[at].name;
-		const size_t used = strlen(names);
-
-		if (!take(links, &look->appeared[at], until_ns))
-			continue;
-		count++;
-		if (used + strlen(name) + 3 > sizeof(names))
-			unnamed++;
-		else
-			snprintf(names + used, sizeof(names) - used, "%s%s", used ? ", " : "",
-				 name);
+	for (*out_agreed = true; at < look->appeared_count && *out_agreed; at++) {
+		if (at && clock_now_ns() >= until_ns)
+			return false;
+		*out_agreed = take(links, &look->appeared[at], until_ns);
 	}
-	if (count)
-		report_names(links, "affected as well from now on", names, count, unnamed);
 	return at == look->appeared_count;
 }
 
@@ -235,6 +244,7 @@ static void look_again(struct worker_links *links, struct target_look *out)
 	int64_t pause_ns;
 
 	target_look_again(links->target, out, &err); /* upon failure: nothing has changed */
+	links->has_more = false;
 	keep_gone(links, out);
 	pause_ns = (clock_now_ns() - began_ns) * LOOK_PAUSE;
 	links->look_ns = clock_now_ns() + (pause_ns > LOOK_NS ? pause_ns : LOOK_NS);
@@ -246,20 +256,23 @@ static void follow(struct worker_links *links, bool looks)
 {
 	const int64_t until_ns = clock_now_ns() + WORK_NS;
 	struct target_look look = {0};
-	int64_t again_ns = 0;
+	bool is_agreed;
 
 	if (looks)
 		look_again(links, &look);
-	if (!agree(links, until_ns)) {
-		again_ns = clock_now_ns();
-	} else {
-		if (!take_all(links, &look, until_ns))
-			again_ns = links->look_ns;
+	is_agreed = agree(links, until_ns);
+	if (!is_agreed)
+		links->has_more |= look.appeared_count != 0;
+	else if (!take_all(links, &look, until_ns, &is_agreed))
+		links->has_more = true;
+	target_forget_look(&look);
+	if (is_agreed) {
+		report_come(links);
 		report_gone(links);
 	}
-	target_forget_look(&look);
-	if (again_ns)
-		loop_timer_set(links->worker->loop, &links->timer, again_ns, go_on, links);
+	if (!is_agreed || links->has_more)
+		loop_timer_set(links->worker->loop, &links->timer,
+			       is_agreed ? links->look_ns : clock_now_ns(), go_on, links);
 }
 
 static void go_on(void *context)

@@ -53,6 +53,36 @@ static void test_a_changed_mode_is_an_edit(void **state)
 	assert_left("was edited by somebody", "bad\n");
 }
 
+static void test_a_changed_access_list_is_an_edit(void **state)
+{
+	struct evidence seen;
+	struct stat status;
+
+	(void)state;
+	assert_int_equal(chmod(file, 0640), 0);
+	assert_int_equal(PLAN(file, "content=bad"), 0);
+	inject();
+	assert_true(give_access_list(file));
+	assert_int_equal(stat(file, &status), 0);
+	assert_int_equal(status.st_mode & 07777, 0640); /* nothing else tells */
+	assert_int_equal(file_fault.evidence(&fault, &seen, &err), -ESTALE);
+	assert_non_null(strstr(err.text, "was edited by somebody"));
+	assert_left("was edited by somebody", "bad\n");
+}
+
+static void test_a_changed_attribute_is_an_edit(void **state)
+{
+	(void)state;
+	if (setxattr(file, "user.kept", "1", 1, 0) < 0) { /* a tmpfs before Linux 6.6 */
+		print_message("skipped: no attributes of users in /tmp: %s\n", strerror(errno));
+		skip();
+	}
+	assert_int_equal(PLAN(file, "content=bad"), 0);
+	inject();
+	assert_int_equal(setxattr(file, "user.kept", "2", 1, 0), 0);
+	assert_left("was edited by somebody", "bad\n");
+}
+
 static void test_a_replacement_is_not_overwritten(void **state)
 {
 	char other[96];
@@ -359,6 +389,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_an_edit_is_not_overwritten),
 		TEST(test_a_changed_mode_is_an_edit),
+		TEST(test_a_changed_access_list_is_an_edit),
+		TEST(test_a_changed_attribute_is_an_edit),
 		TEST(test_a_replacement_is_not_overwritten),
 		TEST(test_a_removed_file_does_not_come_back_unasked),
 		TEST(test_a_lost_original_is_told),

@@ -5,9 +5,24 @@
  */
 #include "tests/netns/file_bench.h"
 
+#include <dlfcn.h>
 #include <poll.h>
 #include <signal.h>
 #include <unistd.h>
+
+static bool lists_fail; /* of directories, from now on */
+
+struct dirent *readdir(DIR *dir)
+{
+	static struct dirent *(*real)(DIR *);
+
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "readdir");
+	if (!lists_fail)
+		return real(dir);
+	errno = ENOMEM;
+	return NULL;
+}
 
 static pid_t reader;
 static int told;
@@ -19,6 +34,7 @@ static int set_up_reader(void **state)
 	char number[16];
 	int ends[2];
 
+	lists_fail = false;
 	set_up(state);
 	assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
 	reader = fork();
@@ -61,7 +77,7 @@ static void assert_inside(const char *command, const char *seen)
 	char line[256], got[64] = "";
 	FILE *out;
 
-	snprintf(line, sizeof(line), "nsenter -m -t %d sh -c '%s' sh %s", reader, command, file);
+	snprintf(line, sizeof(line), "nsenter -m -t %d sh -c '%s' sh '%s'", reader, command, file);
 	out = popen(line, "re");
 	assert_non_null(out);
 	got[fread(got, 1, sizeof(got) - 1, out)] = '\0';
@@ -95,17 +111,23 @@ static void test_the_reader_is_told_after_a_death_behind_the_unmounting(void **s
 
 static void test_a_reader_that_cannot_be_told_is_reported(void **state)
 {
-	char left[1024], number[16];
+	char left[1024], number[16], typed[64];
 
 	(void)state;
 	plan_and_inject();
 	write_file(pidfile, "1\n");
 	assert_int_equal(undo_all(left, sizeof(left)), 1);
 	print_message("%s\n", left);
-	assert_non_null(strstr(left, "is restored, what follows is not: kill -USR1"));
+	assert_non_null(strstr(left, "is restored, but who reads it is not told: reload: "));
+	assert_non_null(
+		strstr(left, "run: squall restore; or tell it by other means, and then: rm"));
+	assert_null(strstr(left, "kill"));
 	assert_inside("cat $1", GOOD);
 	snprintf(number, sizeof(number), "%d\n", reader);
 	write_file(pidfile, number);
+	assert_int_equal(verify_all(left, sizeof(left)), 1);
+	snprintf(typed, sizeof(typed), ": kill -USR1 %d && rm -f ", reader);
+	assert_non_null(strstr(left, typed));
 	undo_cleanly();
 	assert_told();
 }
@@ -120,10 +142,102 @@ static void test_a_covered_mount_is_not_gone(void **state)
 	assert_int_equal(undo_all(left, sizeof(left)), 1);
 	print_message("%s\n", left);
 	assert_non_null(strstr(left, "the bad version is below that"));
+	/* it would take away theirs */
+	assert_null(strstr(left, "umount"));
 	assert_inside("umount $1", "");
 	undo_cleanly();
 	assert_told();
 	assert_inside("cat $1", GOOD);
+}
+
+static void test_a_namespace_that_cannot_be_looked_for_is_not_gone(void **state)
+{
+	char left[1024];
+
+	(void)state;
+	plan_and_inject();
+	lists_fail = true;
+	assert_int_equal(undo_all(left, sizeof(left)), 1);
+	lists_fail = false;
+	print_message("%s\n", left);
+	assert_non_null(strstr(left, "cannot look for a mount namespace"));
+	undo_cleanly();
+	assert_told();
+	assert_inside("cat $1", GOOD);
+}
+
+static void edit_inside(void)
+{
+	char word[128], left[1024];
+
+	snprintf(word, sizeof(word), "reload-pidfile=%s", pidfile);
+	if (PLAN(file, "content=bad", word, "reload-signal=USR1") < 0)
+		fail_msg("%s", err.text);
+	inject();
+	assert_told();
+	assert_inside("printf edited >>\"$1\"", "");
+	assert_int_equal(undo_all(left, sizeof(left)), 1);
+	print_message("%s\n", left);
+	assert_non_null(strstr(left, "was edited by somebody meanwhile and is left alone"));
+}
+
+static char trap[128], sprung[128];
+
+/* What lies in the namespace belongs to others: an umount of theirs. */
+static void assert_trap_is_set(void)
+{
+	char text[256];
+
+	snprintf(trap, sizeof(trap), "%s.trap", file);
+	snprintf(sprung, sizeof(sprung), "%s.sprung", file);
+	snprintf(text, sizeof(text), "#!/bin/sh\ntouch %s\n", sprung);
+	write_file(trap, text);
+	assert_int_equal(chmod(trap, 0755), 0);
+	assert_inside("mount --bind $1.trap $(readlink -f $(command -v umount)) && umount", "");
+	assert_int_equal(unlink(sprung), 0);
+}
+
+/* Typed for one of its processes, also while somebody reads the file. */
+static void test_an_edited_copy_is_unmounted_as_told(void **state)
+{
+	char left[1024], path[128], typed[200], *at;
+	int reads;
+
+	(void)state;
+	edit_inside();
+	assert_int_equal(undo_all(left, sizeof(left)), 1);
+	snprintf(path, sizeof(path), "/proc/%d/root%s", reader, file);
+	reads = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(reads >= 0);
+	at = strstr(left, "umount ");
+	assert_non_null(at);
+	snprintf(typed, sizeof(typed), "umount -i -l -N %d %s", reader, file);
+	assert_string_equal(at, typed);
+	assert_trap_is_set();
+	assert_int_equal(system(typed), 0);
+	assert_int_equal(access(sprung, F_OK), -1);
+	assert_int_equal(unlink(trap), 0);
+	close(reads);
+	assert_inside("cat \"$1\"", GOOD);
+	undo_cleanly();
+	assert_told();
+}
+
+static void test_what_is_not_printed_as_it_is_is_not_to_be_typed(void **state)
+{
+	char left[1024];
+
+	(void)state;
+	assert_int_equal(unlink(file), 0);
+	snprintf(file, sizeof(file), "%s/caf\xc3\xa9.conf", base);
+	write_file(file, GOOD);
+	edit_inside();
+	assert_int_equal(undo_all(left, sizeof(left)), 1);
+	assert_null(strstr(left, "umount"));
+	assert_non_null(strstr(left, "to be unmounted there by hand"));
+	assert_inside("umount \"$1\"", "");
+	next_run();
+	assert_told();
 }
 
 int main(void)
@@ -133,6 +247,9 @@ int main(void)
 		TEST(test_the_reader_is_told_after_a_death_behind_the_unmounting),
 		TEST(test_a_reader_that_cannot_be_told_is_reported),
 		TEST(test_a_covered_mount_is_not_gone),
+		TEST(test_a_namespace_that_cannot_be_looked_for_is_not_gone),
+		TEST(test_an_edited_copy_is_unmounted_as_told),
+		TEST(test_what_is_not_printed_as_it_is_is_not_to_be_typed),
 	};
 
 	return RUN_AS_ROOT(tests);

@@ -4,18 +4,18 @@
  * or hangs, a reboot.
  */
 #include "tests/support/children.h"
+#include "tests/support/held_calls.h"
 #include "tests/support/squall_runner.h"
 
 #include "injector/base/cleanup.h"
 
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -133,39 +133,45 @@ static void test_halt_ends_a_run_with_full_disks(void **state)
 	squall_assert_exit(squall, 4);
 	/* the full disk went with its process */
 	refused = squall_start(stage, NULL, INJECT "1s");
-	squall_assert_exit(refused, 2);
-	assert_true(squall_has_said(refused, "fire"));
+	squall_assert_refused(refused, "fire");
 	assert_int_equal(squall_call(stage, NULL, "resume"), 0);
 	stage_assert_clean(stage);
 }
 
-/* fsync(2) never returns, as on a disk that hangs: somebody has to let it go on
- * (seccomp_unotify(2)), and nobody does. */
-static void hang_in_fsync(const struct stage *stage)
+static void make_run_read_only(const struct stage *stage)
 {
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fsync, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	const struct sock_fprog program = {.len = 4, .filter = code};
-	long listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-				SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
-
 	(void)stage;
-	if (listener < 0 || fcntl((int)listener, F_SETFD, 0) < 0) /* open as long as it runs */
+	if (mount(NULL, "/run", NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL) < 0)
 		_exit(99);
 }
 
+static void test_halt_ends_a_run_where_nothing_can_be_written(void **state)
+{
+	static const struct squall_how how = {.prepare = make_run_read_only};
+	struct stage *stage = *state;
+	struct squall *squall = squall_start(stage, NULL, INJECT "1m --json");
+
+	squall_await_injected(squall);
+	assert_int_equal(squall_call(stage, &how, "halt --reason fire"), 0);
+	stage_assert_fast(stage, "10.88.0.2", NETLAB_PORT);
+	squall_assert_exit(squall, 4);
+	assert_int_equal(squall_call(stage, NULL, INJECT "1s"), 2);
+	assert_int_equal(squall_call(stage, NULL, "resume"), 0);
+	stage_assert_clean(stage);
+}
+
+/* fsync(2) never returns, as on a disk that hangs. */
 static void test_halt_waits_for_no_disk_that_hangs(void **state)
 {
-	static const struct squall_how hanging = {.prepare = hang_in_fsync};
+	static const struct squall_how hanging = {.prepare = held_calls_prepare};
+	static const struct held_choice disk = {.number = SYS_fsync};
 	struct stage *stage = *state;
 	struct squall *squall = squall_start(stage, NULL, INJECT "1m --json"), *halt;
 
 	squall_await_injected(squall);
+	held_calls_choose(&disk, 1);
 	halt = squall_start(stage, &hanging, "halt --reason fire");
+	held_calls_await(); /* and not let go */
 	squall_assert_exit(squall, 4);
 	stage_assert_fast(stage, "10.88.0.2", NETLAB_PORT);
 	assert_int_equal(squall_call(stage, NULL, INJECT "1s"), 2);
@@ -177,6 +183,112 @@ static void test_halt_waits_for_no_disk_that_hangs(void **state)
 	squall_await_injected(squall_start(stage, NULL, INJECT "1s --json"));
 }
 
+/* The lever is in force only when the disk has taken it. Between the last asking of all runs
+ * (then it waits for its child) and that (then its child syncs the file) one begins. */
+static void test_a_run_does_not_slip_past_a_lever_that_only_the_disk_takes(void **state)
+{
+	static const struct squall_how how = {.prepare = held_calls_prepare};
+	static const struct held_choice choices[] = {{.number = SYS_wait4}, {.number = SYS_fsync}};
+	struct held_call waiting, syncing, named;
+	struct stage *stage = *state;
+	struct squall *halt, *squall;
+
+	netlab_run("mkdir -p %s", stage_path(stage, "run/squall/.halt.new")); /* in the way */
+	held_calls_choose(choices, 2);
+	halt = squall_start(stage, &how, "halt --reason fire");
+	waiting = held_calls_await();
+	syncing = held_calls_await();
+	if (waiting.pid != halt->pid) {
+		const struct held_call first = waiting;
+
+		waiting = syncing;
+		syncing = first;
+	}
+	assert_int_equal(waiting.pid, halt->pid);
+	assert_int_equal(syncing.number, SYS_fsync);
+	squall = squall_start(stage, NULL, INJECT "1m --json");
+	squall_await_injected(squall);
+	held_calls_let_go(&syncing);
+	named = held_calls_await(); /* syncs the folder: the file has its name */
+	assert_int_equal(access(stage_path(stage, "lib/squall/halt"), F_OK), 0);
+	held_calls_let_go(&named);
+	assert_true(child_wait_exit(named.pid));
+	held_calls_let_go(&waiting);
+	assert_int_equal(held_calls_await_exit(halt), 0);
+	stage_assert_fast(stage, "10.88.0.2", NETLAB_PORT);
+	squall_assert_exit(squall, 4);
+	assert_int_equal(squall_call(stage, NULL, INJECT "1s"), 2);
+	netlab_run("rmdir %s", stage_path(stage, "run/squall/.halt.new"));
+	assert_int_equal(squall_call(stage, NULL, "resume"), 0);
+	stage_assert_clean(stage);
+}
+
+/* Its folder is there, its journal says nothing yet. It looks at the lever when it does. */
+static void test_a_run_that_is_being_made_does_not_slip_past_a_halt(void **state)
+{
+	static const struct squall_how how = {.prepare = held_calls_prepare};
+	static const struct held_choice reserving = {.number = SYS_fallocate};
+	struct stage *stage = *state;
+	cleanup_free char *empty = NULL;
+	struct squall *squall, *halt;
+	struct held_call call;
+
+	held_calls_choose(&reserving, 1);
+	squall = squall_start(stage, &how, INJECT "1m --json");
+	call = held_calls_await(); /* for its result */
+	held_calls_let_go(&call);
+	call = held_calls_await();
+	empty = netlab_output("find %s -name journal -size 0", stage_path(stage, "run/squall"));
+	assert_string_not_equal(empty, "");
+	halt = squall_start(stage, NULL, "halt --reason fire");
+	squall_assert_exit(halt, 0);
+	assert_false(squall_has_said(halt, "left"));
+	held_calls_let_go(&call);
+	assert_int_equal(held_calls_await_exit(squall), 2);
+	assert_true(squall_has_said(squall, "fire"));
+	assert_null(squall_event(squall, "injected"));
+	assert_int_equal(squall_call(stage, NULL, "resume"), 0);
+	stage_assert_clean(stage);
+}
+
+/* Its maker has died in the middle: nothing was done, and nothing is to be told. */
+static void test_a_run_without_a_journal_is_not_left(void **state)
+{
+	struct stage *stage = *state;
+	struct squall *halt;
+
+	netlab_run("mkdir -m 755 %s", stage_path(stage, "run/squall"));
+	netlab_run("mkdir -m 700 %s", stage_path(stage, "run/squall/unborn"));
+	halt = squall_start(stage, NULL, "halt --reason fire");
+	squall_assert_exit(halt, 0);
+	assert_false(squall_has_said(halt, "left"));
+	assert_int_equal(squall_call(stage, NULL, "resume"), 0);
+	assert_int_equal(squall_call(stage, NULL, "restore"), 0);
+	stage_assert_clean(stage);
+}
+
+/* The end of the last run removes the folder, between its opening and the writing of the lever. */
+static void test_a_lever_is_pulled_though_its_folder_is_removed(void **state)
+{
+	static const struct squall_how how = {.prepare = held_calls_prepare};
+	static const struct held_choice making = {
+		.number = SYS_openat, .argument = 2, .with_flags = O_CREAT};
+	struct stage *stage = *state;
+	struct held_call call;
+	struct squall *halt;
+
+	held_calls_choose(&making, 1);
+	halt = squall_start(stage, &how, "halt --reason fire");
+	call = held_calls_await();
+	assert_int_equal(call.pid, halt->pid);
+	assert_int_equal(rmdir(stage_path(stage, "run/squall")), 0);
+	held_calls_let_go(&call);
+	assert_int_equal(held_calls_await_exit(halt), 0);
+	assert_int_equal(access(stage_path(stage, "run/squall/halt"), F_OK), 0);
+	assert_int_equal(squall_call(stage, NULL, "resume"), 0);
+	stage_assert_clean(stage);
+}
+
 /* What is below /run is gone after a reboot. */
 static void test_a_halt_outlives_a_reboot(void **state)
 {
@@ -186,8 +298,7 @@ static void test_a_halt_outlives_a_reboot(void **state)
 	assert_int_equal(squall_call(stage, NULL, "halt --reason fire"), 0);
 	netlab_run("rm -rf %s", stage_path(stage, "run/squall"));
 	refused = squall_start(stage, NULL, INJECT "1s");
-	squall_assert_exit(refused, 2);
-	assert_true(squall_has_said(refused, "fire"));
+	squall_assert_refused(refused, "fire");
 	assert_true(squall_has_said(refused, "squall resume"));
 	assert_int_equal(squall_call(stage, NULL, "resume"), 0);
 	squall_await_injected(squall_start(stage, NULL, INJECT "1s --json"));
@@ -203,7 +314,12 @@ int main(void)
 		TEST(test_halt_ends_a_run_whose_worker_and_guardian_are_stopped),
 		TEST(test_halt_puts_back_what_outlives_its_processes),
 		TEST(test_halt_ends_a_run_with_full_disks),
+		TEST(test_halt_ends_a_run_where_nothing_can_be_written),
 		TEST(test_halt_waits_for_no_disk_that_hangs),
+		TEST(test_a_run_does_not_slip_past_a_lever_that_only_the_disk_takes),
+		TEST(test_a_run_that_is_being_made_does_not_slip_past_a_halt),
+		TEST(test_a_run_without_a_journal_is_not_left),
+		TEST(test_a_lever_is_pulled_though_its_folder_is_removed),
 		TEST(test_a_halt_outlives_a_reboot),
 	};
 

@@ -100,6 +100,21 @@ static void check_delay(struct netlab *lab, const char *direction)
 	netlab_same(lab, before);
 }
 
+/* Of the lab itself: what waits until there is no delay any more would be misled. */
+static void test_an_answer_that_comes_late_is_not_the_next_ones(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+
+	start(lab, &fault, "aaaaa5",
+	      (const char *[]){"to", "10.88.0.2", "to", "fd88::2", "delay", "200ms", NULL});
+	assert_int_equal(netlab_ping(lab, "10.88.0.2", 100), -1);
+	assert_int_equal(netlab_ping(lab, "10.88.0.2", 190), -1);
+	assert_int_equal(netlab_ping(lab, "fd88::2", 100), -1);
+	assert_int_equal(netlab_ping(lab, "fd88::2", 190), -1);
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+}
+
 static void test_delay_on_egress(void **state)
 {
 	check_delay(*state, "egress");
@@ -389,6 +404,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, netlab_setup, netlab_teardown)
 	const struct CMUnitTest tests[] = {
+		TEST(test_an_answer_that_comes_late_is_not_the_next_ones),
 		TEST(test_delay_on_egress),
 		TEST(test_delay_on_ingress),
 		TEST(test_delay_both_ways_is_met_twice),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The effects on other courses than test_network_effects has (egress, IPv4): packets that come in,
- * IPv6, and the loopback interface. Each effect once, by what tells it from the others.
+ * The effects on other courses than those of test_network_effects_* (egress, IPv4): packets that
+ * come in, IPv6, and the loopback interface. Each effect once, by what tells it from the others.
  */
 #include "tests/support/netlab_ways.h"
 #include "tests/support/squall_runner.h"

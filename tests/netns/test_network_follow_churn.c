@@ -3,23 +3,11 @@
  * `follow: true` of interfaces that come and go faster than anybody looks: while a fault is being
  * injected, many at once, and after so many announcements that the kernel has dropped some.
  */
-#include "tests/support/squall_runner.h"
+#include "tests/netns/follow_bench.h"
 
-#include "injector/base/cleanup.h"
-
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#define DELAY_MS 60
-#define PAIRS	 100
-#define LINES	 20
-#define FLOOD	 1500 /* announcements; a socket holds about a hundred */
+#define PAIRS 100
+#define LINES 20
+#define FLOOD 1500 /* announcements; a socket holds about a hundred */
 
 static const char *const line[] = {"SQUALL_NETEM=off", NULL};
 static const char *const gate[] = {"SQUALL_HOOK=clsact", "SQUALL_NETEM=off", NULL};
@@ -146,32 +134,18 @@ static void test_many_that_go_at_once_are_let_go(void **state)
 	stage_assert_clean(stage);
 }
 
-static void await_delayed(const struct stage *stage, const char *address)
-{
-	int64_t until_ns = clock_now_ns() + STAGE_WAIT_MS * NSEC_PER_MSEC, took;
-
-	do
-		took = netlab_ping(stage->lab, address, 3000);
-	while (took < DELAY_MS * NSEC_PER_MSEC && clock_now_ns() < until_ns);
-	assert_true(took >= DELAY_MS * NSEC_PER_MSEC);
-}
-
 static void away_unheard(struct stage *stage, const char *const *extra)
 {
 	const struct squall_how how = {.extra = extra};
 	const struct netlab *lab = stage->lab;
 	struct squall *squall;
 
-	netlab_run("ip -n %s link add sqv2 type veth peer name far2 netns %s", lab->near, lab->far);
-	netlab_run("ip -n %s address add 10.88.2.1/24 dev sqv2", lab->near);
-	netlab_run("ip -n %s address add 10.88.2.2/24 dev far2", lab->far);
-	netlab_run("ip -n %s link set far2 up", lab->far);
-	netlab_run("ip -n %s link set sqv2 up", lab->near);
+	add_pair(stage, "sqv2", 2);
 	squall = squall_start(stage, &how,
 			      "inject --json network interface=sqv* follow=true delay=%dms for=60s",
 			      DELAY_MS);
 	squall_await_injected(squall);
-	await_delayed(stage, "10.88.2.2");
+	await_delayed(stage, "10.88.2.2", STAGE_WAIT_MS);
 	kill(squall->worker, SIGSTOP);
 	run_many(stage, "link set sqv2 alias number#\n", FLOOD);
 	netlab_run("ip -n %s link set sqv2 netns %s", lab->near, lab->far);
@@ -181,10 +155,10 @@ static void away_unheard(struct stage *stage, const char *const *extra)
 	kill(squall->worker, SIGCONT);
 	pause_ms(1500); /* what is looked at now and then has been looked at */
 	assert_null(squall_event(squall, "stopping"));
-	await_delayed(stage, "10.88.2.2");
+	await_delayed(stage, "10.88.2.2", STAGE_WAIT_MS);
 	squall_signal(squall, SIGINT);
 	squall_assert_exit(squall, 4);
-	netlab_run("ip -n %s link delete sqv2", lab->near);
+	delete_link(stage, "sqv2");
 	stage_assert_clean(stage);
 }
 

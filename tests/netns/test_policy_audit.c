@@ -2,6 +2,7 @@
  *
  * The real binary under a site policy, and the trail that it leaves.
  */
+#include "tests/support/children.h"
 #include "tests/support/squall_runner.h"
 
 #include "injector/base/cleanup.h"
@@ -27,14 +28,8 @@ static void assert_refused(struct stage *stage, const char *policy, const char *
 			   const char *expected)
 {
 	const struct squall_how how = {.policy = policy};
-	struct squall *squall = squall_start(stage, &how, "%s", words);
-	cleanup_free char *said = NULL;
 
-	squall_assert_exit(squall, 2);
-	said = squall_messages(squall);
-	printf("#   %s", said);
-	if (!strstr(said, expected))
-		fail_msg("'%s' is not said by: %s", expected, said);
+	squall_assert_refused(squall_start(stage, &how, "%s", words), expected);
 	stage_assert_fast(stage, "10.88.0.2", NETLAB_PORT);
 }
 
@@ -94,6 +89,33 @@ static void test_what_the_policy_allows_goes_on(void **state)
 	stage_assert_delay(stage, "10.88.0.2", NETLAB_PORT, 100);
 	squall_assert_exit(squall, 0);
 	stage_assert_clean(stage);
+}
+
+/* Real control groups: one where systemd puts its units, one below that has the same name. */
+static void test_a_unit_inside_of_another_is_not_the_systems(void **state)
+{
+	static const char *const names[] = {"sqpa.slice", "sqpa.slice/user@7.service",
+					    "sqpa.slice/user@7.service/sqpa.service",
+					    "sqpa.slice/sqpa.service"};
+	static const char rules[] = "version: 1\nallow: {units: [sqpa.service]}\n";
+	const struct squall_how how = {.policy = rules};
+	char groups[4][128], words[96];
+	pid_t inner, outer;
+
+	for (unsigned i = 0; i < 4; i++)
+		group_make(names[i], groups[i]);
+	inner = child_start(CHILD_SLEEPS, groups[2]);
+	outer = child_start(CHILD_SLEEPS, groups[3]);
+	snprintf(words, sizeof(words), "inject process pid=%d action=pause for=100ms", inner);
+	assert_refused(*state, rules, words, "of unit user@7.service: refused");
+	assert_refused(*state, "version: 1\nprotect: {units: [sqpa.service]}\n", words,
+		       "is protected");
+	snprintf(words, sizeof(words), "inject process pid=%d action=pause for=100ms", outer);
+	assert_int_equal(squall_call(*state, &how, "%s", words), 0);
+	child_stop(inner);
+	child_stop(outer);
+	for (unsigned i = 4; i-- > 0;)
+		group_remove(groups[i]);
 }
 
 static json_t *trail(const struct stage *stage)
@@ -366,8 +388,7 @@ static void test_a_required_trail_that_cannot_be_written_refuses(void **state)
 				       .full_lib_kib = 64};
 	struct squall *squall = squall_start(*state, &how, INJECT "1s");
 
-	squall_assert_exit(squall, 2);
-	assert_true(squall_has_said(squall, "the site policy wants an audit"));
+	squall_assert_refused(squall, "the site policy wants an audit");
 }
 
 int main(void)
@@ -377,6 +398,7 @@ int main(void)
 		TEST(test_the_policy_is_asked_by_run_and_plan),
 		TEST(test_a_broken_policy_allows_nothing),
 		TEST(test_what_the_policy_allows_goes_on),
+		TEST(test_a_unit_inside_of_another_is_not_the_systems),
 		TEST(test_every_act_is_in_the_trail),
 		TEST(test_each_kind_of_act_is_told_with_its_fields),
 		TEST(test_a_dead_run_that_is_finished_is_in_the_trail),

@@ -42,6 +42,33 @@ static void test_freezer_for_a_whole_group(void **state)
 	group_remove(group);
 }
 
+/* As systemd names a unit with a "-" in the name of its device */
+static void test_a_group_with_a_backslash_is_thawed_as_told(void **state)
+{
+	char group[128], left[1024] = "";
+	struct error err = ERROR_INIT;
+	bool is_gone = true;
+	struct bench bench;
+	pid_t child;
+
+	(void)state;
+	group_make("sqpr-dev\\x2dsda 1", group);
+	child = child_start(CHILD_COUNTS, group);
+	inject(&bench, "cgroup=/sqpr-dev\\x2dsda 1", "action=pause|pause-by=freezer");
+	assert_int_equal(record_count, 1);
+	assert_int_equal(process_fault.verify(&records[0], &is_gone, left, sizeof(left), &err), 0);
+	print_message("%s\n", left);
+	assert_false(is_gone);
+	assert_non_null(strstr(left, "; echo 0 > "));
+	assert_int_equal(system(strstr(left, "; echo 0 > ") + 2), 0);
+	assert_true(child_counts());
+	undo_all();
+	assert_true(all_gone());
+	release(&bench);
+	child_stop(child);
+	group_remove(group);
+}
+
 static void test_unit_is_a_whole_group(void **state)
 {
 	char slice[128], group[128];
@@ -268,6 +295,7 @@ static int run(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_freezer_for_a_whole_group),
+		cmocka_unit_test(test_a_group_with_a_backslash_is_thawed_as_told),
 		cmocka_unit_test(test_unit_is_a_whole_group),
 		cmocka_unit_test(test_group_that_was_frozen_stays_frozen),
 		cmocka_unit_test(test_stopped_member_stays_stopped_through_the_freezer),

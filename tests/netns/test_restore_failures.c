@@ -10,243 +10,46 @@
  * and leave what is inert (an empty group, an idle interface, a folder of a run), which the next
  * command sweeps: here the next `squall restore` must.
  *
+ * Which failures there are, and which are tried, is chosen here; one is tried, and judged, in
+ * tests/sweep/failure.c.
+ *
  *   test_restore_failures [seconds N] [seed N]         a sample, drawn anew each time
  *   test_restore_failures full [share N] [NAME...]   every call, every error, or one in N
  */
 #include "tests/support/squall_runner.h"
-#include "tests/sweep/point.h"
+#include "tests/sweep/failure.h"
 #include "tests/sweep/repeats.h"
 #include "tests/sweep/sweep_options.h"
-#include "tests/sweep/typed_undo.h"
 #include "tests/sweep/world.h"
 
 #include "injector/base/cleanup.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 
 #define SAMPLE_SECONDS	  20
 #define ALLOCATIONS_USUAL 60 /* of one restore */
 #define ALLOCATIONS_MAX	  10000
-#define ALLOCATION	  "/run/allocation-failed"
-#define PATIENCE_NS	  ((is_emulated() ? 150 : 30) * NSEC_PER_SEC)
 
-/* Whose calls fail. */
-enum victim { VICTIM_RESTORE, VICTIM_GUARDIAN, VICTIM_WORKER, VICTIM_ALLOCATION, VICTIM_COUNT };
-
-static const char *const victim_names[VICTIM_COUNT] = {"squall restore", "the guardian at work",
-						       "the worker", "allocations of restore"};
 static const int errors[] = {ENOMEM, EIO, EPERM, EBUSY, ENOBUFS};
 #define ERRORS (sizeof(errors) / sizeof(*errors))
 
-struct count {
-	unsigned injected; /* failures */
-	unsigned left;	   /* runs that told of something left */
-	unsigned typed;	   /* commands typed as told */
-	unsigned undone;   /* runs whose every trace was to be undone so, and was */
-	unsigned residues;
-};
+static struct failure_tally tallies[VICTIM_COUNT];
+
+static bool try(struct scene *scene, const struct subject *subject, const struct failure *failure)
+{
+	return failure_try(scene, subject, failure, NULL, &tallies[failure->victim]);
+}
+
+/* ---- Which there are ---- */
 
 struct recording {
-	int *calls[ROLE_COUNT];
-	unsigned counts[ROLE_COUNT];
-	unsigned held_at[ROLE_COUNT]; /* when everything was in force */
-	bool *is_first;		      /* of the victim's; not a repeat */
+	struct failure_calls seen;
+	bool *is_first; /* of the victim's; not a repeat */
 };
-
-struct trial {
-	enum victim victim;
-	unsigned at;
-	int error;
-	bool always;
-	bool is_start; /* before main(): see main_begins() */
-};
-
-static char experiment[128];
-static unsigned steps;
-static struct count counts[VICTIM_COUNT];
-
-static void tell(const struct trial *trial, const struct trace_result *result, const char *what,
-		 const char *detail)
-{
-	const char *base = strrchr(experiment, '/');
-
-	counts[trial->victim].residues++;
-	printf("# RESIDUE %s: %s, call %u (number %d) fails%s with %s: %s\n%s# it said:\n%s\n",
-	       base ? base + 1 : experiment, victim_names[trial->victim], trial->at, result->call,
-	       trial->always ? " from then on" : "", strerrorname_np(trial->error), what, detail,
-	       result->out);
-}
-
-/* ---- What is told to be typed ---- */
-
-/* What has an effect is gone by typing alone; run folders are tidied up by the next restore. */
-static void check_typed(struct scene *scene, const struct trial *trial,
-			const struct trace_result *result)
-{
-	struct machine_state now;
-	char *diff;
-
-	machine_state_take(&now);
-	counts[trial->victim].undone++;
-	if (!machine_state_is_same(&scene->before, &now, STATE_HELD) ||
-	    !machine_state_is_same(&scene->before, &now, STATE_RECORDED)) {
-		diff = machine_state_diff(&scene->before, &now, 6);
-		tell(trial, result, "what it said to type was typed, and is not enough", diff);
-		free(diff);
-	}
-	machine_state_free(&now);
-}
-
-/* ---- One failure ---- */
-
-/* The run, with the failure in it where it belongs. */
-static void run_experiment(struct scene *scene, const struct trial *trial, int *const *calls,
-			   struct trace_result *out)
-{
-	char binary[512];
-	char *words[] = {binary, (char[]){"run"}, (char[]){"--json"}, experiment, NULL};
-	struct trace_plan plan = {.words = words,
-				  .network = scene->lab->near_fd,
-				  .steps = steps,
-				  .patience_ns = PATIENCE_NS,
-				  .fail_errno = trial->error,
-				  .fails_always = trial->always,
-				  .at = trial->at};
-
-	snprintf(binary, sizeof(binary), "%s", world_built("squall"));
-	if (trial->victim == VICTIM_GUARDIAN) {
-		plan.hold_kills = ROLE_BIT(ROLE_WORKER);
-		plan.counted = ROLE_GUARDIAN;
-	} else if (trial->victim == VICTIM_WORKER) {
-		plan.counted = ROLE_WORKER;
-	} else {
-		plan.hold_kills = ROLES_ALL;
-		plan.at = 0;
-		plan.fail_errno = 0;
-	}
-	for (unsigned role = 0; calls && role < ROLE_COUNT; role++)
-		plan.calls[role] = calls[role];
-	trace_run(&plan, out);
-}
-
-/* What `squall restore` did with its own failure; the exit code, 128: it crashed. */
-static int restore_with_failure(struct scene *scene, const struct trial *trial, int *const *calls,
-				struct trace_result *out)
-{
-	struct trace_plan plan = {
-		.at = trial->at, .fail_errno = trial->error, .fails_always = trial->always};
-	char variable[64];
-
-	for (unsigned role = 0; calls && role < ROLE_COUNT; role++)
-		plan.calls[role] = calls[role];
-	if (trial->victim != VICTIM_ALLOCATION)
-		return point_restore(scene, world_built("squall"), plan, out);
-	snprintf(variable, sizeof(variable), "SQUALL_TEST_ALLOCATION=%u", trial->at);
-	unlink(ALLOCATION);
-	plan = (struct trace_plan){.variable = variable};
-	return point_restore(scene, world_built("tests/sweep/out_of_memory"), plan, out);
-}
-
-/* Nothing is left but what is inert: a group or interface that nobody uses, which the next command
- * sweeps. With a call that never works again it cannot be otherwise. */
-static bool has_no_effect(const struct scene *scene)
-{
-	struct machine_state now;
-	bool is_same;
-
-	machine_state_take(&now);
-	is_same = machine_state_is_same(&scene->before, &now, STATE_HELD) &&
-		  machine_state_is_same(&scene->before, &now, STATE_RECORDED);
-	machine_state_free(&now);
-	return is_same;
-}
-
-/* After the failure: honest, and in the end restored. */
-static void judge(struct scene *scene, const struct trial *trial, int code, bool may_need_restore,
-		  const struct trace_result *result)
-{
-	int64_t slack = is_emulated() ? 10 : 1;
-	struct trace_result again;
-	char *diff = NULL;
-	bool is_same = scene_is_restored(scene, slack * NSEC_PER_SEC / 5, &diff);
-
-	if (code >= 128 && !trial->is_start)
-		tell(trial, result, "it crashed", strsignal(WTERMSIG(result->status)));
-	if (!is_same && code == 0 && !may_need_restore && !(trial->always && has_no_effect(scene)))
-		tell(trial, result, "it says all is well, and it is not", diff);
-	free(diff);
-	diff = NULL;
-	if (code == 6) {
-		char *text = strdup(result->out);
-		char wrong[512];
-
-		counts[trial->victim].left++;
-		if (!strstr(text, "left") && !strstr(text, "squall restore"))
-			tell(trial, result, "exit code 6 without a word", "");
-		if (typed_undo(scene, text, &counts[trial->victim].typed, wrong, sizeof(wrong)))
-			check_typed(scene, trial, result);
-		if (wrong[0])
-			tell(trial, result, "what it said to type is no command", wrong);
-		free(text);
-	}
-	code = point_restore(scene, world_built("squall"), (struct trace_plan){0}, &again);
-	if (code != 0)
-		tell(trial, &again, "the next squall restore failed", "");
-	if (!scene_is_restored(scene, slack * NSEC_PER_SEC, &diff)) {
-		tell(trial, result, "left behind", diff);
-		scene_kill_strangers(scene);
-		kill(scene->children[0], SIGCONT);
-		scene_take_as_it_is(scene);
-	}
-	free(diff);
-	free(again.out);
-}
-
-static int exit_code(const struct trace_result *result)
-{
-	if (result->status == -1 || !WIFEXITED(result->status))
-		return 128;
-	return WEXITSTATUS(result->status);
-}
-
-/* False: that call never came. */
-static bool try_one(struct scene *scene, const struct trial *trial, struct recording *out)
-{
-	struct trace_result run, restore;
-	const struct trace_result *failed = &run;
-	bool is_restore = trial->victim == VICTIM_RESTORE || trial->victim == VICTIM_ALLOCATION;
-	bool was_hit;
-	int code;
-
-	run_experiment(scene, trial, out ? out->calls : NULL, &run);
-	code = exit_code(&run);
-	if (is_restore) {
-		code = restore_with_failure(scene, trial, out ? out->calls : NULL, &restore);
-		failed = &restore;
-	}
-	was_hit = trial->victim == VICTIM_ALLOCATION ? access(ALLOCATION, F_OK) == 0
-						     : failed->failed > 0;
-	if (out) {
-		memcpy(out->counts, failed->counts, sizeof(out->counts));
-		memcpy(out->held_at, failed->held_at, sizeof(out->held_at));
-	}
-	counts[trial->victim].injected +=
-		trial->victim == VICTIM_ALLOCATION ? was_hit : failed->failed;
-	/* a conductor whose worker was killed speaks for nobody's restore */
-	judge(scene, trial, code, trial->victim == VICTIM_GUARDIAN, failed);
-	free(run.out);
-	if (is_restore)
-		free(restore.out);
-	return was_hit;
-}
-
-/* ---- Which ---- */
 
 static enum role role_of(enum victim victim)
 {
@@ -256,30 +59,31 @@ static enum role role_of(enum victim victim)
 }
 
 /* Undisturbed: the calls that there are. The guardian is recorded with what it does in its work. */
-static void record(struct scene *scene, enum victim victim, struct recording *out)
+static void record(struct scene *scene, const struct subject *subject, enum victim victim,
+		   struct recording *out)
 {
-	struct trial trial = {.victim = victim, .at = POINT_NEVER, .error = EIO};
+	const struct failure none = {.victim = victim, .at = POINT_NEVER, .error = EIO};
 	unsigned chosen;
 
 	for (unsigned role = 0; role < ROLE_COUNT; role++)
-		out->calls[role] = calloc(TRACE_CALLS_MAX, sizeof(int));
-	try_one(scene, &trial, out);
-	out->is_first = calls_without_repeats(out->calls[role_of(victim)],
-					      out->counts[role_of(victim)], &chosen);
+		out->seen.calls[role] = calloc(TRACE_CALLS_MAX, sizeof(int));
+	failure_try(scene, subject, &none, &out->seen, &tallies[victim]);
+	out->is_first = calls_without_repeats(out->seen.calls[role_of(victim)],
+					      out->seen.counts[role_of(victim)], &chosen);
 }
 
 static void forget(struct recording *recording)
 {
 	free(recording->is_first);
 	for (unsigned role = 0; role < ROLE_COUNT; role++)
-		free(recording->calls[role]);
+		free(recording->seen.calls[role]);
 }
 
 /* The first call of that number of `squall restore`, from 1; 0: there is none. */
 static unsigned first_call(const struct recording *recording, int number)
 {
-	const int *calls = recording->calls[ROLE_CONDUCTOR];
-	unsigned count = recording->counts[ROLE_CONDUCTOR];
+	const int *calls = recording->seen.calls[ROLE_CONDUCTOR];
+	unsigned count = recording->seen.counts[ROLE_CONDUCTOR];
 
 	for (unsigned at = 0; at < count && at < TRACE_CALLS_MAX; at++)
 		if (calls[at] == number)
@@ -292,18 +96,20 @@ static unsigned first_call(const struct recording *recording, int number)
  * by then nothing is done. */
 static unsigned main_begins(const struct recording *recording)
 {
-	const int *calls = recording->calls[ROLE_CONDUCTOR];
+	const int *calls = recording->seen.calls[ROLE_CONDUCTOR];
 	unsigned loader = first_call(recording, SYS_brk);
 
-	for (unsigned at = loader; loader && at < recording->counts[ROLE_CONDUCTOR]; at++)
+	for (unsigned at = loader; loader && at < recording->seen.counts[ROLE_CONDUCTOR]; at++)
 		if (calls[at] == SYS_brk)
 			return at + 1;
 	return 0;
 }
 
+/* ---- A sample ---- */
+
 static unsigned draw(const struct recording *recording, enum victim victim)
 {
-	unsigned count = recording->counts[role_of(victim)];
+	unsigned count = recording->seen.counts[role_of(victim)];
 
 	if (victim == VICTIM_ALLOCATION)
 		return 1 + (unsigned)random() % ALLOCATIONS_USUAL;
@@ -315,7 +121,7 @@ static unsigned draw(const struct recording *recording, enum victim victim)
 					     : victim == VICTIM_WORKER && at < count / 3)
 			continue;
 		if (at < TRACE_CALLS_MAX &&
-		    trace_can_fail(recording->calls[role_of(victim)][at - 1]))
+		    trace_can_fail(recording->seen.calls[role_of(victim)][at - 1]))
 			return at;
 	}
 	return 0;
@@ -323,43 +129,47 @@ static unsigned draw(const struct recording *recording, enum victim victim)
 
 /* Exchanging a file, continuing a process, the kernel's tables: with one of them gone for good
  * something stays, and is undone by what is typed alone. */
-static void fail_for_good(struct scene *scene, const struct recording *recording)
+static void fail_for_good(struct scene *scene, const struct subject *subject,
+			  const struct recording *recording)
 {
 	static const int wanted[] = {SYS_renameat2, SYS_pidfd_send_signal, SYS_sendmsg};
 
 	const unsigned most = is_emulated() ? 1 : sizeof(wanted) / sizeof(*wanted);
 
 	for (unsigned i = 0; i < most; i++) {
-		struct trial trial = {.victim = VICTIM_RESTORE, .error = EPERM, .always = true};
+		struct failure failure = {.victim = VICTIM_RESTORE, .error = EPERM, .always = true};
 
-		trial.at = first_call(recording, wanted[i]);
-		if (trial.at)
-			try_one(scene, &trial, NULL);
+		failure.at = first_call(recording, wanted[i]);
+		if (failure.at)
+			try(scene, subject, &failure);
 	}
 }
 
-static void fail_some(struct scene *scene, int64_t until_ns)
+static void fail_some(struct scene *scene, const struct subject *subject, int64_t until_ns)
 {
 	struct recording recordings[VICTIM_COUNT] = {0};
 
-	record(scene, VICTIM_RESTORE, &recordings[VICTIM_RESTORE]);
-	fail_for_good(scene, &recordings[VICTIM_RESTORE]);
+	record(scene, subject, VICTIM_RESTORE, &recordings[VICTIM_RESTORE]);
+	fail_for_good(scene, subject, &recordings[VICTIM_RESTORE]);
 	for (unsigned turn = (unsigned)random(), done = 0; !done || clock_now_ns() < until_ns;
 	     turn++, done++) {
-		struct trial trial = {.victim = turn % VICTIM_COUNT,
-				      .error = errors[(unsigned)random() % ERRORS],
-				      .always = random() & 1};
+		struct failure failure = {.victim = turn % VICTIM_COUNT,
+					  .error = errors[(unsigned)random() % ERRORS],
+					  .always = random() & 1};
 
 		/* a whole run, of seconds on an emulated machine: only of whose turn comes */
-		if (trial.victim != VICTIM_ALLOCATION && !recordings[trial.victim].calls[0])
-			record(scene, trial.victim, &recordings[trial.victim]);
-		trial.at = draw(&recordings[trial.victim], trial.victim);
-		if (trial.at)
-			try_one(scene, &trial, NULL);
+		if (failure.victim != VICTIM_ALLOCATION &&
+		    !recordings[failure.victim].seen.calls[0])
+			record(scene, subject, failure.victim, &recordings[failure.victim]);
+		failure.at = draw(&recordings[failure.victim], failure.victim);
+		if (failure.at)
+			try(scene, subject, &failure);
 	}
 	for (enum victim victim = 0; victim < VICTIM_COUNT; victim++)
 		forget(&recordings[victim]);
 }
+
+/* ---- All ---- */
 
 static bool is_wanted_victim(const struct sweep_options *options, enum victim victim)
 {
@@ -377,50 +187,50 @@ static bool is_start(const struct recording *recording, enum victim victim, unsi
 static unsigned ways_of(const struct recording *recording, enum victim victim, unsigned at)
 {
 	bool is_before = is_start(recording, victim, at) ||
-			 (victim == VICTIM_WORKER && at <= recording->held_at[ROLE_WORKER]);
+			 (victim == VICTIM_WORKER && at <= recording->seen.held_at[ROLE_WORKER]);
 
 	return victim == VICTIM_ALLOCATION || is_before || !recording->is_first[at - 1]
 		       ? 1
 		       : ERRORS + 1;
 }
 
-static struct trial make_trial(const struct recording *recording, enum victim victim, unsigned at,
-			       unsigned way, unsigned ways)
+static struct failure make_failure(const struct recording *recording, enum victim victim,
+				   unsigned at, unsigned way, unsigned ways)
 {
-	struct trial trial = {.victim = victim,
-			      .at = at,
-			      .error = errors[way % ERRORS],
-			      .is_start = is_start(recording, victim, at)};
+	struct failure failure = {.victim = victim,
+				  .at = at,
+				  .error = errors[way % ERRORS],
+				  .is_start = is_start(recording, victim, at)};
 
 	if (way < ERRORS && ways > 1)
-		return trial;
-	trial.error = errors[(unsigned)random() % ERRORS];
-	trial.always = ways > 1 || random() & 1;
-	return trial;
+		return failure;
+	failure.error = errors[(unsigned)random() % ERRORS];
+	failure.always = ways > 1 || random() & 1;
+	return failure;
 }
 
 static bool can_fail(const struct recording *recording, enum victim victim, unsigned at)
 {
 	return victim == VICTIM_ALLOCATION ||
-	       trace_can_fail(recording->calls[role_of(victim)][at - 1]);
+	       trace_can_fail(recording->seen.calls[role_of(victim)][at - 1]);
 }
 
 static unsigned last_of(const struct recording *recording, enum victim victim)
 {
-	unsigned count = recording->counts[role_of(victim)];
+	unsigned count = recording->seen.counts[role_of(victim)];
 
 	if (victim == VICTIM_ALLOCATION)
 		return ALLOCATIONS_MAX;
 	return count < TRACE_CALLS_MAX ? count : TRACE_CALLS_MAX - 1;
 }
 
-static void fail_all_of(struct scene *scene, enum victim victim,
+static void fail_all_of(struct scene *scene, const struct subject *subject, enum victim victim,
 			const struct sweep_options *options)
 {
 	struct recording recording = {0};
 	unsigned last, number = (unsigned)random() % options->share;
 
-	record(scene, victim, &recording);
+	record(scene, subject, victim, &recording);
 	last = last_of(&recording, victim);
 	if (options->to && options->to <= last)
 		last = options->to - 1;
@@ -428,12 +238,12 @@ static void fail_all_of(struct scene *scene, enum victim victim,
 		if (!can_fail(&recording, victim, at))
 			continue;
 		for (unsigned way = 0, ways = ways_of(&recording, victim, at); way < ways; way++) {
-			struct trial trial = make_trial(&recording, victim, at, way, ways);
+			struct failure failure = make_failure(&recording, victim, at, way, ways);
 
 			/* not drawn each by itself: with one in five each call fails in some way */
 			if (number++ % options->share)
 				continue;
-			if (try_one(scene, &trial, NULL)) {
+			if (try(scene, subject, &failure)) {
 				sweep_options_progress();
 				continue;
 			}
@@ -446,13 +256,13 @@ static void fail_all_of(struct scene *scene, enum victim victim,
 }
 
 /* "expected FAILURES CALLS STRIDE VICTIM", see scripts/sweep */
-static void count_all_of(struct scene *scene, enum victim victim,
+static void count_all_of(struct scene *scene, const struct subject *subject, enum victim victim,
 			 const struct sweep_options *options)
 {
 	struct recording recording = {0};
 	unsigned failures = 0, last;
 
-	record(scene, victim, &recording);
+	record(scene, subject, victim, &recording);
 	last = victim == VICTIM_ALLOCATION ? ALLOCATIONS_USUAL : last_of(&recording, victim);
 	for (unsigned at = 1; at <= last; at++)
 		if (can_fail(&recording, victim, at))
@@ -472,27 +282,51 @@ static bool is_wanted(const struct sweep_options *options, const char *path)
 	return sweep_options_name(options, path);
 }
 
-static void prepare(const struct scene *scene, const char *path)
-{
-	snprintf(experiment, sizeof(experiment), "%s", scene_write_experiment(scene, path));
-	steps = scene_count_steps(path);
-}
-
-static void go_through(struct scene *scene, const struct sweep_options *options)
+static void go_through(struct scene *scene, const struct subject *subject,
+		       const struct sweep_options *options)
 {
 	for (enum victim victim = 0; victim < VICTIM_COUNT; victim++)
 		if (is_wanted_victim(options, victim) && options->is_count)
-			count_all_of(scene, victim, options);
+			count_all_of(scene, subject, victim, options);
 		else if (is_wanted_victim(options, victim))
-			fail_all_of(scene, victim, options);
+			fail_all_of(scene, subject, victim, options);
+}
+
+/* "totals FAILURES COMMANDS RESIDUES : VICTIM" is what scripts/sweep adds up. The residues. */
+static unsigned print_tallies(int64_t start_ns)
+{
+	struct failure_tally all = {0};
+
+	for (enum victim victim = 0; victim < VICTIM_COUNT; victim++) {
+		const struct failure_tally *tally = &tallies[victim];
+
+		printf("# %-24s %6u failures, %4u runs told of something left, %4u commands "
+		       "typed (%u runs undone by nothing else), %u residues\n",
+		       victim_names[victim], tally->injected, tally->left, tally->typed,
+		       tally->undone, tally->residues);
+		printf("%sok %u - %s\n", tally->residues ? "not " : "", victim + 1,
+		       victim_names[victim]);
+		if (tally->injected)
+			printf("# totals %u %u %u : %s\n", tally->injected, tally->typed,
+			       tally->residues, victim_names[victim]);
+		all.injected += tally->injected;
+		all.typed += tally->typed;
+		all.residues += tally->residues;
+	}
+	printf("# failures injected: %u, commands typed: %u, residues: %u, in %lld s\n",
+	       all.injected, all.typed, all.residues,
+	       (long long)((clock_now_ns() - start_ns) / NSEC_PER_SEC));
+	return all.residues;
 }
 
 static int fail_everything(void *context)
 {
 	const struct sweep_options *options = context;
 	int64_t start_ns = clock_now_ns(), end_ns = start_ns + options->seconds * NSEC_PER_SEC;
+	cleanup_free char *binary = strdup(world_built("squall"));
+	struct subject subject = {.binary = binary};
 	struct scene scene = {0};
-	struct count all = {0};
+	unsigned residues;
 	size_t wanted;
 	glob_t found;
 
@@ -504,37 +338,21 @@ static int fail_everything(void *context)
 	for (size_t i = 0; i < wanted; i++) {
 		int64_t now_ns = clock_now_ns();
 
-		prepare(&scene, found.gl_pathv[i]);
+		subject.experiment = scene_write_experiment(&scene, found.gl_pathv[i]);
+		subject.steps = scene_count_steps(found.gl_pathv[i]);
 		if (!options->is_full && !options->is_count)
-			fail_some(&scene, now_ns + (end_ns - now_ns) / (int64_t)(wanted - i));
+			fail_some(&scene, &subject,
+				  now_ns + (end_ns - now_ns) / (int64_t)(wanted - i));
 		else
-			go_through(&scene, options);
+			go_through(&scene, &subject, options);
 	}
-	if (!options->is_full && !options->is_count && !counts[VICTIM_RESTORE].undone) {
+	if (!options->is_full && !options->is_count && !tallies[VICTIM_RESTORE].undone) {
 		printf("# RESIDUE: nothing that it said to type has undone a run\n");
-		counts[VICTIM_RESTORE].residues++;
+		tallies[VICTIM_RESTORE].residues++;
 	}
-	for (enum victim victim = 0; victim < VICTIM_COUNT; victim++) {
-		const struct count *count = &counts[victim];
-
-		printf("# %-24s %6u failures, %4u runs told of something left, %4u commands "
-		       "typed (%u runs undone by nothing else), %u residues\n",
-		       victim_names[victim], count->injected, count->left, count->typed,
-		       count->undone, count->residues);
-		printf("%sok %u - %s\n", count->residues ? "not " : "", victim + 1,
-		       victim_names[victim]);
-		if (count->injected)
-			printf("# totals %u %u %u : %s\n", count->injected, count->typed,
-			       count->residues, victim_names[victim]);
-		all.injected += count->injected;
-		all.typed += count->typed;
-		all.residues += count->residues;
-	}
-	printf("# failures injected: %u, commands typed: %u, residues: %u, in %lld s\n",
-	       all.injected, all.typed, all.residues,
-	       (long long)((clock_now_ns() - start_ns) / NSEC_PER_SEC));
+	residues = print_tallies(start_ns);
 	scene_kill_strangers(&scene);
-	return all.residues != 0;
+	return residues != 0;
 }
 
 int main(int argc, char **argv)

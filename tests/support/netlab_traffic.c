@@ -144,6 +144,7 @@ int netlab_send_error(const struct netlab *lab, const char *address, uint16_t po
 
 int64_t netlab_ping(const struct netlab *lab, const char *address, int timeout_ms)
 {
+	static uint16_t number; /* an answer that comes late is none to the next one */
 	bool six = strchr(address, ':');
 	cleanup_fd int fd = netlab_socket(lab->near_fd, six ? AF_INET6 : AF_INET, SOCK_RAW,
 					  six ? IPPROTO_ICMPV6 : IPPROTO_ICMP, NULL, 0);
@@ -154,9 +155,12 @@ int64_t netlab_ping(const struct netlab *lab, const char *address, int timeout_m
 	uint8_t packet[256];
 
 	request.un.echo.id = htons((uint16_t)getpid());
+	request.un.echo.sequence = htons(++number);
 	if (!six) { /* the kernel fills it in for ICMPv6 only */
-		uint32_t sum = request.type + (uint32_t)request.un.echo.id;
+		uint32_t sum = request.type + (uint32_t)request.un.echo.id +
+			       (uint32_t)request.un.echo.sequence;
 
+		sum = (sum & 0xffff) + (sum >> 16);
 		request.checksum = (uint16_t) ~((sum & 0xffff) + (sum >> 16));
 	}
 	assert_true(sendto(fd, &request, sizeof(request), 0, (void *)&to, length) > 0);
@@ -169,7 +173,8 @@ int64_t netlab_ping(const struct netlab *lab, const char *address, int timeout_m
 			continue;
 		memcpy(&reply, packet + skip, sizeof(reply));
 		if (reply.type == (six ? ICMP6_ECHO_REPLY : ICMP_ECHOREPLY) &&
-		    reply.un.echo.id == request.un.echo.id)
+		    reply.un.echo.id == request.un.echo.id &&
+		    reply.un.echo.sequence == request.un.echo.sequence)
 			return clock_now_ns() - start_ns;
 	}
 	return -1;

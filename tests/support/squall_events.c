@@ -235,6 +235,16 @@ void squall_assert_exit(struct squall *squall, int code)
 	give_up(squall, what);
 }
 
+void squall_assert_refused(struct squall *squall, const char *words)
+{
+	cleanup_free char *said = NULL;
+
+	squall_assert_exit(squall, 2);
+	said = squall_messages(squall);
+	if (!strstr(said, words))
+		fail_msg("'%s' is not said by: %s", words, said);
+}
+
 void squall_signal(const struct squall *squall, int signal)
 {
 	assert_int_equal(kill(squall->pid, signal), 0);

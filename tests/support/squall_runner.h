@@ -13,7 +13,8 @@
 
 #include <jansson.h>
 
-#define STAGE_WAIT_MS 10000 /* for what takes milliseconds on a machine that is not emulated */
+/* For what takes milliseconds on a machine that is neither emulated nor busy */
+#define STAGE_WAIT_MS (is_emulated() ? 30000 : 10000)
 
 #define STAGE_MEMBERS 64
 
@@ -58,8 +59,9 @@ void stage_assert_clean(struct stage *stage);
 /* The journal is removed as the last act of a run, by whoever restores it: within a second, without
  * any further command. */
 void stage_await_finished(const struct stage *stage);
-/* The fastest of three round trips is below / at least / about so many ms. What is "about" widens
- * with the slowest round trip of this lab at rest: an emulated machine is slow. */
+/* The fastest of three round trips (of twelve on an emulated machine) is below / at least / about
+ * so many ms. What is "about" widens with the slowest round trip of this lab at rest: an emulated
+ * machine is slow. */
 void stage_assert_fast(const struct stage *stage, const char *address, uint16_t port);
 void stage_assert_delay(const struct stage *stage, const char *address, uint16_t port, int64_t ms);
 /* Waits until it is fast again, at most `most_ms`; ms it took. */
@@ -119,6 +121,8 @@ void squall_await_injected(struct squall *squall);
 int squall_await_exit(struct squall *squall);
 /* The same, and compares. */
 void squall_assert_exit(struct squall *squall, int code);
+/* It has refused (exit code 2), with these words. */
+void squall_assert_refused(struct squall *squall, const char *words);
 /* What it printed so far; caller frees. */
 char *squall_output(const struct squall *squall);
 char *squall_messages(const struct squall *squall);

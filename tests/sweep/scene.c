@@ -91,7 +91,7 @@ static void make_children(struct scene *scene)
 	children_init();
 	scene->children[0] = child_start(CHILD_COUNTS, NULL);
 	scene->children[1] = child_start(CHILD_COUNTS_USR1, NULL);
-	scene->children[4] = child_start(CHILD_SLEEPS_APART, NULL);
+	scene->children[SCENE_APART] = child_start(CHILD_SLEEPS_APART, NULL);
 	snprintf(number, sizeof(number), "%d\n", scene->children[1]);
 	make_file(SCENE_FOLDER "/service.pid", number);
 	if (!world_cgroups()[0]) {
@@ -144,7 +144,7 @@ static void replace(const struct scene *scene, const char *name, FILE *out)
 	else if (strcmp(name, "SIGNALS") == 0)
 		fprintf(out, "%d", scene->children[1]);
 	else if (strcmp(name, "APART") == 0)
-		fprintf(out, "%d", scene->children[4]);
+		fprintf(out, "%d", scene->children[SCENE_APART]);
 	else if (strcmp(name, "GROUP") == 0)
 		fputs(SCENE_GROUP, out);
 	else if (strcmp(name, "FOLDER") == 0)

@@ -18,6 +18,7 @@
 #include "tests/sweep/machine_state.h"
 
 #define SCENE_CHILDREN 5
+#define SCENE_APART    4 /* of children */
 #define SCENE_GROUP    "/sweep-group"
 #define SCENE_FOLDER   "/run/sweep"
 

@@ -1,68 +1,81 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/sweep/typed_undo.h"
 
+#include "tests/sweep/typed_words.h"
+
+#include "injector/base/cleanup.h"
+
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-/* The commands that restore knows, as they stand in its sentences. */
-static const char *find_command(const char *line)
+#define SCRIPT "/run/typed"
+#define SAID   "/run/typed-said"
+
+/* The exit status of a script in the namespace; what it says is in SAID. Not by ip-netns(8): that
+ * mounts a /sys of its own, in which there are no control groups. */
+static int run(const struct scene *scene, const char *script)
 {
-	static const char *const starts[] = {
-		": nft ",      ": ip ",	 ": tc ",    ": sysctl ", ": nsenter ",
-		": kill ",     ": rm ",	 "; kill -", "; echo ",	  ": echo ",
-		"run: squall", "then: ", ": mv ",    ": umount ", "; rm ",
-	};
-	const char *best = NULL;
+	FILE *out = fopen(SCRIPT, "we");
 
-	for (unsigned i = 0; i < sizeof(starts) / sizeof(*starts); i++) {
-		const char *at = strstr(line, starts[i]);
-
-		if (at && (!best || at < best))
-			best = at;
-	}
-	return best ? strchr(best, ' ') + 1 : NULL;
+	fprintf(out, "exec 2>" SAID "\n%s\n", script);
+	fclose(out);
+	return netlab_try("nsenter --net=/run/netns/%s sh " SCRIPT, scene->lab->near);
 }
 
-static bool is_command(const char *at)
+/* Also where the status does not tell: in "$(...)", and by `ip netns exec`, which returns 1 */
+static bool says_not_found(void)
 {
-	static const char *const words[] = {"nft ", "ip ", "tc ",   "sysctl ", "nsenter ", "kill ",
-					    "rm ",  "mv ", "echo ", "umount ", "cp "};
+	cleanup_file FILE *in = fopen(SAID, "re");
+	char line[2300];
 
-	at += strspn(at, " ");
-	for (unsigned i = 0; i < sizeof(words) / sizeof(*words); i++)
-		if (strncmp(at, words[i], strlen(words[i])) == 0)
+	while (in && fgets(line, sizeof(line), in))
+		if (strncmp(line, "exec of \"", 9) == 0 ||
+		    (strncmp(line, SCRIPT ": ", strlen(SCRIPT ": ")) == 0 &&
+		     strstr(line, ": not found\n")))
 			return true;
 	return false;
 }
 
-/* Up to the ';' outside of quotes that no further command follows, but words. */
-static size_t length_of(const char *command)
+static bool is_not_found(int status)
 {
-	bool is_quoted = false;
-	size_t at;
-
-	for (at = 0; command[at]; at++) {
-		if (command[at] == '\'' && (is_quoted || !at || command[at - 1] != '\\'))
-			is_quoted = !is_quoted;
-		if (command[at] == ';' && !is_quoted && !is_command(command + at + 1))
-			break;
-	}
-	return at;
+	return status == 126 || status == 127 || says_not_found();
 }
 
-/* What is gone already cannot be removed, and its command fails: that is no mistake. One that the
- * shell does not understand, or does not find, is. */
-static bool type(const struct scene *scene, const char *command)
+/* One after the other, as a shell does; one that is left out, since the one before has failed, must
+ * be there all the same. What is gone already cannot be removed, and its command fails: that is no
+ * mistake. One that the shell does not understand, or does not find, is. */
+static bool type(const struct scene *scene, const char *command, char *wrong, size_t size)
 {
-	FILE *script = fopen("/run/typed", "we");
-	int status;
+	struct typed_part part;
+	FILE *script = fopen(SCRIPT, "we");
+	int status = 0;
 
 	fprintf(script, "%s\n", command);
 	fclose(script);
-	if (netlab_try("sh -n /run/typed") != 0)
+	if (netlab_try("sh -n " SCRIPT) != 0) {
+		snprintf(wrong, size, "%s", command);
 		return false;
-	status = netlab_try("ip netns exec %s sh /run/typed", scene->lab->near);
-	return status != 126 && status != 127;
+	}
+	while (typed_next(&command, &part)) {
+		bool is_well;
+
+		if (part.needs_last && status != 0) {
+			char look[TYPED_SIZE + 32];
+
+			snprintf(look, sizeof(look), "command -v %.*s",
+				 (int)strcspn(part.text, " "), part.text);
+			is_well = run(scene, look) == 0;
+		} else {
+			status = run(scene, part.text);
+			is_well = !is_not_found(status);
+		}
+		if (!is_well) {
+			snprintf(wrong, size, "%s", part.text);
+			return false;
+		}
+	}
+	return true;
 }
 
 bool typed_undo(const struct scene *scene, char *text, unsigned *typed_count, char *wrong,
@@ -73,23 +86,21 @@ bool typed_undo(const struct scene *scene, char *text, unsigned *typed_count, ch
 	wrong[0] = '\0';
 	for (char *rest, *line = strtok_r(text, "\n", &rest); line;
 	     line = strtok_r(NULL, "\n", &rest)) {
-		const char *command = strstr(line, "left: ") ? find_command(line) : NULL;
-		char typed[2100];
+		char *left = strstr(line, "left: "), command[TYPED_SIZE];
+		enum typed_kind kind = left ? typed_find(left, command) : TYPED_WORDS;
 
-		if (!strstr(line, "left: "))
+		if (!left)
 			continue;
 		is_any = true;
-		/* restore is called anyway; "PID" is for people to fill in */
-		if (!command || strncmp(command, "squall", 6) == 0 ||
-		    strstr(command, "/proc/PID/")) {
+		if (kind == TYPED_UNKNOWN)
+			snprintf(wrong, wrong_size, "%s", line);
+		if (kind != TYPED_COMMAND) {
 			is_all = false;
 			continue;
 		}
-		snprintf(typed, sizeof(typed), "%.*s", (int)length_of(command), command);
 		(*typed_count)++;
-		if (netlab_try("ip netns exec %s true", scene->lab->near) == 0 &&
-		    !type(scene, typed))
-			snprintf(wrong, wrong_size, "%s", typed);
+		if (netlab_try("nsenter --net=/run/netns/%s true", scene->lab->near) == 0)
+			type(scene, command, wrong, wrong_size);
 	}
 	return is_any && is_all;
 }

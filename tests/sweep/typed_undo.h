@@ -9,7 +9,8 @@
 
 /* The commands of the "left: ..." lines in `text` (which is cut up), in the namespace and by a
  * shell, as a person would; but not "squall restore", which is called anyway. Adds to *typed_count.
- * `wrong`: one that no shell understands or finds; else empty.
+ * `wrong`: a part of one that no shell understands or finds, or a line in which there is nothing to
+ * type and no word of why; else empty.
  * True: there was such a line, and a command for every one. */
 bool typed_undo(const struct scene *scene, char *text, unsigned *typed_count, char *wrong,
 		size_t wrong_size);

@@ -3,6 +3,8 @@
  * Journals that outlive a reboot: where they lie, what a loss of power leaves of them, and which
  * records are still acted upon on another boot. Runs without root in directories of its own.
  */
+#include "tests/support/journal_bench.h"
+
 #include "faults/fault.h"
 #include "injector/base/cleanup.h"
 #include "injector/journal/crc32.h"
@@ -17,7 +19,6 @@
 
 #include <cmocka.h>
 
-static char base[64], boot_root[80], kept_root[80];
 static unsigned undone_lasting, undone_passing;
 
 /* --- two faults that only count; both are always gone --- */
@@ -80,7 +81,7 @@ static const char *path_of(const char *root, const char *run_id)
 
 static void append(const char *run_id, const void *bytes, size_t size)
 {
-	int fd = open(path_of(kept_root, run_id), O_WRONLY | O_APPEND | O_CLOEXEC);
+	int fd = open(path_of(journal_bench.kept, run_id), O_WRONLY | O_APPEND | O_CLOEXEC);
 
 	assert_int_equal(write(fd, bytes, size), size);
 	close(fd);
@@ -88,24 +89,8 @@ static void append(const char *run_id, const void *bytes, size_t size)
 
 static int set_up(void **state)
 {
-	(void)state;
 	undone_lasting = undone_passing = 0;
-	strcpy(base, "/tmp/sqkept-XXXXXX");
-	assert_non_null(mkdtemp(base));
-	snprintf(boot_root, sizeof(boot_root), "%s/run", base);
-	snprintf(kept_root, sizeof(kept_root), "%s/lib", base);
-	journal_set_root(boot_root);
-	journal_set_kept_root(kept_root);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	char command[128];
-
-	(void)state;
-	snprintf(command, sizeof(command), "exec rm -r %s", base);
-	return system(command);
+	return journal_bench_set_up_kept(state);
 }
 
 static void expect(const char *run_id, unsigned failed, const char *words)
@@ -132,8 +117,8 @@ static void test_both_roots_are_searched(void **state)
 	(void)state;
 	journal_close(make("passed", false, ""));
 	journal_close(make("lasted", true, ""));
-	assert_int_equal(access(path_of(boot_root, "passed"), F_OK), 0);
-	assert_int_equal(access(path_of(kept_root, "lasted"), F_OK), 0);
+	assert_int_equal(access(path_of(journal_bench.root, "passed"), F_OK), 0);
+	assert_int_equal(access(path_of(journal_bench.kept, "lasted"), F_OK), 0);
 	assert_false(journal_is_kept("passed"));
 	assert_true(journal_is_kept("lasted"));
 	assert_int_equal(journal_list(&ids, &count, &err), 0);
@@ -142,9 +127,9 @@ static void test_both_roots_are_searched(void **state)
 	assert_int_equal(journal_remove("lasted", &err), 0);
 	assert_int_equal(journal_remove("passed", &err), 0);
 	assert_false(journal_exists("passed") || journal_exists("lasted"));
-	assert_int_equal(access(boot_root, F_OK), -1);
+	assert_int_equal(access(journal_bench.root, F_OK), -1);
 	/* what else lies there stays */
-	assert_int_equal(access(kept_root, F_OK), 0);
+	assert_int_equal(access(journal_bench.kept, F_OK), 0);
 }
 
 static void test_records_are_synced(void **state)
@@ -161,7 +146,7 @@ static void test_records_are_synced(void **state)
 		if (length <= 0)
 			continue;
 		target[length] = '\0';
-		if (strcmp(target, path_of(kept_root, "synced")) == 0)
+		if (strcmp(target, path_of(journal_bench.kept, "synced")) == 0)
 			synced += (fcntl(fd, F_GETFL) & O_DSYNC) != 0;
 	}
 	assert_int_equal(synced, 1);
@@ -218,18 +203,21 @@ static void test_a_newer_format_is_not_touched(void **state)
 {
 	struct journal *journal = make("newfmt", true, "another-boot");
 	struct journal_record record;
+	char words[64];
 	int fd;
 
 	(void)state;
 	add(journal, "lasting");
 	journal_close(journal);
-	fd = open(path_of(kept_root, "newfmt"), O_RDWR | O_CLOEXEC);
+	fd = open(path_of(journal_bench.kept, "newfmt"), O_RDWR | O_CLOEXEC);
 	assert_int_equal(pread(fd, &record, sizeof(record), 0), sizeof(record));
 	record.version = JOURNAL_VERSION + 1;
 	record.crc = crc32_of(&record, offsetof(struct journal_record, crc));
 	assert_int_equal(pwrite(fd, &record, sizeof(record), 0), sizeof(record));
 	close(fd);
-	expect("newfmt", 1, "format 2, this squall reads format 1");
+	snprintf(words, sizeof(words), "format %u, this squall reads format %u",
+		 JOURNAL_VERSION + 1, JOURNAL_VERSION);
+	expect("newfmt", 1, words);
 	assert_int_equal(undone_lasting, 0);
 	assert_true(journal_exists("newfmt"));
 }
@@ -255,7 +243,7 @@ static void test_zeros_at_the_end_were_never_written(void **state)
 	assert_int_equal(journal_read(journal, &records, &count, &err), 0);
 	assert_int_equal(count, 3);
 	assert_false(journal_is_open(records, count, 1));
-	assert_int_equal(stat(path_of(kept_root, "zeroed"), &status), 0);
+	assert_int_equal(stat(path_of(journal_bench.kept, "zeroed"), &status), 0);
 	assert_int_equal(status.st_size, 3 * sizeof(struct journal_record));
 	journal_close(journal);
 }
@@ -307,19 +295,19 @@ static void test_distrust_is_for_the_runs_in_it(void **state)
 	add(journal, "lasting");
 	journal_close(journal);
 	journal_close(make("passed", false, ""));
-	assert_int_equal(chmod(kept_root, 0777), 0);
+	assert_int_equal(chmod(journal_bench.kept, 0777), 0);
 	assert_int_equal(journal_list(&ids, &count, &err), 0);
 	assert_int_equal(count, 2);
 	expect("passed", 0, NULL);
 	expect("untrus", 1, "is not trusted");
 	assert_int_equal(undone_lasting, 0);
 	assert_false(journal_exists("nobody"));
-	assert_int_equal(chmod(kept_root, 0755), 0);
+	assert_int_equal(chmod(journal_bench.kept, 0755), 0);
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, journal_bench_tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(test_both_roots_are_searched),
 		TEST(test_records_are_synced),

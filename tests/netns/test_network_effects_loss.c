@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Which packets of a network fault arrive, how often and how well: loss by chance and in bursts,
+ * duplicates, damage, marks in place of losses; and that a seed repeats itself.
+ */
+#include "tests/netns/effects_bench.h"
+
+#include "faults/network.h"
+
+#include <math.h>
+
+static void test_loss(void **state)
+{
+	struct netlab_seen seen = SEE(&steady, "loss", "10%");
+
+	netlab_assert_share(COUNT - seen.arrived, COUNT, 0.1, 1);
+	/* no bursts but those of chance: 9 of 10 losses begin one */
+	netlab_assert_share(seen.bursts, COUNT - seen.arrived, 0.9, 1);
+	free(seen.delays_ns);
+}
+
+static void test_gilbert_elliott_loses_in_bursts(void **state)
+{
+	struct netlab_seen seen = SEE(&steady, "gemodel-p", "2%", "gemodel-r", "20%");
+	double burst;
+
+	/* p / (p + r); neighbours are alike (correlation 0.78) */
+	netlab_assert_share(COUNT - seen.arrived, COUNT, 0.02 / 0.22, sqrt(1.78 / 0.22));
+	burst = (double)(COUNT - seen.arrived) / seen.bursts; /* 1 / r */
+	assert_true(burst > 3.5 && burst < 6.8);
+	free(seen.delays_ns);
+}
+
+static void test_four_states_lose_in_bursts_and_alone(void **state)
+{
+	struct netlab_seen seen =
+		SEE(&steady, "state-p13", "1%", "state-p31", "25%", "state-p14", "2%");
+	double one = 1 / (1 + 0.01 / 0.25 + 0.02); /* share of the first state */
+
+	netlab_assert_share(COUNT - seen.arrived, COUNT, 1 - one, 2.5);
+	/* bursts of four, and twice as many of one: two on average */
+	assert_true((double)(COUNT - seen.arrived) / seen.bursts > 1.3);
+	assert_true((double)(COUNT - seen.arrived) / seen.bursts < 2.9);
+	free(seen.delays_ns);
+}
+
+static void test_duplicates(void **state)
+{
+	struct both *both = *state;
+	struct netlab_seen seen = SEE(&steady, "duplicate", "10%");
+
+	assert_int_equal(seen.arrived, COUNT);
+	netlab_assert_share(seen.duplicated, COUNT, 0.1, 1);
+	if (both->is_line)
+		assert_int_equal(told_of(&seen, "duplicated"), seen.duplicated);
+	free(seen.delays_ns);
+}
+
+static void test_damage_reaches_who_does_not_check(void **state)
+{
+	struct netlab_flow flow = steady;
+	struct netlab_seen seen;
+
+	flow.has_no_sum = true;
+	flow.size = 1000;
+	seen = SEE(&flow, "corrupt", "20%");
+	/* one bit, anywhere in 1042 bytes; what hits a header is dropped on the way or at the end
+	 */
+	netlab_assert_share(seen.damaged, COUNT, 0.2 * 1000 / 1042, 1);
+	assert_true(seen.arrived >= COUNT * 97 / 100);
+	free(seen.delays_ns);
+}
+
+static void test_damage_is_dropped_by_who_checks(void **state)
+{
+	struct both *both = *state;
+	struct netlab_seen seen = SEE(&steady, "corrupt", "20%");
+
+	assert_int_equal(seen.damaged, 0);
+	if (both->is_line)
+		netlab_assert_share(told_of(&seen, "corrupted"), COUNT, 0.2, 1);
+	/* some bits of the headers are nobody's loss: those of the sender's address, and such */
+	assert_true(seen.arrived > COUNT * 78 / 100 && seen.arrived < COUNT * 85 / 100);
+	free(seen.delays_ns);
+}
+
+static void test_ecn_marks_in_place_of_losing(void **state)
+{
+	struct both *both = *state;
+	struct netlab_flow flow = steady;
+	struct netlab_seen seen;
+	char words[64];
+
+	flow.tos = 2; /* ECT(0) */
+	seen = SEE(&flow, "loss", "10%", "ecn", "true");
+	assert_int_equal(seen.arrived, COUNT);
+	netlab_assert_share(seen.marked, COUNT, 0.1, 1);
+	if (both->is_line) {
+		assert_int_equal(told_of(&seen, "marked"), seen.marked);
+		assert_int_equal(seen.told.dropped, 0);
+	}
+	/* netem counts in one what it drops and what it marks */
+	snprintf(words, sizeof(words), "%u of %u dropped%s", both->is_line ? 0 : seen.marked, COUNT,
+		 both->is_line ? "," : " or marked");
+	if (!strstr(seen.told.detail, words))
+		fail_msg("'%s' does not say '%s'", seen.told.detail, words);
+	assert_true(both->is_line == !strstr(seen.told.detail, "at least"));
+	free(seen.delays_ns);
+}
+
+/* A step without a seed of its own draws from that of the run. */
+static void test_the_seed_of_the_run_repeats_itself(void **state)
+{
+	struct both *both = *state;
+	struct network_support support;
+	struct netlab_seen a, b, c;
+
+	both->lab->seed = 7;
+	a = SEE(&steady, "loss", "10%", "delay", "5ms");
+	b = SEE(&steady, "loss", "10%", "delay", "5ms");
+	both->lab->seed = 8;
+	c = SEE(&steady, "loss", "10%", "delay", "5ms");
+	assert_int_equal(network_survey(&support, NULL), 0);
+	if (both->is_line || support.has_netem_seed)
+		assert_true(a.fingerprint == b.fingerprint);
+	assert_true(a.fingerprint != c.fingerprint);
+	free(a.delays_ns);
+	free(b.delays_ns);
+	free(c.delays_ns);
+}
+
+static void test_a_seed_repeats_itself(void **state)
+{
+	struct netlab_seen a = SEE(&steady, "loss", "10%", "seed", "7");
+	struct netlab_seen b = SEE(&steady, "loss", "10%", "seed", "7");
+	struct netlab_seen c = SEE(&steady, "loss", "10%", "seed", "8");
+	struct both *both = *state;
+	struct network_support support;
+
+	assert_int_equal(network_survey(&support, NULL), 0);
+	if (both->is_line || support.has_netem_seed)
+		assert_true(a.fingerprint == b.fingerprint);
+	assert_true(a.fingerprint != c.fingerprint);
+	free(a.delays_ns);
+	free(b.delays_ns);
+	free(c.delays_ns);
+}
+
+int main(void)
+{
+#define ALL(WAY)                                                                                   \
+	WAY(test_loss), WAY(test_gilbert_elliott_loses_in_bursts),                                 \
+		WAY(test_four_states_lose_in_bursts_and_alone), WAY(test_duplicates),              \
+		WAY(test_damage_reaches_who_does_not_check),                                       \
+		WAY(test_damage_is_dropped_by_who_checks), WAY(test_ecn_marks_in_place_of_losing), \
+		WAY(test_the_seed_of_the_run_repeats_itself), WAY(test_a_seed_repeats_itself)
+	const struct CMUnitTest line[] = {ALL(LINE)};
+	const struct CMUnitTest netem[] = {ALL(NETEM)};
+
+	return RUN_EFFECTS(line, netem);
+}

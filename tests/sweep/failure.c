@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tests/sweep/failure.h"
+
+#include "tests/support/squall_runner.h"
+#include "tests/sweep/typed_undo.h"
+#include "tests/sweep/world.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define ALLOCATION  "/run/allocation-failed" /* see out_of_memory.c */
+#define PATIENCE_NS ((is_emulated() ? 150 : 30) * NSEC_PER_SEC)
+
+const char *const victim_names[VICTIM_COUNT] = {"squall restore", "the guardian at work",
+						"the worker", "allocations of restore"};
+
+/* One try, and where it is told and counted. */
+struct trial {
+	struct scene *scene;
+	const struct subject *subject;
+	const struct failure *failure;
+	struct failure_tally *tally;
+};
+
+static void tell(const struct trial *trial, const struct trace_result *result, const char *what,
+		 const char *detail)
+{
+	const struct failure *failure = trial->failure;
+	const char *base = strrchr(trial->subject->experiment, '/');
+
+	trial->tally->residues++;
+	printf("# RESIDUE %s: %s, call %u (number %d) fails%s with %s: %s\n%s# it said:\n%s\n",
+	       base ? base + 1 : trial->subject->experiment, victim_names[failure->victim],
+	       failure->at, result->call, failure->always ? " from then on" : "",
+	       strerrorname_np(failure->error), what, detail, result->out);
+}
+
+/* ---- Failing ---- */
+
+static void keep_calls(struct trace_plan *plan, const struct failure_calls *wanted)
+{
+	for (unsigned role = 0; wanted && role < ROLE_COUNT; role++)
+		plan->calls[role] = wanted->calls[role];
+}
+
+/* The run, with the failure in it where it belongs. */
+static void run_experiment(const struct trial *trial, const struct failure_calls *wanted,
+			   struct trace_result *out)
+{
+	const struct failure *failure = trial->failure;
+	char binary[512], path[512];
+	char *words[] = {binary, (char[]){"run"}, (char[]){"--json"}, path, NULL};
+	struct trace_plan plan = {.words = words,
+				  .network = trial->scene->lab->near_fd,
+				  .steps = trial->subject->steps,
+				  .patience_ns = PATIENCE_NS,
+				  .fail_errno = failure->error,
+				  .fails_always = failure->always,
+				  .at = failure->at};
+
+	snprintf(binary, sizeof(binary), "%s", trial->subject->binary);
+	snprintf(path, sizeof(path), "%s", trial->subject->experiment);
+	if (failure->victim == VICTIM_GUARDIAN) {
+		plan.hold_kills = ROLE_BIT(ROLE_WORKER);
+		plan.counted = ROLE_GUARDIAN;
+	} else if (failure->victim == VICTIM_WORKER) {
+		plan.counted = ROLE_WORKER;
+	} else {
+		plan.hold_kills = ROLES_ALL;
+		plan.at = 0;
+		plan.fail_errno = 0;
+	}
+	keep_calls(&plan, wanted);
+	trace_run(&plan, out);
+}
+
+/* What `squall restore` did with its own failure; the exit code, 128: it crashed. */
+static int restore_with_failure(const struct trial *trial, const struct failure_calls *wanted,
+				struct trace_result *out)
+{
+	const struct failure *failure = trial->failure;
+	struct trace_plan plan = {
+		.at = failure->at, .fail_errno = failure->error, .fails_always = failure->always};
+	char variable[64];
+
+	keep_calls(&plan, wanted);
+	if (failure->victim != VICTIM_ALLOCATION)
+		return point_restore(trial->scene, trial->subject->binary, plan, out);
+	snprintf(variable, sizeof(variable), "SQUALL_TEST_ALLOCATION=%u", failure->at);
+	unlink(ALLOCATION);
+	plan = (struct trace_plan){.variable = variable};
+	return point_restore(trial->scene, world_built("tests/sweep/out_of_memory"), plan, out);
+}
+
+/* ---- What came of it ---- */
+
+/* What is left is inert, if anything: a group or interface that nobody uses, the folder of a run,
+ * which the next command sweeps. */
+static bool has_no_effect(const struct scene *scene, char **out_diff)
+{
+	struct machine_state now;
+	bool is_same;
+
+	machine_state_take(&now);
+	is_same = machine_state_is_same(&scene->before, &now, STATE_HELD) &&
+		  machine_state_is_same(&scene->before, &now, STATE_RECORDED);
+	if (!is_same && out_diff)
+		*out_diff = machine_state_diff(&scene->before, &now, 6);
+	machine_state_free(&now);
+	return is_same;
+}
+
+/* Exit code 6: it says what is left, and typing what it says undoes what has an effect. */
+static void check_typed(const struct trial *trial, const struct trace_result *result)
+{
+	char *text = strdup(result->out), *diff = NULL;
+	char wrong[512];
+
+	trial->tally->left++;
+	if (!strstr(text, "left") && !strstr(text, "squall restore"))
+		tell(trial, result, "exit code 6 without a word", "");
+	if (typed_undo(trial->scene, text, &trial->tally->typed, wrong, sizeof(wrong))) {
+		trial->tally->undone++;
+		if (!has_no_effect(trial->scene, &diff))
+			tell(trial, result, "what it said to type was typed, and is not enough",
+			     diff);
+		free(diff);
+	}
+	if (wrong[0])
+		tell(trial, result, "what it said to type is no command", wrong);
+	free(text);
+}
+
+/* After the failure: honest, and in the end restored. With a call that never works again something
+ * inert may stay. */
+static void judge(const struct trial *trial, int code, const struct trace_result *result)
+{
+	const struct failure *failure = trial->failure;
+	/* a conductor whose worker was killed speaks for nobody's restore */
+	bool may_need_restore = failure->victim == VICTIM_GUARDIAN;
+	int64_t slack = is_emulated() ? 10 : 1;
+	struct scene *scene = trial->scene;
+	struct trace_result again;
+	char *diff = NULL;
+	bool is_same = scene_is_restored(scene, slack * NSEC_PER_SEC / 5, &diff);
+
+	if (code >= 128 && !failure->is_start)
+		tell(trial, result, "it crashed", strsignal(WTERMSIG(result->status)));
+	if (!is_same && code == 0 && !may_need_restore &&
+	    !(failure->always && has_no_effect(scene, NULL)))
+		tell(trial, result, "it says all is well, and it is not", diff);
+	free(diff);
+	diff = NULL;
+	if (code == 6)
+		check_typed(trial, result);
+	code = point_restore(scene, trial->subject->binary, (struct trace_plan){0}, &again);
+	if (code != 0)
+		tell(trial, &again, "the next squall restore failed", "");
+	if (!scene_is_restored(scene, slack * NSEC_PER_SEC, &diff)) {
+		tell(trial, result, "left behind", diff);
+		scene_kill_strangers(scene);
+		kill(scene->children[0], SIGCONT);
+		scene_take_as_it_is(scene);
+	}
+	free(diff);
+	free(again.out);
+}
+
+static int exit_code(const struct trace_result *result)
+{
+	if (result->status == -1 || !WIFEXITED(result->status))
+		return 128;
+	return WEXITSTATUS(result->status);
+}
+
+bool failure_try(struct scene *scene, const struct subject *subject, const struct failure *failure,
+		 struct failure_calls *out, struct failure_tally *tally)
+{
+	const struct trial trial = {scene, subject, failure, tally};
+	const bool is_allocation = failure->victim == VICTIM_ALLOCATION;
+	const bool is_restore = failure->victim == VICTIM_RESTORE || is_allocation;
+	struct trace_result run, restore;
+	const struct trace_result *failed = &run;
+	bool was_hit;
+	int code;
+
+	run_experiment(&trial, out, &run);
+	code = exit_code(&run);
+	if (is_restore) {
+		code = restore_with_failure(&trial, out, &restore);
+		failed = &restore;
+	}
+	was_hit = is_allocation ? access(ALLOCATION, F_OK) == 0 : failed->failed > 0;
+	if (out) {
+		memcpy(out->counts, failed->counts, sizeof(out->counts));
+		memcpy(out->held_at, failed->held_at, sizeof(out->held_at));
+	}
+	tally->injected += is_allocation ? was_hit : failed->failed;
+	judge(&trial, code, failed);
+	free(run.out);
+	if (is_restore)
+		free(restore.out);
+	return was_hit;
+}
