@@ -156,9 +156,13 @@ enum file_state_now {
 	FILE_EDITED_LOST,   /* the same, changed by somebody */
 	FILE_COPY_LEFT,	    /* of FILE_RECORD_COPY: our copy, beside whatever is there */
 };
-/* Of FILE_RECORD_SWAP; never FILE_COPY_LEFT */
-enum file_state_now file_judge(const struct file_swap *swap, const struct file_place *place,
-			       struct file_seen *out);
+/* enum file_state_now, of FILE_RECORD_SWAP (never FILE_COPY_LEFT); -errno: it cannot be told, and
+ * must not pass for anything. */
+int file_judge(const struct file_swap *swap, const struct file_place *place, struct file_seen *out,
+	       struct error *err);
+/* What lies under a name beside the file: 1, and *out; 0: nothing; -errno: it cannot be told. */
+int file_look(const struct file_swap *swap, const struct file_place *place, const char *name,
+	      struct file_identity *out, struct error *err);
 /* What an edit is kept as that came too late to be left where it was. */
 void file_aside_name(const struct file_swap *swap, char out[NAME_MAX + 1]);
 
@@ -208,8 +212,14 @@ int file_reload(const struct file_swap *swap, struct error *err);
 /* The same in words: "SIGHUP to the process of /run/nginx.pid", or a command to type. */
 void file_reload_describe(const struct file_swap *swap, char *out, size_t size);
 #define FILE_RELOAD_TYPED 1024 /* what is longer would not be shown anyway */
-/* As root types it; empty: nobody is told. False: it does not fit, and nothing that comes with it
- * may be shown without it. */
-bool file_reload_command(const struct file_swap *swap, char out[FILE_RELOAD_TYPED]);
+enum file_typing {
+	FILE_TYPE_NOTHING,  /* nobody is to be told (any more) */
+	FILE_TYPE_COMMAND,  /* `out` */
+	FILE_TYPE_NEVER,    /* squall itself may not, or cannot: `err` says why */
+	FILE_TYPE_TOO_LONG, /* nothing that comes with it may be shown without it */
+};
+/* As root types it, after the same checks as of file_reload(): whom a file names is not obeyed. */
+enum file_typing file_reload_command(const struct file_swap *swap, char out[FILE_RELOAD_TYPED],
+				     struct error *err);
 
 #endif

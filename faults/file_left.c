@@ -5,6 +5,7 @@
  */
 #include "faults/file.h"
 
+#include "injector/base/cleanup.h"
 #include "injector/base/shell_word.h"
 
 #include <stdio.h>
@@ -120,15 +121,14 @@ static void add_tidying(char *out, const struct file_swap *swap, const struct fi
 	}
 }
 
-/* One line of commands, into `out`, of COMMAND_SIZE. False: a part of it does not fit. */
-static bool write_command(const struct file_swap *swap, enum file_state_now state,
-			  const struct file_seen *seen, char *out)
+/* One line of commands, into `out`, of COMMAND_SIZE; `reload`: empty, or the part that tells who
+ * reads the file. */
+static void write_command(const struct file_swap *swap, enum file_state_now state,
+			  const struct file_seen *seen, const char *reload, char *out)
 {
-	char reload[FILE_RELOAD_TYPED], aside[NAME_MAX + 1];
+	char aside[NAME_MAX + 1];
 
 	out[0] = '\0';
-	if (!file_reload_command(swap, reload))
-		return false;
 	switch (state) {
 	case FILE_UNTIDY:
 	case FILE_UNTIDY_EDITED:
@@ -164,7 +164,6 @@ static bool write_command(const struct file_swap *swap, enum file_state_now stat
 		if (reload[0])
 			add_next(out, reload);
 	}
-	return true;
 }
 
 /* What is not ours is neither removed nor overwritten, nor is anybody told to; NULL: there is no
@@ -186,28 +185,87 @@ static const char *in_the_way(const struct file_swap *swap, enum file_state_now 
 	}
 }
 
+/* Is who reads the file told by what is typed? */
+static bool tells(enum file_state_now state)
+{
+	switch (state) {
+	case FILE_UNTIDY:
+	case FILE_UNTIDY_EDITED:
+	case FILE_SWAPPED:
+	case FILE_EDITED:
+	case FILE_REPLACED:
+	case FILE_REMOVED:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool is_restored(enum file_state_now state)
+{
+	return state == FILE_UNTIDY || state == FILE_UNTIDY_EDITED;
+}
+
+/* Who reads the file may not be told by squall, nor by what people paste without a look. */
+static void say_untold(enum file_state_now state, const char *why, char *out, size_t size)
+{
+	if (is_restored(state))
+		snprintf(out, size,
+			 ": telling who reads it (%.300s); when that is mended, run: squall "
+			 "restore",
+			 why);
+	else
+		snprintf(out, size, " (who reads it is then to be told by other means: %.300s)",
+			 why);
+}
+
+/* Sentence and command, behind each other. False: it does not fit, or is no plain text. */
+static bool say_command(const struct file_swap *swap, enum file_state_now state,
+			const struct file_seen *seen, char *out, size_t size)
+{
+	cleanup_free char *command = malloc(COMMAND_SIZE);
+	char reload[FILE_RELOAD_TYPED] = "", untold[400] = "";
+	struct error why = ERROR_INIT;
+	enum file_typing typing =
+		tells(state) ? file_reload_command(swap, reload, &why) : FILE_TYPE_NOTHING;
+	bool is_untold = typing == FILE_TYPE_NEVER;
+	size_t used = strlen(out);
+
+	if (command)
+		write_command(swap, state, seen, reload, command);
+	if (is_untold)
+		say_untold(state, why.text, untold, sizeof(untold));
+	if (command && typing != FILE_TYPE_TOO_LONG && shell_word_is_plain(command) &&
+	    used + strlen(untold) + strlen(command) + 2 * NAMES < size)
+		snprintf(out + used, size - used, "%s%s: %s", untold,
+			 is_untold && is_restored(state) ? "; or tell it by other means, and then"
+							 : "",
+			 command);
+	else if (is_untold && is_restored(state))
+		snprintf(out + used, size - used, "%s", untold);
+	else
+		return false;
+	return true;
+}
+
 void file_left_say(const struct file_swap *swap, enum file_state_now state,
 		   const struct file_seen *seen, char *out, size_t size)
 {
-	char *command = malloc(COMMAND_SIZE), buffer[NAME_MAX + 1];
+	char buffer[NAME_MAX + 1];
 	const char *way = in_the_way(swap, state, seen, buffer);
 	size_t used;
 
-	snprintf(out, size, "%.200s%s %s: ", swap->path, strlen(swap->path) > 200 ? "..." : "",
+	snprintf(out, size, "%.200s%s %s", swap->path, strlen(swap->path) > 200 ? "..." : "",
 		 what_is(state));
 	used = strlen(out);
 	if (way)
 		snprintf(out + used, size - used,
-			 "%s beside it is not squall's and is left alone; give it another name, "
+			 ": %s beside it is not squall's and is left alone; give it another name, "
 			 "then run: squall restore",
 			 way);
-	else if (command && write_command(swap, state, seen, command) &&
-		 shell_word_is_plain(command) && used + strlen(command) + NAMES < size)
-		snprintf(out + used, size - used, "%s", command);
-	else
+	else if (!say_command(swap, state, seen, out, size))
 		snprintf(out + used, size - used,
-			 "no command is shown, since it is too long or no plain text; see the "
+			 ": no command is shown, since it is too long or no plain text; see the "
 			 "hidden files of run %.6s in its directory (ls -Ab)",
 			 swap->record.run_id);
-	free(command);
 }

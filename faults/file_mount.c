@@ -144,15 +144,19 @@ static struct names names_of(const struct file_swap *swap)
 	return names;
 }
 
-/* Is somebody still to be told? */
-static bool is_due(const struct file_swap *swap)
+/* Is somebody still to be told? 1, 0, or -errno: it cannot be told. */
+static int is_due(const struct file_swap *swap, struct error *err)
 {
-	cleanup_fd int directory = run_directory(swap->record.run_id, NULL);
+	cleanup_fd int directory = run_directory(swap->record.run_id, err);
 	struct stat copy;
 
-	return directory >= 0 &&
-	       fstatat(directory, names_of(swap).due, &copy, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       copy.st_ino == swap->record.copy.inode;
+	if (directory < 0)
+		return directory == -ENOENT ? 0 : directory;
+	if (fstatat(directory, names_of(swap).due, &copy, AT_SYMLINK_NOFOLLOW) == 0)
+		return copy.st_ino == swap->record.copy.inode;
+	return errno == ENOENT ? 0
+			       : error_errno(err, errno, "cannot look at %s beside the journal",
+					     names_of(swap).due);
 }
 
 static int note_told(const struct file_swap *swap, struct error *err)
@@ -253,31 +257,54 @@ static int search_below(void *context, struct error *err)
 	return 0;
 }
 
+/* Where it lies. */
+struct seat {
+	struct file_place place;
+	struct file_identity seen;
+	int namespace;
+	pid_t pid; /* of a process that lives in that namespace */
+};
+
+#define SEAT_INIT                                                                                  \
+	{                                                                                          \
+		.place = FILE_PLACE_INIT, .namespace = -1                                          \
+	}
+
+static void seat_close(struct seat *seat)
+{
+	file_place_close(&seat->place);
+	if (seat->namespace >= 0)
+		close(seat->namespace);
+	seat->namespace = -1;
+}
+
 enum found {
 	FOUND_NONE,    /* it is not mounted (any more) */
 	FOUND_NOBODY,  /* nor does anybody live in that namespace */
-	FOUND_OURS,    /* `place` and `namespace` are open, `seen` is filled */
+	FOUND_OURS,    /* the seat is filled */
 	FOUND_COVERED, /* below a mount of somebody else */
 };
 
 /* enum found, or -errno */
-static int find_mount(const struct file_swap *swap, struct file_place *place, int *namespace,
-		      struct file_identity *seen, struct error *err)
+static int find_mount(const struct file_swap *swap, struct seat *seat, struct error *err)
 {
 	cleanup_fd int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct search search = {.swap = swap, .proc = proc};
-	int result = mount_namespace_find(swap->record.namespace_inode, namespace, err);
+	int result = mount_namespace_find(swap->record.namespace_inode, &seat->namespace,
+					  &seat->pid, err);
 
 	if (result == -ENOENT)
 		return FOUND_NOBODY;
 	if (result == 0)
-		result = file_mount_place(swap->path, *namespace, place, err);
-	if (result == 0 && file_place_look(place, place->name, seen) == 0 &&
-	    file_is_same(seen, &swap->record.copy) && is_copy(swap, place))
+		result = file_mount_place(swap->path, seat->namespace, &seat->place, err);
+	if (result == 0)
+		result = file_look(swap, &seat->place, seat->place.name, &seat->seen, err);
+	if (result > 0 && file_is_same(&seat->seen, &swap->record.copy) &&
+	    is_copy(swap, &seat->place))
 		return FOUND_OURS;
 	if (result < 0 && result != -ENOENT)
 		return result;
-	result = mount_namespace_run(*namespace, search_below, &search, err);
+	result = mount_namespace_run(seat->namespace, search_below, &search, err);
 	if (result < 0)
 		return result;
 	return search.is_found ? FOUND_COVERED : FOUND_NONE;
@@ -285,27 +312,30 @@ static int find_mount(const struct file_swap *swap, struct file_place *place, in
 
 int file_mount_undo(const struct file_swap *swap, struct error *err)
 {
-	struct file_place place = FILE_PLACE_INIT;
-	struct mounting mounting = {.place = &place, .tree = -1};
-	struct file_identity seen;
-	cleanup_fd int namespace = -1;
-	int found = find_mount(swap, &place, &namespace, &seen, err), result = 0;
+	struct seat seat = SEAT_INIT;
+	struct mounting mounting = {.place = &seat.place, .tree = -1};
+	int found = find_mount(swap, &seat, err), result = 0;
 	bool is_off = found == FOUND_NONE;
 
-	if (found == FOUND_OURS && file_is_unchanged(&seen, &swap->record.copy)) {
-		result = mount_namespace_run(namespace, mount_inside, &mounting, err);
+	if (found == FOUND_OURS && file_is_unchanged(&seat.seen, &swap->record.copy)) {
+		result = mount_namespace_run(seat.namespace, mount_inside, &mounting, err);
 		is_off = result == 0;
 	}
-	file_place_close(&place);
+	seat_close(&seat);
 	/* Also when somebody died between the two, or could not tell. */
-	if (is_off && is_due(swap))
+	if (is_off)
+		result = is_due(swap, err);
+	if (result > 0)
 		result = file_reload(swap, err);
 	if (result == 0 && (is_off || found == FOUND_NOBODY))
 		result = note_told(swap, err);
 	return found < 0 ? found : result;
 }
 
-static void say_mounted(const struct file_swap *swap, const char *what, char *out, size_t size)
+/* umount itself enters the namespace: of what lies there, which belongs to others, nothing is run
+ * (as it would be by nsenter), nor a helper for some kind of file system (-i). */
+static void say_mounted(const struct file_swap *swap, const char *what, pid_t pid, char *out,
+			size_t size)
 {
 	char path[PATH_MAX + 64] = "";
 	size_t used;
@@ -316,10 +346,7 @@ static void say_mounted(const struct file_swap *swap, const char *what, char *ou
 	shell_word_add(swap->path, path, sizeof(path));
 	if (strlen(path) + 200 < size - used && strlen(path) < sizeof(path) - 1 &&
 	    shell_word_is_plain(path))
-		snprintf(out + used, size - used,
-			 "by hand, with PID of one of its processes: nsenter "
-			 "--mount=/proc/PID/ns/mnt umount -l %s",
-			 path);
+		snprintf(out + used, size - used, "by hand: umount -i -l -N %d %s", (int)pid, path);
 	else
 		snprintf(out + used, size - used, "to be unmounted there by hand");
 }
@@ -335,44 +362,52 @@ static void say_covered(const struct file_swap *swap, char *out, size_t size)
 
 static void say_due(const struct file_swap *swap, char *out, size_t size)
 {
-	char reload[FILE_RELOAD_TYPED];
-	bool fits = file_reload_command(swap, reload) && strlen(reload) + 500 < size &&
+	char reload[FILE_RELOAD_TYPED], due[PATH_MAX];
+	struct error why = ERROR_INIT;
+	enum file_typing typing = file_reload_command(swap, reload, &why);
+	bool fits = typing != FILE_TYPE_TOO_LONG && strlen(reload) + 500 < size &&
 		    shell_word_is_plain(reload);
 
-	if (!fits)
+	snprintf(due, sizeof(due), "rm -f %s/%.6s/%s", journal_root_of(swap->record.run_id),
+		 swap->record.run_id, names_of(swap).due);
+	if (typing == FILE_TYPE_NEVER)
+		snprintf(out, size,
+			 "%.200s is restored, but who reads it is not told: %.300s; when that is "
+			 "mended, run: squall restore; or tell it by other means, and then: %s",
+			 swap->path, why.text, due);
+	else if (!fits)
 		snprintf(
 			out, size,
 			"%.200s is restored, but who reads it is not told yet; run: squall restore",
 			swap->path);
 	else
-		snprintf(out, size, "%.200s is restored, what follows is not: %s%srm -f %s/%.6s/%s",
-			 swap->path, reload, reload[0] ? " && " : "",
-			 journal_root_of(swap->record.run_id), swap->record.run_id,
-			 names_of(swap).due);
+		snprintf(out, size, "%.200s is restored, what follows is not: %s%s%s", swap->path,
+			 reload, reload[0] ? " && " : "", due);
 }
 
 int file_mount_verify(const struct file_swap *swap, bool *out_gone, char *out_left,
 		      size_t left_size, struct error *err)
 {
-	struct file_place place = FILE_PLACE_INIT;
-	struct file_identity seen;
-	cleanup_fd int namespace = -1;
-	int found = find_mount(swap, &place, &namespace, &seen, err);
+	struct seat seat = SEAT_INIT;
+	int found = find_mount(swap, &seat, err), due;
 
-	file_place_close(&place);
+	seat_close(&seat);
 	if (found < 0)
 		return found;
-	*out_gone = found == FOUND_NOBODY || (found == FOUND_NONE && !is_due(swap));
-	if (found == FOUND_NONE && !*out_gone)
+	due = found == FOUND_NONE ? is_due(swap, err) : 0;
+	if (due < 0)
+		return due;
+	*out_gone = found == FOUND_NOBODY || (found == FOUND_NONE && !due);
+	if (due)
 		say_due(swap, out_left, left_size);
 	else if (found == FOUND_COVERED)
 		say_covered(swap, out_left, left_size);
 	else if (found == FOUND_OURS)
 		say_mounted(swap,
-			    file_is_unchanged(&seen, &swap->record.copy)
+			    file_is_unchanged(&seat.seen, &swap->record.copy)
 				    ? "is still the bad version"
 				    : "was edited by somebody meanwhile and is left alone",
-			    out_left, left_size);
+			    seat.pid, out_left, left_size);
 	return 0;
 }
 

@@ -221,7 +221,7 @@ int file_place_look(const struct file_place *place, const char *name, struct fil
 	int result = identify(place->directory, name, AT_SYMLINK_NOFOLLOW, out);
 
 	if (result == 0 && S_ISREG(out->mode))
-		out->attributes = file_attributes_of(place->directory, name);
+		result = file_attributes_of(place->directory, name, &out->attributes);
 	return result;
 }
 

@@ -258,13 +258,16 @@ static int check_unit(const char *asked, struct error *err)
 	return result < 0 ? result : fault_warden_unit(asked, unit, err);
 }
 
-int file_reload_probe(const struct file_swap *swap, struct error *err)
+/* *out_pid: of a signal. */
+static int probe(const struct file_swap *swap, pid_t *out_pid, struct error *err)
 {
 	struct target target;
 	int result = 0;
 
 	if (swap->record.reload == FILE_RELOAD_BY_SIGNAL) {
 		result = find_allowed(swap, &target, err);
+		if (result == 0)
+			*out_pid = target.processes[0].id.pid;
 		target_free(&target);
 	} else if (swap->record.reload == FILE_RELOAD_BY_UNIT) {
 		result = check_unit(swap->reload_by, err);
@@ -274,12 +277,25 @@ int file_reload_probe(const struct file_swap *swap, struct error *err)
 	return result < 0 ? error_prefix(err, "reload") : 0;
 }
 
+int file_reload_probe(const struct file_swap *swap, struct error *err)
+{
+	pid_t pid;
+
+	return probe(swap, &pid, err);
+}
+
 int file_reload_start(const struct file_swap *swap, struct error *err)
 {
 	if (swap->record.reload != FILE_RELOAD_BY_COMMAND ||
 	    swap->record.boot_crc != file_boot_crc())
 		return 0;
 	return fault_command_start(&swap->command, err) < 0 ? error_prefix(err, "reload") : 0;
+}
+
+/* Who does not run reads the file when it starts; a stale pid file names somebody else. */
+static bool is_nobody(int result)
+{
+	return result == -ENOENT || result == -ESRCH || result == -ESTALE;
 }
 
 static int reload_unit(const char *asked, struct error *err)
@@ -303,8 +319,7 @@ int file_reload(const struct file_swap *swap, struct error *err)
 	else if (swap->record.reload == FILE_RELOAD_BY_COMMAND &&
 		 fault_command_finish(&swap->command, &inner) < 0)
 		return error_set(err, inner.code, "reload: %.900s", inner.text);
-	/* Who does not run reads the file when it starts; a stale pid file names somebody else. */
-	if (result >= 0 || result == -ENOENT || result == -ESRCH || result == -ESTALE)
+	if (result >= 0 || is_nobody(result))
 		return 0;
 	if (err)
 		*err = inner;
@@ -349,23 +364,41 @@ void file_reload_describe(const struct file_swap *swap, char *out, size_t size)
 		snprintf(out, size, "nobody is told: who reads the file does so by himself");
 }
 
-bool file_reload_command(const struct file_swap *swap, char out[FILE_RELOAD_TYPED])
+/* Who would be told: FILE_TYPE_COMMAND if it may be, *out_pid of a signal. */
+static enum file_typing probe_typed(const struct file_swap *swap, pid_t *out_pid, struct error *err)
+{
+	int result;
+
+	if (swap->record.reload == FILE_RELOAD_NONE || swap->record.boot_crc != file_boot_crc())
+		return FILE_TYPE_NOTHING;
+	result = probe(swap, out_pid, err);
+	if (result >= 0)
+		return FILE_TYPE_COMMAND;
+	return swap->record.reload != FILE_RELOAD_BY_COMMAND && is_nobody(result)
+		       ? FILE_TYPE_NOTHING
+		       : FILE_TYPE_NEVER;
+}
+
+enum file_typing file_reload_command(const struct file_swap *swap, char out[FILE_RELOAD_TYPED],
+				     struct error *err)
 {
 	const struct fault_command *command = &swap->command;
 	char words[FILE_RELOAD_TYPED - 100] = "";
+	pid_t pid = 0;
+	enum file_typing typing = probe_typed(swap, &pid, err);
 
 	out[0] = '\0';
-	if (swap->record.reload == FILE_RELOAD_NONE)
-		return true;
+	if (typing != FILE_TYPE_COMMAND)
+		return typing;
 	if (swap->record.reload == FILE_RELOAD_BY_COMMAND)
 		join(command, words, sizeof(words));
 	else
 		shell_word_add(swap->reload_by, words, sizeof(words));
 	if (strlen(words) == sizeof(words) - 1) /* in part it would be another command */
-		return false;
-	if (swap->record.reload == FILE_RELOAD_BY_SIGNAL)
-		snprintf(out, FILE_RELOAD_TYPED, "kill -%s \"$(cat %s)\"",
-			 signal_name((int)swap->record.reload_number), words);
+		return FILE_TYPE_TOO_LONG;
+	if (swap->record.reload == FILE_RELOAD_BY_SIGNAL) /* the file may name another one soon */
+		snprintf(out, FILE_RELOAD_TYPED, "kill -%s %d",
+			 signal_name((int)swap->record.reload_number), (int)pid);
 	else if (swap->record.reload == FILE_RELOAD_BY_UNIT)
 		snprintf(out, FILE_RELOAD_TYPED, "systemctl reload %s", words);
 	else if (command->uid == 0)
@@ -373,5 +406,5 @@ bool file_reload_command(const struct file_swap *swap, char out[FILE_RELOAD_TYPE
 	else /* with no more rights than it has when squall runs it (setpriv(1)) */
 		snprintf(out, FILE_RELOAD_TYPED, "setpriv --reuid=%u --regid=%u --clear-groups %s",
 			 command->uid, command->gid, words);
-	return true;
+	return FILE_TYPE_COMMAND;
 }

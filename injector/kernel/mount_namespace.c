@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -62,7 +63,7 @@ static int open_if(const char *path, uint64_t inode, int *out_fd)
 }
 
 /* What cannot be told must not pass for gone: nobody would unmount anything there any more. */
-int mount_namespace_find(uint64_t inode, int *out_fd, struct error *err)
+int mount_namespace_find(uint64_t inode, int *out_fd, pid_t *out_pid, struct error *err)
 {
 	cleanup_dir DIR *processes = opendir("/proc");
 	struct dirent *entry;
@@ -78,8 +79,10 @@ int mount_namespace_find(uint64_t inode, int *out_fd, struct error *err)
 			continue;
 		snprintf(path, sizeof(path), "/proc/%s/ns/mnt", entry->d_name);
 		result = open_if(path, inode, out_fd);
-		if (result == 1)
+		if (result == 1) {
+			*out_pid = (pid_t)strtol(entry->d_name, NULL, 10);
 			return 0;
+		}
 		unclear = result < 0 ? result : unclear;
 	}
 	if (errno || unclear)

@@ -10,8 +10,9 @@
 int mount_namespace_open_pid(pid_t pid, int *out_fd, struct error *err);
 /* fd -1: this thread's own. */
 int mount_namespace_identify(int fd, struct namespace_id *out, struct error *err);
-/* By its inode, among all processes. -ENOENT: it is gone, or nobody lives in it. */
-int mount_namespace_find(uint64_t inode, int *out_fd, struct error *err);
+/* By its inode, among all processes; *out_pid is one that lives in it. -ENOENT: it is gone, or
+ * nobody lives in it. */
+int mount_namespace_find(uint64_t inode, int *out_fd, pid_t *out_pid, struct error *err);
 
 /* Runs fn inside the namespace and comes back, to the same root and directory; verified. Only this
  * thread moves, which has a root and directory of its own from then on. Needs CAP_SYS_ADMIN and

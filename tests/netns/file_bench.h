@@ -158,17 +158,14 @@ static inline void drop_fault(void)
 	target_free(&target);
 }
 
-/* As restore does: newest first, then reads each back; the number of those that are left. */
-static inline unsigned undo_all(char *left, size_t size)
+/* Reads each back; the number of those that are left. */
+static inline unsigned verify_all(char *left, size_t size)
 {
 	cleanup_free struct journal_record *records = NULL;
 	unsigned count = 0, failed = 0;
 
 	left[0] = '\0';
 	assert_int_equal(journal_read(env.journal, &records, &count, &err), 0);
-	for (unsigned at = count; at-- > 1;)
-		if (journal_is_open(records, count, at))
-			file_fault.undo(&records[at], NULL);
 	for (unsigned at = count; at-- > 1;) {
 		bool gone = false;
 
@@ -179,6 +176,19 @@ static inline unsigned undo_all(char *left, size_t size)
 		failed += !gone;
 	}
 	return failed;
+}
+
+/* As restore does: newest first, then reads each back. */
+static inline unsigned undo_all(char *left, size_t size)
+{
+	cleanup_free struct journal_record *records = NULL;
+	unsigned count = 0;
+
+	assert_int_equal(journal_read(env.journal, &records, &count, &err), 0);
+	for (unsigned at = count; at-- > 1;)
+		if (journal_is_open(records, count, at))
+			file_fault.undo(&records[at], NULL);
+	return verify_all(left, size);
 }
 
 static inline void undo_cleanly(void)

@@ -68,12 +68,24 @@ static void plan_and_inject(void)
 	assert_string_equal(read_file(file), "bad\n");
 }
 
-static void assert_left(const char *words)
+static void assert_says(const char *words)
 {
-	assert_int_equal(undo_all(left, sizeof(left)), 1);
 	print_message("%s\n", left);
 	if (!strstr(left, words))
 		fail_msg("it does not say: %s", words);
+}
+
+static void assert_left(const char *words)
+{
+	assert_int_equal(undo_all(left, sizeof(left)), 1);
+	assert_says(words);
+}
+
+/* Without undoing anything before */
+static void assert_still_left(const char *words)
+{
+	assert_int_equal(verify_all(left, sizeof(left)), 1);
+	assert_says(words);
 }
 
 /* The reload and `command`; typed, it settles everything. */
@@ -81,10 +93,15 @@ static void assert_tidied_by(const char *command)
 {
 	char typed[600];
 
-	snprintf(typed, sizeof(typed), "kill -USR1 \"$(cat %s)\" && %s", pidfile, command);
-	assert_left("is restored, what follows is not: ");
-	assert_string_equal(strstr(left, ": ") + 2, typed);
+	assert_left("is restored, what follows is not: telling who reads it (");
+	assert_null(strstr(left, "kill"));
+	assert_says("; when that is mended, run: squall restore; or tell it by other means, and "
+		    "then: rm -f ");
+	assert_string_equal(strstr(left, "rm -f "), command);
 	make_reader_well();
+	snprintf(typed, sizeof(typed), "kill -USR1 %d && %s", reader, command);
+	assert_still_left("is restored, what follows is not: kill ");
+	assert_string_equal(strstr(left, ": ") + 2, typed);
 	assert_int_equal(system(typed), 0);
 	assert_int_equal(count_names(), 1);
 	undo_cleanly();
@@ -144,6 +161,36 @@ static void test_without_exchange_a_second_name_of_the_original_alone_is_told(vo
 	make_reader_ill();
 	snprintf(command, sizeof(command), "rm -f %s", kept);
 	assert_tidied_by(command);
+}
+
+/* --- who is not told --- */
+
+/* -1 is everybody. */
+static void test_whom_squall_would_not_tell_nobody_is_told_to_tell(void **state)
+{
+	static const char *const ill[] = {"-1\n", "1\n", "0\n", "x; reboot\n"};
+
+	(void)state;
+	plan_and_inject();
+	write_file(file, "edited\n");
+	for (unsigned i = 0; i < sizeof(ill) / sizeof(*ill); i++) {
+		write_file(pidfile, ill[i]);
+		assert_left("was edited by somebody meanwhile and is left alone; the original, to "
+			    "put it back (who reads it is then to be told by other means: "
+			    "reload: ");
+		assert_null(strstr(left, "kill"));
+		assert_non_null(strstr(left, "): mv -T "));
+		assert_null(strstr(left, "&&"));
+	}
+	make_reader_well();
+	assert_left(" && kill -USR1 ");
+	assert_int_equal(atoi(strstr(left, "kill -USR1 ") + strlen("kill -USR1 ")), reader);
+	/* who does not run reads the file when it starts */
+	assert_int_equal(unlink(pidfile), 0);
+	assert_left("the original, to put it back: mv -T ");
+	assert_null(strstr(left, "&&"));
+	assert_int_equal(system(strstr(left, "mv -T ")), 0);
+	undo_cleanly();
 }
 
 /* --- what is not ours --- */
@@ -214,7 +261,7 @@ static void test_without_exchange_a_foreign_file_is_not_to_be_removed_either(voi
 	make_reader_ill();
 	assert_left("rm -f ");
 	write_file(kept, "theirs\n");
-	assert_left("rm -f "); /* the copy is still there, and alone is told */
+	assert_left("and then: rm -f "); /* the copy is still there, and alone is told */
 	assert_null(strstr(left, kept));
 	make_reader_well();
 	assert_foreign(kept);
@@ -341,8 +388,11 @@ static void test_an_edit_that_was_not_kept_yet_outlives_a_replacement(void **sta
 	plan_and_inject();
 	make_reader_ill();
 	exchange_meets = edit_now;
-	assert_left("what follows is not done yet: kill -USR1 ");
-	assert_non_null(strstr(left, " && mv -T "));
+	assert_left("what follows is not done yet: telling who reads it (");
+	assert_says(", and then: mv -T ");
+	make_reader_well();
+	assert_still_left("what follows is not done yet: kill -USR1 ");
+	assert_says(" && mv -T ");
 	replace_file();
 	assert_edit_is_told();
 	assert_string_equal(read_file(file), "deployed\n");
@@ -436,6 +486,7 @@ int main(void)
 		TEST(test_without_exchange_the_copy_is_named_by_its_own_name),
 		TEST(test_without_exchange_both_names_are_told_where_both_are_there),
 		TEST(test_without_exchange_a_second_name_of_the_original_alone_is_told),
+		TEST(test_whom_squall_would_not_tell_nobody_is_told_to_tell),
 		TEST(test_a_foreign_file_by_our_name_is_not_to_be_removed),
 		TEST(test_without_exchange_a_foreign_file_is_not_to_be_removed_either),
 		TEST(test_a_file_with_the_inode_of_the_copy_is_not_ours),

@@ -18,7 +18,6 @@ static struct scene scene;
 static int set_up(void **state)
 {
 	(void)state;
-	scene.children[SCENE_APART] = getpid();
 	return netlab_setup((void **)&scene.lab);
 }
 
@@ -52,8 +51,7 @@ static void test_what_is_there_is_typed(void **state)
 	assert_int_equal(unlink("/run/moved"), 0);
 	/* it has failed, and is there */
 	assert_wrong("left: a: mv -T /run/none /run/other && rm -f /run/x\n", true, 1, NULL);
-	assert_wrong("left: a: nsenter --mount=/proc/PID/ns/mnt umount -l /run/none\n", true, 1,
-		     NULL);
+	assert_wrong("left: a: umount -i -l -N 1 /run/none\n", true, 1, NULL);
 	assert_wrong("left: a: echo\nleft: b: I/O error; run: squall restore\n", false, 1, NULL);
 }
 
@@ -66,7 +64,7 @@ static void test_each_part_that_is_not_there_is_told(void **state)
 		"left: a: rm /run/none && nopecmd 1\n",
 		"left: a: kill -0 \"$(nopecmd 1)\"; echo\n",
 		"left: a: setpriv --clear-groups nopecmd; echo\n",
-		"left: a: nsenter --mount=/proc/PID/ns/mnt nopecmd; echo\n",
+		"left: a: nsenter --net=/proc/1/ns/net nopecmd; echo\n",
 		/* the shell is told nothing else than 1 */
 		"left: a: ip netns exec @NEAR@ nopecmd; echo\n",
 		"left: a: echo 'nopecmd\n",

@@ -78,18 +78,6 @@ static bool type(const struct scene *scene, const char *command, char *wrong, si
 	return true;
 }
 
-/* "PID" is for people to fill in. */
-static void fill_in(const struct scene *scene, char command[TYPED_SIZE])
-{
-	static const char blank[] = "/proc/PID/";
-	char *at = strstr(command, blank);
-	cleanup_free char *rest = at ? strdup(at + strlen(blank)) : NULL;
-
-	if (rest)
-		snprintf(at, TYPED_SIZE - (size_t)(at - command), "/proc/%d/%s",
-			 scene->children[SCENE_APART], rest);
-}
-
 bool typed_undo(const struct scene *scene, char *text, unsigned *typed_count, char *wrong,
 		size_t wrong_size)
 {
@@ -115,7 +103,6 @@ bool typed_undo(const struct scene *scene, char *text, unsigned *typed_count, ch
 			is_all = false;
 			continue;
 		}
-		fill_in(scene, command);
 		(*typed_count)++;
 		type(scene, command, wrong, wrong_size);
 	}

@@ -76,6 +76,7 @@ static void test_the_record_holds_the_command(void **state)
 	const struct fault_env env = {.invoking_uid = 1000, .invoking_gid = 100};
 	struct journal_record record = {0};
 	char typed[FILE_RELOAD_TYPED], long_word[FILE_RELOAD_TYPED] = "";
+	char program[] = "/bin/sh", no_program[] = "/etc/passwd";
 	struct params params;
 	const struct fault fault = {.params = &params, .env = &env, .command = 7};
 	struct error err = ERROR_INIT;
@@ -97,16 +98,29 @@ static void test_the_record_holds_the_command(void **state)
 	assert_string_equal(read.command.argv[0], "/usr/sbin/nginx");
 	assert_string_equal(read.command.argv[2], "it's load");
 	assert_null(read.command.argv[3]);
-	assert_true(file_reload_command(&read, typed));
+	read.command.argv[0] = program;
+	assert_int_equal(file_reload_command(&read, typed, &err), FILE_TYPE_NOTHING); /* no boot */
+	read.record.boot_crc = file_boot_crc();
+	assert_int_equal(file_reload_command(&read, typed, &err), FILE_TYPE_COMMAND);
 	assert_string_equal(typed, "setpriv --reuid=1000 --regid=100 --clear-groups "
-				   "/usr/sbin/nginx -s 'it'\\''s load'");
+				   "/bin/sh -s 'it'\\''s load'");
 	read.command.uid = 0;
-	assert_true(file_reload_command(&read, typed));
-	assert_string_equal(typed, "/usr/sbin/nginx -s 'it'\\''s load'");
+	assert_int_equal(file_reload_command(&read, typed, &err), FILE_TYPE_COMMAND);
+	assert_string_equal(typed, "/bin/sh -s 'it'\\''s load'");
+	/* nobody could run it */
+	read.command.argv[0] = no_program;
+	assert_int_equal(file_reload_command(&read, typed, &err), FILE_TYPE_NEVER);
+	assert_non_null(strstr(err.text, "/etc/passwd is not a program"));
+	assert_string_equal(typed, "");
+	read.command.argv[0] = program;
+	/* who has started with this boot has read the good version */
+	read.record.boot_crc++;
+	assert_int_equal(file_reload_command(&read, typed, &err), FILE_TYPE_NOTHING);
+	read.record.boot_crc--;
 	/* in part it would be another command */
 	memset(long_word, 'x', sizeof(long_word) - 1);
 	read.command.argv[2] = long_word;
-	assert_false(file_reload_command(&read, typed));
+	assert_int_equal(file_reload_command(&read, typed, &err), FILE_TYPE_TOO_LONG);
 	assert_string_equal(typed, "");
 	/* a number that nobody has */
 	swap.record.reload_number = FAULT_COMMANDS_MAX;
