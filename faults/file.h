@@ -147,6 +147,7 @@ enum file_state_now {
 	FILE_FOREIGN,	    /* the original, and what lies in the place of our copy is not ours */
 	FILE_STRAY,	    /* somebody else's file, or none, with our copy still beside it */
 	FILE_STRAY_EDITED,  /* the same, and our copy was changed by somebody */
+	FILE_STRANGE,	    /* the same, and what lies under one of our names is not recognized */
 	FILE_ASIDE,	    /* not our copy, and beside it an edit of that, kept */
 	FILE_SWAPPED,	    /* our copy, untouched, and the original beside it */
 	FILE_EDITED,	    /* our copy, changed by somebody; the original beside it */

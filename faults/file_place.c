@@ -14,6 +14,10 @@
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 
+#ifndef EXFAT_SUPER_MAGIC
+#define EXFAT_SUPER_MAGIC 0x2011BAB0 /* since Linux 5.13's headers */
+#endif
+
 #define FILE_SIZE_MAX (64 << 20) /* of a configuration file; it is held in memory */
 
 /* A trailing '/' stands for everything below. By name: a guard against mistakes, no boundary. */
@@ -268,6 +272,24 @@ static int check_attributes(const char *path, int fd, const struct file_identity
 		return error_remedy(err, "name the file that is mounted there (findmnt %s)", path);
 	}
 	return 0;
+}
+
+/* FAT has no inodes: the kernel numbers them from a counter, anew each time they are read from the
+ * disk (fat_build_inode(), exfat_build_inode()), also under a directory that is held open. */
+int file_place_check_numbers(const struct file_place *place, struct error *err)
+{
+	struct statfs system;
+
+	if (fstatfs(place->directory, &system) < 0)
+		return error_errno(err, errno, "cannot ask for the file system of %s", place->path);
+	if (system.f_type != MSDOS_SUPER_MAGIC && system.f_type != EXFAT_SUPER_MAGIC)
+		return 0;
+	error_set(err, EOPNOTSUPP,
+		  "%s lies on a FAT file system, where a file is another one for the kernel each "
+		  "time it is read from the disk: the original could not be recognized",
+		  place->path);
+	return error_remedy(err, "with `namespace`, for the processes of one mount namespace: "
+				 "there it stays where it is");
 }
 
 /* An overlay gives a file of a lower layer another inode once it is changed, as a rename does. */

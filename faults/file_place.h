@@ -42,6 +42,9 @@ void file_place_close(struct file_place *place);
 /* The file of that name in the directory. -ENOENT: nothing lies there; anything else: it cannot be
  * told. */
 int file_place_look(const struct file_place *place, const char *name, struct file_identity *out);
+/* Can a file be recognized after it was renamed? -EOPNOTSUPP with a sentence, if its file system
+ * makes up the numbers of inodes as it reads. */
+int file_place_check_numbers(const struct file_place *place, struct error *err);
 /* The file itself, opened for reading: a regular one that can be exchanged. The caller closes
  * *out_fd. On an overlay it is first copied up, if `may_copy_up`: it has another inode then. */
 int file_place_open_file(const struct file_place *place, bool may_copy_up, int *out_fd,

@@ -78,6 +78,9 @@ static enum file_state_now judge_replaced(const struct file_seen *seen)
 		return FILE_STRAY_EDITED;
 	if (has(seen, FILE_COPY))
 		return FILE_STRAY;
+	if (has(seen,
+		FILE_SOMEBODYS)) /* it could be the original: nobody but we gave that a name */
+		return FILE_STRANGE;
 	return has_aside(seen) ? FILE_ASIDE : FILE_SETTLED;
 }
 

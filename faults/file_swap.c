@@ -259,14 +259,24 @@ static int remove_both(const struct file_swap *swap, const struct file_place *pl
 	return kept < 0 ? kept : result;
 }
 
-/* Also after a loss of power the original is back before the journal says so. */
-static int tidy(const struct file_swap *swap, const struct file_place *place, struct error *err)
+/* The journal may lie on another file system: what it takes for done must not come back with a loss
+ * of power. */
+static int sync_names(const struct file_swap *swap, const struct file_place *place,
+		      struct error *err)
 {
-	int result;
-
 	if (fsync(place->directory) < 0 && errno != EINVAL)
 		return error_errno(err, errno, "cannot write the directory of %s to the disk",
 				   swap->path);
+	return 0;
+}
+
+/* The original is back on the disk before who reads it is told, and before the copy goes. */
+static int tidy(const struct file_swap *swap, const struct file_place *place, struct error *err)
+{
+	int result = sync_names(swap, place, err);
+
+	if (result < 0)
+		return result;
 	/* The copy beside it tells that this is still to be done. */
 	result = file_reload(swap, err);
 	return result < 0 ? result : remove_both(swap, place, err);
@@ -424,6 +434,9 @@ int file_swap_verify(const struct journal_record *record, bool *out_gone, char *
 		return say_not_there(swap, result, err);
 	result = record->type == FILE_RECORD_SWAP ? file_judge(swap, &place, &seen, err)
 						  : judge_copy(swap, &place, &seen, err);
+	/* Not in the undo, behind which the effects of others wait to end. */
+	if (result == FILE_SETTLED && sync_names(swap, &place, err) < 0)
+		result = -EIO;
 	file_place_close(&place);
 	if (result < 0)
 		return result;

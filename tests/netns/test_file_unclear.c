@@ -7,6 +7,7 @@
 
 #include <dlfcn.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 static const char *fails; /* the name in the directory that cannot be looked at */
@@ -44,12 +45,75 @@ ssize_t llistxattr(const char *path, char *list, size_t size)
 	return -1;
 }
 
+/* --- what was changed last, and what is on the disk --- */
+
+static unsigned unlinks, renames, unsynced;
+static bool syncs_fail;
+
+int unlinkat(int directory, const char *path, int flags)
+{
+	static int (*real)(int, const char *, int);
+
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "unlinkat");
+	unlinks++;
+	unsynced++;
+	return real(directory, path, flags);
+}
+
+int renameat2(int from, const char *old, int to, const char *new, unsigned flags)
+{
+	static int (*real)(int, const char *, int, const char *, unsigned);
+
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "renameat2");
+	renames++;
+	unsynced++;
+	return real(from, old, to, new, flags);
+}
+
+int fsync(int fd)
+{
+	static int (*real)(int);
+	struct stat status;
+
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "fsync");
+	if (fstat(fd, &status) == 0 && S_ISDIR(status.st_mode)) {
+		if (syncs_fail) {
+			errno = EIO;
+			return -1;
+		}
+		unsynced = 0;
+	}
+	return real(fd);
+}
+
+/* --- a file system --- */
+
+static long kind_of_system; /* 0: as it is */
+
+int fstatfs(int fd, struct statfs *out)
+{
+	static int (*real)(int, struct statfs *);
+	int result;
+
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "fstatfs");
+	result = real(fd, out);
+	if (result == 0 && kind_of_system)
+		out->f_type = kind_of_system;
+	return result;
+}
+
 static char left[1024], copy[128], copy_name[64];
 
 static int set_up_names(void **state)
 {
 	fails = NULL;
 	attributes_fail_with = 0;
+	syncs_fail = false;
+	kind_of_system = 0;
 	set_up(state);
 	snprintf(copy_name, sizeof(copy_name), ".app.conf.squall-%.6s-1", env.run_id);
 	snprintf(copy, sizeof(copy), "%s/%s", base, copy_name);
@@ -182,6 +246,108 @@ static void test_who_looks_while_it_lasts_is_told_nothing_wrong(void **state)
 	undo_cleanly();
 }
 
+/* --- losing power --- */
+
+static void undo_counted(void)
+{
+	unlinks = renames = unsynced = 0;
+	undo_cleanly();
+	assert_int_not_equal(unlinks + renames, 0);
+	assert_int_equal(unsynced, 0);
+}
+
+static void test_what_was_removed_is_on_the_disk_before_it_counts(void **state)
+{
+	(void)state;
+	plan_and_inject();
+	undo_counted();
+	next_run();
+	/* not finished */
+	if (PLAN(file, "content=bad") < 0)
+		fail_msg("%s", err.text);
+	exchange_life = DIE_BEFORE;
+	if (fork() == 0) {
+		file_fault.inject(&fault, &err);
+		_exit(1);
+	}
+	wait(NULL);
+	exchange_life = LIVE;
+	undo_counted();
+}
+
+static void test_what_is_beside_a_replaced_file_is_removed_on_the_disk(void **state)
+{
+	char theirs[96];
+
+	(void)state;
+	plan_and_inject();
+	assert_int_equal(renameat2(AT_FDCWD, file, AT_FDCWD, copy, RENAME_EXCHANGE), 0);
+	snprintf(theirs, sizeof(theirs), "%s/theirs", base);
+	write_file(theirs, "theirs\n");
+	assert_int_equal(rename(theirs, file), 0);
+	undo_counted();
+	assert_int_equal(count_names(), 1);
+}
+
+static void test_what_cannot_be_written_to_the_disk_is_not_done(void **state)
+{
+	(void)state;
+	plan_and_inject();
+	syncs_fail = true;
+	assert_left("is restored, what follows is not: rm -f ");
+	assert_int_equal(unlink(copy), 0);
+	assert_left("cannot write the directory of ");
+	syncs_fail = false;
+	undo_cleanly();
+	assert_string_equal(read_file(file), GOOD);
+}
+
+/* --- where files cannot be recognized --- */
+
+static void test_a_file_system_that_makes_up_its_numbers_is_refused(void **state)
+{
+	static const long kinds[] = {0x4d44, 0x2011bab0}; /* statfs(2): MSDOS, EXFAT */
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		kind_of_system = kinds[i];
+		assert_int_equal(PLAN(file, "content=bad"), -EOPNOTSUPP);
+		assert_non_null(strstr(err.text, "/app.conf lies on a FAT file system"));
+		assert_non_null(strstr(err.remedy, "`namespace`"));
+		drop_fault();
+	}
+	kind_of_system = 0;
+	assert_int_equal(PLAN(file, "content=bad"), 0);
+}
+
+/* Both were copied, for example by a backup that was played back: none is ours any more. */
+static void test_what_is_not_recognized_is_never_settled(void **state)
+{
+	char theirs[96], moved[96];
+
+	(void)state;
+	plan_and_inject();
+	snprintf(theirs, sizeof(theirs), "%s/theirs", base);
+	snprintf(moved, sizeof(moved), "%s/moved", base);
+	write_file(theirs, GOOD);
+	assert_int_equal(rename(theirs, copy), 0);
+	write_file(theirs, "bad\n");
+	assert_int_equal(rename(theirs, file), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_left("app.conf was replaced or removed by somebody: ");
+		assert_non_null(strstr(left, "beside it is not recognized and is left alone; see "
+					     "whether it is the original"));
+		assert_non_null(strstr(left, copy_name));
+		assert_null(strstr(left, "rm "));
+		assert_string_equal(read_file(copy), GOOD);
+		if (i == 0)
+			assert_int_equal(unlink(file), 0);
+	}
+	assert_int_equal(rename(copy, moved), 0);
+	undo_cleanly();
+	assert_string_equal(read_file(moved), GOOD);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_names, tear_down)
@@ -192,6 +358,11 @@ int main(void)
 		TEST(test_a_name_that_cannot_be_looked_at_is_not_taken),
 		TEST(test_attributes_that_cannot_be_read_this_time_are_not_unchanged),
 		TEST(test_who_looks_while_it_lasts_is_told_nothing_wrong),
+		TEST(test_what_was_removed_is_on_the_disk_before_it_counts),
+		TEST(test_what_is_beside_a_replaced_file_is_removed_on_the_disk),
+		TEST(test_what_cannot_be_written_to_the_disk_is_not_done),
+		TEST(test_a_file_system_that_makes_up_its_numbers_is_refused),
+		TEST(test_what_is_not_recognized_is_never_settled),
 	};
 
 	return RUN_AS_ROOT(tests);
