@@ -150,6 +150,9 @@ static void write_command(const struct file_swap *swap, enum file_state_now stat
 		break;
 	case FILE_LOST: /* what it was */
 		add_beside(out, swap, swap->kept_name);
+		if (seen->kept == FILE_SOMEBODYS)
+			add(out, COMMAND_SIZE,
+			    ", but what lies there now was put there by somebody");
 		break;
 	case FILE_EDITED_LOST: /* a new file also where somebody lays a link in between */
 		add_next(out, "cp -aT --remove-destination");

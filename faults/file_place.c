@@ -2,6 +2,7 @@
 #include "faults/file_place.h"
 
 #include "injector/base/cleanup.h"
+#include "injector/base/shell_word.h"
 #include "injector/journal/journal.h"
 
 #include <errno.h>
@@ -246,6 +247,16 @@ static const char *kind_of(uint32_t mode)
 	}
 }
 
+/* The path as a shell takes it; nothing where a terminal would show another word. */
+static int tell_to_type(const char *before, const char *path, const char *after, struct error *err)
+{
+	char word[4 * PATH_MAX + 3] = "";
+
+	shell_word_add(path, word, sizeof(word));
+	return shell_word_is_plain(word) ? error_remedy(err, "%s%s%s", before, word, after)
+					 : error_remedy(err, "%s", "");
+}
+
 /* What the kernel would refuse in the middle is refused before. */
 static int check_attributes(const char *path, int fd, const struct file_identity *identity,
 			    struct error *err)
@@ -264,12 +275,13 @@ static int check_attributes(const char *path, int fd, const struct file_identity
 		error_set(err, EPERM, "%s is protected by its flag %s", path,
 			  more.stx_attributes & STATX_ATTR_IMMUTABLE ? "i (immutable)"
 								     : "a (append only)");
-		return error_remedy(err, "chattr -i -a %s, if it may be exchanged", path);
+		return tell_to_type("chattr -i -a ", path, ", if it may be exchanged", err);
 	}
 	if (more.stx_attributes & STATX_ATTR_MOUNT_ROOT) {
 		error_set(err, EBUSY, "%s is a mount of its own: its name cannot be exchanged",
 			  path);
-		return error_remedy(err, "name the file that is mounted there (findmnt %s)", path);
+		return tell_to_type("name the file that is mounted there (findmnt ", path, ")",
+				    err);
 	}
 	return 0;
 }

@@ -296,6 +296,36 @@ int file_swap_end(const struct file_swap *swap, const struct file_place *place, 
 	return result < 0 ? result : 1;
 }
 
+#define TELLINGS 8
+
+/* Whether anybody was told is not known where our copy, which said it, was replaced: then it is
+ * done, once in a process, since restore undoes again what is still left. */
+static int tell_once(const struct file_swap *swap, const struct file_place *place,
+		     struct error *err)
+{
+	static struct {
+		char run_id[RUN_ID_SIZE];
+		uint32_t step;
+		uint64_t copy;
+	} told[TELLINGS];
+	static unsigned next;
+	const struct file_record *record = &swap->record;
+	int result;
+
+	for (unsigned i = 0; i < TELLINGS; i++)
+		if (strcmp(told[i].run_id, record->run_id) == 0 && told[i].step == record->step &&
+		    told[i].copy == record->copy.inode)
+			return 0;
+	result = tidy(swap, place, err);
+	if (result < 0)
+		return result;
+	memcpy(told[next].run_id, record->run_id, sizeof(told[next].run_id));
+	told[next].step = record->step;
+	told[next].copy = record->copy.inode;
+	next = (next + 1) % TELLINGS;
+	return 0;
+}
+
 static int undo_swap(const struct file_swap *swap, const struct file_place *place,
 		     struct error *err)
 {
@@ -312,8 +342,9 @@ static int undo_swap(const struct file_swap *swap, const struct file_place *plac
 		return tidy(swap, place, err);
 	case FILE_UNTIDY:
 	case FILE_UNTIDY_EDITED:
-	case FILE_FOREIGN: /* whether anybody was told is not known: our copy said it */
 		return tidy(swap, place, err);
+	case FILE_FOREIGN:
+		return tell_once(swap, place, err);
 	case FILE_STRAY:
 	case FILE_STRAY_EDITED: /* whoever replaced the file tells of it himself */
 		return remove_both(swap, place, err);
@@ -324,28 +355,32 @@ static int undo_swap(const struct file_swap *swap, const struct file_place *plac
 
 /* A copy that never took the place of the file; else undo_swap() has removed it. What it was like
  * when it was not finished nobody knows, but check_names() has seen that there was nothing.
- * 1: *out; 0: there is none; -errno: it cannot be told. */
+ * 1: *out, and whether the file is still the original; 0: there is none; -errno: it cannot be told.
+ */
 static int find_copy_left(const struct file_swap *swap, const struct file_place *place,
-			  struct file_identity *out, struct error *err)
+			  struct file_identity *out, bool *out_original, struct error *err)
 {
 	struct file_identity here;
 	int result = file_look(swap, place, place->name, &here, err);
 
-	if (result <= 0 || !file_is_same(&here, &swap->record.original))
-		return result < 0 ? result : 0;
+	if (result < 0)
+		return result;
+	*out_original = result > 0 && file_is_same(&here, &swap->record.original);
 	result = file_look(swap, place, swap->copy_name, out, err);
 	if (result <= 0)
 		return result;
 	return !file_is_same(out, &swap->record.original);
 }
 
+/* Where others have their hands on the file, it is told and not removed. */
 static int undo_copy(const struct file_swap *swap, const struct file_place *place,
 		     struct error *err)
 {
 	struct file_identity found;
-	int result = find_copy_left(swap, place, &found, err);
+	bool is_original;
+	int result = find_copy_left(swap, place, &found, &is_original, err);
 
-	if (result > 0 && S_ISREG(found.mode))
+	if (result > 0 && is_original && S_ISREG(found.mode))
 		return remove_ours(swap, place, swap->copy_name, NULL, err);
 	return result < 0 ? result : 0;
 }
@@ -355,13 +390,16 @@ static int judge_copy(const struct file_swap *swap, const struct file_place *pla
 		      struct file_seen *out, struct error *err)
 {
 	struct file_identity found;
-	int result = find_copy_left(swap, place, &found, err);
+	bool is_original;
+	int result = find_copy_left(swap, place, &found, &is_original, err);
 
-	*out = (struct file_seen){.here = FILE_ORIGINAL};
 	if (result <= 0)
 		return result < 0 ? result : FILE_SETTLED;
+	*out = (struct file_seen){.here = is_original ? FILE_ORIGINAL : FILE_SOMEBODYS};
 	out->kept = out->copy = S_ISREG(found.mode) ? FILE_COPY : FILE_SOMEBODYS;
-	return S_ISREG(found.mode) ? FILE_COPY_LEFT : FILE_FOREIGN;
+	if (S_ISREG(found.mode))
+		return FILE_COPY_LEFT;
+	return is_original ? FILE_FOREIGN : FILE_STRANGE;
 }
 
 /* Only if nobody else has changed the directory since. */

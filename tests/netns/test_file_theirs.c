@@ -65,6 +65,51 @@ static void test_a_foreign_file_by_our_name_is_not_to_be_removed(void **state)
 	assert_foreign(copy);
 }
 
+static unsigned tellings;
+
+static int start(const struct fault_command *command, struct error *error)
+{
+	(void)command;
+	(void)error;
+	return 0;
+}
+
+static bool is_over(const struct fault_command *command)
+{
+	(void)command;
+	return true;
+}
+
+static int finish(const struct fault_command *command, struct error *error)
+{
+	(void)command;
+	(void)error;
+	tellings++;
+	return 0;
+}
+
+/* restore undoes once more what is still left */
+static void test_beside_a_foreign_file_who_reads_it_is_told_once(void **state)
+{
+	const struct fault_commander commander = {start, is_over, finish};
+
+	(void)state;
+	fault_command_use(&commander);
+	if (PLAN(file, "content=bad", "reload-command=/bin/true") < 0)
+		fail_msg("%s", err.text);
+	inject();
+	put_theirs(file); /* the names change places: what is ours is kept */
+	assert_int_equal(renameat2(AT_FDCWD, file, AT_FDCWD, copy, RENAME_EXCHANGE), 0);
+	tellings = 0;
+	for (unsigned i = 0; i < 3; i++)
+		assert_left("is restored: .app.conf.squall-");
+	assert_int_equal(tellings, 1);
+	assert_int_equal(unlink(copy), 0);
+	undo_cleanly();
+	assert_int_equal(tellings, 1);
+	fault_command_use(NULL);
+}
+
 static void test_without_exchange_a_foreign_file_is_not_to_be_removed_either(void **state)
 {
 	(void)state;
@@ -96,6 +141,7 @@ static void test_a_file_with_the_inode_of_the_original_is_not_put_in_its_place(v
 	plan_and_inject();
 	put_theirs_with_its_number(copy);
 	assert_left("the original was removed by somebody");
+	assert_says(", but what lies there now was put there by somebody");
 	assert_string_equal(read_file(file), "bad\n");
 	assert_string_equal(read_file(copy), "theirs\n");
 }
@@ -304,6 +350,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_reader, tear_down_reader)
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_foreign_file_by_our_name_is_not_to_be_removed),
+		TEST(test_beside_a_foreign_file_who_reads_it_is_told_once),
 		TEST(test_without_exchange_a_foreign_file_is_not_to_be_removed_either),
 		TEST(test_a_file_with_the_inode_of_the_copy_is_not_ours),
 		TEST(test_a_file_with_the_inode_of_the_original_is_not_put_in_its_place),

@@ -89,6 +89,19 @@ int fsync(int fd)
 	return real(fd);
 }
 
+static bool dies_half_way; /* in the middle of making the copy */
+
+int fchown(int fd, uid_t uid, gid_t gid)
+{
+	static int (*real)(int, uid_t, gid_t);
+
+	if (dies_half_way)
+		_exit(9);
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "fchown");
+	return real(fd, uid, gid);
+}
+
 /* --- a file system --- */
 
 static long kind_of_system; /* 0: as it is */
@@ -108,6 +121,12 @@ int fstatfs(int fd, struct statfs *out)
 
 static char left[1024], copy[128], copy_name[64];
 
+static void name_copy(void)
+{
+	snprintf(copy_name, sizeof(copy_name), ".app.conf.squall-%.6s-1", env.run_id);
+	snprintf(copy, sizeof(copy), "%s/%s", base, copy_name);
+}
+
 static int set_up_names(void **state)
 {
 	fails = NULL;
@@ -115,8 +134,7 @@ static int set_up_names(void **state)
 	syncs_fail = false;
 	kind_of_system = 0;
 	set_up(state);
-	snprintf(copy_name, sizeof(copy_name), ".app.conf.squall-%.6s-1", env.run_id);
-	snprintf(copy, sizeof(copy), "%s/%s", base, copy_name);
+	name_copy();
 	return 0;
 }
 
@@ -182,18 +200,26 @@ static void test_a_copy_that_cannot_be_looked_at_is_not_gone(void **state)
 	assert_int_equal(count_names(), 1);
 }
 
-static void test_a_half_made_copy_that_cannot_be_looked_at_is_not_gone(void **state)
+static void die_half_way(void)
 {
-	(void)state;
-	exchange_life = DIE_BEFORE;
+	int status;
+
 	if (PLAN(file, "content=bad") < 0)
 		fail_msg("%s", err.text);
 	if (fork() == 0) {
+		dies_half_way = true;
 		file_fault.inject(&fault, &err);
 		_exit(1);
 	}
-	wait(NULL);
-	exchange_life = LIVE;
+	wait(&status);
+	assert_int_equal(WEXITSTATUS(status), 9);
+	assert_int_equal(access(copy, F_OK), 0);
+}
+
+static void test_a_half_made_copy_that_cannot_be_looked_at_is_not_gone(void **state)
+{
+	(void)state;
+	die_half_way();
 	for (unsigned i = 0; i < 2; i++) {
 		fails = i ? "app.conf" : copy_name;
 		fails_with = EIO;
@@ -262,16 +288,8 @@ static void test_what_was_removed_is_on_the_disk_before_it_counts(void **state)
 	plan_and_inject();
 	undo_counted();
 	next_run();
-	/* not finished */
-	if (PLAN(file, "content=bad") < 0)
-		fail_msg("%s", err.text);
-	exchange_life = DIE_BEFORE;
-	if (fork() == 0) {
-		file_fault.inject(&fault, &err);
-		_exit(1);
-	}
-	wait(NULL);
-	exchange_life = LIVE;
+	name_copy();
+	die_half_way();
 	undo_counted();
 }
 
@@ -348,6 +366,24 @@ static void test_what_is_not_recognized_is_never_settled(void **state)
 	assert_string_equal(read_file(moved), GOOD);
 }
 
+static void test_a_half_made_copy_beside_a_replaced_file_is_told(void **state)
+{
+	char theirs[96];
+
+	(void)state;
+	die_half_way();
+	snprintf(theirs, sizeof(theirs), "%s/theirs", base);
+	write_file(theirs, "theirs\n");
+	assert_int_equal(rename(theirs, file), 0);
+	assert_left("was not exchanged, but a copy is left beside it: rm -f ");
+	assert_int_equal(unlink(file), 0);
+	assert_left("was not exchanged, but a copy is left beside it: rm -f ");
+	assert_int_equal(access(copy, F_OK), 0);
+	assert_int_equal(system(strstr(left, "rm -f ")), 0);
+	undo_cleanly();
+	assert_int_equal(count_names(), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_names, tear_down)
@@ -363,6 +399,7 @@ int main(void)
 		TEST(test_what_cannot_be_written_to_the_disk_is_not_done),
 		TEST(test_a_file_system_that_makes_up_its_numbers_is_refused),
 		TEST(test_what_is_not_recognized_is_never_settled),
+		TEST(test_a_half_made_copy_beside_a_replaced_file_is_told),
 	};
 
 	return RUN_AS_ROOT(tests);
