@@ -178,7 +178,7 @@ $(BUILD)/tests/sweep/mutant: $(BUILD)/injector/cli/main.o $(BUILD)/tests/sweep/m
 
 $(BUILD)/tests/sweep/forgetful: $(BUILD)/injector/cli/main.o $(BUILD)/tests/sweep/forgetful.o $(LIBRARY)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=fsync,--wrap=fdatasync -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=fsync,--wrap=fdatasync,--wrap=openat -o $@ $^ $(LIBS)
 
 $(BUILD)/tests/sweep/out_of_memory: $(BUILD)/injector/cli/main.o $(BUILD)/tests/sweep/out_of_memory.o $(LIBRARY)
 	$(call say,LINK,$@)

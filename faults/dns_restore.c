@@ -87,33 +87,39 @@ int dns_undo(const struct journal_record *record, struct error *err)
 	return result;
 }
 
+static void say_left(const struct dns_record *what, char *out, size_t size)
+{
+	char prefix[TARGET_NAMESPACE_PREFIX];
+
+	target_namespace_prefix(what->namespace_name, &what->namespace_id, prefix, sizeof(prefix));
+	if (shell_word_is_plain(prefix))
+		snprintf(out, size, "table %s: %snft delete table inet %s", what->table, prefix,
+			 what->table);
+	else
+		snprintf(out, size,
+			 "table %s: no command is shown, since a name in it is no plain text; run: "
+			 "squall restore",
+			 what->table);
+}
+
 int dns_verify(const struct journal_record *record, bool *out_gone, char *out_left,
 	       size_t left_size, struct error *err)
 {
 	cleanup_fd int namespace_fd = -1;
 	struct netlink *netfilter = NULL;
 	struct dns_record what;
-	char prefix[TARGET_NAMESPACE_PREFIX];
 	uint32_t owner;
 	int result = read_record(record, &what, err);
 
 	if (result < 0)
 		return result;
-	target_namespace_prefix(what.namespace_name, &what.namespace_id, prefix, sizeof(prefix));
-	if (shell_word_is_plain(prefix))
-		snprintf(out_left, left_size, "table %s: %snft delete table inet %s", what.table,
-			 prefix, what.table);
-	else
-		snprintf(out_left, left_size,
-			 "table %s: no command is shown, since a name in it is no plain text; run: "
-			 "squall restore",
-			 what.table);
 	result = open_namespace(&what, &namespace_fd, &netfilter, err);
 	if (result == 0)
 		result = nft_find_table(netfilter, NFPROTO_INET, what.table, &owner, err);
 	netlink_close(netfilter);
-	if (result < 0 && result != -ENOENT)
-		return result;
 	*out_gone = result == -ENOENT;
-	return 0;
+	if (*out_gone)
+		return 0;
+	say_left(&what, out_left, left_size); /* also where it cannot be looked at */
+	return result;
 }

@@ -142,6 +142,8 @@ static int plan_state(struct file_state *state, struct fault *fault, struct plan
 	}
 	if (result == 0)
 		result = file_mount_place(state->swap.path, namespace, &state->place, err);
+	if (result == 0 && namespace < 0)
+		result = file_place_check_numbers(&state->place, err);
 	if (result == 0 && namespace >= 0)
 		result = file_mount_check(&state->place, namespace, err);
 	if (result == 0)

@@ -147,6 +147,7 @@ enum file_state_now {
 	FILE_FOREIGN,	    /* the original, and what lies in the place of our copy is not ours */
 	FILE_STRAY,	    /* somebody else's file, or none, with our copy still beside it */
 	FILE_STRAY_EDITED,  /* the same, and our copy was changed by somebody */
+	FILE_STRANGE,	    /* the same, and what lies under one of our names is not recognized */
 	FILE_ASIDE,	    /* not our copy, and beside it an edit of that, kept */
 	FILE_SWAPPED,	    /* our copy, untouched, and the original beside it */
 	FILE_EDITED,	    /* our copy, changed by somebody; the original beside it */
@@ -156,9 +157,13 @@ enum file_state_now {
 	FILE_EDITED_LOST,   /* the same, changed by somebody */
 	FILE_COPY_LEFT,	    /* of FILE_RECORD_COPY: our copy, beside whatever is there */
 };
-/* Of FILE_RECORD_SWAP; never FILE_COPY_LEFT */
-enum file_state_now file_judge(const struct file_swap *swap, const struct file_place *place,
-			       struct file_seen *out);
+/* enum file_state_now, of FILE_RECORD_SWAP (never FILE_COPY_LEFT); -errno: it cannot be told, and
+ * must not pass for anything. */
+int file_judge(const struct file_swap *swap, const struct file_place *place, struct file_seen *out,
+	       struct error *err);
+/* What lies under a name beside the file: 1, and *out; 0: nothing; -errno: it cannot be told. */
+int file_look(const struct file_swap *swap, const struct file_place *place, const char *name,
+	      struct file_identity *out, struct error *err);
 /* What an edit is kept as that came too late to be left where it was. */
 void file_aside_name(const struct file_swap *swap, char out[NAME_MAX + 1]);
 

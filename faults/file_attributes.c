@@ -24,7 +24,22 @@ static bool is_set_by_people(const char *name)
 	return strncmp(name, "user.", 5) == 0 || strcmp(name, "system.posix_acl_access") == 0;
 }
 
-uint32_t file_attributes_of(int directory, const char *name)
+/* As it will be next time, too: without such attributes, without /proc, or without the right */
+static bool is_lasting(int code)
+{
+	return code == EOPNOTSUPP || code == ENOSYS || code == ENOENT || code == EACCES ||
+	       code == EPERM || code == E2BIG || code == ERANGE;
+}
+
+static int not_read(int code, uint32_t *out)
+{
+	if (!is_lasting(code))
+		return -code;
+	*out = 0;
+	return 0;
+}
+
+int file_attributes_of(int directory, const char *name, uint32_t *out)
 {
 	char path[32 + NAME_MAX];
 	uint32_t sum = 1; /* of nothing: not 0, which stands for what is not known */
@@ -34,7 +49,7 @@ uint32_t file_attributes_of(int directory, const char *name)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d/%.255s", directory, name);
 	size = llistxattr(path, names, sizeof(names));
 	if (size < 0)
-		return 0;
+		return not_read(errno, out);
 	for (const char *at = names; at < names + size; at += strlen(at) + 1) {
 		size_t length = strlen(at) + 1;
 		ssize_t value;
@@ -44,10 +59,11 @@ uint32_t file_attributes_of(int directory, const char *name)
 		memcpy(text, at, length);
 		value = lgetxattr(path, at, text + length, ATTRIBUTE_MAX);
 		if (value < 0 && errno != ENODATA)
-			return 0;
+			return not_read(errno, out);
 		/* a sum: their order is the file system's affair */
 		if (value >= 0)
 			sum += crc32_of(text, length + (size_t)value);
 	}
-	return sum ? sum : 1;
+	*out = sum ? sum : 1;
+	return 0;
 }

@@ -140,8 +140,12 @@ int file_copy_make(const struct file_place *place, const char *name, int origina
 	if (fd < 0)
 		return error_errno(err, errno, "cannot make a copy of %s beside it", place->path);
 	result = fill(fd, place, original, identity, content, out, err);
-	out->attributes = file_attributes_of(place->directory, name);
-	if (result == 0)
-		*out_fd = steal_fd(&fd);
-	return result;
+	if (result < 0)
+		return result;
+	result = file_attributes_of(place->directory, name, &out->attributes);
+	if (result < 0)
+		return error_errno(err, -result, "cannot read the attributes of a copy of %s",
+				   place->path);
+	*out_fd = steal_fd(&fd);
+	return 0;
 }

@@ -38,6 +38,8 @@ static const char *what_is(enum file_state_now state)
 		return "was replaced or removed by somebody after it had been restored; a copy "
 		       "that "
 		       "was edited by somebody before is left beside it";
+	case FILE_STRANGE:
+		return "was replaced or removed by somebody";
 	case FILE_ASIDE:
 		return "was restored; it was edited by somebody in the moment before, and the edit "
 		       "is kept beside it, to be removed when it is not needed";
@@ -148,9 +150,12 @@ static void write_command(const struct file_swap *swap, enum file_state_now stat
 		break;
 	case FILE_LOST: /* what it was */
 		add_beside(out, swap, swap->kept_name);
+		if (seen->kept == FILE_SOMEBODYS)
+			add(out, COMMAND_SIZE,
+			    ", but what lies there now was put there by somebody");
 		break;
-	case FILE_EDITED_LOST:
-		add_next(out, "cp -p");
+	case FILE_EDITED_LOST: /* a new file also where somebody lays a link in between */
+		add_next(out, "cp -aT --remove-destination");
 		add_path(out, swap);
 		add_beside(out, swap, free_name(swap, seen));
 		add_next(out, "mv -T");
@@ -173,6 +178,7 @@ static const char *in_the_way(const struct file_swap *swap, enum file_state_now 
 {
 	switch (state) {
 	case FILE_FOREIGN:
+	case FILE_STRANGE:
 		return seen->kept == FILE_SOMEBODYS ? swap->kept_name : swap->copy_name;
 	case FILE_UNTIDY_EDITED:
 	case FILE_STRAY_EDITED:
@@ -258,7 +264,12 @@ void file_left_say(const struct file_swap *swap, enum file_state_now state,
 	snprintf(out, size, "%.200s%s %s", swap->path, strlen(swap->path) > 200 ? "..." : "",
 		 what_is(state));
 	used = strlen(out);
-	if (way)
+	if (way && state == FILE_STRANGE)
+		snprintf(out + used, size - used,
+			 ": %s beside it is not recognized and is left alone; see whether it is "
+			 "the original, give it another name, then run: squall restore",
+			 way);
+	else if (way)
 		snprintf(out + used, size - used,
 			 ": %s beside it is not squall's and is left alone; give it another name, "
 			 "then run: squall restore",

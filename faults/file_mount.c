@@ -144,15 +144,19 @@ static struct names names_of(const struct file_swap *swap)
 	return names;
 }
 
-/* Is somebody still to be told? */
-static bool is_due(const struct file_swap *swap)
+/* Is somebody still to be told? 1, 0, or -errno: it cannot be told. */
+static int is_due(const struct file_swap *swap, struct error *err)
 {
-	cleanup_fd int directory = run_directory(swap->record.run_id, NULL);
+	cleanup_fd int directory = run_directory(swap->record.run_id, err);
 	struct stat copy;
 
-	return directory >= 0 &&
-	       fstatat(directory, names_of(swap).due, &copy, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       copy.st_ino == swap->record.copy.inode;
+	if (directory < 0)
+		return directory == -ENOENT ? 0 : directory;
+	if (fstatat(directory, names_of(swap).due, &copy, AT_SYMLINK_NOFOLLOW) == 0)
+		return copy.st_ino == swap->record.copy.inode;
+	return errno == ENOENT ? 0
+			       : error_errno(err, errno, "cannot look at %s beside the journal",
+					     names_of(swap).due);
 }
 
 static int note_told(const struct file_swap *swap, struct error *err)
@@ -293,8 +297,10 @@ static int find_mount(const struct file_swap *swap, struct seat *seat, struct er
 		return FOUND_NOBODY;
 	if (result == 0)
 		result = file_mount_place(swap->path, seat->namespace, &seat->place, err);
-	if (result == 0 && file_place_look(&seat->place, seat->place.name, &seat->seen) == 0 &&
-	    file_is_same(&seat->seen, &swap->record.copy) && is_copy(swap, &seat->place))
+	if (result == 0)
+		result = file_look(swap, &seat->place, seat->place.name, &seat->seen, err);
+	if (result > 0 && file_is_same(&seat->seen, &swap->record.copy) &&
+	    is_copy(swap, &seat->place))
 		return FOUND_OURS;
 	if (result < 0 && result != -ENOENT)
 		return result;
@@ -317,7 +323,9 @@ int file_mount_undo(const struct file_swap *swap, struct error *err)
 	}
 	seat_close(&seat);
 	/* Also when somebody died between the two, or could not tell. */
-	if (is_off && is_due(swap))
+	if (is_off)
+		result = is_due(swap, err);
+	if (result > 0)
 		result = file_reload(swap, err);
 	if (result == 0 && (is_off || found == FOUND_NOBODY))
 		result = note_told(swap, err);
@@ -381,13 +389,16 @@ int file_mount_verify(const struct file_swap *swap, bool *out_gone, char *out_le
 		      size_t left_size, struct error *err)
 {
 	struct seat seat = SEAT_INIT;
-	int found = find_mount(swap, &seat, err);
+	int found = find_mount(swap, &seat, err), due;
 
 	seat_close(&seat);
 	if (found < 0)
 		return found;
-	*out_gone = found == FOUND_NOBODY || (found == FOUND_NONE && !is_due(swap));
-	if (found == FOUND_NONE && !*out_gone)
+	due = found == FOUND_NONE ? is_due(swap, err) : 0;
+	if (due < 0)
+		return due;
+	*out_gone = found == FOUND_NOBODY || (found == FOUND_NONE && !due);
+	if (due)
 		say_due(swap, out_left, left_size);
 	else if (found == FOUND_COVERED)
 		say_covered(swap, out_left, left_size);

@@ -2,6 +2,7 @@
 #include "faults/file_place.h"
 
 #include "injector/base/cleanup.h"
+#include "injector/base/shell_word.h"
 #include "injector/journal/journal.h"
 
 #include <errno.h>
@@ -13,6 +14,10 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
+
+#ifndef EXFAT_SUPER_MAGIC
+#define EXFAT_SUPER_MAGIC 0x2011BAB0 /* since Linux 5.13's headers */
+#endif
 
 #define FILE_SIZE_MAX (64 << 20) /* of a configuration file; it is held in memory */
 
@@ -221,7 +226,7 @@ int file_place_look(const struct file_place *place, const char *name, struct fil
 	int result = identify(place->directory, name, AT_SYMLINK_NOFOLLOW, out);
 
 	if (result == 0 && S_ISREG(out->mode))
-		out->attributes = file_attributes_of(place->directory, name);
+		result = file_attributes_of(place->directory, name, &out->attributes);
 	return result;
 }
 
@@ -242,6 +247,16 @@ static const char *kind_of(uint32_t mode)
 	}
 }
 
+/* The path as a shell takes it; nothing where a terminal would show another word. */
+static int tell_to_type(const char *before, const char *path, const char *after, struct error *err)
+{
+	char word[4 * PATH_MAX + 3] = "";
+
+	shell_word_add(path, word, sizeof(word));
+	return shell_word_is_plain(word) ? error_remedy(err, "%s%s%s", before, word, after)
+					 : error_remedy(err, "%s", "");
+}
+
 /* What the kernel would refuse in the middle is refused before. */
 static int check_attributes(const char *path, int fd, const struct file_identity *identity,
 			    struct error *err)
@@ -260,14 +275,33 @@ static int check_attributes(const char *path, int fd, const struct file_identity
 		error_set(err, EPERM, "%s is protected by its flag %s", path,
 			  more.stx_attributes & STATX_ATTR_IMMUTABLE ? "i (immutable)"
 								     : "a (append only)");
-		return error_remedy(err, "chattr -i -a %s, if it may be exchanged", path);
+		return tell_to_type("chattr -i -a ", path, ", if it may be exchanged", err);
 	}
 	if (more.stx_attributes & STATX_ATTR_MOUNT_ROOT) {
 		error_set(err, EBUSY, "%s is a mount of its own: its name cannot be exchanged",
 			  path);
-		return error_remedy(err, "name the file that is mounted there (findmnt %s)", path);
+		return tell_to_type("name the file that is mounted there (findmnt ", path, ")",
+				    err);
 	}
 	return 0;
+}
+
+/* FAT has no inodes: the kernel numbers them from a counter, anew each time they are read from the
+ * disk (fat_build_inode(), exfat_build_inode()), also under a directory that is held open. */
+int file_place_check_numbers(const struct file_place *place, struct error *err)
+{
+	struct statfs system;
+
+	if (fstatfs(place->directory, &system) < 0)
+		return error_errno(err, errno, "cannot ask for the file system of %s", place->path);
+	if (system.f_type != MSDOS_SUPER_MAGIC && system.f_type != EXFAT_SUPER_MAGIC)
+		return 0;
+	error_set(err, EOPNOTSUPP,
+		  "%s lies on a FAT file system, where a file is another one for the kernel each "
+		  "time it is read from the disk: the original could not be recognized",
+		  place->path);
+	return error_remedy(err, "with `namespace`, for the processes of one mount namespace: "
+				 "there it stays where it is");
 }
 
 /* An overlay gives a file of a lower layer another inode once it is changed, as a rename does. */

@@ -39,8 +39,12 @@ int file_place_check_path(const char *path, bool allow_critical, struct error *e
 /* Opens the directory. -ENOENT, -ELOOP (a symbolic link on the way), ... */
 int file_place_open(const char *path, struct file_place *out, struct error *err);
 void file_place_close(struct file_place *place);
-/* The file of that name in the directory: 0, or -ENOENT. */
+/* The file of that name in the directory. -ENOENT: nothing lies there; anything else: it cannot be
+ * told. */
 int file_place_look(const struct file_place *place, const char *name, struct file_identity *out);
+/* Can a file be recognized after it was renamed? -EOPNOTSUPP with a sentence, if its file system
+ * makes up the numbers of inodes as it reads. */
+int file_place_check_numbers(const struct file_place *place, struct error *err);
 /* The file itself, opened for reading: a regular one that can be exchanged. The caller closes
  * *out_fd. On an overlay it is first copied up, if `may_copy_up`: it has another inode then. */
 int file_place_open_file(const struct file_place *place, bool may_copy_up, int *out_fd,
@@ -50,7 +54,8 @@ int file_identify(int fd, struct file_identity *out);
 bool file_is_same(const struct file_identity *a, const struct file_identity *b);
 bool file_is_unchanged(const struct file_identity *a, const struct file_identity *b);
 
-/* file_attributes.c: a checksum of what people set beside mode and owner; 0: it cannot be read. */
-uint32_t file_attributes_of(int directory, const char *name);
+/* file_attributes.c: a checksum of what people set beside mode and owner; 0: here nobody can read
+ * that. -errno: this time it could not be read. */
+int file_attributes_of(int directory, const char *name, uint32_t *out);
 
 #endif

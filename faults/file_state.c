@@ -5,6 +5,7 @@
  */
 #include "faults/file.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 void file_aside_name(const struct file_swap *swap, char out[NAME_MAX + 1])
@@ -12,18 +13,37 @@ void file_aside_name(const struct file_swap *swap, char out[NAME_MAX + 1])
 	snprintf(out, NAME_MAX + 1, "%.246s.edited", swap->copy_name);
 }
 
-static enum file_lies look(const struct file_swap *swap, const struct file_place *place,
-			   const char *name)
+int file_look(const struct file_swap *swap, const struct file_place *place, const char *name,
+	      struct file_identity *out, struct error *err)
+{
+	int result = file_place_look(place, name, out);
+
+	/* nothing can lie under a name that is too long here */
+	if (result == -ENOENT || result == -ENAMETOOLONG)
+		return 0;
+	if (result < 0)
+		return error_errno(err, -result, "cannot look at %s in the directory of %s", name,
+				   swap->path);
+	return 1;
+}
+
+static int look(const struct file_swap *swap, const struct file_place *place, const char *name,
+		enum file_lies *out, struct error *err)
 {
 	struct file_identity found;
+	int result = file_look(swap, place, name, &found, err);
 
-	if (file_place_look(place, name, &found) < 0)
-		return FILE_NOTHING;
-	if (file_is_same(&found, &swap->record.original))
-		return FILE_ORIGINAL;
-	if (!file_is_same(&found, &swap->record.copy))
-		return FILE_SOMEBODYS;
-	return file_is_unchanged(&found, &swap->record.copy) ? FILE_COPY : FILE_COPY_EDITED;
+	if (result < 0)
+		return result;
+	if (result == 0)
+		*out = FILE_NOTHING;
+	else if (file_is_same(&found, &swap->record.original))
+		*out = FILE_ORIGINAL;
+	else if (!file_is_same(&found, &swap->record.copy))
+		*out = FILE_SOMEBODYS;
+	else
+		*out = file_is_unchanged(&found, &swap->record.copy) ? FILE_COPY : FILE_COPY_EDITED;
+	return 0;
 }
 
 /* Under one of the names beside the file: two, or one where there is an exchange */
@@ -58,20 +78,30 @@ static enum file_state_now judge_replaced(const struct file_seen *seen)
 		return FILE_STRAY_EDITED;
 	if (has(seen, FILE_COPY))
 		return FILE_STRAY;
+	if (has(seen,
+		FILE_SOMEBODYS)) /* it could be the original: nobody but we gave that a name */
+		return FILE_STRANGE;
 	return has_aside(seen) ? FILE_ASIDE : FILE_SETTLED;
 }
 
-enum file_state_now file_judge(const struct file_swap *swap, const struct file_place *place,
-			       struct file_seen *out)
+int file_judge(const struct file_swap *swap, const struct file_place *place, struct file_seen *out,
+	       struct error *err)
 {
 	char aside[NAME_MAX + 1];
 	bool is_kept;
+	int result;
 
 	file_aside_name(swap, aside);
-	*out = (struct file_seen){.here = look(swap, place, place->name),
-				  .kept = look(swap, place, swap->kept_name),
-				  .copy = look(swap, place, swap->copy_name),
-				  .aside = look(swap, place, aside)};
+	*out = (struct file_seen){0};
+	result = look(swap, place, place->name, &out->here, err);
+	if (result == 0)
+		result = look(swap, place, swap->kept_name, &out->kept, err);
+	if (result == 0)
+		result = look(swap, place, swap->copy_name, &out->copy, err);
+	if (result == 0)
+		result = look(swap, place, aside, &out->aside, err);
+	if (result < 0)
+		return result;
 	is_kept = out->kept == FILE_ORIGINAL;
 	switch (out->here) {
 	case FILE_ORIGINAL:

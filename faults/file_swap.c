@@ -157,9 +157,12 @@ static int check_names(const struct file_swap *swap, const struct file_place *pl
 
 	snprintf(kept, sizeof(kept), "%.250s" FILE_KEPT_BY_LINK, swap->copy_name);
 	file_aside_name(swap, aside);
-	for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++)
-		if (file_place_look(place, names[i], &found) == 0)
-			return say_foreign(swap, names[i], err);
+	for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		int result = file_look(swap, place, names[i], &found, err);
+
+		if (result != 0)
+			return result < 0 ? result : say_foreign(swap, names[i], err);
+	}
 	return 0;
 }
 
@@ -227,9 +230,10 @@ static int remove_ours(const struct file_swap *swap, const struct file_place *pl
 		       const char *name, const struct file_identity *copy, struct error *err)
 {
 	struct file_identity found;
+	int result = file_look(swap, place, name, &found, err);
 
-	if (file_place_look(place, name, &found) < 0)
-		return 0;
+	if (result <= 0)
+		return result;
 	if (file_is_same(&found, &swap->record.original)) {
 		/* a second name of the original (by link) goes; its only one never */
 		if (found.links < 2)
@@ -255,14 +259,24 @@ static int remove_both(const struct file_swap *swap, const struct file_place *pl
 	return kept < 0 ? kept : result;
 }
 
-/* Also after a loss of power the original is back before the journal says so. */
-static int tidy(const struct file_swap *swap, const struct file_place *place, struct error *err)
+/* The journal may lie on another file system: what it takes for done must not come back with a loss
+ * of power. */
+static int sync_names(const struct file_swap *swap, const struct file_place *place,
+		      struct error *err)
 {
-	int result;
-
 	if (fsync(place->directory) < 0 && errno != EINVAL)
 		return error_errno(err, errno, "cannot write the directory of %s to the disk",
 				   swap->path);
+	return 0;
+}
+
+/* The original is back on the disk before who reads it is told, and before the copy goes. */
+static int tidy(const struct file_swap *swap, const struct file_place *place, struct error *err)
+{
+	int result = sync_names(swap, place, err);
+
+	if (result < 0)
+		return result;
 	/* The copy beside it tells that this is still to be done. */
 	result = file_reload(swap, err);
 	return result < 0 ? result : remove_both(swap, place, err);
@@ -274,74 +288,118 @@ int file_swap_end(const struct file_swap *swap, const struct file_place *place, 
 	struct file_seen seen;
 	int result;
 
-	if (file_judge(swap, place, &seen) != FILE_SWAPPED)
-		return 0;
+	result = file_judge(swap, place, &seen, err);
+	if (result != FILE_SWAPPED)
+		return result < 0 ? result : 0;
 	result = swap_out(swap, place, err);
 	put_times_back(place->directory, &times);
 	return result < 0 ? result : 1;
+}
+
+#define TELLINGS 8
+
+/* Whether anybody was told is not known where our copy, which said it, was replaced: then it is
+ * done, once in a process, since restore undoes again what is still left. */
+static int tell_once(const struct file_swap *swap, const struct file_place *place,
+		     struct error *err)
+{
+	static struct {
+		char run_id[RUN_ID_SIZE];
+		uint32_t step;
+		uint64_t copy;
+	} told[TELLINGS];
+	static unsigned next;
+	const struct file_record *record = &swap->record;
+	int result;
+
+	for (unsigned i = 0; i < TELLINGS; i++)
+		if (strcmp(told[i].run_id, record->run_id) == 0 && told[i].step == record->step &&
+		    told[i].copy == record->copy.inode)
+			return 0;
+	result = tidy(swap, place, err);
+	if (result < 0)
+		return result;
+	memcpy(told[next].run_id, record->run_id, sizeof(told[next].run_id));
+	told[next].step = record->step;
+	told[next].copy = record->copy.inode;
+	next = (next + 1) % TELLINGS;
+	return 0;
 }
 
 static int undo_swap(const struct file_swap *swap, const struct file_place *place,
 		     struct error *err)
 {
 	struct file_seen seen;
+	int result = file_judge(swap, place, &seen, err);
 
-	switch (file_judge(swap, place, &seen)) {
-	case FILE_SWAPPED: {
-		int result = swap_out(swap, place, err);
-
+	switch (result) {
+	case FILE_SWAPPED:
+		result = swap_out(swap, place, err);
 		if (result < 0)
 			return result;
 		/* anew: what was started before has read the bad version */
 		file_reload_start(swap, NULL);
 		return tidy(swap, place, err);
-	}
 	case FILE_UNTIDY:
 	case FILE_UNTIDY_EDITED:
-	case FILE_FOREIGN: /* whether anybody was told is not known: our copy said it */
 		return tidy(swap, place, err);
+	case FILE_FOREIGN:
+		return tell_once(swap, place, err);
 	case FILE_STRAY:
 	case FILE_STRAY_EDITED: /* whoever replaced the file tells of it himself */
 		return remove_both(swap, place, err);
 	default:
-		return 0;
+		return result < 0 ? result : 0;
 	}
 }
 
 /* A copy that never took the place of the file; else undo_swap() has removed it. What it was like
- * when it was not finished nobody knows, but check_names() has seen that there was nothing. */
-static bool is_copy_left(const struct file_swap *swap, const struct file_place *place,
-			 struct file_identity *out)
+ * when it was not finished nobody knows, but check_names() has seen that there was nothing.
+ * 1: *out, and whether the file is still the original; 0: there is none; -errno: it cannot be told.
+ */
+static int find_copy_left(const struct file_swap *swap, const struct file_place *place,
+			  struct file_identity *out, bool *out_original, struct error *err)
 {
 	struct file_identity here;
+	int result = file_look(swap, place, place->name, &here, err);
 
-	return file_place_look(place, place->name, &here) == 0 &&
-	       file_is_same(&here, &swap->record.original) &&
-	       file_place_look(place, swap->copy_name, out) == 0 &&
-	       !file_is_same(out, &swap->record.original);
+	if (result < 0)
+		return result;
+	*out_original = result > 0 && file_is_same(&here, &swap->record.original);
+	result = file_look(swap, place, swap->copy_name, out, err);
+	if (result <= 0)
+		return result;
+	return !file_is_same(out, &swap->record.original);
 }
 
+/* Where others have their hands on the file, it is told and not removed. */
 static int undo_copy(const struct file_swap *swap, const struct file_place *place,
 		     struct error *err)
 {
 	struct file_identity found;
+	bool is_original;
+	int result = find_copy_left(swap, place, &found, &is_original, err);
 
-	if (is_copy_left(swap, place, &found) && S_ISREG(found.mode))
+	if (result > 0 && is_original && S_ISREG(found.mode))
 		return remove_ours(swap, place, swap->copy_name, NULL, err);
-	return 0;
+	return result < 0 ? result : 0;
 }
 
-static enum file_state_now judge_copy(const struct file_swap *swap, const struct file_place *place,
-				      struct file_seen *out)
+/* As file_judge(), of FILE_RECORD_COPY */
+static int judge_copy(const struct file_swap *swap, const struct file_place *place,
+		      struct file_seen *out, struct error *err)
 {
 	struct file_identity found;
-	bool is_left = is_copy_left(swap, place, &found);
+	bool is_original;
+	int result = find_copy_left(swap, place, &found, &is_original, err);
 
-	*out = (struct file_seen){.here = FILE_ORIGINAL};
-	if (!is_left)
-		return FILE_SETTLED;
+	if (result <= 0)
+		return result < 0 ? result : FILE_SETTLED;
+	*out = (struct file_seen){.here = is_original ? FILE_ORIGINAL : FILE_SOMEBODYS};
 	out->kept = out->copy = S_ISREG(found.mode) ? FILE_COPY : FILE_SOMEBODYS;
-	return S_ISREG(found.mode) ? FILE_COPY_LEFT : FILE_FOREIGN;
+	if (S_ISREG(found.mode))
+		return FILE_COPY_LEFT;
+	return is_original ? FILE_FOREIGN : FILE_STRANGE;
 }
 
 /* Only if nobody else has changed the directory since. */
@@ -383,42 +441,57 @@ int file_swap_undo(const struct journal_record *record, struct error *err)
 	return result;
 }
 
+/* What lasts: a person decides what it means. Anything else may work the next time. */
+static int say_not_there(const struct file_swap *swap, int code, struct error *err)
+{
+	if (code != -ENOENT && code != -ENOTDIR && code != -ELOOP && code != -ESTALE)
+		return code;
+	return error_remedy(err, "if that is as it should be: rm -r %s/%.6s",
+			    journal_root_of(swap->record.run_id), swap->record.run_id);
+}
+
 int file_swap_verify(const struct journal_record *record, bool *out_gone, char *out_left,
 		     size_t left_size, struct error *err)
 {
 	cleanup_free struct file_swap *swap = malloc(sizeof(*swap));
 	struct file_place place = FILE_PLACE_INIT;
-	enum file_state_now state;
 	struct file_seen seen;
 	int result = swap ? file_record_read(record, swap, err)
 			  : error_errno(err, ENOMEM, "cannot look at a change of a file");
 
-	if (result == 0 && record->type == FILE_RECORD_DIRECTORY) {
+	if (result < 0)
+		return result;
+	if (record->type == FILE_RECORD_DIRECTORY) {
 		*out_gone = true;
 		return 0;
 	}
-	if (result == 0 && record->type == FILE_RECORD_MOUNT)
+	if (record->type == FILE_RECORD_MOUNT)
 		return file_mount_verify(swap, out_gone, out_left, left_size, err);
-	if (result == 0)
-		result = open_place(swap, &place, err);
+	result = open_place(swap, &place, err);
 	if (result < 0)
-		return error_remedy(err, "if that is as it should be: rm -r %s/%.6s",
-				    journal_root_of(swap ? swap->record.run_id : ""),
-				    swap ? swap->record.run_id : "");
-	state = record->type == FILE_RECORD_SWAP ? file_judge(swap, &place, &seen)
-						 : judge_copy(swap, &place, &seen);
-	*out_gone = state == FILE_SETTLED;
-	if (!*out_gone)
-		file_left_say(swap, state, &seen, out_left, left_size);
+		return say_not_there(swap, result, err);
+	result = record->type == FILE_RECORD_SWAP ? file_judge(swap, &place, &seen, err)
+						  : judge_copy(swap, &place, &seen, err);
+	/* Not in the undo, behind which the effects of others wait to end. */
+	if (result == FILE_SETTLED && sync_names(swap, &place, err) < 0)
+		result = -EIO;
 	file_place_close(&place);
+	if (result < 0)
+		return result;
+	*out_gone = result == FILE_SETTLED;
+	if (!*out_gone)
+		file_left_say(swap, (enum file_state_now)result, &seen, out_left, left_size);
 	return 0;
 }
 
 int file_swap_look(const struct file_swap *swap, const struct file_place *place, struct error *err)
 {
 	struct file_seen seen;
+	int state = file_judge(swap, place, &seen, err);
 
-	switch (file_judge(swap, place, &seen)) {
+	if (state < 0)
+		return state;
+	switch (state) {
 	case FILE_SWAPPED:
 		return 0;
 	case FILE_EDITED:

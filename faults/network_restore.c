@@ -368,8 +368,8 @@ int network_verify(const struct journal_record *record, bool *out_gone, char *ou
 		access_close(&access);
 	}
 	/* typed without a look, the others could take away what is somebody else's by now */
-	if (result == 0 || record->type == NETWORK_RECORD_TABLE ||
-	    record->type == NETWORK_RECORD_LINK)
+	if (!is_gone && (result == 0 || record->type == NETWORK_RECORD_TABLE ||
+			 record->type == NETWORK_RECORD_LINK))
 		say_left(&what, record->type, filter, out_left, left_size);
 	if (result == 0)
 		*out_gone = is_gone;

@@ -11,6 +11,7 @@
 #include "injector/journal/journal.h"
 #include "injector/restore/guardian_cgroup.h"
 #include "injector/restore/stale_metrics.h"
+#include "injector/run/result_file.h"
 
 #include <errno.h>
 
@@ -94,6 +95,7 @@ int cli_restore(int argc, char **argv, struct error *err)
 	guardian_cgroup_sweep(); /* also without a run: one may have died behind its guardian's end
 				  */
 	stale_metrics_sweep(METRICS_PATIENCE_MS);
+	result_files_prune();
 	if (result == 0)
 		result = tell(&report, options.json, err);
 	restore_report_free(&report);

@@ -77,8 +77,9 @@ static int append_once(struct journal *journal, const struct journal_record *rec
 	int result;
 
 	if (journal->has_torn_tail) {
+		/* one that is open for reading only: EINVAL, not EBADF (ftruncate(2)) */
 		if (ftruncate(journal->fd, journal->end) < 0)
-			return -errno;
+			return errno == EINVAL ? -EBADF : -errno;
 		reserve(journal->fd); /* truncating gave it back; without it a DONE may be lost */
 		journal->has_torn_tail = false;
 	}

@@ -45,8 +45,7 @@ int mount_namespace_identify(int fd, struct namespace_id *out, struct error *err
 	return 0;
 }
 
-/* 1: it is that one, and open; 0: another one, or nobody is there; -errno: it cannot be told. What
- * another user's process hides from us (EACCES) is none of ours. */
+/* 1: it is that one, and open; 0: another one, or nobody is there; -errno: it cannot be told. */
 static int open_if(const char *path, uint64_t inode, int *out_fd)
 {
 	struct namespace_id id;
@@ -54,7 +53,7 @@ static int open_if(const char *path, uint64_t inode, int *out_fd)
 	int result = open_path(path, &fd);
 
 	if (result < 0)
-		return result == -ENOENT || result == -ESRCH || result == -EACCES ? 0 : result;
+		return result == -ENOENT || result == -ESRCH ? 0 : result;
 	result = mount_namespace_identify(fd, &id, NULL);
 	if (result < 0 || id.inode != inode)
 		return result;
@@ -62,12 +61,15 @@ static int open_if(const char *path, uint64_t inode, int *out_fd)
 	return 1;
 }
 
-/* What cannot be told must not pass for gone: nobody would unmount anything there any more. */
+/* What cannot be told must not pass for gone: nobody would unmount anything there any more. What
+ * the process of another user hides (EACCES) is none of ours; but where all are hidden, and we see
+ * ourselves alone, nothing is told by that. */
 int mount_namespace_find(uint64_t inode, int *out_fd, pid_t *out_pid, struct error *err)
 {
 	cleanup_dir DIR *processes = opendir("/proc");
 	struct dirent *entry;
-	int unclear = 0;
+	bool sees_others = false;
+	int unclear = 0, hidden = 0;
 
 	if (!processes)
 		return error_errno(err, errno, "cannot look for a mount namespace");
@@ -83,8 +85,15 @@ int mount_namespace_find(uint64_t inode, int *out_fd, pid_t *out_pid, struct err
 			*out_pid = (pid_t)strtol(entry->d_name, NULL, 10);
 			return 0;
 		}
-		unclear = result < 0 ? result : unclear;
+		if (result == -EACCES)
+			hidden = result;
+		else if (result < 0)
+			unclear = result;
+		else
+			sees_others |= strtol(entry->d_name, NULL, 10) != getpid();
 	}
+	if (!unclear && !sees_others)
+		unclear = hidden;
 	if (errno || unclear)
 		return error_errno(err, errno ? errno : -unclear,
 				   "cannot look for a mount namespace in /proc");

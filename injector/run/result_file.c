@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -70,6 +71,9 @@ int result_file_open(const char *run_id, uid_t reader, struct error *err)
 		unlinkat(folder, name, 0);
 		return failed(code, "reserve room for", name, err);
 	}
+	/* For as long as somebody holds it open, who may still write it: see is_dead(). On a file
+	 * system without locks all stay. */
+	(void)!flock(fd, LOCK_EX | LOCK_NB);
 	/* The user who ran it may read it, and nobody else: it holds the experiment, which may be
 	 * readable by nobody else either. A failure only means that root must. */
 	(void)!fchown(fd, reader, (gid_t)-1);
@@ -109,6 +113,18 @@ static bool is_result(const char *name)
 	       name[0] != '.' && strcmp(name + length - suffix, SUFFIX) == 0;
 }
 
+/* Its room is reserved, and whoever would fill it was killed. */
+static bool is_dead(int folder, const char *name)
+{
+	cleanup_fd int fd =
+		openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat about;
+
+	/* looked at again behind the lock: it may have been written in between */
+	return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &about) == 0 &&
+	       about.st_size == 0;
+}
+
 void result_files_prune(void)
 {
 	int folder = open_results(0, NULL);
@@ -126,6 +142,10 @@ void result_files_prune(void)
 		    fstatat(dirfd(dir), entry->d_name, &about, AT_SYMLINK_NOFOLLOW) < 0 ||
 		    !S_ISREG(about.st_mode))
 			continue;
+		if (about.st_size == 0 && is_dead(dirfd(dir), entry->d_name)) {
+			unlinkat(dirfd(dir), entry->d_name, 0);
+			continue;
+		}
 		if (count == capacity) {
 			struct old_result *grown =
 				reallocarray(found, capacity + 1024, sizeof(*grown));

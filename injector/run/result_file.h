@@ -16,7 +16,8 @@
  * what it found out. `reader` may read it. Returns the descriptor. */
 int result_file_open(const char *run_id, uid_t reader, struct error *err);
 void result_file_remove(const char *run_id);
-/* All but the RESULT_FILES_KEPT newest. What cannot be removed is left to the next run. */
+/* All but the RESULT_FILES_KEPT newest go, and the empty ones whose run was killed: nobody holds
+ * them any more. What cannot be removed is left to the next run. */
 void result_files_prune(void);
 
 #endif

@@ -134,9 +134,11 @@ static void kill_all_then(struct stage *stage, const char *next)
 {
 	pid_t child = stage_child(stage);
 	struct squall *squall;
+	char run_id[16], result[64];
 	int64_t took_ms;
 
 	squall = start_run(stage, child);
+	snprintf(run_id, sizeof(run_id), "%s", squall->run_id);
 	/* stopped first: else one of them may act between the deaths of the others */
 	hit(squall, GUARDIAN | WORKER | CONDUCTOR, SIGSTOP);
 	hit(squall, GUARDIAN | WORKER | CONDUCTOR, SIGKILL);
@@ -146,8 +148,12 @@ static void kill_all_then(struct stage *stage, const char *next)
 	assert_true(process_await_gone(squall->worker, PROMPTLY_MS));
 	assert_true(process_await_gone(squall->guardian, PROMPTLY_MS));
 	assert_false(child_counts());
+	snprintf(result, sizeof(result), "lib/squall/results/%s.json", run_id);
+	assert_int_equal(access(stage_path(stage, result), F_OK), 0);
 	assert_int_equal(squall_call(stage, NULL, "%s", next), 0);
 	assert_true(await_counting(PROMPTLY_MS));
+	/* with the room on the disk that was reserved for what nobody will write */
+	assert_int_equal(access(stage_path(stage, result), F_OK), -1);
 	stage_assert_clean(stage);
 }
 

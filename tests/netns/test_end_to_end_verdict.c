@@ -251,6 +251,7 @@ static void test_oldest_results_are_removed(void **state)
 		int fd = open(stage_path(stage, path), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 
 		assert_true(fd >= 0);
+		assert_int_equal(write(fd, "{", 1), 1);
 		assert_int_equal(futimens(fd, long_ago), 0);
 		close(fd);
 	}

@@ -221,6 +221,14 @@ static void test_a_protected_file_is_refused(void **state)
 	assert_int_equal(mount(file, file, NULL, MS_BIND, NULL), 0);
 	refuse(file, "content=x", -EBUSY, "is a mount of its own");
 	assert_int_equal(umount(file), 0);
+	/* what is told to be typed is one word, or nothing */
+	snprintf(file, sizeof(file), "%s/a;b.conf", base);
+	write_file(file, GOOD);
+	assert_int_equal(mount(file, file, NULL, MS_BIND, NULL), 0);
+	refuse(file, "content=x", -EBUSY, "is a mount of its own");
+	assert_non_null(strstr(err.remedy, "(findmnt '/tmp/"));
+	assert_non_null(strstr(err.remedy, "/a;b.conf')"));
+	assert_int_equal(umount(file), 0);
 	assert_int_equal(PLAN(file, "content=x"), 0);
 }
 

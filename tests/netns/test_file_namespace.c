@@ -24,6 +24,27 @@ struct dirent *readdir(DIR *dir)
 	return NULL;
 }
 
+static bool others_are_hidden;
+
+int open(const char *path, int flags, ...)
+{
+	static int (*real)(const char *, int, ...);
+	int pid, end = 0;
+	va_list list;
+	mode_t mode;
+
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "open");
+	va_start(list, flags);
+	mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(list, mode_t) : 0;
+	va_end(list);
+	if (!others_are_hidden || sscanf(path, "/proc/%d/ns/mnt%n", &pid, &end) != 1 || !end ||
+	    pid == getpid())
+		return real(path, flags, mode);
+	errno = EACCES;
+	return -1;
+}
+
 static pid_t reader;
 static int told;
 static char pidfile[96];
@@ -34,7 +55,7 @@ static int set_up_reader(void **state)
 	char number[16];
 	int ends[2];
 
-	lists_fail = false;
+	lists_fail = others_are_hidden = false;
 	set_up(state);
 	assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
 	reader = fork();
@@ -166,6 +187,23 @@ static void test_a_namespace_that_cannot_be_looked_for_is_not_gone(void **state)
 	assert_inside("cat $1", GOOD);
 }
 
+/* Without the right to look at any process but our own, nothing tells who lives there. */
+static void test_a_namespace_whose_processes_are_hidden_is_not_gone(void **state)
+{
+	char left[1024];
+
+	(void)state;
+	plan_and_inject();
+	others_are_hidden = true;
+	assert_int_equal(undo_all(left, sizeof(left)), 1);
+	others_are_hidden = false;
+	print_message("%s\n", left);
+	assert_non_null(strstr(left, "cannot look for a mount namespace"));
+	undo_cleanly();
+	assert_told();
+	assert_inside("cat $1", GOOD);
+}
+
 static void edit_inside(void)
 {
 	char word[128], left[1024];
@@ -248,6 +286,7 @@ int main(void)
 		TEST(test_a_reader_that_cannot_be_told_is_reported),
 		TEST(test_a_covered_mount_is_not_gone),
 		TEST(test_a_namespace_that_cannot_be_looked_for_is_not_gone),
+		TEST(test_a_namespace_whose_processes_are_hidden_is_not_gone),
 		TEST(test_an_edited_copy_is_unmounted_as_told),
 		TEST(test_what_is_not_printed_as_it_is_is_not_to_be_typed),
 	};

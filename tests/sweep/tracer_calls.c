@@ -28,6 +28,7 @@ bool trace_can_fail(int call)
 		SYS_mremap,	 SYS_mount,	 SYS_umount2,
 		SYS_linkat,	 SYS_fchmod,	 SYS_fchown,
 		SYS_setxattr,	 SYS_fsetxattr,	 SYS_utimensat,
+		SYS_statx,	 SYS_llistxattr, SYS_lgetxattr,
 	};
 
 	for (unsigned i = 0; i < sizeof(calls) / sizeof(*calls); i++)

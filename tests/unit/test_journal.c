@@ -7,6 +7,7 @@
 
 #include "injector/journal/crc32.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -99,6 +100,60 @@ static void test_records_come_back_in_order(void **state)
 	assert_int_equal(status.st_mode & 07777, 0600);
 	assert_true(status.st_blocks * 512 >= (blkcnt_t)JOURNAL_CAPACITY * 512);
 	assert_int_equal(status.st_size, 6 * 512);
+}
+
+static bool is_read_only; /* the file system */
+
+int openat(int directory, const char *path, int flags, ...)
+{
+	static int (*real)(int, const char *, int, ...);
+	va_list list;
+	mode_t mode;
+
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "openat");
+	va_start(list, flags);
+	mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(list, mode_t) : 0;
+	va_end(list);
+	if (!is_read_only || (flags & O_ACCMODE) == O_RDONLY)
+		return real(directory, path, flags, mode);
+	errno = EROFS;
+	return -1;
+}
+
+/* What _FORTIFY_SOURCE makes of it where the flags are no constant */
+int __openat_2(int directory, const char *path, int flags);
+
+int __openat_2(int directory, const char *path, int flags)
+{
+	return openat(directory, path, flags, 0);
+}
+
+/* Restore goes on without its marks; that is no damage. */
+static void test_a_read_only_file_system_is_told_also_behind_a_torn_record(void **state)
+{
+	struct journal *journal = journal_bench_run("abc123");
+	struct journal_record *records;
+	struct error err = ERROR_INIT;
+	uint8_t *bytes;
+	size_t size;
+	unsigned count;
+
+	(void)state;
+	assert_int_equal(journal_bench_undo(journal, "network"), 2);
+	journal_close(journal);
+	bytes = slurp("abc123", &size);
+	for (size_t cut = size - 1; cut <= size; cut++) {
+		spill("abc123", bytes, cut);
+		is_read_only = true;
+		assert_int_equal(journal_open("abc123", &journal, &err), 0);
+		assert_int_equal(journal_read(journal, &records, &count, &err), 0);
+		assert_int_equal(journal_done(journal, 1, &err), -EROFS);
+		is_read_only = false;
+		free(records);
+		journal_close(journal);
+	}
+	free(bytes);
 }
 
 /* Every length of the file that a death in the middle of a write could leave */
@@ -260,6 +315,7 @@ int main(void)
 	cmocka_unit_test_setup_teardown(name, journal_bench_set_up, journal_bench_tear_down)
 		TEST(test_crc_is_the_one_everybody_uses),
 		TEST(test_records_come_back_in_order),
+		TEST(test_a_read_only_file_system_is_told_also_behind_a_torn_record),
 		TEST(test_torn_tail_is_dropped_and_overwritten),
 		TEST(test_every_flipped_byte_is_noticed),
 		TEST(test_a_record_in_the_wrong_place_is_damage),
