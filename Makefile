@@ -24,6 +24,7 @@
 # make bench                                        measured times and traffic, with tc, ip, nft and nothing beside
 # make check-powerloss                              power lost at each system call; boot with systemd (10 min)
 # make check-schedules                              game days by their timers, with systemd (3 min)
+# make check-units                                  faults on real units, with systemd (3 min)
 # make lint | format                                clang-format, clang-tidy, shellcheck, documents
 # make documents                                    manual pages, completion, schema, in build/
 # make install | uninstall                          PREFIX=/usr/local, DESTDIR=
@@ -177,7 +178,7 @@ $(BUILD)/tests/sweep/mutant: $(BUILD)/injector/cli/main.o $(BUILD)/tests/sweep/m
 
 $(BUILD)/tests/sweep/forgetful: $(BUILD)/injector/cli/main.o $(BUILD)/tests/sweep/forgetful.o $(LIBRARY)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=fsync,--wrap=fdatasync -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=fsync,--wrap=fdatasync,--wrap=openat -o $@ $^ $(LIBS)
 
 $(BUILD)/tests/sweep/out_of_memory: $(BUILD)/injector/cli/main.o $(BUILD)/tests/sweep/out_of_memory.o $(LIBRARY)
 	$(call say,LINK,$@)
@@ -250,7 +251,12 @@ check-vm: test-programs
 
 .PHONY: check-schedules
 check-schedules: all
-	$(Q)BUILD=$(BUILD) tests/vm/schedules
+	$(Q)BUILD=$(BUILD) tests/vm/check-systemd schedules \
+		'started by its timer, held, restored when killed, refused when closed, and removed without a trace'
+
+.PHONY: check-units
+check-units: all
+	$(Q)BUILD=$(BUILD) tests/vm/check-systemd units 'one was slow, one had a bad configuration, and all is as it was'
 
 .PHONY: check-powerloss
 check-powerloss: all $(BUILD)/tests/netns/test_power_loss

@@ -25,3 +25,23 @@ void realtime_end(void)
 	if (sched_getscheduler(0) != SCHED_OTHER)
 		sched_setscheduler(0, SCHED_OTHER, &param);
 }
+
+struct realtime realtime_pause(void)
+{
+	struct sched_param param = {0};
+	struct realtime before = {.policy = sched_getscheduler(0)};
+
+	if (before.policy < 0 || sched_getparam(0, &param) < 0)
+		return (struct realtime){.policy = SCHED_OTHER};
+	before.priority = param.sched_priority;
+	realtime_end();
+	return before;
+}
+
+void realtime_resume(struct realtime before)
+{
+	const struct sched_param param = {.sched_priority = before.priority};
+
+	if (before.policy != SCHED_OTHER && sched_setscheduler(0, before.policy, &param) < 0)
+		log_debug("no real-time priority any more: %s", strerror(errno));
+}

@@ -16,4 +16,15 @@ void realtime_begin(void);
 /* Back to ordinary; needs no privileges. */
 void realtime_end(void);
 
+/* For what waits by trying again and again inside of the kernel, as a write to some files below
+ * /proc/sys/net does while somebody else holds the RTNL (restart_syscall()). In real time it would
+ * keep who holds it from the processor: if that is a thread of a lower real-time priority, and
+ * there is but one processor for both, for good, and nothing of the network could be changed any
+ * more. This thread alone is ordinary between the two. */
+struct realtime {
+	int policy, priority;
+};
+struct realtime realtime_pause(void);
+void realtime_resume(struct realtime before);
+
 #endif

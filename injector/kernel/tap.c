@@ -7,6 +7,7 @@
 
 #include "injector/base/cleanup.h"
 #include "injector/kernel/link.h"
+#include "injector/kernel/realtime.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -130,16 +131,22 @@ int tap_open_ipv6(int *out_fd, struct error *err)
 
 static int silence_ipv6(const struct tap *tap, int ipv6_fd, struct error *err)
 {
+	struct realtime before;
 	cleanup_fd int fd = -1;
+	int code = 0;
 	char path[64];
 
 	if (ipv6_fd < 0)
 		return 0;
 	snprintf(path, sizeof(path), "%s/disable_ipv6", tap->name);
 	fd = openat(ipv6_fd, path, O_WRONLY | O_CLOEXEC);
+	/* addrconf_disable_ipv6() in net/ipv6/addrconf.c tries until it has the RTNL, which a delay
+	 * line that ends holds for long */
+	before = realtime_pause();
 	if (fd < 0 || write(fd, "1\n", 2) != 2)
-		return error_errno(err, errno, "cannot switch off IPv6 on %s", tap->name);
-	return 0;
+		code = errno;
+	realtime_resume(before);
+	return code ? error_errno(err, code, "cannot switch off IPv6 on %s", tap->name) : 0;
 }
 
 /* Without a queueing discipline: the tap never pushes back, so a queue in front of its ring would

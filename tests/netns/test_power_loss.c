@@ -36,6 +36,7 @@
 #define NEVER	       UINT_MAX
 #define FILE_PATH      DISK_FOLDER "/service.conf"
 #define EXPERIMENT     "/run/power.yaml"
+#define BAD_WORDS      "listen eighty"
 #define PATIENCE_NS    ((is_emulated() ? 150 : 30) * NSEC_PER_SEC)
 #define MISSES_MAX     3 /* the number of calls differs a little from run to run */
 
@@ -59,8 +60,9 @@ static const struct moment moments[] = {
 #define MOMENTS (sizeof(moments) / sizeof(*moments))
 
 struct account {
-	unsigned losses; /* of power */
-	unsigned bad;	 /* ... after which the bad version was on the disk */
+	unsigned losses;   /* of power */
+	unsigned bad;	   /* ... after which the bad version was on the disk */
+	unsigned in_force; /* the same for the first loss, of two */
 	unsigned residues;
 };
 
@@ -159,7 +161,10 @@ static bool restore(bool is_second, char **out)
 	return is_good;
 }
 
-static void judge(const struct moment *moment, unsigned at, bool is_committed, int call,
+static const char *const written_words[DISK_CASES] = {"nothing", "the file's disk", "squall's disk",
+						      "both"};
+
+static void judge(const struct moment *moment, unsigned at, unsigned written, int call,
 		  struct account *account)
 {
 	cleanup_free char *said = NULL, *again = NULL;
@@ -167,7 +172,7 @@ static void judge(const struct moment *moment, unsigned at, bool is_committed, i
 	bool is_good;
 
 	describe(found, sizeof(found));
-	account->bad += strstr(found, "listen eighty") != NULL;
+	account->bad += strstr(found, BAD_WORDS) != NULL;
 	is_good = restore(false, &said) && restore(true, &again);
 	describe(after, sizeof(after));
 	account->losses++;
@@ -175,20 +180,20 @@ static void judge(const struct moment *moment, unsigned at, bool is_committed, i
 		return;
 	account->residues++;
 	if (!is_quiet)
-		printf("# RESIDUE %s: at call %u (number %d)%s; found:\n%safter the restore:\n%s"
-		       "squall said:\n%s%s\n",
-		       moment->name, at, call,
-		       is_committed ? ", the file system's journal just written" : "", found, after,
-		       said, again ? again : "");
+		printf("# RESIDUE %s: at call %u (number %d), written: %s; found:\n%safter the "
+		       "restore:\n%ssquall said:\n%s%s\n",
+		       moment->name, at, call, written_words[written], found, after, said,
+		       again ? again : "");
 }
 
 /* `recording` of the calls, with NEVER. False: the run was over before. */
-static bool lose_power_at(const struct moment *moment, unsigned at, bool is_committed,
+static bool lose_power_at(const struct moment *moment, unsigned at, unsigned written,
 			  struct trace_result *recording, int *calls, struct account *account)
 {
 	struct trace_plan plan = {
 		.steps = 1, .hold_kills = moment->hold_kills, .counted = moment->counted, .at = at};
 	struct trace_result result;
+	char found[2048];
 	bool was_hit;
 
 	disk_begin();
@@ -198,7 +203,9 @@ static bool lose_power_at(const struct moment *moment, unsigned at, bool is_comm
 					      .counted = ROLE_WORKER},
 			  (char[]){"run"}, (char[]){EXPERIMENT}, &result);
 		free(result.out);
-		disk_lose_power(is_committed);
+		disk_lose_power(written);
+		describe(found, sizeof(found));
+		account->in_force += strstr(found, BAD_WORDS) != NULL;
 		plan = (struct trace_plan){.counted = moment->counted, .at = at};
 	}
 	plan.calls[moment->counted] = calls;
@@ -206,8 +213,8 @@ static bool lose_power_at(const struct moment *moment, unsigned at, bool is_comm
 			  ? run_until(plan, (char[]){"restore"}, NULL, &result)
 			  : run_until(plan, (char[]){"run"}, (char[]){EXPERIMENT}, &result);
 	if (was_hit) {
-		disk_lose_power(is_committed);
-		judge(moment, at, is_committed, result.call, account);
+		disk_lose_power(written);
+		judge(moment, at, written, result.call, account);
 	}
 	free(result.out);
 	result.out = NULL;
@@ -237,8 +244,8 @@ static void try_all(const struct moment *moment, const struct sweep_options *opt
 
 		if (options->share == 1 && at <= count && !is_chosen[at - 1])
 			continue;
-		for (int is_committed = 0; is_committed < 2; is_committed++)
-			was_hit = lose_power_at(moment, at, is_committed, NULL, NULL, account);
+		for (unsigned written = 0; written < DISK_CASES; written++)
+			was_hit = lose_power_at(moment, at, written, NULL, NULL, account);
 		misses = was_hit ? 0 : misses + 1;
 		if (isatty(STDERR_FILENO))
 			fprintf(stderr, "\r  call %u of %u ", at, count);
@@ -257,7 +264,7 @@ static void try_some(const struct moment *moment, const int *calls, unsigned cou
 
 		for (unsigned i = 0; i < 64 && !is_any && !call_is_telling(calls[at - 1]); i++)
 			at = 1 + (unsigned)random() % count;
-		lose_power_at(moment, at, random() & 1, NULL, NULL, account);
+		lose_power_at(moment, at, (unsigned)random() % DISK_CASES, NULL, NULL, account);
 	}
 }
 
@@ -272,7 +279,7 @@ static void try_moment(const struct moment *moment, const struct sweep_options *
 
 	if (!calls)
 		abort();
-	lose_power_at(moment, NEVER, false, &recording, calls, &account);
+	lose_power_at(moment, NEVER, 0, &recording, calls, &account);
 	count = recording.counts[moment->counted];
 	is_chosen = calls_without_repeats(calls, count, &chosen);
 	if (options->is_full)
@@ -283,7 +290,11 @@ static void try_moment(const struct moment *moment, const struct sweep_options *
 	       "residues\n",
 	       moment->name, count, account.losses, account.bad, account.residues);
 	count_up(sum, &account);
-	report(account.losses && !account.residues && count, moment->name);
+	/* else nothing of what it says was tried */
+	report(account.losses && !account.residues && count &&
+		       (!options->is_full || options->share > 1 || account.bad) &&
+		       (!moment->is_restoring || account.in_force),
+	       moment->name);
 }
 
 /* A squall that leaves it to the kernel when to write must be caught. */
@@ -329,7 +340,7 @@ static int lose_power(void *context)
 		   "limits: {duration: 30s, targets: 8}\ntargets:\n"
 		   "  config: {file: {path: " FILE_PATH "}}\nmethod:\n"
 		   "  - {at: 0s, for: 50ms, file: {target: config, pattern: \"listen 8080\", "
-		   "with: \"listen eighty\"}}\n");
+		   "with: \"" BAD_WORDS "\"}}\n");
 	disk_begin();
 	describe(before, sizeof(before));
 	disk_end();

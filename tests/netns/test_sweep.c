@@ -173,11 +173,13 @@ static void sweep_kind(struct scene *scene, const struct subject *subject,
 		       const struct sweep_options *options, const struct disturbance *how,
 		       struct account *account)
 {
-	unsigned misses = 0, stride = stride_of(options, how), chosen;
+	unsigned misses = 0, stride = stride_of(options, how), chosen, most;
 	struct recording recording = {0};
 	bool *is_chosen;
 
 	record(scene, subject, how, &recording);
+	/* if every run took more calls than the one before, this would never end */
+	most = recording.counts[how->counted] * 2 + 1000;
 	is_chosen = calls_without_repeats(recording.calls[how->counted],
 					  recording.counts[how->counted], &chosen);
 	for (unsigned at = options->from + (unsigned)random() % stride;
@@ -191,6 +193,12 @@ static void sweep_kind(struct scene *scene, const struct subject *subject,
 		misses = was_hit ? 0 : misses + 1;
 		if (was_hit)
 			sweep_options_progress();
+		if (at > most) {
+			printf("# RESIDUE %s: %u calls, and %u when nobody disturbs it\n",
+			       how->name, at, recording.counts[how->counted]);
+			account->residues++;
+			break;
+		}
 	}
 	free(is_chosen);
 	forget(&recording);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/loop.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,9 +21,20 @@
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
 #define TRIES	50
 
-static const char pristine[] = "/run/pristine.img";
-static char image[32]; /* what is mounted */
-static unsigned images, boots;
+/* linux/fs/ext4/ext4.h: nothing more is written, not even the file system's own journal */
+#define EXT4_IOC_SHUTDOWN	    _IOR('X', 125, uint32_t)
+#define EXT4_GOING_FLAGS_NOLOGFLUSH 2
+
+static const struct disk {
+	const char *folder, *pristine, *image;
+	unsigned written; /* its bit */
+} disks[] = {
+	{DISK, "/run/disk-pristine.img", "/run/disk.img", DISK_FILES_WRITTEN},
+	{STATE, "/run/state-pristine.img", "/run/state.img", DISK_STATE_WRITTEN},
+};
+#define DISKS (sizeof(disks) / sizeof(*disks))
+
+static unsigned boots;
 
 static void must(bool is_true, const char *what)
 {
@@ -52,24 +64,23 @@ static void copy_image(const char *from, const char *to)
 
 /* Of all programs that want one: the number that was free may be taken by now. The device goes when
  * it is unmounted. */
-static bool attach(const char *path, char device[32])
+static bool attach(const char *image, const char *folder)
 {
 	cleanup_fd int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
-	cleanup_fd int backing = open(path, O_RDWR | O_CLOEXEC);
+	cleanup_fd int backing = open(image, O_RDWR | O_CLOEXEC);
 	struct loop_config config = {.fd = (unsigned)backing, .info.lo_flags = LO_FLAGS_AUTOCLEAR};
 
 	for (unsigned i = 0; control >= 0 && backing >= 0 && i < TRIES; i++) {
-		int number = ioctl(control, LOOP_CTL_GET_FREE), fd;
+		int number = ioctl(control, LOOP_CTL_GET_FREE);
+		cleanup_fd int fd = -1;
+		char device[32];
 
-		if (number < 0)
-			return false;
-		snprintf(device, 32, "/dev/loop%d", number);
-		fd = open(device, O_RDWR | O_CLOEXEC);
+		snprintf(device, sizeof(device), "/dev/loop%d", number);
+		fd = number < 0 ? -1 : open(device, O_RDWR | O_CLOEXEC);
 		if (fd < 0)
 			return false;
 		if (ioctl(fd, LOOP_CONFIGURE, &config) == 0)
-			return mount(device, DISK, "ext4", MS_NOATIME, NULL) == 0 && close(fd) == 0;
-		close(fd);
+			return mount(device, folder, "ext4", MS_NOATIME, NULL) == 0;
 		if (errno != EBUSY)
 			return false;
 		usleep(10000);
@@ -89,61 +100,69 @@ static void unmount(const char *path)
 	must(false, path);
 }
 
-static void mount_image(const char *path)
+static bool make_pristine(const struct disk *disk, char why[160])
 {
-	char device[32];
+	char command[256], lost[64];
 
-	snprintf(image, sizeof(image), "%s", path);
-	must(attach(path, device), "a disk for the test");
-	must(mount(DISK "/state", STATE, NULL, MS_BIND, NULL) == 0, STATE);
-}
-
-static void next_image(const char *from)
-{
-	char path[32];
-
-	snprintf(path, sizeof(path), "/run/disk-%u.img", ++images);
-	copy_image(from, path);
-	mount_image(path);
-}
-
-static void unmount_image(void)
-{
-	unmount(STATE);
-	unmount(DISK);
-	unlink(image);
+	snprintf(command, sizeof(command),
+		 "truncate -s 8M %s && mkfs.ext4 -q -F -m 0 -I 256 -E nodiscard %s", disk->pristine,
+		 disk->pristine);
+	if (system(command) != 0) {
+		snprintf(why, 160, "no mkfs.ext4 (remedy: sudo make setup)");
+		return false;
+	}
+	if (attach(disk->pristine, disk->folder)) {
+		snprintf(lost, sizeof(lost), "%s/lost+found", disk->folder);
+		must(rmdir(lost) == 0, lost);
+		return true;
+	}
+	snprintf(why, 160, "no loop device, or no ext4: %s", strerror(errno));
+	return false;
 }
 
 bool disk_make(void (*fill)(void), char why[160])
 {
-	char device[32];
-
 	must(mkdir(DISK, 0755) == 0 && mkdir(STATE, 0755) == 0, DISK);
-	if (system("truncate -s 8M /run/pristine.img && "
-		   "mkfs.ext4 -q -F -m 0 -I 256 -E nodiscard /run/pristine.img") != 0) {
-		snprintf(why, 160, "no mkfs.ext4 (remedy: sudo make setup)");
-		return false;
-	}
-	if (!attach(pristine, device)) {
-		snprintf(why, 160, "no loop device, or no ext4: %s", strerror(errno));
-		return false;
-	}
-	must(mkdir(DISK "/state", 0755) == 0 && mkdir(DISK_FOLDER, 0755) == 0, DISK_FOLDER);
+	for (unsigned i = 0; i < DISKS; i++)
+		if (!make_pristine(&disks[i], why))
+			return false;
+	must(mkdir(DISK_FOLDER, 0755) == 0, DISK_FOLDER);
 	fill();
-	unmount(DISK);
+	for (unsigned i = 0; i < DISKS; i++)
+		unmount(disks[i].folder);
 	return true;
 }
 
 void disk_begin(void)
 {
-	next_image(pristine);
+	for (unsigned i = 0; i < DISKS; i++) {
+		copy_image(disks[i].pristine, disks[i].image);
+		must(attach(disks[i].image, disks[i].folder), disks[i].folder);
+	}
 }
 
-static void commit(void)
+static void write_journal(const struct disk *disk)
 {
-	cleanup_fd int fd = open(DISK "/other", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	cleanup_fd int fd = -1;
+	char path[64];
 
-	must(fd >= 0 && write(fd, "x", 1) == 1 && fsync(fd) == 0, DISK "/other");
+	snprintf(path, sizeof(path), "%s/other", disk->folder);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	must(fd >= 0 && write(fd, "x", 1) == 1 && fsync(fd) == 0, path);
+}
+
+/* Both at the same moment, and only then anything that takes time. */
+static void cut_off(void)
+{
+	static const uint32_t how = EXT4_GOING_FLAGS_NOLOGFLUSH;
+	int folders[DISKS];
+
+	for (unsigned i = 0; i < DISKS; i++)
+		folders[i] = open(disks[i].folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (unsigned i = 0; i < DISKS; i++)
+		must(ioctl(folders[i], EXT4_IOC_SHUTDOWN, &how) == 0, "EXT4_IOC_SHUTDOWN");
+	for (unsigned i = 0; i < DISKS; i++)
+		close(folders[i]);
 }
 
 static void boot_anew(void)
@@ -156,24 +175,24 @@ static void boot_anew(void)
 	must(system("rm -rf /run/squall") == 0, "/run/squall");
 }
 
-void disk_lose_power(bool is_committed)
+void disk_lose_power(unsigned written)
 {
-	char before[32];
-
-	if (is_committed)
-		commit();
-	snprintf(before, sizeof(before), "%s", image);
-	snprintf(image, sizeof(image), "/run/disk-%u.img", ++images);
-	copy_image(before, image);
-	unmount(STATE);
-	unmount(DISK);
-	unlink(before);
-	mount_image(strdupa(image));
+	for (unsigned i = 0; i < DISKS; i++)
+		if (written & disks[i].written)
+			write_journal(&disks[i]);
+	cut_off();
+	for (unsigned i = 0; i < DISKS; i++) {
+		unmount(disks[i].folder);
+		must(attach(disks[i].image, disks[i].folder), disks[i].folder);
+	}
 	boot_anew();
 }
 
 void disk_end(void)
 {
-	unmount_image();
+	for (unsigned i = 0; i < DISKS; i++) {
+		unmount(disks[i].folder);
+		unlink(disks[i].image);
+	}
 	must(system("rm -rf /run/squall") == 0, "/run/squall");
 }

@@ -293,5 +293,6 @@ bool point_try(struct scene *scene, const struct subject *subject, const struct 
 		account->repeated++;
 	}
 	add_up(account, &outcome);
+	scene_forget_results();
 	return outcome.was_hit;
 }

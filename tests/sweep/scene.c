@@ -232,6 +232,16 @@ void scene_reap(const struct scene *scene)
 		;
 }
 
+void scene_forget_results(void)
+{
+	cleanup_dir DIR *dir = opendir("/var/lib/squall/results");
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)))
+		if (entry->d_name[0] != '.')
+			unlinkat(dirfd(dir), entry->d_name, 0);
+}
+
 static bool is_all_same(const struct scene *scene, const struct machine_state *now)
 {
 	for (unsigned part = 0; part < STATE_PARTS; part++)

@@ -41,6 +41,9 @@ bool scene_is_traffic_well(const struct scene *scene);
 /* All is as before. Looks again and again for most_ns: the kernel frees some things a moment later.
  * What differs in the end is in *out, which the caller frees. */
 bool scene_is_restored(struct scene *scene, int64_t most_ns, char **out);
+/* Results of runs are there to stay, and each run looks at all of them: of thousands that were
+ * killed every next one would take more calls than the one before. */
+void scene_forget_results(void);
 /* Kills whatever else is alive in this world. */
 void scene_kill_strangers(const struct scene *scene);
 /* Reaps what has been reparented to us. */

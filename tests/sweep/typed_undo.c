@@ -98,9 +98,13 @@ bool typed_undo(const struct scene *scene, char *text, unsigned *typed_count, ch
 			is_all = false;
 			continue;
 		}
+		/* with the namespace all that was in it has gone */
+		if (netlab_try("nsenter --net=/run/netns/%s true", scene->lab->near) != 0) {
+			is_all = false;
+			continue;
+		}
 		(*typed_count)++;
-		if (netlab_try("nsenter --net=/run/netns/%s true", scene->lab->near) == 0)
-			type(scene, command, wrong, wrong_size);
+		type(scene, command, wrong, wrong_size);
 	}
 	return is_any && is_all;
 }

@@ -18,7 +18,7 @@ static const char *const words[] = {
 	"no command is shown",
 	"bring it back from a backup",
 	"to be unmounted there by hand",
-	"bpftool link list, then ",
+	": bpftool link list, then ",
 	"if that is as it should be: ",
 	"; look for ",
 	"it could not be undone",
@@ -50,9 +50,24 @@ static bool is_program(const char *at)
 	       access(path, X_OK) == 0;
 }
 
+/* Behind a command they are part of what would be typed, and found out when it is. */
+static const char *first_words(const char *said)
+{
+	const char *first = NULL;
+
+	for (unsigned i = 0; i < sizeof(words) / sizeof(*words); i++) {
+		const char *at = strstr(said, words[i]);
+
+		if (at && (!first || at < first))
+			first = at;
+	}
+	return first;
+}
+
 enum typed_kind typed_find(const char *sentence, char out[TYPED_SIZE])
 {
 	char said[TYPED_SIZE];
+	const char *first;
 
 	snprintf(said, sizeof(said), "%s", sentence);
 	for (unsigned i = 0; i < sizeof(tails) / sizeof(*tails); i++) {
@@ -61,15 +76,13 @@ enum typed_kind typed_find(const char *sentence, char out[TYPED_SIZE])
 		if (tail)
 			*tail = '\0';
 	}
-	for (unsigned i = 0; i < sizeof(words) / sizeof(*words); i++)
-		if (strstr(said, words[i]))
-			return TYPED_WORDS;
-	for (const char *at = said; (at = strpbrk(at, ":;")); at++)
+	first = first_words(said);
+	for (const char *at = said; (at = strpbrk(at, ":;")) && (!first || at < first); at++)
 		if (at[1] == ' ' && is_program(at + 2)) {
 			snprintf(out, TYPED_SIZE, "%s", at + 2);
 			return TYPED_COMMAND;
 		}
-	return TYPED_UNKNOWN;
+	return first ? TYPED_WORDS : TYPED_UNKNOWN;
 }
 
 /* The length of the command at the beginning of `text`: up to what joins another one to it, outside
