@@ -107,11 +107,11 @@ static void test_an_answer_that_comes_late_is_not_the_next_ones(void **state)
 	struct netlab_fault fault;
 
 	start(lab, &fault, "aaaaa5",
-	      (const char *[]){"to", "10.88.0.2", "to", "fd88::2", "delay", "200ms", NULL});
-	assert_int_equal(netlab_ping(lab, "10.88.0.2", 100), -1);
-	assert_int_equal(netlab_ping(lab, "10.88.0.2", 190), -1);
-	assert_int_equal(netlab_ping(lab, "fd88::2", 100), -1);
-	assert_int_equal(netlab_ping(lab, "fd88::2", 190), -1);
+	      (const char *[]){"to", "10.88.0.2", "to", "fd88::2", "delay", "600ms", NULL});
+	assert_int_equal(netlab_ping(lab, "10.88.0.2", 400), -1);
+	assert_int_equal(netlab_ping(lab, "10.88.0.2", 400), -1);
+	assert_int_equal(netlab_ping(lab, "fd88::2", 400), -1);
+	assert_int_equal(netlab_ping(lab, "fd88::2", 400), -1);
 	netlab_fault_finish(&fault, FAULT_END_NOW);
 }
 
