@@ -54,8 +54,8 @@ int journal_bench_set_up(void **state)
 	strcpy(room->base, "/tmp/squall-journal-XXXXXX");
 	if (!mkdtemp(room->base))
 		return -1;
-	snprintf(room->root, sizeof(room->root), "%s/root", room->base);
-	snprintf(room->kept, sizeof(room->kept), "%s/kept", room->base);
+	snprintf(room->root, sizeof(room->root), "%.60s/root", room->base);
+	snprintf(room->kept, sizeof(room->kept), "%.60s/kept", room->base);
 	journal_set_root(room->root);
 	return 0;
 }
