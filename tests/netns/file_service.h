@@ -164,6 +164,16 @@ static inline void stop_service(void)
 		fail_msg("%s does not end", service->name);
 }
 
+/* Nobody put it back. For a moment after its reload a process of the old configuration still takes
+ * connections beside the new one, so one answer alone says nothing. */
+static inline void assert_still_wrong(const struct stage *stage)
+{
+	cleanup_free char *text = netlab_output("nsenter -m -t %d cat %s", service_pid(), config);
+
+	assert_non_null(strstr(text, service->wrong));
+	await_answer(stage, 500, "as nobody put it back");
+}
+
 /* Everything but the change time */
 static inline char *describe(void)
 {
@@ -234,6 +244,18 @@ static inline struct squall *start_run_in(struct stage *stage, const char *with,
 static inline struct squall *start_run(struct stage *stage, const char *with, const char *how_long)
 {
 	return start_run_in(stage, with, how_long, "");
+}
+
+/* Whatever became of the test, the next one's service finds its port free */
+static inline int service_teardown(void **state)
+{
+	pid_t pid = *pidfile ? service_pid() : 0;
+
+	/* a daemon leads a group: its workers are in it */
+	if (pid > 1)
+		kill(-pid, SIGKILL);
+	*pidfile = '\0';
+	return stage_teardown(state);
 }
 
 static inline void kill_all(const struct squall *squall)

@@ -118,7 +118,7 @@ static void test_who_is_protected_keeps_his_files_in_his_own_mounts(void **state
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, stage_setup, stage_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, stage_setup, service_teardown)
 		TEST(test_who_is_protected_is_told_nothing),
 		TEST(test_a_pid_file_that_changes_reaches_nobody_who_is_protected),
 		TEST(test_who_is_protected_keeps_his_files_in_his_own_mounts),
