@@ -5,21 +5,26 @@
  */
 #include "injector/kernel/systemd.h"
 
-#include "injector/base/cleanup.h"
+#include "injector/base/clock.h"
 #include "injector/base/printable.h"
 
 #include <endian.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <unistd.h>
 
-#define MESSAGE_MAX 4096
-#define PATIENCE_S  1
-#define ANSWERS_MAX 16 /* signals may come before the answer */
+#define MESSAGE_MAX 4096       /* of ours; of its own it is what is kept, the rest is passed over */
+#define LARGEST	    (1U << 27) /* message of all (D-Bus Specification, "Message Format") */
+/* Of a whole call: less than half of what guardian and conductor wait for a worker that runs (two
+ * calls make a reload), and more than a busy machine needs. */
+#define PATIENCE_S 3
 
 enum message_type { METHOD_CALL = 1, METHOD_RETURN = 2, METHOD_ERROR = 3 };
 enum header_field { FIELD_PATH = 1, FIELD_INTERFACE = 2, FIELD_MEMBER = 3, FIELD_SIGNATURE = 8 };
@@ -109,22 +114,59 @@ static int make_call(const char *method, const char *unit, const char *mode, str
 	return 0;
 }
 
-static int send_all(int fd, const void *bytes, size_t size)
+/* A connection, and until when it is worth while. */
+struct talk {
+	int fd;
+	int64_t until_ns;
+};
+
+static int send_all(const struct talk *talk, const void *bytes, size_t size)
 {
-	ssize_t sent = send(fd, bytes, size, MSG_NOSIGNAL);
+	ssize_t sent = send(talk->fd, bytes, size, MSG_NOSIGNAL);
 
 	return sent < 0 ? -errno : (size_t)sent == size ? 0 : -EPIPE;
 }
 
-static int receive_all(int fd, void *bytes, size_t size)
+static int receive_all(const struct talk *talk, void *bytes, size_t size)
 {
-	ssize_t got = recv(fd, bytes, size, MSG_WAITALL);
+	while (size > 0) {
+		int64_t left_ns = talk->until_ns - clock_now_ns();
+		struct pollfd readable = {.fd = talk->fd, .events = POLLIN};
+		ssize_t got;
 
-	return got < 0 ? -errno : (size_t)got == size ? 0 : -EPIPE;
+		if (left_ns <= 0)
+			return -ETIMEDOUT;
+		if (poll(&readable, 1, (int)(left_ns / NSEC_PER_MSEC) + 1) <= 0)
+			continue;
+		got = recv(talk->fd, bytes, size, MSG_DONTWAIT);
+		if (got == 0)
+			return -EPIPE;
+		if (got < 0 && errno != EAGAIN && errno != EINTR)
+			return -errno;
+		if (got > 0) {
+			bytes = (uint8_t *)bytes + got;
+			size -= (size_t)got;
+		}
+	}
+	return 0;
+}
+
+static int pass_over(const struct talk *talk, size_t size)
+{
+	uint8_t some[1024];
+	int result = 0;
+
+	while (result == 0 && size > 0) {
+		size_t chunk = size < sizeof(some) ? size : sizeof(some);
+
+		result = receive_all(talk, some, chunk);
+		size -= chunk;
+	}
+	return result;
 }
 
 /* "\0AUTH EXTERNAL <our user in hexadecimal>", "OK ...", "BEGIN" */
-static int authenticate(int fd)
+static int authenticate(const struct talk *talk)
 {
 	char line[128], user[16];
 	int result, length;
@@ -135,37 +177,49 @@ static int authenticate(int fd)
 	for (const char *digit = user; *digit; digit++)
 		length += snprintf(line + length, sizeof(line) - (size_t)length, "%02x", *digit);
 	length += snprintf(line + length, sizeof(line) - (size_t)length, "\r\n");
-	result = send_all(fd, line, (size_t)length);
+	result = send_all(talk, line, (size_t)length);
 	while (result == 0 && used + 1 < sizeof(line) &&
 	       (used == 0 || line[used - 1] != '\n')) /* byte by byte: a message may follow */
-		result = receive_all(fd, line + used++, 1);
+		result = receive_all(talk, line + used++, 1);
 	if (result == 0 && (strncmp(line, "OK", 2) != 0 || line[used - 1] != '\n'))
 		result = -EACCES;
-	return result == 0 ? send_all(fd, "BEGIN\r\n", 7) : result;
+	return result == 0 ? send_all(talk, "BEGIN\r\n", 7) : result;
 }
 
-static int connect_manager(int *out_fd, struct error *err)
+static int say_no_answer(int result, const char *unit, struct error *err)
+{
+	if (result == -ETIMEDOUT || result == -EAGAIN)
+		return error_set(err, ETIMEDOUT, "no answer of systemd about %s within %d s", unit,
+				 PATIENCE_S);
+	return error_errno(err, -result, "no answer of systemd about %s", unit);
+}
+
+/* The descriptor is the caller's, also after an error. */
+static int connect_manager(struct talk *talk, const char *unit, struct error *err)
 {
 	const struct timeval patience = {.tv_sec = PATIENCE_S};
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int result;
 
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0 ||
-	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0)
+	talk->until_ns = clock_now_ns() + PATIENCE_S * NSEC_PER_SEC;
+	talk->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	/* connecting waits for room among those whom it has not yet taken, as sending does */
+	if (talk->fd < 0 ||
+	    setsockopt(talk->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0)
 		return error_errno(err, errno, "cannot reach the service manager");
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", socket_path);
-	if (connect(fd, (const void *)&address, sizeof(address)) < 0) {
+	if (connect(talk->fd, (const void *)&address, sizeof(address)) < 0) {
+		if (errno == EAGAIN)
+			return say_no_answer(-EAGAIN, unit, err);
 		result = errno == ECONNREFUSED ? ENOENT : errno;
 		error_errno(err, result, "cannot reach systemd at %s", socket_path);
 		error_remedy(err, "without systemd: reload-pidfile and reload-signal");
 		return -result;
 	}
-	result = authenticate(fd);
-	if (result < 0)
-		return error_errno(err, -result, "systemd does not talk to this process");
-	*out_fd = steal_fd(&fd);
-	return 0;
+	result = authenticate(talk);
+	if (result == -ETIMEDOUT || result == -EAGAIN)
+		return say_no_answer(result, unit, err);
+	return result < 0 ? error_errno(err, -result, "systemd does not talk to this process") : 0;
 }
 
 /* The text that an error carries as its first value. */
@@ -181,42 +235,57 @@ static void take_text(const uint8_t *body, size_t size, char *out, size_t out_si
 	printable_clean(out, false);
 }
 
-/* out_text may be NULL: the first value of the answer, which is a text. */
-static int await_answer(int fd, const char *unit, char *out_text, size_t size, struct error *err)
+/* One message; of its body what `rest` holds behind the header's fields. */
+static int receive(const struct talk *talk, struct fixed_header *header, uint8_t rest[MESSAGE_MAX],
+		   size_t *out_fields, size_t *out_body)
+{
+	int result = receive_all(talk, header, sizeof(*header));
+	size_t fields = ((size_t)header->fields_size + 7) & ~(size_t)7, all, kept;
+
+	if (result < 0)
+		return result;
+	all = fields + header->body_size;
+	if (header->fields_size > LARGEST || header->body_size > LARGEST || all > LARGEST)
+		return -EMSGSIZE;
+	kept = all < MESSAGE_MAX ? all : MESSAGE_MAX;
+	result = receive_all(talk, rest, kept);
+	if (result == 0)
+		result = pass_over(talk, all - kept);
+	*out_fields = fields < kept ? fields : kept;
+	*out_body = kept - *out_fields;
+	return result;
+}
+
+/* out_text may be NULL: the first value of the answer, which is a text. Before it comes what
+ * systemd tells everybody at its private socket: any number of signals, of any size. */
+static int await_answer(const struct talk *talk, const char *unit, char *out_text, size_t size,
+			struct error *err)
 {
 	uint8_t rest[MESSAGE_MAX];
-	struct fixed_header header;
+	struct fixed_header header = {0};
+	size_t fields = 0, body = 0;
 	char text[300];
 
-	for (unsigned at = 0; at < ANSWERS_MAX; at++) {
-		int result = receive_all(fd, &header, sizeof(header));
-		size_t fields = ((size_t)header.fields_size + 7) & ~(size_t)7;
+	while (header.type != METHOD_RETURN && header.type != METHOD_ERROR) {
+		int result = receive(talk, &header, rest, &fields, &body);
 
-		if (result == 0 &&
-		    (header.fields_size > sizeof(rest) || header.body_size > sizeof(rest) - fields))
-			result = -EMSGSIZE;
-		if (result == 0)
-			result = receive_all(fd, rest, fields + header.body_size);
 		if (result < 0)
-			return error_errno(err, -result, "no answer of systemd about %s", unit);
-		if (header.type == METHOD_RETURN && out_text)
-			take_text(rest + fields, header.body_size, out_text, size);
-		if (header.type == METHOD_RETURN)
-			return 0;
-		if (header.type != METHOD_ERROR)
-			continue;
-		take_text(rest + fields, header.body_size, text, sizeof(text));
-		return error_set(err, EREMOTEIO, "systemd does not %s %s: %s",
-				 out_text ? "know" : "reload", unit,
-				 text[0] ? text : "no reason given");
+			return say_no_answer(result, unit, err);
 	}
-	return error_set(err, ETIMEDOUT, "no answer of systemd about %s", unit);
+	if (header.type == METHOD_RETURN) {
+		if (out_text)
+			take_text(rest + fields, body, out_text, size);
+		return 0;
+	}
+	take_text(rest + fields, body, text, sizeof(text));
+	return error_set(err, EREMOTEIO, "systemd does not %s %s: %s", out_text ? "know" : "reload",
+			 unit, text[0] ? text : "no reason given");
 }
 
 static int call(const char *method, const char *unit, const char *mode, char *out_text, size_t size,
 		struct error *err)
 {
-	cleanup_fd int fd = -1;
+	struct talk talk = {.fd = -1};
 	struct message message;
 	char name[SYSTEMD_NAME_SIZE];
 	int result;
@@ -224,13 +293,17 @@ static int call(const char *method, const char *unit, const char *mode, char *ou
 	snprintf(name, sizeof(name), "%s%s", unit, strchr(unit, '.') ? "" : ".service");
 	result = make_call(method, name, mode, &message, err);
 	if (result == 0)
-		result = connect_manager(&fd, err);
-	if (result < 0)
-		return result;
-	result = send_all(fd, message.bytes, message.used);
-	if (result < 0)
-		return error_errno(err, -result, "cannot ask systemd about %s", name);
-	return await_answer(fd, name, out_text, size, err);
+		result = connect_manager(&talk, name, err);
+	if (result == 0) {
+		result = send_all(&talk, message.bytes, message.used);
+		if (result < 0)
+			error_errno(err, -result, "cannot ask systemd about %s", name);
+	}
+	if (result == 0)
+		result = await_answer(&talk, name, out_text, size, err);
+	if (talk.fd >= 0)
+		close(talk.fd);
+	return result;
 }
 
 int systemd_reload(const char *unit, struct error *err)

@@ -11,7 +11,8 @@
 #define SYSTEMD_SOCKET "/run/systemd/private"
 
 /* Has the unit reload its configuration; returns when the job is accepted. Without a suffix it is a
- * service. -ENOENT: no service manager listens here; -EREMOTEIO: it refused, in its words. */
+ * service. -ENOENT: no service manager listens here; -EREMOTEIO: it refused, in its words;
+ * -ETIMEDOUT: no answer within 3 s. */
 int systemd_reload(const char *unit, struct error *err);
 /* The name by which it knows the unit: for an alias another one. Loads what was not loaded, and
  * knows units that are not there, too. Errors as above. */

@@ -36,17 +36,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct error err = ERROR_INIT;
 	const uint8_t *answer = data + 1;
 	size_t left = size - 1;
+	struct talk talk = {.until_ns = INT64_MAX};
 	int pair[2], result = 0;
 
 	if (size < 1 || size > 60000 ||
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return 0;
+	talk.fd = pair[0];
 	require(send(pair[1], answer, left, MSG_DONTWAIT) == (ssize_t)left);
 	shutdown(pair[1], SHUT_WR); /* nothing else comes: nobody waits */
 	if (data[0] & 1) {
 		const uint8_t *end = memchr(answer, '\n', left < 127 ? left : 127);
 
-		result = authenticate(pair[0]);
+		result = authenticate(&talk);
 		require(result < 0 || (end && memcmp(answer, "OK", 2) == 0));
 		if (result == 0) { /* exactly the line was taken */
 			left -= (size_t)(end + 1 - answer);
@@ -57,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		char text[200] = "", name[SYSTEMD_NAME_SIZE];
 
 		/* to a reload, or to a question, whose answer is the path of a unit */
-		result = await_answer(pair[0], "nginx.service", data[0] & 2 ? text : NULL,
+		result = await_answer(&talk, "nginx.service", data[0] & 2 ? text : NULL,
 				      sizeof(text), &err);
 		require(memchr(text, '\0', sizeof(text)) != NULL);
 		if (result == 0 && decode(text, name))

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@ static ssize_t asked_size;
 static const void *answer;
 static size_t answer_size;
 static const char *greeting;
+static bool is_silent;
 
 /* an error with the text "no such unit", behind a signal that nobody asked for */
 static const uint8_t refusal[] = "l\4\0\1\0\0\0\0\1\0\0\0\0\0\0\0"
@@ -48,6 +50,8 @@ static void *play(void *context)
 
 		if (begin == 7 && (asked_size = read(fd, asked, sizeof(asked))) > 0)
 			(void)!write(fd, answer, answer_size);
+		if (is_silent)
+			(void)!read(fd, line, 1); /* until the other one gives up */
 	}
 	close(fd);
 	return NULL;
@@ -143,6 +147,50 @@ static void test_nonsense_is_an_error(void **state)
 	assert_int_equal(ask("REJECTED EXTERNAL\r\n", "", 0, &err), -EACCES);
 }
 
+/* systemd tells everybody at its private socket what happens to its units, which may be much. */
+static void test_signals_before_the_answer_are_passed_over(void **state)
+{
+	static uint8_t bytes[120 * 1024];
+	static const uint32_t sizes[] = {0, 7, 3000, 4096, 9001};
+	struct error err = ERROR_INIT;
+	size_t used = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 50; i++) {
+		uint32_t body = sizes[i % (sizeof(sizes) / sizeof(*sizes))], fields = 8;
+
+		if (i % 3 == 0)
+			fields += 5000 * (i % 2);
+		memcpy(bytes + used, "l\4\1\1\0\0\0\0\1\0\0\0", 12);
+		memcpy(bytes + used + 4, &body, sizeof(body));
+		memcpy(bytes + used + 12, &fields, sizeof(fields));
+		/* whatever it holds, nothing of it is an answer */
+		memset(bytes + used + 16, 2, fields + body);
+		used += 16 + fields + body;
+		if (used > sizeof(bytes) - 20000)
+			break;
+	}
+	memcpy(bytes + used, acceptance, sizeof(acceptance) - 1);
+	used += sizeof(acceptance) - 1;
+	assert_int_equal(ask("OK 1234\r\n", bytes, used, &err), 0);
+	memcpy(bytes + used - sizeof(acceptance) + 1, refusal, sizeof(refusal));
+	assert_int_equal(
+		ask("OK 1234\r\n", bytes, used - sizeof(acceptance) + 1 + sizeof(refusal), &err),
+		-EREMOTEIO);
+	assert_non_null(strstr(err.text, "no such unit"));
+}
+
+static void test_silence_has_an_end(void **state)
+{
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	is_silent = true;
+	assert_int_equal(ask("OK 1234\r\n", "", 0, &err), -ETIMEDOUT);
+	assert_string_equal(err.text, "no answer of systemd about nginx.service within 3 s");
+	is_silent = false;
+}
+
 static void test_without_a_manager_it_says_so(void **state)
 {
 	struct error err = ERROR_INIT;
@@ -184,6 +232,8 @@ int main(void)
 		cmocka_unit_test(test_the_name_of_a_unit_is_found),
 		cmocka_unit_test(test_a_refusal_is_told_in_its_words),
 		cmocka_unit_test(test_nonsense_is_an_error),
+		cmocka_unit_test(test_signals_before_the_answer_are_passed_over),
+		cmocka_unit_test(test_silence_has_an_end),
 		cmocka_unit_test(test_without_a_manager_it_says_so),
 	};
 
