@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Shared by the parts of the `file` fault: file.c (its life), file_content.c (the bad version),
- * file_swap.c (putting it in place and back), file_state.c (what lies where), file_copy.c (making
- * it), file_attributes.c (what tells an edit that shows nowhere else), file_reload.c (telling who
- * reads it), file_left.c (saying what is left).
+ * file_swap.c (putting it in place and back), file_undo.c (from the journal), file_state.c (what
+ * lies where), file_copy.c (making it), file_attributes.c (what tells an edit that shows nowhere
+ * else), file_reload.c (telling who reads it), file_left.c (saying what is left).
  */
 #ifndef SQUALL_FAULT_FILE_H
 #define SQUALL_FAULT_FILE_H
@@ -122,11 +122,15 @@ int file_swap_inject(struct file_swap *swap, const struct file_place *place, int
 /* The original back in its place, if the copy is there untouched: 1; 0: there was nothing to do.
  * The rest is left to file_swap_undo(). */
 int file_swap_end(const struct file_swap *swap, const struct file_place *place, struct error *err);
+/* The way back, of what file_judge() calls FILE_SWAPPED. */
+int file_swap_out(const struct file_swap *swap, const struct file_place *place, struct error *err);
+/* -ESTALE with a sentence: the bad version is not there any more, or was changed. */
+int file_swap_look(const struct file_swap *swap, const struct file_place *place, struct error *err);
+
+/* file_undo.c: of any record of this fault */
 int file_swap_undo(const struct journal_record *record, struct error *err);
 int file_swap_verify(const struct journal_record *record, bool *out_gone, char *out_left,
 		     size_t left_size, struct error *err);
-/* -ESTALE with a sentence: the bad version is not there any more, or was changed. */
-int file_swap_look(const struct file_swap *swap, const struct file_place *place, struct error *err);
 
 /* file_state.c */
 enum file_lies {

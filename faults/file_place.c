@@ -357,3 +357,21 @@ int file_place_open_file(const struct file_place *place, bool may_copy_up, int *
 	*out_fd = steal_fd(&fd);
 	return 0;
 }
+
+struct file_times file_times_keep(int directory)
+{
+	struct stat status;
+	struct file_times times = {.is_known = fstat(directory, &status) == 0};
+
+	if (times.is_known) {
+		times.pair[0] = (struct timespec){.tv_nsec = UTIME_OMIT};
+		times.pair[1] = status.st_mtim;
+	}
+	return times;
+}
+
+void file_times_put_back(int directory, const struct file_times *times)
+{
+	if (times->is_known)
+		futimens(directory, times->pair);
+}

@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 /* A file as it was seen. It is the same one while the inode agrees (never the device: its number
  * may be another one after a reboot), and unchanged while the rest does. A number of an inode is
@@ -53,6 +54,14 @@ int file_place_open_file(const struct file_place *place, bool may_copy_up, int *
 int file_identify(int fd, struct file_identity *out);
 bool file_is_same(const struct file_identity *a, const struct file_identity *b);
 bool file_is_unchanged(const struct file_identity *a, const struct file_identity *b);
+
+/* A directory's own times, which stay as they are when we tidy up in it. */
+struct file_times {
+	struct timespec pair[2];
+	bool is_known;
+};
+struct file_times file_times_keep(int directory);
+void file_times_put_back(int directory, const struct file_times *times);
 
 /* file_attributes.c: a checksum of what people set beside mode and owner; 0: here nobody can read
  * that. -errno: this time it could not be read. */
