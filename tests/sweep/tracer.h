@@ -58,8 +58,10 @@ struct trace_result {
 	char *out;     /* what it printed, both streams; owned by the caller */
 };
 
-/* May that system call fail in a trace? */
+/* failing_calls.c: may that system call fail in a trace? */
 bool trace_can_fail(int call);
+/* Why it may not; NULL: it may, or nobody has thought of it. */
+const char *trace_why_never_fails(int call);
 /* SIGCHLD must be blocked, and orphans must become our children. */
 void trace_run(const struct trace_plan *plan, struct trace_result *out);
 
