@@ -244,7 +244,7 @@ static int search_below(void *context, struct error *err)
 	list = fd < 0 ? NULL : fdopen(fd, "r");
 	if (!list)
 		return error_errno(err, errno, "cannot read the mounts of %s", search->swap->path);
-	while (!search->is_found && getline(&line, &capacity, list) > 0) {
+	for (errno = 0; !search->is_found && getline(&line, &capacity, list) > 0; errno = 0) {
 		char *at = strstr(line, due);
 		size_t length = strlen(due);
 
@@ -254,7 +254,9 @@ static int search_below(void *context, struct error *err)
 		}
 		search->is_found = at && (at[length] == ' ' || at[length] == '/');
 	}
-	return 0;
+	/* a list that breaks off must not pass for one without it */
+	return errno ? error_errno(err, errno, "cannot read the mounts of %s", search->swap->path)
+		     : 0;
 }
 
 /* Where it lies. */
