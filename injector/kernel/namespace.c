@@ -22,10 +22,14 @@
 static int open_path(const char *path, int *out_fd, struct error *err)
 {
 	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int type;
 
 	if (fd < 0)
 		return error_errno(err, errno, "%s", path);
-	if (ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET)
+	type = ioctl(fd, NS_GET_NSTYPE);
+	if (type < 0 && errno != ENOTTY)
+		return error_errno(err, errno, "cannot tell what %s is", path);
+	if (type != CLONE_NEWNET)
 		return error_set(err, EINVAL, "%s is not a network namespace", path);
 	*out_fd = steal_fd(&fd);
 	return 0;
