@@ -20,6 +20,7 @@
 #include "tests/sweep/failure.h"
 #include "tests/sweep/repeats.h"
 #include "tests/sweep/sweep_options.h"
+#include "tests/sweep/typed_reasons.h"
 #include "tests/sweep/world.h"
 
 #include "injector/base/cleanup.h"
@@ -31,10 +32,8 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#define SAMPLE_SECONDS	  20
-#define ALLOCATIONS_USUAL 60 /* of one restore */
-#define ALLOCATIONS_MAX	  10000
-#define CALL_NUMBERS	  1024 /* more than there are system calls */
+#define SAMPLE_SECONDS 20
+#define CALL_NUMBERS   1024 /* more than there are system calls */
 
 static const int errors[] = {ENOMEM, EIO, EPERM, EBUSY, ENOBUFS};
 #define ERRORS (sizeof(errors) / sizeof(*errors))
@@ -95,7 +94,7 @@ static void record(struct scene *scene, const struct subject *subject, enum vict
 	failure_try(scene, subject, &none, &out->seen, &tallies[victim]);
 	out->is_first = calls_without_repeats(out->seen.calls[role_of(victim)],
 					      out->seen.counts[role_of(victim)], &chosen);
-	if (victim != VICTIM_ALLOCATION)
+	if (!victim_is_memory(victim))
 		check_kinds(out, victim);
 }
 
@@ -138,8 +137,10 @@ static unsigned draw(const struct recording *recording, enum victim victim)
 {
 	unsigned count = recording->seen.counts[role_of(victim)];
 
-	if (victim == VICTIM_ALLOCATION)
-		return 1 + (unsigned)random() % ALLOCATIONS_USUAL;
+	if (victim_is_memory(victim))
+		return recording->seen.allocations
+			       ? 1 + (unsigned)random() % recording->seen.allocations
+			       : 0;
 	/* behind the loading of libraries, where the work is */
 	for (unsigned tries = 0; count && tries < 200; tries++) {
 		unsigned at = 1 + (unsigned)random() % count;
@@ -185,8 +186,7 @@ static void fail_some(struct scene *scene, const struct subject *subject, int64_
 					  .always = random() & 1};
 
 		/* a whole run, of seconds on an emulated machine: only of whose turn comes */
-		if (failure.victim != VICTIM_ALLOCATION &&
-		    !recordings[failure.victim].seen.calls[0])
+		if (!recordings[failure.victim].seen.calls[0])
 			record(scene, subject, failure.victim, &recordings[failure.victim]);
 		failure.at = draw(&recordings[failure.victim], failure.victim);
 		if (failure.at)
@@ -216,9 +216,8 @@ static unsigned ways_of(const struct recording *recording, enum victim victim, u
 	bool is_before = is_start(recording, victim, at) ||
 			 (victim == VICTIM_WORKER && at <= recording->seen.held_at[ROLE_WORKER]);
 
-	return victim == VICTIM_ALLOCATION || is_before || !recording->is_first[at - 1]
-		       ? 1
-		       : ERRORS + 1;
+	return victim_is_memory(victim) || is_before || !recording->is_first[at - 1] ? 1
+										     : ERRORS + 1;
 }
 
 static struct failure make_failure(const struct recording *recording, enum victim victim,
@@ -241,8 +240,8 @@ static bool can_fail(const struct sweep_options *options, const struct recording
 {
 	int call;
 
-	if (victim == VICTIM_ALLOCATION)
-		return true;
+	if (victim_is_memory(victim))
+		return options->call < 0;
 	call = recording->seen.calls[role_of(victim)][at - 1];
 	return trace_can_fail(call) && (options->call < 0 || options->call == call);
 }
@@ -251,8 +250,8 @@ static unsigned last_of(const struct recording *recording, enum victim victim)
 {
 	unsigned count = recording->seen.counts[role_of(victim)];
 
-	if (victim == VICTIM_ALLOCATION)
-		return ALLOCATIONS_MAX;
+	if (victim_is_memory(victim))
+		return recording->seen.allocations;
 	return count < TRACE_CALLS_MAX ? count : TRACE_CALLS_MAX - 1;
 }
 
@@ -275,13 +274,9 @@ static void fail_all_of(struct scene *scene, const struct subject *subject, enum
 			/* not drawn each by itself: with one in five each call fails in some way */
 			if (number++ % options->share)
 				continue;
-			if (try(scene, subject, &failure)) {
-				sweep_options_progress();
-				continue;
-			}
-			if (victim == VICTIM_ALLOCATION)
-				last = at;
-			break;
+			if (!try(scene, subject, &failure))
+				break;
+			sweep_options_progress();
 		}
 	}
 	forget(&recording);
@@ -295,7 +290,7 @@ static void count_all_of(struct scene *scene, const struct subject *subject, enu
 	unsigned failures = 0, last;
 
 	record(scene, subject, victim, &recording);
-	last = victim == VICTIM_ALLOCATION ? ALLOCATIONS_USUAL : last_of(&recording, victim);
+	last = last_of(&recording, victim);
 	for (unsigned at = 1; at <= last; at++)
 		if (can_fail(options, &recording, victim, at))
 			failures += ways_of(&recording, victim, at);
@@ -345,6 +340,7 @@ static unsigned print_tallies(int64_t start_ns)
 		all.typed += tally->typed;
 		all.residues += tally->residues;
 	}
+	typed_reasons_print();
 	printf("# failures injected: %u, commands typed: %u, residues: %u, in %lld s\n",
 	       all.injected, all.typed, all.residues,
 	       (long long)((clock_now_ns() - start_ns) / NSEC_PER_SEC));

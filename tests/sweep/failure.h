@@ -10,8 +10,18 @@
 #include "tests/sweep/scene.h"
 #include "tests/sweep/tracer.h"
 
-/* Whose calls fail. */
-enum victim { VICTIM_RESTORE, VICTIM_GUARDIAN, VICTIM_WORKER, VICTIM_ALLOCATION, VICTIM_COUNT };
+/* Whose calls, or allocations, fail. */
+enum victim {
+	VICTIM_RESTORE,
+	VICTIM_GUARDIAN,
+	VICTIM_WORKER,
+	VICTIM_RESTORE_MEMORY,
+	VICTIM_GUARDIAN_MEMORY,
+	VICTIM_WORKER_MEMORY,
+	VICTIM_COUNT
+};
+
+bool victim_is_memory(enum victim victim);
 
 extern const char *const victim_names[VICTIM_COUNT];
 
@@ -36,6 +46,7 @@ struct failure_calls {
 	int *calls[ROLE_COUNT]; /* TRACE_CALLS_MAX each, the caller's; NULL: not wanted */
 	unsigned counts[ROLE_COUNT];
 	unsigned held_at[ROLE_COUNT];
+	unsigned allocations; /* of a victim that gets no memory */
 };
 
 /* The binary of the subject is the squall to run; what is wrong is told on standard output. `out`
