@@ -2,6 +2,7 @@
 #include "injector/kernel/namespace.h"
 
 #include "injector/base/cleanup.h"
+#include "injector/kernel/stranded.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -16,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define WAYS_BACK 3 /* what fails now may work in a moment */
 #define NAMES_DIR NAMESPACE_NAMES
 #define SELF	  "/proc/thread-self/ns/net"
 
@@ -196,6 +198,16 @@ int namespace_find(const struct namespace_id *id, int *out_fd, struct error *err
 			 (unsigned long long)id->inode);
 }
 
+static bool comes_back(int back, const struct namespace_id *here)
+{
+	struct namespace_id now = {0};
+
+	if (setns(back, CLONE_NEWNET) < 0 || namespace_identify(-1, &now, NULL) < 0)
+		return false;
+	errno = EXDEV;
+	return namespace_is_same(&now, here);
+}
+
 int namespace_run(int fd, int (*fn)(void *context, struct error *err), void *context,
 		  struct error *err)
 {
@@ -222,9 +234,8 @@ int namespace_run(int fd, int (*fn)(void *context, struct error *err), void *con
 		result = error_set(err, EIO, "entering the network namespace had no effect");
 	if (result == 0)
 		result = fn(context, err);
-	if (setns(back, CLONE_NEWNET) < 0 || namespace_identify(-1, &now, NULL) < 0 ||
-	    !namespace_is_same(&now, &here))
-		return error_set(err, ENOTRECOVERABLE,
-				 "cannot come back from a network namespace: %s", strerror(errno));
+	for (unsigned tries = 1; !comes_back(back, &here); tries++)
+		if (tries == WAYS_BACK)
+			stranded_end("network", errno);
 	return result;
 }

@@ -117,6 +117,15 @@ static unsigned first_call(const struct recording *recording, int number)
 	return 0;
 }
 
+static unsigned last_of(const struct recording *recording, enum victim victim)
+{
+	unsigned count = recording->seen.counts[role_of(victim)];
+
+	if (victim_is_memory(victim))
+		return recording->seen.allocations;
+	return count < TRACE_CALLS_MAX ? count : TRACE_CALLS_MAX - 1;
+}
+
 /* The loader asks where its heap ends with its first brk(2), main() with the second: see
  * prefault_program(). A loader that gets no memory ends by a signal, which is not ours to mend, and
  * by then nothing is done. */
@@ -160,7 +169,8 @@ static unsigned draw(const struct recording *recording, enum victim victim)
 static void fail_for_good(struct scene *scene, const struct subject *subject,
 			  const struct recording *recording)
 {
-	static const int wanted[] = {SYS_renameat2, SYS_pidfd_send_signal, SYS_sendmsg};
+	static const int wanted[] = {SYS_renameat2, SYS_pidfd_send_signal, SYS_sendto, SYS_fchdir,
+				     SYS_chroot};
 
 	const unsigned most = is_emulated() ? 1 : sizeof(wanted) / sizeof(*wanted);
 
@@ -173,12 +183,37 @@ static void fail_for_good(struct scene *scene, const struct subject *subject,
 	}
 }
 
+/* From the way back on: the setns(2) behind that of the first namespace that is entered. Nothing is
+ * done in there any more, and the next restore, elsewhere, is whole. */
+static void strand(struct scene *scene, const struct subject *subject,
+		   const struct recording *recording)
+{
+	struct failure failure = {.victim = VICTIM_RESTORE, .error = EPERM, .always = true};
+	const int *calls = recording->seen.calls[ROLE_CONDUCTOR];
+	struct failure_calls seen = {0};
+
+	failure.at = first_call(recording, SYS_setns);
+	if (!failure.at)
+		return;
+	do
+		failure.at++;
+	while (failure.at <= last_of(recording, VICTIM_RESTORE) &&
+	       calls[failure.at - 1] != SYS_setns);
+	if (failure_try(scene, subject, &failure, &seen, &tallies[VICTIM_RESTORE]) &&
+	    seen.code == 6 && seen.acts_after == 0)
+		return;
+	printf("# RESIDUE: %s: stranded in a namespace it ends with %d and has done %u things\n",
+	       subject->experiment, seen.code, seen.acts_after);
+	tallies[VICTIM_RESTORE].residues++;
+}
+
 static void fail_some(struct scene *scene, const struct subject *subject, int64_t until_ns)
 {
 	struct recording recordings[VICTIM_COUNT] = {0};
 
 	record(scene, subject, VICTIM_RESTORE, &recordings[VICTIM_RESTORE]);
 	fail_for_good(scene, subject, &recordings[VICTIM_RESTORE]);
+	strand(scene, subject, &recordings[VICTIM_RESTORE]);
 	for (unsigned turn = (unsigned)random(), done = 0; !done || clock_now_ns() < until_ns;
 	     turn++, done++) {
 		struct failure failure = {.victim = turn % VICTIM_COUNT,
@@ -244,15 +279,6 @@ static bool can_fail(const struct sweep_options *options, const struct recording
 		return options->call < 0;
 	call = recording->seen.calls[role_of(victim)][at - 1];
 	return trace_can_fail(call) && (options->call < 0 || options->call == call);
-}
-
-static unsigned last_of(const struct recording *recording, enum victim victim)
-{
-	unsigned count = recording->seen.counts[role_of(victim)];
-
-	if (victim_is_memory(victim))
-		return recording->seen.allocations;
-	return count < TRACE_CALLS_MAX ? count : TRACE_CALLS_MAX - 1;
 }
 
 static void fail_all_of(struct scene *scene, const struct subject *subject, enum victim victim,

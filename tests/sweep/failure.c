@@ -262,6 +262,8 @@ bool failure_try(struct scene *scene, const struct subject *subject, const struc
 	if (out) {
 		memcpy(out->counts, failed->counts, sizeof(out->counts));
 		memcpy(out->held_at, failed->held_at, sizeof(out->held_at));
+		out->acts_after = failed->acts_after;
+		out->code = code;
 		out->allocations = is_memory ? (unsigned)trial.allocations->count : 0;
 	}
 	tally->injected += injected;

@@ -47,6 +47,8 @@ struct failure_calls {
 	unsigned counts[ROLE_COUNT];
 	unsigned held_at[ROLE_COUNT];
 	unsigned allocations; /* of a victim that gets no memory */
+	unsigned acts_after;  /* see struct trace_result */
+	int code;	      /* exit code of whoever failed; 128: it crashed */
 };
 
 /* The binary of the subject is the squall to run; what is wrong is told on standard output. `out`

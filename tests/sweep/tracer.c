@@ -5,6 +5,8 @@
  */
 #include "tests/sweep/tracee.h"
 
+#include "tests/sweep/repeats.h"
+
 #include "injector/base/clock.h"
 
 #include <errno.h>
@@ -166,6 +168,15 @@ static int recorded_call(const struct ptrace_syscall_info *info)
 	return call == SYS_openat && info->entry.args[2] & O_CREAT ? SYS_creat : call;
 }
 
+static void on_call_after(struct trace *trace, struct tracee *tracee, int call)
+{
+	if (call != trace->failing_call)
+		trace->result->acts_after +=
+			call_is_telling(call) && call != SYS_write && call != SYS_exit_group;
+	else if (trace->plan->fails_always)
+		trace_fail_call(trace, tracee);
+}
+
 /* At the entry of a call. False: the process is not resumed (it is dead or stopped). */
 static bool on_call(struct trace *trace, unsigned role, const struct ptrace_syscall_info *info)
 {
@@ -182,9 +193,8 @@ static bool on_call(struct trace *trace, unsigned role, const struct ptrace_sysc
 	if (!tracee->is_alive)
 		return false;
 	if (result->was_hit) {
-		if (plan->fail_errno && plan->fails_always && role == plan->counted &&
-		    call == trace->failing_call)
-			trace_fail_call(trace, tracee);
+		if (plan->fail_errno && role == plan->counted)
+			on_call_after(trace, tracee, call);
 		return true;
 	}
 	if (!trace->is_counting)

@@ -46,10 +46,12 @@ struct trace_plan {
 
 struct trace_result {
 	bool was_hit, was_held;
-	int call;	   /* the system call that was not executed */
-	unsigned injected; /* events seen up to the hit */
-	unsigned failed;   /* calls that were made to fail */
-	int64_t hit_ns;	   /* clock_now_ns() */
+	int call;	     /* the system call that was not executed */
+	unsigned injected;   /* events seen up to the hit */
+	unsigned failed;     /* calls that were made to fail */
+	unsigned acts_after; /* calls of others than their number that change something, after the
+				first of them */
+	int64_t hit_ns;	     /* clock_now_ns() */
 	unsigned counts[ROLE_COUNT];
 	unsigned held_at[ROLE_COUNT]; /* counts when everything was in force */
 	pid_t pids[ROLE_COUNT];
