@@ -32,13 +32,17 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#define SAMPLE_SECONDS 20
+#define SAMPLE_SECONDS 30
 #define CALL_NUMBERS   1024 /* more than there are system calls */
 
 static const int errors[] = {ENOMEM, EIO, EPERM, EBUSY, ENOBUFS};
 #define ERRORS (sizeof(errors) / sizeof(*errors))
+/* with which the kernel refuses netlink requests */
+static const int refusals[] = {EBUSY, EPERM, ENOMEM};
+#define REFUSALS (sizeof(refusals) / sizeof(*refusals))
 
 static struct failure_tally tallies[VICTIM_COUNT];
+static unsigned undone_though_refused; /* by what it said to type, with exit code 6 */
 
 static bool try(struct scene *scene, const struct subject *subject, const struct failure *failure)
 {
@@ -126,6 +130,13 @@ static unsigned last_of(const struct recording *recording, enum victim victim)
 	return count < TRACE_CALLS_MAX ? count : TRACE_CALLS_MAX - 1;
 }
 
+/* Does that call send a netlink request that changes something? */
+static bool is_change(const struct recording *recording, enum victim victim, unsigned at)
+{
+	return !victim_is_memory(victim) &&
+	       recording->seen.calls[role_of(victim)][at - 1] == CALL_NETLINK_CHANGE;
+}
+
 /* The loader asks where its heap ends with its first brk(2), main() with the second: see
  * prefault_program(). A loader that gets no memory ends by a signal, which is not ours to mend, and
  * by then nothing is done. */
@@ -169,8 +180,8 @@ static unsigned draw(const struct recording *recording, enum victim victim)
 static void fail_for_good(struct scene *scene, const struct subject *subject,
 			  const struct recording *recording)
 {
-	static const int wanted[] = {SYS_renameat2, SYS_pidfd_send_signal, SYS_sendto, SYS_fchdir,
-				     SYS_chroot};
+	static const int wanted[] = {SYS_renameat2, SYS_pidfd_send_signal, CALL_NETLINK_CHANGE,
+				     SYS_fchdir, SYS_chroot};
 
 	const unsigned most = is_emulated() ? 1 : sizeof(wanted) / sizeof(*wanted);
 
@@ -181,6 +192,31 @@ static void fail_for_good(struct scene *scene, const struct subject *subject,
 		if (failure.at)
 			try(scene, subject, &failure);
 	}
+}
+
+/* Whatever restore changes by netlink is refused by the kernel, once and from then on. What is left
+ * then is undone by what it says to type. */
+static void refuse_all(struct scene *scene, const struct subject *subject,
+		       const struct recording *recording)
+{
+	struct failure_tally *tally = &tallies[VICTIM_RESTORE];
+	unsigned last = last_of(recording, VICTIM_RESTORE);
+
+	for (unsigned at = 1; at <= last; at++)
+		for (unsigned always = is_emulated(); always < 2; always++) {
+			struct failure failure = {.victim = VICTIM_RESTORE,
+						  .at = at,
+						  .error = EBUSY,
+						  .is_refusal = true,
+						  .always = always};
+			struct failure_calls seen = {0};
+			unsigned undone = tally->undone;
+
+			if (!is_change(recording, VICTIM_RESTORE, at) ||
+			    !failure_try(scene, subject, &failure, &seen, tally) || !always)
+				continue;
+			undone_though_refused += seen.code == 6 && tally->undone > undone;
+		}
 }
 
 /* From the way back on: the setns(2) behind that of the first namespace that is entered. Nothing is
@@ -214,6 +250,7 @@ static void fail_some(struct scene *scene, const struct subject *subject, int64_
 	record(scene, subject, VICTIM_RESTORE, &recordings[VICTIM_RESTORE]);
 	fail_for_good(scene, subject, &recordings[VICTIM_RESTORE]);
 	strand(scene, subject, &recordings[VICTIM_RESTORE]);
+	refuse_all(scene, subject, &recordings[VICTIM_RESTORE]);
 	for (unsigned turn = (unsigned)random(), done = 0; !done || clock_now_ns() < until_ns;
 	     turn++, done++) {
 		struct failure failure = {.victim = turn % VICTIM_COUNT,
@@ -224,6 +261,11 @@ static void fail_some(struct scene *scene, const struct subject *subject, int64_
 		if (!recordings[failure.victim].seen.calls[0])
 			record(scene, subject, failure.victim, &recordings[failure.victim]);
 		failure.at = draw(&recordings[failure.victim], failure.victim);
+		if (failure.at &&
+		    is_change(&recordings[failure.victim], failure.victim, failure.at)) {
+			failure.is_refusal = random() & 1;
+			failure.error = refusals[(unsigned)random() % REFUSALS];
+		}
 		if (failure.at)
 			try(scene, subject, &failure);
 	}
@@ -246,7 +288,7 @@ static bool is_start(const struct recording *recording, enum victim victim, unsi
 /* Each call on the way back fails in each way, once and (one way, drawn) from then on. In one way
  * only, drawn: an allocation; what the loader does before `squall restore` itself begins; what
  * the worker does before everything is in force; what repeats itself in loops. */
-static unsigned ways_of(const struct recording *recording, enum victim victim, unsigned at)
+static unsigned ways_to_fail(const struct recording *recording, enum victim victim, unsigned at)
 {
 	bool is_before = is_start(recording, victim, at) ||
 			 (victim == VICTIM_WORKER && at <= recording->seen.held_at[ROLE_WORKER]);
@@ -255,17 +297,35 @@ static unsigned ways_of(const struct recording *recording, enum victim victim, u
 										     : ERRORS + 1;
 }
 
-static struct failure make_failure(const struct recording *recording, enum victim victim,
-				   unsigned at, unsigned way, unsigned ways)
+/* ... and a request that changes something is refused by the kernel, in each of its ways as well.
+ */
+static unsigned ways_of(const struct recording *recording, enum victim victim, unsigned at)
 {
+	unsigned ways = ways_to_fail(recording, victim, at);
+
+	if (!is_change(recording, victim, at))
+		return ways;
+	return ways + (ways > 1 ? REFUSALS + 1 : 1);
+}
+
+static struct failure make_failure(const struct recording *recording, enum victim victim,
+				   unsigned at, unsigned way)
+{
+	unsigned ways = ways_to_fail(recording, victim, at);
+	bool is_refusal = way >= ways;
 	struct failure failure = {.victim = victim,
 				  .at = at,
-				  .error = errors[way % ERRORS],
+				  .is_refusal = is_refusal,
 				  .is_start = is_start(recording, victim, at)};
+	unsigned count = is_refusal ? REFUSALS : ERRORS;
+	const int *from = is_refusal ? refusals : errors;
 
-	if (way < ERRORS && ways > 1)
+	way -= is_refusal ? ways : 0;
+	if (ways > 1 && way < count) {
+		failure.error = from[way];
 		return failure;
-	failure.error = errors[(unsigned)random() % ERRORS];
+	}
+	failure.error = from[(unsigned)random() % count];
 	failure.always = ways > 1 || random() & 1;
 	return failure;
 }
@@ -278,7 +338,9 @@ static bool can_fail(const struct sweep_options *options, const struct recording
 	if (victim_is_memory(victim))
 		return options->call < 0;
 	call = recording->seen.calls[role_of(victim)][at - 1];
-	return trace_can_fail(call) && (options->call < 0 || options->call == call);
+	return trace_can_fail(call) &&
+	       (options->call < 0 || options->call == call ||
+		(options->call == SYS_sendto && call == CALL_NETLINK_CHANGE));
 }
 
 static void fail_all_of(struct scene *scene, const struct subject *subject, enum victim victim,
@@ -295,7 +357,7 @@ static void fail_all_of(struct scene *scene, const struct subject *subject, enum
 		if (!can_fail(options, &recording, victim, at))
 			continue;
 		for (unsigned way = 0, ways = ways_of(&recording, victim, at); way < ways; way++) {
-			struct failure failure = make_failure(&recording, victim, at, way, ways);
+			struct failure failure = make_failure(&recording, victim, at, way);
 
 			/* not drawn each by itself: with one in five each call fails in some way */
 			if (number++ % options->share)
@@ -353,24 +415,46 @@ static unsigned print_tallies(int64_t start_ns)
 	for (enum victim victim = 0; victim < VICTIM_COUNT; victim++) {
 		const struct failure_tally *tally = &tallies[victim];
 
-		printf("# %-24s %6u failures, %4u runs told of something left, %4u commands "
+		printf("# %-24s %6u failures (%u refused by the kernel), %4u runs told of "
+		       "something left, %4u commands "
 		       "typed (%u runs undone by nothing else), %u residues\n",
-		       victim_names[victim], tally->injected, tally->left, tally->typed,
-		       tally->undone, tally->residues);
+		       victim_names[victim], tally->injected, tally->refused, tally->left,
+		       tally->typed, tally->undone, tally->residues);
 		printf("%sok %u - %s\n", tally->residues ? "not " : "", victim + 1,
 		       victim_names[victim]);
 		if (tally->injected)
 			printf("# totals %u %u %u : %s\n", tally->injected, tally->typed,
 			       tally->residues, victim_names[victim]);
 		all.injected += tally->injected;
+		all.refused += tally->refused;
 		all.typed += tally->typed;
 		all.residues += tally->residues;
 	}
 	typed_reasons_print();
-	printf("# failures injected: %u, commands typed: %u, residues: %u, in %lld s\n",
-	       all.injected, all.typed, all.residues,
+	printf("# failures injected: %u, refused by the kernel: %u, commands typed: %u, residues: "
+	       "%u, in %lld s\n",
+	       all.injected, all.refused, all.typed, all.residues,
 	       (long long)((clock_now_ns() - start_ns) / NSEC_PER_SEC));
 	return all.residues;
+}
+
+/* That nothing was left is no proof when nothing of that kind was tried. */
+static void check_sample(const struct sweep_options *options)
+{
+	unsigned refused = 0;
+
+	for (enum victim victim = 0; victim < VICTIM_COUNT; victim++)
+		refused += tallies[victim].refused;
+	if (!tallies[VICTIM_RESTORE].undone) {
+		printf("# RESIDUE: nothing that it said to type has undone a run\n");
+		tallies[VICTIM_RESTORE].residues++;
+	}
+	if (!*options->names && (!refused || !undone_though_refused)) {
+		printf("# RESIDUE: %u netlink requests were refused by the kernel, and %u runs "
+		       "undone by what was typed then\n",
+		       refused, undone_though_refused);
+		tallies[VICTIM_RESTORE].residues++;
+	}
 }
 
 static int fail_everything(void *context)
@@ -400,10 +484,8 @@ static int fail_everything(void *context)
 		else
 			go_through(&scene, &subject, options);
 	}
-	if (!options->is_full && !options->is_count && !tallies[VICTIM_RESTORE].undone) {
-		printf("# RESIDUE: nothing that it said to type has undone a run\n");
-		tallies[VICTIM_RESTORE].residues++;
-	}
+	if (!options->is_full && !options->is_count)
+		check_sample(options);
 	residues = print_tallies(start_ns);
 	scene_kill_strangers(&scene);
 	return residues != 0;

@@ -76,6 +76,7 @@ static const int can_fail[] = {
 	SYS_connect,
 	SYS_shutdown,
 	SYS_sendto,
+	CALL_NETLINK_CHANGE,
 	SYS_sendmsg,
 	SYS_recvfrom,
 	SYS_recvmsg,

@@ -43,10 +43,11 @@ static void tell(const struct trial *trial, const struct trace_result *result, c
 	const char *base = strrchr(trial->subject->experiment, '/');
 
 	trial->tally->residues++;
-	printf("# RESIDUE %s: %s, call %u (number %d) fails%s with %s: %s\n%s\n# it said:\n%s\n",
+	printf("# RESIDUE %s: %s, call %u (number %d) %s%s with %s: %s\n%s\n# it said:\n%s\n",
 	       base ? base + 1 : trial->subject->experiment, victim_names[failure->victim],
-	       failure->at, result->call, failure->always ? " from then on" : "",
-	       strerrorname_np(failure->error), what, detail, result->out);
+	       failure->at, result->call, failure->is_refusal ? "is refused" : "fails",
+	       failure->always ? " from then on" : "", strerrorname_np(failure->error), what,
+	       detail, result->out);
 }
 
 /* ---- Failing ---- */
@@ -97,6 +98,7 @@ static void run_experiment(const struct trial *trial, const struct failure_calls
 		plan.counted = failure->victim == VICTIM_GUARDIAN ? ROLE_GUARDIAN : ROLE_WORKER;
 		plan.fail_errno = failure->error;
 		plan.fails_always = failure->always;
+		plan.refuses = failure->is_refusal;
 		plan.at = failure->at;
 	}
 	keep_calls(&plan, wanted);
@@ -108,8 +110,10 @@ static int restore_with_failure(const struct trial *trial, const struct failure_
 				struct trace_result *out)
 {
 	const struct failure *failure = trial->failure;
-	struct trace_plan plan = {
-		.at = failure->at, .fail_errno = failure->error, .fails_always = failure->always};
+	struct trace_plan plan = {.at = failure->at,
+				  .fail_errno = failure->error,
+				  .fails_always = failure->always,
+				  .refuses = failure->is_refusal};
 	char variable[64];
 
 	keep_calls(&plan, wanted);
@@ -258,7 +262,7 @@ bool failure_try(struct scene *scene, const struct subject *subject, const struc
 		code = restore_with_failure(&trial, out, &restore);
 		failed = &restore;
 	}
-	injected = is_memory ? trial.allocations->has_failed : failed->failed;
+	injected = is_memory ? trial.allocations->has_failed : failed->failed + failed->refused;
 	if (out) {
 		memcpy(out->counts, failed->counts, sizeof(out->counts));
 		memcpy(out->held_at, failed->held_at, sizeof(out->held_at));
@@ -267,6 +271,7 @@ bool failure_try(struct scene *scene, const struct subject *subject, const struc
 		out->allocations = is_memory ? (unsigned)trial.allocations->count : 0;
 	}
 	tally->injected += injected;
+	tally->refused += failed->refused;
 	judge(&trial, code, failed);
 	free(run.out);
 	if (is_restore)

@@ -29,12 +29,14 @@ struct failure {
 	enum victim victim;
 	unsigned at; /* the number of the call, from 1; POINT_NEVER: none fails */
 	int error;
-	bool always;   /* and every later one of the same number */
-	bool is_start; /* `squall restore` itself has not begun: it may end by a signal */
+	bool is_refusal; /* the kernel refuses the netlink request that the call sends */
+	bool always;	 /* and every later one of the same number */
+	bool is_start;	 /* `squall restore` itself has not begun: it may end by a signal */
 };
 
 struct failure_tally {
 	unsigned injected; /* failures */
+	unsigned refused;  /* of them netlink requests that the kernel refused */
 	unsigned left;	   /* runs that told of something left */
 	unsigned typed;	   /* commands typed as told */
 	unsigned undone;   /* runs whose every trace was to be undone so, and was */

@@ -18,7 +18,8 @@ enum role { ROLE_CONDUCTOR, ROLE_WORKER, ROLE_GUARDIAN, ROLE_LAUNCHER, ROLE_COUN
 
 extern const char *const role_names[ROLE_COUNT];
 
-#define TRACE_CALLS_MAX 20000
+#define TRACE_CALLS_MAX	    20000
+#define CALL_NETLINK_CHANGE 500 /* more than there are system calls */
 
 struct trace_plan {
 	char *const *words;  /* the command, with the binary in front */
@@ -35,12 +36,14 @@ struct trace_plan {
 	int signal;
 	/* ... or this call fails, with that error */
 	int fail_errno;
-	bool fails_always; /* and every later one of the same number in that process */
+	bool refuses;	   /* not the call: the kernel refuses the netlink request with it */
+	bool fails_always; /* and every later one of the same number (or kind) in that process */
 	/* called every few ms from the hit on, while processes live; false: seen enough */
 	bool (*watch)(void *context);
 	void *context;
 	int64_t patience_ns; /* then what is still there is left alone */
-	/* all calls of each role, when wanted; an openat(2) that creates is SYS_creat */
+	/* all calls of each role, when wanted; an openat(2) that creates is SYS_creat, a sendto(2)
+	 * of a netlink request that changes something CALL_NETLINK_CHANGE */
 	int *calls[ROLE_COUNT]; /* TRACE_CALLS_MAX each */
 };
 
@@ -49,6 +52,7 @@ struct trace_result {
 	int call;	     /* the system call that was not executed */
 	unsigned injected;   /* events seen up to the hit */
 	unsigned failed;     /* calls that were made to fail */
+	unsigned refused;    /* netlink requests that the kernel has refused */
 	unsigned acts_after; /* calls of others than their number that change something, after the
 				first of them */
 	int64_t hit_ns;	     /* clock_now_ns() */

@@ -53,6 +53,14 @@ static struct {
 	 "it cannot be seen whether there is anything, and a blind command could do harm", 0},
 	{"*step * (file): cannot examine *; run: squall restore",
 	 "it cannot be seen whether there is anything, and a blind command could do harm", 0},
+	{"*step * (file): * is restored, what follows is not: telling who reads it (*); when that "
+	 "is "
+	 "mended, run: squall restore; or tell it by other means, and then: rm -f *",
+	 "whom to tell is not known, or not allowed", 0},
+	{"*step * (file): * is restored, but who reads it is not told: *; when that is mended, "
+	 "run: "
+	 "squall restore; or tell it by other means, and then: rm -f *",
+	 "whom to tell is not known, or not allowed", 0},
 	{"the worker was killed and its journal /* is still there; run: squall restore",
 	 "who tells it has no rights to look", 0},
 	{"cannot remove the directory of run ??????: *; run: squall restore",
