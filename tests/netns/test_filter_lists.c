@@ -18,6 +18,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -70,6 +71,31 @@ static void run(struct scene *scene, const char *path)
 	kill(scene->children[0], SIGCONT);
 }
 
+static void put(const char *path, const char *how, const char *text, mode_t mode)
+{
+	FILE *file = fopen(path, how);
+
+	if (!file || fputs(text, file) < 0 || fclose(file) != 0 || chmod(path, mode) < 0)
+		abort();
+}
+
+/* What root includes is opened by a process that has a list as well. */
+static void run_one_that_includes(struct scene *scene, const char *path)
+{
+	struct command command = {.scene = scene};
+	int status;
+
+	command.experiment = scene_write_experiment(scene, path);
+	put(command.experiment, "ae", "include: [one.yaml, two.yaml]\n", 0644);
+	put("/run/one.yaml", "we", "variables: {one: 1}\n", 0644);
+	put("/run/two.yaml", "we", "variables: {two: 2}\n", 0400);
+	status = filter_watch_run(&watch, begin, &command);
+	if (status < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+		printf("# %s with an include: status 0x%x\n", path, (unsigned)status);
+		failed_runs += !is_emulated();
+	}
+}
+
 static bool is_wanted(const struct sweep_options *options, const char *path)
 {
 	if (*options->names)
@@ -86,9 +112,11 @@ static int look(void *context)
 
 	sweep_options_find(options, is_wanted, &found);
 	scene_make(&scene);
-	printf("1..4\n");
+	printf("1..5\n");
 	for (size_t i = 0; i < found.gl_pathc; i++)
 		run(&scene, found.gl_pathv[i]);
+	if (found.gl_pathc)
+		run_one_that_includes(&scene, found.gl_pathv[0]);
 	for (enum sandbox_teller teller = SANDBOX_CONDUCTOR; teller < FILTER_WATCH_TELLERS;
 	     teller++) {
 		unsigned count = filter_watch_count_foreign(&watch, teller);
@@ -102,7 +130,7 @@ static int look(void *context)
 		       (unsigned)teller, filter_watch_names[teller]);
 		foreign += count;
 	}
-	printf("%sok 4 - experiments_run_under_filters_that_tell\n", failed_runs ? "not " : "");
+	printf("%sok 5 - experiments_run_under_filters_that_tell\n", failed_runs ? "not " : "");
 	scene_kill_strangers(&scene);
 	return foreign || failed_runs;
 }
