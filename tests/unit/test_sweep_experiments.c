@@ -186,18 +186,17 @@ static int free_all(void **state)
 	return 0;
 }
 
-/* The first step for which it is true. */
-static const struct experiment_step *
-find_step(const struct swept *swept,
-	  bool (*is_it)(const struct experiment *experiment, const struct experiment_step *step,
-			const void *context),
-	  const void *context)
+typedef bool step_check(const struct experiment *experiment, const struct experiment_step *step,
+			const void *context);
+
+/* Is there a step for which it is true? */
+static bool has_step(const struct swept *swept, step_check *is_it, const void *context)
 {
 	for (size_t i = 0; i < swept->count; i++)
 		for (unsigned k = 0; k < swept->experiments[i]->step_count; k++)
 			if (is_it(swept->experiments[i], &swept->experiments[i]->steps[k], context))
-				return &swept->experiments[i]->steps[k];
-	return NULL;
+				return true;
+	return false;
 }
 
 struct wanted {
@@ -239,7 +238,7 @@ static size_t find_exception(const char *name)
 static unsigned check_one(const struct swept *swept, const struct wanted *wanted,
 			  bool is_met[EXCEPTIONS])
 {
-	bool is_swept = find_step(swept, has_parameter, wanted) != NULL;
+	bool is_swept = has_step(swept, has_parameter, wanted);
 	char name[128];
 	size_t at;
 
@@ -293,7 +292,7 @@ static bool is_of_fault(const struct experiment *experiment, const struct experi
 static void test_each_fault_is_swept(void **state)
 {
 	for (const struct fault_ops *const *ops = fault_all(); *ops; ops++)
-		if (!find_step(*state, is_of_fault, *ops))
+		if (!has_step(*state, is_of_fault, *ops))
 			fail_msg("%s is in no experiment of " FOLDER, (*ops)->name);
 }
 
@@ -316,11 +315,11 @@ static void test_each_shape_is_swept(void **state)
 	static const char *const pulsed[] = {"network", "process", "file"};
 
 	for (const struct fault_ops *const *ops = fault_all(); *ops; ops++)
-		if ((*ops)->set_level && !find_step(*state, has_ramp, *ops))
+		if ((*ops)->set_level && !has_step(*state, has_ramp, *ops))
 			fail_msg("a ramp of %s is in no experiment of " FOLDER, (*ops)->name);
 	/* a journal record for each pulse; of the others only descriptors come and go */
 	for (unsigned i = 0; i < sizeof(pulsed) / sizeof(*pulsed); i++)
-		if (!find_step(*state, has_pulses, fault_find(pulsed[i])))
+		if (!has_step(*state, has_pulses, fault_find(pulsed[i])))
 			fail_msg("pulses of %s are in no experiment of " FOLDER, pulsed[i]);
 }
 
@@ -350,7 +349,7 @@ static void test_each_kind_of_target_is_swept(void **state)
 	};
 
 	for (unsigned i = 0; i < sizeof(wanted) / sizeof(*wanted); i++)
-		if (!find_step(*state, has_target, &wanted[i]))
+		if (!has_step(*state, has_target, &wanted[i]))
 			fail_msg("%s with %s is in no experiment of " FOLDER, wanted[i].fault,
 				 wanted[i].param);
 }
