@@ -209,6 +209,21 @@ static const struct sandbox_rule children[] = {
 	ALLOW(wait4), ALLOW(waitid), ALLOW(pidfd_open), ALLOW(pidfd_send_signal), END,
 };
 
+/* Files: open for reading and nothing else, where openat2 would hide its flags */
+#define ONLY_READING (O_ACCMODE | O_CREAT | O_TRUNC)
+static const struct sandbox_rule files_hand_out[] = {
+	ALLOW_ONE(openat, "openat(O_RDONLY)", 2, ONLY_READING, O_RDONLY),
+	ALLOW_ONE(open, "open(O_RDONLY)", 1, ONLY_READING, O_RDONLY),
+	ALLOW(read), ALLOW(pread64), ALLOW(lseek), ALLOW(close), ALLOW(fstat), ALLOW(newfstatat),
+	ALLOW(stat), ALLOW(lstat), ALLOW(statx), ALLOW(readlink), ALLOW(readlinkat), END,
+};
+
+/* Answering the one who asks, who is known already. No sockets: names of users and groups that no
+ * file tells are none here, so that a file which such a group may write is not trusted. */
+static const struct sandbox_rule socket_answer[] = {
+	ALLOW(recvfrom), ALLOW(sendmsg), END,
+};
+
 #define CAP(name) (1ULL << CAP_##name)
 
 const uint64_t sandbox_keys[SANDBOX_KEYS] = {CAP(NET_ADMIN), CAP(CHOWN), CAP(NET_BIND_SERVICE)};
@@ -276,6 +291,15 @@ const struct sandbox_group sandbox_guardian_groups[] = {
 	{"interfaces and network namespaces", network, TO_PACKETS},
 	{"ending BPF links of the dead", bpf_links, TO_PACKETS},
 	{"processes, by pidfd", children, ALWAYS},
+	{NULL},
+};
+
+const struct sandbox_group sandbox_reader_groups[] = {
+	{"being a process", process, ALWAYS},
+	{"memory", memory, ALWAYS},
+	{"locks", locks, ALWAYS},
+	{"opening files for reading", files_hand_out, ALWAYS},
+	{"answering the conductor", socket_answer, ALWAYS},
 	{NULL},
 };
 

@@ -439,11 +439,10 @@ static int begin(struct run *run, struct error *err)
 	const struct run_options *options = run->options;
 	int result = sandbox_invoking_user(&run->user, err);
 
-	if (result < 0)
-		return result;
-	audit_caller(options->name, run->user.uid, options->file, options->content,
-		     options->length);
-	result = ask_site(run, err);
+	audit_caller(options->name, result < 0 ? getuid() : run->user.uid, options->file,
+		     options->content, options->length);
+	if (result == 0)
+		result = ask_site(run, err);
 	/* Read from files once, not by each of the processes */
 	tzset();
 	json_object_seed(0);

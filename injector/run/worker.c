@@ -379,7 +379,12 @@ static void leave(struct worker *worker)
 	}
 	worker_end_reloader(worker);
 	worker_reply_numbers(worker, REPLY_FINISHED, 0, worker->left_count, 0);
-	audit_release();
+	/* What the conductor refuses it need not tell: the trail has an end all the same. */
+	if (!worker->journal && !worker->is_refusal_told)
+		audit_write(NULL, "ended", worker->run_id, "%s",
+			    worker->has_planned ? "nothing was injected"
+						: "refused before a plan; nothing was injected");
+	audit_release(NULL); /* the system's log knows */
 }
 
 /* A loop that fails is left, but in order: everything is cut at once, and leave() undoes it. */

@@ -71,6 +71,7 @@ struct worker {
 	struct guardian guardian;
 	struct launcher *reloader; /* NULL: no step has a command */
 	bool has_guardian, is_conductor_lost, has_stopped;
+	bool has_planned, is_refusal_told; /* for the audit */
 	int patience_ms; /* left for a conductor that does not read what it is told */
 	struct journal *journal;
 	struct fault_env env;

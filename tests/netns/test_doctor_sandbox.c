@@ -123,6 +123,35 @@ static void test_a_process_may_what_its_faults_need(void **state)
 	stage_assert_clean(stage);
 }
 
+static void assert_process(const json_t *root, const char *name, const char *capability,
+			   bool is_filtered)
+{
+	const json_t *process = find(root, name), *list = json_object_get(process, "capabilities");
+
+	assert_true(json_is_true(json_object_get(process, "as_promised")));
+	assert_true(json_is_true(json_object_get(process, "no_new_privs")));
+	assert_int_equal(json_is_true(json_object_get(process, "filtered")), is_filtered);
+	assert_int_equal(member_number(process, "uid"), 0);
+	assert_int_equal(json_array_size(list), *capability != '\0');
+	if (*capability)
+		assert_string_equal(json_string_value(json_array_get(list, 0)), capability);
+}
+
+static void test_small_helpers_are_listed_and_narrow(void **state)
+{
+	struct stage *stage = *state;
+	json_t *root = ask(stage, "process", 0);
+
+	assert_process(root, "reader", "DAC_READ_SEARCH", true);
+	assert_true(has_purpose(find(root, "reader"), "opening files for reading"));
+	assert_false(has_purpose(find(root, "reader"), "using sockets"));
+	assert_process(root, "metrics", "", false);
+	assert_process(root, "site-metrics", "", false);
+	assert_true(json_is_null(json_object_get(find(root, "sweeper"), "capabilities")));
+	json_decref(root);
+	stage_assert_clean(stage);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, stage_setup, stage_teardown)
 
 int main(void)
@@ -130,6 +159,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_what_is_said_is_what_runs),
 		TEST(test_a_process_may_what_its_faults_need),
+		TEST(test_small_helpers_are_listed_and_narrow),
 	};
 
 	return STAGE_RUN(tests);

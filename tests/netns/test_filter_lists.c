@@ -24,6 +24,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -180,7 +181,7 @@ static bool tell_calls(void)
 
 	for (int kind = 0; fault_all()[kind]; kind++) {
 		printf("# %s:", fault_all()[kind]->name);
-		for (enum sandbox_teller teller = SANDBOX_CONDUCTOR; teller < FILTER_WATCH_TELLERS;
+		for (enum sandbox_teller teller = SANDBOX_CONDUCTOR; teller <= SANDBOX_GUARDIAN;
 		     teller++) {
 			printf(" %s %lu", filter_watch_names[teller], calls_of[kind][teller]);
 			is_whole &= calls_of[kind][teller] > 0;
@@ -188,6 +189,31 @@ static bool tell_calls(void)
 		printf(" calls\n");
 	}
 	return is_whole;
+}
+
+static void put(const char *path, const char *how, const char *text, mode_t mode)
+{
+	FILE *file = fopen(path, how);
+
+	if (!file || fputs(text, file) < 0 || fclose(file) != 0 || chmod(path, mode) < 0)
+		abort();
+}
+
+/* What root includes is opened by a process that has a list as well. */
+static void run_one_that_includes(struct scene *scene, const char *path)
+{
+	struct command command = {.scene = scene};
+	int status;
+
+	command.experiment = scene_write_experiment(scene, path);
+	put(command.experiment, "ae", "include: [one.yaml, two.yaml]\n", 0644);
+	put("/run/one.yaml", "we", "variables: {one: 1}\n", 0644);
+	put("/run/two.yaml", "we", "variables: {two: 2}\n", 0400);
+	status = watch_one(scene, &command);
+	if (status < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+		printf("# %s with an include: status 0x%x\n", path, (unsigned)status);
+		failed_runs += !is_emulated();
+	}
 }
 
 static bool is_wanted(const struct sweep_options *options, const char *path)
@@ -207,9 +233,11 @@ static int look(void *context)
 
 	sweep_options_find(options, is_wanted, &found);
 	scene_make(&scene);
-	printf("1..5\n");
+	printf("1..6\n");
 	for (size_t i = 0; i < found.gl_pathc; i++)
 		run(&scene, found.gl_pathv[i]);
+	if (found.gl_pathc)
+		run_one_that_includes(&scene, found.gl_pathv[0]);
 	for (enum sandbox_teller teller = SANDBOX_CONDUCTOR; teller < FILTER_WATCH_TELLERS;
 	     teller++) {
 		unsigned count = filter_watch_count_foreign(&watch, teller);
@@ -223,10 +251,10 @@ static int look(void *context)
 		       (unsigned)teller, filter_watch_names[teller]);
 		foreign += count;
 	}
-	printf("%sok 4 - experiments_run_under_filters_that_tell\n", failed_runs ? "not " : "");
+	printf("%sok 5 - experiments_run_under_filters_that_tell\n", failed_runs ? "not " : "");
 	/* fewer were run than there are kinds */
 	idle = !tell_calls() && !is_emulated() && !*options->names;
-	printf("%sok 5 - each_process_has_called_for_each_fault\n", idle ? "not " : "");
+	printf("%sok 6 - each_process_has_called_for_each_fault\n", idle ? "not " : "");
 	scene_kill_strangers(&scene);
 	return foreign || failed_runs || idle;
 }
