@@ -92,7 +92,9 @@ struct fault_ops {
 	enum target_kind target_kind; /* the selector table its target uses */
 	bool needs_no_interface;      /* of traffic: it does its work though no route leads there */
 	uint64_t capabilities;	      /* bits 1 << CAP_*: what inject/end/undo need in the worker */
-	/* What this target needs beyond that; called before it is resolved. NULL: nothing. */
+	/* What this target needs beyond that, of `capabilities_more` and nothing else; called
+	 * before it is resolved. NULL: nothing. */
+	uint64_t capabilities_more;
 	uint64_t (*more_capabilities)(const struct fault *fault);
 	/* What it changes is there after a restart of the machine, too: the journal of its run is
 	 * kept where it is found again, and its records are undone then. The others' are not: what

@@ -337,15 +337,18 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 
 /* Entering another mount namespace, and mounting there; seeing what the process of a pid file or of
  * a unit runs, before it is told */
+#define TO_ENTER  (1ULL << CAP_SYS_ADMIN | 1ULL << CAP_SYS_CHROOT | 1ULL << CAP_SYS_PTRACE)
+#define TO_RELOAD (1ULL << CAP_SYS_PTRACE)
+
 static uint64_t more_capabilities(const struct fault *fault)
 {
 	uint64_t more = 0;
 
 	if (params_is_set(&fault->target->params, FILE_NAMESPACE))
-		more = 1ULL << CAP_SYS_ADMIN | 1ULL << CAP_SYS_CHROOT | 1ULL << CAP_SYS_PTRACE;
+		more = TO_ENTER;
 	if (params_is_set(fault->params, FILE_RELOAD_PIDFILE) ||
 	    params_is_set(fault->params, FILE_RELOAD_UNIT))
-		more |= 1ULL << CAP_SYS_PTRACE;
+		more |= TO_RELOAD;
 	return more;
 }
 
@@ -356,6 +359,7 @@ const struct fault_ops file_fault = {
 	.target_kind = TARGET_FILE,
 	.capabilities = 1ULL << CAP_DAC_OVERRIDE | 1ULL << CAP_CHOWN | 1ULL << CAP_FOWNER |
 			1ULL << CAP_FSETID | 1ULL << CAP_SETFCAP | 1ULL << CAP_KILL,
+	.capabilities_more = TO_ENTER | TO_RELOAD,
 	.more_capabilities = more_capabilities,
 	.outlives_reboot = true,
 	.explain = file_explain,

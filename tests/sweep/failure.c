@@ -55,6 +55,7 @@ static void run_experiment(const struct trial *trial, const struct failure_calls
 	char binary[512], path[512];
 	char *words[] = {binary, (char[]){"run"}, (char[]){"--json"}, path, NULL};
 	struct trace_plan plan = {.words = words,
+				  .variable = trial->scene->variable,
 				  .network = trial->scene->lab->near_fd,
 				  .steps = trial->subject->steps,
 				  .patience_ns = PATIENCE_NS,
@@ -75,7 +76,13 @@ static void run_experiment(const struct trial *trial, const struct failure_calls
 		plan.fail_errno = 0;
 	}
 	keep_calls(&plan, wanted);
+	scene_begin(trial->scene);
+	if (trial->scene->has_late_link) {
+		plan.first = scene_let_link_come;
+		plan.of_first = trial->scene;
+	}
 	trace_run(&plan, out);
+	scene_let_link_come(trial->scene);
 }
 
 /* What `squall restore` did with its own failure; the exit code, 128: it crashed. */
