@@ -149,8 +149,13 @@ struct fault_ops {
 	 */
 	int (*end)(struct fault *fault, enum fault_end how, int64_t *out_again_ns,
 		   struct error *err);
+	/* Of what outlives a reboot, and may wait for disks and for others: ends the effect of one
+	 * record and starts what undo() then waits for, so that the effects of all records end
+	 * before any is waited for. What fails here is for undo(). NULL: undo() alone does it. */
+	void (*undo_effect)(const struct journal_record *record);
 	/* Undoes one journalled record, from the record alone, in any process, any number of times.
-	 * Acts only on what is still ours; "already gone" is success. May wait up to a second. */
+	 * Acts only on what is still ours; "already gone" is success. May wait up to a second, and
+	 * longer if it outlives a reboot: those come last. */
 	int (*undo)(const struct journal_record *record, struct error *err);
 	/* Reads the kernel back: *out_gone true when nothing of the record is left. On false,
 	 * `out_left` names what is left and gives the command that removes it by hand; so it may

@@ -132,6 +132,8 @@ int file_swap_out(const struct file_swap *swap, const struct file_place *place, 
 int file_swap_look(const struct file_swap *swap, const struct file_place *place, struct error *err);
 
 /* file_undo.c: of any record of this fault */
+/* fault_ops.undo_effect: the file is back, and the command for it is started. */
+void file_swap_undo_effect(const struct journal_record *record);
 int file_swap_undo(const struct journal_record *record, struct error *err);
 int file_swap_verify(const struct journal_record *record, bool *out_gone, char *out_left,
 		     size_t left_size, struct error *err);
