@@ -169,7 +169,7 @@ $(addprefix $(BUILD)/tests/netns/,test_sweep test_restore_failures test_power_lo
 $(BUILD)/tests/netns/test_filter_lists: $(SWEEP) | $(TELLING)
 $(BUILD)/tests/netns/test_typed_undo: $(SWEEP)
 $(BUILD)/tests/unit/test_typed_words: $(BUILD)/tests/sweep/typed_words.o
-$(BUILD)/tests/tools/soak $(BUILD)/tests/netns/test_foreign_changes: $(SWEEP)
+$(BUILD)/tests/tools/soak $(addprefix $(BUILD)/tests/netns/,test_foreign_changes test_live_foreign_changes): $(SWEEP)
 $(BUILD)/tests/tools/soak: $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/soak/*.c)))
 
 $(BUILD)/tests/sweep/mutant: $(BUILD)/injector/cli/main.o $(BUILD)/tests/sweep/mutant.o $(LIBRARY)

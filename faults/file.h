@@ -65,7 +65,7 @@ enum file_way {
 };
 #define FILE_KEPT_BY_LINK "o" /* the name of the copy, and this */
 
-uint32_t file_boot_crc(void);
+uint32_t file_boot_crc(void); /* 0: it cannot be told */
 
 /* Payload of the undo records. Its text (path, NUL, and pid file, unit, or "UID:GID" and the
  * arguments of a command, NUL after each) lies in `text`, or, when it is longer, beside the journal
@@ -94,6 +94,10 @@ struct file_swap {
 	/* names in the directory of the file: the copy, and what the original is kept as */
 	char copy_name[NAME_MAX + 1], kept_name[NAME_MAX + 1];
 };
+
+/* Who was told of it, and mount namespaces, ended with that boot. What cannot be told is of this
+ * one. */
+bool file_is_of_another_boot(const struct file_swap *swap);
 
 /* file_content.c: 0, or what is wrong with the parameters (of a file, of this machine's users). */
 int file_content_check(const struct params *params, struct error *err);
@@ -128,6 +132,8 @@ int file_swap_out(const struct file_swap *swap, const struct file_place *place, 
 int file_swap_look(const struct file_swap *swap, const struct file_place *place, struct error *err);
 
 /* file_undo.c: of any record of this fault */
+/* fault_ops.undo_effect: the file is back, and the command for it is started. */
+void file_swap_undo_effect(const struct journal_record *record);
 int file_swap_undo(const struct journal_record *record, struct error *err);
 int file_swap_verify(const struct journal_record *record, bool *out_gone, char *out_left,
 		     size_t left_size, struct error *err);

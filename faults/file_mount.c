@@ -292,9 +292,13 @@ static int find_mount(const struct file_swap *swap, struct seat *seat, struct er
 {
 	cleanup_fd int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct search search = {.swap = swap, .proc = proc};
-	int result = mount_namespace_find(swap->record.namespace_inode, &seat->namespace,
-					  &seat->pid, err);
+	int result;
 
+	/* It ended with that boot; its number may be somebody else's by now. */
+	if (file_is_of_another_boot(swap))
+		return FOUND_NOBODY;
+	result = mount_namespace_find(swap->record.namespace_inode, &seat->namespace, &seat->pid,
+				      err);
 	if (result == -ENOENT)
 		return FOUND_NOBODY;
 	if (result == 0)

@@ -181,6 +181,13 @@ uint32_t file_boot_crc(void)
 	return journal_boot_id(boot_id, NULL) < 0 ? 0 : crc32_of(boot_id, sizeof(boot_id));
 }
 
+bool file_is_of_another_boot(const struct file_swap *swap)
+{
+	uint32_t now = file_boot_crc();
+
+	return now && swap->record.boot_crc && swap->record.boot_crc != now;
+}
+
 /* ---- Doing it ---- */
 
 /* The process of the pid file, pinned. */
@@ -286,8 +293,7 @@ int file_reload_probe(const struct file_swap *swap, struct error *err)
 
 int file_reload_start(const struct file_swap *swap, struct error *err)
 {
-	if (swap->record.reload != FILE_RELOAD_BY_COMMAND ||
-	    swap->record.boot_crc != file_boot_crc())
+	if (swap->record.reload != FILE_RELOAD_BY_COMMAND || file_is_of_another_boot(swap))
 		return 0;
 	return fault_command_start(&swap->command, err) < 0 ? error_prefix(err, "reload") : 0;
 }
@@ -310,7 +316,7 @@ int file_reload(const struct file_swap *swap, struct error *err)
 	struct error inner = ERROR_INIT;
 	int result = 0;
 
-	if (swap->record.boot_crc != file_boot_crc())
+	if (file_is_of_another_boot(swap))
 		return 0;
 	if (swap->record.reload == FILE_RELOAD_BY_SIGNAL)
 		result = send_signal(swap, &inner);
@@ -369,7 +375,7 @@ static enum file_typing probe_typed(const struct file_swap *swap, pid_t *out_pid
 {
 	int result;
 
-	if (swap->record.reload == FILE_RELOAD_NONE || swap->record.boot_crc != file_boot_crc())
+	if (swap->record.reload == FILE_RELOAD_NONE || file_is_of_another_boot(swap))
 		return FILE_TYPE_NOTHING;
 	result = probe(swap, out_pid, err);
 	if (result >= 0)

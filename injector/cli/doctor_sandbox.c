@@ -10,6 +10,8 @@
 #include "injector/base/json.h"
 #include "injector/base/log.h"
 #include "injector/base/page.h"
+#include "injector/kernel/file_reader.h"
+#include "injector/kernel/file_writer.h"
 #include "injector/kernel/sandbox.h"
 #include "injector/kernel/sandbox_lists.h"
 #include "injector/probes/launcher.h"
@@ -22,10 +24,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/capability.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define ALL_CAPABILITIES 64
+#define ALL_OF_USER	 UINT64_MAX
 
 /* What the kernel says. */
 struct status {
@@ -37,7 +41,7 @@ struct status {
 struct process {
 	const char *name, *does;
 	unsigned uid;
-	uint64_t capabilities;
+	uint64_t capabilities;		    /* ALL_OF_USER: what this user has */
 	const struct sandbox_group *groups; /* NULL: no filter */
 	unsigned choice;
 	int (*confine)(const struct process *process, struct error *err); /* NULL: a launcher */
@@ -68,6 +72,23 @@ static int confine_guardian(const struct process *process, struct error *err)
 	int result = sandbox_keep_capabilities(process->capabilities, err);
 
 	return result < 0 ? result : sandbox_guardian(process->capabilities, err);
+}
+
+static int confine_reader(const struct process *process, struct error *err)
+{
+	(void)process;
+	return file_reader_confine(err);
+}
+
+static int confine_writer(const struct process *process, struct error *err)
+{
+	return file_writer_confine(process->uid, process->uid ? user.gid : 0, err);
+}
+
+static int confine_nothing(const struct process *process, struct error *err)
+{
+	(void)process, (void)err;
+	return 0;
 }
 
 /* ---- Trying ---- */
@@ -108,17 +129,21 @@ static void take_status(struct process *process, const char *text)
 	process->was_tried = true;
 }
 
-/* In the child: what it may not write to is no way to tell, so the pipe is open before. */
+/* In the child, by a call that is in each list; what it may not open is no way to tell, so the
+ * socket is there before. */
 static void confine_and_tell(const struct process *process, int out)
 {
 	struct error err = ERROR_INIT;
 	char text[4096] = "";
+	struct iovec part = {.iov_base = text};
+	const struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
 
 	if (process->confine(process, &err) < 0)
 		snprintf(text, sizeof(text), "!%.280s", err.text);
 	else if (read_status(getpid(), text, sizeof(text)) < 0)
 		snprintf(text, sizeof(text), "!it cannot read its own status");
-	_exit(write(out, text, strlen(text)) < 0);
+	part.iov_len = strlen(text);
+	_exit(sendmsg(out, &message, MSG_NOSIGNAL) < 0);
 }
 
 static void try_by_fork(struct process *process)
@@ -129,7 +154,7 @@ static void try_by_fork(struct process *process)
 	ssize_t got;
 	pid_t pid;
 
-	if (pipe2(ends, O_CLOEXEC) < 0)
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
 		return;
 	pid = fork();
 	if (pid == 0)
@@ -171,13 +196,17 @@ static void compare(struct process *process)
 		return;
 	if (found->uid != process->uid)
 		what = "it runs as another user";
-	else if (process->capabilities != ~0ULL && (found->permitted != process->capabilities ||
-						    found->effective != process->capabilities))
+	else if (process->capabilities != ALL_OF_USER &&
+		 (found->permitted != process->capabilities ||
+		  found->effective != process->capabilities))
 		what = "it holds other capabilities";
 	else if ((found->inheritable || found->ambient) && process->groups)
 		what = "it would pass on capabilities";
 	else if (process->groups && (found->filters != 2 || !found->no_new_privileges))
 		what = "it has no filter";
+	else if (process->confine && process->capabilities != ALL_OF_USER &&
+		 !found->no_new_privileges)
+		what = "it could gain privileges";
 	snprintf(process->trouble, sizeof(process->trouble), "%s", what ? what : "");
 }
 
@@ -232,7 +261,7 @@ static json_t *group_json(const struct sandbox_group *group)
 static json_t *process_json(const struct process *process)
 {
 	json_t *root = json_object(), *groups = json_array();
-	bool is_root = process->capabilities == ~0ULL;
+	bool is_root = process->capabilities == ALL_OF_USER;
 
 	for (const struct sandbox_group *at = process->groups; at && at->purpose; at++)
 		if (sandbox_group_applies(at, process->choice))
@@ -284,20 +313,21 @@ static void show_rights(struct page *page, const struct process *process)
 	page_tab(page, 2);
 	page_wrap(page, TONE_NORMAL, 2, "user %s (uid %u); capabilities: %s; %s",
 		  entry ? entry->pw_name : "?", process->uid,
-		  process->capabilities == ~0ULL ? "all of this user"
-		  : *list			 ? list
-						 : "none",
-		  !process->was_tried		? "not tried"
-		  : process->found.filters == 2 ? "no new privileges, filter in force"
-						: "no filter");
+		  process->capabilities == ALL_OF_USER ? "all of this user"
+		  : *list			       ? list
+						       : "none",
+		  !process->was_tried		     ? "not tried"
+		  : process->found.filters == 2	     ? "no new privileges, filter in force"
+		  : process->found.no_new_privileges ? "no new privileges, no filter"
+						     : "no filter");
 }
 
 static void show(struct page *page, const struct process *process)
 {
 	page_line(page);
 	page_put(page, TONE_TITLE, "%s", process->name);
-	page_tab(page, 12);
-	page_wrap(page, TONE_NORMAL, 12, "%s", process->does);
+	page_tab(page, 14);
+	page_wrap(page, TONE_NORMAL, 14, "%s", process->does);
 	show_rights(page, process);
 	if (process->trouble[0]) {
 		page_tab(page, 2);
@@ -308,19 +338,25 @@ static void show(struct page *page, const struct process *process)
 		show_groups(page, process);
 }
 
+/* "file", or "file+": with all that its targets and parameters can ask for. */
 static int sum_up(char *const *faults, uint64_t *out, struct error *err)
 {
 	*out = 0;
 	for (const struct fault_ops *const *at = fault_all(); !*faults && *at; at++)
-		*out |= (*at)->capabilities;
+		*out |= (*at)->capabilities | (*at)->capabilities_more;
 	for (; *faults; faults++) {
-		const struct fault_ops *ops = fault_find(*faults);
+		size_t length = strcspn(*faults, "+");
+		bool is_most = strcmp(*faults + length, "+") == 0;
+		char name[64];
+		const struct fault_ops *ops;
 
+		snprintf(name, sizeof(name), "%.*s", is_most ? (int)length : 60, *faults);
+		ops = fault_find(name);
 		if (!ops) {
 			error_set(err, EINVAL, "doctor: there is no fault '%.40s'", *faults);
 			return error_remedy(err, "squall faults lists them");
 		}
-		*out |= ops->capabilities;
+		*out |= ops->capabilities | (is_most ? ops->capabilities_more : 0);
 	}
 	return 0;
 }
@@ -367,6 +403,27 @@ int doctor_sandbox(char *const *faults, bool is_json, struct error *err)
 			 "where there are some",
 		 .uid = user.uid,
 		 .start = launcher_new_apart},
+		{.name = "reader",
+		 .does = "opens the files that an experiment includes for a conductor that is "
+			 "nobody; "
+			 "only where root itself calls",
+		 .capabilities = file_reader_capabilities(),
+		 .groups = sandbox_reader_groups,
+		 .confine = confine_reader},
+		{.name = "metrics",
+		 .does = "replaces the file of --metrics, and sets it right when the run was "
+			 "killed",
+		 .uid = user.uid,
+		 .confine = confine_writer},
+		{.name = "site-metrics",
+		 .does = "the same for the file that the site names",
+		 .confine = confine_writer},
+		{.name = "sweeper",
+		 .does = "looks for metrics of killed runs when the next command of root's begins, "
+			 "and "
+			 "starts who sets them right, with the rights of the two above",
+		 .capabilities = ALL_OF_USER,
+		 .confine = confine_nothing},
 	};
 
 	page_init(&page, stdout, log_has_colour(STDOUT_FILENO), 0);
@@ -375,8 +432,8 @@ int doctor_sandbox(char *const *faults, bool is_json, struct error *err)
 			  "A filter answers EPERM to every call that is not listed, and kills for "
 			  "execve, ptrace, loading of modules and of kernels.");
 	for (unsigned i = 0; i < sizeof(processes) / sizeof(*processes); i++) {
-		if (!processes[i].groups && user.uid == 0) /* what root itself has */
-			processes[i].capabilities = ~0ULL;
+		if (!processes[i].confine && user.uid == 0) /* what root itself has */
+			processes[i].capabilities = ALL_OF_USER;
 		try_process(&processes[i]);
 		failures += !processes[i].was_tried || processes[i].trouble[0];
 		if (is_json)

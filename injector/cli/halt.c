@@ -20,6 +20,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define KEEP_WAIT_NS 5000000000LL /* for a disk, when everything is over */
 
@@ -169,7 +171,24 @@ static int ask_once_more(struct brake *brake, const struct halt_lever *lever, js
 	return result;
 }
 
-static int stop_everybody(const char *reason, bool json, struct error *err)
+/* Who pulls the lever is written down whatever becomes of this command; by a process of its own,
+ * since a disk may hang. */
+static pid_t write_beginning(const char *reason)
+{
+	pid_t writer = fork();
+
+	if (writer > 0)
+		return writer;
+	if (writer == 0) {
+		setsid();
+		audit_write(NULL, "halting", "", "%s", reason);
+		_exit(audit_release(NULL) < 0);
+	}
+	audit_write(NULL, "halting", "", "%s", reason);
+	return 0;
+}
+
+static int stop_everybody(const char *reason, bool json, pid_t *out_writer, struct error *err)
 {
 	struct brake brake = {0};
 	json_t *runs = json_array();
@@ -180,6 +199,7 @@ static int stop_everybody(const char *reason, bool json, struct error *err)
 	/* Nothing is printed before: a pipe that nobody reads must not hold the brake. */
 	(void)!ask_everybody(&brake, false, NULL);
 	halt_pull(reason, &lever);
+	*out_writer = write_beginning(reason);
 	was_at_once = lever.is_pulled;
 	result = ask_everybody(&brake, was_at_once, err);
 	if (was_at_once)
@@ -207,6 +227,8 @@ int cli_halt(int argc, char **argv, struct error *err)
 {
 	struct option_text texts[] = {{.name = "reason"}, {0}};
 	struct options options = {.help = help, .has_json = true, .texts = texts};
+	struct error why = ERROR_INIT;
+	pid_t writer = 0;
 	int result = options_parse(&options, argc, argv, err);
 
 	if (result < 0 || options.helped)
@@ -217,8 +239,11 @@ int cli_halt(int argc, char **argv, struct error *err)
 		return result;
 	audit_hold(); /* a disk that hangs must not hold the brake */
 	result = stop_everybody(texts[0].text ? texts[0].text : "no reason given", options.json,
-				err);
+				&writer, err);
 	guardian_cgroup_sweep(); /* of one that died behind its run's end */
-	audit_release();
+	if (writer > 0)		 /* the line of the beginning comes first */
+		waitpid(writer, NULL, 0);
+	if (audit_release(&why) < 0)
+		log_warning("%s", why.text);
 	return result;
 }

@@ -59,12 +59,14 @@ int cli_inject(int argc, char **argv, struct error *err)
 	struct run_options run = {.load = load_words, .context = &words, .is_one_fault = true};
 	int result = options_parse(&options, argc, argv, err);
 
-	if (result < 0 || options.helped)
+	if (options.helped)
 		return result;
-	if (!options.operand_count) {
+	if (result == 0 && !options.operand_count) {
 		error_set(err, EINVAL, "inject: the FAULT is missing");
-		return error_remedy(err, "squall faults lists them.");
+		result = error_remedy(err, "squall faults lists them.");
 	}
+	if (result < 0)
+		return options_refused(result, argv[0], NULL, NULL, 0, err);
 	words.fault = options.operands[0];
 	words.list = options.operands + 1;
 	words.count = (unsigned)options.operand_count - 1;

@@ -93,15 +93,31 @@ int options_parse(struct options *options, int argc, char **argv, struct error *
 	return -EINVAL;
 }
 
+void options_tell_audit(const char *command, const char *file, const void *content, size_t length)
+{
+	struct invoking_user user = {.uid = getuid()};
+
+	(void)!sandbox_invoking_user(&user, NULL); /* what cannot be told is root */
+	audit_caller(command, user.uid, file, content, length);
+}
+
+int options_refused(int result, const char *command, const char *file, const void *content,
+		    size_t length, const struct error *err)
+{
+	if (result >= 0 || geteuid() != 0)
+		return result;
+	options_tell_audit(command, file, content, length);
+	/* no text: what is wrong with a file, line by line, was printed */
+	audit_write(NULL, "refused", "", "%s", err->text[0] ? err->text : "the file is invalid");
+	return result;
+}
+
 int options_need_root(const char *command, const char *why, struct error *err)
 {
 	/* What root begins here must not end half way because nobody reads what it says. */
 	signal(SIGPIPE, SIG_IGN);
 	if (geteuid() == 0) {
-		struct invoking_user user = {.uid = getuid()};
-
-		(void)!sandbox_invoking_user(&user, NULL); /* what cannot be told is root */
-		audit_caller(command, user.uid, NULL, NULL, 0);
+		options_tell_audit(command, NULL, NULL, 0);
 		return 0;
 	}
 	error_set(err, EPERM, "%s: %s", command, why);

@@ -9,6 +9,7 @@
 #include "injector/base/error.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct option_text {	  /* an option with a text behind it */
 	const char *name; /* NULL ends a list */
@@ -39,6 +40,12 @@ int options_parse(struct options *options, int argc, char **argv, struct error *
 int options_separator(int argc, char **argv);
 /* -EPERM with a remedy for everybody but root. */
 int options_need_root(const char *command, const char *why, struct error *err);
+/* Who calls, for lines of the audit that are written without a run. Of root's processes only. */
+void options_tell_audit(const char *command, const char *file, const void *content, size_t length);
+/* What is refused before a run begins is a line of the audit as well, where root called; `file` and
+ * `content` as for audit_caller(). Does nothing unless `result` says that it was refused. */
+int options_refused(int result, const char *command, const char *file, const void *content,
+		    size_t length, const struct error *err);
 /* Flushes standard output: a full disk or a closed pipe is an error like any other. */
 int options_flush(struct error *err);
 

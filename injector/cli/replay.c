@@ -17,6 +17,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static const char help[] =
 	"usage: squall replay [--json] [--quiet] RUN|FILE|last [-- COMMAND [ARGUMENT...]]\n\n"
@@ -143,37 +145,65 @@ static void replay_free(struct replay *replay)
 	json_decref(replay->root);
 }
 
+/* The bytes of the result, for their digest in the audit; nothing else looks at them here. */
+static void take_content(const struct replay *replay, char **out, size_t *out_length)
+{
+	struct stat status;
+	ssize_t got;
+
+	if (geteuid() != 0 || replay->file == stdin || fstat(fileno(replay->file), &status) < 0 ||
+	    !S_ISREG(status.st_mode) || status.st_size > STORED_MAX)
+		return;
+	*out = malloc((size_t)status.st_size + 1);
+	got = *out ? pread(fileno(replay->file), *out, (size_t)status.st_size, 0) : 0;
+	*out_length = got > 0 ? (size_t)got : 0;
+}
+
+static int take(int argc, char **argv, struct options *options, struct replay *replay,
+		struct run_options *run, struct error *err)
+{
+	int separator = options_separator(argc, argv);
+	int result = options_parse(options, separator, argv, err);
+
+	if (result < 0 || options->helped)
+		return result;
+	if (!options->operand_count || separator + 1 == argc) {
+		error_set(err, EINVAL, "replay: the %s is missing",
+			  options->operand_count ? "COMMAND behind '--'" : "RUN");
+		return error_remedy(err, "squall replay --help");
+	}
+	if (separator < argc)
+		run->command = argv + separator + 1;
+	run->words = options->operands[0];
+	run->file = run->words;
+	run->is_json = options->json;
+	run->is_quiet = options->quiet;
+	descriptors_leave_callers();
+	replay->file = results_open(options->operands[0], replay->path, sizeof(replay->path), err);
+	if (!replay->file)
+		return err->code ? -err->code : -EIO;
+	run->file = replay->path;
+	if (replay->file != stdin)
+		result = trusted_file_check(fileno(replay->file), replay->path, err);
+	return result < 0 ? result : source_prepare(&replay->source, err);
+}
+
 int cli_replay(int argc, char **argv, struct error *err)
 {
 	struct options options = {
 		.help = help, .has_json = true, .has_quiet = true, .max_operands = 1};
 	struct replay replay = {.source.text.inputs.read = experiment_read_to_run};
-	struct run_options run = {.load = load, .context = &replay, .has_launcher = true};
-	int separator = options_separator(argc, argv);
-	int result = options_parse(&options, separator, argv, err);
+	struct run_options run = {
+		.load = load, .context = &replay, .name = argv[0], .has_launcher = true};
+	cleanup_free char *content = NULL;
+	int result = take(argc, argv, &options, &replay, &run, err);
 
-	if (result < 0 || options.helped)
-		return result;
-	if (!options.operand_count || separator + 1 == argc) {
-		error_set(err, EINVAL, "replay: the %s is missing",
-			  options.operand_count ? "COMMAND behind '--'" : "RUN");
-		return error_remedy(err, "squall replay --help");
-	}
-	if (separator < argc)
-		run.command = argv + separator + 1;
-	run.name = argv[0];
-	run.words = options.operands[0];
-	run.is_json = options.json;
-	run.is_quiet = options.quiet;
-	descriptors_leave_callers();
-	replay.file = results_open(options.operands[0], replay.path, sizeof(replay.path), err);
-	if (!replay.file)
-		return err->code ? -err->code : -EIO;
-	result = replay.file == stdin ? 0
-				      : trusted_file_check(fileno(replay.file), replay.path, err);
-	if (result == 0)
-		result = source_prepare(&replay.source, err);
-	if (result == 0)
+	if (replay.file)
+		take_content(&replay, &content, &run.length);
+	run.content = content;
+	if (result < 0)
+		options_refused(result, argv[0], run.file, run.content, run.length, err);
+	else if (!options.helped)
 		result = run_start(&run, err);
 	replay_free(&replay);
 	return result;

@@ -51,6 +51,49 @@ static int misused(const char *name, struct error *err, const char *what)
 	return error_remedy(err, "squall %s --help", name);
 }
 
+/* What was typed, and the file: all that needs the rights of who called. */
+static int take(int argc, char **argv, struct options *options, struct source *source,
+		struct run_options *run, struct error *err)
+{
+	const struct option_text *texts = options->texts;
+	int separator = options_separator(argc, argv);
+	int result = options_parse(options, separator, argv, err);
+
+	if (result < 0 || options->helped)
+		return result;
+	if (!options->operand_count)
+		return misused(argv[0], err, "the FILE is missing");
+	source->path = options->operands[0];
+	run->file = source->path;
+	if (separator < argc && run->plan_only)
+		return misused(argv[0], err, "a plan takes no COMMAND");
+	if (separator + 1 == argc)
+		return misused(argv[0], err, "the COMMAND behind '--' is missing");
+	if (separator < argc)
+		run->command = argv + separator + 1;
+	if (texts[0].count > INPUTS_MAX_SETTING)
+		return misused(argv[0], err, too_many);
+	if (texts[2].text && texts[2].text[0] != '/')
+		return misused(argv[0], err, "--metrics takes an absolute path");
+	run->metrics = texts[2].text;
+	run->is_json = options->json;
+	run->is_quiet = options->quiet;
+	source->text.inputs.read = experiment_read_to_run;
+	source->text.inputs.setting_count = texts[0].count;
+	/* before anything begins: a run without its command would break things for nothing */
+	result = run->command ? launcher_find_program(run->command[0], err) : 0;
+	if (result == 0)
+		result = source_take_seed(texts[1].text, run, err);
+	if (result == 0)
+		result = experiment_read(source->path, &source->text, err);
+	descriptors_leave_callers(); /* now: FILE may be one of them, /dev/fd/63 */
+	if (result == 0)
+		result = source_prepare(source, err);
+	run->content = source->text.bytes;
+	run->length = source->text.length;
+	return result;
+}
+
 static int run_or_plan(int argc, char **argv, bool plan_only, struct error *err)
 {
 	struct source source = {0};
@@ -68,46 +111,15 @@ static int run_or_plan(int argc, char **argv, bool plan_only, struct error *err)
 	struct run_options run = {
 		.load = source_load,
 		.context = &source,
+		.name = argv[0],
 		.plan_only = plan_only,
 		.has_launcher = !plan_only,
 	};
-	int separator = options_separator(argc, argv);
-	int result = options_parse(&options, separator, argv, err);
+	int result = take(argc, argv, &options, &source, &run, err);
 
-	if (result < 0 || options.helped)
-		return result;
-	if (!options.operand_count)
-		return misused(argv[0], err, "the FILE is missing");
-	if (separator < argc && plan_only)
-		return misused(argv[0], err, "a plan takes no COMMAND");
-	if (separator + 1 == argc)
-		return misused(argv[0], err, "the COMMAND behind '--' is missing");
-	if (separator < argc)
-		run.command = argv + separator + 1;
-	if (texts[0].count > INPUTS_MAX_SETTING)
-		return misused(argv[0], err, too_many);
-	if (texts[2].text && texts[2].text[0] != '/')
-		return misused(argv[0], err, "--metrics takes an absolute path");
-	run.metrics = texts[2].text;
-	run.is_json = options.json;
-	run.is_quiet = options.quiet;
-	source.path = options.operands[0];
-	source.text.inputs.read = experiment_read_to_run;
-	source.text.inputs.setting_count = texts[0].count;
-	/* before anything begins: a run without its command would break things for nothing */
-	result = run.command ? launcher_find_program(run.command[0], err) : 0;
-	if (result == 0)
-		result = source_take_seed(texts[1].text, &run, err);
-	if (result == 0)
-		result = experiment_read(source.path, &source.text, err);
-	descriptors_leave_callers(); /* now: FILE may be one of them, /dev/fd/63 */
-	if (result == 0)
-		result = source_prepare(&source, err);
-	run.name = argv[0];
-	run.file = source.path;
-	run.content = source.text.bytes;
-	run.length = source.text.length;
-	if (result == 0)
+	if (result < 0)
+		options_refused(result, argv[0], run.file, run.content, run.length, err);
+	else if (!options.helped)
 		result = run_start(&run, err);
 	source_free(&source);
 	return result;

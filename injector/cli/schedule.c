@@ -13,6 +13,7 @@
 #include "injector/cli/schedule_trust.h"
 #include "injector/cli/schedule_units.h"
 #include "injector/experiment/load.h"
+#include "injector/journal/audit.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -88,6 +89,7 @@ static int read_file(const char *file, struct experiment **out, struct error *er
 	struct yaml_problems problems = {0};
 	int result = experiment_read(file, &text, err);
 
+	options_tell_audit("schedule", file, text.bytes, text.length);
 	if (result == 0)
 		result = experiment_parse(&text, file, out, &problems, err);
 	if (result < 0 && problems.count) {
@@ -177,6 +179,7 @@ static int write_units(const char *directory, const struct schedule_plan *plan, 
 	printf("Next, as root: systemd-analyze calendar '%s' && systemctl daemon-reload && "
 	       "systemctl enable --now squall-%s.timer\n",
 	       plan->calendar, plan->name);
+	audit_write(NULL, "scheduled", "", "%s: %s", paths[1], plan->calendar);
 	return options_flush(err);
 }
 
@@ -263,6 +266,7 @@ static int remove_units(const char *directory, const char *name, struct error *e
 	snprintf(path, sizeof(path), "%s/timers.target.wants/squall-%s.timer", directory, name);
 	if (unlink(path) < 0 && errno != ENOENT && errno != ENOTDIR)
 		return error_errno(err, errno, "cannot remove %s", path);
+	audit_write(NULL, "unscheduled", "", "%s/squall-%s.timer", directory, name);
 	/* patterns: none of them fails when there is nothing of that name (any more) */
 	printf("removed squall-%s.timer and its service\n"
 	       "Next, as root: systemctl daemon-reload; systemctl stop 'squall-%s.*'; systemctl "
@@ -332,6 +336,10 @@ int cli_schedule(int argc, char **argv, struct error *err)
 	result = options_need_root("schedule", "writing units needs root", err);
 	if (result < 0)
 		return result;
-	return options.operand_count ? add(options.operands[0], texts, directory, err)
-				     : remove_units(directory, texts[TEXT_REMOVE].text, err);
+	result = options.operand_count ? add(options.operands[0], texts, directory, err)
+				       : remove_units(directory, texts[TEXT_REMOVE].text, err);
+	if (result < 0)
+		audit_write(NULL, "refused", "", "%s",
+			    err->text[0] ? err->text : "the file is invalid");
+	return result;
 }

@@ -2,8 +2,9 @@
  *
  * A line is one write(2) to a file opened with O_APPEND, so that lines of several processes never
  * mix. It always has room: texts of others (a byte of which may take six) are cut, and marked,
- * until it fits. The file is never truncated or rotated from here; with `chattr +a` it is
- * append-only for root as well.
+ * until it fits. Where a full disk took a part of the line before, it begins with the newline that
+ * one lacks. The file is never truncated or rotated from here; with `chattr +a` it is append-only
+ * for root as well.
  */
 #include "injector/journal/audit.h"
 
@@ -140,6 +141,15 @@ static char *fitting_line(const char *event, const char *run_id, const char *tex
 	return line;
 }
 
+/* What was written last is no whole line. */
+static bool is_torn(int file)
+{
+	const off_t end = lseek(file, 0, SEEK_END);
+	char last = '\n';
+
+	return end > 0 && pread(file, &last, 1, end - 1) == 1 && last != '\n';
+}
+
 static int append(const char *lines, size_t length, struct error *err)
 {
 	cleanup_fd int folder = directory_open(directory, 0755, err), file = -1;
@@ -148,10 +158,12 @@ static int append(const char *lines, size_t length, struct error *err)
 	if (folder < 0)
 		return folder;
 	file = openat(folder, AUDIT_FILE,
-		      O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0640);
+		      O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0640);
 	if (file < 0)
 		return error_errno(err, errno, "cannot open %s/" AUDIT_FILE, directory);
-	written = write(file, lines, length);
+	written = is_torn(file) ? write(file, "\n", 1) : 1;
+	if (written == 1)
+		written = write(file, lines, length);
 	if (written == (ssize_t)length)
 		return 0;
 	error_errno(err, written < 0 ? errno : ENOSPC, "cannot write %s/" AUDIT_FILE, directory);
@@ -227,12 +239,22 @@ void audit_hold(void)
 	held.is_holding = true;
 }
 
-void audit_release(void)
+int audit_release(struct error *err)
 {
+	struct error why = ERROR_INIT;
+	cleanup_free char *line = NULL;
+	int result = held.used ? append(held.lines, held.used, &why) : 0;
+
 	held.is_holding = false;
-	if (held.used)
-		append(held.lines, held.used, NULL);
+	if (result < 0) { /* not into the file: the system's log has them, and is told so */
+		line = fitting_line("lost", "", why.text);
+		if (line)
+			tell_system("lost", "", why.text, line);
+		if (err)
+			*err = why;
+	}
 	if (held.lost)
 		audit_write(NULL, "lost", "", "%u lines did not fit into memory", held.lost);
 	held.used = held.lost = 0;
+	return result;
 }

@@ -26,8 +26,8 @@ int audit_write(struct error *err, const char *event, const char *run_id, const 
 
 /* From now on lines wait in memory (a disk that hangs must not hold up a restore) ... */
 void audit_hold(void);
-/* ... until they are written here. */
-void audit_release(void);
+/* ... until they are written here. What cannot be written is told to the system's log as well. */
+int audit_release(struct error *err);
 
 /* For tests: another directory than JOURNAL_STATE. */
 void audit_set_directory(const char *path);

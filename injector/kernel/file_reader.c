@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Root alone has one: who called sudo can read for himself.
+ */
 #include "injector/kernel/file_reader.h"
 
 #include "injector/base/cleanup.h"
@@ -9,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,34 +32,51 @@ struct answer {
  * than root could have written: it says what root does. */
 static int open_regular(const char *path, struct error *err)
 {
-	cleanup_fd int fd =
-		sandbox_open_as_caller(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, err);
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat stat;
 
 	if (fd < 0)
-		return fd;
+		return error_errno(err, errno, "cannot open %s", path);
 	if (fstat(fd, &stat) < 0)
 		return error_errno(err, errno, "cannot read %s", path);
 	if (!S_ISREG(stat.st_mode))
 		return error_set(err, EINVAL, "%s is not a regular file", path);
-	if (trusted_file_check(fd, path, err) < 0)
+	if (trusted_file_check_for(fd, path, 0, err) < 0)
 		return -EPERM;
 	return steal_fd(&fd);
 }
 
-static void serve(int socket)
+uint64_t file_reader_capabilities(void)
+{
+	const uint64_t reading = 1ULL << CAP_DAC_READ_SEARCH, all = 1ULL << CAP_DAC_OVERRIDE;
+
+	return sandbox_held(reading) ? reading : sandbox_held(all);
+}
+
+int file_reader_confine(struct error *err)
+{
+	int result = sandbox_keep_capabilities(file_reader_capabilities(), err);
+
+	return result < 0 ? result : sandbox_reader(err);
+}
+
+/* `refusal`: why nothing is opened, or NULL. */
+static void serve(int socket, const struct error *refusal)
 {
 	for (int served = 0; served < MOST_FILES; served++) {
 		char path[PATH_MAX + 1];
 		struct answer reply = {0};
 		struct error err = ERROR_INIT;
 		ssize_t size = recv(socket, path, sizeof(path) - 1, 0);
-		int fd;
+		int fd = -EPERM;
 
 		if (size <= 1) /* gone, or told to leave */
 			return;
 		path[size] = '\0';
-		fd = open_regular(path, &err);
+		if (refusal)
+			err = *refusal;
+		else
+			fd = open_regular(path, &err);
 		reply.code = fd < 0 ? -fd : 0;
 		snprintf(reply.text, sizeof(reply.text), "%.*s", (int)sizeof(reply.text) - 1,
 			 err.text);
@@ -65,6 +86,19 @@ static void serve(int socket)
 		if (fd >= 0)
 			close(fd);
 	}
+}
+
+static void become_reader(int socket)
+{
+	struct error err = ERROR_INIT;
+	int result;
+
+	signal(SIGINT, SIG_DFL);
+	close_range(STDERR_FILENO + 1, (unsigned)socket - 1, 0);
+	close_range((unsigned)socket + 1, ~0U, 0);
+	result = file_reader_confine(&err);
+	serve(socket, result < 0 ? &err : NULL);
+	_exit(0);
 }
 
 int file_reader_start(struct file_reader *reader, struct error *err)
@@ -80,12 +114,8 @@ int file_reader_start(struct file_reader *reader, struct error *err)
 		reader->pid = 0;
 		return error_errno(err, errno, "cannot start a reader of files");
 	}
-	if (reader->pid == 0) {
-		close(pair[0]);
-		signal(SIGINT, SIG_DFL);
-		serve(pair[1]);
-		_exit(0);
-	}
+	if (reader->pid == 0)
+		become_reader(pair[1]);
 	close(pair[1]);
 	reader->socket = pair[0];
 	return 0;

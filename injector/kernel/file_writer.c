@@ -86,9 +86,14 @@ static void serve(int socket, const struct place *place, file_writer_fn last)
 		change(place, text, (size_t)length, last);
 }
 
+int file_writer_confine(uid_t uid, gid_t gid, struct error *err)
+{
+	return uid ? sandbox_drop_user(uid, gid, err) : sandbox_keep_capabilities(0, err);
+}
+
 static int prepare(const char *path, uid_t uid, gid_t gid, struct place *place, struct error *err)
 {
-	int result = uid ? sandbox_drop_user(uid, gid, err) : sandbox_keep_capabilities(0, err);
+	int result = file_writer_confine(uid, gid, err);
 
 	return result < 0 ? result : open_place(path, place, err);
 }

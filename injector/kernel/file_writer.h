@@ -33,6 +33,9 @@ int file_writer_put(const struct file_writer *writer, const char *text, size_t l
 /* What was put is written; waits for that a second at most. */
 void file_writer_stop(struct file_writer *writer);
 
+/* The rights of whoever writes for that user, for good; in a process of its own. */
+int file_writer_confine(uid_t uid, gid_t gid, struct error *err);
+
 /* What is in such a file goes through `fn`. In a process of its own, which gives its rights up and
  * does nothing else afterwards. -ENOENT: there is no file; -EMEDIUMTYPE: it is none of ours. */
 int file_writer_change(const char *path, uid_t uid, gid_t gid, file_writer_fn fn);

@@ -121,6 +121,21 @@ int sandbox_keep_capabilities(uint64_t keep, struct error *err)
 	return result < 0 ? result : give_up_rest(keep, err);
 }
 
+uint64_t sandbox_held(uint64_t wanted)
+{
+	cleanup_cap cap_t set = cap_get_proc();
+	uint64_t held = 0;
+
+	for (cap_value_t cap = 0; set && cap < ALL_CAPABILITIES; cap++) {
+		cap_flag_value_t value = CAP_CLEAR;
+
+		if (wanted >> cap & 1 && cap_get_flag(set, cap, CAP_PERMITTED, &value) == 0 &&
+		    value == CAP_SET)
+			held |= 1ULL << cap;
+	}
+	return held;
+}
+
 static int change_user(uid_t uid, gid_t gid, struct error *err)
 {
 	/* An ordinary user who is that user already keeps the groups: they cannot be given up. */
@@ -207,4 +222,9 @@ int sandbox_worker(uint64_t capabilities, struct error *err)
 int sandbox_guardian(uint64_t capabilities, struct error *err)
 {
 	return load(&guardian_filters[sandbox_choice(capabilities)], "guardian", err);
+}
+
+int sandbox_reader(struct error *err)
+{
+	return load(&reader_filters[0], "reader of files", err);
 }

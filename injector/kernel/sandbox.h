@@ -15,11 +15,14 @@
 int sandbox_drop_user(uid_t uid, gid_t gid, struct error *err);
 /* Stays root but keeps only these capabilities (bits 1 << CAP_*), bounding set included. */
 int sandbox_keep_capabilities(uint64_t keep, struct error *err);
+/* Those of `wanted` that this process has. */
+uint64_t sandbox_held(uint64_t wanted);
 /* Filters. Default: EPERM; execve, ptrace, module loading: the process is killed. */
 int sandbox_conductor(struct error *err); /* no netlink, no exec, no raw sockets */
 /* What the capabilities are for, and no more: netlink, bpf, tap and threads; files; sockets. */
 int sandbox_worker(uint64_t capabilities, struct error *err);
 int sandbox_guardian(uint64_t capabilities, struct error *err);
+int sandbox_reader(struct error *err); /* opens files for reading, and hands them out */
 
 /* Who called: SUDO_UID/SUDO_GID when root by sudo, else the real uid. Commands run as this one.
  * Environment values are checked to be numbers of existing users. */

@@ -24,7 +24,13 @@ struct sandbox_filter {
 /* For tests: a filter that forbids nothing (but what is deadly) and tells a tracer of every call:
  * by which rule it is allowed, from 1 in the order of all groups, or 0: by none. Without a tracer
  * every call is ENOSYS, so a program with such a filter is of no use to anybody else. */
-enum sandbox_teller { SANDBOX_SILENT, SANDBOX_CONDUCTOR, SANDBOX_WORKER, SANDBOX_GUARDIAN };
+enum sandbox_teller {
+	SANDBOX_SILENT,
+	SANDBOX_CONDUCTOR,
+	SANDBOX_WORKER,
+	SANDBOX_GUARDIAN,
+	SANDBOX_READER,
+};
 void sandbox_filter_untell(unsigned told, enum sandbox_teller *out_teller, unsigned *out_rule);
 
 /* Of those groups that apply. Into `out`, SANDBOX_FILTER_MAX long. Returns how many instructions,

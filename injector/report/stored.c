@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SIZE_MAX_READ (64UL << 20) /* a result of 1024 probes has about 12 MB */
-
 static int read_all(FILE *in, const char *name, char **out, size_t *out_size, struct error *err)
 {
 	size_t size = 0, capacity = 1 << 16, got;
@@ -21,9 +19,9 @@ static int read_all(FILE *in, const char *name, char **out, size_t *out_size, st
 		char *grown;
 
 		size += got;
-		if (size > SIZE_MAX_READ)
+		if (size > STORED_MAX)
 			return error_set(err, EFBIG, "%s has more than %lu MiB: it is no result",
-					 name, SIZE_MAX_READ >> 20);
+					 name, STORED_MAX >> 20);
 		if (size < capacity)
 			continue;
 		grown = realloc(text, capacity * 2);

@@ -16,7 +16,8 @@
 #include <stdio.h>
 
 #define STORED_SCHEMA	   1
-#define STORED_REPLAY_SIZE 1024 /* for stored_replay() */
+#define STORED_REPLAY_SIZE 1024	       /* for stored_replay() */
+#define STORED_MAX	   (64L << 20) /* a result of 1024 probes has about 12 MB */
 
 /* Reads a whole result. -EINVAL: it is none, or of another schema. `name` is for messages. The
  * caller releases *out with json_decref(). */

@@ -7,6 +7,7 @@
 
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
+#include "injector/base/log.h"
 #include "injector/journal/audit.h"
 #include "injector/journal/directory.h"
 #include "injector/kernel/proc.h"
@@ -285,6 +286,7 @@ int restore_run(const char *run_id, struct restore_report *report, struct error 
 int restore_dead_runs(struct restore_report *report, struct error *err)
 {
 	cleanup_free char(*ids)[RUN_ID_SIZE] = NULL;
+	struct error why = ERROR_INIT;
 	unsigned count = 0;
 	int result = journal_list(&ids, &count, err);
 
@@ -307,7 +309,8 @@ int restore_dead_runs(struct restore_report *report, struct error *err)
 		report_left(report, "run %s: %s; %s", ids[at], inner.text,
 			    inner.remedy[0] ? inner.remedy : "run: squall restore");
 	}
-	audit_release();
+	if (audit_release(&why) < 0)
+		log_warning("%s; the system's log has what was done", why.text);
 	if (count) /* else a run's end does it: this is on the way to every injection */
 		guardian_cgroup_sweep();
 	return 0;

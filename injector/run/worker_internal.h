@@ -71,6 +71,7 @@ struct worker {
 	struct guardian guardian;
 	struct launcher *reloader; /* NULL: no step has a command */
 	bool has_guardian, is_conductor_lost, has_stopped;
+	bool has_planned, is_refusal_told; /* for the audit */
 	int patience_ms; /* left for a conductor that does not read what it is told */
 	struct journal *journal;
 	struct fault_env env;
@@ -150,6 +151,11 @@ void worker_look_back(struct worker *worker);
 /* Makes of a forked child of an arbitrary caller a process of its own: session, directory, umask,
  * limits, descriptors. */
 int worker_settle_in(struct worker *worker, struct error *err);
+/* Until worker_end_planning() it is refused when it has taken PLANNING_S of the processor's time:
+ * what people's files and patterns ask for has no other end. */
+#define PLANNING_S 15
+void worker_bound_planning(const struct worker *worker);
+void worker_end_planning(void);
 
 /* worker_reload.c */
 /* A process that starts the commands of the steps, if there are any. Once all steps are planned. */

@@ -32,7 +32,7 @@ static bool is_armed(const struct worker *worker)
 }
 
 /* What is told is what happened: the one place where it is written down as well. */
-static void audit(const struct worker *worker, const struct reply *reply)
+static void audit(struct worker *worker, const struct reply *reply)
 {
 	static const char *const events[REPLY_COUNT] = {
 		[REPLY_PLANNED] = "planned",
@@ -52,6 +52,8 @@ static void audit(const struct worker *worker, const struct reply *reply)
 
 	if (reply->type == REPLY_FOLLOWED && !reply->numbers[0])
 		event = "not-followed";
+	worker->has_planned |= reply->type == REPLY_PLANNED;
+	worker->is_refusal_told |= reply->type == REPLY_REFUSED;
 	if (!event || (reply->type == REPLY_FINISHED && !worker->journal))
 		return;
 	if (is_of_step && reply->index < worker->step_count)

@@ -7,6 +7,7 @@
 
 #include <dlfcn.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -56,6 +57,29 @@ int open(const char *path, int flags, ...)
 	return -1;
 }
 
+static unsigned entered; /* mount namespaces */
+
+int setns(int fd, int kind)
+{
+	static int (*real)(int, int);
+
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "setns");
+	entered++;
+	return real(fd, kind);
+}
+
+static const char *boot; /* NULL: it cannot be told */
+
+int journal_boot_id(char out[40], struct error *why)
+{
+	if (!boot)
+		return error_errno(why, EMFILE, "cannot read the identifier of this boot");
+	memset(out, 0, 40);
+	strcpy(out, boot);
+	return 0;
+}
+
 static pid_t reader;
 static int told;
 static char pidfile[96];
@@ -67,6 +91,7 @@ static int set_up_reader(void **state)
 	int ends[2];
 
 	lists_fail = others_are_hidden = false;
+	boot = "this";
 	set_up(state);
 	assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
 	reader = fork();
@@ -233,6 +258,54 @@ static void test_a_namespace_whose_processes_are_hidden_is_not_gone(void **state
 	assert_inside("cat $1", GOOD);
 }
 
+static bool lies_in(const char *folder, const char *name)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	return access(path, F_OK) == 0;
+}
+
+/* Numbers of namespaces are given again: the one that has it now is somebody else's. */
+static void test_a_namespace_of_another_boot_is_gone_and_not_entered(void **state)
+{
+	char left[1024], folder[128];
+
+	(void)state;
+	plan_and_inject();
+	snprintf(folder, sizeof(folder), "%s/%s", journal_root_of(env.run_id), env.run_id);
+	assert_true(lies_in(folder, "mount-1"));
+	boot = "another";
+	entered = 0;
+	assert_int_equal(verify_all(left, sizeof(left)), 0);
+	undo_cleanly();
+	undo_cleanly();
+	assert_int_equal(entered, 0);
+	/* whoever runs now has read the good one */
+	assert_int_equal(poll(&(struct pollfd){.fd = told, .events = POLLIN}, 1, 100), 0);
+	/* the copy is due no more, and goes with the journal */
+	assert_false(lies_in(folder, "mount-1"));
+	assert_true(lies_in(folder, "told-1"));
+	boot = "this";
+	assert_inside("cat $1", "bad\n");
+	undo_cleanly();
+	assert_true(entered > 0);
+	assert_inside("cat $1", GOOD);
+	next_run();
+	assert_int_equal(access(folder, F_OK), -1);
+}
+
+static void test_what_boot_it_is_that_cannot_be_told_is_this_one(void **state)
+{
+	(void)state;
+	plan_and_inject();
+	boot = NULL;
+	undo_cleanly();
+	assert_told();
+	boot = "this";
+	assert_inside("cat $1", GOOD);
+}
+
 static void edit_inside(void)
 {
 	char word[128], left[1024];
@@ -317,6 +390,8 @@ int main(void)
 		TEST(test_a_list_of_mounts_that_breaks_off_tells_of_nothing_gone),
 		TEST(test_a_namespace_that_cannot_be_looked_for_is_not_gone),
 		TEST(test_a_namespace_whose_processes_are_hidden_is_not_gone),
+		TEST(test_a_namespace_of_another_boot_is_gone_and_not_entered),
+		TEST(test_what_boot_it_is_that_cannot_be_told_is_this_one),
 		TEST(test_an_edited_copy_is_unmounted_as_told),
 		TEST(test_what_is_not_printed_as_it_is_is_not_to_be_typed),
 	};

@@ -12,12 +12,10 @@
 
 #include <fcntl.h>
 #include <glob.h>
-#include <linux/sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -46,6 +44,8 @@ static bool leave_dead_run(struct scene *scene, const char *name, unsigned steps
 	snprintf(source, sizeof(source), EXPERIMENTS "%s", name);
 	snprintf(path, sizeof(path), "%s", scene_write_experiment(scene, source));
 	snprintf(binary, sizeof(binary), "%s", world_built("squall"));
+	plan.variable = scene->variable;
+	scene_begin(scene);
 	trace_run(&plan, &result);
 	if (!result.was_held)
 		printf("%s\n", result.out);
@@ -63,19 +63,6 @@ static bool restore(struct scene *scene)
 	return code == 0 && access("/run/squall", F_OK) < 0;
 }
 
-static pid_t start_with_number(pid_t wanted)
-{
-	struct clone_args args = {
-		.exit_signal = SIGCHLD, .set_tid = (uint64_t)(uintptr_t)&wanted, .set_tid_size = 1};
-	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
-
-	if (pid == 0) {
-		for (;;)
-			pause();
-	}
-	return pid;
-}
-
 /* Its owner has stopped it, and only he may continue it. */
 static bool leaves_another_process_alone(struct scene *scene)
 {
@@ -87,7 +74,7 @@ static bool leaves_another_process_alone(struct scene *scene)
 	child_stop(old);
 	/* start times count hundredths of a second: not born in the same one */
 	usleep(50000);
-	if (start_with_number(old) != old) {
+	if (child_start_with_number(old) != old) {
 		perror("clone3");
 		return false;
 	}

@@ -148,7 +148,28 @@ static void test_delay_on_loopback(void **state)
 	check(*state, "127.0.0.1", (const char *[]){"to", "127.0.0.1", "delay", "2s", NULL});
 }
 
-#define ON_LAB(test) cmocka_unit_test_setup_teardown(test, netlab_setup, netlab_teardown)
+/* Filters that outlive the process, inert, and a clsact that came with them. */
+static void test_delay_by_clsact(void **state)
+{
+	setenv("SQUALL_HOOK", "clsact", 1);
+	check(*state, "10.88.0.2",
+	      (const char *[]){"to", "10.88.0.2", "delay", "2s", "direction", "both", NULL});
+}
+
+static void test_delay_and_loss_by_clsact(void **state)
+{
+	setenv("SQUALL_HOOK", "clsact", 1);
+	check(*state, "10.88.0.2",
+	      (const char *[]){"to", "10.88.0.2", "delay", "2s", "loss", "99%", NULL});
+}
+
+static void test_partition_by_clsact(void **state)
+{
+	setenv("SQUALL_HOOK", "clsact", 1);
+	check(*state, "10.88.0.2", (const char *[]){"to", "10.88.0.2", "loss", "100%", NULL});
+}
+
+#define ON_LAB(test) cmocka_unit_test_setup_teardown(test, netlab_setup, netlab_teardown_ways)
 
 int main(void)
 {
@@ -157,6 +178,9 @@ int main(void)
 		ON_LAB(test_delay_and_loss),
 		ON_LAB(test_partition),
 		ON_LAB(test_delay_on_loopback),
+		ON_LAB(test_delay_by_clsact),
+		ON_LAB(test_delay_and_loss_by_clsact),
+		ON_LAB(test_partition_by_clsact),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

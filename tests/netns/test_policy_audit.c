@@ -22,6 +22,8 @@
 
 #include <cmocka.h>
 
+#include "tests/netns/trail_bench.h"
+
 #define INJECT "inject network to=10.88.0.2:7001 delay=100ms for="
 
 static void assert_refused(struct stage *stage, const char *policy, const char *words,
@@ -118,40 +120,6 @@ static void test_a_unit_inside_of_another_is_not_the_systems(void **state)
 		group_remove(groups[i]);
 }
 
-static json_t *trail(const struct stage *stage)
-{
-	FILE *file = fopen(stage_path(stage, "lib/squall/audit.log"), "re");
-	char line[8192];
-	json_t *list = json_array();
-
-	assert_non_null(file);
-	while (fgets(line, sizeof(line), file)) {
-		json_error_t error;
-		json_t *entry = json_loads(line, 0, &error);
-
-		if (!entry)
-			fail_msg("no line of JSON: %s", line);
-		json_array_append_new(list, entry);
-	}
-	fclose(file);
-	return list;
-}
-
-/* The last line of that kind that speaks of `text`. */
-static json_t *find(json_t *list, const char *event, const char *text)
-{
-	for (size_t i = json_array_size(list); i-- > 0;) {
-		json_t *entry = json_array_get(list, i);
-		const char *said = json_string_value(json_object_get(entry, "text"));
-
-		if (strcmp(member_text(entry, "event"), event) == 0 &&
-		    (!*text || (said && strstr(said, text))))
-			return entry;
-	}
-	fail_msg("there is no line '%s' about '%s'", event, text);
-	return NULL;
-}
-
 static void test_every_act_is_in_the_trail(void **state)
 {
 	static const char file[] =
@@ -240,17 +208,6 @@ static void hear(int fd, json_t *list)
 		assert_non_null(strstr(message, "\nSYSLOG_IDENTIFIER=squall\n"));
 		json_array_append_new(list, entry);
 	}
-}
-
-static void assert_fields(json_t *entry, const char *digest)
-{
-	assert_string_equal(member_text(entry, "user"), "root");
-	assert_int_equal(member_number(entry, "uid"), 0);
-	/* a test has none, but says so */
-	assert_non_null(json_object_get(entry, "terminal"));
-	assert_true(strlen(member_text(entry, "time")) > strlen("2026-01-01T00:00:00Z"));
-	if (digest)
-		assert_memory_equal(member_text(entry, "sha256"), digest, 64);
 }
 
 /* The file and the log of the system tell the same, of each kind of act. */

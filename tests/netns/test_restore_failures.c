@@ -392,7 +392,7 @@ static bool is_wanted(const struct sweep_options *options, const char *path)
 	if (!options->is_full && !options->is_count && !*options->names && is_emulated())
 		return strstr(path, "/all-together") || strstr(path, "/file-swap");
 	if (!options->is_full && !options->is_count && !*options->names)
-		return strstr(path, "/all-together") || strstr(path, "/file") ||
+		return strstr(path, "all-together") || strstr(path, "/file") ||
 		       strstr(path, "/process-stop");
 	return sweep_options_name(options, path);
 }

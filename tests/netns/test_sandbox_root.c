@@ -3,6 +3,7 @@
  * Giving up root: for good, wholly, and for the right user, whatever the environment says. Each
  * case in a process of its own. Needs root.
  */
+#include "injector/kernel/file_reader.h"
 #include "injector/kernel/sandbox.h"
 
 #include <errno.h>
@@ -259,6 +260,114 @@ static void test_files_are_opened_with_the_rights_of_the_caller(void **state)
 	unlink(path);
 }
 
+static void put_file(const char *path, const char *text, uid_t owner, mode_t mode)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+	assert_int_equal(fchown(fd, owner, (gid_t)-1), 0);
+	assert_int_equal(fchmod(fd, mode), 0);
+	close(fd);
+}
+
+static int ask_reader(const struct file_reader *reader, const char *path, struct error *err)
+{
+	int fd = file_reader_open(reader, path, err);
+
+	if (fd >= 0)
+		close(fd);
+	return fd < 0 ? fd : 0;
+}
+
+static void assert_status(pid_t pid, const char *line)
+{
+	char path[40], text[8192] = "";
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0 && read(fd, text, sizeof(text) - 1) > 0);
+	close(fd);
+	if (!strstr(text, line))
+		fail_msg("not in the status: %s", line);
+}
+
+/* It opens what root may read and nobody else can have written, and cannot do much else. */
+static void test_the_reader_of_included_files_can_read_alone(void **state)
+{
+	char folder[] = "/root/squall-reader-XXXXXX", path[64];
+	struct file_reader reader = {0};
+	struct error err = ERROR_INIT;
+	char text[8] = "";
+	int fd;
+
+	(void)state;
+	unsetenv("SUDO_UID");
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/part", folder);
+	put_file(path, "part", 0, 0);
+	assert_int_equal(file_reader_start(&reader, &err), 0);
+	fd = file_reader_open(&reader, path, &err);
+	if (fd < 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(read(fd, text, sizeof(text) - 1), 4);
+	assert_string_equal(text, "part");
+	assert_int_equal(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+	close(fd);
+	assert_status(reader.pid, "Uid:\t0\t0\t0\t0");
+	assert_status(reader.pid, "CapPrm:\t0000000000000004"); /* DAC_READ_SEARCH */
+	assert_status(reader.pid, "CapEff:\t0000000000000004");
+	assert_status(reader.pid, "CapBnd:\t0000000000000004");
+	assert_status(reader.pid, "NoNewPrivs:\t1");
+	assert_status(reader.pid, "Seccomp:\t2");
+	/* of a group that is the owner's alone, which is looked up in files */
+	put_file(path, "part", 0, 0664);
+	assert_int_equal(ask_reader(&reader, path, &err), 0);
+	put_file(path, "part", 0, 0666);
+	assert_int_equal(ask_reader(&reader, path, &err), -EPERM);
+	put_file(path, "part", 65534, 0644);
+	assert_int_equal(ask_reader(&reader, path, &err), -EPERM);
+	assert_int_equal(ask_reader(&reader, folder, &err), -EINVAL);
+	assert_int_equal(ask_reader(&reader, "/dev/null", &err), -EINVAL);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(ask_reader(&reader, path, &err), -ENOENT);
+	file_reader_stop(&reader);
+	rmdir(folder);
+}
+
+static char mine[64]; /* a file of root's */
+
+static void confine_as_reader(void)
+{
+	struct error err = ERROR_INIT;
+
+	CHECK(file_reader_confine(&err) == 0);
+	CHECK(open(mine, O_RDONLY | O_CLOEXEC) >= 0);
+	CHECK(open(mine, O_RDWR | O_CLOEXEC) < 0 && errno == EPERM);
+	CHECK(open(mine, O_RDONLY | O_TRUNC | O_CLOEXEC) < 0 && errno == EPERM);
+	CHECK(open(mine, O_RDONLY | O_CREAT | O_CLOEXEC, 0600) < 0 && errno == EPERM);
+	CHECK(open("/root", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600) < 0 && errno == EPERM);
+	CHECK(unlink(mine) < 0 && errno == EPERM);
+	CHECK(chmod(mine, 0600) < 0 && errno == EPERM);
+	CHECK(socket(AF_UNIX, SOCK_STREAM, 0) < 0 && errno == EPERM);
+	CHECK(kill(getpid(), 0) < 0 && errno == EPERM);
+	CHECK(fork() < 0 && errno == EPERM);
+	CHECK(setresuid(65534, 65534, 65534) < 0 && errno == EPERM);
+}
+
+static void test_who_reads_for_others_writes_nothing(void **state)
+{
+	char path[] = "/root/squall-mine-XXXXXX";
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	close(fd);
+	strcpy(mine, path);
+	assert_int_equal(run_in_child(confine_as_reader), 0);
+	assert_int_equal(unlink(path), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -267,6 +376,8 @@ int main(void)
 		cmocka_unit_test(test_sudo_user_is_found),
 		cmocka_unit_test(test_hostile_sudo_variables_are_refused),
 		cmocka_unit_test(test_files_are_opened_with_the_rights_of_the_caller),
+		cmocka_unit_test(test_the_reader_of_included_files_can_read_alone),
+		cmocka_unit_test(test_who_reads_for_others_writes_nothing),
 	};
 
 	if (geteuid() != 0) {

@@ -100,6 +100,52 @@ static void test_systemd_finds_the_units_sound(void **state)
 			 0);
 }
 
+/* The last line of the audit has all of these. */
+static void assert_told(const char *pattern)
+{
+	char line[512];
+
+	snprintf(line, sizeof(line), "tail -n1 /var/lib/squall/audit.log | grep -q '%s'", pattern);
+	if (run(NULL, line) != 0)
+		fail_msg("the audit does not end in %s", pattern);
+}
+
+/* Units are written for years ahead: who has done so, with which file, and who has not. */
+static void test_what_is_scheduled_is_in_the_audit(void **state)
+{
+	cleanup_free char *digest = NULL;
+	char pattern[256];
+
+	(void)state;
+	assert_int_equal(run(&digest, "sha256sum <$D/quick-start.yaml | head -c64"), 0);
+	assert_int_equal(run(NULL, "$SQUALL schedule $D/quick-start.yaml --on 'Tue 10:00' "
+				   "--name told --directory $D/units"),
+			 0);
+	snprintf(pattern, sizeof(pattern),
+		 "\"event\":\"scheduled\".*\"uid\":.*\"sha256\":\"%s\".*squall-told.timer: Tue "
+		 "10:00",
+		 digest);
+	assert_told(pattern);
+	assert_int_equal(run(NULL, "$SQUALL schedule $D/quick-start.yaml --on 'Tue %H' "
+				   "--name told --directory $D/units"),
+			 2);
+	assert_told("\"event\":\"refused\".*no calendar");
+	assert_int_equal(run(NULL,
+			     "printf 'version: 1\\ntitle: []\\n' >$D/bad.yaml; $SQUALL schedule "
+			     "$D/bad.yaml --on 'Tue 10:00' --directory $D/units"),
+			 2);
+	assert_told("\"event\":\"refused\".*bad.yaml\",\"sha256\":\"[0-9a-f]*\"");
+	assert_int_equal(run(NULL, "chmod 666 $D/bad.yaml; $SQUALL schedule $D/bad.yaml --on "
+				   "'Tue 10:00' --directory $D/units"),
+			 2);
+	assert_told("\"event\":\"refused\"");
+	assert_int_equal(run(NULL, "$SQUALL schedule --remove told --directory $D/units"), 0);
+	assert_told("\"event\":\"unscheduled\".*squall-told.timer");
+	assert_int_equal(run(NULL, "$SQUALL schedule --remove told --directory $D/units"), 2);
+	assert_told("\"event\":\"refused\".*is not there");
+	assert_int_equal(run(NULL, "rm $D/bad.yaml"), 0);
+}
+
 /* What it says to do next, done, ends at a calendar that systemd does not understand. */
 static void test_what_to_do_next_begins_with_the_calendar(void **state)
 {
@@ -275,6 +321,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_systemd_finds_the_units_sound),
+		cmocka_unit_test(test_what_is_scheduled_is_in_the_audit),
 		cmocka_unit_test(test_what_to_do_next_begins_with_the_calendar),
 		cmocka_unit_test(test_hostile_values_stay_values),
 		cmocka_unit_test(test_what_others_can_change_is_not_run_as_root),

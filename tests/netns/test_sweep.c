@@ -13,6 +13,7 @@
  * tests/sweep/sweep_options.h.
  */
 #include "tests/support/squall_runner.h"
+#include "tests/sweep/machine_bpf.h"
 #include "tests/sweep/point.h"
 #include "tests/sweep/repeats.h"
 #include "tests/sweep/sweep_options.h"
@@ -20,18 +21,21 @@
 
 #include "injector/base/cleanup.h"
 
+#include <linux/bpf.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
-#define SAMPLE_SECONDS 30
+#define SAMPLE_SECONDS 60
 #define MUTANT_TRIES   12
 #define RESTORE_CALLS  200 /* about so many, of which many look at the journal only */
 #define STOP_STRIDE    16
-#define MISSES_MAX     3 /* the number of calls differs a little from run to run */
+#define BPF_NS	       (NSEC_PER_SEC / 2) /* the kernel frees it a moment later */
+#define MISSES_MAX     3		  /* the number of calls differs a little from run to run */
 
 struct tally {
 	struct account accounts[DISTURBANCES];
@@ -139,7 +143,7 @@ static void print_tally(const struct tally *tally)
 
 /* ---- Sweeping ---- */
 
-static struct subject make_subject(const struct scene *scene, const char *path, const char *binary)
+static struct subject make_subject(struct scene *scene, const char *path, const char *binary)
 {
 	struct subject subject = {.steps = scene_count_steps(path)};
 
@@ -193,7 +197,7 @@ static void sweep_kind(struct scene *scene, const struct subject *subject,
 		misses = was_hit ? 0 : misses + 1;
 		if (was_hit)
 			sweep_options_progress();
-		if (at > most) {
+		if (was_hit && at > most) {
 			printf("# RESIDUE %s: %u calls, and %u when nobody disturbs it\n",
 			       how->name, at, recording.counts[how->counted]);
 			account->residues++;
@@ -232,6 +236,16 @@ static void count_all(struct scene *scene, const struct subject *subject,
 	}
 }
 
+/* Alone on the machine, or nearly: a program or map that stays is told with its point. */
+static void note_bpf(const struct subject *subject, const struct disturbance *how, unsigned at)
+{
+	char where[120];
+
+	snprintf(where, sizeof(where), "%s: %s at call %u", strrchr(subject->experiment, '/') + 1,
+		 how->name, at);
+	machine_bpf_note(where, BPF_NS);
+}
+
 static void sweep_some(struct scene *scene, const struct subject *subject,
 		       const struct sweep_options *options, int64_t until_ns, struct tally *tally)
 {
@@ -253,7 +267,10 @@ static void sweep_some(struct scene *scene, const struct subject *subject,
 		    (how->signal == SIGSTOP && !options->kind[0] && random() % 6))
 			continue;
 		at = choose_point(&recordings[kind], how);
-		done += at && point_try(scene, subject, how, at, NULL, &tally->accounts[i], NULL);
+		if (!at || !point_try(scene, subject, how, at, NULL, &tally->accounts[i], NULL))
+			continue;
+		done++;
+		note_bpf(subject, how, at);
 	}
 	for (unsigned kind = 0; kind < 3; kind++)
 		forget(&recordings[kind]);
@@ -274,6 +291,19 @@ static bool catches_a_mutant(struct scene *scene)
 		point_try(scene, &subject, &behind_signal, at, NULL, &account, NULL);
 	printf("# a squall that acts before it writes: caught after %u points\n", account.points);
 	return account.residues > 0;
+}
+
+/* One that stays is seen, and its point is named. */
+static bool tells_of_bpf(void)
+{
+	union bpf_attr attr = {
+		.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1};
+	cleanup_fd int fd = (int)syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof(attr));
+	cleanup_free char *left = NULL;
+
+	machine_bpf_note("the self-check", 0);
+	left = machine_bpf_left(0);
+	return fd >= 0 && left && strstr(left, "since the self-check");
 }
 
 static bool is_wanted(const struct sweep_options *options, const char *path)
@@ -309,7 +339,7 @@ static bool sweep_experiment(struct scene *scene, const struct sweep_options *op
 /* Those of others on this machine go, too, within the time of a test. */
 static bool no_bpf_is_left(void)
 {
-	cleanup_free char *left = machine_state_bpf_left(60 * NSEC_PER_SEC);
+	cleanup_free char *left = machine_bpf_left(60 * NSEC_PER_SEC);
 
 	if (left)
 		printf("# RESIDUE %s\n", left);
@@ -334,11 +364,6 @@ static bool has_self_check(const struct sweep_options *options)
 	return options->is_check || (!is_emulated() && !options->kind[0]);
 }
 
-static bool is_about_bpf(const struct sweep_options *options)
-{
-	return options->bpf[0] || options->bpf[1] || options->bpf[2];
-}
-
 /* One of many that work side by side would see the programs of the others. */
 static bool is_alone(const struct sweep_options *options)
 {
@@ -350,29 +375,31 @@ static int sweep(void *context)
 	const struct sweep_options *options = context;
 	struct tally tally = {.started_ns = clock_now_ns()};
 	struct scene scene = {0};
-	uint32_t newest[STATE_BPF_KINDS];
+	uint32_t newest[MACHINE_BPF_KINDS];
 	size_t wanted;
 	glob_t found;
 
 	srandom(options->seed);
 	sweep_options_find(options, is_wanted, &found);
 	wanted = options->is_check ? 0 : found.gl_pathc;
-	if (is_about_bpf(options)) {
-		machine_state_bpf_since(options->bpf);
+	if (options->is_bpf) {
+		machine_bpf_since(options->bpf);
 		report(no_bpf_is_left(), "no_bpf_object_is_left");
 		return failed_tests != 0;
 	}
-	machine_state_remember_bpf();
+	machine_bpf_remember();
 	if (options->is_check) {
-		machine_state_bpf_newest(newest);
+		machine_bpf_newest(newest);
 		printf("# bpf programs %u maps %u links %u\n", newest[0], newest[1], newest[2]);
 	}
 	scene_make(&scene);
 	if (options->is_count)
 		return count_experiments(&scene, options, &found);
-	printf("1..%zu\n# seed %u\n", wanted + (has_self_check(options) ? 2 : 1), options->seed);
-	if (has_self_check(options))
+	printf("1..%zu\n# seed %u\n", wanted + (has_self_check(options) ? 3 : 1), options->seed);
+	if (has_self_check(options)) {
+		report(tells_of_bpf(), "bpf_object_is_told_with_its_point");
 		report(catches_a_mutant(&scene), "mutant_is_caught");
+	}
 	for (size_t i = 0; i < wanted; i++) {
 		/* what is left of the time is shared by those that are left */
 		int64_t now_ns = clock_now_ns(),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * What could grow outside of squall's processes while many runs come, die and go: files, control
- * groups, the kernel's own memory. (Its BPF objects: machine_state_bpf_left().)
+ * groups, the kernel's own memory. (Its BPF objects: machine_bpf_left().)
  */
 #ifndef SQUALL_TESTS_SOAK_GROWTH_H
 #define SQUALL_TESTS_SOAK_GROWTH_H

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/sched.h>
 #include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sched.h>
@@ -217,6 +218,19 @@ pid_t child_start(enum child_kind kind, const char *group)
 		abort();
 	close(ready[0]);
 	return child;
+}
+
+pid_t child_start_with_number(pid_t number)
+{
+	struct clone_args args = {
+		.exit_signal = SIGCHLD, .set_tid = (uint64_t)(uintptr_t)&number, .set_tid_size = 1};
+	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+
+	if (pid == 0) {
+		for (;;)
+			pause();
+	}
+	return pid;
 }
 
 void child_stop(pid_t child)

@@ -28,6 +28,8 @@ enum child_kind {
 void children_init(void);
 /* group: directory of a control group, or NULL. Returns when the child is up. */
 pid_t child_start(enum child_kind kind, const char *group);
+/* One that sleeps, with a number of old; -1: it is taken, or the kernel is too old. */
+pid_t child_start_with_number(pid_t number);
 /* SIGKILL, and reaped. */
 void child_stop(pid_t child);
 char child_state(pid_t child);

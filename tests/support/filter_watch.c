@@ -33,14 +33,19 @@ static void note_live(struct live *live, pid_t pid, bool is_alive)
 		live->pids[live->count++] = pid;
 }
 
-const char *const filter_watch_names[FILTER_WATCH_TELLERS] = {"", "conductor", "worker",
-							      "guardian"};
+const char *const filter_watch_names[FILTER_WATCH_TELLERS] = {"", "conductor", "worker", "guardian",
+							      "reader"};
 
 static const struct sandbox_group *groups_of(enum sandbox_teller teller)
 {
-	return teller == SANDBOX_CONDUCTOR ? sandbox_conductor_groups
-	       : teller == SANDBOX_WORKER  ? sandbox_worker_groups
-					   : sandbox_guardian_groups;
+	static const struct sandbox_group *const groups[FILTER_WATCH_TELLERS] = {
+		[SANDBOX_CONDUCTOR] = sandbox_conductor_groups,
+		[SANDBOX_WORKER] = sandbox_worker_groups,
+		[SANDBOX_GUARDIAN] = sandbox_guardian_groups,
+		[SANDBOX_READER] = sandbox_reader_groups,
+	};
+
+	return groups[teller];
 }
 
 static void note_foreign(struct filter_watch *watch, enum sandbox_teller teller, pid_t pid)

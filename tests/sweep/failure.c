@@ -80,6 +80,7 @@ static void run_experiment(const struct trial *trial, const struct failure_calls
 	char binary[512], path[512], variable[64];
 	char *words[] = {binary, (char[]){"run"}, (char[]){"--json"}, path, NULL};
 	struct trace_plan plan = {.words = words,
+				  .variable = trial->scene->variable,
 				  .network = trial->scene->lab->near_fd,
 				  .steps = trial->subject->steps,
 				  .patience_ns = PATIENCE_NS};
@@ -102,7 +103,13 @@ static void run_experiment(const struct trial *trial, const struct failure_calls
 		plan.at = failure->at;
 	}
 	keep_calls(&plan, wanted);
+	scene_begin(trial->scene);
+	if (trial->scene->has_late_link) {
+		plan.first = scene_let_link_come;
+		plan.of_first = trial->scene;
+	}
 	trace_run(&plan, out);
+	scene_let_link_come(trial->scene);
 }
 
 /* What `squall restore` did with its own failure; the exit code, 128: it crashed. */

@@ -23,18 +23,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#define BPF_MAX 4096
-
 static struct state_scope scope;
 static struct netlink_text networks[4];
 static struct socket_text sockets[4];
-static uint32_t bpf_newest[STATE_BPF_KINDS];
-
-static const int bpf_next[STATE_BPF_KINDS] = {BPF_PROG_GET_NEXT_ID, BPF_MAP_GET_NEXT_ID,
-					      BPF_LINK_GET_NEXT_ID};
-static const int bpf_open[STATE_BPF_KINDS] = {BPF_PROG_GET_FD_BY_ID, BPF_MAP_GET_FD_BY_ID,
-					      BPF_LINK_GET_FD_BY_ID};
-static const char *const bpf_names[STATE_BPF_KINDS] = {"program", "map", "link"};
 
 struct streams {
 	FILE *part[STATE_PARTS];
@@ -81,7 +72,7 @@ void machine_state_scope(const struct state_scope *given)
 	scope = *given;
 	for (unsigned i = 0; i < scope.namespace_count; i++) {
 		netlink_text_open(&networks[i], scope.namespaces[i]);
-		socket_text_open(&sockets[i], scope.namespaces[i]);
+		socket_text_open(&sockets[i], scope.namespaces[i], i == 0);
 	}
 }
 
@@ -279,7 +270,7 @@ static void write_processes(FILE *recorded, FILE *inert)
 		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 		const char *text, *behind;
 
-		if (pid <= 1 || is_child(pid))
+		if (pid <= 1 || pid == scope.doomed || is_child(pid))
 			continue;
 		text = read_path("/proc/%d/stat", pid);
 		behind = strrchr(text, ')');
@@ -287,70 +278,6 @@ static void write_processes(FILE *recorded, FILE *inert)
 			fprintf(inert, "process %.*s %c\n", (int)(behind + 1 - text), text,
 				behind[2]);
 	}
-}
-
-/* ---- BPF: of the whole machine ---- */
-
-void machine_state_remember_bpf(void)
-{
-	for (unsigned kind = 0; kind < STATE_BPF_KINDS; kind++) {
-		union bpf_attr attr = {.start_id = 0};
-
-		while (bpf(bpf_next[kind], &attr) == 0) {
-			bpf_newest[kind] = attr.next_id;
-			attr = (union bpf_attr){.start_id = attr.next_id};
-		}
-	}
-}
-
-void machine_state_bpf_newest(uint32_t out[STATE_BPF_KINDS])
-{
-	memcpy(out, bpf_newest, sizeof(bpf_newest));
-}
-
-void machine_state_bpf_since(const uint32_t newest[STATE_BPF_KINDS])
-{
-	memcpy(bpf_newest, newest, sizeof(bpf_newest));
-}
-
-static bool is_bpf_there(unsigned kind, uint32_t id)
-{
-	union bpf_attr attr = {.prog_id = id};
-	cleanup_fd int fd = bpf(bpf_open[kind], &attr);
-
-	return fd >= 0;
-}
-
-static unsigned list_bpf(unsigned kind, uint32_t *out)
-{
-	union bpf_attr attr = {.start_id = bpf_newest[kind]};
-	unsigned count = 0;
-
-	while (count < BPF_MAX && bpf(bpf_next[kind], &attr) == 0) {
-		out[count++] = attr.next_id;
-		attr = (union bpf_attr){.start_id = attr.next_id};
-	}
-	return count;
-}
-
-char *machine_state_bpf_left(int64_t most_ns)
-{
-	int64_t until_ns = clock_now_ns() + most_ns;
-	uint32_t ids[STATE_BPF_KINDS][BPF_MAX];
-	unsigned counts[STATE_BPF_KINDS];
-	char *text = NULL;
-
-	for (unsigned kind = 0; kind < STATE_BPF_KINDS; kind++)
-		counts[kind] = list_bpf(kind, ids[kind]);
-	for (unsigned kind = 0; kind < STATE_BPF_KINDS; kind++)
-		for (unsigned i = 0; i < counts[kind]; i++) {
-			while (is_bpf_there(kind, ids[kind][i]) && clock_now_ns() < until_ns)
-				usleep(10000);
-			if (!text && is_bpf_there(kind, ids[kind][i]) &&
-			    asprintf(&text, "bpf %s %u", bpf_names[kind], ids[kind][i]) < 0)
-				abort();
-		}
-	return text;
 }
 
 /* ---- All of it ---- */
@@ -429,6 +356,20 @@ static unsigned write_missing(FILE *out, const char *sign, const char *from, con
 	return count;
 }
 
+/* Of the same lines in another order or number. */
+static void write_first_other(FILE *out, const char *before, const char *after)
+{
+	size_t same = 0;
+
+	while (before[same] && before[same] == after[same])
+		same++;
+	while (same && before[same - 1] != '\n')
+		same--;
+	fprintf(out, "    in another order or number, from here on: %.*s; by now: %.*s\n",
+		(int)strcspn(before + same, "\n"), before + same, (int)strcspn(after + same, "\n"),
+		after + same);
+}
+
 char *machine_state_diff(const struct machine_state *before, const struct machine_state *after,
 			 unsigned most)
 {
@@ -441,7 +382,7 @@ char *machine_state_diff(const struct machine_state *before, const struct machin
 			continue;
 		if (!write_missing(out, "-", before->parts[i], after->parts[i], most) &&
 		    !write_missing(out, "+", after->parts[i], before->parts[i], most))
-			fprintf(out, "    the same lines, in another order or number\n");
+			write_first_other(out, before->parts[i], after->parts[i]);
 		else
 			write_missing(out, "+", after->parts[i], before->parts[i], most);
 	}

@@ -24,22 +24,14 @@ struct machine_state {
 
 /* What is looked at, beside this process's own namespaces; set once. */
 struct state_scope {
-	int namespaces[4]; /* of the network */
+	int namespaces[4]; /* of the network; in the first one ports can run out */
 	unsigned namespace_count;
 	const pid_t *children; /* processes that belong here: their state is recorded */
 	unsigned child_count;
+	pid_t doomed;	    /* one more, whose death is nobody's fault */
 	const char *folder; /* files that faults change */
 };
 void machine_state_scope(const struct state_scope *scope);
-/* BPF programs, maps and links are the whole machine's: others may load some at any time, which go
- * again. So these are looked at once behind many runs: each one there now that was loaded since the
- * call before is waited for. NULL, or the name of one that stays; the caller frees. */
-#define STATE_BPF_KINDS 3
-void machine_state_remember_bpf(void);
-/* The same across processes: the newest numbers there were. */
-void machine_state_bpf_newest(uint32_t out[STATE_BPF_KINDS]);
-void machine_state_bpf_since(const uint32_t newest[STATE_BPF_KINDS]);
-char *machine_state_bpf_left(int64_t most_ns);
 
 void machine_state_take(struct machine_state *out);
 void machine_state_free(struct machine_state *state);

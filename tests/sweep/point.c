@@ -101,8 +101,10 @@ static bool watch(void *context)
 {
 	struct judge *judge = context;
 	struct machine_state now;
-	int64_t looked_ns = clock_now_ns();
+	int64_t looked_ns;
 
+	scene_let_link_come(judge->scene);
+	looked_ns = clock_now_ns();
 	machine_state_take(&now);
 	if (is_effect_gone(judge, &now))
 		judge->gone_ns = looked_ns;
@@ -161,6 +163,7 @@ static void run_experiment(struct scene *scene, const struct subject *subject,
 	char binary[512], path[512];
 	char *words[] = {binary, (char[]){"run"}, (char[]){"--json"}, path, NULL};
 	struct trace_plan plan = {.words = words,
+				  .variable = scene->variable,
 				  .network = scene->lab->near_fd,
 				  .steps = subject->steps,
 				  .hold_kills = how->hold_kills,
@@ -178,7 +181,13 @@ static void run_experiment(struct scene *scene, const struct subject *subject,
 	snprintf(binary, sizeof(binary), "%s", subject->binary);
 	snprintf(path, sizeof(path), "%s", subject->experiment);
 	*judge = (struct judge){.scene = scene, .how = how, .result = out};
+	scene_begin(scene);
+	if (scene->has_late_link) {
+		plan.first = scene_let_link_come;
+		plan.of_first = scene;
+	}
 	trace_run(&plan, out);
+	scene_let_link_come(scene);
 }
 
 /* From the death on: the effect within its limit, all else at the latest after a restore. */

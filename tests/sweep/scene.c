@@ -20,6 +20,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define CLSACT "clsact-"
+
+#define LATE_LINK    "sqv0late"
+#define LATE_PATTERN "sqv0*"
+
+/* Few enough for all of them to be taken, and given back, in no time. */
+#define LOCAL_PORTS "40000\t40063"
+
 /* Somebody else's, which must be there unchanged at every moment that is looked at. */
 static void make_foreign_state(const struct netlab *lab)
 {
@@ -31,6 +39,26 @@ static void make_foreign_state(const struct netlab *lab)
 		   lab->near);
 	netlab_run("ip netns exec %s nft add rule inet theirs out tcp dport 9 drop", lab->near);
 	netlab_run("ip -n %s link add sqtheirs type veth peer name sqtheirs2", lab->near);
+	netlab_run("ip netns exec %s sysctl -qw net.ipv4.ip_local_port_range=" LOCAL_PORTS,
+		   lab->near);
+}
+
+/* The same addresses each time, and numbers that nobody else gets: it is a part of what is
+ * compared. Only where it is asked for it goes and comes. Its other end stays down: with two the
+ * kernel has routes in the order in which they were up. */
+static void make_late_link(const struct netlab *lab)
+{
+	sigset_t beat, before;
+
+	/* no beat of the tracer's in the midst of it */
+	sigemptyset(&beat);
+	sigaddset(&beat, SIGALRM);
+	sigprocmask(SIG_BLOCK, &beat, &before);
+	netlab_run("ip -n %s link add " LATE_LINK " index 1000000090 address 02:00:00:00:00:90 "
+		   "type veth peer name sqlatepeer index 1000000091 address 02:00:00:00:00:91",
+		   lab->near);
+	netlab_run("ip -n %s link set " LATE_LINK " addrgenmode none up", lab->near);
+	sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
 /* Link-local addresses are tentative for a while, and change when they are not any more. */
@@ -92,6 +120,7 @@ static void make_children(struct scene *scene)
 	scene->children[0] = child_start(CHILD_COUNTS, NULL);
 	scene->children[1] = child_start(CHILD_COUNTS_USR1, NULL);
 	scene->children[SCENE_APART] = child_start(CHILD_SLEEPS_APART, NULL);
+	scene->doomed = child_start(CHILD_SLEEPS, NULL);
 	snprintf(number, sizeof(number), "%d\n", scene->children[1]);
 	make_file(SCENE_FOLDER "/service.pid", number);
 	if (!world_cgroups()[0]) {
@@ -119,8 +148,11 @@ void scene_make(struct scene *scene)
 	if (netlab_setup((void **)&scene->lab) != 0)
 		abort();
 	make_foreign_state(scene->lab);
+	make_late_link(scene->lab);
+	scene->is_link_there = true;
 	make_files();
 	make_children(scene);
+	scope.doomed = scene->doomed;
 	scope.namespaces[0] = scene->lab->near_fd;
 	scope.namespaces[1] = scene->lab->far_fd;
 	machine_state_scope(&scope);
@@ -137,7 +169,7 @@ void scene_take_as_it_is(struct scene *scene)
 	machine_state_take(&scene->before);
 }
 
-static void replace(const struct scene *scene, const char *name, FILE *out)
+static void replace(struct scene *scene, const char *name, FILE *out)
 {
 	if (strcmp(name, "PID") == 0)
 		fprintf(out, "%d", scene->children[0]);
@@ -145,6 +177,10 @@ static void replace(const struct scene *scene, const char *name, FILE *out)
 		fprintf(out, "%d", scene->children[1]);
 	else if (strcmp(name, "APART") == 0)
 		fprintf(out, "%d", scene->children[SCENE_APART]);
+	else if (strcmp(name, "DOOMED") == 0)
+		fprintf(out, "%d", scene->doomed);
+	else if (strcmp(name, "LATE") == 0)
+		scene->has_late_link = fputs(LATE_PATTERN, out) >= 0;
 	else if (strcmp(name, "GROUP") == 0)
 		fputs(SCENE_GROUP, out);
 	else if (strcmp(name, "FOLDER") == 0)
@@ -153,9 +189,9 @@ static void replace(const struct scene *scene, const char *name, FILE *out)
 		abort();
 }
 
-const char *scene_write_experiment(const struct scene *scene, const char *path)
+const char *scene_write_experiment(struct scene *scene, const char *path)
 {
-	static char copy[128];
+	static char copy[128], clsact[] = "SQUALL_HOOK=clsact";
 	cleanup_file FILE *in = fopen(path, "re"), *out = NULL;
 	const char *base = strrchr(path, '/');
 	char name[32];
@@ -167,6 +203,9 @@ const char *scene_write_experiment(const struct scene *scene, const char *path)
 		fprintf(stderr, "%s: %s\n", path, strerror(errno));
 		abort();
 	}
+	scene->has_late_link = false;
+	scene->variable =
+		strncmp(copy, "/run/" CLSACT, strlen("/run/" CLSACT)) == 0 ? clsact : NULL;
 	while ((c = fgetc(in)) != EOF) {
 		if (c == '@' && fscanf(in, "%31[A-Z]@", name) == 1)
 			replace(scene, name, out);
@@ -174,6 +213,27 @@ const char *scene_write_experiment(const struct scene *scene, const char *path)
 			fputc(c, out);
 	}
 	return copy;
+}
+
+void scene_begin(struct scene *scene)
+{
+	scene_reap(scene);
+	if (kill(scene->doomed, 0) < 0 && child_start_with_number(scene->doomed) < 0)
+		abort();
+	if (!scene->has_late_link)
+		return;
+	netlab_run("ip -n %s link delete " LATE_LINK, scene->lab->near);
+	scene->is_link_there = false;
+}
+
+void scene_let_link_come(void *of_scene)
+{
+	struct scene *scene = of_scene;
+
+	if (scene->is_link_there)
+		return;
+	make_late_link(scene->lab);
+	scene->is_link_there = true;
 }
 
 unsigned scene_count_steps(const char *path)
@@ -205,7 +265,7 @@ static bool is_ours(const struct scene *scene, pid_t pid)
 	for (unsigned i = 0; i < SCENE_CHILDREN; i++)
 		if (scene->children[i] == pid)
 			return true;
-	return pid <= 1;
+	return pid <= 1 || pid == scene->doomed;
 }
 
 void scene_kill_strangers(const struct scene *scene)

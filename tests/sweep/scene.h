@@ -7,7 +7,12 @@
  *   @PID@      a process that counts      @GROUP@   a control group with two processes in it
  *   @SIGNALS@  one that counts SIGUSR1    @FOLDER@  a folder with the file service.conf, and
  *   @APART@    one that has mounts of               service.pid, which names SIGNALS
- *              its own
+ *              its own                    @LATE@    interfaces, one of which appears when the
+ *   @DOOMED@   one that may be killed               first step is in force
+ *
+ * An experiment whose name begins with "clsact-" is run as if the kernel had no egress hook of
+ * nf_tables (SQUALL_HOOK): then filters and a clsact outlive the worker. It is restored by a squall
+ * that is not told of it.
  *
  * Traffic goes to 10.88.0.2:7001 and 127.0.0.1:7001 (see tests/support/netlab.h).
  */
@@ -25,6 +30,10 @@
 struct scene {
 	struct netlab *lab;
 	pid_t children[SCENE_CHILDREN]; /* PID, SIGNALS, two in the group, APART */
+	pid_t doomed;			/* another one of the same number after its death */
+	bool has_late_link;		/* the experiment that was written last names it */
+	bool is_link_there;
+	char *variable; /* static: of the environment of its run; NULL: none */
 	struct machine_state before;
 };
 
@@ -32,8 +41,13 @@ struct scene {
 void scene_make(struct scene *scene);
 /* The state of now is the one to come back to: after something was left behind and told. */
 void scene_take_as_it_is(struct scene *scene);
-/* A copy of an experiment with the names replaced, for squall to read; static path. */
-const char *scene_write_experiment(const struct scene *scene, const char *path);
+/* A copy of an experiment with the names replaced, for squall to read; static path. It is the one
+ * that is run next. */
+const char *scene_write_experiment(struct scene *scene, const char *path);
+/* Around each run: whom it may kill lives, the late interface is away. At its first step, and when
+ * it is over, the interface comes, the same one each time. */
+void scene_begin(struct scene *scene);
+void scene_let_link_come(void *scene);
 /* Of its method; each of them begins with "at". */
 unsigned scene_count_steps(const char *path);
 /* Traffic goes as fast as without a fault: one round trip each, in 20 ms. */

@@ -55,14 +55,16 @@ void sweep_options_read(int argc, char **argv, unsigned seconds, struct sweep_op
 			out->is_count = true;
 		else if (strcmp(word, "check") == 0)
 			out->is_check = true;
-		else if (take_number(word, value, "share", &out->share) ||
-			 take_number(word, value, "seconds", &out->seconds) ||
-			 take_number(word, value, "from", &out->from) ||
-			 take_number(word, value, "to", &out->to) ||
-			 take_number(word, value, "programs", &out->bpf[0]) ||
+		else if (take_number(word, value, "programs", &out->bpf[0]) ||
 			 take_number(word, value, "maps", &out->bpf[1]) ||
-			 take_number(word, value, "links", &out->bpf[2]) ||
-			 take_number(word, value, "seed", &out->seed))
+			 take_number(word, value, "links", &out->bpf[2])) {
+			out->is_bpf = true;
+			at++;
+		} else if (take_number(word, value, "share", &out->share) ||
+			   take_number(word, value, "seconds", &out->seconds) ||
+			   take_number(word, value, "from", &out->from) ||
+			   take_number(word, value, "to", &out->to) ||
+			   take_number(word, value, "seed", &out->seed))
 			at++;
 		else if (strcmp(word, "kind") == 0 && value)
 			out->kind = argv[++at];

@@ -20,10 +20,10 @@
 #include <stdbool.h>
 
 struct sweep_options {
-	bool is_full, is_count, is_check;
+	bool is_full, is_count, is_check, is_bpf;
 	unsigned share, seconds, seed;
 	unsigned from, to; /* 0: to the end */
-	unsigned bpf[3];   /* numbers that `check` has told */
+	unsigned bpf[3];   /* is_bpf: numbers that `check` has told; 0: there was none */
 	int call;	   /* a system call's number; -1: all */
 	const char *kind;  /* a word that the name of what is done must hold */
 	char **names;	   /* NULL-terminated; none: all */

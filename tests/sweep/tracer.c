@@ -75,7 +75,7 @@ static bool is_followed(const struct trace *trace, int role)
 	if (trace->result->was_hit && !plan->fail_errno)
 		return false;
 	return role < 0 || plan->calls[role] || role == (int)plan->counted ||
-	       (role == ROLE_CONDUCTOR && plan->hold_kills);
+	       (role == ROLE_CONDUCTOR && (plan->hold_kills || plan->first));
 }
 
 static void resume(const struct trace *trace, pid_t pid, int signal)
@@ -119,7 +119,8 @@ static void count_events(struct trace *trace)
 	*end = '\0';
 	trace->read_up_to += end + 1 - text;
 	for (const char *at = text; (at = strstr(at, wanted)); at++)
-		trace->result->injected++;
+		if (!trace->result->injected++ && trace->plan->first)
+			trace->plan->first(trace->plan->of_first);
 }
 
 static void check_hold(struct trace *trace)

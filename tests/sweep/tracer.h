@@ -27,6 +27,8 @@ struct trace_plan {
 	int network;	     /* namespace it runs in */
 	unsigned steps;	     /* so many "injected" events: everything is in force ("hold") */
 	unsigned hold_kills; /* roles killed then; counting begins only after it */
+	void (*first)(void *of_first); /* called at the first "injected" event; may be NULL */
+	void *of_first;
 	/* at the entry of the `at`-th call of `counted` (from 1; 0: never) ... */
 	enum role counted;
 	unsigned at;

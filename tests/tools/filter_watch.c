@@ -36,7 +36,9 @@ int main(int argc, char **argv)
 	     teller++) {
 		filter_watch_tell_idle(&watch, teller, stdout);
 		filter_watch_tell_foreign(&watch, teller, stdout);
-		foreign += filter_watch_count_foreign(&watch, teller) + !watch.calls[teller];
+		foreign += filter_watch_count_foreign(&watch, teller);
+		/* not every program has files that include others */
+		foreign += teller != SANDBOX_READER && !watch.calls[teller];
 		printf("%s: %lu calls, %u kinds that its list does not hold\n",
 		       filter_watch_names[teller], watch.calls[teller],
 		       filter_watch_count_foreign(&watch, teller));

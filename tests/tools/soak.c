@@ -13,6 +13,7 @@
 #include "tests/soak/members.h"
 #include "tests/support/children.h"
 #include "tests/support/squall_runner.h"
+#include "tests/sweep/machine_bpf.h"
 #include "tests/sweep/point.h"
 #include "tests/sweep/world.h"
 
@@ -287,12 +288,12 @@ int main(int argc, char **argv)
 	char *bpf;
 
 	printf("seed %u, %.1f minutes\n", options.seed, options.minutes);
-	machine_state_remember_bpf();
+	machine_bpf_remember();
 	long_run = long_run_start(options.minutes);
 	code = world_run(soak, &options);
 	while (long_run > 0 && waitpid(long_run, &long_code, 0) < 0 && errno == EINTR)
 		;
-	bpf = machine_state_bpf_left(60 * NSEC_PER_SEC); /* of both worlds */
+	bpf = machine_bpf_left(60 * NSEC_PER_SEC); /* of both worlds */
 	printf("%s%s\n", bpf ? "# RESIDUE: " : "BPF objects left: ", bpf ? bpf : "none");
 	printf("%s\n", code || long_code || bpf ? "FAILED" : "nothing is left, nothing has grown");
 	code = code || long_code || bpf;
