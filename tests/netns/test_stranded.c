@@ -17,6 +17,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -157,12 +159,45 @@ static void test_at_home_without_the_directory(void **state)
 	directories_fail = false;
 }
 
+/* The same directory by another mount, as in a chroot or a container: what lies below differs. */
+static void test_back_to_a_root_of_its_own(void **state)
+{
+	static char there[] = "/run/squall-root-XXXXXX";
+	int status;
+	pid_t child;
+
+	(void)state;
+	fails = 0;
+	assert_non_null(mkdtemp(there));
+	child = fork();
+	if (child == 0) {
+		const unsigned wanted = STATX_INO | STATX_MNT_ID;
+		struct statx before, after;
+		bool was_inside = false;
+		int fd = open_other(CLONE_NEWNS, "mnt");
+
+		if (fd < 0 || unshare(CLONE_NEWNS) < 0 ||
+		    mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		    mount("/", there, NULL, MS_BIND | MS_REC, NULL) < 0 || chroot(there) < 0 ||
+		    chdir("/") < 0 || statx(AT_FDCWD, "/", 0, wanted, &before) < 0 ||
+		    mount_namespace_run(fd, look, &was_inside, NULL) < 0 || !was_inside ||
+		    statx(AT_FDCWD, "/", 0, wanted, &after) < 0)
+			_exit(100);
+		_exit(before.stx_mnt_id == after.stx_mnt_id ? 0 : 101);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(rmdir(there), 0);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_way_back_is_tried_again),
 		cmocka_unit_test(test_who_cannot_come_back_ends_and_says_so),
 		cmocka_unit_test(test_at_home_without_the_directory),
+		cmocka_unit_test(test_back_to_a_root_of_its_own),
 	};
 
 	if (geteuid() != 0) {

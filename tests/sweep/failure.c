@@ -149,24 +149,39 @@ static bool has_no_effect(const struct scene *scene, char **out_diff)
 	return is_same;
 }
 
-/* With --json an event says what is left: the same as a line. */
+/* What an event of --json says to be left, or NULL. */
+static const char *left_of(const json_t *event)
+{
+	const char *name = json_string_value(json_object_get(event, "event"));
+	const char *why = json_string_value(json_object_get(event, "why"));
+
+	if (name && strcmp(name, "left") == 0)
+		return json_string_value(json_object_get(event, "text"));
+	/* the worker has told nothing of it */
+	return name && strcmp(name, "result") == 0 && why && strstr(why, "without proof") ? why
+											  : NULL;
+}
+
+/* As lines, as without --json. */
 static char *said_in_lines(const char *said)
 {
-	char *lines = calloc(1, strlen(said) + 1), *copy = strdup(said), *rest;
+	size_t size;
+	char *copy = strdup(said), *lines = NULL, *rest;
+	FILE *out = open_memstream(&lines, &size);
 
-	if (!lines || !copy)
+	if (!copy || !out)
 		abort();
 	for (char *line = strtok_r(copy, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
 		json_t *event = *line == '{' ? json_loads(line, 0, NULL) : NULL;
-		const char *name = json_string_value(json_object_get(event, "event"));
+		const char *left = left_of(event);
 
 		if (!event)
-			sprintf(lines + strlen(lines), "%s\n", line);
-		else if (name && strcmp(name, "left") == 0)
-			sprintf(lines + strlen(lines), "left: %s\n",
-				json_string_value(json_object_get(event, "text")));
+			fprintf(out, "%s\n", line);
+		else if (left)
+			fprintf(out, "left: %s\n", left);
 		json_decref(event);
 	}
+	fclose(out);
 	free(copy);
 	return lines;
 }

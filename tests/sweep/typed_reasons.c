@@ -51,6 +51,8 @@ static struct {
 	 "it cannot be seen whether there is anything, and a blind command could do harm", 0},
 	{"*step * (file): cannot remember this mount namespace: *; run: squall restore",
 	 "it cannot be seen whether there is anything, and a blind command could do harm", 0},
+	{"*step * (file): cannot read the mounts of *; run: squall restore",
+	 "it cannot be seen whether there is anything, and a blind command could do harm", 0},
 	{"*step * (file): cannot examine *; run: squall restore",
 	 "it cannot be seen whether there is anything, and a blind command could do harm", 0},
 	{"*step * (file): * is restored, what follows is not: telling who reads it (*); when that "
@@ -61,6 +63,10 @@ static struct {
 	 "run: "
 	 "squall restore; or tell it by other means, and then: rm -f *",
 	 "whom to tell is not known, or not allowed", 0},
+	{"* ended without proof that everything is undone (*); run 'squall restore'",
+	 "who tells it has not heard what came of it", 0},
+	{"another squall process holds /* and does not let go: is it stopped?; run: squall restore",
+	 "whoever undoes it may be alive, and at it", 0},
 	{"the worker was killed and its journal /* is still there; run: squall restore",
 	 "who tells it has no rights to look", 0},
 	{"cannot remove the directory of run ??????: *; run: squall restore",
