@@ -146,21 +146,22 @@ static int fill(struct lane *lane, int fd)
 	return errno == EAGAIN || errno == EINTR ? 0 : -2;
 }
 
-/* The first whole message, 0: there is none yet. An empty one is a message, too: size 2. */
-static size_t first_frame(const struct lane *lane)
+/* The whole message there, 0: there is none yet. An empty one is a message, too: size 2. */
+static size_t frame_at(const struct lane *lane, size_t at)
 {
 	size_t frame;
 
-	if (lane->in_used < 2)
+	if (lane->in_used - at < 2)
 		return 0;
-	frame = 2 + ((size_t)lane->in[0] << 8 | lane->in[1]);
-	return frame <= lane->in_used ? frame : 0;
+	frame = 2 + ((size_t)lane->in[at] << 8 | lane->in[at + 1]);
+	return frame <= lane->in_used - at ? frame : 0;
 }
 
-static void take_frame(struct lane *lane, size_t frame)
+/* Once for all that came: there may be tens of thousands of empty messages. */
+static void take_frames(struct lane *lane, size_t size)
 {
-	lane->in_used -= frame;
-	memmove(lane->in, lane->in + frame, lane->in_used);
+	lane->in_used -= size;
+	memmove(lane->in, lane->in + size, lane->in_used);
 }
 
 static bool open_server(struct dns_stream *stream)
@@ -253,7 +254,7 @@ static void client_is_ready(void *context, uint32_t events)
 	struct dns_stream *stream = context;
 	struct lane *lane = &stream->to_server;
 	bool is_sound = true;
-	size_t frame;
+	size_t frame, at = 0;
 
 	if (events & EPOLLERR) {
 		reset_stream(stream);
@@ -263,10 +264,11 @@ static void client_is_ready(void *context, uint32_t events)
 		int got = fill(lane, stream->client);
 
 		is_sound = got != -2;
-		while (is_sound && (frame = first_frame(lane)) > 0) {
-			is_sound = handle(stream, lane->in + 2, frame - 2);
-			take_frame(lane, frame);
+		while (is_sound && (frame = frame_at(lane, at)) > 0) {
+			is_sound = handle(stream, lane->in + at + 2, frame - 2);
+			at += frame;
 		}
+		take_frames(lane, at);
 		if (got == -1) {
 			stream->client_ended = true;
 			/* half a message: the server shall judge it */
@@ -284,7 +286,7 @@ static void server_is_ready(void *context, uint32_t events)
 	struct dns_stream *stream = context;
 	struct lane *lane = &stream->to_client;
 	bool is_sound = true;
-	size_t frame;
+	size_t frame, at = 0;
 	int got = 0;
 
 	if (events & EPOLLERR) { /* refused, reset */
@@ -295,10 +297,11 @@ static void server_is_ready(void *context, uint32_t events)
 	if (events & (EPOLLIN | EPOLLHUP))
 		got = fill(lane, stream->server);
 	is_sound = got != -2;
-	while (is_sound && (frame = first_frame(lane)) > 0) {
-		is_sound = append(lane, lane->in, frame);
-		take_frame(lane, frame);
+	while (is_sound && (frame = frame_at(lane, at)) > 0) {
+		is_sound = append(lane, lane->in + at, frame);
+		at += frame;
 	}
+	take_frames(lane, at);
 	if (got == -1) {
 		is_sound = append(lane, lane->in, lane->in_used);
 		lane->in_used = 0;

@@ -92,7 +92,9 @@ struct fault_ops {
 	enum target_kind target_kind; /* the selector table its target uses */
 	bool needs_no_interface;      /* of traffic: it does its work though no route leads there */
 	uint64_t capabilities;	      /* bits 1 << CAP_*: what inject/end/undo need in the worker */
-	/* What this target needs beyond that; called before it is resolved. NULL: nothing. */
+	/* What this target needs beyond that, of `capabilities_more` and nothing else; called
+	 * before it is resolved. NULL: nothing. */
+	uint64_t capabilities_more;
 	uint64_t (*more_capabilities)(const struct fault *fault);
 	/* What it changes is there after a restart of the machine, too: the journal of its run is
 	 * kept where it is found again, and its records are undone then. The others' are not: what
@@ -147,8 +149,13 @@ struct fault_ops {
 	 */
 	int (*end)(struct fault *fault, enum fault_end how, int64_t *out_again_ns,
 		   struct error *err);
+	/* Of what outlives a reboot, and may wait for disks and for others: ends the effect of one
+	 * record and starts what undo() then waits for, so that the effects of all records end
+	 * before any is waited for. What fails here is for undo(). NULL: undo() alone does it. */
+	void (*undo_effect)(const struct journal_record *record);
 	/* Undoes one journalled record, from the record alone, in any process, any number of times.
-	 * Acts only on what is still ours; "already gone" is success. May wait up to a second. */
+	 * Acts only on what is still ours; "already gone" is success. May wait up to a second, and
+	 * longer if it outlives a reboot: those come last. */
 	int (*undo)(const struct journal_record *record, struct error *err);
 	/* Reads the kernel back: *out_gone true when nothing of the record is left. On false,
 	 * `out_left` names what is left and gives the command that removes it by hand; so it may

@@ -10,6 +10,7 @@
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
 #include "injector/kernel/mount_namespace.h"
+#include "injector/kernel/realtime.h"
 
 #include <errno.h>
 #include <linux/capability.h>
@@ -129,6 +130,7 @@ static int plan_state(struct file_state *state, struct fault *fault, struct plan
 {
 	const struct params *selector = &fault->target->params;
 	cleanup_fd int fd = -1;
+	struct realtime ordinary;
 	int namespace = fault->target->namespace_fd, result = fill_swap(state, fault, err);
 
 	if (result == 0)
@@ -154,8 +156,10 @@ static int plan_state(struct file_state *state, struct fault *fault, struct plan
 	if (result < 0)
 		return result;
 	state->swap.record.directory = state->place.directory_id;
+	ordinary = realtime_pause(); /* a pattern takes what it takes */
 	result = file_content_build(fault->params, fault->target->seed, fault->env->invoking_uid,
 				    fd, &state->swap.record.original, &state->content, err);
+	realtime_resume(ordinary);
 	if (result < 0)
 		return error_prefix(err, "%s", state->swap.path);
 	state->hides = state->content.mode != (state->swap.record.original.mode & 07777) ||
@@ -258,7 +262,8 @@ static int inject(struct fault *fault, struct error *err)
 }
 
 /* The file is back at once, the command for it is started and not waited for: other faults end
- * meanwhile. Everything else, and whatever fails here, is for the undo. */
+ * meanwhile. Telling by other ways, which may wait as well, and whatever fails here, is for the
+ * undo. */
 static int end(struct fault *fault, enum fault_end how, int64_t *out_again_ns, struct error *err)
 {
 	struct file_state *state = fault->state;
@@ -266,8 +271,6 @@ static int end(struct fault *fault, enum fault_end how, int64_t *out_again_ns, s
 
 	(void)how;
 	*out_again_ns = 0;
-	if (state->swap.record.reload != FILE_RELOAD_BY_COMMAND)
-		return 0;
 	if (!fault->effect_ended_ns) {
 		result = file_swap_end(&state->swap, &state->place, err);
 		if (result <= 0)
@@ -276,7 +279,8 @@ static int end(struct fault *fault, enum fault_end how, int64_t *out_again_ns, s
 		state->is_telling = false;
 		result = file_reload_start(&state->swap, err);
 	}
-	if (result == 0 && !fault_command_is_over(&state->swap.command))
+	if (result == 0 && state->swap.record.reload == FILE_RELOAD_BY_COMMAND &&
+	    !fault_command_is_over(&state->swap.command))
 		*out_again_ns = TELLING_NS;
 	return result;
 }
@@ -333,15 +337,18 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 
 /* Entering another mount namespace, and mounting there; seeing what the process of a pid file or of
  * a unit runs, before it is told */
+#define TO_ENTER  (1ULL << CAP_SYS_ADMIN | 1ULL << CAP_SYS_CHROOT | 1ULL << CAP_SYS_PTRACE)
+#define TO_RELOAD (1ULL << CAP_SYS_PTRACE)
+
 static uint64_t more_capabilities(const struct fault *fault)
 {
 	uint64_t more = 0;
 
 	if (params_is_set(&fault->target->params, FILE_NAMESPACE))
-		more = 1ULL << CAP_SYS_ADMIN | 1ULL << CAP_SYS_CHROOT | 1ULL << CAP_SYS_PTRACE;
+		more = TO_ENTER;
 	if (params_is_set(fault->params, FILE_RELOAD_PIDFILE) ||
 	    params_is_set(fault->params, FILE_RELOAD_UNIT))
-		more |= 1ULL << CAP_SYS_PTRACE;
+		more |= TO_RELOAD;
 	return more;
 }
 
@@ -352,6 +359,7 @@ const struct fault_ops file_fault = {
 	.target_kind = TARGET_FILE,
 	.capabilities = 1ULL << CAP_DAC_OVERRIDE | 1ULL << CAP_CHOWN | 1ULL << CAP_FOWNER |
 			1ULL << CAP_FSETID | 1ULL << CAP_SETFCAP | 1ULL << CAP_KILL,
+	.capabilities_more = TO_ENTER | TO_RELOAD,
 	.more_capabilities = more_capabilities,
 	.outlives_reboot = true,
 	.explain = file_explain,
@@ -361,6 +369,7 @@ const struct fault_ops file_fault = {
 	.command = file_reload_argv,
 	.inject = inject,
 	.end = end,
+	.undo_effect = file_swap_undo_effect,
 	.undo = file_swap_undo,
 	.verify = file_swap_verify,
 	.evidence = evidence,

@@ -6,6 +6,7 @@
  */
 #include "faults/file.h"
 
+#include "injector/base/alive.h"
 #include "injector/base/cleanup.h"
 
 #include <errno.h>
@@ -16,6 +17,7 @@
 #include <sys/xattr.h>
 
 #define BLOCK_BYTES   65536
+#define SYNC_BYTES    (16UL << 20)
 #define ATTRIBUTE_MAX 65536 /* XATTR_SIZE_MAX, XATTR_LIST_MAX */
 
 int file_exchange(int directory, const char *a, const char *b)
@@ -38,8 +40,14 @@ static int write_all(int fd, const char *bytes, size_t size)
 	return 0;
 }
 
+static size_t smaller(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
 /* Several times over in one block: a short file that grows large takes a write for each block, not
- * for each repetition. Without memory for it the content itself is the block. */
+ * for each repetition. Without memory for it the content itself is the block. Onto the disk piece
+ * by piece: on a slow one it shows that it goes on. */
 static int write_content(int fd, const struct file_content *content)
 {
 	size_t times =
@@ -53,11 +61,16 @@ static int write_content(int fd, const struct file_content *content)
 
 	for (size_t i = 0; block && i < times; i++)
 		memcpy(block + i * content->size, content->bytes, content->size);
-	for (size_t left = content->grow_to; left && result == 0;) {
-		size_t part = left < size ? left : size;
+	for (size_t done = 0; done < content->grow_to && result == 0;) {
+		size_t at = done % size, part = size - at;
 
-		result = write_all(fd, bytes, part);
-		left -= part;
+		part = smaller(smaller(part, content->grow_to - done),
+			       SYNC_BYTES - done % SYNC_BYTES);
+		result = write_all(fd, bytes + at, part);
+		done += part;
+		if (result == 0 && done % SYNC_BYTES == 0 && fsync(fd) < 0)
+			result = -errno;
+		alive();
 	}
 	return result;
 }

@@ -229,6 +229,22 @@ static int undo_directory(const struct file_swap *swap, const struct file_place 
 	return 0;
 }
 
+void file_swap_undo_effect(const struct journal_record *record)
+{
+	cleanup_free struct file_swap *swap = NULL;
+	struct file_place place = FILE_PLACE_INIT;
+
+	if (record->type != FILE_RECORD_SWAP)
+		return;
+	swap = malloc(sizeof(*swap));
+	if (!swap || file_record_read(record, swap, NULL) < 0 || open_place(swap, &place, NULL) < 0)
+		return;
+	/* anew: what was started before has read the bad version */
+	if (file_swap_end(swap, &place, NULL) > 0)
+		file_reload_start(swap, NULL);
+	file_place_close(&place);
+}
+
 int file_swap_undo(const struct journal_record *record, struct error *err)
 {
 	cleanup_free struct file_swap *swap = malloc(sizeof(*swap));

@@ -338,19 +338,25 @@ static void show(struct page *page, const struct process *process)
 		show_groups(page, process);
 }
 
+/* "file", or "file+": with all that its targets and parameters can ask for. */
 static int sum_up(char *const *faults, uint64_t *out, struct error *err)
 {
 	*out = 0;
 	for (const struct fault_ops *const *at = fault_all(); !*faults && *at; at++)
-		*out |= (*at)->capabilities;
+		*out |= (*at)->capabilities | (*at)->capabilities_more;
 	for (; *faults; faults++) {
-		const struct fault_ops *ops = fault_find(*faults);
+		size_t length = strcspn(*faults, "+");
+		bool is_most = strcmp(*faults + length, "+") == 0;
+		char name[64];
+		const struct fault_ops *ops;
 
+		snprintf(name, sizeof(name), "%.*s", is_most ? (int)length : 60, *faults);
+		ops = fault_find(name);
 		if (!ops) {
 			error_set(err, EINVAL, "doctor: there is no fault '%.40s'", *faults);
 			return error_remedy(err, "squall faults lists them");
 		}
-		*out |= ops->capabilities;
+		*out |= ops->capabilities | (is_most ? ops->capabilities_more : 0);
 	}
 	return 0;
 }

@@ -80,7 +80,9 @@ static int walk(const char *directory, unsigned depth, visit_fn visit, void *con
 	if (result < 0 && result != -EOPNOTSUPP)
 		return result;
 	dir = opendir(directory);
-	while (dir && (entry = readdir(dir))) {
+	if (!dir)
+		return is_gone(-errno) ? 0 : -errno;
+	for (errno = 0; (entry = readdir(dir)); errno = 0) {
 		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
 			continue;
 		if (depth >= DEPTH_MAX || (size_t)snprintf(child, sizeof(child), "%s/%s", directory,
@@ -90,7 +92,7 @@ static int walk(const char *directory, unsigned depth, visit_fn visit, void *con
 		if (result < 0)
 			return result;
 	}
-	return 0;
+	return is_gone(-errno) ? 0 : -errno; /* of the last readdir() */
 }
 
 static int compare_pids(const void *a, const void *b)

@@ -81,14 +81,13 @@ bool namespace_is_same(const struct namespace_id *a, const struct namespace_id *
 	return a->device == b->device && a->inode == b->inode;
 }
 
-/* 1: it is that one. 0: it is another, or gone. What another user's process hides from us (EACCES)
- * is none of ours. */
+/* 1: it is that one. 0: it is another, or gone. -EACCES: another user's process hides it. */
 static int is_at(const char *path, const struct namespace_id *id)
 {
 	struct stat about;
 
 	if (stat(path, &about) < 0)
-		return errno == ENOENT || errno == ESRCH || errno == EACCES ? 0 : -errno;
+		return errno == ENOENT || errno == ESRCH ? 0 : -errno;
 	return about.st_dev == id->device && about.st_ino == id->inode;
 }
 
@@ -113,13 +112,15 @@ static int open_if(const char *path, const struct namespace_id *id, int *out_fd)
 }
 
 /* 1: found, and opened (out_fd may be NULL); its name there. -errno: it cannot be told, and must
- * not pass for gone. */
+ * not pass for gone. What the processes of other users hide is none of ours; but where all others
+ * are hidden, nothing is told by that. */
 static int find_below(const char *directory, const char *suffix, bool numbers_only,
 		      const struct namespace_id *id, int *out_fd, char out_name[256])
 {
 	cleanup_dir DIR *dir = opendir(directory);
 	struct dirent *entry;
-	int result, unclear = 0;
+	int result, unclear = 0, hidden = 0;
+	bool sees_others = false;
 
 	if (!dir)
 		return errno == ENOENT ? 0 : -errno;
@@ -135,8 +136,15 @@ static int find_below(const char *directory, const char *suffix, bool numbers_on
 			snprintf(out_name, 256, "%s", entry->d_name);
 			return 1;
 		}
-		unclear = result < 0 ? result : unclear;
+		if (result == -EACCES)
+			hidden = result;
+		else if (result < 0)
+			unclear = result;
+		else
+			sees_others |= strtol(entry->d_name, NULL, 10) != getpid();
 	}
+	if (!unclear && !sees_others)
+		unclear = hidden;
 	return errno ? -errno : unclear;
 }
 

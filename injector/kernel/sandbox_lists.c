@@ -171,11 +171,10 @@ static const struct sandbox_rule socket_serving[] = {
 	ALLOW(listen), ALLOW(accept4), END,
 };
 
-/* The kernel's configuration: links and qdiscs, nftables, sockets, births and deaths of processes
- */
+/* The kernel's configuration: links and qdiscs, nftables, sockets */
 static const struct sandbox_rule socket_netlink[] = {
 	NETLINK_SOCKET(NETLINK_ROUTE), NETLINK_SOCKET(NETLINK_NETFILTER),
-	NETLINK_SOCKET(NETLINK_SOCK_DIAG), NETLINK_SOCKET(NETLINK_CONNECTOR), END,
+	NETLINK_SOCKET(NETLINK_SOCK_DIAG), END,
 };
 
 /* Interfaces by name; other network namespaces (a change made there is undone there) */
@@ -226,12 +225,17 @@ static const struct sandbox_rule socket_answer[] = {
 
 #define CAP(name) (1ULL << CAP_##name)
 
-const uint64_t sandbox_keys[SANDBOX_KEYS] = {CAP(NET_ADMIN), CAP(CHOWN), CAP(NET_BIND_SERVICE)};
+/* Each stands for what faults do: no fault has one of them for anything else. */
+const uint64_t sandbox_keys[SANDBOX_KEYS] = {CAP(SYS_NICE), CAP(BPF), CAP(NET_BIND_SERVICE), CAP(CHOWN),
+					     CAP(SYS_CHROOT)};
 
 #define ALWAYS	     0
-#define TO_PACKETS   CAP(NET_ADMIN)	   /* network, dns, connect */
-#define TO_FILES     CAP(CHOWN)		   /* file */
+#define TO_DELAY     CAP(SYS_NICE)	   /* network: the delay line in real time */
 #define TO_ANSWER    CAP(NET_BIND_SERVICE) /* dns, port */
+#define TO_TRAFFIC   (TO_DELAY | TO_ANSWER)
+#define TO_PROGRAMS  CAP(BPF)		   /* network, connect */
+#define TO_FILES     CAP(CHOWN)		   /* file */
+#define TO_MOUNTS    CAP(SYS_CHROOT)	   /* file with a namespace */
 
 const struct sandbox_group sandbox_conductor_groups[] = {
 	{"being a process", process, ALWAYS},
@@ -254,22 +258,22 @@ const struct sandbox_group sandbox_worker_groups[] = {
 	{"being a process", process, ALWAYS},
 	{"memory", memory, ALWAYS},
 	{"locks", locks, ALWAYS},
-	{"threads", threads, TO_PACKETS},
+	{"threads", threads, TO_TRAFFIC},
 	{"time and waiting", waiting, ALWAYS},
 	{"descriptors and terminals", descriptors, ALWAYS},
 	{"looking at files", files_read, ALWAYS},
 	{"the journal", files_write, ALWAYS},
 	{"exchanging files", files_exchange, TO_FILES},
 	{"being told of files", files_told, ALWAYS},
-	{"mounts of another namespace", mounts, TO_FILES},
+	{"mounts of another namespace", mounts, TO_MOUNTS},
 	{"using sockets", socket_use, ALWAYS},
 	{"opening local sockets", socket_local, ALWAYS},
 	{"opening TCP and UDP sockets", socket_internet, TO_ANSWER},
 	{"answering whoever connects", socket_serving, TO_ANSWER},
-	{"netlink: links, qdiscs, nftables", socket_netlink, TO_PACKETS},
-	{"interfaces and network namespaces", network, TO_PACKETS},
-	{"the tap of a delay line", tap, TO_PACKETS},
-	{"BPF programs", bpf, TO_PACKETS},
+	{"netlink: links, qdiscs, nftables", socket_netlink, TO_TRAFFIC},
+	{"interfaces and network namespaces", network, TO_TRAFFIC},
+	{"the tap of a delay line", tap, TO_DELAY},
+	{"BPF programs", bpf, TO_PROGRAMS},
 	{"processes, by pidfd", children, ALWAYS},
 	{NULL},
 };
@@ -284,12 +288,12 @@ const struct sandbox_group sandbox_guardian_groups[] = {
 	{"the journal", files_write, ALWAYS},
 	{"exchanging files", files_exchange, TO_FILES},
 	{"being told of files", files_told, TO_FILES},
-	{"mounts of another namespace", mounts, TO_FILES},
+	{"mounts of another namespace", mounts, TO_MOUNTS},
 	{"using sockets", socket_use, ALWAYS},
 	{"opening local sockets", socket_local, ALWAYS},
-	{"netlink: links, qdiscs, nftables", socket_netlink, TO_PACKETS},
-	{"interfaces and network namespaces", network, TO_PACKETS},
-	{"ending BPF links of the dead", bpf_links, TO_PACKETS},
+	{"netlink: links, qdiscs, nftables", socket_netlink, TO_TRAFFIC},
+	{"interfaces and network namespaces", network, TO_TRAFFIC},
+	{"ending BPF links of the dead", bpf_links, TO_PROGRAMS},
 	{"processes, by pidfd", children, ALWAYS},
 	{NULL},
 };
@@ -325,7 +329,7 @@ bool sandbox_group_applies(const struct sandbox_group *group, unsigned choice)
 	if (!group->with)
 		return true;
 	for (unsigned at = 0; at < SANDBOX_KEYS; at++)
-		if (group->with == sandbox_keys[at])
-			return choice >> at & 1;
+		if (group->with & sandbox_keys[at] && choice >> at & 1)
+			return true;
 	return false;
 }

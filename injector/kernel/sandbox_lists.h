@@ -28,7 +28,7 @@ struct sandbox_rule {
 struct sandbox_group {
 	const char *purpose; /* NULL: the end of the list */
 	const struct sandbox_rule *rules;
-	uint64_t with; /* only for a process that keeps this capability; 0: always */
+	uint64_t with; /* only for a process that keeps one of these capabilities; 0: always */
 };
 
 extern const struct sandbox_group sandbox_conductor_groups[];
@@ -38,7 +38,7 @@ extern const struct sandbox_group sandbox_reader_groups[];
 
 /* What a worker and a guardian may depends on these capabilities, which stand for the faults of the
  * run: a filter is made for each choice of them. Bit `at` of a choice is sandbox_keys[at]. */
-#define SANDBOX_KEYS	3
+#define SANDBOX_KEYS	5
 #define SANDBOX_CHOICES (1U << SANDBOX_KEYS)
 extern const uint64_t sandbox_keys[SANDBOX_KEYS];
 unsigned sandbox_choice(uint64_t capabilities);

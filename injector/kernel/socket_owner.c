@@ -198,7 +198,7 @@ int socket_owner_holds(pid_t pid, const uint32_t *inodes, unsigned count)
 	dir = opendir(path);
 	if (!dir)
 		return errno == ENOENT ? -ESRCH : -errno;
-	while ((entry = readdir(dir))) {
+	for (errno = 0; (entry = readdir(dir)); errno = 0) {
 		if (entry->d_name[0] == '.')
 			continue;
 		length = readlinkat(dirfd(dir), entry->d_name, link, sizeof(link) - 1);
@@ -211,5 +211,6 @@ int socket_owner_holds(pid_t pid, const uint32_t *inodes, unsigned count)
 		    bsearch(&inode, inodes, count, sizeof(*inodes), compare_inodes))
 			return 1;
 	}
-	return result;
+	/* of the last readdir(): who ended meanwhile holds nothing */
+	return errno && errno != ENOENT && errno != ESRCH ? -errno : result;
 }

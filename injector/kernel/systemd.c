@@ -5,6 +5,7 @@
  */
 #include "injector/kernel/systemd.h"
 
+#include "injector/base/alive.h"
 #include "injector/base/clock.h"
 #include "injector/base/printable.h"
 
@@ -25,6 +26,8 @@
 /* Of a whole call: less than half of what guardian and conductor wait for a worker that runs (two
  * calls make a reload), and more than a busy machine needs. */
 #define PATIENCE_S 3
+/* Who has been silent is not asked again for so long: restoring looks and tries more than once. */
+#define QUIET_NS (2 * NSEC_PER_SEC)
 
 enum message_type { METHOD_CALL = 1, METHOD_RETURN = 2, METHOD_ERROR = 3 };
 enum header_field { FIELD_PATH = 1, FIELD_INTERFACE = 2, FIELD_MEMBER = 3, FIELD_SIGNATURE = 8 };
@@ -41,9 +44,12 @@ struct fixed_header {
 
 static const char *socket_path = SYSTEMD_SOCKET;
 
+static int64_t quiet_until_ns;
+
 void systemd_set_socket(const char *path)
 {
 	socket_path = path;
+	quiet_until_ns = 0;
 }
 
 /* Names of units are short: nothing here comes near the end of a message. */
@@ -130,13 +136,14 @@ static int send_all(const struct talk *talk, const void *bytes, size_t size)
 static int receive_all(const struct talk *talk, void *bytes, size_t size)
 {
 	while (size > 0) {
-		int64_t left_ns = talk->until_ns - clock_now_ns();
+		int64_t left_ms = (talk->until_ns - clock_now_ns()) / NSEC_PER_MSEC;
 		struct pollfd readable = {.fd = talk->fd, .events = POLLIN};
 		ssize_t got;
 
-		if (left_ns <= 0)
+		if (left_ms < 0)
 			return -ETIMEDOUT;
-		if (poll(&readable, 1, (int)(left_ns / NSEC_PER_MSEC) + 1) <= 0)
+		alive();
+		if (poll(&readable, 1, left_ms < ALIVE_MS ? (int)left_ms + 1 : ALIVE_MS) <= 0)
 			continue;
 		got = recv(talk->fd, bytes, size, MSG_DONTWAIT);
 		if (got == 0)
@@ -188,9 +195,11 @@ static int authenticate(const struct talk *talk)
 
 static int say_no_answer(int result, const char *unit, struct error *err)
 {
-	if (result == -ETIMEDOUT || result == -EAGAIN)
+	if (result == -ETIMEDOUT || result == -EAGAIN) {
+		quiet_until_ns = clock_now_ns() + QUIET_NS;
 		return error_set(err, ETIMEDOUT, "no answer of systemd about %s within %d s", unit,
 				 PATIENCE_S);
+	}
 	return error_errno(err, -result, "no answer of systemd about %s", unit);
 }
 
@@ -291,6 +300,9 @@ static int call(const char *method, const char *unit, const char *mode, char *ou
 	int result;
 
 	snprintf(name, sizeof(name), "%s%s", unit, strchr(unit, '.') ? "" : ".service");
+	if (clock_now_ns() < quiet_until_ns)
+		return error_set(err, ETIMEDOUT, "no answer of systemd about %s within %d s", name,
+				 PATIENCE_S);
 	result = make_call(method, name, mode, &message, err);
 	if (result == 0)
 		result = connect_manager(&talk, name, err);

@@ -12,7 +12,7 @@
 
 /* Has the unit reload its configuration; returns when the job is accepted. Without a suffix it is a
  * service. -ENOENT: no service manager listens here; -EREMOTEIO: it refused, in its words;
- * -ETIMEDOUT: no answer within 3 s. */
+ * -ETIMEDOUT: no answer within 3 s, or not until two seconds ago. */
 int systemd_reload(const char *unit, struct error *err);
 /* The name by which it knows the unit: for an alias another one. Loads what was not loaded, and
  * knows units that are not there, too. Errors as above. */

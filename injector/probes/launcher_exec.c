@@ -55,6 +55,15 @@ static int drop(uid_t uid, gid_t gid, const char *name, struct error *err)
 	return 0;
 }
 
+/* The name of a locale and nothing else: no path to one of the caller's. */
+static bool is_locale(const char *text)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789._@-";
+
+	return text && *text && strlen(text) < 64 && strspn(text, allowed) == strlen(text);
+}
+
 int launcher_become(uid_t uid, gid_t gid, struct launcher_user *out, struct error *err)
 {
 	const struct passwd *known = getpwuid(uid); /* before the drop: may need root's rights */
@@ -64,7 +73,7 @@ int launcher_become(uid_t uid, gid_t gid, struct launcher_user *out, struct erro
 	snprintf(number, sizeof(number), "%u", uid);
 	*out = (struct launcher_user){0};
 	if (!add_variable(out, "PATH", CLEAN_PATH) ||
-	    !add_variable(out, "LANG", lang && *lang ? lang : "C.UTF-8") ||
+	    !add_variable(out, "LANG", is_locale(lang) ? lang : "C.UTF-8") ||
 	    !add_variable(out, "HOME", known ? known->pw_dir : "/") ||
 	    !add_variable(out, "USER", known ? known->pw_name : number) ||
 	    !add_variable(out, "LOGNAME", known ? known->pw_name : number))

@@ -53,6 +53,8 @@ struct watch {
 	int64_t heard_ns;	   /* CLOCK_MONOTONIC of the last message */
 	int64_t judged_ns;	   /* CLOCK_MONOTONIC of the last look at the silence */
 	int64_t stopped_ns;	   /* before the run: seen stopped since; 0: not stopped */
+	int64_t alone_ns;	   /* before the run: seen without the conductor since; 0: not */
+	pid_t conductor;	   /* who has started both */
 	int64_t group_due_ns;	   /* CLOCK_MONOTONIC; 0: no group of its own, or already there */
 	const char *why;	   /* the worker was killed by us: reason */
 	bool has_group;
@@ -286,6 +288,17 @@ static bool is_stopped(pid_t pid)
 	return proc_read_stop(pid, &stop) == 0 && (stop == PROC_STOPPED || stop == PROC_TRACED);
 }
 
+/* What it plans nobody wants any more, and it may not come to its loop for long. */
+static void judge_without_conductor(struct watch *watch, int64_t now)
+{
+	if (getppid() == watch->conductor)
+		watch->alone_ns = 0;
+	else if (!watch->alone_ns)
+		watch->alone_ns = now;
+	else if (now - watch->alone_ns >= GUARDIAN_SILENCE_NS)
+		kill_worker(watch, "its conductor was gone before the run began");
+}
+
 /* While it plans the worker does not ping, and may take its time; but one that is stopped for good
  * would keep its half-made journal, and the lock on all of them, for ever. A debugger that looks on
  * is no such stop: it halts what runs for a moment, again and again. */
@@ -299,6 +312,8 @@ static void judge_before_the_run(struct watch *watch, int64_t now, bool was_late
 		watch->stopped_ns = now;
 	else if (now - watch->stopped_ns >= GUARDIAN_SILENCE_NS)
 		kill_worker(watch, "it was stopped before the run began");
+	if (!watch->why)
+		judge_without_conductor(watch, now);
 }
 
 static void judge_silence(struct watch *watch)
@@ -432,6 +447,7 @@ void guardian_process(int socket, pid_t worker, int worker_pidfd)
 	struct watch watch = {.socket = socket,
 			      .worker = worker_pidfd,
 			      .worker_pid = worker,
+			      .conductor = getppid(),
 			      .timer = -1,
 			      .reloader = -1};
 	struct error err = ERROR_INIT;

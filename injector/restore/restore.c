@@ -2,11 +2,15 @@
  *
  * Walks a journal backwards: first every record is undone, newest first, so that all effects end as
  * early as they can; then each is read back, and what is still there is undone once more, since an
- * older record may have stood in its way. A failure never stops the walk. Knows no fault by name.
+ * older record may have stood in its way. What may have to wait for a disk, or for a service that
+ * reads its file again, comes behind the kernel's own things: a process that is frozen does not
+ * stay so for it, and may be the very service. A failure never stops the walk. Knows no fault by
+ * name.
  */
 #include "injector/restore/restore.h"
 
 #include "faults/fault.h"
+#include "injector/base/alive.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/log.h"
 #include "injector/restore/reloader.h"
@@ -39,17 +43,34 @@ static bool concerns(const struct walk *walk, unsigned at)
 	return !ops || ops->outlives_reboot;
 }
 
-static void undo_all(struct walk *walk)
+enum pass { PASS_KERNEL, PASS_LASTING_EFFECTS, PASS_LASTING };
+
+static void undo_pass(struct walk *walk, enum pass pass)
 {
 	for (unsigned at = walk->count; at-- > 1;) {
+		const struct journal_record *record = &walk->records[at];
 		const struct fault_ops *ops;
 
 		if (!concerns(walk, at))
 			continue;
-		ops = fault_find(walk->records[at].owner);
-		if (ops && ops->undo(&walk->records[at], NULL) == 0 && walk->fates)
-			walk->fates[at] = FATE_UNDO_RETURNED;
+		alive();
+		ops = fault_find(record->owner);
+		if (!ops || ops->outlives_reboot != (pass != PASS_KERNEL))
+			continue;
+		if (pass != PASS_LASTING_EFFECTS) {
+			if (ops->undo(record, NULL) == 0 && walk->fates)
+				walk->fates[at] = FATE_UNDO_RETURNED;
+		} else if (ops->undo_effect) {
+			ops->undo_effect(record);
+		}
 	}
+}
+
+static void undo_all(struct walk *walk)
+{
+	undo_pass(walk, PASS_KERNEL);
+	undo_pass(walk, PASS_LASTING_EFFECTS);
+	undo_pass(walk, PASS_LASTING);
 }
 
 /* Reads back; without a reader the word of undo() counts. */
@@ -101,6 +122,7 @@ static void settle(struct walk *walk, unsigned at)
 		say_left(walk, record, left, "", &undo_err);
 		return;
 	}
+	alive();
 	gone = is_gone(ops, record, undo_returned, left, &verify_err);
 	if (!gone) {
 		undo_returned = ops->undo(record, &undo_err) == 0;
@@ -151,6 +173,14 @@ static void say_did(struct walk *walk, unsigned at)
 		   first->owner, text ? text : "not yet in force", count, count == 1 ? "" : "s");
 }
 
+/* One that is unknown can only be told. */
+static bool is_lasting(const struct walk *walk, unsigned at)
+{
+	const struct fault_ops *ops = fault_find(walk->records[at].owner);
+
+	return ops && ops->outlives_reboot;
+}
+
 int restore_records(struct journal *journal, int step, struct restore_report *report,
 		    struct error *err)
 {
@@ -170,9 +200,10 @@ int restore_records(struct journal *journal, int step, struct restore_report *re
 	walk.records = records;
 	walk.fates = fates;
 	undo_all(&walk);
-	for (unsigned at = walk.count; at-- > 1;)
-		if (concerns(&walk, at))
-			settle(&walk, at);
+	for (int lasting = 0; lasting < 2; lasting++)
+		for (unsigned at = walk.count; at-- > 1;)
+			if (concerns(&walk, at) && is_lasting(&walk, at) == (lasting == 1))
+				settle(&walk, at);
 	for (unsigned at = 1; fates && at < walk.count; at++)
 		if (fates[at] == FATE_GONE)
 			say_did(&walk, at);

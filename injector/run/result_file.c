@@ -51,6 +51,26 @@ static void name_of(const char *run_id, char out[40])
 	snprintf(out, 40, "%s" SUFFIX, run_id);
 }
 
+/* Locked before anything else is done with it, for as long as somebody holds it open, who may still
+ * write it: see remove_dead(). Whoever makes room may have come in between, and removed it; on a
+ * file system without locks all stay. */
+static int create(int folder, const char *name)
+{
+	for (unsigned tries = 0; tries < 100; tries++) {
+		cleanup_fd int fd = openat(
+			folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		struct stat about;
+
+		if (fd < 0)
+			return -errno;
+		while (flock(fd, LOCK_EX) < 0 && errno == EINTR)
+			;
+		if (fstat(fd, &about) < 0 || about.st_nlink > 0)
+			return steal_fd(&fd);
+	}
+	return -EBUSY;
+}
+
 int result_file_open(const char *run_id, uid_t reader, struct error *err)
 {
 	char name[40];
@@ -62,18 +82,15 @@ int result_file_open(const char *run_id, uid_t reader, struct error *err)
 		return folder;
 	}
 	name_of(run_id, name);
-	fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	fd = create(folder, name);
 	if (fd < 0)
-		return failed(errno, "create", name, err);
+		return failed(-fd, "create", name, err);
 	/* behind the end of the file; its writer cuts off what it does not use */
 	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, ROOM) < 0 && errno != EOPNOTSUPP) {
 		code = errno;
 		unlinkat(folder, name, 0);
 		return failed(code, "reserve room for", name, err);
 	}
-	/* For as long as somebody holds it open, who may still write it: see is_dead(). On a file
-	 * system without locks all stay. */
-	(void)!flock(fd, LOCK_EX | LOCK_NB);
 	/* The user who ran it may read it, and nobody else: it holds the experiment, which may be
 	 * readable by nobody else either. A failure only means that root must. */
 	(void)!fchown(fd, reader, (gid_t)-1);
@@ -113,16 +130,17 @@ static bool is_result(const char *name)
 	       name[0] != '.' && strcmp(name + length - suffix, SUFFIX) == 0;
 }
 
-/* Its room is reserved, and whoever would fill it was killed. */
-static bool is_dead(int folder, const char *name)
+/* If its room is reserved, and whoever would fill it was killed. Behind the lock, where it may have
+ * been written in between, and under it: see create(). */
+static void remove_dead(int folder, const char *name)
 {
 	cleanup_fd int fd =
 		openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	struct stat about;
 
-	/* looked at again behind the lock: it may have been written in between */
-	return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &about) == 0 &&
-	       about.st_size == 0;
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &about) == 0 &&
+	    about.st_size == 0)
+		unlinkat(folder, name, 0);
 }
 
 void result_files_prune(void)
@@ -142,8 +160,8 @@ void result_files_prune(void)
 		    fstatat(dirfd(dir), entry->d_name, &about, AT_SYMLINK_NOFOLLOW) < 0 ||
 		    !S_ISREG(about.st_mode))
 			continue;
-		if (about.st_size == 0 && is_dead(dirfd(dir), entry->d_name)) {
-			unlinkat(dirfd(dir), entry->d_name, 0);
+		if (about.st_size == 0) { /* still to be written, however long ago it began */
+			remove_dead(dirfd(dir), entry->d_name);
 			continue;
 		}
 		if (count == capacity) {

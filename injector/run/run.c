@@ -36,6 +36,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define PLANNER_PATIENCE_NS (2 * NSEC_PER_SEC)
 #define STOPPED_PATIENCE_NS (4 * NSEC_PER_SEC) /* of the guardian: two or three */
 
 struct run {
@@ -385,11 +386,12 @@ static int run_conductor(struct run *run, struct error *err)
 	return result;
 }
 
-/* False: it is stopped, and cannot be killed from here any more (rights were given up). */
-static bool await_worker(pid_t worker)
+/* False: it is stopped, and cannot be killed from here any more (rights were given up). One that
+ * still plans is killed by its guardian when this process is gone. */
+static bool await_worker(pid_t worker, bool was_armed)
 {
 	const struct timespec pause = {.tv_nsec = NSEC_PER_MSEC};
-	int64_t stopped_ns = 0;
+	int64_t began_ns = clock_now_ns(), stopped_ns = 0;
 	enum proc_stop stop;
 	pid_t ended;
 
@@ -400,6 +402,8 @@ static bool await_worker(pid_t worker)
 			stopped_ns = clock_now_ns();
 		else if (clock_now_ns() - stopped_ns > STOPPED_PATIENCE_NS)
 			return false;
+		if (!was_armed && !stopped_ns && clock_now_ns() - began_ns > PLANNER_PATIENCE_NS)
+			break;
 		nanosleep(&pause, NULL);
 	}
 	return true;
@@ -420,7 +424,7 @@ static bool run_free(struct run *run)
 	file_writer_stop(&run->writers[1]);
 	launcher_free(run->launcher);
 	if (run->family.worker > 0)
-		is_over = await_worker(run->family.worker);
+		is_over = await_worker(run->family.worker, run->result && run->result->run_id[0]);
 	if (run->family.guardian > 0) /* gone with the worker, unless it has to restore for it */
 		waitpid(run->family.guardian, NULL, WNOHANG);
 	result_free(run->result);

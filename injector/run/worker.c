@@ -6,6 +6,7 @@
  */
 #include "injector/run/worker.h"
 
+#include "injector/base/alive.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
 #include "injector/journal/audit.h"
@@ -141,13 +142,20 @@ static bool is_conductor_silent(const struct worker *worker, int64_t silent_ns)
 		(stop == PROC_STOPPED || stop == PROC_TRACED));
 }
 
+static void ping(void *context)
+{
+	struct worker *worker = context;
+
+	if (worker->has_guardian)
+		guardian_ping(&worker->guardian);
+}
+
 static void on_tick(void *context)
 {
 	struct worker *worker = context;
 	int64_t now_ns = clock_now_ns();
 
-	if (worker->has_guardian)
-		guardian_ping(&worker->guardian);
+	ping(worker);
 	worker_regain_patience(worker);
 	if (!worker->is_conductor_lost && is_conductor_silent(worker, now_ns - worker->heard_ns))
 		worker_stop(worker, STOP_INTERNAL, "the conductor does not answer");
@@ -158,7 +166,10 @@ static void on_tick(void *context)
 static int arm(struct worker *worker, const char *title, struct error *err)
 {
 	uint64_t capabilities = worker_capabilities(worker) | GUARDIAN_CAPABILITIES;
-	int result = halt_check(err);
+	int result;
+
+	worker_end_planning();
+	result = halt_check(err);
 
 	/* Again: the conductor decides how long after the plan this is. */
 	if (result == 0)
@@ -320,6 +331,7 @@ static int begin(struct worker *worker, struct error *err)
 	int result;
 
 	result = worker_settle_in(worker, err);
+	worker_bound_planning(worker);
 	guardian_await(&worker->guardian, worker->options.guardian_socket);
 	worker->has_guardian = result == 0;
 	if (result == 0)
@@ -337,6 +349,7 @@ static int begin(struct worker *worker, struct error *err)
 					 .worker = worker->self,
 					 .invoking_uid = worker->options.invoking_uid,
 					 .invoking_gid = worker->options.invoking_gid};
+	alive_tell(ping, worker);
 	worker->conductor_pidfd = proc_pidfd_open(worker->options.conductor);
 	if (worker->conductor_pidfd < 0)
 		return error_errno(err, -worker->conductor_pidfd, "cannot watch the conductor");
@@ -364,7 +377,6 @@ static void leave(struct worker *worker)
 		if (worker->left_count < report.left_count)
 			worker->left_count = report.left_count;
 		restore_report_free(&report);
-		result_files_prune();
 		if (!worker->left_count && journal_remove(worker->run_id, &err) < 0) {
 			worker->left_count++;
 			worker_reply(worker, REPLY_LEFT, 0, "%s", err.text);
@@ -385,6 +397,9 @@ static void leave(struct worker *worker)
 			    worker->has_planned ? "nothing was injected"
 						: "refused before a plan; nothing was injected");
 	audit_release(NULL); /* the system's log knows */
+	/* Last of all: nobody waits for it any more, should the disk hang. */
+	if (worker->journal)
+		result_files_prune();
 }
 
 /* A loop that fails is left, but in order: everything is cut at once, and leave() undoes it. */

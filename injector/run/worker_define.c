@@ -382,7 +382,8 @@ uint64_t worker_capabilities(const struct worker *worker)
 
 		capabilities |= fault->ops->capabilities;
 		if (fault->ops->more_capabilities)
-			capabilities |= fault->ops->more_capabilities(fault);
+			capabilities |= fault->ops->more_capabilities(fault) &
+					fault->ops->capabilities_more;
 	}
 	return capabilities;
 }

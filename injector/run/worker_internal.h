@@ -151,6 +151,11 @@ void worker_look_back(struct worker *worker);
 /* Makes of a forked child of an arbitrary caller a process of its own: session, directory, umask,
  * limits, descriptors. */
 int worker_settle_in(struct worker *worker, struct error *err);
+/* Until worker_end_planning() it is refused when it has taken PLANNING_S of the processor's time:
+ * what people's files and patterns ask for has no other end. */
+#define PLANNING_S 15
+void worker_bound_planning(const struct worker *worker);
+void worker_end_planning(void);
 
 /* worker_reload.c */
 /* A process that starts the commands of the steps, if there are any. Once all steps are planned. */

@@ -9,7 +9,12 @@
 #include "injector/run/worker_internal.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 int worker_settle_in(struct worker *worker, struct error *err)
@@ -21,6 +26,52 @@ int worker_settle_in(struct worker *worker, struct error *err)
 	result = descriptors_keep(
 		(int *const[]){&worker->options.socket, &worker->options.guardian_socket}, 2);
 	return result < 0 ? error_errno(err, -result, "cannot close inherited descriptors") : 0;
+}
+
+static struct reply too_long;
+static int refusing_socket;
+
+/* In a handler: one message, and out. Nothing is in force. */
+static void refuse_planning(int signal)
+{
+	(void)signal;
+	send(refusing_socket, &too_long, sizeof(too_long), MSG_DONTWAIT | MSG_NOSIGNAL);
+	_exit(EXIT_FAILURE);
+}
+
+/* Of the processor's time, as that of its threads: an idle machine and a busy one are alike. */
+static void limit_processor(rlim_t more_s)
+{
+	struct rlimit limit;
+	struct timespec used;
+
+	if (getrlimit(RLIMIT_CPU, &limit) < 0 || clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used) < 0)
+		return;
+	limit.rlim_cur =
+		more_s == RLIM_INFINITY ? limit.rlim_max : (rlim_t)used.tv_sec + 1 + more_s;
+	if (limit.rlim_cur <= limit.rlim_max)
+		setrlimit(RLIMIT_CPU, &limit);
+}
+
+void worker_bound_planning(const struct worker *worker)
+{
+	const struct sigaction action = {.sa_handler = refuse_planning};
+
+	refusing_socket = worker->options.socket;
+	too_long = (struct reply){.type = REPLY_REFUSED, .code = ETIMEDOUT};
+	snprintf(too_long.text, sizeof(too_long.text),
+		 "planning took more than %d s of processor time", PLANNING_S);
+	snprintf(too_long.remedy, sizeof(too_long.remedy),
+		 "patterns like a.*b are slow in very long lines: begin them with ^, or give "
+		 "`content`");
+	sigaction(SIGXCPU, &action, NULL);
+	limit_processor(PLANNING_S);
+}
+
+void worker_end_planning(void)
+{
+	limit_processor(RLIM_INFINITY);
+	signal(SIGXCPU, SIG_DFL);
 }
 
 static void be_worker(const struct worker_options *given, int socket, int guardian_socket)

@@ -5,6 +5,7 @@
  */
 #include "injector/run/worker_internal.h"
 
+#include "injector/base/alive.h"
 #include "injector/base/cleanup.h"
 #include "injector/experiment/model.h"
 #include "injector/restore/reloader.h"
@@ -29,10 +30,8 @@ int worker_admit_command(struct worker *worker, struct worker_step *step, struct
 /* Waiting for a command must not look like silence. */
 static void ping(void *context)
 {
-	struct worker *worker = context;
-
-	if (worker->has_guardian)
-		guardian_ping(&worker->guardian);
+	(void)context;
+	alive();
 }
 
 int worker_start_reloader(struct worker *worker, struct error *err)
@@ -57,7 +56,7 @@ int worker_start_reloader(struct worker *worker, struct error *err)
 	result = reloader_start(commands, count, &worker->reloader, err);
 	if (result < 0)
 		return result;
-	reloader_use(launcher_socket(worker->reloader), ping, worker);
+	reloader_use(launcher_socket(worker->reloader), ping, NULL);
 	return guardian_give_reloader(&worker->guardian, launcher_socket(worker->reloader), err);
 }
 

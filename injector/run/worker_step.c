@@ -255,11 +255,19 @@ static void end_between(struct worker_step *step)
 	step->state = STEP_RESTORED;
 }
 
-void worker_cut_steps(struct worker *worker)
+/* What lasts, and may have to wait for a disk, holds up nothing else. */
+static bool is_lasting(const struct worker_step *step)
+{
+	return step->fault.ops->outlives_reboot;
+}
+
+static void cut_steps(struct worker *worker, bool lasting)
 {
 	for (unsigned i = worker->step_count; i-- > 0;) {
 		struct worker_step *step = &worker->steps[i];
 
+		if (is_lasting(step) != lasting)
+			continue;
 		if (step->state == STEP_BETWEEN)
 			end_between(step);
 		if (step->state != STEP_IN_FORCE && step->state != STEP_ENDING)
@@ -269,20 +277,38 @@ void worker_cut_steps(struct worker *worker)
 	}
 }
 
+void worker_cut_steps(struct worker *worker)
+{
+	cut_steps(worker, false);
+	cut_steps(worker, true);
+}
+
+/* Those that only undo() can end */
+static void undo_steps(struct worker *worker, bool lasting)
+{
+	for (unsigned i = worker->step_count; i-- > 0;) {
+		struct worker_step *step = &worker->steps[i];
+
+		if (is_lasting(step) == lasting && step->state == STEP_ENDING &&
+		    !step->fault.effect_ended_ns && !step->end_again_ns)
+			undo_step(step);
+	}
+}
+
 void worker_tidy_steps(struct worker *worker)
 {
-	/* Those that only undo() can end come before those that are over. */
-	for (unsigned i = worker->step_count; i-- > 0;)
-		if (worker->steps[i].state == STEP_ENDING &&
-		    !worker->steps[i].fault.effect_ended_ns && !worker->steps[i].end_again_ns)
-			undo_step(&worker->steps[i]);
+	/* before those that are over */
+	undo_steps(worker, false);
+	undo_steps(worker, true);
 	for (unsigned i = worker->step_count; i-- > 0;)
 		if (worker->steps[i].state == STEP_ENDING)
 			report_end(&worker->steps[i]);
 	settle_steps(worker);
-	for (unsigned i = worker->step_count; i-- > 0;)
-		if (worker->steps[i].state == STEP_ENDING)
-			follow_end(&worker->steps[i]);
+	for (unsigned lasting = 0; lasting < 2; lasting++)
+		for (unsigned i = worker->step_count; i-- > 0;)
+			if (worker->steps[i].state == STEP_ENDING &&
+			    is_lasting(&worker->steps[i]) == (lasting == 1))
+				follow_end(&worker->steps[i]);
 }
 
 static void end_is_due(void *context)

@@ -235,6 +235,36 @@ static void test_a_hostile_environment(void **state)
 	assert_int_equal(access(stage_path(stage, "sprung"), F_OK), -1);
 }
 
+/* Another way to the same effect, for the same targets, undone as well; or nothing at all. */
+static void test_the_variables_of_squall_choose_a_way_and_nothing_else(void **state)
+{
+	static const char *const values[] = {
+		"SQUALL_HOOK=clsact", "SQUALL_NETEM=off", "SQUALL_HOOK=../../etc/shadow",
+		"SQUALL_HOOK=%n%n%n", "SQUALL_NETEM=",	  "SQUALL_NETEM=clsact"};
+	struct stage *stage = *state;
+
+	for (unsigned i = 0; i < sizeof(values) / sizeof(*values); i++) {
+		const char *const extra[] = {values[i], NULL};
+		const struct squall_how
+			how = {.extra = extra},
+			refused = {.extra = extra,
+				   .policy = "version: 1\nallow: {networks: [10.99.0.0/16]}\n"};
+		struct squall *squall =
+			squall_start(stage, &how, "run --json %s", write_run(stage, "1s"));
+
+		squall_await_injected(squall);
+		stage_assert_delay(stage, "10.88.0.2", NETLAB_PORT, 100);
+		stage_assert_fast(stage, "127.0.0.1", NETLAB_PORT);
+		squall_assert_exit(squall, 0);
+		squall_assert_refused(squall_start(stage, &refused,
+						   "inject network "
+						   "to=10.88.0.2:7001 delay=100ms for=1s"),
+				      "10.88.0.2");
+		stage_assert_fast(stage, "10.88.0.2", NETLAB_PORT);
+		stage_assert_clean(stage);
+	}
+}
+
 static int pipe_ends[2];
 
 static void keep_pipes(const struct stage *stage)
@@ -309,6 +339,7 @@ int main(void)
 		TEST(test_a_directory_that_is_gone),
 		TEST(test_a_umask_of_all_or_nothing),
 		TEST(test_a_hostile_environment),
+		TEST(test_the_variables_of_squall_choose_a_way_and_nothing_else),
 		TEST(test_descriptors_of_the_caller_are_closed),
 	};
 

@@ -87,6 +87,26 @@ static void test_environment_is_clean(void **state)
 	unsetenv("SECRET_OF_ROOT");
 }
 
+static void test_a_locale_is_a_name(void **state)
+{
+	static const char *const good[] = {"C", "de_DE.UTF-8", "ca_ES.UTF-8@valencia", "POSIX"};
+	static const char *const bad[] = {"",	    "/tmp/locale", "../../tmp", "a b",
+					  "x\ny=z", "%n",	   "$(id)",	"de_DE;id"};
+	char line[128];
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		setenv("LANG", good[i], 1);
+		snprintf(line, sizeof(line), "%s\n", good[i]);
+		assert_string_equal(workbench_run("echo \"$LANG\"", 0).output, line);
+	}
+	for (unsigned i = 0; i < 8; i++) {
+		setenv("LANG", bad[i], 1);
+		assert_string_equal(workbench_run("echo \"$LANG\"", 0).output, "C.UTF-8\n");
+	}
+	unsetenv("LANG");
+}
+
 static void test_nothing_is_inherited(void **state)
 {
 	struct launcher_result result;
@@ -381,6 +401,7 @@ int main(void)
 		cmocka_unit_test(test_death_by_signal_is_told),
 		cmocka_unit_test(test_input_reaches_the_run_it_is_for),
 		cmocka_unit_test(test_environment_is_clean),
+		cmocka_unit_test(test_a_locale_is_a_name),
 		cmocka_unit_test(test_nothing_is_inherited),
 		cmocka_unit_test(test_runs_in_a_session_of_its_own),
 		cmocka_unit_test(test_missing_programs_are_explained),

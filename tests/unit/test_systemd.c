@@ -5,6 +5,9 @@
  */
 #include "injector/kernel/systemd.h"
 
+#include "injector/base/alive.h"
+#include "injector/base/clock.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -180,15 +183,38 @@ static void test_signals_before_the_answer_are_passed_over(void **state)
 	assert_non_null(strstr(err.text, "no such unit"));
 }
 
+static unsigned ticks;
+
+static void count_ticks(void *context)
+{
+	(void)context;
+	ticks++;
+}
+
+/* Who restores undoes, looks, and does both again: silence is waited for once. */
 static void test_silence_has_an_end(void **state)
 {
 	struct error err = ERROR_INIT;
+	char name[SYSTEMD_NAME_SIZE];
+	int64_t start_ns;
 
 	(void)state;
 	is_silent = true;
+	alive_tell(count_ticks, NULL);
+	start_ns = clock_now_ns();
 	assert_int_equal(ask("OK 1234\r\n", "", 0, &err), -ETIMEDOUT);
 	assert_string_equal(err.text, "no answer of systemd about nginx.service within 3 s");
+	assert_true(clock_now_ns() - start_ns >= 3 * NSEC_PER_SEC - NSEC_PER_MSEC);
+	assert_in_range(ticks, 2, 12);
+	start_ns = clock_now_ns();
+	assert_int_equal(systemd_reload("nginx", &err), -ETIMEDOUT);
+	assert_int_equal(systemd_find("nginx", name, &err), -ETIMEDOUT);
+	assert_string_equal(err.text, "no answer of systemd about nginx.service within 3 s");
+	assert_true(clock_now_ns() - start_ns < NSEC_PER_SEC);
 	is_silent = false;
+	alive_tell(NULL, NULL);
+	systemd_set_socket(path);
+	assert_int_equal(ask("OK 1234\r\n", acceptance, sizeof(acceptance) - 1, &err), 0);
 }
 
 static void test_without_a_manager_it_says_so(void **state)
