@@ -183,7 +183,7 @@ void file_aside_name(const struct file_swap *swap, char out[NAME_MAX + 1]);
 void file_left_say(const struct file_swap *swap, enum file_state_now state,
 		   const struct file_seen *seen, char *out, size_t size);
 
-/* file_mount.c: for the processes of one mount namespace alone. */
+/* file_mount.c: for the processes of one mount namespace alone (see file_seat.h). */
 /* As file_place_open(), seen from inside of the namespace; -1: from here. */
 int file_mount_place(const char *path, int namespace, struct file_place *out, struct error *err);
 /* A mount there would stay there: -EPERM if not. */

@@ -6,7 +6,7 @@
  * copy tells what is still to be done: "mount-STEP" until who reads the file has been told that the
  * good one is back, "told-STEP" afterwards.
  */
-#include "faults/file.h"
+#include "faults/file_seat.h"
 
 #include "injector/base/cleanup.h"
 #include "injector/base/shell_word.h"
@@ -121,7 +121,7 @@ static int mount_inside(void *context, struct error *err)
 			  : 0;
 }
 
-static int run_directory(const char *run_id, struct error *err)
+int file_mount_directory(const char *run_id, struct error *err)
 {
 	char path[PATH_MAX];
 	int fd;
@@ -131,13 +131,9 @@ static int run_directory(const char *run_id, struct error *err)
 	return fd < 0 ? error_errno(err, errno, "cannot open %s", path) : fd;
 }
 
-struct names {
-	char due[32], told[32];
-};
-
-static struct names names_of(const struct file_swap *swap)
+struct file_mount_names file_mount_names(const struct file_swap *swap)
 {
-	struct names names;
+	struct file_mount_names names;
 
 	snprintf(names.due, sizeof(names.due), "mount-%u", swap->record.step + 1);
 	snprintf(names.told, sizeof(names.told), "told-%u", swap->record.step + 1);
@@ -147,22 +143,22 @@ static struct names names_of(const struct file_swap *swap)
 /* Is somebody still to be told? 1, 0, or -errno: it cannot be told. */
 static int is_due(const struct file_swap *swap, struct error *err)
 {
-	cleanup_fd int directory = run_directory(swap->record.run_id, err);
+	cleanup_fd int directory = file_mount_directory(swap->record.run_id, err);
 	struct stat copy;
 
 	if (directory < 0)
 		return directory == -ENOENT ? 0 : directory;
-	if (fstatat(directory, names_of(swap).due, &copy, AT_SYMLINK_NOFOLLOW) == 0)
+	if (fstatat(directory, file_mount_names(swap).due, &copy, AT_SYMLINK_NOFOLLOW) == 0)
 		return copy.st_ino == swap->record.copy.inode;
 	return errno == ENOENT ? 0
 			       : error_errno(err, errno, "cannot look at %s beside the journal",
-					     names_of(swap).due);
+					     file_mount_names(swap).due);
 }
 
 static int note_told(const struct file_swap *swap, struct error *err)
 {
-	cleanup_fd int directory = run_directory(swap->record.run_id, err);
-	struct names names = names_of(swap);
+	cleanup_fd int directory = file_mount_directory(swap->record.run_id, err);
+	struct file_mount_names names = file_mount_names(swap);
 
 	if (directory < 0)
 		return directory;
@@ -175,10 +171,10 @@ int file_mount_inject(struct file_swap *swap, const struct file_place *place, in
 		      int original, const struct file_content *content, struct journal *journal,
 		      int *out_copy, struct error *err)
 {
-	struct file_place beside = {.directory = run_directory(swap->record.run_id, err)};
+	struct file_place beside = {.directory = file_mount_directory(swap->record.run_id, err)};
 	struct mounting mounting = {.place = place, .tree = -1};
 	cleanup_fd int copy = -1;
-	struct names names = names_of(swap);
+	struct file_mount_names names = file_mount_names(swap);
 	int result;
 
 	if (beside.directory < 0)
@@ -206,162 +202,83 @@ int file_mount_inject(struct file_swap *swap, const struct file_place *place, in
 	return result;
 }
 
-/* The numbers of inodes are those of one file system, and what is under the mount lies on another
- * one. A copy whose name somebody has removed cannot be asked; then the number has to do. */
-static bool is_copy(const struct file_swap *swap, const struct file_place *place)
+static int unmount(const struct file_swap *swap, struct file_seat *seat, struct error *err)
 {
-	cleanup_fd int directory = run_directory(swap->record.run_id, NULL);
-	struct names names = names_of(swap);
-	struct stat copy, seen;
+	struct mounting mounting = {.place = &seat->place, .tree = -1};
 
-	return directory < 0 ||
-	       (fstatat(directory, names.due, &copy, AT_SYMLINK_NOFOLLOW) < 0 &&
-		fstatat(directory, names.told, &copy, AT_SYMLINK_NOFOLLOW) < 0) ||
-	       fstatat(place->directory, place->name, &seen, AT_SYMLINK_NOFOLLOW) < 0 ||
-	       (copy.st_dev == seen.st_dev && copy.st_ino == seen.st_ino);
+	if (!file_is_unchanged(&seat->seen, &swap->record.copy))
+		return 0; /* edited by somebody: it is left alone, and told */
+	return mount_namespace_run(seat->namespace, mount_inside, &mounting, err);
 }
 
-struct search {
-	const struct file_swap *swap;
-	int proc;
-	bool is_found;
-};
-
-/* The root of a mount of one file is the path of that file on its file system, and the identifier
- * of the run is in it. "//deleted" follows when its name was removed. */
-static int search_below(void *context, struct error *err)
+static int unmount_copy(void *context, struct file_seat *seat, int found, struct error *err)
 {
-	struct search *search = context;
-	struct names names = names_of(search->swap);
-	char due[64], told[64];
-	cleanup_free char *line = NULL;
-	cleanup_file FILE *list = NULL;
-	size_t capacity = 0;
-	int fd = openat(search->proc, "thread-self/mountinfo", O_RDONLY | O_CLOEXEC);
-
-	snprintf(due, sizeof(due), "/%s/%s", search->swap->record.run_id, names.due);
-	snprintf(told, sizeof(told), "/%s/%s", search->swap->record.run_id, names.told);
-	list = fd < 0 ? NULL : fdopen(fd, "r");
-	if (!list)
-		return error_errno(err, errno, "cannot read the mounts of %s", search->swap->path);
-	while (!search->is_found && getline(&line, &capacity, list) > 0) {
-		char *at = strstr(line, due);
-		size_t length = strlen(due);
-
-		if (!at) {
-			at = strstr(line, told);
-			length = strlen(told);
-		}
-		search->is_found = at && (at[length] == ' ' || at[length] == '/');
-	}
-	return 0;
-}
-
-/* Where it lies. */
-struct seat {
-	struct file_place place;
-	struct file_identity seen;
-	int namespace;
-	pid_t pid; /* of a process that lives in that namespace */
-};
-
-#define SEAT_INIT                                                                                  \
-	{                                                                                          \
-		.place = FILE_PLACE_INIT, .namespace = -1                                          \
-	}
-
-static void seat_close(struct seat *seat)
-{
-	file_place_close(&seat->place);
-	if (seat->namespace >= 0)
-		close(seat->namespace);
-	seat->namespace = -1;
-}
-
-enum found {
-	FOUND_NONE,    /* it is not mounted (any more) */
-	FOUND_NOBODY,  /* nor does anybody live in that namespace */
-	FOUND_OURS,    /* the seat is filled */
-	FOUND_COVERED, /* below a mount of somebody else */
-};
-
-/* enum found, or -errno */
-static int find_mount(const struct file_swap *swap, struct seat *seat, struct error *err)
-{
-	cleanup_fd int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct search search = {.swap = swap, .proc = proc};
-	int result;
-
-	/* It ended with that boot; its number may be somebody else's by now. */
-	if (file_is_of_another_boot(swap))
-		return FOUND_NOBODY;
-	result = mount_namespace_find(swap->record.namespace_inode, &seat->namespace, &seat->pid,
-				      err);
-	if (result == -ENOENT)
-		return FOUND_NOBODY;
-	if (result == 0)
-		result = file_mount_place(swap->path, seat->namespace, &seat->place, err);
-	if (result == 0)
-		result = file_look(swap, &seat->place, seat->place.name, &seat->seen, err);
-	if (result > 0 && file_is_same(&seat->seen, &swap->record.copy) &&
-	    is_copy(swap, &seat->place))
-		return FOUND_OURS;
-	if (result < 0 && result != -ENOENT)
-		return result;
-	result = mount_namespace_run(seat->namespace, search_below, &search, err);
-	if (result < 0)
-		return result;
-	return search.is_found ? FOUND_COVERED : FOUND_NONE;
+	return found == FILE_SEAT_OURS ? unmount(context, seat, err) : 0;
 }
 
 int file_mount_undo(const struct file_swap *swap, struct error *err)
 {
-	struct seat seat = SEAT_INIT;
-	struct mounting mounting = {.place = &seat.place, .tree = -1};
-	int found = find_mount(swap, &seat, err), result = 0;
-	bool is_off = found == FOUND_NONE;
+	struct file_seat seat = FILE_SEAT_INIT;
+	int found = file_seat_find(swap, &seat, err), result = 0, copies;
+	bool is_off = found == FILE_SEAT_NONE;
 
-	if (found == FOUND_OURS && file_is_unchanged(&seat.seen, &swap->record.copy)) {
-		result = mount_namespace_run(seat.namespace, mount_inside, &mounting, err);
-		is_off = result == 0;
+	if (found == FILE_SEAT_OURS) {
+		result = unmount(swap, &seat, err);
+		is_off = result == 0 && file_is_unchanged(&seat.seen, &swap->record.copy);
 	}
-	seat_close(&seat);
+	file_seat_close(&seat);
+	copies = file_seat_each_copy(swap, unmount_copy, (void *)(uintptr_t)swap,
+				     result < 0 ? NULL : err);
 	/* Also when somebody died between the two, or could not tell. */
 	if (is_off)
 		result = is_due(swap, err);
 	if (result > 0)
 		result = file_reload(swap, err);
-	if (result == 0 && (is_off || found == FOUND_NOBODY))
+	if (result == 0 && (is_off || found == FILE_SEAT_NOBODY))
 		result = note_told(swap, err);
+	if (result == 0)
+		result = copies;
 	return found < 0 ? found : result;
 }
 
 /* umount itself enters the namespace: of what lies there, which belongs to others, nothing is run
  * (as it would be by nsenter), nor a helper for some kind of file system (-i). */
-static void say_mounted(const struct file_swap *swap, const char *what, pid_t pid, char *out,
+static void say_mounted(const struct file_swap *swap, const struct file_seat *seat, char *out,
 			size_t size)
 {
+	const char *what = file_is_unchanged(&seat->seen, &swap->record.copy)
+				   ? "is still the bad version"
+				   : "was edited by somebody meanwhile and is left alone";
 	char path[PATH_MAX + 64] = "";
 	size_t used;
 
 	snprintf(out, size, "%.200s %s in mount namespace %llu; ", swap->path, what,
-		 (unsigned long long)swap->record.namespace_inode);
+		 (unsigned long long)seat->inode);
 	used = strlen(out);
 	shell_word_add(swap->path, path, sizeof(path));
 	if (strlen(path) + 200 < size - used && strlen(path) < sizeof(path) - 1 &&
 	    shell_word_is_plain(path))
-		snprintf(out + used, size - used, "by hand: umount -i -l -N %d %s", (int)pid, path);
+		snprintf(out + used, size - used, "by hand: umount -i -l -N %d %s", (int)seat->pid,
+			 path);
 	else
 		snprintf(out + used, size - used, "to be unmounted there by hand");
 }
 
 /* What is on top is theirs: a command that unmounts would take that away. */
-static void say_covered(const struct file_swap *swap, char *out, size_t size)
+static void say_covered(const struct file_swap *swap, const struct file_seat *seat, char *out,
+			size_t size)
 {
-	snprintf(out, size,
-		 "%.200s was mounted over by somebody in mount namespace %llu, and the bad version "
-		 "is below that; when theirs is gone, run: squall restore",
-		 swap->path, (unsigned long long)swap->record.namespace_inode);
+	if (seat->inode == swap->record.namespace_inode)
+		snprintf(out, size,
+			 "%.200s was mounted over by somebody in mount namespace %llu, and the bad "
+			 "version is below that; when theirs is gone, run: squall restore",
+			 swap->path, (unsigned long long)seat->inode);
+	else
+		snprintf(out, size,
+			 "the bad version of %.200s is in mount namespace %llu, too, that somebody "
+			 "made meanwhile, but not at that path: unmount it there (process %d), or "
+			 "when that is gone, run: squall restore",
+			 swap->path, (unsigned long long)seat->inode, (int)seat->pid);
 }
 
 static void say_due(const struct file_swap *swap, char *out, size_t size)
@@ -373,7 +290,7 @@ static void say_due(const struct file_swap *swap, char *out, size_t size)
 		    shell_word_is_plain(reload);
 
 	snprintf(due, sizeof(due), "rm -f %s/%.6s/%s", journal_root_of(swap->record.run_id),
-		 swap->record.run_id, names_of(swap).due);
+		 swap->record.run_id, file_mount_names(swap).due);
 	if (typing == FILE_TYPE_NEVER)
 		snprintf(out, size,
 			 "%.200s is restored, but who reads it is not told: %.300s; when that is "
@@ -389,29 +306,52 @@ static void say_due(const struct file_swap *swap, char *out, size_t size)
 			 reload, reload[0] ? " && " : "", due);
 }
 
+struct saying {
+	const struct file_swap *swap;
+	char *out;
+	size_t size;
+	bool is_said;
+};
+
+static void say_seat(struct saying *saying, const struct file_seat *seat, int found)
+{
+	if (saying->is_said)
+		return;
+	saying->is_said = true;
+	if (found == FILE_SEAT_COVERED)
+		say_covered(saying->swap, seat, saying->out, saying->size);
+	else
+		say_mounted(saying->swap, seat, saying->out, saying->size);
+}
+
+static int say_copy(void *context, struct file_seat *seat, int found, struct error *err)
+{
+	(void)err;
+	if (found == FILE_SEAT_OURS || found == FILE_SEAT_COVERED)
+		say_seat(context, seat, found);
+	return 0;
+}
+
 int file_mount_verify(const struct file_swap *swap, bool *out_gone, char *out_left,
 		      size_t left_size, struct error *err)
 {
-	struct seat seat = SEAT_INIT;
-	int found = find_mount(swap, &seat, err), due;
+	struct file_seat seat = FILE_SEAT_INIT;
+	struct saying saying = {.swap = swap, .out = out_left, .size = left_size};
+	int found = file_seat_find(swap, &seat, err), due = 0, result;
 
-	seat_close(&seat);
+	file_seat_close(&seat);
 	if (found < 0)
 		return found;
-	due = found == FOUND_NONE ? is_due(swap, err) : 0;
-	if (due < 0)
-		return due;
-	*out_gone = found == FOUND_NOBODY || (found == FOUND_NONE && !due);
+	if (found == FILE_SEAT_OURS || found == FILE_SEAT_COVERED)
+		say_seat(&saying, &seat, found);
+	result = file_seat_each_copy(swap, say_copy, &saying, err);
+	if (result == 0 && !saying.is_said && found == FILE_SEAT_NONE)
+		due = is_due(swap, err);
+	if (result < 0 || due < 0)
+		return result < 0 ? result : due;
 	if (due)
 		say_due(swap, out_left, left_size);
-	else if (found == FOUND_COVERED)
-		say_covered(swap, out_left, left_size);
-	else if (found == FOUND_OURS)
-		say_mounted(swap,
-			    file_is_unchanged(&seat.seen, &swap->record.copy)
-				    ? "is still the bad version"
-				    : "was edited by somebody meanwhile and is left alone",
-			    seat.pid, out_left, left_size);
+	*out_gone = !saying.is_said && !due;
 	return 0;
 }
 
@@ -420,7 +360,7 @@ int file_mount_look(const struct file_swap *swap, const struct file_place *place
 	struct file_identity seen;
 
 	if (file_place_look(place, place->name, &seen) < 0 ||
-	    !file_is_same(&seen, &swap->record.copy) || !is_copy(swap, place))
+	    !file_is_same(&seen, &swap->record.copy) || !file_seat_is_copy(swap, place))
 		return error_set(err, ESTALE, "the bad version of %s was unmounted by somebody",
 				 swap->path);
 	if (!file_is_unchanged(&seen, &swap->record.copy))

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -61,6 +62,28 @@ static int open_if(const char *path, uint64_t inode, int *out_fd)
 	return 1;
 }
 
+/* A process whose first thread has ended shows no namespace of its own, but its other threads live
+ * in one: the number of one of those, which /proc knows as well. */
+static pid_t living_thread(const char *name)
+{
+	char path[300];
+	cleanup_dir DIR *threads = NULL;
+	const struct dirent *entry;
+	struct stat about;
+
+	snprintf(path, sizeof(path), "/proc/%s/ns/mnt", name);
+	if (stat(path, &about) == 0 || (errno != ENOENT && errno != ESRCH))
+		return (pid_t)strtol(name, NULL, 10);
+	snprintf(path, sizeof(path), "/proc/%s/task", name);
+	threads = opendir(path);
+	while (threads && (entry = readdir(threads))) {
+		snprintf(path, sizeof(path), "/proc/%.20s/ns/mnt", entry->d_name);
+		if (isdigit((unsigned char)entry->d_name[0]) && stat(path, &about) == 0)
+			return (pid_t)strtol(entry->d_name, NULL, 10);
+	}
+	return (pid_t)strtol(name, NULL, 10);
+}
+
 /* What cannot be told must not pass for gone: nobody would unmount anything there any more. What
  * the process of another user hides (EACCES) is none of ours; but where all are hidden, and we see
  * ourselves alone, nothing is told by that. */
@@ -74,15 +97,17 @@ int mount_namespace_find(uint64_t inode, int *out_fd, pid_t *out_pid, struct err
 	if (!processes)
 		return error_errno(err, errno, "cannot look for a mount namespace");
 	for (errno = 0; (entry = readdir(processes)); errno = 0) {
-		char path[300];
+		char path[64];
+		pid_t pid;
 		int result;
 
 		if (!isdigit((unsigned char)entry->d_name[0]))
 			continue;
-		snprintf(path, sizeof(path), "/proc/%s/ns/mnt", entry->d_name);
+		pid = living_thread(entry->d_name);
+		snprintf(path, sizeof(path), "/proc/%d/ns/mnt", (int)pid);
 		result = open_if(path, inode, out_fd);
 		if (result == 1) {
-			*out_pid = (pid_t)strtol(entry->d_name, NULL, 10);
+			*out_pid = pid;
 			return 0;
 		}
 		if (result == -EACCES)
@@ -90,7 +115,7 @@ int mount_namespace_find(uint64_t inode, int *out_fd, pid_t *out_pid, struct err
 		else if (result < 0)
 			unclear = result;
 		else
-			sees_others |= strtol(entry->d_name, NULL, 10) != getpid();
+			sees_others |= pid != getpid();
 	}
 	if (!unclear && !sees_others)
 		unclear = hidden;
@@ -99,6 +124,72 @@ int mount_namespace_find(uint64_t inode, int *out_fd, pid_t *out_pid, struct err
 				   "cannot look for a mount namespace in /proc");
 	return error_set(err, ENOENT, "the mount namespace %llu is gone",
 			 (unsigned long long)inode);
+}
+
+struct seen {
+	uint64_t *inodes;
+	unsigned count, capacity;
+};
+
+/* 1: it is new, and noted; 0: it was there; -ENOMEM */
+static int note(struct seen *seen, uint64_t inode)
+{
+	for (unsigned i = 0; i < seen->count; i++)
+		if (seen->inodes[i] == inode)
+			return 0;
+	if (seen->count == seen->capacity) {
+		uint64_t *grown = reallocarray(seen->inodes, seen->capacity + 64, sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		seen->inodes = grown;
+		seen->capacity += 64;
+	}
+	seen->inodes[seen->count++] = inode;
+	return 1;
+}
+
+static int visit_of(pid_t pid, struct seen *seen,
+		    int (*visit)(void *context, pid_t pid, uint64_t inode, struct error *err),
+		    void *context, struct error *err)
+{
+	char path[64];
+	struct stat about;
+	int result;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", (int)pid);
+	if (stat(path, &about) < 0)
+		return errno == ENOENT || errno == ESRCH || errno == EACCES
+			       ? 0
+			       : error_errno(err, errno, "cannot look at %s", path);
+	result = note(seen, about.st_ino);
+	if (result < 0)
+		error_errno(err, -result, "cannot note mount namespaces");
+	return result <= 0 ? result : visit(context, pid, about.st_ino, err);
+}
+
+int mount_namespace_each(int (*visit)(void *context, pid_t pid, uint64_t inode, struct error *err),
+			 void *context, struct error *err)
+{
+	cleanup_dir DIR *processes = opendir("/proc");
+	struct seen seen = {0};
+	struct dirent *entry;
+	int first = 0;
+
+	if (!processes)
+		return error_errno(err, errno, "cannot look for mount namespaces");
+	for (errno = 0; (entry = readdir(processes)); errno = 0) {
+		int result = 0;
+
+		if (isdigit((unsigned char)entry->d_name[0]))
+			result = visit_of(living_thread(entry->d_name), &seen, visit, context,
+					  first ? NULL : err);
+		first = first ? first : result;
+	}
+	free(seen.inodes);
+	if (first == 0 && errno)
+		return error_errno(err, errno, "cannot look for mount namespaces");
+	return first;
 }
 
 /* setns(2) puts root and directory of the thread to the root of the namespace. */

@@ -5,8 +5,11 @@
  */
 #include "tests/netns/file_bench.h"
 
+#include "injector/kernel/mount_namespace.h"
+
 #include <dlfcn.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <unistd.h>
@@ -266,6 +269,151 @@ static void test_a_namespace_of_another_boot_is_gone_and_not_entered(void **stat
 	assert_int_equal(access(folder, F_OK), -1);
 }
 
+/* A process with a copy of the reader's namespace, as a sandbox or a job makes it */
+static pid_t start_copy(void)
+{
+	char number[16], ready;
+	int ends[2];
+	pid_t child;
+
+	snprintf(number, sizeof(number), "%d", reader);
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	child = fork();
+	if (child == 0) {
+		dup2(ends[1], STDOUT_FILENO);
+		execlp("nsenter", "nsenter", "-m", "-t", number, "unshare", "--mount", "sh", "-c",
+		       "printf x; exec sleep 60", NULL);
+		_exit(1);
+	}
+	close(ends[1]);
+	assert_int_equal(read(ends[0], &ready, 1), 1);
+	close(ends[0]);
+	return child;
+}
+
+static void assert_seen_by(pid_t pid, const char *seen)
+{
+	pid_t whole = reader;
+
+	reader = pid;
+	assert_inside("cat $1", seen);
+	reader = whole;
+}
+
+/* It has a copy of the mount, which stays when ours goes. */
+static void test_a_copy_of_the_namespace_is_restored_as_well(void **state)
+{
+	pid_t copy;
+
+	(void)state;
+	plan_and_inject();
+	copy = start_copy();
+	assert_seen_by(copy, "bad\n");
+	undo_cleanly();
+	assert_told();
+	assert_seen_by(copy, GOOD);
+	undo_cleanly();
+	kill(copy, SIGKILL);
+	waitpid(copy, NULL, 0);
+}
+
+static void test_a_copy_outlives_the_namespace(void **state)
+{
+	pid_t copy;
+
+	(void)state;
+	plan_and_inject();
+	copy = start_copy();
+	kill(reader, SIGKILL);
+	waitpid(reader, NULL, 0);
+	undo_cleanly();
+	assert_seen_by(copy, GOOD);
+	reader = copy; /* ended with the test */
+}
+
+static void test_a_copy_moved_elsewhere_is_told(void **state)
+{
+	char left[1024], typed[64];
+	pid_t copy, whole = reader;
+
+	(void)state;
+	plan_and_inject();
+	copy = start_copy();
+	reader = copy;
+	assert_inside("umount $1 && mount -t tmpfs tmpfs /mnt", "");
+	reader = whole;
+	undo_cleanly(); /* it has rid itself of it */
+	assert_told();
+	kill(copy, SIGKILL);
+	waitpid(copy, NULL, 0);
+
+	next_run();
+	plan_and_inject();
+	copy = start_copy();
+	reader = copy;
+	assert_inside("mkdir -p /run/elsewhere && touch /run/elsewhere/f && "
+		      "mount --move $1 /run/elsewhere/f",
+		      "");
+	reader = whole;
+	assert_int_equal(undo_all(left, sizeof(left)), 1);
+	print_message("%s\n", left);
+	assert_non_null(strstr(left, "but not at that path"));
+	snprintf(typed, sizeof(typed), "(process %d)", copy);
+	assert_non_null(strstr(left, typed));
+	kill(copy, SIGKILL);
+	waitpid(copy, NULL, 0);
+	undo_cleanly();
+	unlink("/run/elsewhere/f");
+	rmdir("/run/elsewhere");
+}
+
+static void *wait_for_ever(void *context)
+{
+	char done = 'x';
+
+	usleep(100000); /* the first thread has ended by then */
+	(void)!write((int)(intptr_t)context, &done, 1);
+	for (;;)
+		pause();
+	return NULL;
+}
+
+/* Its threads live on in the namespace, which /proc shows for the process no more. */
+static void test_a_process_without_its_first_thread_counts(void **state)
+{
+	struct namespace_id id;
+	int ends[2], fd = -1;
+	pid_t child, found = 0;
+	char ready, path[64];
+	struct stat about;
+
+	(void)state;
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	child = fork();
+	if (child == 0) {
+		pthread_t thread;
+
+		if (unshare(CLONE_NEWNS) == 0 && fstat(ends[1], &about) == 0 &&
+		    mount_namespace_identify(-1, &id, NULL) == 0 &&
+		    write(ends[1], &id, sizeof(id)) == sizeof(id) &&
+		    pthread_create(&thread, NULL, wait_for_ever, (void *)(intptr_t)ends[1]) == 0)
+			pthread_exit(NULL);
+		_exit(1);
+	}
+	close(ends[1]);
+	assert_int_equal(read(ends[0], &id, sizeof(id)), sizeof(id));
+	assert_int_equal(read(ends[0], &ready, 1), 1);
+	close(ends[0]);
+	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", child);
+	assert_int_equal(stat(path, &about), -1);
+	assert_int_equal(mount_namespace_find(id.inode, &fd, &found, &err), 0);
+	assert_true(fd >= 0 && found != child);
+	close(fd);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	assert_int_equal(mount_namespace_find(id.inode, &fd, &found, &err), -ENOENT);
+}
+
 static void test_what_boot_it_is_that_cannot_be_told_is_this_one(void **state)
 {
 	(void)state;
@@ -361,6 +509,10 @@ int main(void)
 		TEST(test_a_namespace_that_cannot_be_looked_for_is_not_gone),
 		TEST(test_a_namespace_whose_processes_are_hidden_is_not_gone),
 		TEST(test_a_namespace_of_another_boot_is_gone_and_not_entered),
+		TEST(test_a_copy_of_the_namespace_is_restored_as_well),
+		TEST(test_a_copy_outlives_the_namespace),
+		TEST(test_a_copy_moved_elsewhere_is_told),
+		TEST(test_a_process_without_its_first_thread_counts),
 		TEST(test_what_boot_it_is_that_cannot_be_told_is_this_one),
 		TEST(test_an_edited_copy_is_unmounted_as_told),
 		TEST(test_what_is_not_printed_as_it_is_is_not_to_be_typed),
