@@ -42,8 +42,9 @@ int options_separator(int argc, char **argv);
 int options_need_root(const char *command, const char *why, struct error *err);
 /* Who calls, for lines of the audit that are written without a run. Of root's processes only. */
 void options_tell_audit(const char *command, const char *file, const void *content, size_t length);
-/* What is refused before a run begins is a line of the audit as well, where root called; `file` and
- * `content` as for audit_caller(). Does nothing unless `result` says that it was refused. */
+/* What is refused, or fails, before anything began is a line of the audit as well, where root
+ * called; `file` and `content` as for audit_caller(). Does nothing unless `result` says so, and
+ * returns it. */
 int options_refused(int result, const char *command, const char *file, const void *content,
 		    size_t length, const struct error *err);
 /* Flushes standard output: a full disk or a closed pipe is an error like any other. */

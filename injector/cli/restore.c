@@ -92,6 +92,7 @@ int cli_restore(int argc, char **argv, struct error *err)
 		return result;
 	result = options.operand_count ? restore_one(options.operands[0], &report, err)
 				       : restore_dead_runs(&report, err);
+	options_refused(result, "restore", NULL, NULL, 0, err);
 	guardian_cgroup_sweep(); /* also without a run: one may have died behind its guardian's end
 				  */
 	stale_metrics_sweep(METRICS_PATIENCE_MS);

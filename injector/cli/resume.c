@@ -53,7 +53,7 @@ int cli_resume(int argc, char **argv, struct error *err)
 	halt_look(&halt);
 	result = halt_release(&was_pulled, err);
 	if (result < 0)
-		return result;
+		return options_refused(result, "resume", NULL, NULL, 0, err);
 	audit_write(NULL, "resume", "", "%s", was_pulled ? halt.reason : "was not halted");
 	result = tell(was_pulled, &halt, options.json, err);
 	if (result == 0)

@@ -73,10 +73,11 @@ static int tell_json(const struct stop *stop, const struct restore_report *repor
 	return json_print(root, stdout, true, err);
 }
 
-static void audit(const struct stop *stop, const struct restore_report *report)
+static void audit(const struct stop *stop, const struct restore_report *report, int result,
+		  const struct error *err)
 {
-	audit_write(NULL, "stop", stop->run_id, "%s%u left", stop->was_killed ? "killed, " : "",
-		    report->failed);
+	audit_write(NULL, "stop", stop->run_id, "%s%u left%s%s", stop->was_killed ? "killed, " : "",
+		    report->failed, result < 0 ? "; " : "", result < 0 ? err->text : "");
 }
 
 static void tell(const struct stop *stop, const struct restore_report *report)
@@ -106,7 +107,7 @@ int cli_stop(int argc, char **argv, struct error *err)
 		return result;
 	result = options.operand_count ? 0 : only_run(run_id, &report, err);
 	if (result < 0)
-		return result;
+		return options_refused(result, "stop", NULL, NULL, 0, err);
 	result = stop_begin(options.operand_count ? options.operands[0] : run_id, &stop, err);
 	if (result == -ENOENT) {
 		error_set(err, ENOENT, "there is no run '%.40s'",
@@ -114,9 +115,9 @@ int cli_stop(int argc, char **argv, struct error *err)
 		error_remedy(err, "to see all: squall status");
 	}
 	if (result < 0)
-		return result;
+		return options_refused(result, "stop", NULL, NULL, 0, err);
 	result = stop_finish(&stop, STOP_WAIT_NS, &report, err);
-	audit(&stop, &report);
+	audit(&stop, &report, result, err);
 	if (result == 0 && options.json)
 		result = tell_json(&stop, &report, err);
 	else if (result == 0)

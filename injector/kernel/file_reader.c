@@ -32,11 +32,12 @@ struct answer {
  * than root could have written: it says what root does. */
 static int open_regular(const char *path, struct error *err)
 {
-	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	cleanup_fd int fd =
+		sandbox_open_as_caller(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, err);
 	struct stat stat;
 
 	if (fd < 0)
-		return error_errno(err, errno, "cannot open %s", path);
+		return fd;
 	if (fstat(fd, &stat) < 0)
 		return error_errno(err, errno, "cannot read %s", path);
 	if (!S_ISREG(stat.st_mode))

@@ -111,7 +111,7 @@ static void ask(const uint8_t *data, size_t size)
 			break;
 	}
 	shutdown(pair[0], SHUT_WR);
-	serve(pair[1]);
+	serve(pair[1], NULL);
 	require(longest <= PATH_MAX);
 	close(pair[0]);
 	close(pair[1]);

@@ -99,6 +99,9 @@ static void test_a_file_that_is_not_taken_is_told(void **state)
 	snprintf(words, sizeof(words), "run %s -- /no/such/program", path);
 	assert_refusal_told(stage, words, "refused", "/no/such/program", path, NULL);
 	assert_refusal_told(stage, "inject", "refused", "the FAULT is missing", NULL, NULL);
+	assert_refusal_told(stage, "stop aaaaaa", "refused", "there is no run", NULL, NULL);
+	assert_refusal_told(stage, "stop", "refused", "no run is live", NULL, NULL);
+	assert_refusal_told(stage, "restore aaaaaa", "refused", "there is no run", NULL, NULL);
 	stage_assert_clean(stage);
 }
 

@@ -310,7 +310,7 @@ static bool is_wanted(const struct sweep_options *options, const char *path)
 {
 	/* minutes for each on an emulated machine: what depends on its kernel */
 	if (is_emulated() && !options->is_full && !*options->names)
-		return strstr(path, "/network-delay");
+		return strstr(path, "/network-delay") || strstr(path, "/clsact-network-delay");
 	return sweep_options_name(options, path);
 }
 
