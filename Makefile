@@ -180,9 +180,12 @@ $(BUILD)/tests/sweep/forgetful: $(BUILD)/injector/cli/main.o $(BUILD)/tests/swee
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=fsync,--wrap=fdatasync,--wrap=openat -o $@ $^ $(LIBS)
 
+comma := ,
+MEMORY := malloc calloc realloc reallocarray strdup strndup vasprintf __vasprintf_chk asprintf __asprintf_chk \
+	fopen fdopen open_memstream opendir fdopendir __getdelim restore_locked restore_records worker_on_end worker_cut_steps
 $(BUILD)/tests/sweep/out_of_memory: $(BUILD)/injector/cli/main.o $(BUILD)/tests/sweep/out_of_memory.o $(LIBRARY)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) $(MEMORY:%=-Wl$(comma)--wrap=%) -o $@ $^ $(LIBS)
 
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(LIBRARY)
 	$(call say,LINK,$@)

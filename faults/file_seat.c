@@ -85,7 +85,8 @@ static int is_listed(const struct wanted *wanted, int proc, const char *path)
 		return -errno;
 	for (errno = 0; !found && getline(&line, &capacity, list) > 0; errno = 0)
 		found = is_wanted(wanted, line);
-	return found ? 1 : ferror(list) ? -EIO : 0;
+	/* also for want of memory, which is no error of the stream */
+	return found ? 1 : errno ? -errno : ferror(list) ? -EIO : 0;
 }
 
 struct search {

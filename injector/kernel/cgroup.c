@@ -82,8 +82,10 @@ int cgroup_find_mounts(struct cgroup_mounts *out, struct error *err)
 	file = fopen(path, "re");
 	if (!file)
 		return error_errno(err, errno, "cannot read %s", path);
-	while (getline(&line, &capacity, file) > 0)
+	for (errno = 0; getline(&line, &capacity, file) > 0; errno = 0)
 		take_mount(line, &mounts);
+	if (errno)
+		return error_errno(err, errno, "cannot read %s", path);
 	if (!*mounts.unified && !*mounts.systemd_v1) {
 		error_set(err, ENOENT, "no cgroup hierarchy is mounted here");
 		error_remedy(err, "mount -t cgroup2 none /sys/fs/cgroup");

@@ -2,6 +2,7 @@
 #include "injector/kernel/mount_namespace.h"
 
 #include "injector/base/cleanup.h"
+#include "injector/kernel/stranded.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -11,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#define WAYS_BACK 3 /* what fails now may work in a moment */
 
 #define SELF "/proc/thread-self/ns/mnt"
 
@@ -192,18 +195,33 @@ int mount_namespace_each(int (*visit)(void *context, pid_t pid, uint64_t inode, 
 	return first;
 }
 
-/* setns(2) puts root and directory of the thread to the root of the namespace. */
-static int come_back(int namespace, int root, int directory, const struct namespace_id *here,
-		     struct error *err)
+/* The same directory may be there by two mounts, with others below it. */
+static bool is_same_place(int directory, const char *path)
+{
+	const unsigned wanted = STATX_INO | STATX_MNT_ID;
+	struct statx one, other;
+
+	return statx(directory, "", AT_EMPTY_PATH, wanted, &one) == 0 &&
+	       statx(AT_FDCWD, path, 0, wanted, &other) == 0 && one.stx_ino == other.stx_ino &&
+	       one.stx_dev_major == other.stx_dev_major &&
+	       one.stx_dev_minor == other.stx_dev_minor && one.stx_mnt_id == other.stx_mnt_id;
+}
+
+/* setns(2) puts root and directory of the thread to the root of the namespace. Nearly always that
+ * was our root before; and there we are at home without the directory, too. */
+static bool comes_back(int namespace, int root, int directory, const struct namespace_id *here)
 {
 	struct namespace_id now = {0};
 
-	if (setns(namespace, CLONE_NEWNS) < 0 || fchdir(root) < 0 || chroot(".") < 0 ||
-	    fchdir(directory) < 0 || mount_namespace_identify(-1, &now, NULL) < 0 ||
-	    !namespace_is_same(&now, here))
-		return error_set(err, ENOTRECOVERABLE,
-				 "cannot come back from a mount namespace: %s", strerror(errno));
-	return 0;
+	if (setns(namespace, CLONE_NEWNS) < 0 || mount_namespace_identify(-1, &now, NULL) < 0)
+		return false;
+	if (!namespace_is_same(&now, here)) {
+		errno = EXDEV;
+		return false;
+	}
+	if (!is_same_place(root, "/") && (fchdir(root) < 0 || chroot(".") < 0))
+		return false;
+	return fchdir(directory) == 0 || is_same_place(root, ".");
 }
 
 int mount_namespace_run(int fd, int (*fn)(void *context, struct error *err), void *context,
@@ -223,7 +241,8 @@ int mount_namespace_run(int fd, int (*fn)(void *context, struct error *err), voi
 	if (unshare(CLONE_FS) < 0 || setns(fd, CLONE_NEWNS) < 0)
 		return error_errno(err, errno, "cannot enter the mount namespace");
 	result = fn(context, err);
-	if (come_back(back, root, directory, &here, err) < 0)
-		return -ENOTRECOVERABLE;
+	for (unsigned tries = 1; !comes_back(back, root, directory, &here); tries++)
+		if (tries == WAYS_BACK)
+			stranded_end("mount", errno);
 	return result;
 }

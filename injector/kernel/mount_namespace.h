@@ -22,7 +22,7 @@ int mount_namespace_each(int (*visit)(void *context, pid_t pid, uint64_t inode, 
 
 /* Runs fn inside the namespace and comes back, to the same root and directory; verified. Only this
  * thread moves, which has a root and directory of its own from then on. Needs CAP_SYS_ADMIN and
- * CAP_SYS_CHROOT. -ENOTRECOVERABLE: the way back failed. */
+ * CAP_SYS_CHROOT. Ends the process when there is no way back: see stranded.h. */
 int mount_namespace_run(int fd, int (*fn)(void *context, struct error *err), void *context,
 			struct error *err);
 

@@ -2,6 +2,7 @@
 #include "injector/kernel/namespace.h"
 
 #include "injector/base/cleanup.h"
+#include "injector/kernel/stranded.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -16,16 +17,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define WAYS_BACK 3 /* what fails now may work in a moment */
 #define NAMES_DIR NAMESPACE_NAMES
 #define SELF	  "/proc/thread-self/ns/net"
 
 static int open_path(const char *path, int *out_fd, struct error *err)
 {
 	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int type;
 
 	if (fd < 0)
 		return error_errno(err, errno, "%s", path);
-	if (ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET)
+	type = ioctl(fd, NS_GET_NSTYPE);
+	if (type < 0 && errno != ENOTTY)
+		return error_errno(err, errno, "cannot tell what %s is", path);
+	if (type != CLONE_NEWNET)
 		return error_set(err, EINVAL, "%s is not a network namespace", path);
 	*out_fd = steal_fd(&fd);
 	return 0;
@@ -200,6 +206,16 @@ int namespace_find(const struct namespace_id *id, int *out_fd, struct error *err
 			 (unsigned long long)id->inode);
 }
 
+static bool comes_back(int back, const struct namespace_id *here)
+{
+	struct namespace_id now = {0};
+
+	if (setns(back, CLONE_NEWNET) < 0 || namespace_identify(-1, &now, NULL) < 0)
+		return false;
+	errno = EXDEV;
+	return namespace_is_same(&now, here);
+}
+
 int namespace_run(int fd, int (*fn)(void *context, struct error *err), void *context,
 		  struct error *err)
 {
@@ -226,9 +242,8 @@ int namespace_run(int fd, int (*fn)(void *context, struct error *err), void *con
 		result = error_set(err, EIO, "entering the network namespace had no effect");
 	if (result == 0)
 		result = fn(context, err);
-	if (setns(back, CLONE_NEWNET) < 0 || namespace_identify(-1, &now, NULL) < 0 ||
-	    !namespace_is_same(&now, &here))
-		return error_set(err, ENOTRECOVERABLE,
-				 "cannot come back from a network namespace: %s", strerror(errno));
+	for (unsigned tries = 1; !comes_back(back, &here); tries++)
+		if (tries == WAYS_BACK)
+			stranded_end("network", errno);
 	return result;
 }

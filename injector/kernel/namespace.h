@@ -37,8 +37,7 @@ int namespace_find_process(const struct namespace_id *id, pid_t *out_pid, struct
 int namespace_find(const struct namespace_id *id, int *out_fd, struct error *err);
 
 /* Runs fn inside the namespace (-1: where we are) and comes back; verified. Only this thread moves.
- * Returns what fn returned. If the way back fails (it does not, but then nothing may go on) the
- * error is -ENOTRECOVERABLE. */
+ * Returns what fn returned. Ends the process when there is no way back: see stranded.h. */
 int namespace_run(int fd, int (*fn)(void *context, struct error *err), void *context,
 		  struct error *err);
 

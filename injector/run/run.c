@@ -77,7 +77,7 @@ static int restore_first(struct error *err)
 			 report.undone);
 	for (unsigned i = 0; i < report.left_count; i++)
 		log_warning("%s", report.left[i]);
-	if (result == 0 && report.left_count) {
+	if (result == 0 && report.failed) {
 		error_set(err, EBUSY, "an earlier run has left something that could not be undone");
 		error_remedy(err, "Undo it as the lines above say, then: squall restore");
 		result = -EBUSY;

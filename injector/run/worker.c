@@ -365,6 +365,20 @@ static int begin(struct worker *worker, struct error *err)
 	return result;
 }
 
+/* What no step has told of. */
+static void tell_left(struct worker *worker, const struct restore_report *report)
+{
+	if (worker->left_count >= report->failed)
+		return;
+	worker->left_count = report->failed;
+	for (unsigned i = 0; i < report->left_count; i++)
+		worker_reply(worker, REPLY_LEFT, 0, "%s", report->left[i]);
+	if (report->failed > report->left_count)
+		worker_reply(worker, REPLY_LEFT, 0,
+			     "%u more, not listed for want of memory; run: squall restore",
+			     report->failed - report->left_count);
+}
+
 /* Reads back everything once more, removes the journal, lets the guardian go. */
 static void leave(struct worker *worker)
 {
@@ -372,14 +386,15 @@ static void leave(struct worker *worker)
 	struct error err = ERROR_INIT;
 
 	if (worker->journal) {
-		if (restore_records(worker->journal, -1, &report, &err) < 0)
+		if (restore_records(worker->journal, -1, &report, &err) < 0) {
 			worker->left_count++;
-		if (worker->left_count < report.left_count)
-			worker->left_count = report.left_count;
+			worker_reply(worker, REPLY_LEFT, 0, "%s; run: squall restore", err.text);
+		}
+		tell_left(worker, &report);
 		restore_report_free(&report);
 		if (!worker->left_count && journal_remove(worker->run_id, &err) < 0) {
 			worker->left_count++;
-			worker_reply(worker, REPLY_LEFT, 0, "%s", err.text);
+			worker_reply(worker, REPLY_LEFT, 0, "%s; run: squall restore", err.text);
 		}
 	}
 	if (worker->has_guardian) {

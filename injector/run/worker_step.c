@@ -184,7 +184,13 @@ static void undo_step(struct worker_step *step)
 		worker->left_count++;
 		worker_reply(worker, REPLY_LEFT, step->fault.step, "%s", report.left[i]);
 	}
-	if (result == 0 && !report.left_count) {
+	if (report.failed > report.left_count) { /* sentences take memory */
+		worker->left_count++;
+		worker_reply(worker, REPLY_LEFT, step->fault.step,
+			     "%u more, not listed for want of memory; run: squall restore",
+			     report.failed - report.left_count);
+	}
+	if (result == 0 && !report.failed) {
 		if (worker_shape_again(step, next_pulse))
 			step->state = STEP_BETWEEN;
 		worker_reply_numbers(worker, REPLY_RESTORED, step->fault.step, report.undone,

@@ -28,6 +28,17 @@ struct dirent *readdir(DIR *dir)
 	return NULL;
 }
 
+static bool lines_fail; /* of lists of mounts */
+
+/* libc's getline(3), in its header */
+ssize_t __getdelim(char **line, size_t *size, int delimiter, FILE *stream)
+{
+	if (!lines_fail)
+		return getdelim(line, size, delimiter, stream);
+	errno = ENOMEM;
+	return -1;
+}
+
 static bool others_are_hidden;
 
 int open(const char *path, int flags, ...)
@@ -193,6 +204,24 @@ static void test_a_covered_mount_is_not_gone(void **state)
 	assert_non_null(strstr(left, "the bad version is below that"));
 	/* it would take away theirs */
 	assert_null(strstr(left, "umount"));
+	assert_inside("umount $1", "");
+	undo_cleanly();
+	assert_told();
+	assert_inside("cat $1", GOOD);
+}
+
+static void test_a_list_of_mounts_that_breaks_off_tells_of_nothing_gone(void **state)
+{
+	char left[1024];
+
+	(void)state;
+	plan_and_inject();
+	assert_inside("mount --bind /etc/hostname $1", "");
+	lines_fail = true;
+	assert_int_equal(undo_all(left, sizeof(left)), 1);
+	lines_fail = false;
+	print_message("%s\n", left);
+	assert_non_null(strstr(left, "cannot read the mounts of"));
 	assert_inside("umount $1", "");
 	undo_cleanly();
 	assert_told();
@@ -506,6 +535,7 @@ int main(void)
 		TEST(test_the_reader_is_told_after_a_death_behind_the_unmounting),
 		TEST(test_a_reader_that_cannot_be_told_is_reported),
 		TEST(test_a_covered_mount_is_not_gone),
+		TEST(test_a_list_of_mounts_that_breaks_off_tells_of_nothing_gone),
 		TEST(test_a_namespace_that_cannot_be_looked_for_is_not_gone),
 		TEST(test_a_namespace_whose_processes_are_hidden_is_not_gone),
 		TEST(test_a_namespace_of_another_boot_is_gone_and_not_entered),

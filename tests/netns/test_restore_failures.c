@@ -20,24 +20,29 @@
 #include "tests/sweep/failure.h"
 #include "tests/sweep/repeats.h"
 #include "tests/sweep/sweep_options.h"
+#include "tests/sweep/typed_reasons.h"
 #include "tests/sweep/world.h"
 
 #include "injector/base/cleanup.h"
 
 #include <errno.h>
+#include <seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 
-#define SAMPLE_SECONDS	  20
-#define ALLOCATIONS_USUAL 60 /* of one restore */
-#define ALLOCATIONS_MAX	  10000
+#define SAMPLE_SECONDS 30
+#define CALL_NUMBERS   1024 /* more than there are system calls */
 
 static const int errors[] = {ENOMEM, EIO, EPERM, EBUSY, ENOBUFS};
 #define ERRORS (sizeof(errors) / sizeof(*errors))
+/* with which the kernel refuses netlink requests */
+static const int refusals[] = {EBUSY, EPERM, ENOMEM};
+#define REFUSALS (sizeof(refusals) / sizeof(*refusals))
 
 static struct failure_tally tallies[VICTIM_COUNT];
+static unsigned undone_though_refused; /* by what it said to type, with exit code 6 */
 
 static bool try(struct scene *scene, const struct subject *subject, const struct failure *failure)
 {
@@ -58,6 +63,29 @@ static enum role role_of(enum victim victim)
 					 : ROLE_CONDUCTOR;
 }
 
+/* Of each kind of call that there is somebody has said that it fails here, or why not. */
+static void check_kinds(const struct recording *recording, enum victim victim)
+{
+	static bool is_told[CALL_NUMBERS];
+	const int *calls = recording->seen.calls[role_of(victim)];
+	unsigned count = recording->seen.counts[role_of(victim)];
+
+	for (unsigned at = 0; at < count && at < TRACE_CALLS_MAX; at++) {
+		cleanup_free char *name = NULL;
+		int call = calls[at];
+
+		if (trace_can_fail(call) || trace_why_never_fails(call) ||
+		    is_told[call % CALL_NUMBERS])
+			continue;
+		is_told[call % CALL_NUMBERS] = true;
+		name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, call);
+		printf("# RESIDUE: %s calls %s (number %d), of which tests/sweep/failing_calls.c "
+		       "does not say whether it may fail\n",
+		       victim_names[victim], name ? name : "something", call);
+		tallies[victim].residues++;
+	}
+}
+
 /* Undisturbed: the calls that there are. The guardian is recorded with what it does in its work. */
 static void record(struct scene *scene, const struct subject *subject, enum victim victim,
 		   struct recording *out)
@@ -70,6 +98,8 @@ static void record(struct scene *scene, const struct subject *subject, enum vict
 	failure_try(scene, subject, &none, &out->seen, &tallies[victim]);
 	out->is_first = calls_without_repeats(out->seen.calls[role_of(victim)],
 					      out->seen.counts[role_of(victim)], &chosen);
+	if (!victim_is_memory(victim))
+		check_kinds(out, victim);
 }
 
 static void forget(struct recording *recording)
@@ -89,6 +119,22 @@ static unsigned first_call(const struct recording *recording, int number)
 		if (calls[at] == number)
 			return at + 1;
 	return 0;
+}
+
+static unsigned last_of(const struct recording *recording, enum victim victim)
+{
+	unsigned count = recording->seen.counts[role_of(victim)];
+
+	if (victim_is_memory(victim))
+		return recording->seen.allocations;
+	return count < TRACE_CALLS_MAX ? count : TRACE_CALLS_MAX - 1;
+}
+
+/* Does that call send a netlink request that changes something? */
+static bool is_change(const struct recording *recording, enum victim victim, unsigned at)
+{
+	return !victim_is_memory(victim) &&
+	       recording->seen.calls[role_of(victim)][at - 1] == CALL_NETLINK_CHANGE;
 }
 
 /* The loader asks where its heap ends with its first brk(2), main() with the second: see
@@ -111,8 +157,10 @@ static unsigned draw(const struct recording *recording, enum victim victim)
 {
 	unsigned count = recording->seen.counts[role_of(victim)];
 
-	if (victim == VICTIM_ALLOCATION)
-		return 1 + (unsigned)random() % ALLOCATIONS_USUAL;
+	if (victim_is_memory(victim))
+		return recording->seen.allocations
+			       ? 1 + (unsigned)random() % recording->seen.allocations
+			       : 0;
 	/* behind the loading of libraries, where the work is */
 	for (unsigned tries = 0; count && tries < 200; tries++) {
 		unsigned at = 1 + (unsigned)random() % count;
@@ -132,7 +180,8 @@ static unsigned draw(const struct recording *recording, enum victim victim)
 static void fail_for_good(struct scene *scene, const struct subject *subject,
 			  const struct recording *recording)
 {
-	static const int wanted[] = {SYS_renameat2, SYS_pidfd_send_signal, SYS_sendmsg};
+	static const int wanted[] = {SYS_renameat2, SYS_pidfd_send_signal, CALL_NETLINK_CHANGE,
+				     SYS_fchdir, SYS_chroot};
 
 	const unsigned most = is_emulated() ? 1 : sizeof(wanted) / sizeof(*wanted);
 
@@ -145,12 +194,63 @@ static void fail_for_good(struct scene *scene, const struct subject *subject,
 	}
 }
 
+/* Whatever restore changes by netlink is refused by the kernel, once and from then on. What is left
+ * then is undone by what it says to type. */
+static void refuse_all(struct scene *scene, const struct subject *subject,
+		       const struct recording *recording)
+{
+	struct failure_tally *tally = &tallies[VICTIM_RESTORE];
+	unsigned last = last_of(recording, VICTIM_RESTORE);
+
+	for (unsigned at = 1; at <= last; at++)
+		for (unsigned always = is_emulated(); always < 2; always++) {
+			struct failure failure = {.victim = VICTIM_RESTORE,
+						  .at = at,
+						  .error = EBUSY,
+						  .is_refusal = true,
+						  .always = always};
+			struct failure_calls seen = {0};
+			unsigned undone = tally->undone;
+
+			if (!is_change(recording, VICTIM_RESTORE, at) ||
+			    !failure_try(scene, subject, &failure, &seen, tally) || !always)
+				continue;
+			undone_though_refused += seen.code == 6 && tally->undone > undone;
+		}
+}
+
+/* From the way back on: the setns(2) behind that of the first namespace that is entered. Nothing is
+ * done in there any more, and the next restore, elsewhere, is whole. */
+static void strand(struct scene *scene, const struct subject *subject,
+		   const struct recording *recording)
+{
+	struct failure failure = {.victim = VICTIM_RESTORE, .error = EPERM, .always = true};
+	const int *calls = recording->seen.calls[ROLE_CONDUCTOR];
+	struct failure_calls seen = {0};
+
+	failure.at = first_call(recording, SYS_setns);
+	if (!failure.at)
+		return;
+	do
+		failure.at++;
+	while (failure.at <= last_of(recording, VICTIM_RESTORE) &&
+	       calls[failure.at - 1] != SYS_setns);
+	if (failure_try(scene, subject, &failure, &seen, &tallies[VICTIM_RESTORE]) &&
+	    seen.code == 6 && seen.acts_after == 0)
+		return;
+	printf("# RESIDUE: %s: stranded in a namespace it ends with %d and has done %u things\n",
+	       subject->experiment, seen.code, seen.acts_after);
+	tallies[VICTIM_RESTORE].residues++;
+}
+
 static void fail_some(struct scene *scene, const struct subject *subject, int64_t until_ns)
 {
 	struct recording recordings[VICTIM_COUNT] = {0};
 
 	record(scene, subject, VICTIM_RESTORE, &recordings[VICTIM_RESTORE]);
 	fail_for_good(scene, subject, &recordings[VICTIM_RESTORE]);
+	strand(scene, subject, &recordings[VICTIM_RESTORE]);
+	refuse_all(scene, subject, &recordings[VICTIM_RESTORE]);
 	for (unsigned turn = (unsigned)random(), done = 0; !done || clock_now_ns() < until_ns;
 	     turn++, done++) {
 		struct failure failure = {.victim = turn % VICTIM_COUNT,
@@ -158,10 +258,14 @@ static void fail_some(struct scene *scene, const struct subject *subject, int64_
 					  .always = random() & 1};
 
 		/* a whole run, of seconds on an emulated machine: only of whose turn comes */
-		if (failure.victim != VICTIM_ALLOCATION &&
-		    !recordings[failure.victim].seen.calls[0])
+		if (!recordings[failure.victim].seen.calls[0])
 			record(scene, subject, failure.victim, &recordings[failure.victim]);
 		failure.at = draw(&recordings[failure.victim], failure.victim);
+		if (failure.at &&
+		    is_change(&recordings[failure.victim], failure.victim, failure.at)) {
+			failure.is_refusal = random() & 1;
+			failure.error = refusals[(unsigned)random() % REFUSALS];
+		}
 		if (failure.at)
 			try(scene, subject, &failure);
 	}
@@ -184,44 +288,59 @@ static bool is_start(const struct recording *recording, enum victim victim, unsi
 /* Each call on the way back fails in each way, once and (one way, drawn) from then on. In one way
  * only, drawn: an allocation; what the loader does before `squall restore` itself begins; what
  * the worker does before everything is in force; what repeats itself in loops. */
-static unsigned ways_of(const struct recording *recording, enum victim victim, unsigned at)
+static unsigned ways_to_fail(const struct recording *recording, enum victim victim, unsigned at)
 {
 	bool is_before = is_start(recording, victim, at) ||
 			 (victim == VICTIM_WORKER && at <= recording->seen.held_at[ROLE_WORKER]);
 
-	return victim == VICTIM_ALLOCATION || is_before || !recording->is_first[at - 1]
-		       ? 1
-		       : ERRORS + 1;
+	return victim_is_memory(victim) || is_before || !recording->is_first[at - 1] ? 1
+										     : ERRORS + 1;
+}
+
+/* ... and a request that changes something is refused by the kernel, in each of its ways as well.
+ */
+static unsigned ways_of(const struct recording *recording, enum victim victim, unsigned at)
+{
+	unsigned ways = ways_to_fail(recording, victim, at);
+
+	if (!is_change(recording, victim, at))
+		return ways;
+	return ways + (ways > 1 ? REFUSALS + 1 : 1);
 }
 
 static struct failure make_failure(const struct recording *recording, enum victim victim,
-				   unsigned at, unsigned way, unsigned ways)
+				   unsigned at, unsigned way)
 {
+	unsigned ways = ways_to_fail(recording, victim, at);
+	bool is_refusal = way >= ways;
 	struct failure failure = {.victim = victim,
 				  .at = at,
-				  .error = errors[way % ERRORS],
+				  .is_refusal = is_refusal,
 				  .is_start = is_start(recording, victim, at)};
+	unsigned count = is_refusal ? REFUSALS : ERRORS;
+	const int *from = is_refusal ? refusals : errors;
 
-	if (way < ERRORS && ways > 1)
+	way -= is_refusal ? ways : 0;
+	if (ways > 1 && way < count) {
+		failure.error = from[way];
 		return failure;
-	failure.error = errors[(unsigned)random() % ERRORS];
+	}
+	failure.error = from[(unsigned)random() % count];
 	failure.always = ways > 1 || random() & 1;
 	return failure;
 }
 
-static bool can_fail(const struct recording *recording, enum victim victim, unsigned at)
+static bool can_fail(const struct sweep_options *options, const struct recording *recording,
+		     enum victim victim, unsigned at)
 {
-	return victim == VICTIM_ALLOCATION ||
-	       trace_can_fail(recording->seen.calls[role_of(victim)][at - 1]);
-}
+	int call;
 
-static unsigned last_of(const struct recording *recording, enum victim victim)
-{
-	unsigned count = recording->seen.counts[role_of(victim)];
-
-	if (victim == VICTIM_ALLOCATION)
-		return ALLOCATIONS_MAX;
-	return count < TRACE_CALLS_MAX ? count : TRACE_CALLS_MAX - 1;
+	if (victim_is_memory(victim))
+		return options->call < 0;
+	call = recording->seen.calls[role_of(victim)][at - 1];
+	return trace_can_fail(call) &&
+	       (options->call < 0 || options->call == call ||
+		(options->call == SYS_sendto && call == CALL_NETLINK_CHANGE));
 }
 
 static void fail_all_of(struct scene *scene, const struct subject *subject, enum victim victim,
@@ -235,21 +354,17 @@ static void fail_all_of(struct scene *scene, const struct subject *subject, enum
 	if (options->to && options->to <= last)
 		last = options->to - 1;
 	for (unsigned at = options->from; at <= last; at++) {
-		if (!can_fail(&recording, victim, at))
+		if (!can_fail(options, &recording, victim, at))
 			continue;
 		for (unsigned way = 0, ways = ways_of(&recording, victim, at); way < ways; way++) {
-			struct failure failure = make_failure(&recording, victim, at, way, ways);
+			struct failure failure = make_failure(&recording, victim, at, way);
 
 			/* not drawn each by itself: with one in five each call fails in some way */
 			if (number++ % options->share)
 				continue;
-			if (try(scene, subject, &failure)) {
-				sweep_options_progress();
-				continue;
-			}
-			if (victim == VICTIM_ALLOCATION)
-				last = at;
-			break;
+			if (!try(scene, subject, &failure))
+				break;
+			sweep_options_progress();
 		}
 	}
 	forget(&recording);
@@ -263,9 +378,9 @@ static void count_all_of(struct scene *scene, const struct subject *subject, enu
 	unsigned failures = 0, last;
 
 	record(scene, subject, victim, &recording);
-	last = victim == VICTIM_ALLOCATION ? ALLOCATIONS_USUAL : last_of(&recording, victim);
+	last = last_of(&recording, victim);
 	for (unsigned at = 1; at <= last; at++)
-		if (can_fail(&recording, victim, at))
+		if (can_fail(options, &recording, victim, at))
 			failures += ways_of(&recording, victim, at);
 	printf("expected %u %u 1 %s\n", failures / options->share, last, victim_names[victim]);
 	forget(&recording);
@@ -300,23 +415,46 @@ static unsigned print_tallies(int64_t start_ns)
 	for (enum victim victim = 0; victim < VICTIM_COUNT; victim++) {
 		const struct failure_tally *tally = &tallies[victim];
 
-		printf("# %-24s %6u failures, %4u runs told of something left, %4u commands "
+		printf("# %-24s %6u failures (%u refused by the kernel), %4u runs told of "
+		       "something left, %4u commands "
 		       "typed (%u runs undone by nothing else), %u residues\n",
-		       victim_names[victim], tally->injected, tally->left, tally->typed,
-		       tally->undone, tally->residues);
+		       victim_names[victim], tally->injected, tally->refused, tally->left,
+		       tally->typed, tally->undone, tally->residues);
 		printf("%sok %u - %s\n", tally->residues ? "not " : "", victim + 1,
 		       victim_names[victim]);
 		if (tally->injected)
 			printf("# totals %u %u %u : %s\n", tally->injected, tally->typed,
 			       tally->residues, victim_names[victim]);
 		all.injected += tally->injected;
+		all.refused += tally->refused;
 		all.typed += tally->typed;
 		all.residues += tally->residues;
 	}
-	printf("# failures injected: %u, commands typed: %u, residues: %u, in %lld s\n",
-	       all.injected, all.typed, all.residues,
+	typed_reasons_print();
+	printf("# failures injected: %u, refused by the kernel: %u, commands typed: %u, residues: "
+	       "%u, in %lld s\n",
+	       all.injected, all.refused, all.typed, all.residues,
 	       (long long)((clock_now_ns() - start_ns) / NSEC_PER_SEC));
 	return all.residues;
+}
+
+/* That nothing was left is no proof when nothing of that kind was tried. */
+static void check_sample(const struct sweep_options *options)
+{
+	unsigned refused = 0;
+
+	for (enum victim victim = 0; victim < VICTIM_COUNT; victim++)
+		refused += tallies[victim].refused;
+	if (!tallies[VICTIM_RESTORE].undone) {
+		printf("# RESIDUE: nothing that it said to type has undone a run\n");
+		tallies[VICTIM_RESTORE].residues++;
+	}
+	if (!*options->names && (!refused || !undone_though_refused)) {
+		printf("# RESIDUE: %u netlink requests were refused by the kernel, and %u runs "
+		       "undone by what was typed then\n",
+		       refused, undone_though_refused);
+		tallies[VICTIM_RESTORE].residues++;
+	}
 }
 
 static int fail_everything(void *context)
@@ -346,10 +484,8 @@ static int fail_everything(void *context)
 		else
 			go_through(&scene, &subject, options);
 	}
-	if (!options->is_full && !options->is_count && !tallies[VICTIM_RESTORE].undone) {
-		printf("# RESIDUE: nothing that it said to type has undone a run\n");
-		tallies[VICTIM_RESTORE].residues++;
-	}
+	if (!options->is_full && !options->is_count)
+		check_sample(options);
 	residues = print_tallies(start_ns);
 	scene_kill_strangers(&scene);
 	return residues != 0;

@@ -52,7 +52,11 @@ static void test_what_is_there_is_typed(void **state)
 	/* it has failed, and is there */
 	assert_wrong("left: a: mv -T /run/none /run/other && rm -f /run/x\n", true, 1, NULL);
 	assert_wrong("left: a: umount -i -l -N 1 /run/none\n", true, 1, NULL);
-	assert_wrong("left: a: echo\nleft: b: I/O error; run: squall restore\n", false, 1, NULL);
+	assert_wrong("left: a: echo\nleft: b: cannot lock run abcdef: I/O error; run: squall "
+		     "restore\n",
+		     false, 1, NULL);
+	/* it is written nowhere why that should be all */
+	assert_wrong("left: b: I/O error; run: squall restore\n", false, 0, "I/O error");
 }
 
 static void test_each_part_that_is_not_there_is_told(void **state)

@@ -2,21 +2,30 @@
 #include "tests/sweep/failure.h"
 
 #include "tests/support/squall_runner.h"
+#include "tests/sweep/out_of_memory.h"
 #include "tests/sweep/typed_undo.h"
 #include "tests/sweep/world.h"
 
+#include <fcntl.h>
+#include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ALLOCATION  "/run/allocation-failed" /* see out_of_memory.c */
 #define PATIENCE_NS ((is_emulated() ? 150 : 30) * NSEC_PER_SEC)
 
-const char *const victim_names[VICTIM_COUNT] = {"squall restore", "the guardian at work",
-						"the worker", "allocations of restore"};
+const char *const victim_names[VICTIM_COUNT] = {
+	"squall restore",	  "the guardian at work",	 "the worker",
+	"allocations of restore", "allocations of the guardian", "allocations of the worker"};
+
+bool victim_is_memory(enum victim victim)
+{
+	return victim >= VICTIM_RESTORE_MEMORY;
+}
 
 /* One try, and where it is told and counted. */
 struct trial {
@@ -24,6 +33,7 @@ struct trial {
 	const struct subject *subject;
 	const struct failure *failure;
 	struct failure_tally *tally;
+	struct allocations *allocations; /* shared with a squall that gets no memory; or NULL */
 };
 
 static void tell(const struct trial *trial, const struct trace_result *result, const char *what,
@@ -33,10 +43,11 @@ static void tell(const struct trial *trial, const struct trace_result *result, c
 	const char *base = strrchr(trial->subject->experiment, '/');
 
 	trial->tally->residues++;
-	printf("# RESIDUE %s: %s, call %u (number %d) fails%s with %s: %s\n%s# it said:\n%s\n",
+	printf("# RESIDUE %s: %s, call %u (number %d) %s%s with %s: %s\n%s\n# it said:\n%s\n",
 	       base ? base + 1 : trial->subject->experiment, victim_names[failure->victim],
-	       failure->at, result->call, failure->always ? " from then on" : "",
-	       strerrorname_np(failure->error), what, detail, result->out);
+	       failure->at, result->call, failure->is_refusal ? "is refused" : "fails",
+	       failure->always ? " from then on" : "", strerrorname_np(failure->error), what,
+	       detail, result->out);
 }
 
 /* ---- Failing ---- */
@@ -47,33 +58,49 @@ static void keep_calls(struct trace_plan *plan, const struct failure_calls *want
 		plan->calls[role] = wanted->calls[role];
 }
 
+/* The variable for out_of_memory.c. */
+static void say_allocation(const struct failure *failure, char *out, size_t size)
+{
+	static const char *const roles[VICTIM_COUNT] = {
+		[VICTIM_GUARDIAN_MEMORY] = "guardian:", [VICTIM_WORKER_MEMORY] = "worker:"};
+	const char *role = roles[failure->victim];
+
+	snprintf(out, size, "SQUALL_TEST_ALLOCATION=%s%u%s", role ? role : "", failure->at,
+		 failure->always ? "+" : "");
+}
+
 /* The run, with the failure in it where it belongs. */
 static void run_experiment(const struct trial *trial, const struct failure_calls *wanted,
 			   struct trace_result *out)
 {
 	const struct failure *failure = trial->failure;
-	char binary[512], path[512];
+	bool is_restore =
+		failure->victim == VICTIM_RESTORE || failure->victim == VICTIM_RESTORE_MEMORY;
+	bool is_memory = victim_is_memory(failure->victim) && !is_restore;
+	char binary[512], path[512], variable[64];
 	char *words[] = {binary, (char[]){"run"}, (char[]){"--json"}, path, NULL};
 	struct trace_plan plan = {.words = words,
 				  .variable = trial->scene->variable,
 				  .network = trial->scene->lab->near_fd,
 				  .steps = trial->subject->steps,
-				  .patience_ns = PATIENCE_NS,
-				  .fail_errno = failure->error,
-				  .fails_always = failure->always,
-				  .at = failure->at};
+				  .patience_ns = PATIENCE_NS};
 
-	snprintf(binary, sizeof(binary), "%s", trial->subject->binary);
+	snprintf(binary, sizeof(binary), "%s",
+		 is_memory ? world_built("tests/sweep/out_of_memory") : trial->subject->binary);
 	snprintf(path, sizeof(path), "%s", trial->subject->experiment);
-	if (failure->victim == VICTIM_GUARDIAN) {
-		plan.hold_kills = ROLE_BIT(ROLE_WORKER);
-		plan.counted = ROLE_GUARDIAN;
-	} else if (failure->victim == VICTIM_WORKER) {
-		plan.counted = ROLE_WORKER;
-	} else {
+	if (is_restore)
 		plan.hold_kills = ROLES_ALL;
-		plan.at = 0;
-		plan.fail_errno = 0;
+	else if (failure->victim == VICTIM_GUARDIAN || failure->victim == VICTIM_GUARDIAN_MEMORY)
+		plan.hold_kills = ROLE_BIT(ROLE_WORKER);
+	if (is_memory) {
+		say_allocation(failure, variable, sizeof(variable));
+		plan.variable = variable;
+	} else if (!is_restore) {
+		plan.counted = failure->victim == VICTIM_GUARDIAN ? ROLE_GUARDIAN : ROLE_WORKER;
+		plan.fail_errno = failure->error;
+		plan.fails_always = failure->always;
+		plan.refuses = failure->is_refusal;
+		plan.at = failure->at;
 	}
 	keep_calls(&plan, wanted);
 	scene_begin(trial->scene);
@@ -90,15 +117,16 @@ static int restore_with_failure(const struct trial *trial, const struct failure_
 				struct trace_result *out)
 {
 	const struct failure *failure = trial->failure;
-	struct trace_plan plan = {
-		.at = failure->at, .fail_errno = failure->error, .fails_always = failure->always};
+	struct trace_plan plan = {.at = failure->at,
+				  .fail_errno = failure->error,
+				  .fails_always = failure->always,
+				  .refuses = failure->is_refusal};
 	char variable[64];
 
 	keep_calls(&plan, wanted);
-	if (failure->victim != VICTIM_ALLOCATION)
+	if (failure->victim == VICTIM_RESTORE)
 		return point_restore(trial->scene, trial->subject->binary, plan, out);
-	snprintf(variable, sizeof(variable), "SQUALL_TEST_ALLOCATION=%u", failure->at);
-	unlink(ALLOCATION);
+	say_allocation(failure, variable, sizeof(variable));
 	plan = (struct trace_plan){.variable = variable};
 	return point_restore(trial->scene, world_built("tests/sweep/out_of_memory"), plan, out);
 }
@@ -121,15 +149,52 @@ static bool has_no_effect(const struct scene *scene, char **out_diff)
 	return is_same;
 }
 
+/* What an event of --json says to be left, or NULL. */
+static const char *left_of(const json_t *event)
+{
+	const char *name = json_string_value(json_object_get(event, "event"));
+	const char *why = json_string_value(json_object_get(event, "why"));
+
+	if (name && strcmp(name, "left") == 0)
+		return json_string_value(json_object_get(event, "text"));
+	/* the worker has told nothing of it */
+	return name && strcmp(name, "result") == 0 && why && strstr(why, "without proof") ? why
+											  : NULL;
+}
+
+/* As lines, as without --json. */
+static char *said_in_lines(const char *said)
+{
+	size_t size;
+	char *copy = strdup(said), *lines = NULL, *rest;
+	FILE *out = open_memstream(&lines, &size);
+
+	if (!copy || !out)
+		abort();
+	for (char *line = strtok_r(copy, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		json_t *event = *line == '{' ? json_loads(line, 0, NULL) : NULL;
+		const char *left = left_of(event);
+
+		if (!event)
+			fprintf(out, "%s\n", line);
+		else if (left)
+			fprintf(out, "left: %s\n", left);
+		json_decref(event);
+	}
+	fclose(out);
+	free(copy);
+	return lines;
+}
+
 /* Exit code 6: it says what is left, and typing what it says undoes what has an effect. */
 static void check_typed(const struct trial *trial, const struct trace_result *result)
 {
-	char *text = strdup(result->out), *diff = NULL;
+	char *text = said_in_lines(result->out), *diff = NULL;
 	char wrong[512];
 
 	trial->tally->left++;
-	if (!strstr(text, "left") && !strstr(text, "squall restore"))
-		tell(trial, result, "exit code 6 without a word", "");
+	if (!strstr(text, "left: "))
+		tell(trial, result, "exit code 6, and nothing is said to be left", "");
 	if (typed_undo(trial->scene, text, &trial->tally->typed, wrong, sizeof(wrong))) {
 		trial->tally->undone++;
 		if (!has_no_effect(trial->scene, &diff))
@@ -138,7 +203,7 @@ static void check_typed(const struct trial *trial, const struct trace_result *re
 		free(diff);
 	}
 	if (wrong[0])
-		tell(trial, result, "what it said to type is no command", wrong);
+		tell(trial, result, "what it said is no command, and nothing excuses it", wrong);
 	free(text);
 }
 
@@ -148,7 +213,8 @@ static void judge(const struct trial *trial, int code, const struct trace_result
 {
 	const struct failure *failure = trial->failure;
 	/* a conductor whose worker was killed speaks for nobody's restore */
-	bool may_need_restore = failure->victim == VICTIM_GUARDIAN;
+	bool may_need_restore =
+		failure->victim == VICTIM_GUARDIAN || failure->victim == VICTIM_GUARDIAN_MEMORY;
 	int64_t slack = is_emulated() ? 10 : 1;
 	struct scene *scene = trial->scene;
 	struct trace_result again;
@@ -184,15 +250,32 @@ static int exit_code(const struct trace_result *result)
 	return WEXITSTATUS(result->status);
 }
 
+/* Counted from nothing, and seen by every process of the squall that gets no memory. */
+static struct allocations *share_allocations(void)
+{
+	struct allocations *shared;
+	int fd = open(ALLOCATIONS, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	if (fd < 0 || ftruncate(fd, sizeof(*shared)) < 0)
+		abort();
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (shared == MAP_FAILED)
+		abort();
+	close(fd);
+	return shared;
+}
+
 bool failure_try(struct scene *scene, const struct subject *subject, const struct failure *failure,
 		 struct failure_calls *out, struct failure_tally *tally)
 {
-	const struct trial trial = {scene, subject, failure, tally};
-	const bool is_allocation = failure->victim == VICTIM_ALLOCATION;
-	const bool is_restore = failure->victim == VICTIM_RESTORE || is_allocation;
+	const bool is_memory = victim_is_memory(failure->victim);
+	const bool is_restore =
+		failure->victim == VICTIM_RESTORE || failure->victim == VICTIM_RESTORE_MEMORY;
+	struct trial trial = {scene, subject, failure, tally,
+			      is_memory ? share_allocations() : NULL};
 	struct trace_result run, restore;
 	const struct trace_result *failed = &run;
-	bool was_hit;
+	unsigned injected;
 	int code;
 
 	run_experiment(&trial, out, &run);
@@ -201,15 +284,21 @@ bool failure_try(struct scene *scene, const struct subject *subject, const struc
 		code = restore_with_failure(&trial, out, &restore);
 		failed = &restore;
 	}
-	was_hit = is_allocation ? access(ALLOCATION, F_OK) == 0 : failed->failed > 0;
+	injected = is_memory ? trial.allocations->has_failed : failed->failed + failed->refused;
 	if (out) {
 		memcpy(out->counts, failed->counts, sizeof(out->counts));
 		memcpy(out->held_at, failed->held_at, sizeof(out->held_at));
+		out->acts_after = failed->acts_after;
+		out->code = code;
+		out->allocations = is_memory ? (unsigned)trial.allocations->count : 0;
 	}
-	tally->injected += is_allocation ? was_hit : failed->failed;
+	tally->injected += injected;
+	tally->refused += failed->refused;
 	judge(&trial, code, failed);
 	free(run.out);
 	if (is_restore)
 		free(restore.out);
-	return was_hit;
+	if (is_memory)
+		munmap(trial.allocations, sizeof(*trial.allocations));
+	return injected > 0;
 }

@@ -10,8 +10,18 @@
 #include "tests/sweep/scene.h"
 #include "tests/sweep/tracer.h"
 
-/* Whose calls fail. */
-enum victim { VICTIM_RESTORE, VICTIM_GUARDIAN, VICTIM_WORKER, VICTIM_ALLOCATION, VICTIM_COUNT };
+/* Whose calls, or allocations, fail. */
+enum victim {
+	VICTIM_RESTORE,
+	VICTIM_GUARDIAN,
+	VICTIM_WORKER,
+	VICTIM_RESTORE_MEMORY,
+	VICTIM_GUARDIAN_MEMORY,
+	VICTIM_WORKER_MEMORY,
+	VICTIM_COUNT
+};
+
+bool victim_is_memory(enum victim victim);
 
 extern const char *const victim_names[VICTIM_COUNT];
 
@@ -19,12 +29,14 @@ struct failure {
 	enum victim victim;
 	unsigned at; /* the number of the call, from 1; POINT_NEVER: none fails */
 	int error;
-	bool always;   /* and every later one of the same number */
-	bool is_start; /* `squall restore` itself has not begun: it may end by a signal */
+	bool is_refusal; /* the kernel refuses the netlink request that the call sends */
+	bool always;	 /* and every later one of the same number */
+	bool is_start;	 /* `squall restore` itself has not begun: it may end by a signal */
 };
 
 struct failure_tally {
 	unsigned injected; /* failures */
+	unsigned refused;  /* of them netlink requests that the kernel refused */
 	unsigned left;	   /* runs that told of something left */
 	unsigned typed;	   /* commands typed as told */
 	unsigned undone;   /* runs whose every trace was to be undone so, and was */
@@ -36,6 +48,9 @@ struct failure_calls {
 	int *calls[ROLE_COUNT]; /* TRACE_CALLS_MAX each, the caller's; NULL: not wanted */
 	unsigned counts[ROLE_COUNT];
 	unsigned held_at[ROLE_COUNT];
+	unsigned allocations; /* of a victim that gets no memory */
+	unsigned acts_after;  /* see struct trace_result */
+	int code;	      /* exit code of whoever failed; 128: it crashed */
 };
 
 /* The binary of the subject is the squall to run; what is wrong is told on standard output. `out`

@@ -14,6 +14,7 @@ bool call_is_telling(int call)
 {
 	switch (call) {
 	case SYS_sendto:
+	case CALL_NETLINK_CHANGE:
 	case SYS_sendmsg:
 	case SYS_recvmsg:
 	case SYS_ioctl:

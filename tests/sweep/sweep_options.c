@@ -4,6 +4,7 @@
 #include "injector/base/clock.h"
 
 #include <fcntl.h>
+#include <seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,16 @@ static bool take_number(const char *word, const char *value, const char *name, u
 	return true;
 }
 
+static int take_call(const char *name)
+{
+	int call = seccomp_syscall_resolve_name(name);
+
+	if (call >= 0)
+		return call;
+	fprintf(stderr, "there is no system call '%s'\n", name);
+	exit(2);
+}
+
 void sweep_options_read(int argc, char **argv, unsigned seconds, struct sweep_options *out)
 {
 	int at = 1;
@@ -33,6 +44,7 @@ void sweep_options_read(int argc, char **argv, unsigned seconds, struct sweep_op
 				      .from = 1,
 				      .seconds = seconds,
 				      .seed = (unsigned)clock_wall_ns(),
+				      .call = -1,
 				      .kind = ""};
 	for (; at < argc; at++) {
 		const char *word = argv[at], *value = argv[at + 1];
@@ -56,6 +68,8 @@ void sweep_options_read(int argc, char **argv, unsigned seconds, struct sweep_op
 			at++;
 		else if (strcmp(word, "kind") == 0 && value)
 			out->kind = argv[++at];
+		else if (strcmp(word, "call") == 0 && value)
+			out->call = take_call(argv[++at]);
 		else
 			break;
 	}

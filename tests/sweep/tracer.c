@@ -5,6 +5,8 @@
  */
 #include "tests/sweep/tracee.h"
 
+#include "tests/sweep/repeats.h"
+
 #include "injector/base/clock.h"
 
 #include <errno.h>
@@ -160,11 +162,45 @@ static bool is_behind(struct trace *trace, int call)
 }
 
 /* What a recording holds: one that makes a file is no mere openat(2). */
-static int recorded_call(const struct ptrace_syscall_info *info)
+static int recorded_call(const struct tracee *tracee, const struct ptrace_syscall_info *info)
+{
+	int call = (int)info->entry.nr;
+	struct change change;
+
+	if (trace_find_change(tracee, info, &change))
+		return CALL_NETLINK_CHANGE;
+	return call == SYS_openat && info->entry.args[2] & O_CREAT ? SYS_creat : call;
+}
+
+/* The call fails, or the kernel refuses what it sends. False: it sends nothing of that kind. */
+static bool fail(struct trace *trace, struct tracee *tracee, const struct ptrace_syscall_info *info)
+{
+	struct change change;
+
+	if (!trace->plan->refuses) {
+		trace_fail_call(trace, tracee);
+		return true;
+	}
+	if (!trace_find_change(tracee, info, &change))
+		return false;
+	if (!trace->refused.type)
+		trace->refused = change;
+	if (change.protocol != trace->refused.protocol || change.type != trace->refused.type)
+		return false;
+	trace_refuse_change(tracee, &change);
+	return true;
+}
+
+static void on_call_after(struct trace *trace, struct tracee *tracee,
+			  const struct ptrace_syscall_info *info)
 {
 	int call = (int)info->entry.nr;
 
-	return call == SYS_openat && info->entry.args[2] & O_CREAT ? SYS_creat : call;
+	if (call != trace->failing_call)
+		trace->result->acts_after +=
+			call_is_telling(call) && call != SYS_write && call != SYS_exit_group;
+	else if (trace->plan->fails_always)
+		fail(trace, tracee, info);
 }
 
 /* At the entry of a call. False: the process is not resumed (it is dead or stopped). */
@@ -183,21 +219,20 @@ static bool on_call(struct trace *trace, unsigned role, const struct ptrace_sysc
 	if (!tracee->is_alive)
 		return false;
 	if (result->was_hit) {
-		if (plan->fail_errno && plan->fails_always && role == plan->counted &&
-		    call == trace->failing_call)
-			trace_fail_call(trace, tracee);
+		if (plan->fail_errno && role == plan->counted)
+			on_call_after(trace, tracee, info);
 		return true;
 	}
 	if (!trace->is_counting)
 		return true;
 	count = result->counts[role]++;
 	if (plan->calls[role] && count < TRACE_CALLS_MAX)
-		plan->calls[role][count] = recorded_call(info);
+		plan->calls[role][count] = recorded_call(tracee, info);
 	if (role != plan->counted)
 		return true;
 	if (plan->behind_call ? !is_behind(trace, call) : count + 1 != plan->at)
 		return true;
-	if (plan->fail_errno && !trace_can_fail(call))
+	if (plan->fail_errno && (!trace_can_fail(call) || !fail(trace, tracee, info)))
 		return true;
 	count_events(trace);
 	result->was_hit = true;
@@ -205,7 +240,6 @@ static bool on_call(struct trace *trace, unsigned role, const struct ptrace_sysc
 	result->hit_ns = clock_now_ns();
 	if (plan->fail_errno) {
 		trace->failing_call = call;
-		trace_fail_call(trace, tracee);
 		return true;
 	}
 	hit(trace, plan->victims, plan->signal);
@@ -266,6 +300,7 @@ static void on_stop(struct trace *trace, unsigned role, pid_t pid, int status)
 	}
 	if (tracee->is_in_call && !tracee->is_failing) {
 		tracee->is_in_call = false;
+		trace_end_of_call(trace, tracee);
 		resume(trace, pid, 0);
 		return;
 	}

@@ -18,7 +18,8 @@ enum role { ROLE_CONDUCTOR, ROLE_WORKER, ROLE_GUARDIAN, ROLE_LAUNCHER, ROLE_COUN
 
 extern const char *const role_names[ROLE_COUNT];
 
-#define TRACE_CALLS_MAX 20000
+#define TRACE_CALLS_MAX	    20000
+#define CALL_NETLINK_CHANGE 500 /* more than there are system calls */
 
 struct trace_plan {
 	char *const *words;  /* the command, with the binary in front */
@@ -37,21 +38,26 @@ struct trace_plan {
 	int signal;
 	/* ... or this call fails, with that error */
 	int fail_errno;
-	bool fails_always; /* and every later one of the same number in that process */
+	bool refuses;	   /* not the call: the kernel refuses the netlink request with it */
+	bool fails_always; /* and every later one of the same number (or kind) in that process */
 	/* called every few ms from the hit on, while processes live; false: seen enough */
 	bool (*watch)(void *context);
 	void *context;
 	int64_t patience_ns; /* then what is still there is left alone */
-	/* all calls of each role, when wanted; an openat(2) that creates is SYS_creat */
+	/* all calls of each role, when wanted; an openat(2) that creates is SYS_creat, a sendto(2)
+	 * of a netlink request that changes something CALL_NETLINK_CHANGE */
 	int *calls[ROLE_COUNT]; /* TRACE_CALLS_MAX each */
 };
 
 struct trace_result {
 	bool was_hit, was_held;
-	int call;	   /* the system call that was not executed */
-	unsigned injected; /* events seen up to the hit */
-	unsigned failed;   /* calls that were made to fail */
-	int64_t hit_ns;	   /* clock_now_ns() */
+	int call;	     /* the system call that was not executed */
+	unsigned injected;   /* events seen up to the hit */
+	unsigned failed;     /* calls that were made to fail */
+	unsigned refused;    /* netlink requests that the kernel has refused */
+	unsigned acts_after; /* calls of others than their number that change something, after the
+				first of them */
+	int64_t hit_ns;	     /* clock_now_ns() */
 	unsigned counts[ROLE_COUNT];
 	unsigned held_at[ROLE_COUNT]; /* counts when everything was in force */
 	pid_t pids[ROLE_COUNT];
@@ -60,8 +66,10 @@ struct trace_result {
 	char *out;     /* what it printed, both streams; owned by the caller */
 };
 
-/* May that system call fail in a trace? */
+/* failing_calls.c: may that system call fail in a trace? */
 bool trace_can_fail(int call);
+/* Why it may not; NULL: it may, or nobody has thought of it. */
+const char *trace_why_never_fails(int call);
 /* SIGCHLD must be blocked, and orphans must become our children. */
 void trace_run(const struct trace_plan *plan, struct trace_result *out);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/sweep/typed_undo.h"
 
+#include "tests/sweep/typed_reasons.h"
 #include "tests/sweep/typed_words.h"
 
 #include "injector/base/cleanup.h"
@@ -92,7 +93,8 @@ bool typed_undo(const struct scene *scene, char *text, unsigned *typed_count, ch
 		if (!left)
 			continue;
 		is_any = true;
-		if (kind == TYPED_UNKNOWN)
+		/* words alone only where no command can be right */
+		if (kind == TYPED_UNKNOWN || (kind == TYPED_WORDS && !typed_has_reason(left)))
 			snprintf(wrong, wrong_size, "%s", line);
 		if (kind != TYPED_COMMAND) {
 			is_all = false;

@@ -13,7 +13,7 @@ static const char *const tails[] = {"; undoing it failed: ", "; it cannot be loo
 static const char *const words[] = {
 	"run: squall ",
 	"squall stop ",
-	"run 'squall restore' of the version",
+	"run 'squall restore'",
 	"run it as root",
 	"no command is shown",
 	"bring it back from a backup",
