@@ -150,17 +150,18 @@ int delay_line_prepare(const struct delay_line_config *config, struct delay_line
 	return 0;
 }
 
+#define WAY_BACK "squall_delay_return"
+#define WAY_IN	 "squall_delay_carry"
+
 /* Everywhere as filters of clsact; where that is enough, by a link, made in half of the time. */
 static int attach_programs(struct delay_line *line, struct error *err)
 {
 	const struct bpf_filter way_back = {.hook = QDISC_INGRESS,
 					    .priority = 1,
 					    .program_fd = line->program_fd,
-					    .name = "squall_delay_return"};
-	const struct bpf_filter way_in = {.hook = QDISC_EGRESS,
-					  .priority = 1,
-					  .program_fd = line->carry_fd,
-					  .name = "squall_delay_carry"};
+					    .name = WAY_BACK};
+	const struct bpf_filter way_in = {
+		.hook = QDISC_EGRESS, .priority = 1, .program_fd = line->carry_fd, .name = WAY_IN};
 	int status;
 
 	if (line->is_here && line->carry_fd < 0 &&
@@ -172,6 +173,46 @@ static int attach_programs(struct delay_line *line, struct error *err)
 	if (!status && line->carry_fd >= 0)
 		status = filter_add_bpf(line->netlink, line->tap.index, &way_in, err);
 	return status;
+}
+
+struct filter_search {
+	const char *name;
+	bool is_found;
+};
+
+static void look_for_filter(void *context, const struct filter *filter)
+{
+	struct filter_search *search = context;
+
+	search->is_found |= strcmp(filter->name, search->name) == 0;
+}
+
+static int has_filter(const struct delay_line *line, struct netlink *netlink, enum qdisc_hook hook,
+		      const char *name, bool *out_found, struct error *err)
+{
+	struct filter_search search = {.name = name};
+	int result = filter_each(netlink, line->tap.index, hook, look_for_filter, &search, err);
+
+	*out_found = search.is_found;
+	return result;
+}
+
+int delay_line_has_programs(const struct delay_line *line, struct netlink *netlink, bool *out,
+			    struct error *err)
+{
+	int result = 0;
+
+	*out = true;
+	if (line->link_fd < 0)
+		result = has_filter(line, netlink, QDISC_INGRESS, WAY_BACK, out, err);
+	if (result == 0 && *out && line->carry_fd >= 0)
+		result = has_filter(line, netlink, QDISC_EGRESS, WAY_IN, out, err);
+	return result;
+}
+
+int delay_line_index(const struct delay_line *line)
+{
+	return line->tap.index;
 }
 
 int delay_line_start(struct delay_line *line, struct error *err)

@@ -45,6 +45,7 @@
 #define DELAY_LINES_BYTES (1UL << 30)
 
 struct delay_line;
+struct netlink;
 
 struct delay_line_config {
 	int namespace_fd; /* of the interface; -1: our own. Used during prepare only */
@@ -90,6 +91,11 @@ void delay_line_stop(struct delay_line *line);
 
 /* Of its tap. */
 int delay_line_last_descriptor(const struct delay_line *line);
+int delay_line_index(const struct delay_line *line);
+/* *out: the programs that take its packets in and send them on are still at the tap. `netlink`: of
+ * the tap's namespace. A link of ours cannot be taken off by others. */
+int delay_line_has_programs(const struct delay_line *line, struct netlink *netlink, bool *out,
+			    struct error *err);
 /* Name of the tap. */
 const char *delay_line_device(const struct delay_line *line);
 

@@ -112,17 +112,29 @@ int network_gate_list(const struct network_state *state, struct plan *plan, stru
 	return result;
 }
 
+static uint16_t gate_priority(const struct network_state *state)
+{
+	return network_loses_first(state) ? GATE_PRIORITY_LOSS
+					  : (uint16_t)(GATE_PRIORITY_DELAY - state->rank);
+}
+
+/* Where what comes back passes the gates. */
+static enum qdisc_hook back_hook(const struct network_state *state, const struct network_path *path)
+{
+	if (state->effect.refusal.is_on)
+		return path->is_ingress ? QDISC_EGRESS : QDISC_INGRESS;
+	return hook_of(path);
+}
+
 static int add_filter(struct network_state *state, unsigned at, struct error *err)
 {
 	const struct network_path *path = &state->paths[at];
 	char name[FILTER_NAME_SIZE];
-	struct bpf_filter filter = {
-		.hook = hook_of(path),
-		.priority = network_loses_first(state)
-				    ? GATE_PRIORITY_LOSS
-				    : (uint16_t)(GATE_PRIORITY_DELAY - state->rank),
-		.name = name,
-		.redirect_index = state->way == NETWORK_NETEM ? state->ifb_index : 0};
+	struct bpf_filter filter = {.hook = hook_of(path),
+				    .priority = gate_priority(state),
+				    .name = name,
+				    .redirect_index =
+					    state->way == NETWORK_NETEM ? state->ifb_index : 0};
 	int result = gate_code_load_gate(state->gate->programs_map, at, state->way != NETWORK_NETEM,
 					 &filter.program_fd, err);
 
@@ -136,8 +148,7 @@ static int add_filter(struct network_state *state, unsigned at, struct error *er
 		return result;
 	filter.redirect_index = 0;
 	filter.priority = GATE_PRIORITY_BACK;
-	if (state->effect.refusal.is_on)
-		filter.hook = path->is_ingress ? QDISC_EGRESS : QDISC_INGRESS;
+	filter.hook = back_hook(state, path);
 	result = gate_code_load_back(&filter.program_fd, err);
 	if (result < 0)
 		return result;
@@ -353,6 +364,21 @@ static bool has_gone(const struct network_state *state, const struct network_pat
 	return link_get(state->route, path->index, &link, NULL) == -ENODEV;
 }
 
+/* Both: without the gate the fault acts no more, without the way back its packets are lost. */
+static int find_both(struct network_state *state, const struct network_path *path, bool *out_found,
+		     struct error *err)
+{
+	int result =
+		network_gate_find_filter(state->route, path->index, hook_of(path),
+					 state->record.table, gate_priority(state), out_found, err);
+
+	if (result == 0 && *out_found && state->way != NETWORK_FILTER)
+		result = network_gate_find_filter(state->route, path->index, back_hook(state, path),
+						  state->record.table, GATE_PRIORITY_BACK,
+						  out_found, err);
+	return result;
+}
+
 int network_gate_check(struct network_state *state, struct error *err)
 {
 	for (unsigned i = 0; i < state->path_count; i++) {
@@ -362,8 +388,7 @@ int network_gate_check(struct network_state *state, struct error *err)
 
 		if (!path->index || path->is_lost || path->is_bare)
 			continue;
-		result = network_gate_find_filter(state->route, path->index, hook_of(path),
-						  state->record.table, &is_found, err);
+		result = find_both(state, path, &is_found, err);
 		if ((result < 0 || !is_found) && state->follows_interfaces && has_gone(state, path))
 			continue; /* with its interface, just now */
 		if (result == 0 && !is_found && network_take_again(state, i))

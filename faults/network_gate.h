@@ -99,9 +99,10 @@ int network_gate_check_room(const struct fault *fault, struct error *err);
 /* What is left of ours at an interface that has been let go; false: not all of it. */
 bool network_gate_remove_interface(struct network_state *state, const struct fault *fault,
 				   int index);
-/* Of that name, with or without the mark. */
+/* Of that name, with or without the mark, at that priority (0: any). */
 int network_gate_find_filter(struct netlink *netlink, int index, enum qdisc_hook hook,
-			     const char *name, bool *out_found, struct error *err);
+			     const char *name, uint32_t priority, bool *out_found,
+			     struct error *err);
 
 /* From the record alone. */
 int network_gate_undo_filters(const struct network_record *record, struct netlink *netlink,

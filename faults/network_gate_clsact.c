@@ -89,6 +89,7 @@ int network_gate_look_for_clsact(struct netlink *netlink, const struct network_p
 
 struct name_search {
 	const char *name;
+	uint32_t priority; /* 0: any */
 	struct filter found;
 	bool is_found;
 };
@@ -97,24 +98,27 @@ static void look_for_name(void *context, const struct filter *filter)
 {
 	struct name_search *search = context;
 
-	if (search->is_found || filter->handle == 0 || !is_named(filter, search->name))
+	if (search->is_found || filter->handle == 0 ||
+	    (search->priority && filter->priority != search->priority) ||
+	    !is_named(filter, search->name))
 		return;
 	search->found = *filter;
 	search->is_found = true;
 }
 
 static int find_filter(struct netlink *netlink, int index, enum qdisc_hook hook, const char *name,
-		       struct name_search *out, struct error *err)
+		       uint32_t priority, struct name_search *out, struct error *err)
 {
-	*out = (struct name_search){.name = name};
+	*out = (struct name_search){.name = name, .priority = priority};
 	return filter_each(netlink, index, hook, look_for_name, out, err);
 }
 
 int network_gate_find_filter(struct netlink *netlink, int index, enum qdisc_hook hook,
-			     const char *name, bool *out_found, struct error *err)
+			     const char *name, uint32_t priority, bool *out_found,
+			     struct error *err)
 {
 	struct name_search search;
-	int result = find_filter(netlink, index, hook, name, &search, err);
+	int result = find_filter(netlink, index, hook, name, priority, &search, err);
 
 	*out_found = search.is_found;
 	return result;
@@ -127,7 +131,7 @@ static int delete_named(struct netlink *netlink, int index, enum qdisc_hook hook
 	int result;
 
 	do {
-		result = find_filter(netlink, index, hook, name, &search, err);
+		result = find_filter(netlink, index, hook, name, 0, &search, err);
 		if (result == 0 && search.is_found)
 			result = filter_delete(netlink, index, &search.found, err);
 	} while (result == 0 && search.is_found);
@@ -155,7 +159,7 @@ int network_gate_filters_gone(const struct network_record *record, struct netlin
 	out_left[0] = '\0';
 	for (unsigned i = 0; i < 2 && !out_left[0]; i++) {
 		struct name_search search;
-		int result = find_filter(netlink, record->index, hooks[i].hook, record->table,
+		int result = find_filter(netlink, record->index, hooks[i].hook, record->table, 0,
 					 &search, err);
 
 		if (result < 0)

@@ -254,6 +254,7 @@ int network_line_check(const struct network_state *state, struct error *err)
 	for (unsigned i = 0; i < state->path_count; i++) {
 		const char *name;
 		struct link link;
+		bool has_programs = true;
 		int result;
 
 		if (!state->paths[i].index)
@@ -263,6 +264,11 @@ int network_line_check(const struct network_state *state, struct error *err)
 		if (result == 0 &&
 		    (!(link.flags & IFF_UP) || delay_line_is_broken(state->paths[i].line)))
 			result = error_set(err, ENODEV, "interface %s was taken down", name);
+		if (result == 0)
+			result = delay_line_has_programs(state->paths[i].line, state->route,
+							 &has_programs, err);
+		if (result == 0 && !has_programs)
+			result = error_set(err, ENOENT, "a filter of interface %s is gone", name);
 		if (result < 0)
 			return result;
 	}

@@ -10,6 +10,7 @@
  * anybody loads, 100,000 of them as well.
  */
 #include "faults/network.h"
+#include "faults/network_delay_line.h"
 
 #include "injector/base/cleanup.h"
 #include "injector/kernel/proc.h"
@@ -171,6 +172,14 @@ void network_unlisten(struct network_state *state)
 	forget(listener);
 }
 
+static bool is_of_line(const struct network_state *state, int index)
+{
+	for (unsigned i = 0; i < state->path_count; i++)
+		if (state->paths[i].line && delay_line_index(state->paths[i].line) == index)
+			return true;
+	return false;
+}
+
 static bool is_of_path(const struct network_state *state, int index)
 {
 	for (unsigned i = 0; i < state->path_count; i++)
@@ -230,7 +239,7 @@ static bool is_concerned(const struct network_state *state, const struct nlmsghd
 	case RTM_DELTFILTER:
 	case RTM_DELCHAIN:
 		return is_long_enough &&
-		       (tc->tcm_ifindex == state->ifb_index ||
+		       (tc->tcm_ifindex == state->ifb_index || is_of_line(state, tc->tcm_ifindex) ||
 			(state->hook == NETWORK_GATE && is_of_path(state, tc->tcm_ifindex)));
 	default:
 		return false;

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <net/if.h>
+#include <string.h>
 #include <sys/sysinfo.h>
 
 #define SEGMENTER_HANDLE QDISC_HANDLE(1)
@@ -22,13 +23,6 @@
 
 /* The queues of the ifb, from its root: tbf that cuts what the stack hands down as one into packets
  * of the wire, tbf that limits with bursts, netem. Only those that are needed. */
-static uint32_t root_handle(const struct network_state *state)
-{
-	if (network_effect_needs_wire_packets(&state->effect))
-		return SEGMENTER_HANDLE;
-	return state->effect.full.burst ? LIMITER_HANDLE : NETEM_HANDLE;
-}
-
 static uint32_t limiter_parent(const struct network_state *state)
 {
 	return network_effect_needs_wire_packets(&state->effect) ? SEGMENTER_HANDLE | 1 : TC_H_ROOT;
@@ -104,9 +98,43 @@ int network_netem_resize(struct network_state *state, struct error *err)
 				      largest_packet(state), err);
 }
 
+struct queues {
+	const struct network_state *state;
+	unsigned right;
+};
+
+static void count_queue(void *context, const struct qdisc *qdisc)
+{
+	struct queues *queues = context;
+	const struct network_state *state = queues->state;
+	bool is_right = false;
+
+	if (qdisc->handle == NETEM_HANDLE)
+		is_right = qdisc->parent == netem_parent(state) && !strcmp(qdisc->kind, "netem");
+	else if (qdisc->handle == LIMITER_HANDLE)
+		is_right = qdisc->parent == limiter_parent(state) && !strcmp(qdisc->kind, "tbf");
+	else if (qdisc->handle == SEGMENTER_HANDLE)
+		is_right = qdisc->parent == TC_H_ROOT && !strcmp(qdisc->kind, "tbf");
+	queues->right += is_right;
+}
+
+/* In a row: of one that is taken out, what was below goes with it, and the kernel puts a queue
+ * there that drops everything. */
+static int check_queues(const struct network_state *state, struct error *err)
+{
+	struct queues queues = {.state = state};
+	unsigned wanted = 1 + (state->effect.full.burst != 0) +
+			  network_effect_needs_wire_packets(&state->effect);
+	int result = qdisc_each(state->route, state->ifb_index, count_queue, &queues, err);
+
+	if (result == 0 && queues.right != wanted)
+		return error_set(err, ENOENT, "the queue of interface %s was replaced",
+				 state->record.link);
+	return result;
+}
+
 int network_netem_check(struct network_state *state, struct error *err)
 {
-	struct qdisc root;
 	struct link link;
 	int result = link_get(state->route, state->ifb_index, &link, err);
 
@@ -116,11 +144,7 @@ int network_netem_check(struct network_state *state, struct error *err)
 		return result;
 	if (!(link.flags & IFF_UP))
 		return error_set(err, ENODEV, "interface %s was taken down", link.name);
-	result = qdisc_get(state->route, state->ifb_index, TC_H_ROOT, &root, err);
-	if (result == 0 && root.handle != root_handle(state))
-		result =
-			error_set(err, ENOENT, "the queue of interface %s was replaced", link.name);
-	return result;
+	return check_queues(state, err);
 }
 
 static int add_queues(struct network_state *state, struct error *err)

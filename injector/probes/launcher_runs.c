@@ -15,9 +15,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #define RUNS_OF_A_COMMAND 8
 #define GRACE_NS	  NSEC_PER_SEC /* COMMAND: from SIGTERM to SIGKILL */
+#define SUPERSEDE_MS	  500	       /* one that hangs in the kernel does not go at once */
 #define DRAIN_MAX	  (1 << 20)    /* of what is in the pipe, or still written, after the end */
 
 struct run {
@@ -218,6 +220,28 @@ static bool has_too_many(const struct launcher_server *server, unsigned number)
 	return count >= RUNS_OF_A_COMMAND;
 }
 
+static bool has_ended(const struct run *run)
+{
+	siginfo_t info = {0};
+
+	return waitid(P_PID, (id_t)run->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid;
+}
+
+/* What reads a file again must not do so twice at once: of who died in between a run may be under
+ * way that has read the bad version, and end last, or be ended in its midst with us. */
+static void supersede(struct launcher_server *server, const struct launcher_command *command)
+{
+	const struct timespec pause = {.tv_nsec = NSEC_PER_MSEC};
+
+	for (struct run *run = server->runs; run; run = run->next) {
+		if (run->command != command || !run->pid)
+			continue;
+		kill_run(run);
+		for (unsigned ms = 0; ms < SUPERSEDE_MS && !has_ended(run); ms++)
+			nanosleep(&pause, NULL);
+	}
+}
+
 void launcher_runs_start(struct launcher_server *server, const struct launcher_request *request)
 {
 	struct launcher_reply failed = {.run = request->run, .result = {.status = -1}};
@@ -225,6 +249,8 @@ void launcher_runs_start(struct launcher_server *server, const struct launcher_r
 	struct error err = ERROR_INIT;
 	int result = -ENOMEM;
 
+	if (server->is_apart)
+		supersede(server, &server->commands[request->number]);
 	if (has_too_many(server, request->number)) {
 		free(run);
 		run = NULL;

@@ -8,6 +8,7 @@
 #include "tests/support/squall_runner.h"
 
 #include "faults/network.h"
+#include "faults/network_gate.h"
 #include "injector/base/clock.h"
 #include "injector/kernel/namespace.h"
 
@@ -255,6 +256,73 @@ static void test_one_direction_of_a_partition_deleted(void **state)
 		(const char *[]){"to", "10.88.0.2", "loss", "100%", "direction", "both", NULL});
 }
 
+/* Of the two of an interface, what acts, and what brings back: without that all is lost. */
+static void delete_one(struct netlab *lab, const char *run, const char *direction, bool way_back)
+{
+	const char *const settings[] = {"to",	     "10.88.0.2", "delay", "50ms",
+					"direction", direction,	  NULL};
+	char command[128];
+
+	snprintf(command, sizeof(command), "filter delete dev sqv0 %s pref %u", direction,
+		 way_back ? GATE_PRIORITY_BACK : GATE_PRIORITY_DELAY);
+	check_filters(lab, run, command, settings);
+}
+
+static void test_the_gate_alone_deleted(void **state)
+{
+	delete_one(*state, "wwwwd1", "egress", false);
+	delete_one(*state, "wwwwd2", "ingress", false);
+}
+
+static void test_the_way_back_alone_deleted(void **state)
+{
+	delete_one(*state, "wwwwd3", "egress", true);
+	delete_one(*state, "wwwwd4", "ingress", true);
+}
+
+/* Behind it the kernel puts a queue that drops everything. */
+static void test_own_queue_below_another_deleted(void **state)
+{
+	static const struct {
+		const char *run, *parent, *settings[9];
+	} cases[] = {
+		{"wwwwd5", "1:1", {"to", "10.88.0.2", "delay", "50ms", "loss", "1%", NULL}},
+		{"wwwwd6",
+		 "3:1",
+		 {"to", "10.88.0.2", "delay", "50ms", "rate", "8mbit", "burst", "20kb", NULL}},
+	};
+	struct netlab *lab = *state;
+
+	if (!netlab_has_netem())
+		stage_skip("no netem here: the test machine has it");
+	for (unsigned i = 0; i < 2; i++) {
+		struct watched watched;
+		char words[80];
+
+		start(lab, &watched, cases[i].run, cases[i].settings);
+		netlab_run("tc -n %s qdisc delete dev %s parent %s", lab->near,
+			   own_device(cases[i].run), cases[i].parent);
+		snprintf(words, sizeof(words), "the queue of interface sq%s-0 was replaced",
+			 cases[i].run);
+		assert_told(&watched, words);
+		netlab_fault_finish(&watched.fault, FAULT_END_NOW);
+	}
+}
+
+/* What sends on what has waited: without it all is lost. */
+static void test_filter_of_the_tap_deleted(void **state)
+{
+	struct netlab *lab = *state;
+	struct watched watched;
+
+	setenv("SQUALL_NETEM", "off", 1);
+	start(lab, &watched, "wwwwd7", both);
+	netlab_run("tc -n %s filter delete dev sqwwwwd7-0t0 ingress", lab->near);
+	assert_told(&watched, "a filter of interface sqwwwwd7-0t0 is gone");
+	netlab_fault_finish(&watched.fault, FAULT_END_NOW);
+	unsetenv("SQUALL_NETEM");
+}
+
 static void test_clsact_deleted(void **state)
 {
 	check_filters(*state, "wwwwb3", "qdisc delete dev sqv0 clsact", both);
@@ -463,6 +531,10 @@ int main(void)
 		ON_LAB(test_own_looks_wake_nobody),
 		ON_LAB(test_filters_deleted),
 		ON_LAB(test_one_direction_of_a_partition_deleted),
+		ON_LAB(test_the_gate_alone_deleted),
+		ON_LAB(test_the_way_back_alone_deleted),
+		ON_LAB(test_own_queue_below_another_deleted),
+		ON_LAB(test_filter_of_the_tap_deleted),
 		ON_LAB(test_clsact_deleted),
 		ON_LAB(test_namespace_deleted),
 		ON_LAB(test_last_process_of_a_namespace_ends),

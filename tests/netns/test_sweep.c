@@ -333,7 +333,8 @@ static bool sweep_experiment(struct scene *scene, const struct sweep_options *op
 
 		tally->accounts[i] = sum(&both);
 	}
-	return !all.residues && (all.points || options->share > 1) && failed_tests == failed_before;
+	return !all.residues && (all.points || options->share > 1 || options->from > 1) &&
+	       failed_tests == failed_before;
 }
 
 /* Those of others on this machine go, too, within the time of a test. */

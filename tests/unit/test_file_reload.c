@@ -99,7 +99,8 @@ static void test_the_record_holds_the_command(void **state)
 	assert_string_equal(read.command.argv[2], "it's load");
 	assert_null(read.command.argv[3]);
 	read.command.argv[0] = program;
-	assert_int_equal(file_reload_command(&read, typed, &err), FILE_TYPE_NOTHING); /* no boot */
+	/* which boot it was could not be told: it may have been this one */
+	assert_int_equal(file_reload_command(&read, typed, &err), FILE_TYPE_COMMAND);
 	read.record.boot_crc = file_boot_crc();
 	assert_int_equal(file_reload_command(&read, typed, &err), FILE_TYPE_COMMAND);
 	assert_string_equal(typed, "setpriv --reuid=1000 --regid=100 --clear-groups "
@@ -174,6 +175,45 @@ static void test_answers_are_told_apart(void **state)
 	assert_int_equal(fault_command_finish(&commands[1], &err), -EREMOTEIO);
 	assert_string_equal(err.text, "/bin/sh exited with status 4: no");
 	end(launcher);
+}
+
+static void read_lines(const char *path, char *out, size_t size)
+{
+	FILE *file = fopen(path, "re");
+
+	assert_non_null(file);
+	out[fread(out, 1, size - 1, file)] = '\0';
+	fclose(file);
+}
+
+/* As a guardian does that does not know of the run of its worker, which has died */
+static void test_another_run_of_a_command_ends_the_one_before(void **state)
+{
+	static char slow[200], idle[] = "exit 0";
+	char path[] = "/tmp/squall-reload-XXXXXX", lines[64] = "";
+	struct fault_command commands[2];
+	struct launcher *launcher;
+	struct error err = ERROR_INIT;
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	close(fd);
+	snprintf(slow, sizeof(slow), "echo begun >>%s; sleep 0.4; echo ended >>%s", path, path);
+	launcher = start_two(commands, slow, idle);
+	assert_int_equal(
+		launcher_post(launcher_socket(launcher), 0, 77, FAULT_COMMAND_TIMEOUT_NS, &err), 0);
+	for (unsigned tries = 0; tries < 100 && !*lines; tries++) {
+		usleep(20000);
+		read_lines(path, lines, sizeof(lines));
+	}
+	assert_string_equal(lines, "begun\n");
+	assert_int_equal(fault_command_finish(&commands[0], &err), 0);
+	usleep(500000);
+	read_lines(path, lines, sizeof(lines));
+	assert_string_equal(lines, "begun\nbegun\nended\n");
+	end(launcher);
+	unlink(path);
 }
 
 static void test_a_failure_is_told_again_until_it_is_started_again(void **state)
@@ -259,6 +299,7 @@ int main(void)
 		cmocka_unit_test(test_what_makes_no_sense_is_refused_with_the_reason),
 		cmocka_unit_test(test_the_record_holds_the_command),
 		cmocka_unit_test(test_answers_are_told_apart),
+		cmocka_unit_test(test_another_run_of_a_command_ends_the_one_before),
 		cmocka_unit_test(test_a_failure_is_told_again_until_it_is_started_again),
 		cmocka_unit_test(test_what_is_started_again_ends_the_run_before),
 		cmocka_unit_test(test_without_it_nobody_waits_for_an_answer),
