@@ -134,9 +134,11 @@ static void describe_losses(const struct network_state *state, const struct evid
 {
 	const struct netem_config *effect = &state->effect.full;
 	const bool may_be_marked = state->way == NETWORK_NETEM && effect->has_ecn;
-	/* what is twice in it, or still in the queue, must not make it less than nothing */
-	const uint64_t kept =
-		evidence->hits > evidence->dropped ? evidence->hits - evidence->dropped : 0;
+	/* with ecn: what is left at the least; all that was dropped may have been marked */
+	const uint64_t kept = !may_be_marked ? evidence->passed
+			      : evidence->hits > evidence->dropped
+				      ? evidence->hits - evidence->dropped
+				      : 0;
 
 	prose_say(prose, "%s%" PRIu64 " packets %s", may_be_marked ? "at least " : "", kept,
 		  fate(effect));

@@ -51,6 +51,7 @@ static void test_duplicates(void **state)
 
 	assert_int_equal(seen.arrived, COUNT);
 	netlab_assert_share(seen.duplicated, COUNT, 0.1, 1);
+	assert_int_equal(seen.told.passed, COUNT + seen.duplicated);
 	if (both->is_line)
 		assert_int_equal(told_of(&seen, "duplicated"), seen.duplicated);
 	free(seen.delays_ns);
