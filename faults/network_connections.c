@@ -74,7 +74,7 @@ static bool is_protected(const struct connection *connection, const struct picki
 	const size_t size = connection->family == AF_INET ? 4 : 16;
 
 	if (target_spares_metadata(picking->target) &&
-	    memcmp(connection->remote, target_metadata_address(connection->family), size) == 0)
+	    target_is_metadata(connection->family, connection->remote))
 		return true;
 	for (unsigned i = 0; i < state->control_count; i++) {
 		const struct network_connection *control = &state->control[i];

@@ -84,8 +84,9 @@ int network_list_excluded(const struct network_state *state, const struct target
 	/* who selects one network knows that it is not in it */
 	if (result == 0 && target_spares_metadata(params) && params_count(params, TRAFFIC_TO) == 0)
 		result = plan_add(plan, PLAN_NOTE,
-				  "not affected: the cloud's metadata address (169.254.169.254, "
-				  "fd00:ec2::254); name it in `to` to affect it");
+				  "not affected: the cloud's metadata addresses (169.254.169.254, "
+				  "100.100.100.200, fd00:ec2::254, fd20:ce::254); name one in `to` "
+				  "to affect it");
 	for (unsigned i = 0; result == 0 && i < count && i < ENDPOINTS_SHOWN; i++)
 		result = plan_add(
 			plan, PLAN_NOTE, "not affected: %s",

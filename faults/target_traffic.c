@@ -223,12 +223,29 @@ unsigned target_protocols(const struct params *params, uint8_t out[TRAFFIC_PROTO
 	return count;
 }
 
-static const uint8_t metadata4[16] = {169, 254, 169, 254};
-static const uint8_t metadata6[16] = {0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, [15] = 0x54};
+/* Of nearly all clouds and of Alibaba; of Amazon and of Google. */
+static const uint8_t metadata4[][16] = {{169, 254, 169, 254}, {100, 100, 100, 200}};
+static const uint8_t metadata6[][16] = {
+	{0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, [15] = 0x54},
+	{0xfd, 0x20, 0x00, 0xce, [14] = 0x02, [15] = 0x54},
+};
 
-const uint8_t *target_metadata_address(int family)
+const uint8_t *target_metadata_address(int family, unsigned at)
 {
-	return family == AF_INET ? metadata4 : metadata6;
+	if (at >= sizeof(metadata4) / sizeof(*metadata4))
+		return NULL;
+	return family == AF_INET ? metadata4[at] : metadata6[at];
+}
+_Static_assert(sizeof(metadata4) == sizeof(metadata6), "as many of either family");
+
+bool target_is_metadata(int family, const uint8_t *address)
+{
+	const uint8_t *known;
+
+	for (unsigned i = 0; (known = target_metadata_address(family, i)); i++)
+		if (memcmp(address, known, family == AF_INET ? 4 : 16) == 0)
+			return true;
+	return false;
 }
 
 bool target_spares_metadata(const struct params *params)
@@ -238,8 +255,7 @@ bool target_spares_metadata(const struct params *params)
 
 		if (endpoint->family != AF_UNSPEC &&
 		    endpoint->prefix == (endpoint->family == AF_INET ? 32 : 128) &&
-		    memcmp(endpoint->address, target_metadata_address(endpoint->family),
-			   endpoint->family == AF_INET ? 4 : 16) == 0)
+		    target_is_metadata(endpoint->family, endpoint->address))
 			return false;
 	}
 	return true;
