@@ -53,7 +53,8 @@ static int check_target(const struct target *target, struct error *err)
 {
 	const char *protocol = params_text(&target->params, TRAFFIC_PROTOCOL);
 
-	if (params_count(&target->params, TRAFFIC_LOCAL_PORT))
+	if (params_count(&target->params, TRAFFIC_LOCAL_PORT) ||
+	    params_count(&target->params, TRAFFIC_EXCEPT_LOCAL_PORT))
 		return error_set(err, EINVAL,
 				 "queries come from any port: local-port cannot be given");
 	if (protocol && strcmp(protocol, "icmp") == 0)

@@ -185,9 +185,9 @@ static void note_run(struct run_search *search, const char *name, bool loses_fir
 		return;
 	snprintf(search->last, sizeof(search->last), "%s", table);
 	snprintf(with, sizeof(with), "a network fault of another run (%s)", table);
-	search->result =
-		network_list_shared(search->state, with,
-				    loses_first || network_loses_first(search->state), search->plan);
+	search->result = network_list_shared(search->state, with,
+					     loses_first || network_loses_first(search->state),
+					     search->plan);
 }
 
 static void look_at_run_filter(void *context, const struct filter *filter)

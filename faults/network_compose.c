@@ -30,14 +30,14 @@ bool network_shares_path(const struct network_state *a, const struct network_sta
 	return false;
 }
 
-/* Without delay lines only one of them could keep packets: then losses are drawn where both are met.
- * Of what the stack hands down as one, all is lost or nothing. */
+/* Without delay lines only one of them could keep packets: then losses are drawn where both are
+ * met. Of what the stack hands down as one, all is lost or nothing. */
 static bool lose_by_filter(struct network_state *state, struct network_state *other)
 {
-	const bool is_ours = network_effect_is_plain_loss(&state->effect) &&
-			     state->way != NETWORK_FILTER;
-	const bool is_theirs = network_effect_is_plain_loss(&other->effect) &&
-			       other->way != NETWORK_FILTER;
+	const bool is_ours =
+		network_effect_is_plain_loss(&state->effect) && state->way != NETWORK_FILTER;
+	const bool is_theirs =
+		network_effect_is_plain_loss(&other->effect) && other->way != NETWORK_FILTER;
 
 	if (state->has_line)
 		return false;
@@ -76,15 +76,16 @@ int network_compose(struct network_state *state, struct plan *plan)
 		if (other == state || !network_shares_path(state, other))
 			continue;
 		if (lose_by_filter(state, other))
-			return plan_add(plan, PLAN_NOTE,
-					"shares an interface with %s, and there is no /dev/net/tun: "
-					"what both match is first lost or not, then delayed; loss "
-					"by %s in place of netem, with segmentation offload one "
-					"drop is up to 64 KiB of a TCP stream",
-					with,
-					state->hook == NETWORK_GATE ? "a BPF filter" : "nf_tables");
+			return plan_add(
+				plan, PLAN_NOTE,
+				"shares an interface with %s, and there is no /dev/net/tun: "
+				"what both match is first lost or not, then delayed; loss "
+				"by %s in place of netem, with segmentation offload one "
+				"drop is up to 64 KiB of a TCP stream",
+				with, state->hook == NETWORK_GATE ? "a BPF filter" : "nf_tables");
 		return network_list_shared(state, with,
-				   network_loses_first(state) || network_loses_first(other), plan);
+					   network_loses_first(state) || network_loses_first(other),
+					   plan);
 	}
 	return 0;
 }

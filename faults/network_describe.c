@@ -94,6 +94,10 @@ int network_list_excluded(const struct network_state *state, const struct target
 	if (result == 0 && count > ENDPOINTS_SHOWN)
 		result =
 			plan_add(plan, PLAN_NOTE, "not affected: %u more", count - ENDPOINTS_SHOWN);
+	count = params_count(params, TRAFFIC_EXCEPT_LOCAL_PORT);
+	for (unsigned i = 0; result == 0 && i < count; i++)
+		result = plan_add(plan, PLAN_NOTE, "not affected: port %s on this side",
+				  params_value(params, TRAFFIC_EXCEPT_LOCAL_PORT, i)->text);
 	for (unsigned i = 0; result == 0 && i < state->control_count; i++) {
 		const struct network_connection *c = &state->control[i];
 		char remote[INET6_ADDRSTRLEN];

@@ -218,7 +218,7 @@ static void exclude_metadata(struct gate_writer *w, int family)
 static void write_family(struct gate_writer *w, int family)
 {
 	struct bpf_builder *b = &w->builder;
-	unsigned in_scope = bpf_label(b), wanted = bpf_label(b);
+	unsigned in_scope = bpf_label(b), wanted = bpf_label(b), others = bpf_label(b);
 
 	if (family == AF_INET)
 		gate_parse_ipv4(w);
@@ -234,6 +234,11 @@ static void write_family(struct gate_writer *w, int family)
 	for (unsigned i = 0; i < w->state->control_count; i++)
 		if (w->state->control[i].family == family)
 			exclude_connection(w, &w->state->control[i]);
+	if (w->scope->except_local_class) {
+		match_class(w, w->scope->except_local_class, false, others);
+		bpf_jump(b, w->miss);
+		bpf_place(b, others);
+	}
 	match_set(w, family, &w->scope->except, w->miss, wanted);
 	bpf_place(b, wanted);
 	match_protocol(w);

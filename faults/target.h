@@ -28,7 +28,8 @@ enum traffic_param {
 	TRAFFIC_PROTOCOL_NUMBER, /* list, beside those */
 	TRAFFIC_EXCEPT,		 /* list of endpoints that are left out */
 	TRAFFIC_EXCEPT_FILE,
-	TRAFFIC_SHARE, /* of the flows */
+	TRAFFIC_EXCEPT_LOCAL_PORT, /* list of ports on this side */
+	TRAFFIC_SHARE,		   /* of the flows */
 	TRAFFIC_VLAN,
 	TRAFFIC_NEIGHBOURS,    /* not only IP: ARP, and neighbour discovery */
 	TRAFFIC_ALLOW_LOCKOUT, /* the controlling session is affected as well */

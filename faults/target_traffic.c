@@ -53,6 +53,10 @@ const struct param traffic_params[] = {
 	[TRAFFIC_EXCEPT_FILE] = {.name = "except-file",
 				 .type = PARAM_TEXT,
 				 .doc = "more of them from a file, an address or network a line"},
+	[TRAFFIC_EXCEPT_LOCAL_PORT] = {.name = "except-local-port",
+				       .type = PARAM_PORTS,
+				       .flags = PARAM_LIST,
+				       .doc = "ports on this side that are left out"},
 	[TRAFFIC_SHARE] = {.name = "share",
 			   .type = PARAM_SHARE,
 			   .max = SHARE_ONE,
@@ -287,6 +291,9 @@ static int check_selector(const struct target *target, struct error *err)
 
 	if (is_portless && params_count(params, TRAFFIC_LOCAL_PORT))
 		return error_set(err, EINVAL, "the protocol has no ports, but local-port is given");
+	if (is_portless && params_count(params, TRAFFIC_EXCEPT_LOCAL_PORT))
+		return error_set(err, EINVAL,
+				 "the protocol has no ports, but except-local-port is given");
 	for (unsigned i = 0; i < params_count(params, TRAFFIC_TO); i++) {
 		const struct param_value *value = params_value(params, TRAFFIC_TO, i);
 		const struct endpoint *endpoint = &value->endpoint;

@@ -267,7 +267,8 @@ static void test_loss_beside_a_delay_counts_wire_packets(void **state)
 	struct evidence evidence = {0};
 
 	plan(lab, &loss, "aaaab3", (const char *[]){"to", "10.88.0.2", "loss", "1%", NULL});
-	plan_step(lab, &slow, &loss, 1, (const char *[]){"to", "10.88.0.0/24", "delay", "1ms", NULL});
+	plan_step(lab, &slow, &loss, 1,
+		  (const char *[]){"to", "10.88.0.0/24", "delay", "1ms", NULL});
 	assert_non_null(strstr(slow.plan, "what both match meets both"));
 	inject(&loss);
 	inject(&slow);

@@ -340,8 +340,9 @@ static void send_tagged(const struct netlab *lab, uint16_t kind)
 {
 	/* to somebody else's address: no stack takes it */
 	const uint8_t frame[60] = {
-		[0] = 2, [6] = 2, [12] = kind >> 8, kind & 0xff, 0, 5, 8, 0, 0x45, [21] = 42,
-		[26] = 64, IPPROTO_UDP, [30] = 10, 88, 0, 2, 10, 88, 0, 1};
+		[0] = 2,   [6] = 2,   [12] = kind >> 8, kind & 0xff, 0,	 5, 8, 0,  0x45,
+		[21] = 42, [26] = 64, IPPROTO_UDP,	[30] = 10,   88, 0, 2, 10, 88,
+		0,	   1};
 	struct ifreq link = {.ifr_name = "sqv1"};
 	struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_protocol = htons(kind)};
 	cleanup_fd int fd = netlab_socket(lab->far_fd, AF_PACKET, SOCK_RAW, 0, NULL, 0);
