@@ -30,7 +30,17 @@ static void look_at_qdisc(void *context, const struct qdisc *qdisc)
 
 struct filter_count {
 	unsigned all, of_owners;
+	const char *name; /* of a run's filters, or NULL */
+	unsigned of_others;
 };
+
+static bool is_named(const struct filter *filter, const char *name)
+{
+	size_t length = strlen(name);
+
+	return strncmp(filter->name, name, length) == 0 &&
+	       (!filter->name[length] || strcmp(filter->name + length, GATE_OWNER_MARK) == 0);
+}
 
 static void count_filter(void *context, const struct filter *filter)
 {
@@ -43,15 +53,14 @@ static void count_filter(void *context, const struct filter *filter)
 	count->all++;
 	count->of_owners += strncmp(filter->name, "squall_", 7) == 0 &&
 			    filter->name[length - 1] == GATE_OWNER_MARK[0];
+	count->of_others += !count->name || !is_named(filter, count->name);
 }
 
 static int count_filters(struct netlink *netlink, int index, struct filter_count *out,
 			 struct error *err)
 {
-	int result;
+	int result = filter_each(netlink, index, QDISC_EGRESS, count_filter, out, err);
 
-	*out = (struct filter_count){0};
-	result = filter_each(netlink, index, QDISC_EGRESS, count_filter, out, err);
 	if (result == 0)
 		result = filter_each(netlink, index, QDISC_INGRESS, count_filter, out, err);
 	return result;
@@ -88,12 +97,10 @@ struct name_search {
 static void look_for_name(void *context, const struct filter *filter)
 {
 	struct name_search *search = context;
-	size_t length = strlen(search->name);
 
 	if (search->is_found || filter->handle == 0 ||
 	    (search->priority && filter->priority != search->priority) ||
-	    strncmp(filter->name, search->name, length) != 0 ||
-	    (filter->name[length] && strcmp(filter->name + length, GATE_OWNER_MARK) != 0))
+	    !is_named(filter, search->name))
 		return;
 	search->found = *filter;
 	search->is_found = true;
@@ -164,37 +171,43 @@ int network_gate_filters_gone(const struct network_record *record, struct netlin
 	return 0;
 }
 
-/* Of use to nobody: no filter is left in it. */
-static int is_idle_clsact(struct netlink *netlink, int index, bool *out, struct error *err)
+/* What is in the clsact beside that record's own filters; false: there is none. */
+static int look_into_clsact(const struct network_record *record, struct netlink *netlink,
+			    struct filter_count *out, bool *out_exists, struct error *err)
 {
 	struct clsact_search search = {0};
-	struct filter_count count = {0};
-	int result = qdisc_each(netlink, index, look_at_qdisc, &search, err);
+	int result = qdisc_each(netlink, record->index, look_at_qdisc, &search, err);
 
+	*out = (struct filter_count){.name = record->table};
 	if (result == 0)
-		result = count_filters(netlink, index, &count, err);
-	*out = result == 0 && search.is_clsact && count.all == 0;
+		result = count_filters(netlink, record->index, out, err);
+	*out_exists = search.is_clsact;
 	return result;
 }
 
+/* Once it is of use to nobody: no filter is left in it. */
 int network_gate_undo_clsact(const struct network_record *record, struct netlink *netlink,
 			     struct error *err)
 {
-	bool is_idle;
-	int result = is_idle_clsact(netlink, record->index, &is_idle, err);
+	struct filter_count count;
+	bool exists;
+	int result = look_into_clsact(record, netlink, &count, &exists, err);
 
-	if (result == 0 && is_idle)
+	if (result == 0 && exists && count.all == 0)
 		result = qdisc_delete_clsact(netlink, record->index, err);
 	return result == -ENOENT || result == -ENODEV || result == -EINVAL ? 0 : result;
 }
 
+/* One with filters of others is theirs. With nothing in it but our own, which could not be removed,
+ * it is still to be removed behind them. */
 int network_gate_clsact_gone(const struct network_record *record, struct netlink *netlink,
 			     bool *out_gone, struct error *err)
 {
-	bool is_idle;
-	int result = is_idle_clsact(netlink, record->index, &is_idle, err);
+	struct filter_count count;
+	bool exists;
+	int result = look_into_clsact(record, netlink, &count, &exists, err);
 
-	*out_gone = result == 0 && !is_idle;
+	*out_gone = result == 0 && (!exists || count.of_others > 0);
 	return result;
 }
 

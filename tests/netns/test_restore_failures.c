@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Everything that can fail on the way back fails: each file operation, netlink request and
- * allocation of `squall restore`, of the guardian at work and of the worker, once or from then on.
- * Whatever fails, restore goes on with the rest, never says that all is well when it is not, and
- * what it tells the user to type works when it is typed. In the end nothing is left.
+ * Everything that can fail on the way back fails: each system call, netlink request (which the
+ * kernel itself refuses) and allocation of `squall restore`, of the guardian at work and of the
+ * worker, once or from then on. Whatever fails, restore goes on with the rest, never says that all
+ * is well when it is not, and what it tells the user to type works when it is typed. In the end
+ * nothing is left.
  *
  * Two things are let pass. When the loader of `squall restore` gets no memory it may end by a
  * signal: main() has not begun. And when a call never works again, restore may end with exit code 0
@@ -32,8 +33,9 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#define SAMPLE_SECONDS 30
-#define CALL_NUMBERS   1024 /* more than there are system calls */
+#define SAMPLE_SECONDS	 40
+#define REFUSED_FOR_GOOD 2    /* of an experiment, at least */
+#define CALL_NUMBERS	 1024 /* more than there are system calls */
 
 static const int errors[] = {ENOMEM, EIO, EPERM, EBUSY, ENOBUFS};
 #define ERRORS (sizeof(errors) / sizeof(*errors))
@@ -194,29 +196,32 @@ static void fail_for_good(struct scene *scene, const struct subject *subject,
 	}
 }
 
-/* Whatever restore changes by netlink is refused by the kernel, once and from then on. What is left
- * then is undone by what it says to type. */
-static void refuse_all(struct scene *scene, const struct subject *subject,
-		       const struct recording *recording)
+/* Some of what restore changes by netlink, drawn, is refused by the kernel from then on. What is
+ * left then is undone by what it says to type: until one is. */
+static void refuse_for_good(struct scene *scene, const struct subject *subject,
+			    const struct recording *recording)
 {
 	struct failure_tally *tally = &tallies[VICTIM_RESTORE];
-	unsigned last = last_of(recording, VICTIM_RESTORE);
+	unsigned last = last_of(recording, VICTIM_RESTORE), tries = 0;
+	unsigned first = last ? (unsigned)random() % last : 0;
+	bool is_undone = false;
 
-	for (unsigned at = 1; at <= last; at++)
-		for (unsigned always = is_emulated(); always < 2; always++) {
-			struct failure failure = {.victim = VICTIM_RESTORE,
-						  .at = at,
-						  .error = EBUSY,
-						  .is_refusal = true,
-						  .always = always};
-			struct failure_calls seen = {0};
-			unsigned undone = tally->undone;
+	for (unsigned i = 0; i < last && (tries < REFUSED_FOR_GOOD || !is_undone); i++) {
+		struct failure failure = {.victim = VICTIM_RESTORE,
+					  .at = 1 + (first + i) % last,
+					  .error = EBUSY,
+					  .is_refusal = true,
+					  .always = true};
+		struct failure_calls seen = {0};
+		unsigned undone = tally->undone;
 
-			if (!is_change(recording, VICTIM_RESTORE, at) ||
-			    !failure_try(scene, subject, &failure, &seen, tally) || !always)
-				continue;
-			undone_though_refused += seen.code == 6 && tally->undone > undone;
-		}
+		if (!is_change(recording, VICTIM_RESTORE, failure.at))
+			continue;
+		tries++;
+		is_undone |= failure_try(scene, subject, &failure, &seen, tally) &&
+			     seen.code == 6 && tally->undone > undone;
+	}
+	undone_though_refused += is_undone;
 }
 
 /* From the way back on: the setns(2) behind that of the first namespace that is entered. Nothing is
@@ -250,7 +255,7 @@ static void fail_some(struct scene *scene, const struct subject *subject, int64_
 	record(scene, subject, VICTIM_RESTORE, &recordings[VICTIM_RESTORE]);
 	fail_for_good(scene, subject, &recordings[VICTIM_RESTORE]);
 	strand(scene, subject, &recordings[VICTIM_RESTORE]);
-	refuse_all(scene, subject, &recordings[VICTIM_RESTORE]);
+	refuse_for_good(scene, subject, &recordings[VICTIM_RESTORE]);
 	for (unsigned turn = (unsigned)random(), done = 0; !done || clock_now_ns() < until_ns;
 	     turn++, done++) {
 		struct failure failure = {.victim = turn % VICTIM_COUNT,

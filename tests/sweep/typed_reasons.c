@@ -39,6 +39,8 @@ static struct {
 	 "it cannot be seen whether there is anything, and a blind command could do harm", 0},
 	{"*step * (network): cannot read the IPv4 settings of interface *; run: squall restore",
 	 "it cannot be seen whether there is anything, and a blind command could do harm", 0},
+	{"*step * (network): cannot list the *; run: squall restore",
+	 "it cannot be seen whether there is anything, and a blind command could do harm", 0},
 	{"*step * (*): cannot list the BPF links: *; run: squall restore",
 	 "it cannot be seen whether there is anything, and a blind command could do harm", 0},
 	{"*step * (process): cannot open /*; run: squall restore",
