@@ -71,7 +71,7 @@ OPTIMIZE := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-saniti
 endif
 ifeq ($(VARIANT),fuzz)
 WARNINGS := # clang's; gcc's are the ones that count
-OPTIMIZE := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined
+OPTIMIZE := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 endif
 # Not with a sanitizer: its instructions make gcc warn of what the plain build proves impossible
 ifneq ($(CI),)

@@ -160,6 +160,8 @@ static size_t frame_at(const struct lane *lane, size_t at)
 /* Once for all that came: there may be tens of thousands of empty messages. */
 static void take_frames(struct lane *lane, size_t size)
 {
+	if (!size)
+		return; /* there may be no memory for them yet */
 	lane->in_used -= size;
 	memmove(lane->in, lane->in + size, lane->in_used);
 }
@@ -181,7 +183,10 @@ static bool watch(struct dns_stream *stream)
 	struct loop *loop = stream->relay->loop;
 	uint32_t client = 0, server = 0;
 
-	if (!stream->client_ended && stream->to_server.out_used < BACKLOG)
+	/* also who does not read our answers is heard no more; nor who would get them behind half a
+	 * message of the server's */
+	if (!stream->client_ended && !stream->server_ended &&
+	    stream->to_server.out_used < BACKLOG && stream->to_client.out_used < BACKLOG)
 		client |= EPOLLIN;
 	if (stream->to_client.out_used)
 		client |= EPOLLOUT;
@@ -236,10 +241,34 @@ static bool is_over(struct dns_stream *stream)
 	return false;
 }
 
+static bool append_rest(struct lane *lane)
+{
+	bool is_sound = append(lane, lane->in, lane->in_used);
+
+	lane->in_used = 0;
+	return is_sound;
+}
+
+/* Half a message, and then they hung up: the other side shall judge it. After what is held, which
+ * would be taken for the other half. */
+static bool pass_rests(struct dns_stream *stream)
+{
+	bool is_sound = true;
+
+	if (stream->held)
+		return true;
+	if (stream->client_ended && stream->to_server.in_used)
+		is_sound = open_server(stream) && append_rest(&stream->to_server);
+	if (stream->server_ended && stream->to_client.in_used)
+		is_sound = append_rest(&stream->to_client) && is_sound;
+	return is_sound;
+}
+
 /* After anything happened. */
 static void go_on(struct dns_stream *stream, bool is_sound)
 {
 	stream->used_ns = clock_now_ns();
+	is_sound = is_sound && pass_rests(stream);
 	is_sound = is_sound && flush(&stream->to_client, stream->client);
 	if (is_sound && stream->server >= 0 && stream->is_connected)
 		is_sound = flush(&stream->to_server, stream->server);
@@ -269,14 +298,7 @@ static void client_is_ready(void *context, uint32_t events)
 			at += frame;
 		}
 		take_frames(lane, at);
-		if (got == -1) {
-			stream->client_ended = true;
-			/* half a message: the server shall judge it */
-			if (lane->in_used)
-				is_sound = open_server(stream) &&
-					   append(lane, lane->in, lane->in_used);
-			lane->in_used = 0;
-		}
+		stream->client_ended = got == -1;
 	}
 	go_on(stream, is_sound);
 }
@@ -303,8 +325,6 @@ static void server_is_ready(void *context, uint32_t events)
 	}
 	take_frames(lane, at);
 	if (got == -1) {
-		is_sound = append(lane, lane->in, lane->in_used);
-		lane->in_used = 0;
 		stream->server_ended = true;
 		close_fd(stream, &stream->server);
 	}

@@ -53,14 +53,16 @@ static bool ends_with(const char *text, size_t length, const char *end)
 
 /* The root of a mount of one file is the path of that file on its file system, and the identifier
  * of the run is in it: "ID parent major:minor root point ..." (proc(5)). "//deleted" follows when
- * its name was removed. */
+ * its name was removed. Of what separates words in C, names are written with all but blank, tab and
+ * line feed (mangle_path() in fs/seq_file.c). */
 static bool is_wanted(const struct wanted *wanted, const char *line)
 {
 	unsigned major_number, minor_number;
 	int begin = 0, end = 0;
 	size_t length;
 
-	if (sscanf(line, "%*d %*d %u:%u %n%*s%n", &major_number, &minor_number, &begin, &end) < 2 ||
+	if (sscanf(line, "%*d %*d %u:%u %n%*[^ ]%n", &major_number, &minor_number, &begin, &end) <
+		    2 ||
 	    !end)
 		return false;
 	if (wanted->device && wanted->device != makedev(major_number, minor_number))

@@ -173,19 +173,25 @@ static const char *kernel_sentence(const struct nlmsghdr *header)
 		       : NULL;
 }
 
+/* `code` is -MAX_ERRNO..-1 (include/linux/err.h); nothing else may be turned round. */
+static int failed(int code, const char *sentence, struct error *err)
+{
+	if (code >= 0 || code < -4095)
+		return error_set(err, EPROTO, "the kernel sent an odd netlink answer");
+	if (sentence)
+		return error_set(err, -code, "%s (%s)", sentence, strerror(-code));
+	return error_set(err, -code, "%s", strerror(-code));
+}
+
 static int acknowledged(const struct nlmsghdr *header, struct error *err)
 {
 	const struct nlmsgerr *ack = nlmsg_data(header);
-	const char *sentence;
 
 	if (!nlmsg_valid_hdr(header, sizeof(*ack)))
 		return error_set(err, EPROTO, "the kernel sent a cut-off netlink answer");
 	if (ack->error == 0)
 		return 0;
-	sentence = kernel_sentence(header);
-	if (sentence)
-		return error_set(err, -ack->error, "%s (%s)", sentence, strerror(-ack->error));
-	return error_set(err, -ack->error, "%s", strerror(-ack->error));
+	return failed(ack->error, kernel_sentence(header), err);
 }
 
 /* One datagram into the buffer; its size, or -errno. */
@@ -241,7 +247,7 @@ static int converse(struct netlink *netlink, uint32_t sequence, netlink_reply_fn
 				const int *code = nlmsg_data(header);
 
 				if (nlmsg_valid_hdr(header, sizeof(*code)) && *code < 0)
-					return error_set(err, -*code, "%s", strerror(-*code));
+					return failed(*code, NULL, err);
 				if (is_disturbed)
 					return error_set(err, EINTR,
 							 "the list changed while it was read");

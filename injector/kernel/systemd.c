@@ -172,7 +172,10 @@ static int pass_over(const struct talk *talk, size_t size)
 	return result;
 }
 
-/* "\0AUTH EXTERNAL <our user in hexadecimal>", "OK ...", "BEGIN" */
+/* "\0AUTH EXTERNAL <our user in hexadecimal>" and "BEGIN" at once; "OK ...". What follows BEGIN
+ * must not come before the OK: systemd may read both at a time, and then looks at its descriptor,
+ * where nothing comes any more, and not at what it has read (sd-bus, bus_socket_read_auth(); seen).
+ */
 static int authenticate(const struct talk *talk)
 {
 	char line[128], user[16];
@@ -183,14 +186,14 @@ static int authenticate(const struct talk *talk)
 	length = snprintf(line, sizeof(line), "%cAUTH EXTERNAL ", '\0');
 	for (const char *digit = user; *digit; digit++)
 		length += snprintf(line + length, sizeof(line) - (size_t)length, "%02x", *digit);
-	length += snprintf(line + length, sizeof(line) - (size_t)length, "\r\n");
+	length += snprintf(line + length, sizeof(line) - (size_t)length, "\r\nBEGIN\r\n");
 	result = send_all(talk, line, (size_t)length);
 	while (result == 0 && used + 1 < sizeof(line) &&
 	       (used == 0 || line[used - 1] != '\n')) /* byte by byte: a message may follow */
 		result = receive_all(talk, line + used++, 1);
 	if (result == 0 && (strncmp(line, "OK", 2) != 0 || line[used - 1] != '\n'))
 		result = -EACCES;
-	return result == 0 ? send_all(talk, "BEGIN\r\n", 7) : result;
+	return result;
 }
 
 static int say_no_answer(int result, const char *unit, struct error *err)

@@ -64,6 +64,8 @@ int trial_run(int (*fn)(void *answer, struct error *err), void *answer, size_t s
 		;
 	if (got != sizeof(message))
 		return error_set(err, EIO, "trying what the kernel can do ended early");
+	message.why.text[sizeof(message.why.text) - 1] = '\0';
+	message.why.remedy[sizeof(message.why.remedy) - 1] = '\0';
 	if (message.result < 0) {
 		if (err)
 			*err = message.why;

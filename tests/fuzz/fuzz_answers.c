@@ -34,7 +34,7 @@ static size_t put_answer(int socket, uint64_t first_run, const uint8_t *data, si
 	memset(&reply, 0xff, sizeof(reply)); /* no NUL where it is not told */
 	reply.run = first_run + (data[0] & 7);
 	reply.result.timed_out = data[0] >> 7;
-	reply.result.status = (int)(int8_t)data[1] << (data[2] & 8);
+	reply.result.status = (int8_t)data[1] * (1 << (data[2] & 8));
 	if (data[2] & 1)
 		whole = data[3] * sizeof(bytes) / 255;
 	length = size - used < data[3] ? size - used : data[3];

@@ -1,14 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The kernel's answers: links, addresses' settings, qdiscs, filters, routes, nf_tables, listening
- * sockets. send(), recvmsg() and poll() are ours, so that the parsers get any bytes for an answer;
- * only sequence numbers are mended, else everything would be passed over as somebody else's.
+ * sockets, tracked connections, a netem, a new tap; and what it announces of links and qdiscs.
+ * send(), recvmsg() and poll() are ours, so that the parsers get any bytes for an answer; only
+ * sequence numbers are mended, else everything would be passed over as somebody else's.
  */
+/* what concerns whom is its own business */
+#include "faults/network_listen.c" /* NOLINT(bugprone-suspicious-include) */
+
+#include "injector/kernel/conntrack.h"
 #include "injector/kernel/link.h"
+#include "injector/kernel/netem.h"
 #include "injector/kernel/nft.h"
 #include "injector/kernel/qdisc.h"
 #include "injector/kernel/route.h"
 #include "injector/kernel/socket_owner.h"
+#include "injector/kernel/tap.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -34,7 +41,7 @@ ssize_t send(int fd, const void *data, size_t size, int flags)
 }
 
 /* The next piece of the input: its first two bytes say how long the datagram is. */
-static ssize_t next(void *out, size_t room)
+static ssize_t next_piece(void *out, size_t room)
 {
 	size_t length, at = 0;
 
@@ -73,13 +80,13 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 	if (message->msg_name)
 		memset(message->msg_name, 0, message->msg_namelen);
 	message->msg_flags = 0;
-	return next(message->msg_iov[0].iov_base, message->msg_iov[0].iov_len);
+	return next_piece(message->msg_iov[0].iov_base, message->msg_iov[0].iov_len);
 }
 
 ssize_t recv(int fd, void *out, size_t size, int flags)
 {
 	(void)fd, (void)flags;
-	return next(out, size);
+	return next_piece(out, size);
 }
 
 int poll(struct pollfd *list, nfds_t count, int timeout_ms)
@@ -114,6 +121,61 @@ static void use_hook(void *context, const struct nft_hook *hook)
 			      (hook->device ? strlen(hook->device) : 0);
 }
 
+static void find_original(struct netlink *netlink)
+{
+	const struct conntrack_flow flow = {
+		.protocol = IPPROTO_UDP, .local.ss_family = AF_INET, .remote.ss_family = AF_INET};
+	struct sockaddr_storage found = {0};
+	struct error err = ERROR_INIT;
+
+	if (conntrack_original(netlink, &flow, &found, &err) < 0) {
+		if (found.ss_family != AF_UNSPEC || !err.code)
+			abort();
+	} else if (found.ss_family != AF_INET && found.ss_family != AF_INET6) {
+		abort();
+	}
+}
+
+static void make_tap(struct netlink *netlink)
+{
+	struct tap tap = {.kind = TAP_ETHERNET, .queues = 1, .name = "squall_0"};
+	struct error err = ERROR_INIT;
+
+	if (tap_configure(&tap, netlink, -1, &err) == 0)
+		tap_bring_up(&tap, netlink, &err);
+}
+
+static struct network_listener heard_by = {.pidfd = -1};
+static struct network_path heard_paths[2];
+static struct network_state hearing = {.phase = NETWORK_ACTIVE,
+				       .hook = NETWORK_GATE,
+				       .paths = heard_paths,
+				       .path_count = 2,
+				       .ifb_index = 9,
+				       .listener = &heard_by,
+				       .record.link = "squall_ab"};
+
+/* Those of this process. */
+struct network_state *network_first_live(void)
+{
+	return &hearing;
+}
+
+static void listen_to(struct netlink *netlink, bool follows)
+{
+	heard_paths[0] = (struct network_path){.index = 7};
+	heard_paths[1] = (struct network_path){.index = 0};
+	hearing.is_touched = hearing.has_missed = false;
+	hearing.follows_interfaces = follows;
+	if (netlink_hear(netlink, touch_concerned, &heard_by, NULL) < 0) {
+		touch_after_loss(&heard_by);
+		if (!hearing.is_touched || !hearing.has_missed)
+			abort();
+	}
+	if (heard_paths[0].is_lost && !follows)
+		abort();
+}
+
 static void ask(struct netlink *netlink, unsigned what)
 {
 	struct in_addr address = {.s_addr = htonl(0x0a000001)};
@@ -123,9 +185,10 @@ static void ask(struct netlink *netlink, unsigned what)
 	uint32_t value, *inodes;
 	unsigned count;
 	int indexes[8];
+	bool has_seed;
 	size_t sum = 0;
 
-	switch (what % 10) {
+	switch (what) {
 	case 0:
 		if (link_find(netlink, "eth0", &link, &err) == 0)
 			use_link(&sum, &link);
@@ -158,8 +221,21 @@ static void ask(struct netlink *netlink, unsigned what)
 	case 9:
 		route_interfaces(netlink, AF_INET, &address, indexes, 8, &count, &err);
 		break;
+	case 10:
+		find_original(netlink);
+		break;
+	case 11:
+		netem_reads_seed(netlink, 1, TC_H_ROOT, &has_seed, &err);
+		break;
+	case 12:
+		make_tap(netlink);
+		break;
+	case 13:
+	case 14:
+		listen_to(netlink, what == 14);
+		break;
 	}
-	if (what % 10 == 9 && socket_owner_inodes(-1, 1, 65535, &inodes, &count, NULL) == 0)
+	if (what == 9 && socket_owner_inodes(-1, 1, 65535, &inodes, &count, NULL) == 0)
 		free(inodes);
 }
 
@@ -175,6 +251,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	answer = data + 1;
 	answer_size = size - 1;
 	turns = 0;
-	ask(netlink, data[0]);
+	ask(netlink, data[0] % 15);
 	return 0;
 }

@@ -2,13 +2,15 @@
  *
  * What other programs say or have written: Prometheus' answers, the kernel's pressure figures,
  * lines of ping, state files of container runtimes, notes about metrics files, what a terminal
- * sends, the owner's site file. The first byte chooses the reader.
+ * sends, the owner's site file, the halt lever, the answer of a child that tried something. The
+ * first byte chooses the reader.
  */
 /* their parts are their own business */
 #include "tests/fuzz/fuzz_tree.h"
 
 #include "faults/network_samples.c"	    /* NOLINT(bugprone-suspicious-include) */
 #include "injector/kernel/file_writer.c"    /* NOLINT(bugprone-suspicious-include) */
+#include "injector/kernel/trial.c"	    /* NOLINT(bugprone-suspicious-include) */
 #include "injector/probes/prometheus.c"	    /* NOLINT(bugprone-suspicious-include) */
 #include "injector/restore/stale_metrics.c" /* NOLINT(bugprone-suspicious-include) */
 #include "injector/view/keys.c"		    /* NOLINT(bugprone-suspicious-include) */
@@ -17,6 +19,10 @@
 #include "injector/journal/runs.h"
 #include "injector/policy/site.h"
 #include "injector/probes/pressure.h"
+#include "injector/restore/halt.h"
+
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 /* ---- Prometheus ---- */
 
@@ -314,11 +320,84 @@ static void site(const uint8_t *data, size_t size)
 		require(err.code > 0 && !out.notifications && !out.metrics);
 }
 
+/* ---- The halt lever ---- */
+
+static void halt_lever(const uint8_t *data, size_t size)
+{
+	struct halt halt;
+	struct error err = ERROR_INIT;
+	char path[100];
+
+	if (!root[0])
+		make_tree();
+	snprintf(path, sizeof(path), "%s/halt", root);
+	put(path, data, size);
+	journal_set_root("/nonexistent");
+	halt_set_state_directory(root);
+	halt_look(&halt);
+	require(halt.is_pulled && strcmp(halt.path, path) == 0);
+	require(memchr(halt.by, '\0', sizeof(halt.by)) && memchr(halt.at, '\0', sizeof(halt.at)));
+	require(memchr(halt.reason, '\0', sizeof(halt.reason)) != NULL);
+	require(!strpbrk(halt.by, "\n") && !strpbrk(halt.at, "\n") && !strpbrk(halt.reason, "\n"));
+	require(halt_check(&err) == -EPERM);
+	unlink(path);
+}
+
+/* ---- A trial ---- */
+
+static int trial_ends[2];
+static const uint8_t *trial_bytes; /* what the child writes; NULL: there is none */
+static size_t trial_size;
+
+int pipe2(int ends[2], int flags)
+{
+	int result = (int)syscall(SYS_pipe2, ends, flags);
+
+	memcpy(trial_ends, ends, sizeof(trial_ends));
+	return result;
+}
+
+pid_t fork(void)
+{
+	require(trial_bytes != NULL);
+	require(write(trial_ends[1], trial_bytes, trial_size) == (ssize_t)trial_size);
+	return 4711;
+}
+
+pid_t waitpid(pid_t child, int *status, int flags)
+{
+	require(child == 4711 && flags == 0);
+	*status = 0;
+	return child;
+}
+
+static void trial(const uint8_t *data, size_t size)
+{
+	static uint8_t bytes[PIPE_BUF];
+	uint8_t answer[100];
+	struct error err = ERROR_INIT;
+	bool is_whole = size && data[0] & 1;
+	int result;
+
+	memset(bytes, size ? data[0] : 0, sizeof(bytes));
+	if (size > 1)
+		memcpy(bytes, data + 1, size - 1 < sizeof(bytes) ? size - 1 : sizeof(bytes));
+	trial_bytes = bytes;
+	trial_size = is_whole ? sizeof(struct message) : size % sizeof(bytes);
+	result = trial_run(NULL, answer, sizeof(answer), &err);
+	trial_bytes = NULL;
+	require(result == 0 || trial_size == sizeof(struct message) || result == -EIO);
+	require(memchr(err.text, '\0', sizeof(err.text)) &&
+		memchr(err.remedy, '\0', sizeof(err.remedy)));
+	require(result <= 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const readers[])(const uint8_t *data, size_t size) = {
-		answer_of_prometheus, pressure, round_trips, container,	      metrics_note,
-		metrics_text,	      terminal, site,	     metrics_messages};
+		answer_of_prometheus, pressure,	    round_trips, container,
+		metrics_note,	      metrics_text, terminal,	 site,
+		metrics_messages,     halt_lever,   trial};
 
 	if (size)
 		readers[data[0] % (sizeof(readers) / sizeof(*readers))](data + 1, size - 1);

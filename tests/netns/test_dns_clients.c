@@ -8,8 +8,11 @@
 #include <arpa/inet.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define ENDLESS (64U << 20) /* more than all buffers on the way hold */
 
 /* RFC 7766: several at a time on one connection; what is quick comes first. */
 static void test_queries_on_one_tcp_connection_do_not_wait_for_one_another(void **state)
@@ -48,6 +51,67 @@ static void test_queries_on_one_tcp_connection_do_not_wait_for_one_another(void 
 	}
 	assert_int_equal(ids[3], 1); /* the one that was held */
 	close(fd);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+}
+
+/* What would be half of it is not put in front of a query that waits: the server would take that
+ * for the other half. */
+static void test_a_query_arrives_whole_though_half_a_message_follows_it(void **state)
+{
+	struct netlab *lab = *state;
+	struct timeval patience = {.tv_sec = 10};
+	struct netlab_fault fault;
+	uint8_t bytes[1024] = {0};
+	size_t size;
+	int fd;
+
+	START(lab, &fault, "to", "10.88.0.2", "name", "slow.test", "delay", "400ms");
+	fd = dns_socket(lab, "10.88.0.2", 53, SOCK_STREAM);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	size = dns_query("slow.test", DNS_TYPE_A, 7, bytes + 2);
+	bytes[1] = (uint8_t)size;
+	memcpy(bytes + 2 + size, bytes, 12);
+	assert_int_equal(send(fd, bytes, 2 + size + 12, 0), 2 + size + 12);
+	shutdown(fd, SHUT_WR);
+	assert_int_equal(recv(fd, bytes, 2, MSG_WAITALL), 2);
+	size = (size_t)bytes[0] << 8 | bytes[1];
+	assert_in_range(size, 12, sizeof(bytes));
+	assert_int_equal(recv(fd, bytes, size, MSG_WAITALL), size);
+	assert_int_equal(bytes[1], 7);
+	assert_int_equal(bytes[3] & 15, 0);
+	close(fd);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+}
+
+/* Else a client could fill the worker's memory with answers. */
+static void test_who_does_not_read_answers_is_not_heard_for_ever(void **state)
+{
+	static uint8_t queries[64 << 10];
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	size_t used = 0, sent = 0;
+	struct pollfd ready = {.events = POLLOUT};
+
+	START(lab, &fault, "to", "10.88.0.2", "name", "gone.test", "answer", "nxdomain");
+	while (used + 2 + 512 <= sizeof(queries)) {
+		size_t size = dns_query("gone.test", DNS_TYPE_A, 7, queries + used + 2);
+
+		queries[used + 1] = (uint8_t)size;
+		used += 2 + size;
+	}
+	ready.fd = dns_socket(lab, "10.88.0.2", 53, SOCK_STREAM);
+	while (sent < ENDLESS && poll(&ready, 1, 2000) > 0) {
+		/* on from where the last piece ended */
+		size_t at = sent % used;
+		ssize_t piece = send(ready.fd, queries + at, used - at, MSG_DONTWAIT);
+
+		assert_true(piece > 0);
+		sent += (size_t)piece;
+	}
+	assert_in_range(sent, used, ENDLESS - 1);
+	/* nobody else waits for it */
+	assert_int_equal(DNS_ASK(lab, .name = "gone.test", .over_tcp = true).rcode, DNS_NXDOMAIN);
+	close(ready.fd);
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 }
 
@@ -172,6 +236,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_queries_on_one_tcp_connection_do_not_wait_for_one_another),
+		cmocka_unit_test(test_a_query_arrives_whole_though_half_a_message_follows_it),
+		cmocka_unit_test(test_who_does_not_read_answers_is_not_heard_for_ever),
 		cmocka_unit_test(test_a_socket_that_is_older_than_the_fault_is_met_and_let_go),
 		cmocka_unit_test(test_a_resolver_on_this_machine_is_a_server_like_any_other),
 		cmocka_unit_test(test_several_servers_asked_from_one_port),

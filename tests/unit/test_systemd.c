@@ -9,6 +9,7 @@
 #include "injector/base/clock.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,7 +31,7 @@ static ssize_t asked_size;
 static const void *answer;
 static size_t answer_size;
 static const char *greeting;
-static bool is_silent;
+static bool is_silent, asked_early;
 
 /* an error with the text "no such unit", behind a signal that nobody asked for */
 static const uint8_t refusal[] = "l\4\0\1\0\0\0\0\1\0\0\0\0\0\0\0"
@@ -41,17 +42,22 @@ static const uint8_t acceptance[] = "l\2\0\1\0\0\0\0\2\0\0\0\10\0\0\0"
 				    "\5\1u\0\1\0\0\0";
 static const uint8_t endless[] = "l\2\0\1\377\377\377\177\2\0\0\0\10\0\0\0";
 
+/* systemd is not asked before it has said OK. */
 static void *play(void *context)
 {
+	static const char begin[] = "\0AUTH EXTERNAL ", end[] = "\r\nBEGIN\r\n";
 	char line[64];
 	int fd = accept(listener, NULL, NULL);
 	ssize_t got = read(fd, line, sizeof(line));
+	size_t size = got > 0 ? (size_t)got : 0;
 
 	(void)context;
+	asked_early = size < sizeof(begin) + sizeof(end) ||
+		      memcmp(line, begin, sizeof(begin) - 1) != 0 ||
+		      memcmp(line + size - sizeof(end) + 1, end, sizeof(end) - 1) != 0 ||
+		      poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 50) != 0;
 	if (got > 0 && write(fd, greeting, strlen(greeting)) > 0) {
-		ssize_t begin = read(fd, line, 7);
-
-		if (begin == 7 && (asked_size = read(fd, asked, sizeof(asked))) > 0)
+		if ((asked_size = read(fd, asked, sizeof(asked))) > 0)
 			(void)!write(fd, answer, answer_size);
 		if (is_silent)
 			(void)!read(fd, line, 1); /* until the other one gives up */
@@ -72,6 +78,7 @@ static int ask_for(char *out_name, const char *hello, const void *bytes, size_t 
 	assert_int_equal(pthread_create(&thread, NULL, play, NULL), 0);
 	result = out_name ? systemd_find("nginx", out_name, err) : systemd_reload("nginx", err);
 	pthread_join(thread, NULL);
+	assert_false(asked_early);
 	return result;
 }
 
