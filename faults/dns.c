@@ -147,11 +147,17 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 {
 	struct dns_state *state = fault->state;
 	struct dns_responder_counters seen = state->last;
+	uint64_t gone;
 	int used;
 
 	if (state->responder)
 		dns_responder_counters(state->responder, &seen);
-	*out = (struct evidence){.hits = seen.hits, .dropped = seen.dropped, .unit = "queries"};
+	gone = seen.dropped + seen.answered;
+	*out = (struct evidence){.hits = seen.hits,
+				 .dropped = seen.dropped,
+				 .passed = seen.hits > gone ? seen.hits - gone : 0,
+				 .delayed = seen.delayed,
+				 .unit = "queries"};
 	used = snprintf(out->detail, sizeof(out->detail), "%llu of %llu queries met",
 			(unsigned long long)seen.hits, (unsigned long long)seen.queries);
 	if (state->policy.answer < DNS_ANSWER_DROP)

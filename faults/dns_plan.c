@@ -51,11 +51,17 @@ int dns_probe(struct fault_support *out, struct error *err)
 
 static int check_target(const struct target *target, struct error *err)
 {
+	static const unsigned unused[] = {TRAFFIC_LOCAL_PORT,  TRAFFIC_EXCEPT,
+					  TRAFFIC_EXCEPT_FILE, TRAFFIC_EXCEPT_LOCAL_PORT,
+					  TRAFFIC_SHARE,       TRAFFIC_VLAN};
 	const char *protocol = params_text(&target->params, TRAFFIC_PROTOCOL);
 
-	if (params_count(&target->params, TRAFFIC_LOCAL_PORT))
-		return error_set(err, EINVAL,
-				 "queries come from any port: local-port cannot be given");
+	for (unsigned i = 0; i < sizeof(unused) / sizeof(*unused); i++)
+		if (params_count(&target->params, unused[i]))
+			return error_set(err, EINVAL,
+					 "queries are chosen by server, name and asker: %s of the "
+					 "target cannot be given",
+					 traffic_params[unused[i]].name);
 	if (protocol && strcmp(protocol, "icmp") == 0)
 		return error_set(err, EINVAL, "DNS is asked over udp and tcp, not icmp");
 	if (params_count(&target->params, TRAFFIC_TO) > SERVERS_MAX)

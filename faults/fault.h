@@ -53,6 +53,8 @@ int plan_add(struct plan *plan, enum plan_kind kind, const char *format, ...)
 struct evidence {
 	uint64_t hits;	      /* packets matched, processes signalled */
 	uint64_t dropped;     /* packets lost on purpose; by netem with ecn: or marked */
+	uint64_t passed;      /* packets that went on all the same, copies of them too */
+	uint64_t delayed;     /* packets that were kept for a while */
 	int64_t processor_ns; /* what it took of a processor: of what runs in user space for it
 				 alone */
 	const char *unit;     /* "packets", "processes" (static) */

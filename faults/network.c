@@ -154,7 +154,8 @@ static int inject(struct fault *fault, struct error *err)
 		result = find_place(state, fault, err);
 	state->has_hole = network_needs_hole(state);
 	state->evidence = (struct evidence){0};
-	state->queue_dropped = state->connections_reset = 0;
+	state->connections_reset = 0;
+	state->queue = (struct network_queue_counts){0};
 	state->line_counts = (struct network_line_counts){0};
 	state->processor_ns = 0;
 	/* before the effect, which would keep the resets from the far side */
@@ -299,6 +300,15 @@ static void begin_drain(struct fault *fault, enum fault_end how)
 	state->wait_until_ns = fault->effect_ended_ns + longest_ns;
 }
 
+/* What waited when it was looked at and is not thrown away has left meanwhile. */
+static void count_abandoned(struct network_queue_counts *queue, uint64_t abandoned)
+{
+	if (queue->waiting > abandoned)
+		queue->sent += queue->waiting - abandoned;
+	queue->waiting = 0;
+	queue->dropped += abandoned;
+}
+
 static void finish(struct fault *fault)
 {
 	struct network_state *state = fault->state;
@@ -306,7 +316,7 @@ static void finish(struct fault *fault)
 
 	network_evidence(fault, &last, NULL); /* what the queue dropped, while it is there */
 	if (state->way == NETWORK_NETEM)
-		state->queue_dropped += network_netem_abandon(state);
+		count_abandoned(&state->queue, network_netem_abandon(state));
 	network_clear(state);
 	state->phase = NETWORK_IDLE;
 }

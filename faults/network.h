@@ -186,9 +186,14 @@ _Static_assert(sizeof(struct network_record) <= JOURNAL_PAYLOAD, "an undo record
 
 enum network_phase { NETWORK_IDLE, NETWORK_ACTIVE, NETWORK_EMPTYING, NETWORK_DRAINING };
 
-/* What delay lines did besides delaying. */
+/* What delay lines took in, and did besides delaying. */
 struct network_line_counts {
-	uint64_t dropped, marked, duplicated, corrupted, reordered;
+	uint64_t taken, dropped, marked, duplicated, corrupted, reordered;
+};
+/* The same of the queues of an ifb: behind where packets are cut, if they are. */
+struct network_queue_counts {
+	uint64_t sent, waiting;
+	uint64_t dropped; /* by intent or because it was full */
 };
 
 struct network_gate;
@@ -232,7 +237,7 @@ struct network_state {
 	int64_t injected_ns, ended_ns;		/* ended_ns: 0 as long as it lasts */
 	int64_t processor_ns;			/* of the delay line, as last read */
 	uint64_t queue_bytes;			/* NETWORK_NETEM: the most that may wait in it */
-	uint64_t queue_dropped;			/* by netem, as last read */
+	struct network_queue_counts queue;	/* NETWORK_NETEM, as last read */
 	struct network_line_counts line_counts; /* the same of delay lines */
 	bool owns_loopback_settings;		/* changed lo's settings, which undo gives back */
 	uint32_t loopback_old[2];		/* route_localnet, accept_local as they were */
@@ -319,8 +324,8 @@ int network_netem_soften(struct network_state *state, struct error *err);
 uint32_t network_mtu(const struct network_state *state);
 /* Nothing queued and nothing on its way; `out_gone`: the interface is not there any more. */
 int network_netem_is_empty(struct netlink *netlink, int index, bool *out_empty, struct error *err);
-/* Packets that the queue dropped, by intent or because it was full. */
-int network_netem_dropped(struct network_state *state, uint64_t *out, struct error *err);
+int network_netem_count(struct network_state *state, struct network_queue_counts *out,
+			struct error *err);
 
 /* Throws away what still waits, with the ifb, and says how many packets that were. */
 uint64_t network_netem_abandon(struct network_state *state);
@@ -431,6 +436,9 @@ int network_list_stacked(const struct network_state *state, struct plan *plan);
 
 /* network_compose.c. May change the way of this or another planned step. */
 int network_compose(struct network_state *state, struct plan *plan);
+/* What that means for who shares an interface "with another ..."; `loses_first`: one of them. */
+int network_list_shared(const struct network_state *state, const char *with, bool loses_first,
+			struct plan *plan);
 /* Once the groups of this step are known, too. */
 int network_compose_groups(const struct network_state *state, struct plan *plan);
 /* The rank of one that is injected now. */

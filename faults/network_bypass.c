@@ -6,6 +6,7 @@
  */
 #include "faults/network.h"
 
+#include "faults/network_gate.h"
 #include "injector/kernel/qdisc.h"
 
 #include <errno.h>
@@ -159,6 +160,58 @@ int network_find_bypassed(struct network_state *state, struct plan *plan, bool *
 	return result;
 }
 
+/* Faults of other runs, by the names of their tables and filters; those of this process are told of
+ * by network_compose(). */
+struct run_search {
+	const struct network_state *state;
+	struct plan *plan;
+	char last[sizeof(((struct network_record *)0)->table)]; /* one has several chains */
+	int result;
+};
+
+static bool is_of_a_run(const char *name)
+{
+	return strncmp(name, "squall_", 7) == 0;
+}
+
+static void note_run(struct run_search *search, const char *name, bool loses_first)
+{
+	const int length = (int)strcspn(name, "+"); /* the filters of a step have a tail */
+	char table[sizeof(search->last)], with[sizeof(table) + 48];
+
+	snprintf(table, sizeof(table), "%.*s", length, name);
+	if (search->result < 0 || strcmp(table, search->last) == 0 ||
+	    network_live(&search->state->record.namespace_id, table))
+		return;
+	snprintf(search->last, sizeof(search->last), "%s", table);
+	snprintf(with, sizeof(with), "a network fault of another run (%s)", table);
+	search->result = network_list_shared(search->state, with,
+					     loses_first || network_loses_first(search->state),
+					     search->plan);
+}
+
+static void look_at_run_filter(void *context, const struct filter *filter)
+{
+	if (filter->handle && is_of_a_run(filter->name) && filter->priority != GATE_PRIORITY_BACK)
+		note_run(context, filter->name, filter->priority <= GATE_PRIORITY_LOSS);
+}
+
+static int list_run_filters(const struct network_state *state, struct plan *plan, struct error *err)
+{
+	struct run_search search = {.state = state, .plan = plan};
+	int result = 0;
+
+	for (unsigned i = 0; result == 0 && i < state->path_count; i++) {
+		const struct network_path *path = &state->paths[i];
+
+		if (path->index)
+			result = filter_each(state->route, path->index,
+					     path->is_ingress ? QDISC_INGRESS : QDISC_EGRESS,
+					     look_at_run_filter, &search, err);
+	}
+	return result < 0 ? result : search.result;
+}
+
 /* At clsact ours is the last: whatever an earlier one accepts, drops or redirects has left. */
 static int list_earlier_filters(const struct network_state *state, struct plan *plan,
 				struct error *err)
@@ -186,6 +239,7 @@ static int list_earlier_filters(const struct network_state *state, struct plan *
 struct hook_search {
 	const struct network_state *state;
 	struct plan *plan;
+	struct run_search runs;
 	int result;
 };
 
@@ -201,6 +255,12 @@ static void look_at_hook(void *context, const struct nft_hook *hook)
 		if (path->is_ingress != hook->is_ingress ||
 		    strcmp(path->interface, hook->device) != 0)
 			continue;
+		if (is_of_a_run(hook->table)) {
+			if (hook->priority != NETWORK_PRIORITY_BACK)
+				note_run(&search->runs, hook->table,
+					 hook->priority <= NETWORK_PRIORITY_LOSS);
+			continue;
+		}
 		search->result = plan_add(
 			search->plan, PLAN_NOTE, "%s %s: chain %s of table %s (priority %d) %s",
 			path->interface, path->is_ingress ? "ingress" : "egress", hook->chain,
@@ -213,11 +273,16 @@ static void look_at_hook(void *context, const struct nft_hook *hook)
 
 int network_list_filters(struct network_state *state, struct plan *plan, struct error *err)
 {
-	struct hook_search search = {.state = state, .plan = plan};
+	struct hook_search search = {
+		.state = state, .plan = plan, .runs = {.state = state, .plan = plan}};
 	int result;
 
-	if (state->hook == NETWORK_GATE)
-		return list_earlier_filters(state, plan, err);
+	if (state->hook == NETWORK_GATE) {
+		result = list_earlier_filters(state, plan, err);
+		return result < 0 ? result : list_run_filters(state, plan, err);
+	}
 	result = nft_hooks(state->netfilter, look_at_hook, &search, err);
-	return result < 0 ? result : search.result;
+	if (result == 0)
+		result = search.result;
+	return result < 0 ? result : search.runs.result;
 }

@@ -30,33 +30,62 @@ bool network_shares_path(const struct network_state *a, const struct network_sta
 	return false;
 }
 
+/* Without delay lines only one of them could keep packets: then losses are drawn where both are
+ * met. Of what the stack hands down as one, all is lost or nothing. */
+static bool lose_by_filter(struct network_state *state, struct network_state *other)
+{
+	const bool is_ours =
+		network_effect_is_plain_loss(&state->effect) && state->way != NETWORK_FILTER;
+	const bool is_theirs =
+		network_effect_is_plain_loss(&other->effect) && other->way != NETWORK_FILTER;
+
+	if (state->has_line)
+		return false;
+	if (is_ours)
+		state->way = NETWORK_FILTER;
+	if (is_theirs && other->phase == NETWORK_IDLE)
+		other->way = other->planned_way = NETWORK_FILTER;
+	return is_ours || is_theirs;
+}
+
+int network_list_shared(const struct network_state *state, const char *with, bool loses_first,
+			struct plan *plan)
+{
+	if (loses_first)
+		return plan_add(plan, PLAN_NOTE,
+				"shares an interface with %s: what both match is first lost or "
+				"not, then delayed",
+				with);
+	if (!state->has_line)
+		return plan_add(plan, PLAN_NOTE,
+				"shares an interface with %s: what both match is delayed by the "
+				"one injected last only (no /dev/net/tun here)",
+				with);
+	return plan_add(plan, PLAN_NOTE,
+			"shares an interface with %s: while both are in force, what both match "
+			"meets both, the one injected last first; delays add up (that one is a "
+			"delay line%s)",
+			with, state->way == NETWORK_NETEM ? " then, not netem" : "");
+}
+
 int network_compose(struct network_state *state, struct plan *plan)
 {
+	static const char with[] = "another network step";
+
 	for (struct network_state *other = network_first_live(); other; other = other->next) {
 		if (other == state || !network_shares_path(state, other))
 			continue;
-		if (network_effect_is_plain_loss(&state->effect) ||
-		    network_effect_is_plain_loss(&other->effect)) {
-			if (network_effect_is_plain_loss(&state->effect))
-				state->way = NETWORK_FILTER;
-			if (network_effect_is_plain_loss(&other->effect) &&
-			    other->phase == NETWORK_IDLE)
-				other->way = other->planned_way = NETWORK_FILTER;
-			return plan_add(plan, PLAN_NOTE,
-					"shares an interface with another network step: what both "
-					"match is first lost or not, then delayed (loss by %s)",
-					state->hook == NETWORK_GATE ? "a BPF filter" : "nf_tables");
-		}
-		if (!state->has_line)
-			return plan_add(plan, PLAN_NOTE,
-					"shares an interface with another network step: what both "
-					"match is delayed by the one injected last only (no "
-					"/dev/net/tun here)");
-		return plan_add(plan, PLAN_NOTE,
-				"shares an interface with another network step: while both are in "
-				"force, what both match meets both, the one injected last first; "
-				"delays add up (that one is a delay line%s)",
-				state->way == NETWORK_NETEM ? " then, not netem" : "");
+		if (lose_by_filter(state, other))
+			return plan_add(
+				plan, PLAN_NOTE,
+				"shares an interface with %s, and there is no /dev/net/tun: "
+				"what both match is first lost or not, then delayed; loss "
+				"by %s in place of netem, with segmentation offload one "
+				"drop is up to 64 KiB of a TCP stream",
+				with, state->hook == NETWORK_GATE ? "a BPF filter" : "nf_tables");
+		return network_list_shared(state, with,
+					   network_loses_first(state) || network_loses_first(other),
+					   plan);
 	}
 	return 0;
 }

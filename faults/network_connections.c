@@ -53,18 +53,26 @@ static bool is_listed(const struct connection *connection, const struct params *
 	return false;
 }
 
-static bool has_local_port(const struct connection *connection, const struct params *target)
+static bool has_local_port(const struct connection *connection, const struct params *target,
+			   unsigned list)
 {
-	unsigned count = params_count(target, TRAFFIC_LOCAL_PORT);
-
-	for (unsigned i = 0; i < count; i++) {
-		const struct param_value *value = params_value(target, TRAFFIC_LOCAL_PORT, i);
+	for (unsigned i = 0; i < params_count(target, list); i++) {
+		const struct param_value *value = params_value(target, list, i);
 
 		if (connection->local_port >= value->ports.first &&
 		    connection->local_port <= value->ports.last)
 			return true;
 	}
-	return count == 0;
+	return false;
+}
+
+static bool is_in_scope(const struct connection *connection, const struct params *target)
+{
+	return (!params_count(target, TRAFFIC_TO) || is_listed(connection, target, TRAFFIC_TO)) &&
+	       (!params_count(target, TRAFFIC_LOCAL_PORT) ||
+		has_local_port(connection, target, TRAFFIC_LOCAL_PORT)) &&
+	       !is_listed(connection, target, TRAFFIC_EXCEPT) &&
+	       !has_local_port(connection, target, TRAFFIC_EXCEPT_LOCAL_PORT);
 }
 
 /* What every network fault leaves out: the session that controls us, and the cloud's metadata. */
@@ -74,7 +82,7 @@ static bool is_protected(const struct connection *connection, const struct picki
 	const size_t size = connection->family == AF_INET ? 4 : 16;
 
 	if (target_spares_metadata(picking->target) &&
-	    memcmp(connection->remote, target_metadata_address(connection->family), size) == 0)
+	    target_is_metadata(connection->family, connection->remote))
 		return true;
 	for (unsigned i = 0; i < state->control_count; i++) {
 		const struct network_connection *control = &state->control[i];
@@ -108,12 +116,9 @@ static bool is_of_group(const struct connection *connection, struct picking *pic
 static int pick(void *context, const struct connection *connection)
 {
 	struct picking *picking = context;
-	const struct params *target = picking->target;
 	struct connection *grown;
 
-	if (!is_of_group(connection, picking) ||
-	    (params_count(target, TRAFFIC_TO) && !is_listed(connection, target, TRAFFIC_TO)) ||
-	    is_listed(connection, target, TRAFFIC_EXCEPT) || !has_local_port(connection, target) ||
+	if (!is_of_group(connection, picking) || !is_in_scope(connection, picking->target) ||
 	    is_protected(connection, picking))
 		return 0;
 	if (picking->count >= ROUND_MAX)

@@ -84,8 +84,9 @@ int network_list_excluded(const struct network_state *state, const struct target
 	/* who selects one network knows that it is not in it */
 	if (result == 0 && target_spares_metadata(params) && params_count(params, TRAFFIC_TO) == 0)
 		result = plan_add(plan, PLAN_NOTE,
-				  "not affected: the cloud's metadata address (169.254.169.254, "
-				  "fd00:ec2::254); name it in `to` to affect it");
+				  "not affected: the cloud's metadata addresses (169.254.169.254, "
+				  "100.100.100.200, fd00:ec2::254, fd20:ce::254); name one in `to` "
+				  "to affect it");
 	for (unsigned i = 0; result == 0 && i < count && i < ENDPOINTS_SHOWN; i++)
 		result = plan_add(
 			plan, PLAN_NOTE, "not affected: %s",
@@ -93,6 +94,10 @@ int network_list_excluded(const struct network_state *state, const struct target
 	if (result == 0 && count > ENDPOINTS_SHOWN)
 		result =
 			plan_add(plan, PLAN_NOTE, "not affected: %u more", count - ENDPOINTS_SHOWN);
+	count = params_count(params, TRAFFIC_EXCEPT_LOCAL_PORT);
+	for (unsigned i = 0; result == 0 && i < count; i++)
+		result = plan_add(plan, PLAN_NOTE, "not affected: port %s on this side",
+				  params_value(params, TRAFFIC_EXCEPT_LOCAL_PORT, i)->text);
 	for (unsigned i = 0; result == 0 && i < state->control_count; i++) {
 		const struct network_connection *c = &state->control[i];
 		char remote[INET6_ADDRSTRLEN];
@@ -134,9 +139,11 @@ static void describe_losses(const struct network_state *state, const struct evid
 {
 	const struct netem_config *effect = &state->effect.full;
 	const bool may_be_marked = state->way == NETWORK_NETEM && effect->has_ecn;
-	/* what is twice in it, or still in the queue, must not make it less than nothing */
-	const uint64_t kept =
-		evidence->hits > evidence->dropped ? evidence->hits - evidence->dropped : 0;
+	/* with ecn: what is left at the least; all that was dropped may have been marked */
+	const uint64_t kept = !may_be_marked ? evidence->passed
+			      : evidence->hits > evidence->dropped
+				      ? evidence->hits - evidence->dropped
+				      : 0;
 
 	prose_say(prose, "%s%" PRIu64 " packets %s", may_be_marked ? "at least " : "", kept,
 		  fate(effect));

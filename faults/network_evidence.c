@@ -35,25 +35,69 @@ int network_read_counters(struct network_state *state, struct error *err)
 	return 0;
 }
 
+/* Not all counters are read at one moment: that must not make it less than nothing. */
+static uint64_t above(uint64_t count, uint64_t others)
+{
+	return count > others ? count - others : 0;
+}
+
+static void at_least(uint64_t *count, uint64_t least)
+{
+	if (*count < least)
+		*count = least;
+}
+
+/* Where packets are cut before anything is decided, the table has counted what the stack handed
+ * down (up to 64 KiB each); what came through and what was dropped are packets of the wire, and so
+ * is their sum. */
+static void count_wire_packets(const struct network_state *state, struct evidence *out)
+{
+	const struct network_queue_counts *queue = &state->queue;
+	const struct network_line_counts *line = &state->line_counts;
+
+	if (state->way == NETWORK_NETEM) {
+		out->passed = queue->sent + queue->waiting;
+		/* with ecn what is marked is in both, and copies are counted as packets */
+		at_least(&out->hits,
+			 out->passed + (state->effect.full.has_ecn ? 0 : queue->dropped));
+	} else {
+		at_least(&out->hits, line->taken);
+		out->passed = above(out->hits + line->duplicated, out->dropped);
+	}
+}
+
+static void count_fates(const struct network_state *state, struct evidence *out)
+{
+	const struct netem_config *effect = &state->effect.full;
+
+	out->dropped += state->queue.dropped + state->line_counts.dropped;
+	out->passed = above(out->hits, out->dropped);
+	if (state->way != NETWORK_FILTER && !state->effect.refusal.is_on &&
+	    network_effect_needs_wire_packets(&state->effect))
+		count_wire_packets(state, out);
+	if (effect->delay_ns || effect->rate_bytes || effect->slot_max_ns)
+		out->delayed = out->passed;
+}
+
 int network_evidence(struct fault *fault, struct evidence *out, struct error *err)
 {
 	struct network_state *state = fault->state;
-	uint64_t dropped = state->queue_dropped;
+	struct network_queue_counts queue = state->queue;
 	int result = 0;
 
 	if (state->phase == NETWORK_ACTIVE || state->phase == NETWORK_EMPTYING)
 		result = network_read_counters(state, err);
 	if (result == 0 && state->phase != NETWORK_IDLE && state->way == NETWORK_NETEM)
-		result = network_netem_dropped(state, &dropped, err);
+		result = network_netem_count(state, &queue, err);
 	/* what is missing, and what that means, is said below */
 	if (result < 0 && result != -ENOENT && result != -ENODEV)
 		return result;
 	if (state->phase != NETWORK_IDLE && state->way == NETWORK_LINE &&
 	    !state->effect.refusal.is_on)
 		network_line_count(state, &state->line_counts);
-	state->queue_dropped = dropped;
+	state->queue = queue;
 	*out = state->evidence;
-	out->dropped += dropped + state->line_counts.dropped;
+	count_fates(state, out);
 	out->processor_ns = network_line_processor_ns(state);
 	if (network_is_instant(fault->params))
 		*out = (struct evidence){.unit = "connections"};

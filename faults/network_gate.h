@@ -33,8 +33,9 @@ struct gate_set {
 };
 struct gate_scope {
 	struct gate_set to, except;
-	uint32_t local_class; /* of local-port; 0: every one */
-	int ports;	      /* map; -1: no port is given */
+	uint32_t local_class;	     /* of local-port; 0: every one */
+	uint32_t except_local_class; /* of except-local-port; 0: none */
+	int ports;		     /* map; -1: no port is given */
 };
 #define GATE_SCOPE_NONE                                                                            \
 	{                                                                                          \

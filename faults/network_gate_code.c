@@ -171,7 +171,7 @@ static void mix(struct gate_writer *w)
 static void pick_flow(struct gate_writer *w, int family)
 {
 	struct bpf_builder *b = &w->builder;
-	unsigned no_ports = bpf_label(b);
+	unsigned no_ports = bpf_label(b), mixed = bpf_label(b);
 
 	bpf_set(b, R3, w->pick.seed);
 	for (unsigned is_far = 0; is_far < 2; is_far++)
@@ -185,7 +185,13 @@ static void pick_flow(struct gate_writer *w, int family)
 		bpf_read(b, BPF_H, R1, STACK, PORT + (is_far == w->is_ingress ? 0 : 2));
 		mix(w);
 	}
+	bpf_jump(b, mixed);
+	/* a later fragment of a flow that has some: which flow cannot be known */
 	bpf_place(b, no_ports);
+	for (unsigned i = 0; i < TRAFFIC_PROTOCOLS_MAX; i++)
+		if (target_protocol_has_ports((uint8_t)i))
+			bpf_jump_if(b, BPF_JEQ, PROTOCOL, i, w->miss);
+	bpf_place(b, mixed);
 	bpf_copy(b, R1, PROTOCOL);
 	mix(w);
 	bpf_compute32(b, BPF_MOV, R2, R3);
@@ -198,17 +204,21 @@ static void pick_flow(struct gate_writer *w, int family)
 
 static void exclude_metadata(struct gate_writer *w, int family)
 {
-	unsigned others = bpf_label(&w->builder);
+	const uint8_t *address;
 
-	compare_address(w, family, w->is_ingress, target_metadata_address(family), others);
-	bpf_jump(&w->builder, w->miss);
-	bpf_place(&w->builder, others);
+	for (unsigned i = 0; (address = target_metadata_address(family, i)); i++) {
+		unsigned others = bpf_label(&w->builder);
+
+		compare_address(w, family, w->is_ingress, address, others);
+		bpf_jump(&w->builder, w->miss);
+		bpf_place(&w->builder, others);
+	}
 }
 
 static void write_family(struct gate_writer *w, int family)
 {
 	struct bpf_builder *b = &w->builder;
-	unsigned in_scope = bpf_label(b), wanted = bpf_label(b);
+	unsigned in_scope = bpf_label(b), wanted = bpf_label(b), others = bpf_label(b);
 
 	if (family == AF_INET)
 		gate_parse_ipv4(w);
@@ -224,6 +234,11 @@ static void write_family(struct gate_writer *w, int family)
 	for (unsigned i = 0; i < w->state->control_count; i++)
 		if (w->state->control[i].family == family)
 			exclude_connection(w, &w->state->control[i]);
+	if (w->scope->except_local_class) {
+		match_class(w, w->scope->except_local_class, false, others);
+		bpf_jump(b, w->miss);
+		bpf_place(b, others);
+	}
 	match_set(w, family, &w->scope->except, w->miss, wanted);
 	bpf_place(b, wanted);
 	match_protocol(w);
@@ -254,6 +269,8 @@ static void match_vlan(struct gate_writer *w)
 
 	bpf_read(b, BPF_W, R1, PACKET, offsetof(struct __sk_buff, vlan_present));
 	bpf_jump_if(b, BPF_JEQ, R1, 0, w->miss);
+	bpf_read(b, BPF_W, R1, PACKET, offsetof(struct __sk_buff, vlan_proto));
+	bpf_jump_if(b, BPF_JNE, R1, htons(ETH_P_8021Q), w->miss);
 	bpf_read(b, BPF_W, R1, PACKET, offsetof(struct __sk_buff, vlan_tci));
 	bpf_compute32_value(b, BPF_AND, R1, 0x0fff);
 	bpf_jump_if(b, BPF_JNE, R1, w->pick.vlan, w->miss);

@@ -264,13 +264,14 @@ static int fill_set(struct filling *filling, const struct params *target, unsign
 	return result;
 }
 
-static int fill_local(struct filling *filling, const struct params *target, struct error *err)
+static int fill_local(struct filling *filling, const struct params *target, unsigned parameter,
+		      uint32_t *out_class, struct error *err)
 {
 	struct ports ports = {0};
 	int result = 0;
 
-	for (unsigned i = 0; result == 0 && i < params_count(target, TRAFFIC_LOCAL_PORT); i++) {
-		const struct param_value *value = params_value(target, TRAFFIC_LOCAL_PORT, i);
+	for (unsigned i = 0; result == 0 && i < params_count(target, parameter); i++) {
+		const struct param_value *value = params_value(target, parameter, i);
 
 		result = add_range(&ports, (struct range){value->ports.first, value->ports.last});
 	}
@@ -278,7 +279,7 @@ static int fill_local(struct filling *filling, const struct params *target, stru
 		result = error_errno(err, ENOMEM, "cannot hold the ports");
 	join(&ports);
 	if (result == 0 && ports.count)
-		result = find_class(filling, &ports, &filling->scope->local_class, err);
+		result = find_class(filling, &ports, out_class, err);
 	free(ports.list);
 	return result;
 }
@@ -298,7 +299,10 @@ int gate_scope_new(const struct params *target, struct gate_scope *out, struct e
 	if (result == 0)
 		result = fill_set(filling, target, TRAFFIC_EXCEPT, &scope.except, err);
 	if (result == 0)
-		result = fill_local(filling, target, err);
+		result = fill_local(filling, target, TRAFFIC_LOCAL_PORT, &scope.local_class, err);
+	if (result == 0)
+		result = fill_local(filling, target, TRAFFIC_EXCEPT_LOCAL_PORT,
+				    &scope.except_local_class, err);
 	for (unsigned i = 0; i < filling->class_count; i++)
 		free(filling->classes[i].list);
 	free(filling);

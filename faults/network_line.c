@@ -37,6 +37,7 @@ static struct netem_config config_of(const struct network_state *state)
 
 static void add_counts(const struct delay_line_counters *counters, struct network_line_counts *sum)
 {
+	sum->taken += counters->received + counters->dropped_device;
 	sum->dropped += counters->lost + counters->dropped_full + counters->dropped_error +
 			counters->dropped_device;
 	sum->marked += counters->marked;

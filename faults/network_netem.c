@@ -251,23 +251,29 @@ uint64_t network_netem_abandon(struct network_state *state)
 	return root.waiting;
 }
 
-static void look_at_dropped(void *context, const struct qdisc *qdisc)
+static void look_at_counts(void *context, const struct qdisc *qdisc)
 {
-	uint64_t *dropped = context;
+	struct network_queue_counts *counts = context;
 
+	if (qdisc->handle < SEGMENTER_HANDLE || qdisc->handle > LIMITER_HANDLE)
+		return;
 	/* tbf counts its child's drops as its own, and has its own: packets larger than its burst
 	 * that cannot be cut (tbf_enqueue() in net/sched/sch_tbf.c). So the root has seen all. */
-	if (qdisc->handle >= SEGMENTER_HANDLE && qdisc->handle <= LIMITER_HANDLE &&
-	    qdisc->dropped > *dropped)
-		*dropped = qdisc->dropped;
+	if (qdisc->dropped > counts->dropped)
+		counts->dropped = qdisc->dropped;
+	if (qdisc->parent != TC_H_ROOT)
+		return;
+	counts->sent = qdisc->sent;
+	counts->waiting = qdisc->waiting;
 }
 
-int network_netem_dropped(struct network_state *state, uint64_t *out, struct error *err)
+int network_netem_count(struct network_state *state, struct network_queue_counts *out,
+			struct error *err)
 {
-	uint64_t dropped = 0;
-	int result = qdisc_each(state->route, state->ifb_index, look_at_dropped, &dropped, err);
+	struct network_queue_counts counts = {0};
+	int result = qdisc_each(state->route, state->ifb_index, look_at_counts, &counts, err);
 
 	if (result == 0)
-		*out = dropped;
+		*out = counts;
 	return result;
 }

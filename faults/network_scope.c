@@ -37,7 +37,7 @@ struct network_scope {
 	struct pieces hashed[2];    /* instead of, or in front of `addresses`; all of one length */
 	enum hash hash[2];
 	struct pieces any_ports;   /* first, last only: of "*:PORT" */
-	struct pieces local_ports; /* first, last only */
+	struct pieces local_ports; /* first, last only; what is left out by them needs no more */
 	bool has_everything;	   /* "*" */
 	bool is_except;		   /* what is left out: accepted, whatever the protocol */
 	unsigned generation;	   /* of its sets, see set_name() */
@@ -108,15 +108,16 @@ static int make_hash(struct network_scope *scope, unsigned family)
 static int fill(struct network_scope *scope, const struct params *target)
 {
 	const unsigned endpoints = scope->is_except ? TRAFFIC_EXCEPT : TRAFFIC_TO;
+	const unsigned ports = scope->is_except ? TRAFFIC_EXCEPT_LOCAL_PORT : TRAFFIC_LOCAL_PORT;
 	unsigned count = params_count(target, endpoints);
 	int result = 0;
 
 	scope->has_everything = count == 0 && !scope->is_except;
 	for (unsigned i = 0; result == 0 && i < count; i++)
 		result = add_endpoint(scope, &params_value(target, endpoints, i)->endpoint);
-	count = scope->is_except ? 0 : params_count(target, TRAFFIC_LOCAL_PORT);
+	count = params_count(target, ports);
 	for (unsigned i = 0; result == 0 && i < count; i++) {
-		const struct param_value *value = params_value(target, TRAFFIC_LOCAL_PORT, i);
+		const struct param_value *value = params_value(target, ports, i);
 		struct piece piece = {.first = value->ports.first, .last = value->ports.last};
 
 		result = pieces_add(&scope->local_ports, &piece);
@@ -325,11 +326,12 @@ static void match_ranges(const struct pieces *ranges, enum nft_side side, struct
 static void begin_rule(const struct network_scope *scope, bool is_ingress, bool has_ports,
 		       const char *chain, struct nft_batch *batch)
 {
+	const bool is_local = scope->local_ports.count > 0 && !scope->is_except;
 	uint8_t protocols[TRAFFIC_PROTOCOLS_MAX];
 	unsigned count = 0;
 
 	nft_rule_begin(batch, chain);
-	has_ports |= scope->local_ports.count > 0;
+	has_ports |= is_local;
 	for (unsigned i = 0; i < scope->protocol_count; i++)
 		if (!has_ports || target_protocol_has_ports(scope->protocols[i]))
 			protocols[count++] = scope->protocols[i];
@@ -337,7 +339,7 @@ static void begin_rule(const struct network_scope *scope, bool is_ingress, bool 
 		nft_match_protocols(batch, protocols, count);
 	else if (has_ports)
 		nft_match_protocols(batch, with_ports, sizeof(with_ports));
-	if (scope->local_ports.count)
+	if (is_local)
 		match_ranges(&scope->local_ports, is_ingress ? NFT_DESTINATION : NFT_SOURCE, batch);
 }
 
@@ -385,6 +387,11 @@ void network_scope_add_rules(const struct network_scope *scope, bool is_ingress,
 		begin_rule(scope, is_ingress, false, chain, batch);
 		end_rule(action, batch);
 		return;
+	}
+	if (scope->is_except && scope->local_ports.count) {
+		begin_rule(scope, is_ingress, true, chain, batch);
+		match_ranges(&scope->local_ports, is_ingress ? NFT_DESTINATION : NFT_SOURCE, batch);
+		end_rule(action, batch);
 	}
 	if (scope->any_ports.count) {
 		begin_rule(scope, is_ingress, true, chain, batch);

@@ -60,14 +60,16 @@ static void exclude_neighbours(const char *chain, struct nft_batch *batch)
 static void exclude_metadata(bool is_ingress, const char *chain, struct nft_batch *batch)
 {
 	static const int families[] = {AF_INET, AF_INET6};
+	const enum nft_side side = is_ingress ? NFT_SOURCE : NFT_DESTINATION;
+	const uint8_t *address;
 
-	for (unsigned i = 0; i < 2; i++) {
-		nft_rule_begin(batch, chain);
-		nft_match_address(batch, families[i], is_ingress ? NFT_SOURCE : NFT_DESTINATION,
-				  target_metadata_address(families[i]));
-		nft_verdict(batch, NF_ACCEPT);
-		nft_rule_end(batch, "cloud metadata");
-	}
+	for (unsigned i = 0; i < 2; i++)
+		for (unsigned k = 0; (address = target_metadata_address(families[i], k)); k++) {
+			nft_rule_begin(batch, chain);
+			nft_match_address(batch, families[i], side, address);
+			nft_verdict(batch, NF_ACCEPT);
+			nft_rule_end(batch, "cloud metadata");
+		}
 }
 
 static void exclude_sessions(const struct network_state *state, bool is_ingress, const char *chain,

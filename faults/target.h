@@ -28,7 +28,8 @@ enum traffic_param {
 	TRAFFIC_PROTOCOL_NUMBER, /* list, beside those */
 	TRAFFIC_EXCEPT,		 /* list of endpoints that are left out */
 	TRAFFIC_EXCEPT_FILE,
-	TRAFFIC_SHARE, /* of the flows */
+	TRAFFIC_EXCEPT_LOCAL_PORT, /* list of ports on this side */
+	TRAFFIC_SHARE,		   /* of the flows */
 	TRAFFIC_VLAN,
 	TRAFFIC_NEIGHBOURS,    /* not only IP: ARP, and neighbour discovery */
 	TRAFFIC_ALLOW_LOCKOUT, /* the controlling session is affected as well */
@@ -154,10 +155,12 @@ void target_free(struct target *target);
 #define TRAFFIC_PROTOCOLS_MAX 256
 unsigned target_protocols(const struct params *params, uint8_t out[TRAFFIC_PROTOCOLS_MAX]);
 bool target_protocol_has_ports(uint8_t number);
-/* The address where a machine in a cloud gets its credentials is left out, unless `to` names
- * exactly it: who selects everything does not mean that. */
+/* The addresses where machines in clouds get their credentials are left out, unless `to` names
+ * exactly one: who selects everything does not mean that. */
 bool target_spares_metadata(const struct params *params);
-const uint8_t *target_metadata_address(int family);
+bool target_is_metadata(int family, const uint8_t *address);
+/* The one of that number; NULL: there are not so many. */
+const uint8_t *target_metadata_address(int family, unsigned at);
 
 /* The kinds' own parts, called by target_resolve(). */
 int target_traffic_resolve(struct target *target, const struct target_guard *guard,

@@ -212,10 +212,9 @@ static int check_metadata(const struct target *target, const struct target_host 
 	for (unsigned i = 0; i < host->next.count; i++) {
 		const struct endpoint *address = &host->next.list[i];
 
-		if (memcmp(address->address, target_metadata_address(address->family),
-			   address->family == AF_INET ? 4 : 16) == 0)
+		if (target_is_metadata(address->family, address->address))
 			return error_set(err, EPERM,
-					 "%s is now the cloud's metadata address, which is left "
+					 "%s is now a cloud's metadata address, which is left "
 					 "out of every fault",
 					 host->name);
 	}

@@ -53,6 +53,10 @@ const struct param traffic_params[] = {
 	[TRAFFIC_EXCEPT_FILE] = {.name = "except-file",
 				 .type = PARAM_TEXT,
 				 .doc = "more of them from a file, an address or network a line"},
+	[TRAFFIC_EXCEPT_LOCAL_PORT] = {.name = "except-local-port",
+				       .type = PARAM_PORTS,
+				       .flags = PARAM_LIST,
+				       .doc = "ports on this side that are left out"},
 	[TRAFFIC_SHARE] = {.name = "share",
 			   .type = PARAM_SHARE,
 			   .max = SHARE_ONE,
@@ -223,12 +227,29 @@ unsigned target_protocols(const struct params *params, uint8_t out[TRAFFIC_PROTO
 	return count;
 }
 
-static const uint8_t metadata4[16] = {169, 254, 169, 254};
-static const uint8_t metadata6[16] = {0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, [15] = 0x54};
+/* Of nearly all clouds and of Alibaba; of Amazon and of Google. */
+static const uint8_t metadata4[][16] = {{169, 254, 169, 254}, {100, 100, 100, 200}};
+static const uint8_t metadata6[][16] = {
+	{0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, [15] = 0x54},
+	{0xfd, 0x20, 0x00, 0xce, [14] = 0x02, [15] = 0x54},
+};
 
-const uint8_t *target_metadata_address(int family)
+const uint8_t *target_metadata_address(int family, unsigned at)
 {
-	return family == AF_INET ? metadata4 : metadata6;
+	if (at >= sizeof(metadata4) / sizeof(*metadata4))
+		return NULL;
+	return family == AF_INET ? metadata4[at] : metadata6[at];
+}
+_Static_assert(sizeof(metadata4) == sizeof(metadata6), "as many of either family");
+
+bool target_is_metadata(int family, const uint8_t *address)
+{
+	const uint8_t *known;
+
+	for (unsigned i = 0; (known = target_metadata_address(family, i)); i++)
+		if (memcmp(address, known, family == AF_INET ? 4 : 16) == 0)
+			return true;
+	return false;
 }
 
 bool target_spares_metadata(const struct params *params)
@@ -238,8 +259,7 @@ bool target_spares_metadata(const struct params *params)
 
 		if (endpoint->family != AF_UNSPEC &&
 		    endpoint->prefix == (endpoint->family == AF_INET ? 32 : 128) &&
-		    memcmp(endpoint->address, target_metadata_address(endpoint->family),
-			   endpoint->family == AF_INET ? 4 : 16) == 0)
+		    target_is_metadata(endpoint->family, endpoint->address))
 			return false;
 	}
 	return true;
@@ -271,6 +291,9 @@ static int check_selector(const struct target *target, struct error *err)
 
 	if (is_portless && params_count(params, TRAFFIC_LOCAL_PORT))
 		return error_set(err, EINVAL, "the protocol has no ports, but local-port is given");
+	if (is_portless && params_count(params, TRAFFIC_EXCEPT_LOCAL_PORT))
+		return error_set(err, EINVAL,
+				 "the protocol has no ports, but except-local-port is given");
 	for (unsigned i = 0; i < params_count(params, TRAFFIC_TO); i++) {
 		const struct param_value *value = params_value(params, TRAFFIC_TO, i);
 		const struct endpoint *endpoint = &value->endpoint;

@@ -91,7 +91,7 @@ static void parse(const struct nlmsghdr *reply, struct qdisc *out)
 	const struct nlattr *table[TCA_MAX + 1], *stats[TCA_STATS_MAX + 1];
 	const struct tcmsg *header = NLMSG_DATA(reply);
 	const struct gnet_stats_queue *queue;
-	const char *basic;
+	const char *basic, *whole;
 	uint32_t packets;
 
 	*out = (struct qdisc){0};
@@ -116,6 +116,10 @@ static void parse(const struct nlmsghdr *reply, struct qdisc *out)
 		       sizeof(packets));
 		out->sent = packets;
 	}
+	/* there only once the other has no room for them (gnet_stats_copy_basic()) */
+	whole = netlink_data(stats[TCA_STATS_PKT64], sizeof(out->sent));
+	if (whole)
+		memcpy(&out->sent, whole, sizeof(out->sent));
 }
 
 struct walk {

@@ -93,6 +93,8 @@ static json_t *evidence_json(const struct step_result *step)
 	root = json_object();
 	json_object_set_new(root, "hits", json_integer((json_int_t)step->evidence.hits));
 	json_object_set_new(root, "dropped", json_integer((json_int_t)step->evidence.dropped));
+	json_object_set_new(root, "passed", json_integer((json_int_t)step->evidence.passed));
+	json_object_set_new(root, "delayed", json_integer((json_int_t)step->evidence.delayed));
 	json_object_set_new(root, "processor_ns", json_integer(step->evidence.processor_ns));
 	json_object_set_new(root, "unit", json_text(step->evidence.unit));
 	json_object_set_new(root, "detail", json_text(step->evidence.detail));

@@ -117,13 +117,27 @@ static void on_worker_stopping(struct conductor *conductor, const struct reply *
 			    (enum stop_cause)reply->numbers[0], reply->text);
 }
 
+/* As the faults call them: it lives longer than the reply. */
+static const char *unit_of(const char *name)
+{
+	static const char *const units[] = {"packets", "processes",   "queries", "ports",
+					    "opens",   "connections", "connects"};
+
+	for (unsigned i = 0; i < sizeof(units) / sizeof(*units); i++)
+		if (strcmp(name, units[i]) == 0)
+			return units[i];
+	return units[0];
+}
+
 static void on_evidence(struct conductor *conductor, const struct reply *reply)
 {
 	struct evidence evidence = {
 		.hits = (uint64_t)reply->numbers[0],
 		.dropped = (uint64_t)reply->numbers[1],
 		.processor_ns = reply->numbers[3] > 0 ? reply->numbers[3] : 0,
-		.unit = strcmp(reply->name, "processes") == 0 ? "processes" : "packets",
+		.passed = (uint64_t)reply->numbers[4],
+		.delayed = (uint64_t)reply->numbers[5],
+		.unit = unit_of(reply->name),
 	};
 
 	snprintf(evidence.detail, sizeof(evidence.detail), "%.*s", (int)sizeof(evidence.detail) - 1,

@@ -53,8 +53,8 @@ enum reply_type {
 	REPLY_REFUSED,	/* PLAN or ARM failed: code, text, remedy; nothing was injected */
 	REPLY_INJECTED, /* index; numbers: effect_started_ns, took_ns */
 	REPLY_INJECT_FAILED, /* index; code, text, remedy */
-	REPLY_EVIDENCE, /* index; numbers: hits, dropped, level_ppb, processor_ns; name: unit; text:
-			   detail */
+	REPLY_EVIDENCE, /* index; numbers: hits, dropped, level_ppb, processor_ns, passed, delayed;
+			   name: unit; text: detail */
 	REPLY_LEVEL,	/* index; numbers: level_ppb, when; a ramp has got so far */
 	REPLY_ENDED,	/* index; numbers: effect_ended_ns, took_ns */
 	REPLY_RESTORED, /* index: undone and read back; numbers: changes, pulses to come */
@@ -71,7 +71,7 @@ struct reply {
 	uint32_t index;
 	int32_t code;
 	uint32_t reserved;
-	int64_t numbers[4];
+	int64_t numbers[6];
 	char name[64];
 	char text[1024];
 	char remedy[512];

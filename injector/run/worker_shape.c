@@ -99,6 +99,8 @@ void worker_shape_sum(const struct worker_step *step, struct evidence *evidence)
 		return;
 	evidence->hits += step->before.hits;
 	evidence->dropped += step->before.dropped;
+	evidence->passed += step->before.passed;
+	evidence->delayed += step->before.delayed;
 	evidence->processor_ns += step->before.processor_ns;
 	if (!evidence->hits)
 		return;

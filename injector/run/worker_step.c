@@ -38,6 +38,8 @@ static int send_evidence(struct worker_step *step, struct error *err)
 	reply.numbers[0] = (int64_t)evidence.hits;
 	reply.numbers[1] = (int64_t)evidence.dropped;
 	reply.numbers[3] = evidence.processor_ns;
+	reply.numbers[4] = (int64_t)evidence.passed;
+	reply.numbers[5] = (int64_t)evidence.delayed;
 	snprintf(reply.name, sizeof(reply.name), "%s", evidence.unit ? evidence.unit : "");
 	snprintf(reply.text, sizeof(reply.text), "%s", evidence.detail);
 	worker_send(step->worker, &reply, -1);
@@ -433,6 +435,8 @@ static void next_pulse(void *context)
 	    step->fault.ops->evidence(&step->fault, &evidence, NULL) == 0) {
 		step->before.hits += evidence.hits;
 		step->before.dropped += evidence.dropped;
+		step->before.passed += evidence.passed;
+		step->before.delayed += evidence.delayed;
 		step->before.processor_ns += evidence.processor_ns;
 	}
 	step->fault.effect_started_ns = step->fault.effect_ended_ns = 0;

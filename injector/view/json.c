@@ -42,6 +42,8 @@ static void add_evidence(json_t *root, const struct evidence *evidence)
 {
 	json_object_set_new(root, "hits", json_integer((json_int_t)evidence->hits));
 	json_object_set_new(root, "dropped", json_integer((json_int_t)evidence->dropped));
+	json_object_set_new(root, "passed", json_integer((json_int_t)evidence->passed));
+	json_object_set_new(root, "delayed", json_integer((json_int_t)evidence->delayed));
 	json_object_set_new(root, "processor_ns", json_integer(evidence->processor_ns));
 	json_object_set_new(root, "unit", json_text(evidence->unit));
 	json_object_set_new(root, "detail", json_text(evidence->detail));

@@ -184,6 +184,11 @@ static void test_refusals(void **state)
 		{"name", "a.test", "answer", "address"},
 		{"name", "a.test", "answer", "address", "address", "10.0.0.0/8"},
 		{"name", "a.test", "answer", "drop", "delay", "1s"},
+		/* of the target: what it would not do */
+		{"except", "10.88.0.3", "name", "a.test", "answer", "empty"},
+		{"except-local-port", "5000", "name", "a.test", "answer", "empty"},
+		{"share", "50%", "name", "a.test", "answer", "empty"},
+		{"vlan", "5", "name", "a.test", "answer", "empty"},
 	};
 	struct netlab *lab = *state;
 

@@ -92,6 +92,8 @@ static void check_delay(struct netlab *lab, const char *direction)
 	evidence = evidence_of(&fault);
 	assert_int_equal(evidence.hits, 8);
 	assert_int_equal(evidence.dropped, 0);
+	assert_int_equal(evidence.passed, 8);
+	assert_int_equal(evidence.delayed, 8);
 	netlab_fault_end(&fault, FAULT_END_SOFT);
 	assert_true(fault.fault.effect_ended_ns > fault.fault.effect_started_ns);
 	assert_int_equal(evidence_of(&fault).hits, 8);
@@ -194,6 +196,7 @@ static void check_loss(struct netlab *lab, const char *direction)
 	assert_true(loss_of(lab, "10.88.0.3", NETLAB_PORT, 200) == 0);
 	evidence = evidence_of(&fault);
 	assert_int_equal(evidence.hits, 2000);
+	assert_int_equal(evidence.passed + evidence.dropped, 2000);
 	assert_int_equal(evidence.dropped, (uint64_t)(loss * 20 + 0.5));
 	netlab_fault_end(&fault, FAULT_END_SOFT);
 	assert_true(loss_of(lab, "10.88.0.2", NETLAB_PORT, 200) == 0);
@@ -290,6 +293,10 @@ static void test_loss_counts_wire_packets(void **state)
 	evidence = evidence_of(&fault);
 	/* about 116 of 11585; as segmentation units there are only some hundred packets in all */
 	assert_in_range(evidence.dropped, wire_packets / 200, wire_packets / 50);
+	/* and so are those that they are a part of */
+	assert_in_range(evidence.hits, wire_packets, 2 * wire_packets);
+	assert_int_equal(evidence.passed + evidence.dropped, evidence.hits);
+	assert_int_equal(evidence.delayed, 0);
 	netlab_fault_finish(&fault, FAULT_END_NOW);
 }
 

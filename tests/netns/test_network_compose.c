@@ -196,6 +196,14 @@ static void test_three_on_one_packet(void **state)
 	leave(&first);
 }
 
+static void assert_once(const char *text, const char *words)
+{
+	const char *at = strstr(text, words);
+
+	if (!at || strstr(at + 1, words))
+		fail_msg("'%s' %s in\n%s", words, at ? "more than once" : "is not", text);
+}
+
 static void test_two_runs(void **state)
 {
 	struct netlab *lab = *state;
@@ -207,6 +215,9 @@ static void test_two_runs(void **state)
 	/* not a live state of the same worker: it is found by what is on the interface */
 	network_unregister(first.fault.state);
 	plan(lab, &second, "aaaaa6", to_port);
+	assert_once(second.plan, "a network fault of another run (squall_aaaaa5_0)");
+	assert_once(second.plan, "what both match meets both");
+	assert_null(strstr(second.plan, "does not meet"));
 	inject(&second);
 	assert_sums(lab, 100, 50);
 	network_register(first.fault.state);
@@ -216,6 +227,60 @@ static void test_two_runs(void **state)
 	netlab_same(lab, before);
 	leave(&second);
 	leave(&first);
+}
+
+static void test_two_runs_by_filters(void **state)
+{
+	setenv("SQUALL_HOOK", "clsact", 1);
+	test_two_runs(state);
+	unsetenv("SQUALL_HOOK");
+}
+
+/* What a partition of another run takes comes to no delay, whichever is injected last. */
+static void test_a_partition_of_another_run(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault first, second;
+
+	plan(lab, &first, "aaaab1", (const char *[]){"to", "10.88.0.3", "loss", "100%", NULL});
+	inject(&first);
+	network_unregister(first.fault.state);
+	plan(lab, &second, "aaaab2", (const char *[]){"to", "10.88.0.0/24", "delay", "50ms", NULL});
+	assert_once(second.plan, "another run (squall_aaaab1_0): what both match is first lost");
+	inject(&second);
+	assert_delay(lab, "10.88.0.2", NETLAB_PORT, 50);
+	assert_true(netlab_round_trip(lab, "10.88.0.3", NETLAB_PORT, 200) < 0);
+	network_register(first.fault.state);
+	end(&first, FAULT_END_SOFT);
+	assert_delay(lab, "10.88.0.3", NETLAB_PORT, 50);
+	end(&second, FAULT_END_SOFT);
+	leave(&second);
+	leave(&first);
+}
+
+/* Also beside another step a lost packet is one of the wire, and the seed of the run draws. */
+static void test_loss_beside_a_delay_counts_wire_packets(void **state)
+{
+	const unsigned wire_packets = (16 << 20) / 1448;
+	struct netlab *lab = *state;
+	struct netlab_fault loss, slow;
+	struct evidence evidence = {0};
+
+	plan(lab, &loss, "aaaab3", (const char *[]){"to", "10.88.0.2", "loss", "1%", NULL});
+	plan_step(lab, &slow, &loss, 1,
+		  (const char *[]){"to", "10.88.0.0/24", "delay", "1ms", NULL});
+	assert_non_null(strstr(slow.plan, "what both match meets both"));
+	inject(&loss);
+	inject(&slow);
+	assert_true(netlab_transfer(lab, "10.88.0.2", NETLAB_PORT, 16 << 20, 60000) > 0);
+	assert_int_equal(network_fault.evidence(&loss.fault, &evidence, NULL), 0);
+	/* 116 of 11585; of what the stack hands down it would be some of some hundred */
+	assert_in_range(evidence.hits, wire_packets, 2 * wire_packets);
+	assert_in_range(evidence.dropped, wire_packets / 200, wire_packets / 50);
+	end(&slow, FAULT_END_SOFT);
+	end(&loss, FAULT_END_SOFT);
+	leave(&slow);
+	leave(&loss);
 }
 
 /* A loss beside a delay is drawn once, whatever way the packet takes. */
@@ -313,6 +378,9 @@ int main(void)
 		LAB_TEST(test_what_arrives),
 		LAB_TEST(test_three_on_one_packet),
 		LAB_TEST(test_two_runs),
+		LAB_TEST(test_two_runs_by_filters),
+		LAB_TEST(test_a_partition_of_another_run),
+		LAB_TEST(test_loss_beside_a_delay_counts_wire_packets),
 		LAB_TEST(test_loss_is_drawn_once),
 		LAB_TEST(test_nothing_is_lost_when_one_ends),
 		LAB_TEST(test_loopback),

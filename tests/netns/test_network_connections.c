@@ -97,6 +97,11 @@ static void test_by_the_local_port(void **state)
 	client = netlab_dial(lab->far_fd, "10.88.0.1", 7006);
 	server = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	assert_true(client >= 0 && server >= 0);
+	START(lab, &fault, "except-local-port", "7006", "interface", "sqv0", "reset-connections",
+	      "true");
+	assert_int_equal(told(server), 0);
+	assert_int_equal(told(client), 0);
+	netlab_fault_finish(&fault, FAULT_END_NOW);
 	START(lab, &fault, "local-port", "7006", "interface", "sqv0", "reset-connections", "true");
 	assert_int_equal(told(server), ECONNABORTED);
 	for (unsigned i = 0; i < 50 && told(client) == 0; i++)

@@ -5,6 +5,8 @@
  */
 #include "tests/netns/effects_bench.h"
 
+#include "faults/network_effect.h"
+
 #include <math.h>
 
 static void test_delay(void **state)
@@ -53,6 +55,24 @@ static void test_jitter_of_a_pareto_distribution(void **state)
 	free(seen.delays_ns);
 }
 
+/* Its table gives what so many of 4096 are below. */
+static void test_jitter_of_pareto_and_normal(void **state)
+{
+	const struct netem_table *table = network_distribution(NETWORK_PARETONORMAL);
+	struct netlab_seen seen =
+		SEE(&steady, "delay", "60ms", "jitter", "15ms", "distribution", "paretonormal");
+
+	for (unsigned tenths = 1; tenths < 10; tenths += 4) {
+		const int value = table->values[NETEM_TABLE_SIZE * tenths / 10];
+		const double below =
+			netlab_seen_below(&seen, 60 * MSEC + 15 * MSEC * value / NETEM_DIST_SCALE);
+
+		if (fabs(below - tenths / 10.0) > 0.06)
+			fail_msg("%.3f instead of 0.%u", below, tenths);
+	}
+	free(seen.delays_ns);
+}
+
 static void test_correlated_jitter_changes_slowly(void **state)
 {
 	struct netlab_flow one_by_one = steady;
@@ -94,6 +114,21 @@ static void test_reordering(void **state)
 	free(seen.delays_ns);
 }
 
+/* A weighted mean of draws is seldom far from its middle, with netem, too. */
+static void test_correlated_reordering(void **state)
+{
+	struct netlab_seen half =
+		SEE(&steady, "delay", "50ms", "reorder", "50%", "reorder-correlation", "75%");
+	struct netlab_seen some =
+		SEE(&steady, "delay", "50ms", "reorder", "25%", "reorder-correlation", "75%");
+
+	netlab_assert_share((unsigned)(netlab_seen_below(&half, 40 * MSEC) * COUNT), COUNT, 0.5,
+			    2.5);
+	assert_in_range((unsigned)(netlab_seen_below(&some, 40 * MSEC) * COUNT), 1, COUNT / 12);
+	free(half.delays_ns);
+	free(some.delays_ns);
+}
+
 static void test_reordering_with_a_gap(void **state)
 {
 	struct both *both = *state;
@@ -112,7 +147,8 @@ int main(void)
 #define ALL(WAY)                                                                                   \
 	WAY(test_delay), WAY(test_jitter_is_even), WAY(test_jitter_of_a_normal_distribution),      \
 		WAY(test_jitter_of_a_pareto_distribution), WAY(test_measured_round_trips),         \
-		WAY(test_reordering), WAY(test_reordering_with_a_gap)
+		WAY(test_jitter_of_pareto_and_normal), WAY(test_reordering),                       \
+		WAY(test_correlated_reordering), WAY(test_reordering_with_a_gap)
 	/* netem cannot: there it is a delay line as well */
 	const struct CMUnitTest line[] = {ALL(LINE), LINE(test_correlated_jitter_changes_slowly)};
 	const struct CMUnitTest netem[] = {ALL(NETEM)};

@@ -44,6 +44,67 @@ static void test_four_states_lose_in_bursts_and_alone(void **state)
 	free(seen.delays_ns);
 }
 
+/* From each of the three states a fifth goes to where packets are lost; from there most go on: with
+ * the defaults of the last two it would be a third that is lost, and bursts of more. */
+static void test_four_states_leave_a_burst_for_a_while(void **state)
+{
+	struct netlab_seen seen = SEE(&steady, "state-p13", "20%", "state-p31", "40%", "state-p32",
+				      "40%", "state-p23", "20%");
+
+	netlab_assert_share(COUNT - seen.arrived, COUNT, 0.2, 1);
+	netlab_assert_share(seen.bursts, COUNT - seen.arrived, 0.8, 1);
+	free(seen.delays_ns);
+}
+
+/* Either state comes with a half each time, whatever was before. */
+static void test_gilbert_elliott_loses_some_in_either_state(void **state)
+{
+	struct netlab_seen seen = SEE(&steady, "gemodel-p", "50%", "gemodel-r", "50%",
+				      "gemodel-1-h", "60%", "gemodel-1-k", "10%");
+
+	netlab_assert_share(COUNT - seen.arrived, COUNT, (0.6 + 0.1) / 2, 1);
+	free(seen.delays_ns);
+}
+
+static void test_correlated_losses_come_together(void **state)
+{
+	struct netlab_seen seen = SEE(&steady, "loss", "50%", "loss-correlation", "75%");
+
+	netlab_assert_share(COUNT - seen.arrived, COUNT, 0.5, 2.5);
+	/* every second one by itself; of alike ones (0.54) a quarter */
+	assert_true((double)seen.bursts / (COUNT - seen.arrived) > 0.15);
+	assert_true((double)seen.bursts / (COUNT - seen.arrived) < 0.33);
+	free(seen.delays_ns);
+}
+
+/* A weighted mean of draws is seldom far from its middle: of a quarter some hundredth is left, of a
+ * half a half. So it is with netem. */
+static void test_correlated_duplicates(void **state)
+{
+	struct netlab_seen half = SEE(&steady, "duplicate", "50%", "duplicate-correlation", "75%");
+	struct netlab_seen some = SEE(&steady, "duplicate", "25%", "duplicate-correlation", "75%");
+
+	netlab_assert_share(half.duplicated, COUNT, 0.5, 2.5);
+	assert_in_range(some.duplicated, 1, COUNT / 12);
+	free(half.delays_ns);
+	free(some.delays_ns);
+}
+
+static void test_correlated_damage(void **state)
+{
+	struct netlab_flow flow = steady;
+	struct netlab_seen half, some;
+
+	flow.has_no_sum = true;
+	flow.size = 1000;
+	half = SEE(&flow, "corrupt", "50%", "corrupt-correlation", "75%");
+	some = SEE(&flow, "corrupt", "25%", "corrupt-correlation", "75%");
+	netlab_assert_share(half.damaged, COUNT, 0.5 * 1000 / 1042, 2.5);
+	assert_in_range(some.damaged, 1, COUNT / 12);
+	free(half.delays_ns);
+	free(some.delays_ns);
+}
+
 static void test_duplicates(void **state)
 {
 	struct both *both = *state;
@@ -51,6 +112,7 @@ static void test_duplicates(void **state)
 
 	assert_int_equal(seen.arrived, COUNT);
 	netlab_assert_share(seen.duplicated, COUNT, 0.1, 1);
+	assert_int_equal(seen.told.passed, COUNT + seen.duplicated);
 	if (both->is_line)
 		assert_int_equal(told_of(&seen, "duplicated"), seen.duplicated);
 	free(seen.delays_ns);
@@ -150,7 +212,11 @@ int main(void)
 {
 #define ALL(WAY)                                                                                   \
 	WAY(test_loss), WAY(test_gilbert_elliott_loses_in_bursts),                                 \
-		WAY(test_four_states_lose_in_bursts_and_alone), WAY(test_duplicates),              \
+		WAY(test_four_states_lose_in_bursts_and_alone),                                    \
+		WAY(test_four_states_leave_a_burst_for_a_while),                                   \
+		WAY(test_gilbert_elliott_loses_some_in_either_state),                              \
+		WAY(test_correlated_losses_come_together), WAY(test_correlated_duplicates),        \
+		WAY(test_correlated_damage), WAY(test_duplicates),                                 \
 		WAY(test_damage_reaches_who_does_not_check),                                       \
 		WAY(test_damage_is_dropped_by_who_checks), WAY(test_ecn_marks_in_place_of_losing), \
 		WAY(test_the_seed_of_the_run_repeats_itself), WAY(test_a_seed_repeats_itself)

@@ -35,6 +35,16 @@ static void test_rate_with_overhead(void **state)
 	free(seen.delays_ns);
 }
 
+static void test_rate_of_cells(void **state)
+{
+	struct netlab_seen seen = SEE(&bulk, "rate", "8mbit", "cell-size", "600", "cell-overhead",
+				      "100", "limit", "1000");
+
+	/* 1000 bytes fill two */
+	assert_rate(&seen, 1400.0 * bulk.count, 8e6);
+	free(seen.delays_ns);
+}
+
 /* What the stack hands down as one. */
 static const struct netlab_flow whole = {
 	.count = 500, .size = 458, .segments = 20, .quiet_ms = 200};
@@ -52,6 +62,15 @@ static void test_overhead_counts_for_each_packet_on_the_wire(void **state)
 static void test_slots_take_packets_as_on_the_wire(void **state)
 {
 	struct netlab_seen seen = SEE(&whole, "slot", "5ms", "slot-packets", "10");
+
+	assert_int_equal(seen.arrived, whole.count);
+	assert_true((double)seen.took_ns > (whole.count / 10.0 - 2) * 5 * MSEC);
+	free(seen.delays_ns);
+}
+
+static void test_slots_take_bytes_as_on_the_wire(void **state)
+{
+	struct netlab_seen seen = SEE(&whole, "slot", "5ms", "slot-bytes", "5000B");
 
 	assert_int_equal(seen.arrived, whole.count);
 	assert_true((double)seen.took_ns > (whole.count / 10.0 - 2) * 5 * MSEC);
@@ -108,14 +127,33 @@ static void test_slots_of_a_normal_distribution(void **state)
 	free(seen.delays_ns);
 }
 
+static void test_slots_between_two_times(void **state)
+{
+	struct netlab_flow slow = steady;
+	struct netlab_seen seen;
+
+	slow.count = 1200;
+	slow.at_once = 1;
+	slow.pause_us = 2000;
+	seen = SEE(&slow, "slot", "10ms", "slot-max", "90ms");
+	assert_int_equal(seen.arrived, slow.count);
+	assert_in_order(&seen);
+	assert_true(seen.least_ns < 10 * MSEC);
+	/* half of the mean square over the mean */
+	assert_true(fabs(seen.mean_ns - 30.3 * MSEC) < 10 * MSEC);
+	assert_true(seen.delays_ns[seen.arrived - 1] > 60 * MSEC);
+	free(seen.delays_ns);
+}
+
 int main(void)
 {
 #define ALL(WAY)                                                                                   \
-	WAY(test_rate), WAY(test_rate_with_overhead),                                              \
+	WAY(test_rate), WAY(test_rate_with_overhead), WAY(test_rate_of_cells),                     \
 		WAY(test_overhead_counts_for_each_packet_on_the_wire),                             \
-		WAY(test_slots_take_packets_as_on_the_wire), WAY(test_rate_with_burst),            \
+		WAY(test_slots_take_packets_as_on_the_wire),                                       \
+		WAY(test_slots_take_bytes_as_on_the_wire), WAY(test_rate_with_burst),              \
 		WAY(test_full_queue_drops), WAY(test_slots_collect_packets),                       \
-		WAY(test_slots_of_a_normal_distribution)
+		WAY(test_slots_of_a_normal_distribution), WAY(test_slots_between_two_times)
 	const struct CMUnitTest line[] = {ALL(LINE)};
 	const struct CMUnitTest netem[] = {ALL(NETEM)};
 

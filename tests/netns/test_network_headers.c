@@ -166,6 +166,9 @@ static void test_only_the_first_fragment_has_ports(void **state)
 	assert_passing(*state, none, "10.88.0.2", "fd88::2", "protocol", "udp");
 	assert_passing(*state, first, "10.88.0.2", "fd88::2", "except", "*:7003");
 	assert_passing(*state, all, "10.88.0.2", "fd88::2", "protocol", "tcp");
+	/* nearly every flow is drawn, and this one is; and by nearly none */
+	assert_passing(*state, later, "10.88.0.2", "fd88::2", "share", "99%");
+	assert_passing(*state, all, "10.88.0.2", "fd88::2", "share", "1%");
 }
 
 int main(void)

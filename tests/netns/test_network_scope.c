@@ -146,6 +146,40 @@ static void test_local_port(void **state)
 	netlab_fault_finish(&fault, FAULT_END_NOW);
 }
 
+/* Of all ports those alone pass. */
+static void assert_left_out(struct netlab *lab, const char *address, const char *direction)
+{
+	struct netlab_fault fault;
+
+	start(lab, &fault,
+	      (const char *[]){"to", "10.88.0.0/24", "to", "fd88::/64", "except", "10.88.0.3",
+			       "except-local-port", "5000-5010", "except-local-port", "5005-5020",
+			       "loss", "100%", "direction", direction, NULL});
+	assert_non_null(strstr(fault.plan, "not affected: port 5005-5020 on this side"));
+	assert_true(netlab_round_trip_from(lab, 5015, address, NETLAB_PORT, 1000) >= 0);
+	assert_true(netlab_round_trip_from(lab, 5021, address, NETLAB_PORT, LOST_MS) < 0);
+	assert_true(netlab_round_trip_from(lab, 5021, "10.88.0.3", NETLAB_PORT, 1000) >= 0);
+	assert_true(netlab_ping(lab, address, LOST_MS) < 0);
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+}
+
+static void test_except_local_port(void **state)
+{
+	static const char *const directions[] = {"egress", "ingress", "both"};
+
+	for (unsigned i = 0; i < 3; i++) {
+		assert_left_out(*state, "10.88.0.2", directions[i]);
+		assert_left_out(*state, "fd88::2", directions[i]);
+	}
+}
+
+static void test_except_local_port_by_filters(void **state)
+{
+	setenv("SQUALL_HOOK", "clsact", 1);
+	test_except_local_port(state);
+	unsetenv("SQUALL_HOOK");
+}
+
 static void test_protocol(void **state)
 {
 	struct netlab *lab = *state;
@@ -351,6 +385,8 @@ int main(void)
 		TEST(test_every_address_on_a_port),
 		TEST(test_a_whole_family),
 		TEST(test_local_port),
+		TEST(test_except_local_port),
+		TEST(test_except_local_port_by_filters),
 		TEST(test_protocol),
 		TEST(test_many_endpoints),
 		TEST(test_resolving),

@@ -4,17 +4,22 @@
  * interfaces. Each on real traffic, and by both ways of taking packets out of an interface: the
  * nf_tables table and the tc filters of older kernels must mean the same.
  */
-#include "tests/support/netlab.h"
+#include "tests/support/squall_runner.h"
 
 #include "faults/network.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
 
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include <cmocka.h>
 
@@ -224,23 +229,27 @@ static void test_a_port_does_not_read_icmp(void **state)
 
 static void test_the_metadata_address_is_spared(void **state)
 {
-	static const char *const metadata[] = {"169.254.169.254", "fd00:ec2::254"};
+	static const char *const metadata[] = {"169.254.169.254", "100.100.100.200",
+					       "fd00:ec2::254", "fd20:ce::254"};
+	const unsigned count = sizeof(metadata) / sizeof(*metadata);
 	struct netlab *lab = *state;
 	struct netlab_fault fault;
 
-	netlab_run("ip -n %s addr add 169.254.169.254/32 dev sqv1", lab->far);
-	netlab_run("ip -n %s addr add fd00:ec2::254/128 dev sqv1 nodad", lab->far);
-	netlab_run("ip -n %s route add 169.254.169.254 dev sqv0", lab->near);
-	netlab_run("ip -n %s route add fd00:ec2::254 dev sqv0", lab->near);
+	for (unsigned i = 0; i < count; i++) {
+		netlab_run("ip -n %s addr add %s dev sqv1%s", lab->far, metadata[i],
+			   strchr(metadata[i], ':') ? " nodad" : "");
+		netlab_run("ip -n %s route add %s dev sqv0", lab->near, metadata[i]);
+	}
 	start(lab, &fault,
 	      (const char *[]){"interface", "sqv0", "direction", "both", "loss", "100%", NULL});
-	assert_non_null(strstr(fault.plan, "metadata"));
-	assert_true(netlab_ping(lab, metadata[0], 1000) >= 0);
-	assert_true(netlab_ping(lab, metadata[1], 1000) >= 0);
+	for (unsigned i = 0; i < count; i++) {
+		assert_non_null(strstr(fault.plan, metadata[i]));
+		assert_true(netlab_ping(lab, metadata[i], 1000) >= 0);
+	}
 	assert_int_equal(netlab_ping(lab, "10.88.0.2", LOST_MS), -1);
 	assert_int_equal(netlab_ping(lab, "fd88::2", LOST_MS), -1);
 	netlab_fault_finish(&fault, FAULT_END_NOW);
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < count; i++) {
 		start(lab, &fault, (const char *[]){"to", metadata[i], "loss", "100%", NULL});
 		assert_int_equal(netlab_ping(lab, metadata[i], LOST_MS), -1);
 		netlab_fault_finish(&fault, FAULT_END_NOW);
@@ -324,6 +333,43 @@ static void test_share_of_flows(void **state)
 static void test_share_of_flows_ipv6(void **state)
 {
 	check_share(*state, "fd88::2");
+}
+
+/* One datagram with a tag of that kind comes in: VLAN 5. */
+static void send_tagged(const struct netlab *lab, uint16_t kind)
+{
+	/* to somebody else's address: no stack takes it */
+	const uint8_t frame[60] = {
+		[0] = 2,   [6] = 2,   [12] = kind >> 8, kind & 0xff, 0,	 5, 8, 0,  0x45,
+		[21] = 42, [26] = 64, IPPROTO_UDP,	[30] = 10,   88, 0, 2, 10, 88,
+		0,	   1};
+	struct ifreq link = {.ifr_name = "sqv1"};
+	struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_protocol = htons(kind)};
+	cleanup_fd int fd = netlab_socket(lab->far_fd, AF_PACKET, SOCK_RAW, 0, NULL, 0);
+
+	assert_int_equal(ioctl(fd, SIOCGIFINDEX, &link), 0);
+	to.sll_ifindex = link.ifr_ifindex;
+	assert_int_equal(sendto(fd, frame, sizeof(frame), 0, (void *)&to, sizeof(to)),
+			 sizeof(frame));
+}
+
+/* The tags of providers (802.1ad) are others, whatever their number. */
+static void test_vlan_of_a_provider(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	struct evidence evidence = {0};
+
+	start(lab, &fault,
+	      (const char *[]){"interface", "sqv0", "vlan", "5", "loss", "100%", "direction",
+			       "ingress", NULL});
+	for (unsigned i = 0; i < 2; i++) {
+		send_tagged(lab, i ? ETH_P_8021AD : ETH_P_8021Q);
+		pause_ms(LOST_MS);
+		assert_int_equal(network_fault.evidence(&fault.fault, &evidence, NULL), 0);
+		assert_int_equal(evidence.hits, 1);
+	}
+	netlab_fault_finish(&fault, FAULT_END_NOW);
 }
 
 static void test_vlan(void **state)
@@ -436,6 +482,7 @@ int main(void)
 		BOTH(test_share_of_flows),
 		BOTH(test_share_of_flows_ipv6),
 		BOTH(test_vlan),
+		BOTH(test_vlan_of_a_provider),
 		BOTH(test_neighbours_only_when_asked),
 		BOTH(test_interfaces_by_pattern),
 	};

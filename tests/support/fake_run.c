@@ -187,7 +187,7 @@ static void tell_evidence(struct fake_run *run, unsigned step, int64_t at_ns)
 	uint64_t tenths = (uint64_t)(at_ns / (100 * MS));
 
 	if (step == 0) {
-		evidence.hits = (tenths - 20) * 61;
+		evidence.hits = evidence.passed = evidence.delayed = (tenths - 20) * 61;
 		snprintf(evidence.detail, sizeof(evidence.detail), "%llu packets delayed on eth0",
 			 (unsigned long long)evidence.hits);
 	} else if (step == 1) {

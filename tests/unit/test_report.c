@@ -263,7 +263,7 @@ static void test_json_has_the_whole_result(void **state)
 {
 	struct fake_run run;
 	struct run_result *result = make(&run, RUN_FAILED);
-	json_t *root = json_of(result), *checkout, *step;
+	json_t *root = json_of(result), *checkout, *step, *evidence;
 
 	(void)state;
 	assert_int_equal(json_integer_value(json_object_get(root, "schema_version")), 1);
@@ -280,9 +280,11 @@ static void test_json_has_the_whole_result(void **state)
 	assert_true(number_at(json_object_get(checkout, "windows"), "during", "latency", "p50_ns") >
 		    400 * MS);
 	step = json_array_get(json_object_get(root, "steps"), 0);
-	assert_int_equal(
-		json_integer_value(json_object_get(json_object_get(step, "evidence"), "hits")),
-		2440);
+	evidence = json_object_get(step, "evidence");
+	assert_int_equal(json_integer_value(json_object_get(evidence, "hits")), 2440);
+	assert_int_equal(json_integer_value(json_object_get(evidence, "dropped")), 0);
+	assert_int_equal(json_integer_value(json_object_get(evidence, "passed")), 2440);
+	assert_int_equal(json_integer_value(json_object_get(evidence, "delayed")), 2440);
 	assert_true(json_is_true(json_object_get(step, "restored")));
 	/* a kill has nothing to restore */
 	step = json_array_get(json_object_get(root, "steps"), 1);
