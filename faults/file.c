@@ -261,6 +261,21 @@ static int inject(struct fault *fault, struct error *err)
 	return result;
 }
 
+/* Ours are those of who looks whether the copy was edited. */
+static void count_opens(struct file_state *state, bool are_ours)
+{
+	char events[EVENTS_SIZE] __attribute__((aligned(8)));
+	ssize_t got;
+
+	while (state->watch >= 0 && (got = read(state->watch, events, sizeof(events))) > 0)
+		for (const char *at = events; at < events + got;) {
+			const struct inotify_event *event = (const void *)at;
+
+			state->opened += !are_ours && event->mask & IN_OPEN;
+			at += sizeof(*event) + event->len;
+		}
+}
+
 /* The file is back at once, the command for it is started and not waited for: other faults end
  * meanwhile. Telling by other ways, which may wait as well, and whatever fails here, is for the
  * undo. */
@@ -272,7 +287,9 @@ static int end(struct fault *fault, enum fault_end how, int64_t *out_again_ns, s
 	(void)how;
 	*out_again_ns = 0;
 	if (!fault->effect_ended_ns) {
+		count_opens(state, false);
 		result = file_swap_end(&state->swap, &state->place, err);
+		count_opens(state, true);
 		if (result <= 0)
 			return result;
 		fault->effect_ended_ns = clock_now_ns();
@@ -302,27 +319,13 @@ static int hear_command(struct file_state *state, struct error *err)
 	return result == -EREMOTEIO ? 0 : error_set(err, ESTALE, "reload: %s", inner.text);
 }
 
-static void count_opens(struct file_state *state)
-{
-	char events[EVENTS_SIZE] __attribute__((aligned(8)));
-	ssize_t got;
-
-	while (state->watch >= 0 && (got = read(state->watch, events, sizeof(events))) > 0)
-		for (const char *at = events; at < events + got;) {
-			const struct inotify_event *event = (const void *)at;
-
-			state->opened += (event->mask & IN_OPEN) != 0;
-			at += sizeof(*event) + event->len;
-		}
-}
-
 static int evidence(struct fault *fault, struct evidence *out, struct error *err)
 {
 	struct file_state *state = fault->state;
 	struct evidence seen = {.unit = "opens"};
 	int result = hear_command(state, err);
 
-	count_opens(state);
+	count_opens(state, fault->effect_ended_ns != 0);
 	/* Not seen are those who may not open it, and everybody where nothing can be watched. */
 	seen.hits = state->opened + (state->hides || state->watch < 0);
 	snprintf(seen.detail, sizeof(seen.detail), "the bad version was opened %llu time%s%.110s",

@@ -171,6 +171,13 @@ enum file_state_now {
  * must not pass for anything. */
 int file_judge(const struct file_swap *swap, const struct file_place *place, struct file_seen *out,
 	       struct error *err);
+/* The same without ever opening the copy: who opens it is counted. Of an edit whose size and time
+ * were set back it does not know. */
+int file_judge_unread(const struct file_swap *swap, const struct file_place *place,
+		      struct file_seen *out, struct error *err);
+/* Of an unchanged copy of ours; `other` is where the original lies. */
+bool file_has_our_content(const struct file_swap *swap, const struct file_place *place,
+			  const char *name, const char *other);
 /* What lies under a name beside the file: 1, and *out; 0: nothing; -errno: it cannot be told. */
 int file_look(const struct file_swap *swap, const struct file_place *place, const char *name,
 	      struct file_identity *out, struct error *err);

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The extended attributes of a file that people set: its access list, and what begins with "user.".
- * Not those that the kernel and its security modules write by themselves (IMA signs a file when it
- * is closed, an overlay notes where it came from): such a file would look edited.
+ * What tells an edit that shows neither in size nor times: the content, and the extended attributes
+ * of a file that people set, its access list, and what begins with "user.". Not those that the
+ * kernel and its security modules write by themselves (IMA signs a file when it is closed, an
+ * overlay notes where it came from): such a file would look edited.
  */
 #include "faults/file_place.h"
 
+#include "injector/base/cleanup.h"
 #include "injector/journal/crc32.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 #define ATTRIBUTE_MAX 65536 /* XATTR_SIZE_MAX, XATTR_LIST_MAX */
 
@@ -66,4 +70,21 @@ int file_attributes_of(int directory, const char *name, uint32_t *out)
 	}
 	*out = sum ? sum : 1;
 	return 0;
+}
+
+uint32_t file_content_of(int fd, uint64_t size)
+{
+	cleanup_free char *bytes = size <= FILE_SUM_MAX ? malloc((size_t)size + 1) : NULL;
+	size_t used = 0;
+	uint32_t sum;
+
+	while (bytes && used < size) {
+		ssize_t got = pread(fd, bytes + used, (size_t)size - used, (off_t)used);
+
+		if (got <= 0)
+			return 0;
+		used += (size_t)got;
+	}
+	sum = bytes ? crc32_of(bytes, used) : 0;
+	return bytes && !sum ? 1 : sum;
 }

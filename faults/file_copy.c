@@ -137,6 +137,8 @@ static int fill(int fd, const struct file_place *place, int original,
 		result = -errno;
 	if (result == 0)
 		result = file_identify(fd, out);
+	if (result == 0)
+		out->content = file_content_of(fd, out->size);
 	return result < 0 ? error_errno(err, -result, "cannot finish a copy of %s beside it",
 					place->path)
 			  : 0;

@@ -65,7 +65,14 @@ static int check_propagation(void *context, struct error *err)
 		return error_errno(err, errno, "cannot find the mount of %s", check->path);
 	fd = openat(check->proc, "thread-self/mountinfo", O_RDONLY | O_CLOEXEC);
 	list = fd < 0 ? NULL : fdopen(fd, "r");
-	while (list && getline(&line, &capacity, list) > 0) {
+	if (!list) {
+		int result = error_errno(err, errno, "cannot read the mounts of a namespace");
+
+		if (fd >= 0)
+			close(fd);
+		return result;
+	}
+	while (getline(&line, &capacity, list) > 0) {
 		char *rest = strstr(line, " - ");
 
 		if (strtoull(line, NULL, 10) != status.stx_mnt_id)

@@ -230,6 +230,17 @@ int file_place_look(const struct file_place *place, const char *name, struct fil
 	return result;
 }
 
+bool file_place_changed(const struct file_place *place, const char *name, int64_t *out_ns)
+{
+	struct statx status;
+
+	if (statx(place->directory, name, AT_SYMLINK_NOFOLLOW, STATX_CTIME, &status) < 0 ||
+	    !(status.stx_mask & STATX_CTIME))
+		return false;
+	*out_ns = ns_of(&status.stx_ctime);
+	return true;
+}
+
 static const char *kind_of(uint32_t mode)
 {
 	switch (mode & S_IFMT) {

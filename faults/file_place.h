@@ -21,6 +21,7 @@ struct file_identity {
 	int64_t mtime_ns, birth_ns; /* birth_ns: of a regular file; 0: the file system knows none */
 	uint32_t mode, uid, gid, links;
 	uint32_t attributes; /* file_attributes_of(); 0: not known */
+	uint32_t content;    /* of a copy of ours: file_content_of(); 0: not known */
 };
 
 struct file_place {
@@ -62,6 +63,12 @@ struct file_times {
 };
 struct file_times file_times_keep(int directory);
 void file_times_put_back(int directory, const struct file_times *times);
+
+/* When anything about it was changed last, which nobody can set. False: it cannot be told. */
+bool file_place_changed(const struct file_place *place, const char *name, int64_t *out_ns);
+/* A checksum of what is in it, of FILE_SUM_MAX bytes at most; 0: longer, or it cannot be read. */
+#define FILE_SUM_MAX (1 << 20)
+uint32_t file_content_of(int fd, uint64_t size);
 
 /* file_attributes.c: a checksum of what people set beside mode and owner; 0: here nobody can read
  * that. -errno: this time it could not be read. */

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 void file_seat_close(struct file_seat *seat)
 {
@@ -83,8 +84,13 @@ static int is_listed(const struct wanted *wanted, int proc, const char *path)
 	bool found = false;
 
 	list = fd < 0 ? NULL : fdopen(fd, "r");
-	if (!list)
-		return -errno;
+	if (!list) {
+		int number = errno;
+
+		if (fd >= 0)
+			close(fd);
+		return -number;
+	}
 	for (errno = 0; !found && getline(&line, &capacity, list) > 0; errno = 0)
 		found = is_wanted(wanted, line);
 	/* also for want of memory, which is no error of the stream */

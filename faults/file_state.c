@@ -5,7 +5,10 @@
  */
 #include "faults/file.h"
 
+#include "injector/base/cleanup.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 
 void file_aside_name(const struct file_swap *swap, char out[NAME_MAX + 1])
@@ -27,9 +30,31 @@ int file_look(const struct file_swap *swap, const struct file_place *place, cons
 	return 1;
 }
 
-static int look(const struct file_swap *swap, const struct file_place *place, const char *name,
-		enum file_lies *out, struct error *err)
+/* Who edits can set back size and time of modification, but not the time of change, which the
+ * exchange has made the same for both (to a tick of the kernel's clock). Where it is not, another
+ * owner for a moment or a link that a backup made will do: then the content decides. What cannot be
+ * read, or is long, is taken for ours as before. */
+bool file_has_our_content(const struct file_swap *swap, const struct file_place *place,
+			  const char *name, const char *other)
 {
+	const struct file_identity *copy = &swap->record.copy;
+	int64_t one_ns, other_ns;
+	cleanup_fd int fd = -1;
+	uint32_t sum;
+
+	if (!copy->content || (file_place_changed(place, name, &one_ns) &&
+			       file_place_changed(place, other, &other_ns) && one_ns == other_ns))
+		return true;
+	fd = openat(place->directory, name,
+		    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_NOATIME | O_CLOEXEC);
+	sum = fd < 0 ? 0 : file_content_of(fd, copy->size);
+	return !sum || sum == copy->content;
+}
+
+static int look(const struct file_swap *swap, const struct file_place *place, const char *name,
+		bool closely, enum file_lies *out, struct error *err)
+{
+	const char *other = name == place->name ? swap->kept_name : place->name;
 	struct file_identity found;
 	int result = file_look(swap, place, name, &found, err);
 
@@ -41,8 +66,11 @@ static int look(const struct file_swap *swap, const struct file_place *place, co
 		*out = FILE_ORIGINAL;
 	else if (!file_is_same(&found, &swap->record.copy))
 		*out = FILE_SOMEBODYS;
+	else if (!file_is_unchanged(&found, &swap->record.copy) ||
+		 (closely && !file_has_our_content(swap, place, name, other)))
+		*out = FILE_COPY_EDITED;
 	else
-		*out = file_is_unchanged(&found, &swap->record.copy) ? FILE_COPY : FILE_COPY_EDITED;
+		*out = FILE_COPY;
 	return 0;
 }
 
@@ -84,8 +112,8 @@ static enum file_state_now judge_replaced(const struct file_seen *seen)
 	return has_aside(seen) ? FILE_ASIDE : FILE_SETTLED;
 }
 
-int file_judge(const struct file_swap *swap, const struct file_place *place, struct file_seen *out,
-	       struct error *err)
+static int judge(const struct file_swap *swap, const struct file_place *place, bool closely,
+		 struct file_seen *out, struct error *err)
 {
 	char aside[NAME_MAX + 1];
 	bool is_kept;
@@ -93,13 +121,13 @@ int file_judge(const struct file_swap *swap, const struct file_place *place, str
 
 	file_aside_name(swap, aside);
 	*out = (struct file_seen){0};
-	result = look(swap, place, place->name, &out->here, err);
+	result = look(swap, place, place->name, closely, &out->here, err);
 	if (result == 0)
-		result = look(swap, place, swap->kept_name, &out->kept, err);
+		result = look(swap, place, swap->kept_name, closely, &out->kept, err);
 	if (result == 0)
-		result = look(swap, place, swap->copy_name, &out->copy, err);
+		result = look(swap, place, swap->copy_name, closely, &out->copy, err);
 	if (result == 0)
-		result = look(swap, place, aside, &out->aside, err);
+		result = look(swap, place, aside, false, &out->aside, err);
 	if (result < 0)
 		return result;
 	is_kept = out->kept == FILE_ORIGINAL;
@@ -113,4 +141,16 @@ int file_judge(const struct file_swap *swap, const struct file_place *place, str
 	default:
 		return judge_replaced(out);
 	}
+}
+
+int file_judge(const struct file_swap *swap, const struct file_place *place, struct file_seen *out,
+	       struct error *err)
+{
+	return judge(swap, place, true, out, err);
+}
+
+int file_judge_unread(const struct file_swap *swap, const struct file_place *place,
+		      struct file_seen *out, struct error *err)
+{
+	return judge(swap, place, false, out, err);
 }

@@ -177,7 +177,7 @@ int file_swap_end(const struct file_swap *swap, const struct file_place *place, 
 int file_swap_look(const struct file_swap *swap, const struct file_place *place, struct error *err)
 {
 	struct file_seen seen;
-	int state = file_judge(swap, place, &seen, err);
+	int state = file_judge_unread(swap, place, &seen, err);
 
 	if (state < 0)
 		return state;

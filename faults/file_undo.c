@@ -68,7 +68,8 @@ static int remove_ours(const struct file_swap *swap, const struct file_place *pl
 			return 0;
 	} else if (copy && !file_is_same(&found, copy)) {
 		return 0; /* somebody else's: left alone, and told */
-	} else if (copy && !file_is_unchanged(&found, copy)) {
+	} else if (copy && (!file_is_unchanged(&found, copy) ||
+			    !file_has_our_content(swap, place, name, place->name))) {
 		return set_aside(swap, place, name, err);
 	}
 	if (unlinkat(place->directory, name, 0) < 0 && errno != ENOENT)

@@ -12,6 +12,7 @@
 #include "injector/kernel/namespace.h"
 #include "injector/kernel/netlink.h"
 #include "injector/base/quantity.h"
+#include "injector/kernel/link.h"
 #include "injector/kernel/nft.h"
 #include "injector/kernel/nft_batch.h"
 
@@ -107,6 +108,12 @@ int network_survey_anew(struct network_support *out, struct error *err);
 /* What to do about a missing netem here: distribution, cloud kernel, WSL. */
 void network_netem_remedy(char *out, size_t size);
 
+/* What tells an interface from a later one with its number, beside its name. */
+struct network_identity {
+	char kind[16];
+	uint8_t address[LINK_ADDRESS_SIZE]; /* zeros: it has none, or it is not known */
+};
+
 /* One direction of one interface. Where interfaces are followed, a place for one: free while it has
  * no index and nothing of one that has left. */
 struct network_path {
@@ -131,6 +138,7 @@ struct network_path {
 	bool is_gone;	/* with the interface itself */
 	int64_t drain_until_ns;
 	uint32_t records[2]; /* NETWORK_GATE: of the journal, for this interface; 0: none */
+	struct network_identity identity; /* when they were written */
 };
 
 static inline bool network_path_is_free(const struct network_path *path)
@@ -167,7 +175,8 @@ struct network_record {
 	uint32_t group;
 	int32_t index;
 	uint32_t setting, old_value, our_value;
-	uint64_t namespace_cookie; /* tells it from a later one with its inode; 0: unknown */
+	uint64_t namespace_cookie;	  /* tells it from a later one with its inode; 0: unknown */
+	struct network_identity identity; /* of the interface, NETWORK_RECORD_CLSACT */
 };
 _Static_assert(sizeof(struct network_record) <= JOURNAL_PAYLOAD, "an undo record is one record");
 

@@ -110,11 +110,16 @@ int network_gate_undo_filters(const struct network_record *record, struct netlin
 			      struct error *err);
 int network_gate_undo_clsact(const struct network_record *record, struct netlink *netlink,
 			     struct error *err);
-/* One that is left, as tc names it in `filter delete dev LINK ...`; "" when they are gone. */
-#define GATE_FILTER_SIZE 64
-int network_gate_filters_gone(const struct network_record *record, struct netlink *netlink,
-			      char out_left[GATE_FILTER_SIZE], struct error *err);
+/* Those that are left, as tc names them in `filter delete dev LINK ...`; none when they are gone.
+ */
+struct gate_filters {
+	unsigned count;
+	char names[4][64]; /* the gate and the way back, in each direction */
+};
+int network_gate_filters_left(const struct network_record *record, struct netlink *netlink,
+			      struct gate_filters *out, struct error *err);
+/* `out_shared`: one that is not gone holds filters of others, which go on without it. */
 int network_gate_clsact_gone(const struct network_record *record, struct netlink *netlink,
-			     bool *out_gone, struct error *err);
+			     bool *out_gone, bool *out_shared, struct error *err);
 
 #endif

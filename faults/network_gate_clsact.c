@@ -28,10 +28,14 @@ static void look_at_qdisc(void *context, const struct qdisc *qdisc)
 	snprintf(search->kind, sizeof(search->kind), "%s", qdisc->kind);
 }
 
+/* Of the clsact at an interface. Seen from a record (or none): whose filters are in it? */
 struct filter_count {
+	const struct network_record *record;
 	unsigned all, of_owners;
-	const char *name; /* of a run's filters, or NULL */
-	unsigned of_others;
+	unsigned own;		  /* of the record's run, of steps that are over */
+	unsigned of_other_steps;  /* of ours, also of other runs: each takes its own away */
+	unsigned of_other_owners; /* and these the clsact behind them */
+	unsigned of_users;
 };
 
 static bool is_named(const struct filter *filter, const char *name)
@@ -42,18 +46,56 @@ static bool is_named(const struct filter *filter, const char *name)
 	       (!filter->name[length] || strcmp(filter->name + length, GATE_OWNER_MARK) == 0);
 }
 
+static bool is_of_owner(const struct filter *filter)
+{
+	return filter->name[0] && filter->name[strlen(filter->name) - 1] == GATE_OWNER_MARK[0];
+}
+
+/* The step of that filter is of this process, and not over: what it has it still needs. */
+static bool is_in_force(const struct network_record *record, const struct filter *filter)
+{
+	char table[sizeof(record->table)];
+	const struct network_state *state;
+
+	snprintf(table, sizeof(table), "%.*s", (int)strcspn(filter->name, GATE_OWNER_MARK),
+		 filter->name);
+	state = network_live(&record->namespace_id, table);
+	return state && state->phase != NETWORK_IDLE;
+}
+
+/* "squall_RUN_STEP": of the same run */
+static bool is_of_run(const struct network_record *record, const struct filter *filter)
+{
+	const char *step = strrchr(record->table, '_');
+
+	return step &&
+	       strncmp(filter->name, record->table, (size_t)(step + 1 - record->table)) == 0;
+}
+
+static bool is_own(const struct network_record *record, const struct filter *filter)
+{
+	return is_named(filter, record->table) ||
+	       (is_of_run(record, filter) && !is_in_force(record, filter));
+}
+
 static void count_filter(void *context, const struct filter *filter)
 {
 	struct filter_count *count = context;
-	size_t length = strlen(filter->name);
+	bool is_ours = strncmp(filter->name, "squall_", 7) == 0;
 
 	/* a classifier without filters is listed as well, with handle 0 */
 	if (filter->handle == 0)
 		return;
 	count->all++;
-	count->of_owners += strncmp(filter->name, "squall_", 7) == 0 &&
-			    filter->name[length - 1] == GATE_OWNER_MARK[0];
-	count->of_others += !count->name || !is_named(filter, count->name);
+	count->of_owners += is_ours && is_of_owner(filter);
+	if (!is_ours) {
+		count->of_users++;
+	} else if (count->record && is_own(count->record, filter)) {
+		count->own++;
+	} else {
+		count->of_other_steps++;
+		count->of_other_owners += is_of_owner(filter);
+	}
 }
 
 static int count_filters(struct netlink *netlink, int index, struct filter_count *out,
@@ -148,44 +190,73 @@ int network_gate_undo_filters(const struct network_record *record, struct netlin
 	return result;
 }
 
-int network_gate_filters_gone(const struct network_record *record, struct netlink *netlink,
-			      char out_left[GATE_FILTER_SIZE], struct error *err)
+struct left_search {
+	const char *name, *hook;
+	struct gate_filters found;
+};
+
+static void list_left(void *context, const struct filter *filter)
 {
-	static const struct {
-		enum qdisc_hook hook;
-		const char *name;
-	} hooks[] = {{QDISC_EGRESS, "egress"}, {QDISC_INGRESS, "ingress"}};
+	struct left_search *search = context;
+	struct gate_filters *found = &search->found;
 
-	out_left[0] = '\0';
-	for (unsigned i = 0; i < 2 && !out_left[0]; i++) {
-		struct name_search search;
-		int result = find_filter(netlink, record->index, hooks[i].hook, record->table, 0,
-					 &search, err);
-
-		if (result < 0)
-			return result;
-		if (search.is_found)
-			snprintf(out_left, GATE_FILTER_SIZE, "%s pref %u handle 0x%x bpf",
-				 hooks[i].name, search.found.priority, search.found.handle);
-	}
-	return 0;
+	if (filter->handle == 0 || !is_named(filter, search->name) ||
+	    found->count == sizeof(found->names) / sizeof(*found->names))
+		return;
+	snprintf(found->names[found->count++], sizeof(*found->names), "%s pref %u handle 0x%x bpf",
+		 search->hook, filter->priority, filter->handle);
 }
 
-/* What is in the clsact beside that record's own filters; false: there is none. */
+int network_gate_filters_left(const struct network_record *record, struct netlink *netlink,
+			      struct gate_filters *out, struct error *err)
+{
+	struct left_search search = {.name = record->table, .hook = "egress"};
+	int result = filter_each(netlink, record->index, QDISC_EGRESS, list_left, &search, err);
+
+	search.hook = "ingress";
+	if (result == 0)
+		result =
+			filter_each(netlink, record->index, QDISC_INGRESS, list_left, &search, err);
+	*out = search.found;
+	return result;
+}
+
+/* Its number may have been given to another one, which has another name and another address; one
+ * that was renamed keeps its address. */
+static bool is_another(const struct network_record *record, const struct link *link)
+{
+	static const uint8_t none[LINK_ADDRESS_SIZE];
+	const struct network_identity *identity = &record->identity;
+
+	if (identity->kind[0] && strcmp(identity->kind, link->kind) != 0)
+		return true;
+	return strcmp(record->link, link->name) != 0 &&
+	       (memcmp(identity->address, none, sizeof(none)) == 0 ||
+		memcmp(identity->address, link->address, sizeof(none)) != 0);
+}
+
+/* The clsact that the record is about, and what is in it; false: there is none. */
 static int look_into_clsact(const struct network_record *record, struct netlink *netlink,
 			    struct filter_count *out, bool *out_exists, struct error *err)
 {
 	struct clsact_search search = {0};
-	int result = qdisc_each(netlink, record->index, look_at_qdisc, &search, err);
+	struct link link;
+	int result = link_get(netlink, record->index, &link, NULL);
 
-	*out = (struct filter_count){.name = record->table};
+	*out = (struct filter_count){.record = record};
+	*out_exists = false;
+	if (result == -ENODEV || (result == 0 && is_another(record, &link)))
+		return 0;
+	if (result < 0)
+		return error_errno(err, -result, "cannot look at interface %d", record->index);
+	result = qdisc_each(netlink, record->index, look_at_qdisc, &search, err);
 	if (result == 0)
 		result = count_filters(netlink, record->index, out, err);
 	*out_exists = search.is_clsact;
 	return result;
 }
 
-/* Once it is of use to nobody: no filter is left in it. */
+/* Once it is of use to nobody: no filter is left in it but our own of steps that are over. */
 int network_gate_undo_clsact(const struct network_record *record, struct netlink *netlink,
 			     struct error *err)
 {
@@ -193,21 +264,28 @@ int network_gate_undo_clsact(const struct network_record *record, struct netlink
 	bool exists;
 	int result = look_into_clsact(record, netlink, &count, &exists, err);
 
-	if (result == 0 && exists && count.all == 0)
+	if (result == 0 && exists && count.all == count.own)
 		result = qdisc_delete_clsact(netlink, record->index, err);
 	return result == -ENOENT || result == -ENODEV || result == -EINVAL ? 0 : result;
 }
 
-/* One with filters of others is theirs. With nothing in it but our own, which could not be removed,
- * it is still to be removed behind them. */
+/* One with filters of the user's is his, and one with those of another step or run theirs, if they
+ * take it away. As long as one of our own is in it, which could not be removed, it is still to be
+ * removed behind that: of two steps, neither may leave it to the other. */
 int network_gate_clsact_gone(const struct network_record *record, struct netlink *netlink,
-			     bool *out_gone, struct error *err)
+			     bool *out_gone, bool *out_shared, struct error *err)
 {
 	struct filter_count count;
 	bool exists;
 	int result = look_into_clsact(record, netlink, &count, &exists, err);
 
-	*out_gone = result == 0 && (!exists || count.of_others > 0);
+	if (result == -ENOENT || result == -ENODEV) { /* just now, with its interface */
+		exists = false;
+		result = 0;
+	}
+	*out_gone = result == 0 && (!exists || count.of_users > 0 ||
+				    (count.of_other_owners > 0 && count.own == 0));
+	*out_shared = count.of_other_steps > 0;
 	return result;
 }
 
@@ -217,6 +295,7 @@ static struct network_record record_of(const struct network_state *state, int in
 	struct network_record record = state->record;
 
 	record.index = index;
+	record.identity = path->identity;
 	snprintf(record.link, sizeof(record.link), "%s", path->interface);
 	return record;
 }
@@ -234,6 +313,18 @@ static int write_record(const struct network_state *state, const struct fault *f
 	return 0;
 }
 
+static int identify(const struct network_state *state, struct network_path *path, struct error *err)
+{
+	struct link link;
+	int result = link_get(state->route, path->index, &link, err);
+
+	if (result < 0)
+		return result;
+	memcpy(path->identity.kind, link.kind, sizeof(link.kind));
+	memcpy(path->identity.address, link.address, sizeof(link.address));
+	return 0;
+}
+
 int network_gate_add_clsact(struct network_state *state, const struct fault *fault,
 			    struct network_path *path, struct error *err)
 {
@@ -244,6 +335,8 @@ int network_gate_add_clsact(struct network_state *state, const struct fault *fau
 	for (unsigned i = 0; i < state->path_count; i++)
 		if (state->paths[i].index == path->index)
 			state->paths[i].owns_clsact = is_ours;
+	if (result == 0 && is_ours)
+		result = identify(state, path, err);
 	if (result == 0 && is_ours)
 		result = write_record(state, fault, NETWORK_RECORD_CLSACT, path, err);
 	if (result == 0 && !exists)
@@ -272,12 +365,12 @@ int network_gate_check_room(const struct fault *fault, struct error *err)
 static int remove_from(const struct network_state *state, const struct network_path *path,
 		       const struct network_record *record, bool is_gone)
 {
-	char filter[GATE_FILTER_SIZE];
-	int result = network_gate_filters_gone(record, state->route, filter, NULL);
+	struct gate_filters left;
+	int result = network_gate_filters_left(record, state->route, &left, NULL);
 
 	if (result == -ENODEV || result == -ENOENT)
 		return 0;
-	if (result < 0 || (is_gone && !filter[0]))
+	if (result < 0 || (is_gone && !left.count))
 		return result;
 	result = network_gate_undo_filters(record, state->route, NULL);
 	if (result == 0 && path->records[1])

@@ -25,6 +25,7 @@
 #define WAIT_MAX_NS NSEC_PER_SEC /* what undo() may take */
 #define POLL_MS	    2
 #define IDLE_POLLS  3
+#define SAYS_AFTER  256 /* room for what follows the commands in their line */
 
 static struct network_state *live;
 static pid_t live_in; /* a guardian is forked with the list, but has closed the sockets in it */
@@ -240,6 +241,7 @@ static int read_record(const struct journal_record *record, struct network_recor
 	out->table[sizeof(out->table) - 1] = '\0';
 	out->link[sizeof(out->link) - 1] = '\0';
 	out->alias[sizeof(out->alias) - 1] = '\0';
+	out->identity.kind[sizeof(out->identity.kind) - 1] = '\0';
 	if (record->type < NETWORK_RECORD_TABLE || record->type > NETWORK_RECORD_GROUP)
 		return error_set(err, EINVAL, "unknown network record %u", record->type);
 	/* It goes into the command that undoes it by hand */
@@ -283,21 +285,48 @@ static const char *setting_name(const struct network_record *record)
 	return record->setting == IPV4_DEVCONF_ACCEPT_LOCAL ? "accept_local" : "route_localnet";
 }
 
+/* What was seen of it. */
+struct look {
+	bool is_gone, is_shared;
+	struct gate_filters filters;
+	char link[16]; /* the name that the interface has by now */
+};
+
+/* Whole commands only: one that is cut off would take more away. */
+static void say_filters(const char *table, const struct look *look, const char *prefix,
+			const char *link, char *out, size_t size)
+{
+	const struct gate_filters *filters = &look->filters;
+	size_t length = (size_t)snprintf(
+		out, size, "filter%s %s of %s:", filters->count == 1 ? "" : "s", table, look->link);
+
+	for (unsigned i = 0; i < filters->count && length < size; i++) {
+		int more = snprintf(out + length, size - length, "%s %stc filter delete dev %s %s",
+				    i ? ";" : "", prefix, link, filters->names[i]);
+
+		if ((size_t)more + SAYS_AFTER >= size - length) {
+			snprintf(out + length, size - length, "; squall restore");
+			return;
+		}
+		length += (size_t)more;
+	}
+}
+
 /* What it is, and the command that takes it away; of a filter only after a look. Whoever may make
  * interfaces, or namespaces, gives them names as he likes. */
-static void say_left(const struct network_record *record, unsigned type, const char *filter,
+static void say_left(const struct network_record *record, unsigned type, const struct look *look,
 		     char *out, size_t size)
 {
 	char prefix[TARGET_NAMESPACE_PREFIX], link[4 * sizeof(record->link) + 2] = "";
 
 	target_namespace_prefix(record->namespace_name, &record->namespace_id, prefix,
 				sizeof(prefix));
-	shell_word_add(record->link, link, sizeof(link));
+	shell_word_add(look->link, link, sizeof(link));
 	if (!shell_word_is_plain(prefix) || !shell_word_is_plain(link))
 		snprintf(out, size,
 			 "%s: no command is shown, since a name in it is no plain text; run: "
 			 "squall restore",
-			 record->table[0] ? record->table : record->link);
+			 record->table[0] ? record->table : look->link);
 	else if (type == NETWORK_RECORD_TABLE)
 		snprintf(out, size, "table %s: %snft delete table netdev %s", record->table, prefix,
 			 record->table);
@@ -305,18 +334,38 @@ static void say_left(const struct network_record *record, unsigned type, const c
 		snprintf(out, size, "interface %s: %sip link delete %s", record->link, prefix,
 			 link);
 	else if (type == NETWORK_RECORD_FILTER)
-		snprintf(out, size, "filter %s of %s: %stc filter delete dev %s %s", record->table,
-			 record->link, prefix, link, filter);
+		say_filters(record->table, look, prefix, link, out, size);
+	else if (type == NETWORK_RECORD_CLSACT && look->is_shared)
+		snprintf(out, size,
+			 "clsact of %s: filters of other steps or runs are in it; when they have "
+			 "ended, run: squall restore",
+			 look->link);
 	else if (type == NETWORK_RECORD_CLSACT)
-		snprintf(out, size, "clsact of %s: %stc qdisc delete dev %s clsact", record->link,
+		snprintf(out, size, "clsact of %s: %stc qdisc delete dev %s clsact", look->link,
 			 prefix, link);
 	else
 		snprintf(out, size, "setting %s of lo: %ssysctl net.ipv4.conf.lo.%s=%u",
 			 setting_name(record), prefix, setting_name(record), record->old_value);
 }
 
+/* Its number stays; somebody else's may have its old name. */
+static int see_name(const struct network_record *record, struct access *access, struct look *out,
+		    struct error *err)
+{
+	struct link link;
+	int result = link_get(access->route, record->index, &link, NULL);
+
+	if (result == 0)
+		snprintf(out->link, sizeof(out->link), "%s", link.name);
+	else if (result == -ENODEV)
+		out->is_gone = true;
+	else
+		return error_errno(err, -result, "cannot look at interface %d", record->index);
+	return 0;
+}
+
 static int verify_one(const struct network_record *record, unsigned type, struct access *access,
-		      bool *out_gone, char filter[GATE_FILTER_SIZE], struct error *err)
+		      struct look *out, struct error *err)
 {
 	struct link link;
 	uint32_t value;
@@ -325,23 +374,27 @@ static int verify_one(const struct network_record *record, unsigned type, struct
 	if (type == NETWORK_RECORD_TABLE) {
 		result = nft_find_table(access->netfilter, NFPROTO_NETDEV, record->table, &value,
 					err);
-		*out_gone = result == -ENOENT;
+		out->is_gone = result == -ENOENT;
 	} else if (type == NETWORK_RECORD_LINK) {
 		result = link_find(access->route, record->link, &link, err);
-		*out_gone = result == -ENODEV || (result == 0 && !is_ours(&link, record));
+		out->is_gone = result == -ENODEV || (result == 0 && !is_ours(&link, record));
 	} else if (type == NETWORK_RECORD_FILTER) {
-		result = network_gate_filters_gone(record, access->route, filter, err);
-		*out_gone = !filter[0];
+		result = network_gate_filters_left(record, access->route, &out->filters, err);
+		out->is_gone = out->filters.count == 0;
 	} else if (type == NETWORK_RECORD_CLSACT) {
-		result = network_gate_clsact_gone(record, access->route, out_gone, err);
+		result = network_gate_clsact_gone(record, access->route, &out->is_gone,
+						  &out->is_shared, err);
 	} else {
 		result = link_get_ipv4(access->route, record->index, record->setting, &value, err);
-		*out_gone =
+		out->is_gone =
 			result == -ENODEV ||
 			(result == 0 && (value != record->our_value || value == record->old_value));
 		for (struct network_state *state = network_first_live(); state; state = state->next)
-			*out_gone |= needs_loopback_settings(state, &record->namespace_id);
+			out->is_gone |= needs_loopback_settings(state, &record->namespace_id);
 	}
+	if (result == 0 && !out->is_gone &&
+	    (type == NETWORK_RECORD_FILTER || type == NETWORK_RECORD_CLSACT))
+		result = see_name(record, access, out, err);
 	return result == -ENOENT || result == -ENODEV ? 0 : result;
 }
 
@@ -350,8 +403,7 @@ int network_verify(const struct journal_record *record, bool *out_gone, char *ou
 {
 	struct network_record what;
 	struct access access;
-	char filter[GATE_FILTER_SIZE] = "";
-	bool is_gone = false;
+	struct look look = {0};
 	int result = read_record(record, &what, err);
 
 	if (result < 0)
@@ -363,15 +415,16 @@ int network_verify(const struct journal_record *record, bool *out_gone, char *ou
 		*out_gone = true;
 		return 0;
 	}
+	snprintf(look.link, sizeof(look.link), "%s", what.link);
 	if (result == 0) {
-		result = verify_one(&what, record->type, &access, &is_gone, filter, err);
+		result = verify_one(&what, record->type, &access, &look, err);
 		access_close(&access);
 	}
 	/* typed without a look, the others could take away what is somebody else's by now */
-	if (!is_gone && (result == 0 || record->type == NETWORK_RECORD_TABLE ||
-			 record->type == NETWORK_RECORD_LINK))
-		say_left(&what, record->type, filter, out_left, left_size);
+	if (!look.is_gone && (result == 0 || record->type == NETWORK_RECORD_TABLE ||
+			      record->type == NETWORK_RECORD_LINK))
+		say_left(&what, record->type, &look, out_left, left_size);
 	if (result == 0)
-		*out_gone = is_gone;
+		*out_gone = look.is_gone;
 	return result;
 }

@@ -8,6 +8,14 @@
 #include <net/if.h>
 #include <string.h>
 
+static void parse_address(const struct nlattr *attribute, struct link *out)
+{
+	size_t size = attribute ? netlink_size(attribute) : 0;
+
+	if (size > 0 && size <= sizeof(out->address))
+		memcpy(out->address, netlink_data(attribute, size), size);
+}
+
 static void parse(const struct nlmsghdr *reply, struct link *out)
 {
 	const struct ifinfomsg *header = NLMSG_DATA(reply);
@@ -25,6 +33,7 @@ static void parse(const struct nlmsghdr *reply, struct link *out)
 	netlink_text(table[IFLA_IFNAME], out->name, sizeof(out->name));
 	netlink_text(table[IFLA_IFALIAS], out->alias, sizeof(out->alias));
 	netlink_text(info[IFLA_INFO_KIND], out->kind, sizeof(out->kind));
+	parse_address(table[IFLA_ADDRESS], out);
 	out->group = netlink_u32(table[IFLA_GROUP], 0);
 	out->mtu = netlink_u32(table[IFLA_MTU], 0);
 	out->lower = (int)netlink_u32(table[IFLA_LINK], 0);

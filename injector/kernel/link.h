@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define LINK_ADDRESS_SIZE 32 /* the longest hardware address that the kernel has */
+
 struct link {
 	int index;
 	char name[16];
@@ -18,9 +20,10 @@ struct link {
 	char kind[16]; /* "ifb", "veth", ...; empty for hardware and lo */
 	uint32_t group, mtu, tx_queue_length;
 	int lower; /* the one it is made on (VLAN, macvlan); of veth its peer, maybe elsewhere; 0 */
-	int master;	/* bridge or bond that it is a port of; 0 */
-	uint32_t flags; /* IFF_* */
-	uint16_t type;	/* ARPHRD_* */
+	int master;			    /* bridge or bond that it is a port of; 0 */
+	uint32_t flags;			    /* IFF_* */
+	uint16_t type;			    /* ARPHRD_* */
+	uint8_t address[LINK_ADDRESS_SIZE]; /* of the hardware; zeros: none */
 	uint64_t rx_packets, rx_dropped, tx_packets, tx_dropped;
 };
 

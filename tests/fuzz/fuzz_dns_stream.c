@@ -274,7 +274,8 @@ static bool act(void)
 		fake_timer_fire();
 		break;
 	case 11:
-		if (action == 11 + 12 * 20) {
+		/* slow: alone */
+		if (action == 11 + 12 * 20 && input == input_end && !client.said) {
 			flood();
 			return false;
 		}

@@ -5,6 +5,8 @@
  */
 #include "tests/netns/file_left_bench.h"
 
+#include <poll.h>
+
 /* --- what is not ours --- */
 
 /* Made before what it replaces is gone: a file system gives the number of its inode again. */
@@ -225,6 +227,82 @@ static void assert_edit_is_told(void)
 	assert_string_equal(read_file(typed + strlen("rm -f ")), "bad\nedited\n");
 }
 
+/* As large and as old as before. Not in the tick of the kernel's clock in which the names were
+ * exchanged. */
+static void edit_in_secret(const char *path)
+{
+	struct stat before;
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	poll(NULL, 0, 20);
+	assert_true(fd >= 0 && fstat(fd, &before) == 0);
+	assert_int_equal(pwrite(fd, "B", 1, 0), 1);
+	assert_int_equal(futimens(fd, (struct timespec[]){before.st_atim, before.st_mtim}), 0);
+	close(fd);
+}
+
+static void assert_secret_is_kept(void)
+{
+	plan_and_inject();
+	edit_in_secret(file);
+	assert_left("was edited by somebody meanwhile and is left alone");
+	assert_string_equal(read_file(file), "Bad\n");
+	assert_int_equal(system(strstr(left, "mv -T ")), 0);
+	undo_cleanly();
+	assert_string_equal(read_file(file), GOOD);
+}
+
+static void test_an_edit_whose_size_and_time_were_set_back_is_kept(void **state)
+{
+	(void)state;
+	assert_secret_is_kept();
+}
+
+static void test_such_an_edit_is_kept_without_exchange(void **state)
+{
+	(void)state;
+	exchange_fails = EINVAL;
+	assert_secret_is_kept();
+}
+
+/* A backup makes a second name for it, somebody gives it another mode for a moment. */
+static void test_what_only_looks_like_an_edit_is_none(void **state)
+{
+	struct evidence before, after;
+	char link_name[96];
+
+	(void)state;
+	snprintf(link_name, sizeof(link_name), "%s/state/backup", base);
+	plan_and_inject();
+	assert_int_equal(link(file, link_name), 0);
+	assert_int_equal(chmod(file, 0600), 0);
+	assert_int_equal(chmod(file, 0644), 0);
+	assert_int_equal(file_fault.evidence(&fault, &before, &err), 0);
+	assert_int_equal(file_fault.end(&fault, FAULT_END_SOFT, &(int64_t){0}, &err), 0);
+	/* that we have looked into it is nobody's opening it */
+	assert_int_equal(file_fault.evidence(&fault, &after, &err), 0);
+	assert_int_equal(after.hits, before.hits);
+	undo_cleanly();
+	assert_string_equal(read_file(file), GOOD);
+	assert_int_equal(count_names(), 1);
+}
+
+/* The original is back, and who reads it could not be told yet. */
+static void test_such_an_edit_of_the_copy_beside_the_file_is_kept(void **state)
+{
+	(void)state;
+	plan_and_inject();
+	make_reader_ill();
+	assert_left("what follows is not");
+	edit_in_secret(copy);
+	make_reader_well();
+	assert_left("the edit is kept beside it");
+	assert_string_equal(read_file(file), GOOD);
+	assert_int_equal(system(strstr(left, "rm -f ")), 0);
+	undo_cleanly();
+	assert_int_equal(count_names(), 1);
+}
+
 static void test_an_edit_is_told_also_when_the_file_was_replaced_since(void **state)
 {
 	(void)state;
@@ -357,6 +435,10 @@ int main(void)
 		TEST(test_an_original_that_was_edited_meanwhile_comes_back),
 		TEST(test_without_exchange_a_foreign_file_in_the_way_is_not_removed),
 		TEST(test_a_foreign_file_that_was_there_before_is_not_taken_for_ours),
+		TEST(test_an_edit_whose_size_and_time_were_set_back_is_kept),
+		TEST(test_such_an_edit_is_kept_without_exchange),
+		TEST(test_what_only_looks_like_an_edit_is_none),
+		TEST(test_such_an_edit_of_the_copy_beside_the_file_is_kept),
 		TEST(test_an_edit_is_told_also_when_the_file_was_replaced_since),
 		TEST(test_an_edit_that_was_not_kept_yet_outlives_a_replacement),
 		TEST(test_an_edit_is_never_kept_over_a_foreign_file),

@@ -5,6 +5,8 @@
  */
 #include "tests/netns/file_bench.h"
 
+#include "faults/file_seat.h"
+
 #include <dlfcn.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -87,6 +89,20 @@ int fsync(int fd)
 		unsynced = 0;
 	}
 	return real(fd);
+}
+
+static bool streams_fail; /* for want of memory */
+
+FILE *fdopen(int fd, const char *mode)
+{
+	static FILE *(*real)(int, const char *);
+
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "fdopen");
+	if (!streams_fail)
+		return real(fd, mode);
+	errno = ENOMEM;
+	return NULL;
 }
 
 static bool dies_half_way; /* in the middle of making the copy */
@@ -384,6 +400,40 @@ static void test_a_half_made_copy_beside_a_replaced_file_is_told(void **state)
 	assert_int_equal(count_names(), 0);
 }
 
+static unsigned count_descriptors(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned count = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir))
+		count++;
+	closedir(dir);
+	return count;
+}
+
+static int visit_nobody(void *context, struct file_seat *seat, int found, struct error *why)
+{
+	(void)seat;
+	(void)found;
+	(void)why;
+	++*(unsigned *)context;
+	return 0;
+}
+
+static void test_mounts_that_cannot_be_read_leave_nothing_open(void **state)
+{
+	const struct file_swap swap = {.record.run_id = "nobody"};
+	unsigned visited = 0, before = count_descriptors();
+
+	(void)state;
+	streams_fail = true;
+	assert_int_equal(file_seat_each_copy(&swap, visit_nobody, &visited, NULL), 0);
+	streams_fail = false;
+	assert_int_equal(visited, 0);
+	assert_int_equal(count_descriptors(), before);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_names, tear_down)
@@ -400,6 +450,7 @@ int main(void)
 		TEST(test_a_file_system_that_makes_up_its_numbers_is_refused),
 		TEST(test_what_is_not_recognized_is_never_settled),
 		TEST(test_a_half_made_copy_beside_a_replaced_file_is_told),
+		TEST(test_mounts_that_cannot_be_read_leave_nothing_open),
 	};
 
 	return RUN_AS_ROOT(tests);

@@ -27,7 +27,7 @@
 #define DELAY_NS (60 * NSEC_PER_MSEC)
 #define FAST_NS	 (40 * NSEC_PER_MSEC)
 
-static bool filters_stay; /* the kernel refuses to delete any */
+static bool filters_stay, clsact_stays; /* the kernel refuses to delete any */
 
 ssize_t send(int fd, const void *data, size_t size, int flags)
 {
@@ -36,7 +36,8 @@ ssize_t send(int fd, const void *data, size_t size, int flags)
 
 	if (!real)
 		*(void **)&real = dlsym(RTLD_NEXT, "send");
-	if (!filters_stay || size < sizeof(*header) || header->nlmsg_type != RTM_DELTFILTER)
+	if (size < sizeof(*header) || !((filters_stay && header->nlmsg_type == RTM_DELTFILTER) ||
+					(clsact_stays && header->nlmsg_type == RTM_DELQDISC)))
 		return real(fd, data, size, flags);
 	errno = EPERM;
 	return -1;
@@ -76,13 +77,18 @@ static bool is_fast(const struct netlab *lab, const char *address, uint16_t port
 	return took_ns >= 0 && took_ns < FAST_NS;
 }
 
-static bool has_clsact(const struct netlab *lab)
+static bool has_clsact_at(const struct netlab *lab, const char *interface)
 {
-	char *qdiscs = netlab_output("tc -n %s qdisc show dev sqv0", lab->near);
+	char *qdiscs = netlab_output("tc -n %s qdisc show dev %s", lab->near, interface);
 	bool is_there = strstr(qdiscs, "clsact") != NULL;
 
 	free(qdiscs);
 	return is_there;
+}
+
+static bool has_clsact(const struct netlab *lab)
+{
+	return has_clsact_at(lab, "sqv0");
 }
 
 static void test_plan_says_that_clsact_is_added(void **state)
@@ -249,9 +255,9 @@ static void test_a_filter_that_cannot_be_removed_is_not_gone(void **state)
 	bool is_told = false;
 
 	start(lab, &fault, "ggggb1", (const char *[]){"to", "10.88.0.2", "loss", "100%", NULL});
-	filters_stay = true;
+	filters_stay = clsact_stays = true;
 	assert_int_equal(restore_records(fault.journal, -1, &refused, &err), 0);
-	filters_stay = false;
+	filters_stay = clsact_stays = false;
 	for (unsigned i = 0; i < refused.left_count; i++) {
 		print_message("%s\n", refused.left[i]);
 		is_told |= strstr(refused.left[i], "qdisc delete dev sqv0 clsact") != NULL;
@@ -267,6 +273,201 @@ static void test_a_filter_that_cannot_be_removed_is_not_gone(void **state)
 	netlab_same(lab, before);
 }
 
+static void assert_refused(const struct netlab_fault *fault, int step, unsigned failed,
+			   const char *told)
+{
+	struct restore_report report = {0};
+	struct error err = ERROR_INIT;
+	bool is_told = false;
+
+	filters_stay = clsact_stays = true;
+	assert_int_equal(restore_records(fault->journal, step, &report, &err), 0);
+	filters_stay = clsact_stays = false;
+	for (unsigned i = 0; i < report.left_count; i++) {
+		print_message("%s\n", report.left[i]);
+		is_told |= strstr(report.left[i], told) != NULL;
+	}
+	assert_int_equal(report.failed, failed);
+	assert_true(is_told);
+	restore_report_free(&report);
+}
+
+static void plan_second(struct netlab *lab, const struct netlab_fault *first,
+			struct netlab_fault *second)
+{
+	struct error err = ERROR_INIT;
+
+	if (netlab_fault_plan_step(lab, second, first, 1,
+				   (const char *[]){"to", "10.88.0.3", "loss", "100%", NULL},
+				   &err) < 0 ||
+	    network_fault.inject(&second->fault, &err) < 0)
+		fail_msg("%s (%s)", err.text, err.remedy);
+}
+
+static void leave_second(struct netlab_fault *second)
+{
+	second->journal = NULL; /* the first one's */
+	netlab_fault_finish(second, FAULT_END_NOW);
+}
+
+/* Whose filters are refused takes the other's for somebody else's no more. */
+static void test_the_filters_of_two_steps_cannot_be_removed(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault first, second;
+	char *before = netlab_dump(lab);
+
+	start(lab, &first, "ggggb2", (const char *[]){"to", "10.88.0.2", "loss", "100%", NULL});
+	plan_second(lab, &first, &second);
+	netlab_fault_end(&second, FAULT_END_NOW);
+	netlab_fault_end(&first, FAULT_END_NOW);
+	assert_refused(&first, -1, 4, "qdisc delete dev sqv0 clsact");
+	netlab_undo_all("ggggb2");
+	netlab_same(lab, before);
+	leave_second(&second);
+	netlab_fault_finish(&first, FAULT_END_NOW);
+}
+
+/* Nobody needs any of them. */
+static void test_the_clsact_takes_filters_that_cannot_be_removed(void **state)
+{
+	struct restore_report report = {0};
+	struct netlab *lab = *state;
+	struct netlab_fault first, second;
+	struct error err = ERROR_INIT;
+	char *before = netlab_dump(lab);
+
+	start(lab, &first, "ggggb8", (const char *[]){"to", "10.88.0.2", "loss", "100%", NULL});
+	plan_second(lab, &first, &second);
+	netlab_fault_end(&second, FAULT_END_NOW);
+	netlab_fault_end(&first, FAULT_END_NOW);
+	filters_stay = true;
+	assert_int_equal(restore_records(first.journal, -1, &report, &err), 0);
+	filters_stay = false;
+	assert_int_equal(report.failed, 0);
+	netlab_same(lab, before);
+	restore_report_free(&report);
+	leave_second(&second);
+	netlab_fault_finish(&first, FAULT_END_NOW);
+}
+
+/* The other one goes on: no command that would take its filters away is told. */
+static void test_the_filter_of_the_first_step_cannot_be_removed(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault first, second;
+	char *before = netlab_dump(lab);
+
+	start(lab, &first, "ggggb3", (const char *[]){"to", "10.88.0.2", "loss", "100%", NULL});
+	plan_second(lab, &first, &second);
+	netlab_fault_end(&first, FAULT_END_NOW);
+	assert_refused(&first, 0, 2, "clsact of sqv0: filters of other steps or runs are in it");
+	assert_int_equal(netlab_answers(lab, "10.88.0.3", NETLAB_PORT, 2), 0);
+	netlab_fault_end(&second, FAULT_END_NOW);
+	assert_refused(&first, 1, 2, "qdisc delete dev sqv0 clsact");
+	netlab_undo_all("ggggb3");
+	netlab_same(lab, before);
+	leave_second(&second);
+	netlab_fault_finish(&first, FAULT_END_NOW);
+}
+
+/* Without the other one's: the first step ends, and the second takes the clsact away. */
+static void test_the_last_of_two_steps_removes_what_was_added(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault first, second;
+	char *before = netlab_dump(lab);
+
+	start(lab, &first, "ggggb4", (const char *[]){"to", "10.88.0.2", "loss", "100%", NULL});
+	plan_second(lab, &first, &second);
+	netlab_fault_end(&first, FAULT_END_NOW);
+	netlab_undo_step("ggggb4", 0);
+	assert_true(has_clsact(lab));
+	assert_int_equal(netlab_answers(lab, "10.88.0.3", NETLAB_PORT, 2), 0);
+	netlab_fault_end(&second, FAULT_END_NOW);
+	netlab_undo_step("ggggb4", 1);
+	netlab_same(lab, before);
+	leave_second(&second);
+	netlab_fault_finish(&first, FAULT_END_NOW);
+}
+
+/* The way there and the way back, in both directions. */
+static void test_every_filter_of_a_record_is_told(void **state)
+{
+	static const char *const filters[] = {"egress pref 65534", "egress pref 65535",
+					      "ingress pref 65534", "ingress pref 65535"};
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	char *before = netlab_dump(lab), all[512] = "";
+
+	start(lab, &fault, "ggggb5",
+	      (const char *[]){"to", "10.88.0.2", "delay", "60ms", "direction", "both", NULL});
+	for (unsigned i = 0; i < 4; i++)
+		snprintf(all + strlen(all), sizeof(all) - strlen(all),
+			 "%sip netns exec %s tc filter delete dev sqv0 %s handle 0x1 bpf",
+			 i ? "; " : "", lab->near, filters[i]);
+	netlab_fault_end(&fault, FAULT_END_NOW);
+	assert_refused(&fault, -1, 2, all);
+	for (unsigned i = 0; i < 4; i++)
+		netlab_run("tc -n %s filter delete dev sqv0 %s handle 0x1 bpf", lab->near,
+			   filters[i]);
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+	netlab_same(lab, before);
+}
+
+/* A run at an interface of its own; its number. */
+static int start_at_other(struct netlab *lab, struct netlab_fault *fault, const char *run)
+{
+	char *text;
+	int index;
+
+	netlab_run("ip -n %s link add sqother type veth peer name sqpeer", lab->near);
+	netlab_run("ip -n %s link set sqother up", lab->near);
+	start(lab, fault, run,
+	      (const char *[]){"interface", "sqother", "to", "10.99.0.2", "loss", "100%", NULL});
+	netlab_fault_end(fault, FAULT_END_NOW);
+	text = netlab_output("ip netns exec %s cat /sys/class/net/sqother/ifindex", lab->near);
+	index = atoi(text);
+	free(text);
+	assert_true(has_clsact_at(lab, "sqother"));
+	return index;
+}
+
+static void test_an_idle_clsact_of_a_later_interface_stays(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	char *before = netlab_dump(lab);
+	int index = start_at_other(lab, &fault, "ggggb6");
+
+	netlab_run("ip -n %s link delete sqother", lab->near);
+	netlab_run("ip -n %s link add sqthird index %d type veth peer name sqpeer", lab->near,
+		   index);
+	netlab_run("tc -n %s qdisc add dev sqthird clsact", lab->near);
+	netlab_undo_all("ggggb6");
+	assert_true(has_clsact_at(lab, "sqthird"));
+	netlab_run("ip -n %s link delete sqthird", lab->near);
+	netlab_same(lab, before);
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+}
+
+static void test_the_clsact_of_a_renamed_interface_goes(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	char *before = netlab_dump(lab);
+
+	start_at_other(lab, &fault, "ggggb7");
+	netlab_run("ip -n %s link set sqother down", lab->near);
+	netlab_run("ip -n %s link set sqother name sqthird", lab->near);
+	assert_refused(&fault, -1, 2, "tc qdisc delete dev sqthird clsact");
+	netlab_undo_all("ggggb7");
+	assert_false(has_clsact_at(lab, "sqthird"));
+	netlab_run("ip -n %s link delete sqthird", lab->near);
+	netlab_same(lab, before);
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -280,6 +481,13 @@ int main(void)
 		IN_LAB(test_nested_networks_add_up),
 		IN_LAB(test_somebody_removes_the_filter),
 		IN_LAB(test_a_filter_that_cannot_be_removed_is_not_gone),
+		IN_LAB(test_the_filters_of_two_steps_cannot_be_removed),
+		IN_LAB(test_the_clsact_takes_filters_that_cannot_be_removed),
+		IN_LAB(test_the_filter_of_the_first_step_cannot_be_removed),
+		IN_LAB(test_the_last_of_two_steps_removes_what_was_added),
+		IN_LAB(test_every_filter_of_a_record_is_told),
+		IN_LAB(test_an_idle_clsact_of_a_later_interface_stays),
+		IN_LAB(test_the_clsact_of_a_renamed_interface_goes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

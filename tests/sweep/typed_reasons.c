@@ -43,6 +43,11 @@ static struct {
 	 "it cannot be seen whether there is anything, and a blind command could do harm", 0},
 	{"*step * (*): cannot list the BPF links: *; run: squall restore",
 	 "it cannot be seen whether there is anything, and a blind command could do harm", 0},
+	{"*step * (network): cannot look at interface *; run: squall restore",
+	 "it cannot be seen whether there is anything, and a blind command could do harm", 0},
+	{"*step * (network): clsact of *: filters of other steps or runs are in it; when they have "
+	 "ended, run: squall restore",
+	 "they would go with it", 0},
 	{"*step * (process): cannot open /*; run: squall restore",
 	 "it cannot be seen whether there is anything, and a blind command could do harm", 0},
 	{"*step * (port): process *: *; run: squall restore",
