@@ -52,6 +52,8 @@ static struct {
 	 "it cannot be seen whether there is anything, and a blind command could do harm", 0},
 	{"*step * (port): process *: *; run: squall restore",
 	 "it cannot be seen whether there is anything, and a blind command could do harm", 0},
+	{"*step * (file): cannot open the directory *; run: squall restore",
+	 "what lies there is not known", 0},
 	{"*step * (file): cannot look *; run: squall restore",
 	 "it cannot be seen whether there is anything, and a blind command could do harm", 0},
 	{"*step * (file): cannot enter the mount namespace: *; run: squall restore",
