@@ -39,7 +39,7 @@ static void inject(const struct peer *peer, unsigned count, int64_t for_ns)
 	peer_say(peer, REQUEST_TARGET_VALUE, 0, "to", "127.0.0.9:9", 0, 0);
 	for (unsigned at = 0; at < count; at++) {
 		peer_say(peer, REQUEST_STEP, at, "network", "", 0, for_ns);
-		peer_say(peer, REQUEST_STEP_VALUE, at, "loss", "1%", 0, 0);
+		peer_say(peer, REQUEST_STEP_VALUE, at, "loss", "100%", 0, 0);
 	}
 	peer_say(peer, REQUEST_PLAN, 0, "", "", 0, 0);
 	assert_true(peer_await(peer, REPLY_PLANNED, 5000, &reply));
@@ -176,7 +176,7 @@ static void test_a_thousand_targets_beside_a_network_fault(void **state)
 	peer_say(&peer, REQUEST_STEP, 0, "process", "", 0, 0);
 	peer_say(&peer, REQUEST_STEP_VALUE, 0, "action", "pause", 0, 0);
 	peer_say(&peer, REQUEST_STEP, 1, "network", "", 1, 0);
-	peer_say(&peer, REQUEST_STEP_VALUE, 1, "loss", "1%", 0, 0);
+	peer_say(&peer, REQUEST_STEP_VALUE, 1, "loss", "100%", 0, 0);
 	peer_say(&peer, REQUEST_PLAN, 0, "", "", 0, 0);
 	assert_true(peer_await(&peer, REPLY_PLANNED, 20000, &reply));
 	peer_say(&peer, REQUEST_ARM, 0, "", "many", 0, 0);
