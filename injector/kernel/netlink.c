@@ -156,7 +156,8 @@ static const struct nlmsghdr *next(const struct nlmsghdr *header, int *left)
 static const char *kernel_sentence(const struct nlmsghdr *header)
 {
 	const struct nlmsgerr *ack = nlmsg_data(header);
-	const struct nlattr *table[NLMSGERR_ATTR_MAX + 1];
+	const struct nlattr *table[NLMSGERR_ATTR_MAX + 1], *sentence;
+	const char *text;
 	size_t skip = NLMSG_LENGTH(sizeof(*ack));
 
 	if (!(header->nlmsg_flags & NLM_F_ACK_TLVS))
@@ -167,10 +168,9 @@ static const char *kernel_sentence(const struct nlmsghdr *header)
 		return NULL;
 	netlink_area((const char *)header + skip, header->nlmsg_len - skip, table,
 		     NLMSGERR_ATTR_MAX);
-	return table[NLMSGERR_ATTR_MSG] && memchr(netlink_data(table[NLMSGERR_ATTR_MSG], 1), '\0',
-						  netlink_size(table[NLMSGERR_ATTR_MSG]))
-		       ? netlink_data(table[NLMSGERR_ATTR_MSG], 1)
-		       : NULL;
+	sentence = table[NLMSGERR_ATTR_MSG];
+	text = sentence ? netlink_data(sentence, 1) : NULL; /* NULL: it is empty */
+	return text && memchr(text, '\0', netlink_size(sentence)) ? text : NULL;
 }
 
 /* `code` is -MAX_ERRNO..-1 (include/linux/err.h); nothing else may be turned round. */

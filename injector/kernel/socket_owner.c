@@ -88,7 +88,9 @@ static int take_message(struct listeners *found, const struct nlmsghdr *header)
 	case NLMSG_DONE:
 		return 1;
 	case NLMSG_ERROR:
-		return header->nlmsg_len < NLMSG_LENGTH(sizeof(*failure)) || !failure->error
+		/* -MAX_ERRNO..-1 (include/linux/err.h), or it is no answer of the kernel */
+		return header->nlmsg_len < NLMSG_LENGTH(sizeof(*failure)) || failure->error >= 0 ||
+				       failure->error < -4095
 			       ? -EPROTO
 			       : failure->error;
 	case SOCK_DIAG_BY_FAMILY:

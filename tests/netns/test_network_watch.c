@@ -289,7 +289,7 @@ static void test_own_queue_below_another_deleted(void **state)
 		{"wwwwd5", "1:1", {"to", "10.88.0.2", "delay", "50ms", "loss", "1%", NULL}},
 		{"wwwwd6",
 		 "3:1",
-		 {"to", "10.88.0.2", "delay", "50ms", "rate", "8mbit", "burst", "20kb", NULL}},
+		 {"to", "10.88.0.2", "delay", "50ms", "rate", "8mbit", "burst", "20kB", NULL}},
 	};
 	struct netlab *lab = *state;
 
