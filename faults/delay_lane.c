@@ -7,6 +7,7 @@
 #include "faults/delay_packet.h"
 #include "injector/base/clock.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -98,7 +99,8 @@ static void decide(struct delay_lane *lane, void *packet, size_t length, int64_t
 		admit(lane, packet, length, now_ns);
 }
 
-static void take_in(struct delay_lane *lane, unsigned char *packet, size_t length)
+/* Returns its length. */
+static size_t take_in(struct delay_lane *lane, unsigned char *packet, size_t length)
 {
 	int64_t now_ns = clock_now_ns();
 	void *copy;
@@ -106,7 +108,7 @@ static void take_in(struct delay_lane *lane, unsigned char *packet, size_t lengt
 	if (lane->refusal.is_on) {
 		length = delay_refuse(packet, length, lane->tap.kind, &lane->refusal);
 		if (!length)
-			return; /* it is lost without a word */
+			return 0; /* it is lost without a word */
 	}
 	if (delay_effect_duplicates(&lane->effect)) {
 		add(&lane->duplicated, 1);
@@ -115,17 +117,70 @@ static void take_in(struct delay_lane *lane, unsigned char *packet, size_t lengt
 		copy = delay_queue_reserve(lane->queue);
 		if (!copy) {
 			add(&lane->dropped_full, 1);
-			return;
+			return length;
 		}
 		memcpy(copy, lane->spare, length);
 		packet = copy;
 	}
 	decide(lane, packet, length, now_ns);
+	return length;
 }
 
-int delay_lane_receive(struct delay_lane *lane)
+/* What stands in the queue for a packet that the kernel keeps. A packet of the tap is longer. */
+static_assert(sizeof(struct held_packet) < TAP_HEADER_SIZE, "they are told apart by their length");
+
+static void shut_hold(struct delay_lane *lane, const struct packet_queue *hold, bool is_shut)
 {
-	uint64_t received = 0, dropped = 0, failed = 0, foreign = 0;
+	const struct delay_queue *queue = lane->queue;
+
+	if (is_shut == lane->is_hold_shut)
+		return;
+	if (packet_queue_limit(hold, is_shut ? (uint32_t)delay_queue_count(queue) : UINT32_MAX) ==
+	    0)
+		lane->is_hold_shut = is_shut;
+}
+
+static void hold_in(struct delay_lane *lane, const struct held_packet *packet, int64_t now_ns)
+{
+	struct delay_due due = delay_effect_due(&lane->effect, packet->length, now_ns,
+						delay_queue_last_ns(lane->queue));
+	void *room = delay_queue_reserve(lane->queue);
+
+	if (!room)
+		return; /* it leaves with the next one that is noted down */
+	memcpy(room, packet, sizeof(*packet));
+	lane->held_bytes += packet->length;
+	/* the kernel lets them go in their order, and so does the delay */
+	delay_queue_commit(lane->queue, sizeof(*packet), now_ns, due.at_ns, true);
+}
+
+/* Of the kernel's. Returns how many have come, or -EBADFD. */
+static int receive_held(struct delay_lane *lane, const struct packet_queue *hold)
+{
+	struct held_packet packets[PACKET_QUEUE_BATCH];
+	int count = packet_queue_receive(hold, packets);
+	int64_t now_ns = clock_now_ns();
+	uint64_t bytes = 0;
+
+	if (count < 0)
+		return -EBADFD;
+	for (int i = 0; i < count; i++) {
+		hold_in(lane, &packets[i], now_ns);
+		bytes += packets[i].length;
+	}
+	if (count) {
+		add(&lane->received, (uint64_t)count);
+		add(&lane->kept, (uint64_t)count);
+		add(&lane->bytes, bytes);
+	}
+	if (lane->held_bytes > DELAY_LANE_HELD_MAX || is_full(lane))
+		shut_hold(lane, hold, true);
+	return count;
+}
+
+static int receive_tap(struct delay_lane *lane)
+{
+	uint64_t received = 0, dropped = 0, failed = 0, foreign = 0, bytes = 0;
 	unsigned char discard[64]; /* the rest of a packet is dropped by the tap */
 	int status = 0, count;
 
@@ -148,15 +203,27 @@ int delay_lane_receive(struct delay_lane *lane)
 		else if (is_foreign(lane, room, (size_t)length))
 			foreign++;
 		else
-			take_in(lane, room, (size_t)length);
+			bytes += take_in(lane, room, (size_t)length);
 	}
 	if (count) {
+		add(&lane->bytes, bytes);
 		add(&lane->received, received - foreign);
 		add(&lane->dropped_full, dropped);
 		add(&lane->dropped_error, failed);
 		add(&lane->foreign, foreign);
 	}
 	return status ? status : count;
+}
+
+int delay_lane_receive(struct delay_lane *lane)
+{
+	const struct packet_queue *hold = atomic_load(&lane->hold);
+	int count = receive_tap(lane), held;
+
+	if (count < 0 || !hold)
+		return count;
+	held = receive_held(lane, hold);
+	return held < 0 ? held : count + held;
 }
 
 /* Writes what was collected. Should the kernel not take it in one, then one by one (and from now
@@ -182,7 +249,34 @@ static int flush(struct delay_lane *lane, uint64_t *sent)
 	return 0;
 }
 
-int delay_lane_send(struct delay_lane *lane, int64_t now_ns)
+/* Those that are due in a row; *out_count: how many. */
+static int release_held(struct delay_lane *lane, int64_t now_ns, int *out_count)
+{
+	const struct packet_queue *hold = atomic_load(&lane->hold);
+	struct held_packet packet = {0};
+	const void *next;
+	size_t length;
+	int result;
+
+	*out_count = 0;
+	while (*out_count < DELAY_LANE_BATCH &&
+	       (next = delay_queue_peek(lane->queue, now_ns, &length)) &&
+	       length == sizeof(packet)) {
+		memcpy(&packet, next, sizeof(packet));
+		lane->held_bytes -= packet.length;
+		delay_queue_pop(lane->queue);
+		++*out_count;
+	}
+	if (!*out_count)
+		return 0;
+	result = packet_queue_release(hold, packet.id);
+	add(result < 0 ? &lane->dropped_error : &lane->sent, (uint64_t)*out_count);
+	if (lane->held_bytes < DELAY_LANE_HELD_MAX / 8 * 7 && !is_full(lane))
+		shut_hold(lane, hold, false);
+	return result < 0 ? -EBADFD : 0;
+}
+
+static int send_tap(struct delay_lane *lane, int64_t now_ns)
 {
 	const bool merges = lane->tap.has_udp_segmentation && !lane->keeps_single;
 	struct delay_merge *merge = &lane->merge;
@@ -193,7 +287,7 @@ int delay_lane_send(struct delay_lane *lane, int64_t now_ns)
 
 	for (count = 0; count < DELAY_LANE_BATCH && !status; count++) {
 		packet = delay_queue_peek(lane->queue, now_ns, &length);
-		if (!packet)
+		if (!packet || length == sizeof(struct held_packet))
 			break;
 		if (!merges || !merge->count || !delay_merge_add(merge, packet, length)) {
 			status = merge->count ? flush(lane, &sent) : 0;
@@ -210,4 +304,13 @@ int delay_lane_send(struct delay_lane *lane, int64_t now_ns)
 		add(&lane->dropped_error, count - sent);
 	}
 	return count;
+}
+
+int delay_lane_send(struct delay_lane *lane, int64_t now_ns)
+{
+	int count = send_tap(lane, now_ns), held = 0;
+
+	if (count >= 0 && count < DELAY_LANE_BATCH && release_held(lane, now_ns, &held) < 0)
+		return -EBADFD;
+	return count < 0 ? count : count + held;
 }

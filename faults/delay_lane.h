@@ -11,10 +11,15 @@
 #include "faults/delay_queue.h"
 #include "faults/delay_refuse.h"
 #include "injector/base/error.h"
+#include "injector/kernel/packet_queue.h"
 #include "injector/kernel/tap.h"
 
 #include <stdatomic.h>
 #include <stdint.h>
+
+/* Bytes that the kernel keeps for one lane (DELAY_LINE_BYTES of network_delay_line.h); what comes
+ * then is dropped until an eighth is free again. */
+#define DELAY_LANE_HELD_MAX (256UL << 20)
 
 /* Packets handled in one direction before the other gets its turn: neither may starve. */
 #define DELAY_LANE_BATCH 64
@@ -25,9 +30,14 @@ struct delay_lane {
 	struct delay_queue *queue; /* owned */
 	struct refusal refusal;	   /* set before anything comes */
 	bool had_rate;
+	/* The other source of packets, see delay_hold.h; NULL until it is there. Not owned. */
+	const struct packet_queue *_Atomic hold;
+	uint64_t held_bytes;
+	bool is_hold_shut;	  /* too many wait */
 	struct delay_merge merge; /* while a batch is sent */
 	bool keeps_single;	  /* the kernel did not take one that was merged */
 
+	_Atomic uint64_t bytes, kept; /* of what was received; by the kernel */
 	_Atomic uint64_t received, sent, lost, marked, duplicated, corrupted, reordered;
 	_Atomic uint64_t dropped_full, dropped_error, foreign;
 
@@ -42,10 +52,11 @@ void delay_lane_free(struct delay_lane *lane);
 
 /* What waits leaves as the new effect has it, in order. */
 void delay_lane_set(struct delay_lane *lane, const struct netem_config *config, int64_t now_ns);
-/* Reads until the tap's queue is empty or a batch is full. Returns the packets read, or -EBADFD:
- * the tap is gone. */
+/* Reads until the tap's queue is empty or a batch is full, and the same of what the kernel keeps.
+ * Returns the packets read of both, or -EBADFD: the tap is gone. */
 int delay_lane_receive(struct delay_lane *lane);
-/* Writes what is due, a batch at most. Returns the packets that left, or -EBADFD. */
+/* Lets go what is due, a batch of each source at most. Returns the packets that left, or -EBADFD.
+ */
 int delay_lane_send(struct delay_lane *lane, int64_t now_ns);
 
 #endif

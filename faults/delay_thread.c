@@ -88,12 +88,22 @@ static int64_t nap_of(const struct delay_thread *thread, const struct delay_turn
 	return nap_ns < NAP_MAX ? nap_ns : NAP_MAX;
 }
 
+static int hold_fd(const struct delay_thread *thread)
+{
+	const struct packet_queue *hold = atomic_load(&thread->lane.hold);
+
+	return hold ? hold->fd : -1;
+}
+
 /* Sleeps until one is due, memory may be given back, or the worker calls; also until a packet
  * comes, unless there are many: then for `nap_ns` whatever comes. */
 static int wait_for_work(struct delay_thread *thread, int64_t until_ns, int64_t nap_ns)
 {
-	struct pollfd polled[] = {{.fd = nap_ns ? -1 : thread->lane.tap_fd, .events = POLLIN},
-				  {.fd = thread->wake_fd, .events = POLLIN}};
+	struct pollfd polled[] = {
+		{.fd = nap_ns ? -1 : thread->lane.tap_fd, .events = POLLIN},
+		{.fd = thread->wake_fd, .events = POLLIN},
+		{.fd = nap_ns ? -1 : hold_fd(thread), .events = POLLIN},
+	};
 	bool is_idle = !delay_queue_count(thread->lane.queue);
 	int64_t left_ns = until_ns - clock_now_ns();
 	struct timespec timeout;
@@ -108,7 +118,7 @@ static int wait_for_work(struct delay_thread *thread, int64_t until_ns, int64_t 
 	if (is_idle)
 		atomic_fetch_add(&thread->sleep_state, 1);
 	thread->has_napped = nap_ns != 0;
-	if (ppoll(polled, 2, until_ns == INT64_MAX && !nap_ns ? NULL : &timeout, NULL) < 0)
+	if (ppoll(polled, 3, until_ns == INT64_MAX && !nap_ns ? NULL : &timeout, NULL) < 0)
 		polled[0].revents = polled[1].revents = 0;
 	if (is_idle)
 		atomic_fetch_add(&thread->sleep_state, 1);
@@ -184,7 +194,7 @@ static void *run(void *context)
 		}
 		atomic_store_explicit(&thread->queued, delay_queue_count(thread->lane.queue),
 				      memory_order_relaxed);
-		if (sent == DELAY_LANE_BATCH || received == DELAY_LANE_BATCH)
+		if (sent >= DELAY_LANE_BATCH || received >= DELAY_LANE_BATCH)
 			continue;
 		next_ns = delay_queue_next_ns(thread->lane.queue);
 		if (wait_for_work(thread, next_ns < trim_at_ns ? next_ns : trim_at_ns,
@@ -271,6 +281,12 @@ void delay_thread_refuse(struct delay_thread *thread, const struct refusal *refu
 	thread->lane.refusal = *refusal;
 }
 
+void delay_thread_hold(struct delay_thread *thread, const struct packet_queue *hold)
+{
+	atomic_store(&thread->lane.hold, hold);
+	wake(thread);
+}
+
 void delay_thread_set(struct delay_thread *thread, const struct netem_config *config)
 {
 	pthread_mutex_lock(&thread->lock);
@@ -285,12 +301,13 @@ void delay_thread_set(struct delay_thread *thread, const struct netem_config *co
  * and after the look at the tap counts. */
 bool delay_thread_is_empty(const struct delay_thread *thread)
 {
-	struct pollfd polled = {.fd = thread->lane.tap_fd, .events = POLLIN};
+	struct pollfd polled[] = {{.fd = thread->lane.tap_fd, .events = POLLIN},
+				  {.fd = hold_fd(thread), .events = POLLIN}};
 	uint64_t before = atomic_load(&thread->sleep_state);
 
 	if (!thread->is_started || delay_thread_is_broken(thread))
 		return true;
-	if (!(before & 1) || poll(&polled, 1, 0) != 0)
+	if (!(before & 1) || poll(polled, 2, 0) != 0)
 		return false;
 	return atomic_load(&thread->sleep_state) == before;
 }
@@ -306,6 +323,8 @@ void delay_thread_counters(const struct delay_thread *thread, struct delay_threa
 	struct timespec used = {0};
 
 	*out = (struct delay_thread_counters){
+		.bytes = get(&lane->bytes),
+		.kept = get(&lane->kept),
 		.received = get(&lane->received),
 		.sent = get(&lane->sent),
 		.lost = get(&lane->lost),

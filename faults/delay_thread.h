@@ -11,6 +11,7 @@
 #include "faults/delay_refuse.h"
 #include "injector/base/error.h"
 #include "injector/kernel/netem.h"
+#include "injector/kernel/packet_queue.h"
 #include "injector/kernel/tap.h"
 
 #include <stddef.h>
@@ -26,6 +27,9 @@ int delay_thread_start(struct delay_thread *thread, int tap_fd, const struct tap
 		       struct error *err);
 /* Before it is started: what comes is refused, and only the answers wait. */
 void delay_thread_refuse(struct delay_thread *thread, const struct refusal *refusal);
+/* While it runs: packets come from there as well, see delay_hold.h. Stays the caller's, for as long
+ * as the thread runs. */
+void delay_thread_hold(struct delay_thread *thread, const struct packet_queue *hold);
 /* Ends the thread; what waits is lost. Also for one that was not started, or NULL. */
 void delay_thread_free(struct delay_thread *thread);
 
@@ -37,8 +41,8 @@ bool delay_thread_is_empty(const struct delay_thread *thread);
 bool delay_thread_is_broken(const struct delay_thread *thread);
 
 struct delay_thread_counters {
-	uint64_t received, sent, lost, marked, duplicated, corrupted, reordered, dropped_full,
-		dropped_error, foreign, queued, memory;
+	uint64_t bytes, kept, received, sent, lost, marked, duplicated, corrupted, reordered,
+		dropped_full, dropped_error, foreign, queued, memory;
 	int64_t processor_ns;
 };
 void delay_thread_counters(const struct delay_thread *thread, struct delay_thread_counters *out);

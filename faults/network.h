@@ -374,6 +374,8 @@ void network_line_change(struct network_state *state);
 void network_line_soften(struct network_state *state);
 bool network_line_is_empty(const struct network_state *state);
 void network_line_count(const struct network_state *state, struct network_line_counts *out);
+/* Looks whether one carries so much that another way is better; now and then. */
+void network_line_tend(struct network_state *state);
 /* Processor time of their threads since they were started; also when they have ended. */
 int64_t network_line_processor_ns(struct network_state *state);
 void network_line_stop(struct network_state *state);

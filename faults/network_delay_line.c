@@ -5,9 +5,11 @@
  */
 #include "faults/network_delay_line.h"
 
+#include "faults/delay_hold.h"
 #include "faults/delay_return.h"
 #include "faults/delay_thread.h"
 #include "injector/base/cleanup.h"
+#include "injector/base/clock.h"
 #include "injector/kernel/bpf.h"
 #include "injector/kernel/link.h"
 #include "injector/kernel/namespace.h"
@@ -19,6 +21,11 @@
 #include <sched.h>
 #include <string.h>
 
+/* So much a second is worth the way through the kernel's own queue. */
+#define HOLD_BYTES   (100UL << 20)
+#define HOLD_PACKETS 50000
+#define LOOK_EVERY   (20 * NSEC_PER_MSEC)
+
 struct delay_line {
 	int tap_fds[TAP_QUEUES_MAX], program_fd, carry_fd, link_fd, ipv6_fd;
 	bool is_here;		 /* the interface is in the worker's own namespace */
@@ -29,6 +36,11 @@ struct delay_line {
 	struct delay_thread *threads[TAP_QUEUES_MAX];
 	unsigned count; /* of both */
 	bool is_started;
+
+	struct delay_hold *hold;
+	bool may_hold; /* and has not been refused */
+	int64_t looked_ns;
+	uint64_t looked_bytes, looked_packets;
 };
 
 static struct delay_budget whole = {.blocks = DELAY_LINES_BYTES / DELAY_QUEUE_BLOCK};
@@ -145,6 +157,9 @@ int delay_line_prepare(const struct delay_line_config *config, struct delay_line
 							 : TAP_CUT;
 	for (unsigned i = 0; i < line->count; i++)
 		delay_thread_refuse(line->threads[i], &config->refusal);
+	line->may_hold = config->only_delays && !config->cuts_to_wire && !config->refusal.is_on &&
+			 !config->is_loopback && line->tap.kind == TAP_ETHERNET &&
+			 line->carry_fd < 0 && !config->reenters;
 	delay_line_set(line, config->effect);
 	*out = line;
 	return 0;
@@ -200,8 +215,10 @@ static int has_filter(const struct delay_line *line, struct netlink *netlink, en
 int delay_line_has_programs(const struct delay_line *line, struct netlink *netlink, bool *out,
 			    struct error *err)
 {
-	int result = 0;
+	int result = line->hold ? delay_hold_check(line->hold, err) : 0;
 
+	if (result < 0)
+		return result;
 	*out = true;
 	if (line->link_fd < 0)
 		result = has_filter(line, netlink, QDISC_INGRESS, WAY_BACK, out, err);
@@ -252,6 +269,7 @@ void delay_line_stop(struct delay_line *line)
 		return;
 	for (unsigned i = 0; i < line->count; i++)
 		delay_thread_free(line->threads[i]);
+	delay_hold_free(line->hold);
 	for (unsigned i = 0; i < line->count; i++)
 		cleanup_fd_at(&line->tap_fds[i]);
 	cleanup_fd_at(&line->program_fd);
@@ -273,6 +291,84 @@ void delay_line_set(struct delay_line *line, const struct netem_config *effect)
 		delay_thread_set(line->threads[i], effect);
 }
 
+static void add_counters(const struct delay_thread *thread, struct delay_line_counters *sum)
+{
+	struct delay_thread_counters counters;
+
+	delay_thread_counters(thread, &counters);
+	sum->bytes += counters.bytes;
+	sum->kept += counters.kept;
+	sum->received += counters.received;
+	sum->sent += counters.sent;
+	sum->lost += counters.lost;
+	sum->marked += counters.marked;
+	sum->duplicated += counters.duplicated;
+	sum->corrupted += counters.corrupted;
+	sum->reordered += counters.reordered;
+	sum->dropped_full += counters.dropped_full;
+	sum->dropped_error += counters.dropped_error;
+	sum->foreign += counters.foreign;
+	sum->queued += counters.queued;
+	sum->memory += counters.memory;
+	sum->processor_ns += counters.processor_ns;
+}
+
+int delay_line_use_hold(struct delay_line *line, struct error *err)
+{
+	struct delay_hold_config config = {.netlink = line->netlink,
+					   .tap_index = line->tap.index,
+					   .return_fd = line->program_fd,
+					   .is_here = line->link_fd >= 0};
+	char name[IFNAMSIZ];
+	char *kind;
+	int status;
+
+	if (line->hold)
+		return 0;
+	if (!line->may_hold)
+		return error_set(err, EOPNOTSUPP, "not with this effect or interface");
+	line->may_hold = false;
+	/* sqRUN-STEPtN and sqRUN-STEPhN */
+	memcpy(name, line->name, sizeof(name));
+	kind = strrchr(name, 't');
+	if (!kind)
+		return error_set(err, EINVAL, "a line of the name '%s'", name);
+	*kind = 'h';
+	config.name = name;
+	status = delay_hold_new(&config, &line->hold, err);
+	if (status)
+		return error_prefix(err, "the delay line stays with its tap");
+	/* one thread, for what is in order stays so: the first, whose flows the tap gave it go on
+	 */
+	delay_thread_hold(line->threads[0], delay_hold_queue(line->hold));
+	return delay_hold_open(line->hold, err);
+}
+
+bool delay_line_has_hold(const struct delay_line *line)
+{
+	return line->hold;
+}
+
+void delay_line_tend(struct delay_line *line)
+{
+	struct delay_line_counters counters = {0};
+	int64_t now_ns = clock_now_ns(), passed_ns = now_ns - line->looked_ns;
+	double bytes, packets;
+
+	if (!line->may_hold || !line->is_started || passed_ns < LOOK_EVERY)
+		return;
+	for (unsigned i = 0; i < line->count; i++)
+		add_counters(line->threads[i], &counters);
+	bytes = (double)(counters.bytes - line->looked_bytes) * NSEC_PER_SEC / (double)passed_ns;
+	packets = (double)(counters.received - line->looked_packets) * NSEC_PER_SEC /
+		  (double)passed_ns;
+	line->looked_ns = now_ns;
+	line->looked_bytes = counters.bytes;
+	line->looked_packets = counters.received;
+	if (bytes >= HOLD_BYTES || packets >= HOLD_PACKETS)
+		delay_line_use_hold(line, NULL);
+}
+
 bool delay_line_is_empty(const struct delay_line *line)
 {
 	for (unsigned i = 0; i < line->count; i++)
@@ -289,26 +385,6 @@ bool delay_line_is_broken(const struct delay_line *line)
 	return false;
 }
 
-static void add_counters(const struct delay_thread *thread, struct delay_line_counters *sum)
-{
-	struct delay_thread_counters counters;
-
-	delay_thread_counters(thread, &counters);
-	sum->received += counters.received;
-	sum->sent += counters.sent;
-	sum->lost += counters.lost;
-	sum->marked += counters.marked;
-	sum->duplicated += counters.duplicated;
-	sum->corrupted += counters.corrupted;
-	sum->reordered += counters.reordered;
-	sum->dropped_full += counters.dropped_full;
-	sum->dropped_error += counters.dropped_error;
-	sum->foreign += counters.foreign;
-	sum->queued += counters.queued;
-	sum->memory += counters.memory;
-	sum->processor_ns += counters.processor_ns;
-}
-
 void delay_line_counters(const struct delay_line *line, struct delay_line_counters *out)
 {
 	struct link link;
@@ -318,4 +394,11 @@ void delay_line_counters(const struct delay_line *line, struct delay_line_counte
 		add_counters(line->threads[i], out);
 	if (line->is_started && !link_get(line->netlink, line->tap.index, &link, NULL))
 		out->dropped_device = link.tx_dropped;
+	if (line->hold) {
+		uint64_t full, unread;
+
+		packet_queue_drops(delay_hold_queue(line->hold), &full, &unread);
+		out->dropped_full += full;
+		out->dropped_device += unread;
+	}
 }

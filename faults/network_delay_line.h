@@ -55,6 +55,9 @@ struct delay_line_config {
 	const struct netem_config *effect; /* copied, with its table */
 	/* What the stack hands down as one is cut into packets of the wire before it comes here, */
 	bool cuts_to_wire;
+	/* It will never do more than delay them all by the same time: with much to carry it lets
+	 * the kernel keep them (delay_hold.h). */
+	bool only_delays;
 	bool finishes_checksums; /* and their checksums are calculated */
 	uint32_t mark;		 /* what a packet that the line gives to ingress carries; not 0 */
 	/* also to egress: filters of tc meet it again there, chains of nf_tables do not */
@@ -92,8 +95,9 @@ void delay_line_stop(struct delay_line *line);
 /* Of its tap. */
 int delay_line_last_descriptor(const struct delay_line *line);
 int delay_line_index(const struct delay_line *line);
-/* *out: the programs that take its packets in and send them on are still at the tap. `netlink`: of
- * the tap's namespace. A link of ours cannot be taken off by others. */
+/* *out: the programs that take its packets in and send them on are still at the tap, and where the
+ * kernel keeps them. `netlink`: of the tap's namespace. A link of ours cannot be taken off by
+ * others. */
 int delay_line_has_programs(const struct delay_line *line, struct netlink *netlink, bool *out,
 			    struct error *err);
 /* Name of the tap. */
@@ -106,12 +110,20 @@ const char *delay_line_device(const struct delay_line *line);
  * that is inside the line (tens of microseconds) when the table goes may be overtaken. */
 void delay_line_set(struct delay_line *line, const struct netem_config *effect);
 
+/* Call it now and then while the line works: it may find that it has so much to carry that another
+ * way is better. What keeps it from that is no failure: it goes on as it is. */
+void delay_line_tend(struct delay_line *line);
+/* The same at once, however little it carries. */
+int delay_line_use_hold(struct delay_line *line, struct error *err);
+bool delay_line_has_hold(const struct delay_line *line);
+
 /* Nothing waits, neither in the queue nor in the tap. */
 bool delay_line_is_empty(const struct delay_line *line);
 /* Somebody removed the tap: its threads have ended, and a table that still forwards to it drops. */
 bool delay_line_is_broken(const struct delay_line *line);
 
 struct delay_line_counters {
+	uint64_t bytes, kept; /* received; of the packets, by the kernel */
 	uint64_t received, sent; /* packets as the stack made them, up to 64 KiB each */
 	uint64_t lost, marked, duplicated, corrupted, reordered; /* as asked for */
 	uint64_t dropped_full;					 /* the memory limit was reached */

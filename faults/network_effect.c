@@ -23,6 +23,14 @@ bool network_effect_needs_wire_packets(const struct network_effect *effect)
 	       full->packet_overhead || full->cell_size || full->slot_packets || full->slot_bytes;
 }
 
+bool network_effect_only_delays(const struct network_effect *effect)
+{
+	const struct netem_config *full = &effect->full;
+
+	return !network_effect_needs_wire_packets(effect) && !full->jitter_ns && !full->table &&
+	       !full->rate_bytes && !full->slot_max_ns && !full->has_ecn;
+}
+
 bool network_effect_is_independent(const struct network_effect *effect)
 {
 	const struct netem_config *full = &effect->full;

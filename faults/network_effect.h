@@ -28,6 +28,8 @@ bool network_effect_needs_wire_packets(const struct network_effect *effect);
 /* What happens to a packet depends on nothing that happened to another: no rate, no model, no
  * correlation, no count, and no seed that is to repeat the same row. */
 bool network_effect_is_independent(const struct network_effect *effect);
+/* All are delayed by one time, and nothing else happens to them, at any strength. */
+bool network_effect_only_delays(const struct network_effect *effect);
 /* Everything in scope is lost, without a word: no queue is needed. */
 bool network_effect_is_partition(const struct network_effect *effect);
 /* Nothing but independent random loss. */

@@ -95,6 +95,8 @@ int network_evidence(struct fault *fault, struct evidence *out, struct error *er
 	if (state->phase != NETWORK_IDLE && state->way == NETWORK_LINE &&
 	    !state->effect.refusal.is_on)
 		network_line_count(state, &state->line_counts);
+	if (state->phase == NETWORK_ACTIVE && state->way == NETWORK_LINE)
+		network_line_tend(state);
 	state->queue = queue;
 	*out = state->evidence;
 	count_fates(state, out);

@@ -61,6 +61,7 @@ static int prepare_one(struct network_state *state, unsigned at, int namespace_f
 		.effect = &effect,
 		/* one answer for what was handed down as one */
 		.cuts_to_wire = !refuses && network_effect_needs_wire_packets(&state->effect),
+		.only_delays = !refuses && network_effect_only_delays(&state->effect),
 		.finishes_checksums = state->effect.full.corrupt_ppb > 0,
 		.mark = NETWORK_MARK | (state->rank + 1),
 		.marks_leaving = state->hook == NETWORK_GATE || network_line_reenters(state),
@@ -314,6 +315,13 @@ void network_line_count(const struct network_state *state, struct network_line_c
 		delay_line_counters(state->paths[i].line, &counters);
 		add_counts(&counters, out);
 	}
+}
+
+void network_line_tend(struct network_state *state)
+{
+	for (unsigned i = 0; i < state->path_count; i++)
+		if (state->paths[i].line)
+			delay_line_tend(state->paths[i].line);
 }
 
 int64_t network_line_processor_ns(struct network_state *state)

@@ -37,14 +37,15 @@ static bool has_interface(const struct target *target, int index)
 	return false;
 }
 
-/* By their alias; an ifb has none for the moment in which it is made, and a tap never. */
+/* By their alias; one that is just being made has none, and a tap never. */
 static bool is_ours(const struct link *link)
 {
 	const char *run = link->name + 2;
 
 	if (strncmp(link->alias, "squall run ", 11) == 0)
 		return true;
-	return (strcmp(link->kind, "ifb") == 0 || strcmp(link->kind, "tun") == 0) &&
+	return (strcmp(link->kind, "ifb") == 0 || strcmp(link->kind, "tun") == 0 ||
+		strcmp(link->kind, "veth") == 0) &&
 	       strncmp(link->name, "sq", 2) == 0 &&
 	       strspn(run, "0123456789abcdefghijklmnopqrstuvwxyz") == RUN_ID_SIZE - 2 &&
 	       run[RUN_ID_SIZE - 2] == '-';

@@ -11,6 +11,7 @@
 
 #include <linux/bpf.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* The bare system call; -errno. The kernel refuses fields that it does not know, unless they are 0.
@@ -52,6 +53,11 @@ int bpf_link_cgroup(int program_fd, int cgroup_fd, enum bpf_attach_type attach, 
 /* Attaches a program of tc to what arrives at an interface of our own network namespace, in front
  * of any qdisc, for as long as the descriptor lives. -EOPNOTSUPP: before Linux 6.6. */
 int bpf_link_arriving(int program_fd, int interface_index, int *out_link_fd);
+/* To what leaves by it. */
+int bpf_link_leaving(int program_fd, int interface_index, int *out_link_fd);
+/* Runs a program of tc on a frame, which it may change; *out_answer is what it returned. */
+int bpf_try(int program_fd, const void *frame, size_t size, uint32_t *out_answer,
+	    struct error *err);
 /* False: it is attached to nothing any more; its control group is gone. */
 bool bpf_link_is_attached(int link_fd);
 /* Detaches every link to a program of that name, in the whole machine, whoever holds it. How many

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define TCX_INGRESS   46		    /* BPF_TCX_INGRESS of <linux/bpf.h>, Linux 6.6 */
+#define TCX_EGRESS    47		    /* BPF_TCX_EGRESS */
 #define OWNER_NS      (500 * NSEC_PER_MSEC) /* a dead holder has let go by then */
 #define OWNER_POLL_MS 2
 
@@ -34,7 +35,7 @@ int bpf_link_cgroup(int program_fd, int cgroup_fd, enum bpf_attach_type attach, 
 	return 0;
 }
 
-int bpf_link_arriving(int program_fd, int interface_index, int *out_link_fd)
+static int link_interface(int program_fd, int interface_index, unsigned where, int *out_link_fd)
 {
 	union bpf_attr attributes;
 	int fd;
@@ -42,13 +43,39 @@ int bpf_link_arriving(int program_fd, int interface_index, int *out_link_fd)
 	memset(&attributes, 0, sizeof(attributes));
 	attributes.link_create.prog_fd = (uint32_t)program_fd;
 	attributes.link_create.target_fd = (uint32_t)interface_index; /* target_ifindex */
-	attributes.link_create.attach_type = TCX_INGRESS;
+	attributes.link_create.attach_type = where;
 	fd = bpf_system_call(BPF_LINK_CREATE, &attributes);
 	if (fd == -EINVAL) /* of a kernel that does not know the type */
 		return -EOPNOTSUPP;
 	if (fd < 0)
 		return fd;
 	*out_link_fd = fd;
+	return 0;
+}
+
+int bpf_link_arriving(int program_fd, int interface_index, int *out_link_fd)
+{
+	return link_interface(program_fd, interface_index, TCX_INGRESS, out_link_fd);
+}
+
+int bpf_link_leaving(int program_fd, int interface_index, int *out_link_fd)
+{
+	return link_interface(program_fd, interface_index, TCX_EGRESS, out_link_fd);
+}
+
+int bpf_try(int program_fd, const void *frame, size_t size, uint32_t *out_answer, struct error *err)
+{
+	union bpf_attr attributes;
+	int result;
+
+	memset(&attributes, 0, sizeof(attributes));
+	attributes.test.prog_fd = (uint32_t)program_fd;
+	attributes.test.data_in = (uintptr_t)frame;
+	attributes.test.data_size_in = (uint32_t)size;
+	result = bpf_system_call(BPF_PROG_TEST_RUN, &attributes);
+	if (result < 0)
+		return error_errno(err, -result, "cannot try a BPF program");
+	*out_answer = attributes.test.retval;
 	return 0;
 }
 

@@ -2,9 +2,11 @@
 #include "injector/kernel/link.h"
 
 #include <errno.h>
+#include <linux/if_ether.h>
 #include <linux/if_link.h>
 #include <linux/ip.h>
 #include <linux/rtnetlink.h>
+#include <linux/veth.h>
 #include <net/if.h>
 #include <string.h>
 
@@ -175,6 +177,49 @@ int link_create_ifb(struct netlink *netlink, const char *name, uint32_t group, c
 		link_delete(netlink, finding.link.index, NULL);
 		return result;
 	}
+	*out_index = finding.link.index;
+	return 0;
+}
+
+static void put_end(struct netlink_request *request, const char *name, uint32_t mtu,
+		    const uint8_t *address)
+{
+	netlink_put_text(request, IFLA_IFNAME, name);
+	netlink_put_u32(request, IFLA_MTU, mtu);
+	netlink_put(request, IFLA_ADDRESS, address, ETH_ALEN);
+	netlink_put_u32(request, IFLA_NUM_TX_QUEUES, 1);
+	netlink_put_u32(request, IFLA_NUM_RX_QUEUES, 1);
+}
+
+int link_create_veth(struct netlink *netlink, const struct veth *veth, const char *alias,
+		     int *out_index, struct error *err)
+{
+	const struct ifinfomsg header = {
+		.ifi_family = AF_UNSPEC, .ifi_flags = IFF_NOARP, .ifi_change = IFF_NOARP};
+	struct netlink_request request;
+	struct finding finding = {.is_found = false};
+	int result;
+
+	netlink_begin(&request, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ECHO, &header,
+		      sizeof(header));
+	put_end(&request, veth->name, veth->mtu, veth->address);
+	netlink_nest(&request, IFLA_LINKINFO);
+	netlink_put_text(&request, IFLA_INFO_KIND, "veth");
+	netlink_nest(&request, IFLA_INFO_DATA);
+	netlink_nest(&request, VETH_INFO_PEER);
+	netlink_put_bytes(&request, &header, sizeof(header));
+	put_end(&request, veth->peer_name, veth->mtu, veth->peer_address);
+	netlink_put_u32(&request, IFLA_NET_NS_FD, (uint32_t)veth->peer_namespace_fd);
+	netlink_unnest(&request);
+	netlink_unnest(&request);
+	netlink_unnest(&request);
+	result = netlink_call(netlink, &request, take_one, &finding, err);
+	if (result == 0 && (!finding.is_found || strcmp(finding.link.name, veth->name) != 0))
+		result = find(netlink, 0, veth->name, &finding.link, err);
+	if (result == 0 && (result = label(netlink, finding.link.index, alias, err)) < 0)
+		link_delete(netlink, finding.link.index, NULL);
+	if (result < 0)
+		return error_prefix(err, "cannot create the interface %s", veth->name);
 	*out_index = finding.link.index;
 	return 0;
 }

@@ -33,6 +33,17 @@ struct link {
 int link_create_ifb(struct netlink *netlink, const char *name, uint32_t group, const char *alias,
 		    int *out_index, struct error *err);
 
+/* A pair of interfaces, down, that hand each other what is sent; the peer in another network
+ * namespace. Neither asks for addresses, by ARP or by IPv6. */
+struct veth {
+	const char *name, *peer_name;
+	int peer_namespace_fd;
+	uint32_t mtu;
+	const uint8_t *address, *peer_address; /* Ethernet's */
+};
+int link_create_veth(struct netlink *netlink, const struct veth *veth, const char *alias,
+		     int *out_index, struct error *err);
+
 /* -ENODEV if there is none. */
 int link_find(struct netlink *netlink, const char *name, struct link *out, struct error *err);
 int link_get(struct netlink *netlink, int index, struct link *out, struct error *err);

@@ -216,6 +216,13 @@ static bool comes_back(int back, const struct namespace_id *here)
 	return namespace_is_same(&now, here);
 }
 
+static void come_back(int back, const struct namespace_id *here)
+{
+	for (unsigned tries = 1; !comes_back(back, here); tries++)
+		if (tries == WAYS_BACK)
+			stranded_end("network", errno);
+}
+
 int namespace_run(int fd, int (*fn)(void *context, struct error *err), void *context,
 		  struct error *err)
 {
@@ -242,8 +249,23 @@ int namespace_run(int fd, int (*fn)(void *context, struct error *err), void *con
 		result = error_set(err, EIO, "entering the network namespace had no effect");
 	if (result == 0)
 		result = fn(context, err);
-	for (unsigned tries = 1; !comes_back(back, &here); tries++)
-		if (tries == WAYS_BACK)
-			stranded_end("network", errno);
+	come_back(back, &here);
+	return result;
+}
+
+int namespace_run_new(int (*fn)(void *context, struct error *err), void *context, struct error *err)
+{
+	struct namespace_id here = {0};
+	cleanup_fd int back = -1;
+	int result = namespace_identify(-1, &here, err);
+
+	if (result == 0)
+		result = namespace_open_self(&back, err);
+	if (result < 0)
+		return result;
+	if (unshare(CLONE_NEWNET) < 0)
+		return error_errno(err, errno, "cannot make a network namespace");
+	result = fn(context, err);
+	come_back(back, &here);
 	return result;
 }

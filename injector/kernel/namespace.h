@@ -40,5 +40,8 @@ int namespace_find(const struct namespace_id *id, int *out_fd, struct error *err
  * Returns what fn returned. Ends the process when there is no way back: see stranded.h. */
 int namespace_run(int fd, int (*fn)(void *context, struct error *err), void *context,
 		  struct error *err);
+/* The same inside a new one, which lives as long as what fn opens in it. CAP_SYS_ADMIN. */
+int namespace_run_new(int (*fn)(void *context, struct error *err), void *context,
+		      struct error *err);
 
 #endif

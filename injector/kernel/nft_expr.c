@@ -4,6 +4,7 @@
 #include "injector/kernel/nft_internal.h"
 
 #include <linux/netfilter/nf_nat.h>
+#include <linux/netfilter/nf_tables_compat.h>
 #include <endian.h>
 
 static void begin(struct nft_batch *batch, const char *name)
@@ -266,6 +267,40 @@ void nft_duplicate(struct nft_batch *batch, int interface_index)
 	nft_load_value(batch, 0, &interface_index, sizeof(interface_index));
 	begin(batch, "dup");
 	put_register(batch, NFTA_DUP_SREG_DEV, 0);
+	end(batch);
+}
+
+void nft_duplicate_to(struct nft_batch *batch, uint32_t address, int interface_index)
+{
+	nft_load_value(batch, 0, &address, sizeof(address));
+	nft_load_value(batch, 1, &interface_index, sizeof(interface_index));
+	begin(batch, "dup");
+	put_register(batch, NFTA_DUP_SREG_ADDR, 0);
+	put_register(batch, NFTA_DUP_SREG_DEV, 1);
+	end(batch);
+}
+
+void nft_queue(struct nft_batch *batch, uint16_t number)
+{
+	const uint16_t value = htobe16(number), total = htobe16(1);
+
+	begin(batch, "queue");
+	netlink_put(&batch->rule, NFTA_QUEUE_NUM, &value, sizeof(value));
+	netlink_put(&batch->rule, NFTA_QUEUE_TOTAL, &total, sizeof(total));
+	end(batch);
+}
+
+void nft_queue_by_target(struct nft_batch *batch, uint16_t number)
+{
+	/* struct xt_NFQ_info_v3, padded as xtables pads (XT_ALIGN) */
+	const struct {
+		uint16_t number, total, flags, padding;
+	} info = {.number = number, .total = 1};
+
+	begin(batch, "target");
+	netlink_put_text(&batch->rule, NFTA_TARGET_NAME, "NFQUEUE");
+	put(batch, NFTA_TARGET_REV, 3);
+	netlink_put(&batch->rule, NFTA_TARGET_INFO, &info, sizeof(info));
 	end(batch);
 }
 

@@ -66,6 +66,12 @@ void nft_jump_to(struct nft_batch *batch, const char *chain);
 /* To a device of the same namespace; a copy of it. Family netdev. */
 void nft_forward(struct nft_batch *batch, int interface_index);
 void nft_duplicate(struct nft_batch *batch, int interface_index);
+/* Of family ip, before routing: sends a copy out by a device, to a neighbour (network order). */
+void nft_duplicate_to(struct nft_batch *batch, uint32_t address, int interface_index);
+/* To whoever listens on that queue (packet_queue.h), who decides; nobody: it is dropped. By the
+ * expression of nf_tables, or by the target of iptables, which some kernels have alone. */
+void nft_queue(struct nft_batch *batch, uint16_t number);
+void nft_queue_by_target(struct nft_batch *batch, uint16_t number);
 /* Of family inet: NFT_REJECT_TCP_RST, or NFT_REJECT_ICMPX_UNREACH with NFT_REJECT_ICMPX_... */
 void nft_reject(struct nft_batch *batch, enum nft_reject_types type, uint8_t code);
 /* To a local port (one that is free for this flow, of several) on the loopback address; in a chain

@@ -191,6 +191,11 @@ static const struct sandbox_rule tap[] = {
 	IOCTL(SIOCSIFMTU), END,
 };
 
+/* Where a delay line holds much: a network namespace of our own, behind a pair of interfaces */
+static const struct sandbox_rule hold[] = {
+	ALLOW_IF(unshare, 0, INT, CLONE_NEWNET), END,
+};
+
 /* BPF programs */
 static const struct sandbox_rule bpf[] = {
 	ALLOW(bpf), END,
@@ -273,6 +278,7 @@ const struct sandbox_group sandbox_worker_groups[] = {
 	{"netlink: links, qdiscs, nftables", socket_netlink, TO_TRAFFIC},
 	{"interfaces and network namespaces", network, TO_TRAFFIC},
 	{"the tap of a delay line", tap, TO_DELAY},
+	{"a network namespace for what it holds", hold, TO_DELAY},
 	{"BPF programs", bpf, TO_PROGRAMS},
 	{"processes, by pidfd", children, ALWAYS},
 	{NULL},

@@ -387,6 +387,10 @@ static void test_name_in_use_is_an_error_and_harms_nothing(void **state)
 int main(void)
 {
 #define LAB(test) cmocka_unit_test_setup_teardown(test, lab_setup, lab_teardown)
+#define HOLD(test)                                                                                 \
+	{                                                                                          \
+#test "_kept_by_the_kernel", test, lab_setup_hold, lab_teardown, NULL              \
+	}
 	const struct CMUnitTest tests[] = {
 		LAB(test_egress_ipv4_and_its_neighbour),
 		LAB(test_ingress_ipv4_and_its_neighbour),
@@ -399,6 +403,12 @@ int main(void)
 		LAB(test_device_without_link_layer_header),
 		LAB(test_start_needs_only_net_admin),
 		LAB(test_name_in_use_is_an_error_and_harms_nothing),
+		HOLD(test_egress_ipv4_and_its_neighbour),
+		HOLD(test_ingress_ipv4_and_its_neighbour),
+		HOLD(test_egress_ipv6_and_its_neighbour),
+		HOLD(test_ingress_ipv6),
+		HOLD(test_vlan_tag_survives_egress),
+		HOLD(test_vlan_tag_survives_ingress),
 	};
 
 	return cmocka_run_group_tests_name("delay line: paths", tests, NULL, NULL);

@@ -469,6 +469,10 @@ static void test_own_words_of_the_tap_are_not_passed_on(void **state)
 int main(void)
 {
 #define LAB(test) cmocka_unit_test_setup_teardown(test, lab_setup, lab_teardown)
+#define HOLD(test)                                                                                 \
+	{                                                                                          \
+#test "_kept_by_the_kernel", test, lab_setup_hold, lab_teardown, NULL              \
+	}
 	const struct CMUnitTest tests[] = {
 		LAB(test_thousands_of_packets_keep_their_order),
 		LAB(test_delay_changes_live_without_loss_or_reordering),
@@ -482,6 +486,14 @@ int main(void)
 		LAB(test_killed_holder_leaves_nothing_within_a_second),
 		LAB(test_removed_tap_is_noticed_and_never_spins),
 		LAB(test_own_words_of_the_tap_are_not_passed_on),
+		HOLD(test_thousands_of_packets_keep_their_order),
+		HOLD(test_delay_changes_live_without_loss_or_reordering),
+		HOLD(test_soft_end_loses_nothing),
+		HOLD(test_shrink_releases_what_waits_at_once),
+		HOLD(test_tcp_over_ipv4_is_intact_and_stays_segmented_late),
+		HOLD(test_tcp_over_ipv6_is_intact_and_stays_segmented_late),
+		HOLD(test_tcp_with_delayed_answers_is_intact),
+		HOLD(test_killed_holder_leaves_nothing_within_a_second),
 	};
 
 	return cmocka_run_group_tests_name("delay line: traffic", tests, NULL, NULL);

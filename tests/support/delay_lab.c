@@ -109,6 +109,14 @@ int lab_setup(void **state)
 	return 0;
 }
 
+int lab_setup_hold(void **state)
+{
+	int result = lab_setup(state);
+
+	((struct lab *)*state)->holds = true;
+	return result;
+}
+
 void lab_drop_table(struct lab *lab)
 {
 	netlink_close(lab->table);
@@ -118,6 +126,15 @@ void lab_drop_table(struct lab *lab)
 int lab_teardown(void **state)
 {
 	struct lab *lab = *state;
+	struct delay_line_counters counters = {0};
+
+	if (lab->line && delay_line_has_hold(lab->line))
+		delay_line_counters(lab->line, &counters);
+	if (counters.received && counters.kept < counters.received / 10 * 9) {
+		print_message("  only %lu of %lu packets were kept by the kernel\n", counters.kept,
+			      counters.received);
+		return -1;
+	}
 
 	lab_drop_table(lab);
 	delay_line_stop(lab->line);
@@ -138,6 +155,7 @@ void lab_start(struct lab *lab, const char *device, bool is_ingress, int64_t del
 		.is_ingress = is_ingress,
 		.is_loopback = !strcmp(device, "lo"),
 		.effect = &effect,
+		.only_delays = !jitter_ns,
 		.mark = LAB_MARK,
 		.threads = lab->threads,
 		.name = LAB_TAP,
@@ -151,6 +169,12 @@ void lab_start(struct lab *lab, const char *device, bool is_ingress, int64_t del
 		fail_msg("start: %s", err.text);
 	assert_string_equal(delay_line_device(lab->line), LAB_TAP);
 	assert_true(lab_index(lab->near_fd, LAB_TAP) > 0);
+	if (!lab->holds || config.is_loopback || jitter_ns)
+		return;
+	if (delay_line_use_hold(lab->line, &err))
+		fail_msg("%s", err.text);
+	assert_true(delay_line_has_hold(lab->line));
+	assert_true(lab_index(lab->near_fd, LAB_VETH) > 0);
 }
 
 void lab_set(struct lab *lab, int64_t delay_ns, int64_t jitter_ns)

@@ -15,18 +15,22 @@
 
 #define LAB_MARK 0x5a5a
 #define LAB_TAP	 "sqdltap"
+#define LAB_VETH "sqdlhap" /* of a line with `holds` */
 
 struct netlink;
 
 struct lab {
 	int near_fd, far_fd; /* namespaces: A with sqdla, B with sqdlb */
 	unsigned threads;    /* of the next line; 0: as many as it finds right */
+	bool holds;	     /* the kernel keeps the next line's packets, wherever that can be */
 	struct delay_line *line;
 	struct netlink *table; /* owns it */
 };
 
 /* For cmocka_unit_test_setup_teardown(). A has 10.77.0.1 and fd77::1, B .2 .3 and ::2 ::3. */
 int lab_setup(void **state);
+/* The same with `holds`. */
+int lab_setup_hold(void **state);
 int lab_teardown(void **state);
 
 /* Runs fn inside a namespace and returns what it returned. */
