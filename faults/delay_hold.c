@@ -63,8 +63,7 @@ static int make_veth(struct delay_hold *hold, struct error *err)
 				  .address = mac,
 				  .peer_address = mac};
 
-	return link_create_veth(hold->config.netlink, &veth, "squall delay line", &hold->index,
-				err);
+	return link_create_veth(hold->config.netlink, &veth, hold->config.alias, &hold->index, err);
 }
 
 static int commit_rules(struct delay_hold *hold, int inner_index, bool by_target, struct error *err)
@@ -162,6 +161,11 @@ int delay_hold_new(const struct delay_hold_config *config, struct delay_hold **o
 	else
 		*out = hold;
 	return result;
+}
+
+int delay_hold_index(const struct delay_hold *hold)
+{
+	return hold->index;
 }
 
 const struct packet_queue *delay_hold_queue(const struct delay_hold *hold)

@@ -12,7 +12,9 @@
  * queue, so that the order stays. Only packets that leave in the order in which they came, whole
  * and undamaged: a delay, and nothing else.
  *
- * Everything dies with the process: the namespace with its last descriptor, and the veth with it.
+ * Everything dies with the process: the namespace with its last descriptor, and the veth with it,
+ * when the kernel gets to that; who journals its name can take it away earlier. Nothing leads there
+ * any more then: the tap has gone.
  */
 #ifndef SQUALL_DELAY_HOLD_H
 #define SQUALL_DELAY_HOLD_H
@@ -28,8 +30,8 @@ struct delay_hold;
 struct delay_hold_config {
 	struct netlink *netlink; /* in the tap's namespace; outlives the hold */
 	int tap_index;
-	const char *name; /* of the veth there */
-	int return_fd;	  /* program that sends on what comes out of it */
+	const char *name, *alias; /* of the veth there */
+	int return_fd;		  /* program that sends on what comes out of it */
 	bool is_here; /* the tap is in the worker's own namespace, with a link as its way back */
 };
 
@@ -38,6 +40,8 @@ struct delay_hold_config {
  * is before 6.3. */
 int delay_hold_new(const struct delay_hold_config *config, struct delay_hold **out,
 		   struct error *err);
+/* Of its veth. */
+int delay_hold_index(const struct delay_hold *hold);
 /* Where the packets' numbers come. */
 const struct packet_queue *delay_hold_queue(const struct delay_hold *hold);
 /* From now on what the tap would take comes here. */

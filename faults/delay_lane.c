@@ -17,12 +17,15 @@ int delay_lane_init(struct delay_lane *lane, struct delay_budget *budget, uint64
 		    struct error *err)
 {
 	lane->tap_fd = -1;
+	lane->budget = budget;
 	delay_effect_init(&lane->effect, seed);
 	return delay_queue_new(budget, TAP_HEADER_SIZE + TAP_FRAME_MAX, &lane->queue, err);
 }
 
 void delay_lane_free(struct delay_lane *lane)
 {
+	for (; lane->held_blocks; lane->held_blocks--)
+		delay_budget_give(lane->budget);
 	delay_queue_free(lane->queue);
 	lane->queue = NULL;
 }
@@ -140,6 +143,18 @@ static void shut_hold(struct delay_lane *lane, const struct packet_queue *hold, 
 		lane->is_hold_shut = is_shut;
 }
 
+/* Makes the budget count what is held now. False: there is more than it has left. */
+static bool settle_budget(struct delay_lane *lane)
+{
+	const uint64_t wanted = (lane->held_bytes + DELAY_QUEUE_BLOCK - 1) / DELAY_QUEUE_BLOCK;
+
+	for (; lane->held_blocks > wanted; lane->held_blocks--)
+		delay_budget_give(lane->budget);
+	while (lane->held_blocks < wanted && delay_budget_take(lane->budget))
+		lane->held_blocks++;
+	return lane->held_blocks == wanted;
+}
+
 static void hold_in(struct delay_lane *lane, const struct held_packet *packet, int64_t now_ns)
 {
 	struct delay_due due = delay_effect_due(&lane->effect, packet->length, now_ns,
@@ -173,7 +188,7 @@ static int receive_held(struct delay_lane *lane, const struct packet_queue *hold
 		add(&lane->kept, (uint64_t)count);
 		add(&lane->bytes, bytes);
 	}
-	if (lane->held_bytes > DELAY_LANE_HELD_MAX || is_full(lane))
+	if (!settle_budget(lane) || is_full(lane))
 		shut_hold(lane, hold, true);
 	return count;
 }
@@ -271,7 +286,7 @@ static int release_held(struct delay_lane *lane, int64_t now_ns, int *out_count)
 		return 0;
 	result = packet_queue_release(hold, packet.id);
 	add(result < 0 ? &lane->dropped_error : &lane->sent, (uint64_t)*out_count);
-	if (lane->held_bytes < DELAY_LANE_HELD_MAX / 8 * 7 && !is_full(lane))
+	if (settle_budget(lane) && !is_full(lane))
 		shut_hold(lane, hold, false);
 	return result < 0 ? -EBADFD : 0;
 }

@@ -17,10 +17,6 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* Bytes that the kernel keeps for one lane (DELAY_LINE_BYTES of network_delay_line.h); what comes
- * then is dropped until an eighth is free again. */
-#define DELAY_LANE_HELD_MAX (256UL << 20)
-
 /* Packets handled in one direction before the other gets its turn: neither may starve. */
 #define DELAY_LANE_BATCH 64
 
@@ -33,7 +29,9 @@ struct delay_lane {
 	/* The other source of packets, see delay_hold.h; NULL until it is there. Not owned. */
 	const struct packet_queue *_Atomic hold;
 	uint64_t held_bytes;
-	bool is_hold_shut;	  /* too many wait */
+	uint64_t held_blocks; /* that the budget counts for them */
+	bool is_hold_shut;    /* too many wait: what comes is dropped until some have left */
+	struct delay_budget *budget;
 	struct delay_merge merge; /* while a batch is sent */
 	bool keeps_single;	  /* the kernel did not take one that was merged */
 

@@ -88,6 +88,23 @@ static bool take_block(struct delay_budget *budget)
 	return false;
 }
 
+bool delay_budget_take(struct delay_budget *budget)
+{
+	if (!take_block(budget))
+		return false;
+	if (!budget->whole || take_block(budget->whole))
+		return true;
+	atomic_fetch_sub(&budget->used, 1);
+	return false;
+}
+
+void delay_budget_give(struct delay_budget *budget)
+{
+	atomic_fetch_sub(&budget->used, 1);
+	if (budget->whole)
+		atomic_fetch_sub(&budget->whole->used, 1);
+}
+
 static bool is_short(const struct delay_budget *budget)
 {
 	return budget && atomic_load(&budget->used) >= budget->blocks;

@@ -36,6 +36,10 @@ struct delay_budget {
 /* `limit_bytes` is rounded up to blocks, two at least. Used by queues in any thread. */
 void delay_budget_init(struct delay_budget *budget, size_t limit_bytes, struct delay_budget *whole);
 
+/* A block more, or less, for packets that wait elsewhere. False: there is none left. */
+bool delay_budget_take(struct delay_budget *budget);
+void delay_budget_give(struct delay_budget *budget);
+
 /* `budget` outlives the queue, which keeps one block of it for as long as it is there; -ENOSPC: not
  * even that is left. `frame_max` is the room that reserve() gives, at most half a block. The number
  * of packets is limited as well: one for each 128 bytes of the budget. */

@@ -190,7 +190,8 @@ static void *run(void *context)
 			trim_at_ns = delay_queue_trim(thread->lane.queue)
 					     ? clock_now_ns() + DELAY_QUEUE_TRIM_EVERY
 					     : INT64_MAX;
-			atomic_store(&thread->memory, delay_queue_memory(thread->lane.queue));
+			atomic_store(&thread->memory, delay_queue_memory(thread->lane.queue) +
+							      thread->lane.held_bytes);
 		}
 		atomic_store_explicit(&thread->queued, delay_queue_count(thread->lane.queue),
 				      memory_order_relaxed);

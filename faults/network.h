@@ -101,7 +101,8 @@ struct network_support {
 		netem_reason[200]; /* the kernel's words when not */
 };
 /* Tried once a boot, see network_finding.h. In the environment SQUALL_NETEM=off plays a kernel
- * without netem, SQUALL_HOOK=clsact one without the nf_tables egress hook. */
+ * without netem, SQUALL_HOOK=clsact one without the nf_tables egress hook; SQUALL_LINE=hold lets a
+ * delay line begin as one with much to carry, SQUALL_LINE=tap never become one. */
 int network_survey(struct network_support *out, struct error *err);
 /* Tried now, whatever was found before. */
 int network_survey_anew(struct network_support *out, struct error *err);
@@ -165,6 +166,7 @@ enum network_record_type {
 	NETWORK_RECORD_FILTER,	  /* NETWORK_GATE: filters of an interface, named as the table */
 	NETWORK_RECORD_CLSACT,	  /* NETWORK_GATE: the clsact they are in, if it was added */
 	NETWORK_RECORD_GROUP,	  /* BPF programs at control groups, named in `link` */
+	NETWORK_RECORD_HOLD,	  /* veth of a delay line; gone some time after its process */
 };
 struct network_record {
 	struct namespace_id namespace_id;
@@ -375,7 +377,7 @@ void network_line_soften(struct network_state *state);
 bool network_line_is_empty(const struct network_state *state);
 void network_line_count(const struct network_state *state, struct network_line_counts *out);
 /* Looks whether one carries so much that another way is better; now and then. */
-void network_line_tend(struct network_state *state);
+void network_line_tend(struct network_state *state, const struct fault *fault);
 /* Processor time of their threads since they were started; also when they have ended. */
 int64_t network_line_processor_ns(struct network_state *state);
 void network_line_stop(struct network_state *state);

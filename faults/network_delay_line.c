@@ -227,9 +227,10 @@ int delay_line_has_programs(const struct delay_line *line, struct netlink *netli
 	return result;
 }
 
-int delay_line_index(const struct delay_line *line)
+bool delay_line_owns(const struct delay_line *line, int index)
 {
-	return line->tap.index;
+	return index > 0 &&
+	       (line->tap.index == index || (line->hold && delay_hold_index(line->hold) == index));
 }
 
 int delay_line_start(struct delay_line *line, struct error *err)
@@ -313,33 +314,58 @@ static void add_counters(const struct delay_thread *thread, struct delay_line_co
 	sum->processor_ns += counters.processor_ns;
 }
 
-int delay_line_use_hold(struct delay_line *line, struct error *err)
+bool delay_line_may_hold(const struct delay_line *line)
 {
-	struct delay_hold_config config = {.netlink = line->netlink,
-					   .tap_index = line->tap.index,
-					   .return_fd = line->program_fd,
-					   .is_here = line->link_fd >= 0};
-	char name[IFNAMSIZ];
+	return line->may_hold && line->is_started;
+}
+
+bool delay_line_wants_hold(struct delay_line *line)
+{
+	struct delay_line_counters counters = {0};
+	int64_t now_ns = clock_now_ns(), passed_ns = now_ns - line->looked_ns;
+	double seconds = (double)passed_ns / NSEC_PER_SEC, bytes, packets;
+
+	if (!delay_line_may_hold(line) || passed_ns < LOOK_EVERY)
+		return false;
+	for (unsigned i = 0; i < line->count; i++)
+		add_counters(line->threads[i], &counters);
+	bytes = (double)(counters.bytes - line->looked_bytes);
+	packets = (double)(counters.received - line->looked_packets);
+	line->looked_ns = now_ns;
+	line->looked_bytes = counters.bytes;
+	line->looked_packets = counters.received;
+	return bytes >= HOLD_BYTES * seconds || packets >= HOLD_PACKETS * seconds;
+}
+
+/* sqRUN-STEPtN is the tap, sqRUN-STEPhN this. */
+void delay_line_hold_name(const struct delay_line *line, char out[IFNAMSIZ])
+{
 	char *kind;
+
+	memcpy(out, line->name, IFNAMSIZ);
+	kind = strrchr(out, 't');
+	*(kind ? kind : out) = 'h';
+}
+
+int delay_line_use_hold(struct delay_line *line, const char *alias, struct error *err)
+{
+	char name[IFNAMSIZ];
+	const struct delay_hold_config config = {.netlink = line->netlink,
+						 .tap_index = line->tap.index,
+						 .name = name,
+						 .alias = alias,
+						 .return_fd = line->program_fd,
+						 .is_here = line->link_fd >= 0};
 	int status;
 
-	if (line->hold)
-		return 0;
-	if (!line->may_hold)
+	if (!delay_line_may_hold(line))
 		return error_set(err, EOPNOTSUPP, "not with this effect or interface");
 	line->may_hold = false;
-	/* sqRUN-STEPtN and sqRUN-STEPhN */
-	memcpy(name, line->name, sizeof(name));
-	kind = strrchr(name, 't');
-	if (!kind)
-		return error_set(err, EINVAL, "a line of the name '%s'", name);
-	*kind = 'h';
-	config.name = name;
+	delay_line_hold_name(line, name);
 	status = delay_hold_new(&config, &line->hold, err);
 	if (status)
-		return error_prefix(err, "the delay line stays with its tap");
-	/* one thread, for what is in order stays so: the first, whose flows the tap gave it go on
-	 */
+		return error_prefix(err, "the delay line keeps its packets itself");
+	/* one thread, so that what is in order stays so */
 	delay_thread_hold(line->threads[0], delay_hold_queue(line->hold));
 	return delay_hold_open(line->hold, err);
 }
@@ -347,26 +373,6 @@ int delay_line_use_hold(struct delay_line *line, struct error *err)
 bool delay_line_has_hold(const struct delay_line *line)
 {
 	return line->hold;
-}
-
-void delay_line_tend(struct delay_line *line)
-{
-	struct delay_line_counters counters = {0};
-	int64_t now_ns = clock_now_ns(), passed_ns = now_ns - line->looked_ns;
-	double bytes, packets;
-
-	if (!line->may_hold || !line->is_started || passed_ns < LOOK_EVERY)
-		return;
-	for (unsigned i = 0; i < line->count; i++)
-		add_counters(line->threads[i], &counters);
-	bytes = (double)(counters.bytes - line->looked_bytes) * NSEC_PER_SEC / (double)passed_ns;
-	packets = (double)(counters.received - line->looked_packets) * NSEC_PER_SEC /
-		  (double)passed_ns;
-	line->looked_ns = now_ns;
-	line->looked_bytes = counters.bytes;
-	line->looked_packets = counters.received;
-	if (bytes >= HOLD_BYTES || packets >= HOLD_PACKETS)
-		delay_line_use_hold(line, NULL);
 }
 
 bool delay_line_is_empty(const struct delay_line *line)

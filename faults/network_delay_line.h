@@ -34,6 +34,7 @@
 #include "injector/base/error.h"
 #include "injector/kernel/netem.h"
 
+#include <net/if.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -94,7 +95,8 @@ void delay_line_stop(struct delay_line *line);
 
 /* Of its tap. */
 int delay_line_last_descriptor(const struct delay_line *line);
-int delay_line_index(const struct delay_line *line);
+/* An interface of that number is its own. */
+bool delay_line_owns(const struct delay_line *line, int index);
 /* *out: the programs that take its packets in and send them on are still at the tap, and where the
  * kernel keeps them. `netlink`: of the tap's namespace. A link of ours cannot be taken off by
  * others. */
@@ -110,11 +112,16 @@ const char *delay_line_device(const struct delay_line *line);
  * that is inside the line (tens of microseconds) when the table goes may be overtaken. */
 void delay_line_set(struct delay_line *line, const struct netem_config *effect);
 
-/* Call it now and then while the line works: it may find that it has so much to carry that another
- * way is better. What keeps it from that is no failure: it goes on as it is. */
-void delay_line_tend(struct delay_line *line);
-/* The same at once, however little it carries. */
-int delay_line_use_hold(struct delay_line *line, struct error *err);
+/* Ask now and then while the line works: it has had so much to carry since the last time that the
+ * kernel had better keep it (delay_hold.h), and that has not been tried yet. */
+bool delay_line_wants_hold(struct delay_line *line);
+/* It could, with its effect and interface; nothing has been tried yet. */
+bool delay_line_may_hold(const struct delay_line *line);
+/* Name of the interface that comes about then, in the tap's namespace. */
+void delay_line_hold_name(const struct delay_line *line, char out[IFNAMSIZ]);
+/* Does it, once. Upon failure it goes on as it is. Needs CAP_SYS_ADMIN beside what it needs to
+ * start. `alias`: of that interface. */
+int delay_line_use_hold(struct delay_line *line, const char *alias, struct error *err);
 bool delay_line_has_hold(const struct delay_line *line);
 
 /* Nothing waits, neither in the queue nor in the tap. */
@@ -123,7 +130,7 @@ bool delay_line_is_empty(const struct delay_line *line);
 bool delay_line_is_broken(const struct delay_line *line);
 
 struct delay_line_counters {
-	uint64_t bytes, kept; /* received; of the packets, by the kernel */
+	uint64_t bytes, kept;	 /* received; of the packets, by the kernel */
 	uint64_t received, sent; /* packets as the stack made them, up to 64 KiB each */
 	uint64_t lost, marked, duplicated, corrupted, reordered; /* as asked for */
 	uint64_t dropped_full;					 /* the memory limit was reached */

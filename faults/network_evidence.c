@@ -96,7 +96,7 @@ int network_evidence(struct fault *fault, struct evidence *out, struct error *er
 	    !state->effect.refusal.is_on)
 		network_line_count(state, &state->line_counts);
 	if (state->phase == NETWORK_ACTIVE && state->way == NETWORK_LINE)
-		network_line_tend(state);
+		network_line_tend(state, fault);
 	state->queue = queue;
 	*out = state->evidence;
 	count_fates(state, out);

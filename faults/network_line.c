@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <linux/ip.h>
 #include <net/if.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -107,6 +108,34 @@ static int start_one(struct network_state *state, unsigned at, struct error *err
 
 	delay_line_set(state->paths[at].line, &effect);
 	return delay_line_start(state->paths[at].line, err);
+}
+
+/* Rehearses either way where the traffic would not lead to it. */
+static bool wishes(const char *way)
+{
+	const char *wish = getenv("SQUALL_LINE");
+
+	return wish && strcmp(wish, way) == 0;
+}
+
+/* The kernel takes its interface away with the process, but not at once: so it is journalled. What
+ * keeps it from coming about is no failure. */
+static void hold(struct network_state *state, const struct fault *fault, struct delay_line *line)
+{
+	struct network_record record = state->record;
+
+	delay_line_hold_name(line, record.link);
+	if (journal_undo(fault->env->journal, fault->ops->name, fault->step, NETWORK_RECORD_HOLD,
+			 &record, sizeof(record), NULL) >= 0)
+		delay_line_use_hold(line, record.alias, NULL);
+}
+
+void network_line_tend(struct network_state *state, const struct fault *fault)
+{
+	for (unsigned i = 0; i < state->path_count; i++)
+		if (state->paths[i].line && !wishes("tap") &&
+		    delay_line_wants_hold(state->paths[i].line))
+			hold(state, fault, state->paths[i].line);
 }
 
 int network_line_add(struct network_state *state, const struct fault *fault, unsigned at,
@@ -231,9 +260,13 @@ int network_line_start(struct network_state *state, const struct fault *fault, s
 			     i < sizeof(loopback_settings) / sizeof(*loopback_settings);
 	     i++)
 		result = change_setting(state, fault, loopback_settings[i], err);
-	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
+	for (unsigned i = 0; result == 0 && i < state->path_count; i++) {
 		if (state->paths[i].index)
 			result = start_one(state, i, err);
+		if (result == 0 && state->paths[i].line && wishes("hold") &&
+		    delay_line_may_hold(state->paths[i].line))
+			hold(state, fault, state->paths[i].line);
+	}
 	if (result < 0)
 		network_line_stop(state);
 	return result;
@@ -315,13 +348,6 @@ void network_line_count(const struct network_state *state, struct network_line_c
 		delay_line_counters(state->paths[i].line, &counters);
 		add_counts(&counters, out);
 	}
-}
-
-void network_line_tend(struct network_state *state)
-{
-	for (unsigned i = 0; i < state->path_count; i++)
-		if (state->paths[i].line)
-			delay_line_tend(state->paths[i].line);
 }
 
 int64_t network_line_processor_ns(struct network_state *state)

@@ -175,7 +175,7 @@ void network_unlisten(struct network_state *state)
 static bool is_of_line(const struct network_state *state, int index)
 {
 	for (unsigned i = 0; i < state->path_count; i++)
-		if (state->paths[i].line && delay_line_index(state->paths[i].line) == index)
+		if (state->paths[i].line && delay_line_owns(state->paths[i].line, index))
 			return true;
 	return false;
 }

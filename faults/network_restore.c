@@ -215,6 +215,23 @@ static int undo_link(const struct network_record *record, struct access *access,
 	return result == -ENODEV ? 0 : result;
 }
 
+static bool is_our_hold(const struct link *link, const struct network_record *record)
+{
+	return strcmp(link->kind, "veth") == 0 && strcmp(link->alias, record->alias) == 0;
+}
+
+/* The kernel takes it away with the namespace behind it, when it gets to that. */
+static int undo_hold(const struct network_record *record, struct access *access, struct error *err)
+{
+	struct link link;
+	int result = link_find(access->route, record->link, &link, err);
+
+	if (result == 0)
+		result = is_our_hold(&link, record) ? link_delete(access->route, link.index, err)
+						    : 0;
+	return result == -ENODEV ? 0 : result;
+}
+
 static int undo_setting(const struct network_record *record, struct access *access,
 			struct error *err)
 {
@@ -242,10 +259,11 @@ static int read_record(const struct journal_record *record, struct network_recor
 	out->link[sizeof(out->link) - 1] = '\0';
 	out->alias[sizeof(out->alias) - 1] = '\0';
 	out->identity.kind[sizeof(out->identity.kind) - 1] = '\0';
-	if (record->type < NETWORK_RECORD_TABLE || record->type > NETWORK_RECORD_GROUP)
+	if (record->type < NETWORK_RECORD_TABLE || record->type > NETWORK_RECORD_HOLD)
 		return error_set(err, EINVAL, "unknown network record %u", record->type);
 	/* It goes into the command that undoes it by hand */
 	if (record->type != NETWORK_RECORD_LINK && record->type != NETWORK_RECORD_IPV4 &&
+	    record->type != NETWORK_RECORD_HOLD &&
 	    out->table[strspn(out->table, "abcdefghijklmnopqrstuvwxyz0123456789_")] != '\0')
 		return error_set(err, EINVAL, "damaged network record");
 	return 0;
@@ -274,6 +292,8 @@ int network_undo(const struct journal_record *record, struct error *err)
 		result = undo_filters(&what, &access, err);
 	else if (record->type == NETWORK_RECORD_CLSACT)
 		result = network_gate_undo_clsact(&what, access.route, err);
+	else if (record->type == NETWORK_RECORD_HOLD)
+		result = undo_hold(&what, &access, err);
 	else
 		result = undo_setting(&what, &access, err);
 	access_close(&access);
@@ -330,7 +350,7 @@ static void say_left(const struct network_record *record, unsigned type, const s
 	else if (type == NETWORK_RECORD_TABLE)
 		snprintf(out, size, "table %s: %snft delete table netdev %s", record->table, prefix,
 			 record->table);
-	else if (type == NETWORK_RECORD_LINK)
+	else if (type == NETWORK_RECORD_LINK || type == NETWORK_RECORD_HOLD)
 		snprintf(out, size, "interface %s: %sip link delete %s", record->link, prefix,
 			 link);
 	else if (type == NETWORK_RECORD_FILTER)
@@ -378,6 +398,9 @@ static int verify_one(const struct network_record *record, unsigned type, struct
 	} else if (type == NETWORK_RECORD_LINK) {
 		result = link_find(access->route, record->link, &link, err);
 		out->is_gone = result == -ENODEV || (result == 0 && !is_ours(&link, record));
+	} else if (type == NETWORK_RECORD_HOLD) {
+		result = link_find(access->route, record->link, &link, err);
+		out->is_gone = result == -ENODEV || (result == 0 && !is_our_hold(&link, record));
 	} else if (type == NETWORK_RECORD_FILTER) {
 		result = network_gate_filters_left(record, access->route, &out->filters, err);
 		out->is_gone = out->filters.count == 0;
@@ -421,8 +444,9 @@ int network_verify(const struct journal_record *record, bool *out_gone, char *ou
 		access_close(&access);
 	}
 	/* typed without a look, the others could take away what is somebody else's by now */
-	if (!look.is_gone && (result == 0 || record->type == NETWORK_RECORD_TABLE ||
-			      record->type == NETWORK_RECORD_LINK))
+	if (!look.is_gone &&
+	    (result == 0 || record->type == NETWORK_RECORD_TABLE ||
+	     record->type == NETWORK_RECORD_LINK || record->type == NETWORK_RECORD_HOLD))
 		say_left(&what, record->type, &look, out_left, left_size);
 	if (result == 0)
 		*out_gone = look.is_gone;

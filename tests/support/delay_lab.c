@@ -171,7 +171,7 @@ void lab_start(struct lab *lab, const char *device, bool is_ingress, int64_t del
 	assert_true(lab_index(lab->near_fd, LAB_TAP) > 0);
 	if (!lab->holds || config.is_loopback || jitter_ns)
 		return;
-	if (delay_line_use_hold(lab->line, &err))
+	if (delay_line_use_hold(lab->line, "", &err))
 		fail_msg("%s", err.text);
 	assert_true(delay_line_has_hold(lab->line));
 	assert_true(lab_index(lab->near_fd, LAB_VETH) > 0);

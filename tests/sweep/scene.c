@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define CLSACT "clsact-"
+#define HOLD   "hold-"
 
 #define LATE_LINK    "sqv0late"
 #define LATE_PATTERN "sqv0*"
@@ -189,9 +190,14 @@ static void replace(struct scene *scene, const char *name, FILE *out)
 		abort();
 }
 
+static bool begins(const char *text, const char *with)
+{
+	return strncmp(text, with, strlen(with)) == 0;
+}
+
 const char *scene_write_experiment(struct scene *scene, const char *path)
 {
-	static char copy[128], clsact[] = "SQUALL_HOOK=clsact";
+	static char copy[128], clsact[] = "SQUALL_HOOK=clsact", hold[] = "SQUALL_LINE=hold";
 	cleanup_file FILE *in = fopen(path, "re"), *out = NULL;
 	const char *base = strrchr(path, '/');
 	char name[32];
@@ -204,8 +210,9 @@ const char *scene_write_experiment(struct scene *scene, const char *path)
 		abort();
 	}
 	scene->has_late_link = false;
-	scene->variable =
-		strncmp(copy, "/run/" CLSACT, strlen("/run/" CLSACT)) == 0 ? clsact : NULL;
+	scene->variable = begins(copy, "/run/" CLSACT) ? clsact
+			  : begins(copy, "/run/" HOLD) ? hold
+						       : NULL;
 	while ((c = fgetc(in)) != EOF) {
 		if (c == '@' && fscanf(in, "%31[A-Z]@", name) == 1)
 			replace(scene, name, out);

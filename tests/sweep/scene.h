@@ -12,7 +12,7 @@
  *
  * An experiment whose name begins with "clsact-" is run as if the kernel had no egress hook of
  * nf_tables (SQUALL_HOOK): then filters and a clsact outlive the worker. It is restored by a squall
- * that is not told of it.
+ * that is not told of it. With "hold-" its delay lines let the kernel keep the packets.
  *
  * Traffic goes to 10.88.0.2:7001 and 127.0.0.1:7001 (see tests/support/netlab.h).
  */
