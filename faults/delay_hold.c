@@ -155,7 +155,8 @@ int delay_hold_new(const struct delay_hold_config *config, struct delay_hold **o
 	hold->queue = (struct packet_queue){.fd = -1, .count_fd = -1};
 	snprintf(hold->name, sizeof(hold->name), "%s", config->name);
 	result = make(hold, err);
-	cleanup_fd_at(&hold->namespace_fd);
+	cleanup_fd_at(&hold->namespace_fd); /* its sockets keep the namespace */
+	hold->namespace_fd = -1;
 	if (result < 0)
 		delay_hold_free(hold);
 	else

@@ -21,10 +21,7 @@
 #include <sched.h>
 #include <string.h>
 
-/* So much a second is worth the way through the kernel's own queue. */
-#define HOLD_BYTES   (100UL << 20)
-#define HOLD_PACKETS 50000
-#define LOOK_EVERY   (20 * NSEC_PER_MSEC)
+#define LOOK_EVERY (20 * NSEC_PER_MSEC) /* to tell how much a second it is */
 
 struct delay_line {
 	int tap_fds[TAP_QUEUES_MAX], program_fd, carry_fd, link_fd, ipv6_fd;
@@ -334,7 +331,8 @@ bool delay_line_wants_hold(struct delay_line *line)
 	line->looked_ns = now_ns;
 	line->looked_bytes = counters.bytes;
 	line->looked_packets = counters.received;
-	return bytes >= HOLD_BYTES * seconds || packets >= HOLD_PACKETS * seconds;
+	return bytes >= DELAY_LINE_HOLD_BYTES * seconds ||
+	       packets >= DELAY_LINE_HOLD_PACKETS * seconds;
 }
 
 /* sqRUN-STEPtN is the tap, sqRUN-STEPhN this. */

@@ -24,6 +24,9 @@
  *  - a receive checksum verified by hardware is verified again in software;
  *  - capture: a packet at ingress is seen by tcpdump when it arrives and again when it comes back;
  *    merged datagrams are seen as one, and counted as one by the device;
+ *  - its bytes are copied out of the kernel and in again, unless the kernel keeps them
+ * (delay_hold.h: then the first of these points hold as well, and its segmentation state is
+ * verified again);
  *  - the route of a packet on lo: IPv4 needs lo's route_localnet and accept_local (the caller's
  *    part), ::1 does not.
  */
@@ -44,6 +47,10 @@
 #define DELAY_LINE_BYTES (256UL << 20)
 /* The same of all lines of this process together, beyond two MiB of each thread. */
 #define DELAY_LINES_BYTES (1UL << 30)
+
+/* So much a second is worth the way through the kernel's own queue. */
+#define DELAY_LINE_HOLD_BYTES	(100UL << 20)
+#define DELAY_LINE_HOLD_PACKETS 50000U
 
 struct delay_line;
 struct netlink;

@@ -60,9 +60,27 @@ bool network_needs_hole(const struct network_state *state)
 	return false;
 }
 
+/* What a delay line may come to. */
+static int list_hold(const struct network_state *state, struct plan *plan)
+{
+	bool can = !state->effect.refusal.is_on && network_effect_only_delays(&state->effect);
+
+	for (unsigned i = 0; can && i < state->path_count; i++)
+		if (!state->paths[i].is_loopback)
+			return plan_add(plan, PLAN_CHANGE,
+					"should a tap carry more than %lu MiB or %u packets a "
+					"second: add interface %sh%u (veth) to a network namespace "
+					"of the worker, where the kernel keeps the packets (both "
+					"vanish with the process)",
+					DELAY_LINE_HOLD_BYTES >> 20, DELAY_LINE_HOLD_PACKETS,
+					state->record.link, i);
+	return 0;
+}
+
 static int list_queue(const struct network_state *state, struct plan *plan)
 {
 	char words[600];
+	int result;
 
 	network_effect_describe(&state->effect, words, sizeof(words));
 	if (state->way == NETWORK_NETEM)
@@ -76,14 +94,14 @@ static int list_queue(const struct network_state *state, struct plan *plan)
 				state->effect.full.burst ? "tbf that limits the rate, " : "", words,
 				state->effect.at.limit,
 				(unsigned long long)(state->queue_bytes >> 20));
-	if (state->way == NETWORK_LINE)
-		return plan_add(
-			plan, PLAN_CHANGE,
-			"add %u tap interface%s, %s; at most %lu MiB wait in each, about %lu in "
-			"all of the run",
-			state->path_count, state->path_count == 1 ? "" : "s", words,
-			DELAY_LINE_BYTES >> 20, DELAY_LINES_BYTES >> 20);
-	return 0;
+	if (state->way != NETWORK_LINE)
+		return 0;
+	result = plan_add(plan, PLAN_CHANGE,
+			  "add %u tap interface%s, %s; at most %lu MiB wait in each, about %lu in "
+			  "all of the run",
+			  state->path_count, state->path_count == 1 ? "" : "s", words,
+			  DELAY_LINE_BYTES >> 20, DELAY_LINES_BYTES >> 20);
+	return result < 0 ? result : list_hold(state, plan);
 }
 
 static int list_changes(const struct network_state *state, struct plan *plan, struct error *err)

@@ -135,6 +135,7 @@ void packet_queue_close(struct packet_queue *queue)
 {
 	cleanup_fd_at(&queue->fd);
 	cleanup_fd_at(&queue->count_fd);
+	queue->fd = queue->count_fd = -1;
 }
 
 static bool parse(const struct nlmsghdr *header, struct held_packet *out)
