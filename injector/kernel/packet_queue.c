@@ -67,7 +67,7 @@ static int transmit(const struct packet_queue *queue, const struct message *mess
 /* One setting, and the kernel's answer; before anything is queued. */
 static int configure(const struct packet_queue *queue, struct message *message, struct error *err)
 {
-	char answer[512];
+	_Alignas(struct nlmsghdr) char answer[512];
 	const struct nlmsghdr *header = (void *)answer;
 	struct nlmsgerr verdict;
 	ssize_t length;
@@ -79,6 +79,8 @@ static int configure(const struct packet_queue *queue, struct message *message, 
 	if (length < (ssize_t)NLMSG_LENGTH(sizeof(verdict)) || header->nlmsg_type != NLMSG_ERROR)
 		return error_set(err, EPROTO, "the kernel gave no answer about a queue of packets");
 	memcpy(&verdict, NLMSG_DATA(header), sizeof(verdict));
+	if (verdict.error > 0 || verdict.error < -4095)
+		return error_set(err, EPROTO, "the kernel's answer is no error number");
 	if (verdict.error)
 		return error_errno(err, -verdict.error, "the kernel gives no queue of packets");
 	return 0;

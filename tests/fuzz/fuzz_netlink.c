@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The kernel's answers: links, addresses' settings, qdiscs, filters, routes, nf_tables, listening
- * sockets, tracked connections, a netem, a new tap; and what it announces of links and qdiscs.
- * send(), recvmsg() and poll() are ours, so that the parsers get any bytes for an answer; only
- * sequence numbers are mended, else everything would be passed over as somebody else's.
+ * sockets, tracked connections, a netem, a new tap, packets that it keeps; and what it announces of
+ * links and qdiscs. send(), recvmsg() and poll() are ours, so that the parsers get any bytes for an
+ * answer; only sequence numbers are mended, else everything would be passed over as somebody
+ * else's.
  */
 /* what concerns whom is its own business */
 #include "faults/network_listen.c" /* NOLINT(bugprone-suspicious-include) */
@@ -12,6 +13,7 @@
 #include "injector/kernel/link.h"
 #include "injector/kernel/netem.h"
 #include "injector/kernel/nft.h"
+#include "injector/kernel/packet_queue.h"
 #include "injector/kernel/qdisc.h"
 #include "injector/kernel/route.h"
 #include "injector/kernel/socket_owner.h"
@@ -87,6 +89,22 @@ ssize_t recv(int fd, void *out, size_t size, int flags)
 {
 	(void)fd, (void)flags;
 	return next_piece(out, size);
+}
+
+int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout)
+{
+	unsigned came = 0;
+
+	(void)fd, (void)flags, (void)timeout;
+	while (came < count) {
+		const struct iovec *part = messages[came].msg_hdr.msg_iov;
+		ssize_t length = next_piece(part->iov_base, part->iov_len);
+
+		if (length < 0)
+			break;
+		messages[came++].msg_len = (unsigned)length;
+	}
+	return came ? (int)came : -1;
 }
 
 int poll(struct pollfd *list, nfds_t count, int timeout_ms)
@@ -176,6 +194,29 @@ static void listen_to(struct netlink *netlink, bool follows)
 		abort();
 }
 
+static void receive_packets(size_t *sum)
+{
+	const struct packet_queue queue = {.fd = -1, .count_fd = -1};
+	struct held_packet packets[PACKET_QUEUE_BATCH];
+	int count = packet_queue_receive(&queue, packets);
+
+	if (count > PACKET_QUEUE_BATCH)
+		abort();
+	for (int i = 0; i < count; i++)
+		*sum += packets[i].id + packets[i].length;
+}
+
+static void open_queue(void)
+{
+	struct packet_queue queue;
+	struct error err = ERROR_INIT;
+
+	if (packet_queue_open(&queue, 0, 1, &err) == 0)
+		packet_queue_close(&queue);
+	else if (!err.code || queue.fd >= 0)
+		abort();
+}
+
 static void ask(struct netlink *netlink, unsigned what)
 {
 	struct in_addr address = {.s_addr = htonl(0x0a000001)};
@@ -234,6 +275,12 @@ static void ask(struct netlink *netlink, unsigned what)
 	case 14:
 		listen_to(netlink, what == 14);
 		break;
+	case 15:
+		receive_packets(&sum);
+		break;
+	case 16:
+		open_queue();
+		break;
 	}
 	if (what == 9 && socket_owner_inodes(-1, 1, 65535, &inodes, &count, NULL) == 0)
 		free(inodes);
@@ -251,6 +298,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	answer = data + 1;
 	answer_size = size - 1;
 	turns = 0;
-	ask(netlink, data[0] % 15);
+	ask(netlink, data[0] % 17);
 	return 0;
 }
