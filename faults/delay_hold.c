@@ -35,7 +35,7 @@ struct delay_hold {
 	struct netlink *inner, *rules; /* in the namespace of ours */
 	int namespace_fd;	       /* until all is made */
 	struct packet_queue queue;
-	int index; /* of the veth in the tap's namespace; 0: none */
+	int index, inner_index; /* of the veth in the tap's namespace, and in ours; 0: none */
 	int wrap_fd, unwrap_fd, link_fd;
 	bool has_filter; /* at the tap's egress, by clsact */
 	char name[IFNAMSIZ];
@@ -66,7 +66,7 @@ static int make_veth(struct delay_hold *hold, struct error *err)
 	return link_create_veth(hold->config.netlink, &veth, hold->config.alias, &hold->index, err);
 }
 
-static int commit_rules(struct delay_hold *hold, int inner_index, bool by_target, struct error *err)
+static int commit_rules(struct delay_hold *hold, bool by_target, struct error *err)
 {
 	struct nft_batch batch;
 
@@ -86,21 +86,21 @@ static int commit_rules(struct delay_hold *hold, int inner_index, bool by_target
 	nft_rule_end(&batch, NULL);
 	nft_rule_begin(&batch, "send");
 	/* to nobody in particular: the device asks for no address, and the program puts its own */
-	nft_duplicate_to(&batch, htobe32(0xc0000202), inner_index);
+	nft_duplicate_to(&batch, htobe32(0xc0000202), hold->inner_index);
 	nft_verdict(&batch, NF_DROP);
 	nft_rule_end(&batch, NULL);
 	return nft_commit(hold->rules, &batch, err);
 }
 
-static int make_rules(struct delay_hold *hold, int inner_index, struct error *err)
+static int make_rules(struct delay_hold *hold, struct error *err)
 {
-	if (commit_rules(hold, inner_index, false, err) == 0)
+	if (commit_rules(hold, hold->inner_index, false, err) == 0)
 		return 0;
-	return commit_rules(hold, inner_index, true, err);
+	return commit_rules(hold, hold->inner_index, true, err);
 }
 
 /* Both ends know what to do with a packet before one can come. */
-static int make_programs(struct delay_hold *hold, int inner_index, struct error *err)
+static int make_programs(struct delay_hold *hold, struct error *err)
 {
 	const struct bpf_filter back = {.hook = QDISC_INGRESS,
 					.priority = 1,
@@ -113,9 +113,9 @@ static int make_programs(struct delay_hold *hold, int inner_index, struct error 
 	if (result == 0)
 		result = hold_wrap_load(hold->index, mac, &hold->wrap_fd, err);
 	if (result == 0)
-		result = qdisc_add_clsact(hold->inner, inner_index, err);
+		result = qdisc_add_clsact(hold->inner, hold->inner_index, err);
 	if (result == 0)
-		result = filter_add_bpf(hold->inner, inner_index, &unwrap, err);
+		result = filter_add_bpf(hold->inner, hold->inner_index, &unwrap, err);
 	if (result == 0)
 		result = qdisc_add_clsact(hold->config.netlink, hold->index, err);
 	return result < 0 ? result : filter_add_bpf(hold->config.netlink, hold->index, &back, err);
@@ -124,7 +124,7 @@ static int make_programs(struct delay_hold *hold, int inner_index, struct error 
 static int make(struct delay_hold *hold, struct error *err)
 {
 	const struct link_change up = {.up = true};
-	struct link inner;
+	struct link inner = {0};
 	int result = namespace_run_new(open_inside, hold, err);
 
 	if (result == 0)
@@ -133,12 +133,13 @@ static int make(struct delay_hold *hold, struct error *err)
 		result = make_veth(hold, err);
 	if (result == 0)
 		result = link_find(hold->inner, INNER_NAME, &inner, err);
+	hold->inner_index = inner.index;
 	if (result == 0)
-		result = make_programs(hold, inner.index, err);
+		result = make_programs(hold, err);
 	if (result == 0)
-		result = make_rules(hold, inner.index, err);
+		result = make_rules(hold, err);
 	if (result == 0)
-		result = link_change(hold->inner, inner.index, &up, err);
+		result = link_change(hold->inner, hold->inner_index, &up, err);
 	return result < 0 ? result : link_change(hold->config.netlink, hold->index, &up, err);
 }
 
@@ -172,6 +173,18 @@ int delay_hold_index(const struct delay_hold *hold)
 const struct packet_queue *delay_hold_queue(const struct delay_hold *hold)
 {
 	return &hold->queue;
+}
+
+void delay_hold_drops(const struct delay_hold *hold, uint64_t *out_full, uint64_t *out_late)
+{
+	struct link link;
+
+	packet_queue_drops(&hold->queue, out_full, out_late);
+	/* at either end, where the other one's backlog was full */
+	if (link_get(hold->config.netlink, hold->index, &link, NULL) == 0)
+		*out_late += link.tx_dropped;
+	if (link_get(hold->inner, hold->inner_index, &link, NULL) == 0)
+		*out_late += link.tx_dropped;
 }
 
 int delay_hold_open(struct delay_hold *hold, struct error *err)

@@ -24,6 +24,7 @@
 #include "injector/kernel/packet_queue.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct delay_hold;
 
@@ -44,6 +45,9 @@ int delay_hold_new(const struct delay_hold_config *config, struct delay_hold **o
 int delay_hold_index(const struct delay_hold *hold);
 /* Where the packets' numbers come. */
 const struct packet_queue *delay_hold_queue(const struct delay_hold *hold);
+/* Packets dropped since it was made: because too many waited, and because the kernel or we had no
+ * time for them. */
+void delay_hold_drops(const struct delay_hold *hold, uint64_t *out_full, uint64_t *out_late);
 /* From now on what the tap would take comes here. */
 int delay_hold_open(struct delay_hold *hold, struct error *err);
 /* Its veth is there and up, and what leads to it and from it is in place. */

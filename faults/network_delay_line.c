@@ -399,10 +399,10 @@ void delay_line_counters(const struct delay_line *line, struct delay_line_counte
 	if (line->is_started && !link_get(line->netlink, line->tap.index, &link, NULL))
 		out->dropped_device = link.tx_dropped;
 	if (line->hold) {
-		uint64_t full, unread;
+		uint64_t full, late;
 
-		packet_queue_drops(delay_hold_queue(line->hold), &full, &unread);
+		delay_hold_drops(line->hold, &full, &late);
 		out->dropped_full += full;
-		out->dropped_device += unread;
+		out->dropped_device += late;
 	}
 }

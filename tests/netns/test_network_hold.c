@@ -3,6 +3,7 @@
  * A delay line with much to carry lets the kernel keep the packets (faults/delay_hold.h): when that
  * comes about, what it does to the traffic, who may take it away, and that nothing of it is left.
  */
+#include "tests/support/kernel_version.h"
 #include "tests/support/netlab.h"
 #include "tests/support/squall_runner.h"
 
@@ -272,6 +273,20 @@ static void test_death_leaves_nothing(void **state)
 	close(ready[0]);
 }
 
+/* A kernel that cannot: the line goes on as it is. */
+static void test_the_tap_stays_where_the_kernel_cannot(void **state)
+{
+	struct netlab *lab = *state;
+	char *before = netlab_dump(lab);
+	struct netlab_fault fault;
+
+	inject(lab, &fault, "hhhhb2", both);
+	assert_int_equal(count_holds(lab), 0);
+	assert_true(netlab_fastest(lab, "10.88.0.2", NETLAB_PORT, 5) >= 2 * DELAY_NS);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	netlab_same(lab, before);
+}
+
 int main(void)
 {
 #define LAB(test)  cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -287,6 +302,11 @@ int main(void)
 		HOLD(test_its_filter_deleted),
 		HOLD(test_death_leaves_nothing),
 	};
+	const struct CMUnitTest without[] = {HOLD(test_the_tap_stays_where_the_kernel_cannot)};
+
+	if (!KERNEL_CAN_HOLD)
+		return cmocka_run_group_tests_name("network: a kernel that keeps none", without,
+						   NULL, NULL);
 
 	return cmocka_run_group_tests_name("network: packets that the kernel keeps", tests, NULL,
 					   NULL);
