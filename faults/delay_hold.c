@@ -94,9 +94,9 @@ static int commit_rules(struct delay_hold *hold, bool by_target, struct error *e
 
 static int make_rules(struct delay_hold *hold, struct error *err)
 {
-	if (commit_rules(hold, hold->inner_index, false, err) == 0)
+	if (commit_rules(hold, false, err) == 0)
 		return 0;
-	return commit_rules(hold, hold->inner_index, true, err);
+	return commit_rules(hold, true, err);
 }
 
 /* Both ends know what to do with a packet before one can come. */
