@@ -17,13 +17,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define QUEUE	   0
-#define UNREAD_MAX 4096 /* as many as the tap's rings hold */
-#define MTU	   65535
-#define INNER_NAME "hold"
-#define WRAP	   "squall_hold_wrap"
-#define UNWRAP	   "squall_hold_unwrap"
-#define WAY_BACK   "squall_delay_return"
+#define QUEUE	     0
+#define UNREAD_MAX   4096 /* as many as the tap's rings hold */
+#define MTU	     65535
+#define SEGMENTS_MAX 262144 /* above what is wrapped, which the veth must not cut */
+#define INNER_NAME   "hold"
+#define WRAP	     "squall_hold_wrap"
+#define UNWRAP	     "squall_hold_unwrap"
+#define WAY_BACK     "squall_delay_return"
 /* Behind nothing: there is nobody else in that namespace. */
 #define FIRST  (-300)
 #define SECOND 0
@@ -60,6 +61,7 @@ static int make_veth(struct delay_hold *hold, struct error *err)
 				  .peer_name = INNER_NAME,
 				  .peer_namespace_fd = hold->namespace_fd,
 				  .mtu = MTU,
+				  .segments_max = SEGMENTS_MAX,
 				  .address = mac,
 				  .peer_address = mac};
 
@@ -107,11 +109,10 @@ static int make_programs(struct delay_hold *hold, struct error *err)
 					.program_fd = hold->config.return_fd,
 					.name = WAY_BACK};
 	struct bpf_filter unwrap = {.hook = QDISC_EGRESS, .priority = 1, .name = UNWRAP};
-	int result = hold_unwrap_load(&hold->unwrap_fd, err);
+	int result;
 
 	unwrap.program_fd = hold->unwrap_fd;
-	if (result == 0)
-		result = hold_wrap_load(hold->index, mac, &hold->wrap_fd, err);
+	result = hold_wrap_load(hold->index, mac, &hold->wrap_fd, err);
 	if (result == 0)
 		result = qdisc_add_clsact(hold->inner, hold->inner_index, err);
 	if (result == 0)
@@ -125,8 +126,10 @@ static int make(struct delay_hold *hold, struct error *err)
 {
 	const struct link_change up = {.up = true};
 	struct link inner = {0};
-	int result = namespace_run_new(open_inside, hold, err);
+	int result = hold_unwrap_load(&hold->unwrap_fd, err); /* or nothing is made at all */
 
+	if (result == 0)
+		result = namespace_run_new(open_inside, hold, err);
 	if (result == 0)
 		result = packet_queue_limit(&hold->queue, UINT_MAX);
 	if (result == 0)
@@ -158,6 +161,7 @@ int delay_hold_new(const struct delay_hold_config *config, struct delay_hold **o
 	result = make(hold, err);
 	cleanup_fd_at(&hold->namespace_fd); /* its sockets keep the namespace */
 	hold->namespace_fd = -1;
+	hold->config.name = hold->config.alias = NULL; /* the caller's */
 	if (result < 0)
 		delay_hold_free(hold);
 	else
@@ -244,16 +248,23 @@ int delay_hold_check(const struct delay_hold *hold, struct error *err)
 	return result;
 }
 
-void delay_hold_free(struct delay_hold *hold)
+void delay_hold_shut(struct delay_hold *hold)
 {
 	struct filter_search wrap = {.name = WRAP};
+	const int index = hold->config.tap_index;
 
+	cleanup_fd_at(&hold->link_fd);
+	hold->link_fd = -1;
+	if (hold->has_filter && has_filter(hold, index, QDISC_EGRESS, &wrap, NULL) == 0)
+		filter_delete(hold->config.netlink, index, &wrap.found, NULL);
+	hold->has_filter = false;
+}
+
+void delay_hold_free(struct delay_hold *hold)
+{
 	if (!hold)
 		return;
-	cleanup_fd_at(&hold->link_fd);
-	if (hold->has_filter &&
-	    has_filter(hold, hold->config.tap_index, QDISC_EGRESS, &wrap, NULL) == 0)
-		filter_delete(hold->config.netlink, hold->config.tap_index, &wrap.found, NULL);
+	delay_hold_shut(hold);
 	/* else it goes when the kernel has cleared the namespace away, some time later */
 	if (hold->index)
 		link_delete(hold->config.netlink, hold->index, NULL);

@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * In the header of ours the protocol says whether the frame had a VLAN tag beside it, and the
- * identification is that tag: the kernel takes such a tag for its own on the way.
+ * Between the Ethernet header and the packet's own IP header comes an IPv4 header of ours, of which
+ * that one is the options: so what the kernel takes for the transport header is the right one, in
+ * there and afterwards. (Some kernels drop segmentation offload whose transport header they cannot
+ * read, and drivers use it.) Options are looked at behind the queue, where the packet never gets.
+ *
+ *   Ethernet: to our veth, from the packet's sender   IPv4: protocol    253, and whether there is a
+ *                                                                       VLAN tag, which the kernel
+ *                                                                       would take for its own
+ *                                                     identification    that tag
+ *                                                     source, destination   whom the packet is for
  */
 #include "faults/delay_hold_program.h"
 
@@ -19,44 +27,84 @@
 /* Protocols for experiments and the reserved one (RFC 3692, IANA's "protocol-numbers"). */
 enum { PLAIN = 253, WITH_VLAN, WITH_SERVICE_VLAN };
 
-#define FRAME_MAX	(65535 - HOLD_WRAP_SIZE)
-#define LIFETIME	64
-#define SOURCE		0xc0000201 /* 192.0.2.1 and .2: nobody's (RFC 5737) */
-#define DESTINATION	0xc0000202
-#define DECAP_L3_IPV6	(1U << 8) /* BPF_F_ADJ_ROOM_DECAP_L3_IPV6 of <linux/bpf.h>, Linux 6.3 */
-#define CSUM_NO_RESET	(1U << 5) /* BPF_F_ADJ_ROOM_NO_CSUM_RESET, 5.8 */
-#define CHECKSUM_OFFSET 24
+#define WRAP_SIZE     20
+#define FRAME_MAX     131072 /* far below what our veth takes in one */
+#define SINGLE_MAX    16000  /* bpf_skb_change_head() takes no more without segmentation */
+#define MORE_COME     0x3fff /* of an IPv4 header: it is a fragment */
+#define LIFETIME      64
+#define IPV4_SIZE     20
+#define IPV6_SIZE     40
+#define DECAP_L3_IPV6 (1U << 8) /* BPF_F_ADJ_ROOM_DECAP_L3_IPV6 of <linux/bpf.h>, Linux 6.3 */
+#define CSUM_NO_RESET (1U << 5) /* BPF_F_ADJ_ROOM_NO_CSUM_RESET, 5.8 */
 
 enum { R0 = BPF_REG_0, R1, R2, R3, R4, R5, PACKET, PROTOCOL, TAG, LENGTH, FRAME };
 
-/* register = that byte of the packet; the stack's first bytes are the place for it */
-static void read_byte(struct bpf_builder *b, unsigned offset)
+/* On the stack, while a frame is wrapped: a header is at an address where its words are whole, so
+ * that of Ethernet begins in the midst of one. */
+enum { INNER = -IPV6_SIZE, OUTER = INNER - WRAP_SIZE, ETHERNET = OUTER - ETH_HLEN, OLD = -96 };
+/* And while it is unwrapped. */
+enum { CAME = -40, CAME_OUTER = CAME + ETH_HLEN, NEW = -56 };
+
+static void load_bytes(struct bpf_builder *b, unsigned from, int to, unsigned size)
 {
 	bpf_copy(b, R1, PACKET);
-	bpf_set(b, R2, offset);
+	bpf_set(b, R2, from);
 	bpf_copy(b, R3, FRAME);
-	bpf_compute_value(b, BPF_ADD, R3, -8);
-	bpf_set(b, R4, 1);
+	bpf_compute_value(b, BPF_ADD, R3, to);
+	bpf_set(b, R4, size);
 	bpf_call(b, BPF_FUNC_skb_load_bytes);
-	bpf_read(b, BPF_B, R1, FRAME, -8);
 }
 
-static void check_segments(struct bpf_builder *b, unsigned pass)
+static void store_bytes(struct bpf_builder *b, int from, unsigned size, unsigned drop)
 {
-	unsigned plain = bpf_label(b), ipv4 = bpf_label(b), check = bpf_label(b);
+	bpf_copy(b, R1, PACKET);
+	bpf_set(b, R2, 0);
+	bpf_copy(b, R3, FRAME);
+	bpf_compute_value(b, BPF_ADD, R3, from);
+	bpf_set(b, R4, size);
+	bpf_set(b, R5, 0);
+	bpf_call(b, BPF_FUNC_skb_store_bytes);
+	bpf_jump_if(b, BPF_JNE, R0, 0, drop);
+}
 
-	bpf_read(b, BPF_W, R1, PACKET, FIELD(gso_size));
-	bpf_jump_if(b, BPF_JEQ, R1, 0, plain);
-	bpf_read(b, BPF_W, R1, PACKET, FIELD(protocol));
-	bpf_jump_if(b, BPF_JEQ, R1, htons(ETH_P_IP), ipv4);
-	bpf_jump_if(b, BPF_JNE, R1, htons(ETH_P_IPV6), pass);
-	read_byte(b, ETH_HLEN + 6);
-	bpf_jump(b, check);
-	bpf_place(b, ipv4);
-	read_byte(b, ETH_HLEN + 9);
-	bpf_place(b, check);
+/* Stack to stack; an Ethernet address. */
+static void copy_address(struct bpf_builder *b, int to, int from)
+{
+	for (int at = 0; at < ETH_ALEN; at += 2) {
+		bpf_read(b, BPF_H, R1, FRAME, from + at);
+		bpf_write(b, BPF_H, FRAME, to + at, R1);
+	}
+}
+
+/* Of a flow all packets go one way or the other, or they would overtake each other: so what it is
+ * decides, and not how it comes. */
+static void check_is_tcp(struct bpf_builder *b, unsigned inner_size, unsigned pass)
+{
+	load_bytes(b, ETH_HLEN, INNER, inner_size);
+	bpf_jump_if(b, BPF_JNE, R0, 0, pass);
+	if (inner_size == IPV6_SIZE) {
+		bpf_read(b, BPF_B, R1, FRAME, INNER + 6);
+		bpf_jump_if(b, BPF_JNE, R1, IPPROTO_TCP, pass);
+		return;
+	}
+	bpf_read(b, BPF_B, R1, FRAME, INNER);
+	bpf_jump_if(b, BPF_JNE, R1, 0x45, pass);
+	bpf_read(b, BPF_B, R1, FRAME, INNER + 9);
 	bpf_jump_if(b, BPF_JNE, R1, IPPROTO_TCP, pass);
-	bpf_place(b, plain);
+	bpf_read(b, BPF_H, R1, FRAME, INNER + 6);
+	bpf_jump_if(b, BPF_JSET, R1, htons(MORE_COME), pass);
+}
+
+static void check_size(struct bpf_builder *b, unsigned pass)
+{
+	unsigned fits = bpf_label(b);
+
+	bpf_read(b, BPF_W, R1, PACKET, FIELD(len));
+	bpf_jump_if(b, BPF_JGT, R1, FRAME_MAX, pass);
+	bpf_jump_if(b, BPF_JLE, R1, SINGLE_MAX, fits);
+	bpf_read(b, BPF_W, R1, PACKET, FIELD(gso_size));
+	bpf_jump_if(b, BPF_JEQ, R1, 0, pass);
+	bpf_place(b, fits);
 }
 
 /* The sum over a whole packet, by the hardware that received it, would not hold any more. Other
@@ -70,7 +118,7 @@ static void check_sum(struct bpf_builder *b, unsigned pass)
 	bpf_jump_if(b, BPF_JEQ, R0, 0, pass);
 }
 
-static void take_vlan_tag(struct bpf_builder *b, unsigned pass)
+static void take_vlan_tag(struct bpf_builder *b, unsigned drop)
 {
 	unsigned none = bpf_label(b), service = bpf_label(b), pop = bpf_label(b);
 
@@ -88,29 +136,24 @@ static void take_vlan_tag(struct bpf_builder *b, unsigned pass)
 	bpf_place(b, pop);
 	bpf_copy(b, R1, PACKET);
 	bpf_call(b, BPF_FUNC_skb_vlan_pop);
-	bpf_jump_if(b, BPF_JNE, R0, 0, pass);
+	bpf_jump_if(b, BPF_JNE, R0, 0, drop);
 	bpf_place(b, none);
 }
 
-/* The IPv4 checksum of our header: what is constant in it, and the rest in registers. */
-static void sum_header(struct bpf_builder *b)
+/* What is handed on as one has the length 0, as it may be more than 16 bits (iph_totlen() in
+ * include/linux/ip.h, Linux 6.3). */
+static void find_length(struct bpf_builder *b)
 {
-	const uint32_t constant = 0x4500 + (LIFETIME << 8) + (SOURCE >> 16) + (SOURCE & 0xffff) +
-				  (DESTINATION >> 16) + (DESTINATION & 0xffff);
+	unsigned single = bpf_label(b), found = bpf_label(b);
 
-	bpf_set(b, R3, constant);
-	bpf_compute(b, BPF_ADD, R3, LENGTH);
-	bpf_compute(b, BPF_ADD, R3, TAG);
-	bpf_compute(b, BPF_ADD, R3, PROTOCOL);
-	for (unsigned i = 0; i < 2; i++) {
-		bpf_copy(b, R2, R3);
-		bpf_compute_value(b, BPF_RSH, R2, 16);
-		bpf_compute_value(b, BPF_AND, R3, 0xffff);
-		bpf_compute(b, BPF_ADD, R3, R2);
-	}
-	bpf_compute_value(b, BPF_XOR, R3, 0xffff);
-	bpf_to_host(b, R3, 16);
-	bpf_write(b, BPF_H, FRAME, -40 + CHECKSUM_OFFSET, R3);
+	bpf_read(b, BPF_W, R1, PACKET, FIELD(gso_size));
+	bpf_jump_if(b, BPF_JEQ, R1, 0, single);
+	bpf_set(b, LENGTH, 0);
+	bpf_jump(b, found);
+	bpf_place(b, single);
+	bpf_read(b, BPF_W, LENGTH, PACKET, FIELD(len));
+	bpf_compute_value(b, BPF_ADD, LENGTH, WRAP_SIZE - ETH_HLEN);
+	bpf_place(b, found);
 }
 
 static void write_half(struct bpf_builder *b, int offset, unsigned value)
@@ -120,30 +163,71 @@ static void write_half(struct bpf_builder *b, int offset, unsigned value)
 	bpf_write(b, BPF_H, FRAME, offset, R1);
 }
 
-/* 40 bytes of the stack, of which the last two are not used: Ethernet's header ends where words do
- * not. */
-static void write_wrap(struct bpf_builder *b, const uint8_t mac[ETH_ALEN])
+static void write_headers(struct bpf_builder *b, unsigned inner_size, const uint8_t mac[ETH_ALEN])
 {
-	uint8_t fixed[40] = {0};
-	const uint16_t type = htons(ETH_P_IP);
-	const uint32_t ends[] = {htonl(SOURCE), htonl(DESTINATION)};
+	for (int at = 0; at < ETH_ALEN; at += 2) {
+		uint16_t half;
 
-	memcpy(fixed, mac, ETH_ALEN);
-	memcpy(fixed + ETH_ALEN, mac, ETH_ALEN);
-	memcpy(fixed + 12, &type, sizeof(type));
-	fixed[14] = 0x45;
-	fixed[22] = LIFETIME;
-	memcpy(fixed + 26, ends, sizeof(ends));
-	for (int at = 0; at < 40; at += 4) {
-		int32_t word;
-
-		memcpy(&word, fixed + at, sizeof(word));
-		bpf_write_value(b, BPF_W, FRAME, -40 + at, word);
+		memcpy(&half, mac + at, sizeof(half));
+		bpf_write_value(b, BPF_H, FRAME, ETHERNET + at, half);
 	}
-	write_half(b, -40 + 16, LENGTH);
-	write_half(b, -40 + 18, TAG);
-	bpf_write(b, BPF_B, FRAME, -40 + 23, PROTOCOL);
-	sum_header(b);
+	copy_address(b, ETHERNET + ETH_ALEN, OLD + ETH_ALEN);
+	bpf_write_value(b, BPF_H, FRAME, ETHERNET + 12, htons(ETH_P_IP));
+	bpf_write_value(b, BPF_B, FRAME, OUTER, (int32_t)(0x40 | (WRAP_SIZE + inner_size) / 4));
+	bpf_write_value(b, BPF_B, FRAME, OUTER + 1, 0);
+	write_half(b, OUTER + 2, LENGTH);
+	write_half(b, OUTER + 4, TAG);
+	bpf_write_value(b, BPF_H, FRAME, OUTER + 6, 0);
+	bpf_write_value(b, BPF_B, FRAME, OUTER + 8, LIFETIME);
+	bpf_write(b, BPF_B, FRAME, OUTER + 9, PROTOCOL);
+	bpf_write_value(b, BPF_H, FRAME, OUTER + 10, 0);
+	copy_address(b, OUTER + 12, OLD);
+	bpf_write_value(b, BPF_H, FRAME, OUTER + 18, 0);
+}
+
+/* The checksum of the header with its options (RFC 1071: in the machine's own order). */
+static void sum_header(struct bpf_builder *b, unsigned inner_size)
+{
+	bpf_set(b, R1, 0);
+	bpf_set(b, R2, 0);
+	bpf_copy(b, R3, FRAME);
+	bpf_compute_value(b, BPF_ADD, R3, OUTER);
+	bpf_set(b, R4, WRAP_SIZE + inner_size);
+	bpf_set(b, R5, 0);
+	bpf_call(b, BPF_FUNC_csum_diff);
+	bpf_compute32_value(b, BPF_AND, R0, 0xffffffff);
+	for (unsigned i = 0; i < 2; i++) {
+		bpf_copy(b, R2, R0);
+		bpf_compute_value(b, BPF_RSH, R2, 16);
+		bpf_compute_value(b, BPF_AND, R0, 0xffff);
+		bpf_compute(b, BPF_ADD, R0, R2);
+	}
+	bpf_compute_value(b, BPF_XOR, R0, 0xffff);
+	bpf_write(b, BPF_H, FRAME, OUTER + 10, R0);
+}
+
+static void wrap(struct bpf_builder *b, unsigned inner_size, int index, const uint8_t mac[ETH_ALEN],
+		 unsigned pass, unsigned drop)
+{
+	check_is_tcp(b, inner_size, pass);
+	check_size(b, pass);
+	check_sum(b, pass);
+	load_bytes(b, 0, OLD, ETH_HLEN);
+	bpf_jump_if(b, BPF_JNE, R0, 0, pass);
+	take_vlan_tag(b, drop);
+	find_length(b);
+	write_headers(b, inner_size, mac);
+	sum_header(b, inner_size);
+	bpf_copy(b, R1, PACKET);
+	bpf_set(b, R2, WRAP_SIZE);
+	bpf_set(b, R3, 0);
+	bpf_call(b, BPF_FUNC_skb_change_head);
+	bpf_jump_if(b, BPF_JNE, R0, 0, drop);
+	store_bytes(b, ETHERNET, ETH_HLEN + WRAP_SIZE, drop); /* over the old Ethernet header */
+	bpf_set(b, R1, (uint32_t)index);
+	bpf_set(b, R2, 0);
+	bpf_call(b, BPF_FUNC_redirect); /* its answer is ours */
+	bpf_exit(b);
 }
 
 static int load(struct bpf_builder *b, const char *name, int *out_program_fd, struct error *err)
@@ -157,37 +241,19 @@ static int load(struct bpf_builder *b, const char *name, int *out_program_fd, st
 int hold_wrap_load(int index, const uint8_t mac[ETH_ALEN], int *out_program_fd, struct error *err)
 {
 	struct bpf_builder builder, *b = &builder;
-	unsigned pass, drop;
+	unsigned pass, drop, ipv4;
 
 	bpf_builder_init(b);
 	pass = bpf_label(b);
 	drop = bpf_label(b);
+	ipv4 = bpf_label(b);
 	bpf_copy(b, PACKET, R1);
-	bpf_read(b, BPF_W, R1, PACKET, FIELD(len));
-	bpf_jump_if(b, BPF_JGT, R1, FRAME_MAX, pass);
-	check_segments(b, pass);
-	check_sum(b, pass);
-	take_vlan_tag(b, pass);
-	bpf_read(b, BPF_W, LENGTH, PACKET, FIELD(len));
-	bpf_compute_value(b, BPF_ADD, LENGTH, HOLD_WRAP_SIZE - ETH_HLEN);
-	write_wrap(b, mac);
-	bpf_copy(b, R1, PACKET);
-	bpf_set(b, R2, HOLD_WRAP_SIZE);
-	bpf_set(b, R3, 0);
-	bpf_call(b, BPF_FUNC_skb_change_head);
-	bpf_jump_if(b, BPF_JNE, R0, 0, drop);
-	bpf_copy(b, R1, PACKET);
-	bpf_set(b, R2, 0);
-	bpf_copy(b, R3, FRAME);
-	bpf_compute_value(b, BPF_ADD, R3, -40);
-	bpf_set(b, R4, HOLD_WRAP_SIZE);
-	bpf_set(b, R5, 0);
-	bpf_call(b, BPF_FUNC_skb_store_bytes);
-	bpf_jump_if(b, BPF_JNE, R0, 0, drop);
-	bpf_set(b, R1, (uint32_t)index);
-	bpf_set(b, R2, 0);
-	bpf_call(b, BPF_FUNC_redirect); /* its answer is ours */
-	bpf_exit(b);
+	bpf_read(b, BPF_W, R1, PACKET, FIELD(protocol));
+	bpf_jump_if(b, BPF_JEQ, R1, htons(ETH_P_IP), ipv4);
+	bpf_jump_if(b, BPF_JNE, R1, htons(ETH_P_IPV6), pass);
+	wrap(b, IPV6_SIZE, index, mac, pass, drop);
+	bpf_place(b, ipv4);
+	wrap(b, IPV4_SIZE, index, mac, pass, drop);
 	bpf_place(b, drop);
 	bpf_set(b, R0, TC_ACT_SHOT);
 	bpf_exit(b);
@@ -195,18 +261,6 @@ int hold_wrap_load(int index, const uint8_t mac[ETH_ALEN], int *out_program_fd, 
 	bpf_set(b, R0, (uint32_t)TC_ACT_UNSPEC);
 	bpf_exit(b);
 	return load(b, "hold_wrap", out_program_fd, err);
-}
-
-#define COPY_SIZE (HOLD_WRAP_SIZE + ETH_HLEN)
-
-static void take_wrap_off(struct bpf_builder *b, uint32_t flags, unsigned drop)
-{
-	bpf_copy(b, R1, PACKET);
-	bpf_set(b, R2, (uint32_t)-HOLD_WRAP_SIZE);
-	bpf_set(b, R3, BPF_ADJ_ROOM_MAC);
-	bpf_set(b, R4, BPF_F_ADJ_ROOM_FIXED_GSO | CSUM_NO_RESET | flags);
-	bpf_call(b, BPF_FUNC_skb_adjust_room);
-	bpf_jump_if(b, BPF_JNE, R0, 0, drop);
 }
 
 static void put_vlan_tag(struct bpf_builder *b)
@@ -224,47 +278,46 @@ static void put_vlan_tag(struct bpf_builder *b)
 	bpf_place(b, none);
 }
 
-static int load_unwrap(int *out_program_fd, struct error *err)
+static void unwrap(struct bpf_builder *b, uint16_t type, uint32_t flags, unsigned drop)
 {
-	struct bpf_builder builder, *b = &builder;
-	unsigned drop, ipv6, off;
-
-	bpf_builder_init(b);
-	drop = bpf_label(b);
-	ipv6 = bpf_label(b);
-	off = bpf_label(b);
-	bpf_copy(b, PACKET, R1);
-	bpf_read(b, BPF_W, R1, PACKET, FIELD(protocol));
-	bpf_jump_if(b, BPF_JNE, R1, htons(ETH_P_IP), drop);
+	copy_address(b, NEW, CAME_OUTER + 12);
+	copy_address(b, NEW + ETH_ALEN, CAME + ETH_ALEN);
+	bpf_write_value(b, BPF_H, FRAME, NEW + 12, htons(type));
 	bpf_copy(b, R1, PACKET);
-	bpf_set(b, R2, 0);
-	bpf_copy(b, R3, FRAME);
-	bpf_compute_value(b, BPF_ADD, R3, -COPY_SIZE);
-	bpf_set(b, R4, COPY_SIZE);
-	bpf_call(b, BPF_FUNC_skb_load_bytes);
+	bpf_set(b, R2, (uint32_t)-WRAP_SIZE);
+	bpf_set(b, R3, BPF_ADJ_ROOM_MAC);
+	bpf_set(b, R4, BPF_F_ADJ_ROOM_FIXED_GSO | CSUM_NO_RESET | flags);
+	bpf_call(b, BPF_FUNC_skb_adjust_room);
 	bpf_jump_if(b, BPF_JNE, R0, 0, drop);
-	bpf_read(b, BPF_B, PROTOCOL, FRAME, -COPY_SIZE + 23);
-	bpf_jump_if(b, BPF_JLT, PROTOCOL, PLAIN, drop);
-	bpf_read(b, BPF_H, TAG, FRAME, -COPY_SIZE + 18);
-	bpf_to_host(b, TAG, 16);
-	bpf_read(b, BPF_H, R1, FRAME, -COPY_SIZE + HOLD_WRAP_SIZE + 12);
-	bpf_jump_if(b, BPF_JEQ, R1, htons(ETH_P_IPV6), ipv6);
-	take_wrap_off(b, 0, drop);
-	bpf_jump(b, off);
-	bpf_place(b, ipv6);
-	take_wrap_off(b, DECAP_L3_IPV6, drop);
-	bpf_place(b, off);
-	bpf_copy(b, R1, PACKET);
-	bpf_set(b, R2, 0);
-	bpf_copy(b, R3, FRAME);
-	bpf_compute_value(b, BPF_ADD, R3, -ETH_HLEN);
-	bpf_set(b, R4, ETH_HLEN);
-	bpf_set(b, R5, 0);
-	bpf_call(b, BPF_FUNC_skb_store_bytes);
-	bpf_jump_if(b, BPF_JNE, R0, 0, drop);
+	store_bytes(b, NEW, ETH_HLEN, drop);
 	put_vlan_tag(b);
 	bpf_set(b, R0, TC_ACT_OK);
 	bpf_exit(b);
+}
+
+static int load_unwrap(int *out_program_fd, struct error *err)
+{
+	struct bpf_builder builder, *b = &builder;
+	unsigned drop, ipv4;
+
+	bpf_builder_init(b);
+	drop = bpf_label(b);
+	ipv4 = bpf_label(b);
+	bpf_copy(b, PACKET, R1);
+	bpf_read(b, BPF_W, R1, PACKET, FIELD(protocol));
+	bpf_jump_if(b, BPF_JNE, R1, htons(ETH_P_IP), drop);
+	load_bytes(b, 0, CAME, ETH_HLEN + WRAP_SIZE);
+	bpf_jump_if(b, BPF_JNE, R0, 0, drop);
+	bpf_read(b, BPF_B, PROTOCOL, FRAME, CAME_OUTER + 9);
+	bpf_jump_if(b, BPF_JLT, PROTOCOL, PLAIN, drop);
+	bpf_read(b, BPF_H, TAG, FRAME, CAME_OUTER + 4);
+	bpf_to_host(b, TAG, 16);
+	bpf_read(b, BPF_B, R1, FRAME, CAME_OUTER);
+	bpf_jump_if(b, BPF_JEQ, R1, 0x40 | (WRAP_SIZE + IPV4_SIZE) / 4, ipv4);
+	bpf_jump_if(b, BPF_JNE, R1, 0x40 | (WRAP_SIZE + IPV6_SIZE) / 4, drop);
+	unwrap(b, ETH_P_IPV6, DECAP_L3_IPV6, drop);
+	bpf_place(b, ipv4);
+	unwrap(b, ETH_P_IP, 0, drop);
 	bpf_place(b, drop);
 	bpf_set(b, R0, TC_ACT_SHOT);
 	bpf_exit(b);
@@ -274,16 +327,15 @@ static int load_unwrap(int *out_program_fd, struct error *err)
 /* An IPv6 packet, which is what older kernels cannot take out. */
 static int try_unwrap(int program_fd, struct error *err)
 {
-	uint8_t frame[HOLD_WRAP_SIZE + ETH_HLEN + 40 + 8] = {0};
-	const uint16_t outer = htons(ETH_P_IP), inner = htons(ETH_P_IPV6);
+	uint8_t frame[ETH_HLEN + WRAP_SIZE + IPV6_SIZE + 20] = {0};
+	const uint16_t type = htons(ETH_P_IP);
 	uint32_t answer;
 	int result;
 
-	memcpy(frame + 12, &outer, sizeof(outer));
-	frame[14] = 0x45;
-	frame[23] = PLAIN;
-	memcpy(frame + HOLD_WRAP_SIZE + 12, &inner, sizeof(inner));
-	frame[HOLD_WRAP_SIZE + ETH_HLEN] = 0x60;
+	memcpy(frame + 12, &type, sizeof(type));
+	frame[ETH_HLEN] = 0x40 | (WRAP_SIZE + IPV6_SIZE) / 4;
+	frame[ETH_HLEN + 9] = PLAIN;
+	frame[ETH_HLEN + WRAP_SIZE] = 0x60;
 	result = bpf_try(program_fd, frame, sizeof(frame), &answer, err);
 	if (result == 0 && answer != TC_ACT_OK)
 		result = error_set(err, EOPNOTSUPP, "this kernel cannot take a frame out again");

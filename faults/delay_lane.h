@@ -28,14 +28,17 @@ struct delay_lane {
 	bool had_rate;
 	/* The other source of packets, see delay_hold.h; NULL until it is there. Not owned. */
 	const struct packet_queue *_Atomic hold;
-	uint64_t held_bytes;
+	uint64_t held_bytes; /* of memory, about */
+	uint32_t held_count;
 	uint64_t held_blocks; /* that the budget counts for them */
 	bool is_hold_shut;    /* too many wait: what comes is dropped until some have left */
 	struct delay_budget *budget;
 	struct delay_merge merge; /* while a batch is sent */
 	bool keeps_single;	  /* the kernel did not take one that was merged */
 
-	_Atomic uint64_t bytes, kept; /* of what was received; by the kernel */
+	_Atomic uint64_t bulk;	 /* bytes received of TCP that the stack handed down as one */
+	_Atomic uint64_t kept;	 /* packets received, by the kernel */
+	_Atomic bool is_crowded; /* the kernel keeps nearly as many as it can */
 	_Atomic uint64_t received, sent, lost, marked, duplicated, corrupted, reordered;
 	_Atomic uint64_t dropped_full, dropped_error, foreign;
 

@@ -318,13 +318,18 @@ bool delay_thread_is_broken(const struct delay_thread *thread)
 	return atomic_load(&thread->is_broken);
 }
 
+bool delay_thread_is_crowded(const struct delay_thread *thread)
+{
+	return atomic_load_explicit(&thread->lane.is_crowded, memory_order_relaxed);
+}
+
 void delay_thread_counters(const struct delay_thread *thread, struct delay_thread_counters *out)
 {
 	const struct delay_lane *lane = &thread->lane;
 	struct timespec used = {0};
 
 	*out = (struct delay_thread_counters){
-		.bytes = get(&lane->bytes),
+		.bulk = get(&lane->bulk),
 		.kept = get(&lane->kept),
 		.received = get(&lane->received),
 		.sent = get(&lane->sent),

@@ -30,6 +30,8 @@ void delay_thread_refuse(struct delay_thread *thread, const struct refusal *refu
 /* While it runs: packets come from there as well, see delay_hold.h. Stays the caller's, for as long
  * as the thread runs. */
 void delay_thread_hold(struct delay_thread *thread, const struct packet_queue *hold);
+/* More packets wait there than is good. */
+bool delay_thread_is_crowded(const struct delay_thread *thread);
 /* Ends the thread; what waits is lost. Also for one that was not started, or NULL. */
 void delay_thread_free(struct delay_thread *thread);
 
@@ -41,7 +43,7 @@ bool delay_thread_is_empty(const struct delay_thread *thread);
 bool delay_thread_is_broken(const struct delay_thread *thread);
 
 struct delay_thread_counters {
-	uint64_t bytes, kept, received, sent, lost, marked, duplicated, corrupted, reordered,
+	uint64_t bulk, kept, received, sent, lost, marked, duplicated, corrupted, reordered,
 		dropped_full, dropped_error, foreign, queued, memory;
 	int64_t processor_ns;
 };

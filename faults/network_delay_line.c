@@ -6,6 +6,7 @@
 #include "faults/network_delay_line.h"
 
 #include "faults/delay_hold.h"
+#include "faults/delay_hold_program.h"
 #include "faults/delay_return.h"
 #include "faults/delay_thread.h"
 #include "injector/base/cleanup.h"
@@ -37,7 +38,9 @@ struct delay_line {
 	struct delay_hold *hold;
 	bool may_hold; /* and has not been refused */
 	int64_t looked_ns;
-	uint64_t looked_bytes, looked_packets;
+	uint64_t looked_bulk, looked_packets;
+	uint32_t mtu;	  /* of the interface */
+	int64_t delay_ns; /* as last set */
 };
 
 static struct delay_budget whole = {.blocks = DELAY_LINES_BYTES / DELAY_QUEUE_BLOCK};
@@ -60,6 +63,7 @@ static int open_inside(void *context, struct error *err)
 	if (status)
 		return status;
 	line->tap.kind = tap_kind_for(link.type);
+	line->mtu = link.mtu;
 	for (unsigned i = 0; !status && i < line->count; i++)
 		status = tap_open(&line->tap_fds[i], err);
 	return status ? status : tap_open_ipv6(&line->ipv6_fd, err);
@@ -156,7 +160,8 @@ int delay_line_prepare(const struct delay_line_config *config, struct delay_line
 		delay_thread_refuse(line->threads[i], &config->refusal);
 	line->may_hold = config->only_delays && !config->cuts_to_wire && !config->refusal.is_on &&
 			 !config->is_loopback && line->tap.kind == TAP_ETHERNET &&
-			 line->carry_fd < 0 && !config->reenters;
+			 line->carry_fd < 0 && !config->reenters && !config->is_ingress &&
+			 line->mtu <= HOLD_MTU_MAX;
 	delay_line_set(line, config->effect);
 	*out = line;
 	return 0;
@@ -285,6 +290,7 @@ const char *delay_line_device(const struct delay_line *line)
 
 void delay_line_set(struct delay_line *line, const struct netem_config *effect)
 {
+	line->delay_ns = effect->delay_ns;
 	for (unsigned i = 0; i < line->count; i++)
 		delay_thread_set(line->threads[i], effect);
 }
@@ -294,7 +300,7 @@ static void add_counters(const struct delay_thread *thread, struct delay_line_co
 	struct delay_thread_counters counters;
 
 	delay_thread_counters(thread, &counters);
-	sum->bytes += counters.bytes;
+	sum->bulk += counters.bulk;
 	sum->kept += counters.kept;
 	sum->received += counters.received;
 	sum->sent += counters.sent;
@@ -316,23 +322,31 @@ bool delay_line_may_hold(const struct delay_line *line)
 	return line->may_hold && line->is_started;
 }
 
+/* TCP goes through the tap again when the queue gets longer than the kernel's can be. */
+static void leave_crowd(struct delay_line *line)
+{
+	if (line->hold && delay_thread_is_crowded(line->threads[0]))
+		delay_hold_shut(line->hold);
+}
+
 bool delay_line_wants_hold(struct delay_line *line)
 {
 	struct delay_line_counters counters = {0};
 	int64_t now_ns = clock_now_ns(), passed_ns = now_ns - line->looked_ns;
-	double seconds = (double)passed_ns / NSEC_PER_SEC, bytes, packets;
+	double bulk, packets;
 
+	leave_crowd(line);
 	if (!delay_line_may_hold(line) || passed_ns < LOOK_EVERY)
 		return false;
 	for (unsigned i = 0; i < line->count; i++)
 		add_counters(line->threads[i], &counters);
-	bytes = (double)(counters.bytes - line->looked_bytes);
-	packets = (double)(counters.received - line->looked_packets);
+	bulk = (double)(counters.bulk - line->looked_bulk) / (double)passed_ns;
+	packets = (double)(counters.received - line->looked_packets) / (double)passed_ns;
 	line->looked_ns = now_ns;
-	line->looked_bytes = counters.bytes;
+	line->looked_bulk = counters.bulk;
 	line->looked_packets = counters.received;
-	return bytes >= DELAY_LINE_HOLD_BYTES * seconds ||
-	       packets >= DELAY_LINE_HOLD_PACKETS * seconds;
+	return bulk * NSEC_PER_SEC >= DELAY_LINE_HOLD_BYTES &&
+	       packets * (double)line->delay_ns <= DELAY_LINE_HOLD_MANY;
 }
 
 /* sqRUN-STEPtN is the tap, sqRUN-STEPhN this. */

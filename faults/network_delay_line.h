@@ -48,9 +48,10 @@
 /* The same of all lines of this process together, beyond two MiB of each thread. */
 #define DELAY_LINES_BYTES (1UL << 30)
 
-/* So much a second is worth the way through the kernel's own queue. */
-#define DELAY_LINE_HOLD_BYTES	(100UL << 20)
-#define DELAY_LINE_HOLD_PACKETS 50000U
+/* So much TCP a second (of what the stack hands down as one) is worth the way through the kernel's
+ * own queue, if no more packets than that wait there. */
+#define DELAY_LINE_HOLD_BYTES (100UL << 20)
+#define DELAY_LINE_HOLD_MANY  8192
 
 struct delay_line;
 struct netlink;
@@ -119,8 +120,8 @@ const char *delay_line_device(const struct delay_line *line);
  * that is inside the line (tens of microseconds) when the table goes may be overtaken. */
 void delay_line_set(struct delay_line *line, const struct netem_config *effect);
 
-/* Ask now and then while the line works: it has had so much to carry since the last time that the
- * kernel had better keep it (delay_hold.h), and that has not been tried yet. */
+/* Call it now and then while the line works. True: it has had so much to carry since the last time
+ * that the kernel had better keep it (delay_hold.h), and that has not been tried yet. */
 bool delay_line_wants_hold(struct delay_line *line);
 /* It could, with its effect and interface; nothing has been tried yet. */
 bool delay_line_may_hold(const struct delay_line *line);
@@ -137,7 +138,8 @@ bool delay_line_is_empty(const struct delay_line *line);
 bool delay_line_is_broken(const struct delay_line *line);
 
 struct delay_line_counters {
-	uint64_t bytes, kept;	 /* received; of the packets, by the kernel */
+	uint64_t bulk;		 /* bytes of TCP that the stack handed down as one */
+	uint64_t kept;		 /* packets received, by the kernel */
 	uint64_t received, sent; /* packets as the stack made them, up to 64 KiB each */
 	uint64_t lost, marked, duplicated, corrupted, reordered; /* as asked for */
 	uint64_t dropped_full;					 /* the memory limit was reached */

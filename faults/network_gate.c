@@ -72,7 +72,8 @@ int network_gate_prepare(struct network_state *state, const struct target *targe
 		result = bpf_map_new(&counters, &gate->counters_map, err);
 	if (result == 0)
 		result = bpf_map_new(&programs, &gate->programs_map, err);
-	if (result == 0 && state->follows_interfaces)
+	if (result == 0 &&
+	    (state->follows_interfaces || network_effect_only_delays(&state->effect)))
 		result = raise_descriptor(&gate->programs_map, err);
 	return result;
 }

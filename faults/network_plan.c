@@ -38,8 +38,11 @@ int network_open_netfilter(struct network_state *state, int namespace_fd, struct
 {
 	int result = netlink_open_netfilter(namespace_fd, &state->netfilter, err);
 
-	return result == 0 && state->follows_interfaces ? netlink_close_first(state->netfilter, err)
-							: result;
+	/* what opens more later on, is closed after it */
+	return result == 0 && (state->follows_interfaces ||
+			       network_effect_only_delays(&state->effect))
+		       ? netlink_close_first(state->netfilter, err)
+		       : result;
 }
 
 int network_last_descriptor(const struct network_state *state)
@@ -66,14 +69,13 @@ static int list_hold(const struct network_state *state, struct plan *plan)
 	bool can = !state->effect.refusal.is_on && network_effect_only_delays(&state->effect);
 
 	for (unsigned i = 0; can && i < state->path_count; i++)
-		if (!state->paths[i].is_loopback)
+		if (!state->paths[i].is_loopback && !state->paths[i].is_ingress)
 			return plan_add(plan, PLAN_CHANGE,
-					"should a tap carry more than %lu MiB or %u packets a "
-					"second: add interface %sh%u (veth) to a network namespace "
-					"of the worker, where the kernel keeps the packets (both "
-					"vanish with the process)",
-					DELAY_LINE_HOLD_BYTES >> 20, DELAY_LINE_HOLD_PACKETS,
-					state->record.link, i);
+					"should a tap carry more than %lu MiB of TCP a second: "
+					"add interface %sh%u (veth) to a network namespace of the "
+					"worker, where the kernel keeps these packets (both vanish "
+					"with the process)",
+					DELAY_LINE_HOLD_BYTES >> 20, state->record.link, i);
 	return 0;
 }
 

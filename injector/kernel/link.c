@@ -181,11 +181,15 @@ int link_create_ifb(struct netlink *netlink, const char *name, uint32_t group, c
 	return 0;
 }
 
-static void put_end(struct netlink_request *request, const char *name, uint32_t mtu,
+#define GSO_IPV4_MAX_SIZE 63 /* IFLA_GSO_IPV4_MAX_SIZE of <linux/if_link.h>, Linux 6.3 */
+
+static void put_end(struct netlink_request *request, const struct veth *veth, const char *name,
 		    const uint8_t *address)
 {
 	netlink_put_text(request, IFLA_IFNAME, name);
-	netlink_put_u32(request, IFLA_MTU, mtu);
+	netlink_put_u32(request, IFLA_MTU, veth->mtu);
+	netlink_put_u32(request, IFLA_GSO_MAX_SIZE, veth->segments_max);
+	netlink_put_u32(request, GSO_IPV4_MAX_SIZE, veth->segments_max);
 	netlink_put(request, IFLA_ADDRESS, address, ETH_ALEN);
 	netlink_put_u32(request, IFLA_NUM_TX_QUEUES, 1);
 	netlink_put_u32(request, IFLA_NUM_RX_QUEUES, 1);
@@ -202,13 +206,13 @@ int link_create_veth(struct netlink *netlink, const struct veth *veth, const cha
 
 	netlink_begin(&request, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ECHO, &header,
 		      sizeof(header));
-	put_end(&request, veth->name, veth->mtu, veth->address);
+	put_end(&request, veth, veth->name, veth->address);
 	netlink_nest(&request, IFLA_LINKINFO);
 	netlink_put_text(&request, IFLA_INFO_KIND, "veth");
 	netlink_nest(&request, IFLA_INFO_DATA);
 	netlink_nest(&request, VETH_INFO_PEER);
 	netlink_put_bytes(&request, &header, sizeof(header));
-	put_end(&request, veth->peer_name, veth->mtu, veth->peer_address);
+	put_end(&request, veth, veth->peer_name, veth->peer_address);
 	netlink_put_u32(&request, IFLA_NET_NS_FD, (uint32_t)veth->peer_namespace_fd);
 	netlink_unnest(&request);
 	netlink_unnest(&request);

@@ -39,6 +39,7 @@ struct veth {
 	const char *name, *peer_name;
 	int peer_namespace_fd;
 	uint32_t mtu;
+	uint32_t segments_max; /* the largest packet of segmentation offload (Linux 6.3) */
 	const uint8_t *address, *peer_address; /* Ethernet's */
 };
 int link_create_veth(struct netlink *netlink, const struct veth *veth, const char *alias,

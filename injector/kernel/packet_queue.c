@@ -184,15 +184,24 @@ int packet_queue_receive(const struct packet_queue *queue, struct held_packet *o
 	return count;
 }
 
-int packet_queue_release(const struct packet_queue *queue, uint32_t last_id)
+static int decide(const struct packet_queue *queue, uint16_t how, uint32_t verdict, uint32_t id)
 {
-	const struct nfqnl_msg_verdict_hdr verdict = {.verdict = htonl(NF_ACCEPT),
-						      .id = htonl(last_id)};
+	const struct nfqnl_msg_verdict_hdr header = {.verdict = htonl(verdict), .id = htonl(id)};
 	struct message message;
 
-	begin(&message, queue, NFQNL_MSG_VERDICT_BATCH, 0);
-	put(&message, NFQA_VERDICT_HDR, &verdict, sizeof(verdict));
+	begin(&message, queue, how, 0);
+	put(&message, NFQA_VERDICT_HDR, &header, sizeof(header));
 	return transmit(queue, &message);
+}
+
+int packet_queue_release(const struct packet_queue *queue, uint32_t last_id)
+{
+	return decide(queue, NFQNL_MSG_VERDICT_BATCH, NF_ACCEPT, last_id);
+}
+
+int packet_queue_drop(const struct packet_queue *queue, uint32_t id)
+{
+	return decide(queue, NFQNL_MSG_VERDICT, NF_DROP, id);
 }
 
 int packet_queue_limit(const struct packet_queue *queue, uint32_t packets)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #define PACKET_QUEUE_BATCH 64
+#define PACKET_QUEUE_MAX   65536
 
 struct packet_queue {
 	int fd;	      /* non-blocking */
@@ -37,7 +38,11 @@ struct held_packet {
 int packet_queue_receive(const struct packet_queue *queue, struct held_packet *out);
 /* Lets go all up to that one, in their order; they are on their way when this returns. */
 int packet_queue_release(const struct packet_queue *queue, uint32_t last_id);
-/* So many may wait in all; what is more is dropped and counted. */
+/* Drops that one. */
+int packet_queue_drop(const struct packet_queue *queue, uint32_t id);
+/* So many may wait in all, no more than PACKET_QUEUE_MAX on newer kernels whatever is said here
+ * (they keep them in a hash table that does not grow beyond); what is more is
+ * dropped and counted. */
 int packet_queue_limit(const struct packet_queue *queue, uint32_t packets);
 /* Dropped since it was opened: by the limit, and because nobody received them in time. */
 void packet_queue_drops(const struct packet_queue *queue, uint64_t *out_full, uint64_t *out_unread);

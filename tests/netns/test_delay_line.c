@@ -226,7 +226,7 @@ static int64_t tagged_delay(int from, int to, unsigned char *frame, size_t lengt
 	return -1;
 }
 
-static void check_vlan(struct lab *lab, bool is_ingress)
+static void check_vlan(struct lab *lab, bool is_ingress, bool is_tcp)
 {
 	int near = packet_socket(lab->near_fd, "sqdla"), far = packet_socket(lab->far_fd, "sqdlb");
 	int from = is_ingress ? far : near, to = is_ingress ? near : far;
@@ -236,6 +236,11 @@ static void check_vlan(struct lab *lab, bool is_ingress)
 
 	for (unsigned i = 18; i < sizeof(frame); i++)
 		frame[i] = i;
+	if (is_tcp) { /* over IPv4, as far as a device looks at it */
+		memcpy(frame + 16, (unsigned char[]){0x08, 0, 0x45, 0, 0, 182, 0, 1, 0, 0, 64, 6},
+		       12);
+		frame[18 + 20 + 12] = 0x50;
+	}
 	for (unsigned vlan = 5; vlan <= 6; vlan++) {
 		/* a packet socket sees what arrives before the ingress hook, and again when it is
 		 * put back */
@@ -263,7 +268,16 @@ static void test_vlan_tag_survives_egress(void **state)
 
 	lab_start(lab, "sqdla", false, DELAY, 0);
 	lab_forward_vlan(lab, "sqdla", false, 5);
-	check_vlan(lab, false);
+	check_vlan(lab, false, false);
+}
+
+static void test_vlan_tag_of_tcp_survives_egress(void **state)
+{
+	struct lab *lab = *state;
+
+	lab_start(lab, "sqdla", false, DELAY, 0);
+	lab_forward_vlan(lab, "sqdla", false, 5);
+	check_vlan(lab, false, true);
 }
 
 static void test_vlan_tag_survives_ingress(void **state)
@@ -272,7 +286,7 @@ static void test_vlan_tag_survives_ingress(void **state)
 
 	lab_start(lab, "sqdla", true, DELAY, 0);
 	lab_forward_vlan(lab, "sqdla", true, 5);
-	check_vlan(lab, true);
+	check_vlan(lab, true, false);
 }
 
 /* A device without link-layer header, as WireGuard or a VPN's tun: the test holds its far end. */
@@ -389,7 +403,7 @@ int main(void)
 #define LAB(test) cmocka_unit_test_setup_teardown(test, lab_setup, lab_teardown)
 #define HOLD(test)                                                                                 \
 	{                                                                                          \
-#test "_kept_by_the_kernel", test, lab_setup_hold, lab_teardown, NULL              \
+#test "_beside_tcp_kept_by_the_kernel", test, lab_setup_hold, lab_teardown, NULL   \
 	}
 	const struct CMUnitTest tests[] = {
 		LAB(test_egress_ipv4_and_its_neighbour),
@@ -399,16 +413,15 @@ int main(void)
 		LAB(test_loopback_ipv4),
 		LAB(test_loopback_ipv6),
 		LAB(test_vlan_tag_survives_egress),
+		LAB(test_vlan_tag_of_tcp_survives_egress),
 		LAB(test_vlan_tag_survives_ingress),
 		LAB(test_device_without_link_layer_header),
 		LAB(test_start_needs_only_net_admin),
 		LAB(test_name_in_use_is_an_error_and_harms_nothing),
 		HOLD(test_egress_ipv4_and_its_neighbour),
-		HOLD(test_ingress_ipv4_and_its_neighbour),
 		HOLD(test_egress_ipv6_and_its_neighbour),
-		HOLD(test_ingress_ipv6),
 		HOLD(test_vlan_tag_survives_egress),
-		HOLD(test_vlan_tag_survives_ingress),
+		HOLD(test_vlan_tag_of_tcp_survives_egress),
 	};
 
 	return cmocka_run_group_tests_name("delay line: paths", tests, NULL, NULL);

@@ -290,6 +290,10 @@ static void check_transfer(struct lab *lab, bool is_ingress, const char *from, c
 	assert_int_equal(counters.dropped_full + counters.dropped_error, 0);
 	if (!is_ingress) /* segmentation is left to the device: packets stay large */
 		assert_true(counters.received < TRANSFER / 10000);
+	if (delay_line_has_hold(lab->line)) /* but for who opens the connection */
+		assert_true(counters.kept >= counters.received - 2);
+	else
+		assert_int_equal(counters.kept, 0);
 }
 
 static void test_tcp_over_ipv4_is_intact_and_stays_segmented_late(void **state)
@@ -486,13 +490,10 @@ int main(void)
 		LAB(test_killed_holder_leaves_nothing_within_a_second),
 		LAB(test_removed_tap_is_noticed_and_never_spins),
 		LAB(test_own_words_of_the_tap_are_not_passed_on),
-		HOLD(test_thousands_of_packets_keep_their_order),
-		HOLD(test_delay_changes_live_without_loss_or_reordering),
-		HOLD(test_soft_end_loses_nothing),
-		HOLD(test_shrink_releases_what_waits_at_once),
 		HOLD(test_tcp_over_ipv4_is_intact_and_stays_segmented_late),
 		HOLD(test_tcp_over_ipv6_is_intact_and_stays_segmented_late),
-		HOLD(test_tcp_with_delayed_answers_is_intact),
+		HOLD(test_own_words_of_the_tap_are_not_passed_on),
+		HOLD(test_thousands_of_packets_keep_their_order),
 		HOLD(test_killed_holder_leaves_nothing_within_a_second),
 	};
 
