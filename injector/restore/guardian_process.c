@@ -407,11 +407,12 @@ static void say(const struct watch *watch, const struct restore_report *report,
 		       watch->run_id, why, report->undone);
 }
 
+/* Or it cannot be waited for */
 static bool is_worker_gone(const struct watch *watch, int wait_ms)
 {
 	struct pollfd poller = {.fd = watch->worker, .events = POLLIN};
 
-	return poll(&poller, 1, wait_ms) > 0;
+	return poll(&poller, 1, wait_ms) != 0;
 }
 
 /* What fails now may work in a moment (a busy device); what does not is left to `squall restore`.
@@ -451,11 +452,8 @@ static void restore_all(struct watch *watch)
 	audit_hold(); /* a disk that hangs holds up no attempt, and nobody who waits for the lock */
 	try_to_restore(watch);
 	/* under one that hangs in the kernel; what it is at may be done when it goes */
-	if (!is_worker_gone(watch, 0)) {
-		while (!is_worker_gone(watch, -1))
-			;
+	if (!is_worker_gone(watch, 0) && is_worker_gone(watch, -1))
 		try_to_restore(watch);
-	}
 	close(lock);
 	lock = -1;
 	audit_release(NULL); /* the system's log knows */
