@@ -122,10 +122,15 @@ static bool is_over(struct turn *turn)
 
 /* Leaving. */
 
-static bool is_drained(const struct network_path *path, int64_t now_ns)
+static bool is_drained(struct network_state *state, unsigned at, int64_t now_ns)
 {
-	return !path->line || now_ns >= path->drain_until_ns || delay_line_is_broken(path->line) ||
-	       delay_line_is_empty(path->line);
+	const struct network_path *path = &state->paths[at];
+
+	if (now_ns >= path->drain_until_ns || !(path->line || path->ifb_index))
+		return true;
+	if (path->ifb_index)
+		return network_netem_is_drained(state, at);
+	return delay_line_is_broken(path->line) || delay_line_is_empty(path->line);
 }
 
 /* Nothing of that interface is left here, and nothing of ours there. False: its filters are still
@@ -147,6 +152,7 @@ static bool finish_interface(struct network_state *state, const struct fault *fa
 	for (unsigned i = 0; i < state->path_count; i++)
 		if (state->paths[i].left_index == index) {
 			network_line_remove(state, i);
+			network_netem_remove(state, i);
 			state->paths[i].left_index = 0;
 			state->paths[i].interface[0] = '\0';
 		}
@@ -165,7 +171,7 @@ static bool finish_drained(struct network_state *state, const struct fault *faul
 
 		for (unsigned k = i; is_done && k < state->path_count; k++)
 			if (state->paths[k].left_index == index)
-				is_done = is_drained(&state->paths[k], now_ns);
+				is_done = is_drained(state, k, now_ns);
 		if (is_done && is_over(turn))
 			return false;
 		if (is_done)
@@ -205,10 +211,13 @@ static bool let_go(struct network_state *state, const struct fault *fault, int i
 		path->is_gone = is_gone;
 		path->index = 0;
 		path->drain_until_ns = 0;
-		if (path->line && path->is_attached && !is_gone) {
+		if (!path->is_attached || is_gone)
+			continue;
+		if (path->line)
 			delay_line_set(path->line, &nothing);
-			path->drain_until_ns = clock_now_ns() + DRAIN_MAX_NS;
-		}
+		else if (path->ifb_index)
+			network_netem_soften_one(state, i);
+		path->drain_until_ns = clock_now_ns() + DRAIN_MAX_NS;
 	}
 	return is_left;
 }
@@ -292,7 +301,7 @@ static int attach(struct network_state *state, const struct fault *fault, unsign
 	int result = network_check_rank(state, at, err);
 
 	if (result == 0 && state->way == NETWORK_NETEM)
-		result = network_netem_resize(state, err);
+		result = network_netem_add(state, at, err);
 	if (result == 0 && state->way == NETWORK_LINE)
 		result = network_line_add(state, fault, at, err);
 	if (result < 0)
@@ -376,10 +385,12 @@ void network_forget_left(struct network_state *state)
 
 		path->is_attached = false;
 		path->records[0] = path->records[1] = 0;
+		path->ifb_index = 0;
 		path->left_index = 0;
 		path->uncut_ns = 0;
 	}
 	state->left_counts = (struct network_line_counts){0};
+	state->left_queues = (struct network_queue_counts){0};
 	state->left_processor_ns = 0;
 }
 

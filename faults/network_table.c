@@ -174,7 +174,7 @@ static int add_action(const struct network_state *state, unsigned at, const char
 		      struct nft_batch *batch, struct error *err)
 {
 	char name[NAME_SIZE], comment[COMMENT_SIZE];
-	int device = state->ifb_index, result = 0;
+	int device = network_netem_device(state, at), result = 0;
 
 	nft_rule_begin(batch, chain);
 	nft_count(batch, name_of("hit", at, name));
