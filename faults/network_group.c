@@ -309,9 +309,8 @@ int network_group_follow(struct network_state *state, struct error *err)
 	struct network_group *group = state->group;
 	int result = 0;
 
-	for (uint32_t i = 0; result == 0 && group && group->groups_map >= 0 &&
-			     i < group->target->group_count;
-	     i++)
+	for (uint32_t i = 0;
+	     result == 0 && group && group->groups_map >= 0 && i < group->target->group_count; i++)
 		if (!group->target->groups[i].is_away)
 			result = bpf_map_set(group->groups_map, &i, &group->target->groups[i].fd,
 					     err);

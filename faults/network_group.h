@@ -25,8 +25,8 @@ struct network_group {
 	uint64_t *linked; /* owned, the numbers of the groups that they are at */
 	int switch_map;	  /* one number: the programs do something */
 	int paths_map;	  /* NETWORK_TABLE: interfaces where the bit is taken off again */
-	int flows_map;	/* NETWORK_GATE with ingress: struct network_flow; -1 */
-	int groups_map; /* NETWORK_GATE: the groups, to be asked for by number; -1 */
+	int flows_map;	  /* NETWORK_GATE with ingress: struct network_flow; -1 */
+	int groups_map;	  /* NETWORK_GATE: the groups, to be asked for by number; -1 */
 };
 
 /* What is remembered: near and far side, in network order. */

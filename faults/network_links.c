@@ -407,9 +407,10 @@ int network_list_followed_interfaces(const struct target *target, struct plan *p
 	int result = 0;
 
 	if (target_follows_routes(params))
-		result = plan_add(plan, PLAN_TARGET,
-				  "followed: the routes; when one leads elsewhere, that interface is "
-				  "affected, and the one that it leaves is let go");
+		result = plan_add(
+			plan, PLAN_TARGET,
+			"followed: the routes; when one leads elsewhere, that interface is "
+			"affected, and the one that it leaves is let go");
 	for (unsigned i = 0; target_follows_interfaces(params) && result == 0 &&
 			     i < params_count(params, TRAFFIC_INTERFACE);
 	     i++) {

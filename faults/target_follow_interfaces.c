@@ -103,9 +103,8 @@ static void let_go(struct target *target, struct target_interface *found, unsign
 
 		if (now)
 			was->is_default = now->is_default;
-		if (now ||
-		    !has_gone(target, was, has_routes && (has_default || !was->is_default), why,
-			      sizeof(why))) {
+		if (now || !has_gone(target, was, has_routes && (has_default || !was->is_default),
+				     why, sizeof(why))) {
 			i++;
 			continue;
 		}
