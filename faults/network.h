@@ -123,6 +123,7 @@ struct network_path {
 	bool is_ingress, is_loopback;
 	bool owns_clsact;    /* NETWORK_GATE: it is there for runs of ours alone */
 	bool carries_groups; /* what a delay line gives back is still known by its group */
+	bool has_looking;    /* a chain looks at what leaves, see network_group_rules.c */
 	uint32_t mtu;
 	struct delay_line *line; /* NETWORK_LINE */
 	int ifb_index;		 /* NETWORK_NETEM: a queue of its own; 0: it has none */

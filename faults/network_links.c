@@ -12,6 +12,7 @@
 
 #include "faults/network_delay_line.h"
 #include "faults/network_gate.h"
+#include "faults/network_group.h"
 #include "faults/target_follow.h"
 #include "injector/base/clock.h"
 #include "injector/kernel/link.h"
@@ -184,6 +185,7 @@ static int cut(struct network_state *state, const struct fault *fault, unsigned 
 {
 	if (!state->paths[at].is_attached)
 		return 0;
+	network_group_cut_path(state, at);
 	return state->hook == NETWORK_GATE ? network_gate_cut_path(state, at)
 					   : network_table_cut_path(state, fault->target, at);
 }
@@ -307,8 +309,10 @@ static int attach(struct network_state *state, const struct fault *fault, unsign
 	if (result < 0)
 		return result;
 	state->paths[at].is_attached = true; /* also when only some of it is there */
-	return state->hook == NETWORK_GATE ? network_gate_add_path(state, fault, at, err)
-					   : network_table_add_path(state, fault->target, at, err);
+	result = state->hook == NETWORK_GATE
+			 ? network_gate_add_path(state, fault, at, err)
+			 : network_table_add_path(state, fault->target, at, err);
+	return result < 0 ? result : network_group_add_path(state, at, err);
 }
 
 static bool has_paths(const struct network_state *state, int index)
@@ -334,7 +338,8 @@ static int take_in(struct network_state *state, const struct fault *fault,
 	for (unsigned i = 0; result == 0 && i < state->path_count; i++) {
 		if (state->paths[i].index != interface->index)
 			continue;
-		if (way == NETWORK_NETEM)
+		result = network_group_check_path(state, i, err);
+		if (result == 0 && way == NETWORK_NETEM)
 			result = network_check_bypassed(state, i, err);
 		if (result == 0 && state->phase == NETWORK_ACTIVE)
 			result = attach(state, fault, i, err);
@@ -401,10 +406,11 @@ int network_list_followed_interfaces(const struct target *target, struct plan *p
 	const struct params *params = &target->params;
 	int result = 0;
 
-	if (target_follows(params) && !target_follows_interfaces(params) &&
-	    target_has_owner(params) && params_count(params, TRAFFIC_INTERFACE))
-		return plan_add(plan, PLAN_NOTE,
-				"not followed: interfaces (of some processes' traffic)");
+	if (target_follows_routes(params))
+		result = plan_add(
+			plan, PLAN_TARGET,
+			"followed: the routes; when one leads elsewhere, that interface is "
+			"affected, and the one that it leaves is let go");
 	for (unsigned i = 0; target_follows_interfaces(params) && result == 0 &&
 			     i < params_count(params, TRAFFIC_INTERFACE);
 	     i++) {

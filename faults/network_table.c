@@ -381,10 +381,13 @@ int network_table_cut_path(struct network_state *state, const struct target *tar
 	int result =
 		delete_hook_chain(state, network_table_chain(&state->paths[at], at, name), NULL);
 
+	if (result == 0 && network_group_looking_chain(state, at, name))
+		result = delete_hook_chain(state, name, NULL);
 	if (result < 0)
 		return result;
 	nft_batch_begin(&batch);
 	nft_use_table(&batch, NFPROTO_NETDEV, state->record.table);
+	network_group_delete_rules(state, at, &batch);
 	if (state->is_followed)
 		nft_delete_chain(&batch, name_of("scope", at, name));
 	nft_delete_chain(&batch, name_of("spare", at, name));

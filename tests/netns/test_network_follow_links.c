@@ -264,10 +264,11 @@ static void test_what_cannot_be_followed_is_said_before(void **state)
 			      "inject network interface=sqv0 follow=true loss=1%% for=1s");
 	squall_assert_exit(squall, 2);
 	assert_true(squall_has_said(squall, "there is nothing to follow"));
-	squall = squall_start(
-		stage, NULL, "inject network interface=sqv* unit=cron follow=true loss=1%% for=1s");
+	squall = squall_start(stage, NULL,
+			      "inject dns interface=sqv* to=10.88.0.2 follow=true domain=a.test "
+			      "answer=nxdomain for=1s");
 	squall_assert_exit(squall, 2);
-	assert_true(squall_has_said(squall, "not followed for some processes alone"));
+	assert_true(squall_has_said(squall, "keeps the addresses and interfaces that it begins"));
 	stage_write(stage, "no.yaml",
 		    "version: 1\ntitle: t\nhypothesis: h\nlimits: {duration: 1m, targets: 1}\n"
 		    "targets:\n  lan: {interface: eth0, follow: true}\n"
