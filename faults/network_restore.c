@@ -395,7 +395,7 @@ static void say_links(const struct network_record *record, const struct link_sea
 static void say_left(const struct network_record *record, unsigned type, const struct look *look,
 		     char *out, size_t size)
 {
-	char prefix[TARGET_NAMESPACE_PREFIX], link[4 * sizeof(record->link) + 2] = "";
+	char prefix[TARGET_NAMESPACE_PREFIX], link[4 * sizeof(record->link) + SHELL_WORD_MORE] = "";
 
 	target_namespace_prefix(record->namespace_name, &record->namespace_id, prefix,
 				sizeof(prefix));

@@ -105,8 +105,6 @@ static const struct exception exceptions[] = {
 	{"file.content-from"},
 	{"file.corrupt"},
 	{"file.seed"},
-	/* needs a systemd: tests/netns/test_file_services.c, tests/vm/check-systemd */
-	{"file.reload-unit"},
 };
 #define EXCEPTIONS (sizeof(exceptions) / sizeof(*exceptions))
 
