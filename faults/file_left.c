@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define NAMES	     64 /* of run and step, which come before the sentence */
-#define QUOTED_SIZE  (4 * PATH_MAX + 8)
+#define QUOTED_SIZE  (4 * PATH_MAX + SHELL_WORD_MORE + 1)
 #define COMMAND_SIZE (4 * QUOTED_SIZE)
 
 static void add(char *out, size_t size, const char *text)

@@ -258,14 +258,16 @@ static const char *kind_of(uint32_t mode)
 	}
 }
 
-/* The path as a shell takes it; nothing where a terminal would show another word. */
+/* The path as a shell takes it; nothing where it would not be shown whole. */
 static int tell_to_type(const char *before, const char *path, const char *after, struct error *err)
 {
-	char word[4 * PATH_MAX + 3] = "";
+	char word[4 * PATH_MAX + SHELL_WORD_MORE + 1] = "";
 
 	shell_word_add(path, word, sizeof(word));
-	return shell_word_is_plain(word) ? error_remedy(err, "%s%s%s", before, word, after)
-					 : error_remedy(err, "%s", "");
+	if (!shell_word_is_plain(word) ||
+	    strlen(before) + strlen(word) + strlen(after) >= sizeof(err->remedy))
+		return error_remedy(err, "%s", "");
+	return error_remedy(err, "%s%s%s", before, word, after);
 }
 
 /* What the kernel would refuse in the middle is refused before. */

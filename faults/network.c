@@ -93,6 +93,17 @@ static int write_record(const struct fault *fault, enum network_record_type type
 	return sequence < 0 ? sequence : 0;
 }
 
+/* Also for those that come later: they have the name, and a number behind it. */
+static int write_link_record(const struct fault *fault, struct error *err)
+{
+	struct network_state *state = fault->state;
+
+	state->record.index = state->way == NETWORK_NETEM && network_netem_is_split(state)
+				      ? (int32_t)state->path_count
+				      : 0;
+	return write_record(fault, NETWORK_RECORD_LINK, err);
+}
+
 static int start_table(struct network_state *state, const struct fault *fault, struct error *err)
 {
 	struct nft_batch batch;
@@ -166,7 +177,7 @@ static int inject(struct fault *fault, struct error *err)
 		return result;
 	}
 	if (result == 0 && (state->way == NETWORK_NETEM || state->has_hole))
-		result = write_record(fault, NETWORK_RECORD_LINK, err);
+		result = write_link_record(fault, err);
 	if (result == 0 && state->way == NETWORK_NETEM)
 		result = network_netem_build(state, err);
 	else if (result == 0 && state->has_hole)
@@ -248,14 +259,9 @@ void network_clear(struct network_state *state)
 
 static bool is_empty(struct network_state *state)
 {
-	bool empty = true;
-
 	if (state->way == NETWORK_LINE)
 		return network_line_is_empty(state);
-	if (state->way == NETWORK_NETEM &&
-	    network_netem_is_empty(state->route, state->ifb_index, &empty, NULL) < 0)
-		return true; /* it is gone; what it held with it */
-	return empty;
+	return state->way != NETWORK_NETEM || network_netem_all_empty(state);
 }
 
 /* Seldom while there is long to wait, soon towards the end and once the queue was seen empty. */

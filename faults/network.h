@@ -124,8 +124,10 @@ struct network_path {
 	bool is_ingress, is_loopback;
 	bool owns_clsact;    /* NETWORK_GATE: it is there for runs of ours alone */
 	bool carries_groups; /* what a delay line gives back is still known by its group */
+	bool has_looking;    /* a chain looks at what leaves, see network_group_rules.c */
 	uint32_t mtu;
 	struct delay_line *line; /* NETWORK_LINE */
+	int ifb_index;		 /* NETWORK_NETEM: a queue of its own; 0: it has none */
 	/* network_links.c */
 	bool is_attached;  /* packets come by it in the present injection */
 	bool is_lost;	   /* the interface has gone, at least for a while */
@@ -175,7 +177,8 @@ struct network_record {
 	char link[16];
 	char alias[48];
 	uint32_t group;
-	int32_t index;
+	int32_t index; /* of the interface; NETWORK_RECORD_LINK: how many ifbs, each of a path; 0:
+			  one */
 	uint32_t setting, old_value, our_value;
 	uint64_t namespace_cookie;	  /* tells it from a later one with its inode; 0: unknown */
 	struct network_identity identity; /* of the interface, NETWORK_RECORD_CLSACT */
@@ -219,8 +222,9 @@ struct network_state {
 	enum network_way planned_way; /* `way` is that of the present injection */
 	bool is_followed;	      /* names of the target may get other addresses */
 	bool follows_interfaces;
-	unsigned path_limit;			/* places, where interfaces are followed */
-	struct network_line_counts left_counts; /* by the lines of those that have left */
+	unsigned path_limit;			 /* places, where interfaces are followed */
+	struct network_line_counts left_counts;	 /* by the lines of those that have left */
+	struct network_queue_counts left_queues; /* and by queues of their own */
 	int64_t left_processor_ns;
 	unsigned generation, sets; /* that hold them in the table */
 	unsigned rank;		   /* among those on the same interfaces, see network_compose.c */
@@ -238,7 +242,7 @@ struct network_state {
 	struct network_record record; /* names and namespace, shared by all records */
 	struct network_connection control[8];
 	unsigned control_count;
-	int ifb_index;
+	int ifb_index;	       /* 0: there is none, or each path has its own */
 	uint64_t run_seed;     /* what is drawn from when the step has no seed of its own */
 	bool has_kernel_seed;  /* netem keeps one: else every run draws others */
 	unsigned change_count; /* of the live effect: each has its own sequence of a seed */
@@ -321,9 +325,21 @@ void network_pick_name(const struct network_pick *pick, unsigned at,
 /* Near and far address and, if it has any, port into the first registers; how many words. */
 unsigned network_flow_load(struct nft_batch *batch, int family, bool is_ingress, bool has_ports);
 
-/* network_netem.c: the ifb. */
+/* network_netem.c: the ifb; or several. What happens to a packet may depend on others (a rate, a
+ * model, a seed) or on the interface's MTU: then each path has its own, as it has its own delay
+ * line. Else one serves them all. */
+bool network_netem_is_split(const struct network_state *state);
 int network_hole_build(struct network_state *state, struct error *err);
 int network_netem_build(struct network_state *state, struct error *err);
+/* Where packets of a path go to. */
+int network_netem_device(const struct network_state *state, unsigned at);
+bool network_netem_has(const struct network_state *state, int index);
+/* The queue of one path, in mid-run; it is not said when there is none of its own. */
+int network_netem_add(struct network_state *state, unsigned at, struct error *err);
+void network_netem_soften_one(struct network_state *state, unsigned at);
+bool network_netem_is_drained(struct network_state *state, unsigned at);
+/* With what is still in it, which is counted. */
+void network_netem_remove(struct network_state *state, unsigned at);
 /* Before it is built: keeps what waits within a part of the memory. The most it can take, in bytes.
  */
 uint64_t network_netem_bound(struct network_state *state);
@@ -333,14 +349,15 @@ int network_netem_change(struct network_state *state, struct error *err);
 int network_netem_soften(struct network_state *state, struct error *err);
 /* The largest packet of the interfaces, link-layer header included. */
 uint32_t network_mtu(const struct network_state *state);
-/* Nothing queued and nothing on its way; `out_gone`: the interface is not there any more. */
+/* Nothing queued and nothing on its way, in that one or in any of the step. */
 int network_netem_is_empty(struct netlink *netlink, int index, bool *out_empty, struct error *err);
+bool network_netem_all_empty(struct network_state *state);
 int network_netem_count(struct network_state *state, struct network_queue_counts *out,
 			struct error *err);
 
 /* Throws away what still waits, with the ifb, and says how many packets that were. */
 uint64_t network_netem_abandon(struct network_state *state);
-/* The MTU of an interface may have grown: what is cut before the queue may be larger. */
+/* The MTU of an interface may have changed: so does what is cut before the queue. */
 int network_netem_resize(struct network_state *state, struct error *err);
 /* The queues are there and work. -ENODEV, -ENOENT: not. */
 int network_netem_check(struct network_state *state, struct error *err);

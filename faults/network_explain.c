@@ -19,11 +19,17 @@ static int64_t number_of(const struct params *params, const char *name)
 	return index < 0 ? 0 : params_number(params, (unsigned)index, 0);
 }
 
-static void say_delay(struct prose *prose, const struct params *params, int64_t delay_ns)
+static bool is_both(const struct params *params)
 {
 	int direction = params_find(params->table, "direction");
 	const char *way = direction < 0 ? NULL : params_text(params, (unsigned)direction);
-	int64_t trip_ns = way && strcmp(way, "both") == 0 ? 2 * delay_ns : delay_ns;
+
+	return way && strcmp(way, "both") == 0;
+}
+
+static void say_delay(struct prose *prose, const struct params *params, int64_t delay_ns)
+{
+	int64_t trip_ns = is_both(params) ? 2 * delay_ns : delay_ns;
 	int64_t jitter_ns = number_of(params, "jitter");
 	char once[QUANTITY_TEXT_SIZE], twice[QUANTITY_TEXT_SIZE], thrice[QUANTITY_TEXT_SIZE];
 
@@ -125,11 +131,10 @@ void network_explain(const struct params *params, char *out, size_t size)
 			  "reset\". That cannot be undone. ");
 	if (rate > 0)
 		prose_say(&prose,
-			  "No more than %.1f MB a second pass, all connections together: an answer "
-			  "of 1 "
-			  "MB "
-			  "takes %.1fs at least. ",
-			  (double)rate / 8e6, 8e6 / (double)rate);
+			  "No more than %.1f MB a second pass%s, all connections together: an "
+			  "answer of 1 MB takes %.1fs at least. ",
+			  (double)rate / 8e6, is_both(params) ? " each way" : "",
+			  8e6 / (double)rate);
 	if (slot_ns > 0)
 		say_slot(&prose, params, slot_ns);
 	prose_end(&prose);

@@ -5,6 +5,7 @@
 #include "faults/network.h"
 
 #include "faults/network_gate.h"
+#include "faults/network_group.h"
 #include "faults/target_follow.h"
 #include "injector/kernel/route.h"
 
@@ -28,6 +29,8 @@ static bool is_reached(const struct network_state *state, const struct endpoint 
 static void note_routes(const struct network_state *state, const struct target *target, char *out,
 			size_t size)
 {
+	if (target_follows_routes(&target->params))
+		return; /* the fault comes to be on it */
 	for (unsigned h = 0; h < target->host_count; h++) {
 		const struct target_host *host = &target->hosts[h];
 
@@ -53,10 +56,12 @@ int network_follow(struct fault *fault, char *out_note, size_t size, struct erro
 
 	if (state->hook == NETWORK_GATE && state->gate)
 		result = network_gate_follow(state, err);
-	else if (state->phase == NETWORK_ACTIVE)
+	else if (state->phase == NETWORK_ACTIVE && state->is_followed)
 		result = network_table_follow(state, fault->target, err);
 	else
 		result = 0; /* inject() begins with them */
+	if (result == 0)
+		result = network_group_follow(state, err);
 	if (result == 0)
 		note_routes(state, fault->target, out_note, size);
 	return result;

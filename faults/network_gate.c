@@ -134,8 +134,9 @@ static int add_filter(struct network_state *state, unsigned at, struct error *er
 	struct bpf_filter filter = {.hook = hook_of(path),
 				    .priority = gate_priority(state),
 				    .name = name,
-				    .redirect_index =
-					    state->way == NETWORK_NETEM ? state->ifb_index : 0};
+				    .redirect_index = state->way == NETWORK_NETEM
+							      ? network_netem_device(state, at)
+							      : 0};
 	int result = gate_code_load_gate(state->gate->programs_map, at, state->way != NETWORK_NETEM,
 					 &filter.program_fd, err);
 

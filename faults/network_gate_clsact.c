@@ -180,10 +180,24 @@ static int delete_named(struct netlink *netlink, int index, enum qdisc_hook hook
 	return result == -ENOENT || result == -ENODEV ? 0 : result;
 }
 
+/* The clsact that they are in goes with them where they say that a run of ours has added it, and
+ * nobody else has any there. Once they are gone it may be anybody's. */
+static bool delete_with_clsact(const struct network_record *record, struct netlink *netlink)
+{
+	struct filter_count count = {.record = record};
+
+	return count_filters(netlink, record->index, &count, NULL) == 0 && count.of_owners > 0 &&
+	       count.all == count.own && qdisc_delete_clsact(netlink, record->index, NULL) == 0;
+}
+
 int network_gate_undo_filters(const struct network_record *record, struct netlink *netlink,
 			      struct error *err)
 {
-	int result = delete_named(netlink, record->index, QDISC_EGRESS, record->table, err);
+	int result;
+
+	if (delete_with_clsact(record, netlink))
+		return 0;
+	result = delete_named(netlink, record->index, QDISC_EGRESS, record->table, err);
 
 	if (result == 0)
 		result = delete_named(netlink, record->index, QDISC_INGRESS, record->table, err);
@@ -221,8 +235,9 @@ int network_gate_filters_left(const struct network_record *record, struct netlin
 	return result;
 }
 
-/* Its number may have been given to another one, which has another name and another address; one
- * that was renamed keeps its address. */
+/* Its number may have been given to another one, also with its name, which has another address; one
+ * that was renamed keeps its address. Without an address the name has to tell. Only asked when no
+ * filter of ours is there, which would tell more. */
 static bool is_another(const struct network_record *record, const struct link *link)
 {
 	static const uint8_t none[LINK_ADDRESS_SIZE];
@@ -230,9 +245,9 @@ static bool is_another(const struct network_record *record, const struct link *l
 
 	if (identity->kind[0] && strcmp(identity->kind, link->kind) != 0)
 		return true;
-	return strcmp(record->link, link->name) != 0 &&
-	       (memcmp(identity->address, none, sizeof(none)) == 0 ||
-		memcmp(identity->address, link->address, sizeof(none)) != 0);
+	if (memcmp(identity->address, none, sizeof(none)) != 0)
+		return memcmp(identity->address, link->address, sizeof(none)) != 0;
+	return strcmp(record->link, link->name) != 0;
 }
 
 /* The clsact that the record is about, and what is in it; false: there is none. */
@@ -245,14 +260,14 @@ static int look_into_clsact(const struct network_record *record, struct netlink 
 
 	*out = (struct filter_count){.record = record};
 	*out_exists = false;
-	if (result == -ENODEV || (result == 0 && is_another(record, &link)))
+	if (result == -ENODEV)
 		return 0;
 	if (result < 0)
 		return error_errno(err, -result, "cannot look at interface %d", record->index);
 	result = qdisc_each(netlink, record->index, look_at_qdisc, &search, err);
 	if (result == 0)
 		result = count_filters(netlink, record->index, out, err);
-	*out_exists = search.is_clsact;
+	*out_exists = search.is_clsact && (out->own > 0 || !is_another(record, &link));
 	return result;
 }
 

@@ -53,9 +53,16 @@ static int make_maps(struct network_state *state, struct error *err)
 					    .key_size = sizeof(struct network_flow),
 					    .value_size = sizeof(uint32_t),
 					    .entries = FLOWS_MAX};
+	const struct bpf_map_shape paths = {.name = "squall_paths",
+					    .type = BPF_MAP_TYPE_HASH,
+					    .key_size = sizeof(uint32_t),
+					    .value_size = sizeof(uint32_t),
+					    .entries = state->path_limit};
 	int result = bpf_map_new(&switches, &group->switch_map, err);
 
-	if (result < 0 || state->hook == NETWORK_TABLE)
+	if (result == 0 && state->hook == NETWORK_TABLE)
+		return bpf_map_new(&paths, &group->paths_map, err);
+	if (result < 0)
 		return result;
 	result = bpf_map_new(&groups, &group->groups_map, err);
 	for (uint32_t i = 0; result == 0 && i < target->group_count; i++)
@@ -80,6 +87,16 @@ static void name_program(struct network_state *state, const struct fault *fault,
 		 'a' + (int)at, run, fault->step);
 }
 
+int network_group_check_path(const struct network_state *state, unsigned at, struct error *err)
+{
+	if (!state->group || state->hook == NETWORK_GATE || !state->paths[at].master)
+		return 0;
+	error_set(err, EINVAL,
+		  "interface %s is a port of a bridge or bond: packets of %s leave by that",
+		  state->paths[at].interface, state->group->target->owner_text);
+	return error_remedy(err, "name the bridge or bond");
+}
+
 /* IP hands its packets to the interface on top. */
 static int check_paths(const struct network_state *state, const struct target *target,
 		       struct error *err)
@@ -91,14 +108,12 @@ static int check_paths(const struct network_state *state, const struct target *t
 			  target->owner_text);
 		return error_remedy(err, "name that, without vlan: interface: eth0.5");
 	}
-	for (unsigned i = 0; i < state->path_count; i++)
-		if (state->paths[i].master) {
-			error_set(err, EINVAL,
-				  "interface %s is a port of a bridge or bond: packets of %s leave "
-				  "by that",
-				  state->paths[i].interface, target->owner_text);
-			return error_remedy(err, "name the bridge or bond");
-		}
+	for (unsigned i = 0; i < state->path_count; i++) {
+		int result = network_group_check_path(state, i, err);
+
+		if (result < 0)
+			return result;
+	}
 	return 0;
 }
 
@@ -140,8 +155,6 @@ int network_group_prepare(struct network_state *state, const struct fault *fault
 	const struct target *target = fault->target;
 	int result = target_group_list(target, plan);
 
-	if (result == 0 && target->group_count)
-		result = check_paths(state, target, err);
 	if (result < 0 || !target->group_count)
 		return result;
 	state->group = calloc(1, sizeof(*state->group));
@@ -149,12 +162,18 @@ int network_group_prepare(struct network_state *state, const struct fault *fault
 		return error_errno(err, ENOMEM, "network");
 	state->group->target = target;
 	state->group->switch_map = state->group->flows_map = state->group->groups_map = -1;
+	state->group->paths_map = -1;
 	state->group->links = calloc(target->group_count, sizeof(int));
-	if (!state->group->links)
+	state->group->linked = calloc(target->group_count, sizeof(uint64_t));
+	if (!state->group->links || !state->group->linked)
 		return error_errno(err, ENOMEM, "network");
+	for (unsigned i = 0; i < target->group_count; i++)
+		state->group->links[i] = -1;
 	bpf_unlimit_memory();
 	name_program(state, fault, 0);
-	result = rehearse(state, err);
+	result = check_paths(state, target, err);
+	if (result == 0)
+		result = rehearse(state, err);
 	return result < 0 ? result : list(state, plan);
 }
 
@@ -222,35 +241,99 @@ static int write_record(const struct network_state *state, const struct fault *f
 	return result < 0 ? result : 0;
 }
 
-int network_group_attach(struct network_state *state, const struct fault *fault, struct error *err)
+/* Every group has its program, but those that are waited for. */
+static int link_groups(struct network_state *state, struct error *err)
 {
 	struct network_group *group = state->group;
 	cleanup_fd int program = -1;
+	int result = 0;
+
+	for (unsigned i = 0; result == 0 && i < group->target->group_count; i++) {
+		const struct target_group *its = &group->target->groups[i];
+
+		if (its->is_away || (group->links[i] >= 0 && group->linked[i] == its->id))
+			continue;
+		if (group->links[i] >= 0)
+			close(group->links[i]);
+		group->links[i] = -1;
+		if (program < 0)
+			result = network_group_load(state, &program, err);
+		if (result == 0)
+			result = bpf_link_cgroup(program, its->fd, BPF_CGROUP_INET_EGRESS,
+						 &group->links[i], err);
+		if (result == 0)
+			group->linked[i] = its->id;
+		else if (target_follows_groups(&group->target->params) &&
+			 target_group_is_removed(its))
+			result = 0; /* just now: the next look tells */
+		else
+			error_prefix(err, "%s", its->cgroup.directory);
+	}
+	return result;
+}
+
+static int mark_paths(struct network_state *state, struct error *err)
+{
+	int result = 0;
+
+	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
+		if (state->paths[i].index)
+			result = network_group_add_path(state, i, err);
+	return result;
+}
+
+int network_group_attach(struct network_state *state, const struct fault *fault, struct error *err)
+{
 	int result;
 
-	if (!group || !needs_program(state))
+	if (!state->group || !needs_program(state))
 		return 0;
 	result = network_group_switch(state, false, err);
+	if (result == 0)
+		result = mark_paths(state, err);
 	if (result == 0)
 		result = choose_bit(state, fault, err);
 	if (result == 0)
 		result = write_record(state, fault, err);
 	if (result == 0)
-		result = network_group_load(state, &program, err);
-	for (unsigned i = 0; result == 0 && i < group->target->group_count; i++) {
-		const struct target_group *its = &group->target->groups[i];
-
-		result = bpf_link_cgroup(program, its->fd, BPF_CGROUP_INET_EGRESS, &group->links[i],
-					 err);
-		group->link_count += result == 0;
-		if (result < 0)
-			error_prefix(err, "%s", its->cgroup.directory);
-	}
+		result = link_groups(state, err);
 	if (result == 0)
 		result = check_bit(state, err);
 	if (result < 0)
 		network_group_detach(state);
 	return result;
+}
+
+int network_group_follow(struct network_state *state, struct error *err)
+{
+	struct network_group *group = state->group;
+	int result = 0;
+
+	for (uint32_t i = 0;
+	     result == 0 && group && group->groups_map >= 0 && i < group->target->group_count; i++)
+		if (!group->target->groups[i].is_away)
+			result = bpf_map_set(group->groups_map, &i, &group->target->groups[i].fd,
+					     err);
+	if (result < 0 || !group || !needs_program(state) || state->phase != NETWORK_ACTIVE)
+		return result; /* inject() begins with them */
+	return link_groups(state, err);
+}
+
+int network_group_add_path(struct network_state *state, unsigned at, struct error *err)
+{
+	const uint32_t key = (uint32_t)state->paths[at].index, value = 1;
+
+	return state->group && state->group->paths_map >= 0
+		       ? bpf_map_set(state->group->paths_map, &key, &value, err)
+		       : 0;
+}
+
+void network_group_cut_path(struct network_state *state, unsigned at)
+{
+	const uint32_t key = (uint32_t)state->paths[at].index;
+
+	if (state->group && state->group->paths_map >= 0)
+		bpf_map_remove(state->group->paths_map, &key, NULL);
 }
 
 int network_group_switch(struct network_state *state, bool is_on, struct error *err)
@@ -264,10 +347,11 @@ void network_group_detach(struct network_state *state)
 {
 	struct network_group *group = state->group;
 
-	for (unsigned i = 0; group && i < group->link_count; i++)
-		close(group->links[i]);
-	if (group)
-		group->link_count = 0;
+	for (unsigned i = 0; group && group->links && i < group->target->group_count; i++) {
+		if (group->links[i] >= 0)
+			close(group->links[i]);
+		group->links[i] = -1;
+	}
 }
 
 int network_group_check(const struct network_state *state, struct error *err)
@@ -275,10 +359,15 @@ int network_group_check(const struct network_state *state, struct error *err)
 	const struct network_group *group = state->group;
 	int result = group ? target_group_check(group->target, err) : 0;
 
-	for (unsigned i = 0; result == 0 && group && i < group->link_count; i++)
-		if (!bpf_link_is_attached(group->links[i]))
+	for (unsigned i = 0; result == 0 && group && i < group->target->group_count; i++) {
+		const bool may_come_back = target_follows_groups(&group->target->params) &&
+					   target_group_is_removed(&group->target->groups[i]);
+
+		if (group->links[i] >= 0 && !may_come_back &&
+		    !bpf_link_is_attached(group->links[i]))
 			result = error_set(err, ESTALE, "the program %s was detached",
 					   group->program);
+	}
 	return result;
 }
 
@@ -292,7 +381,9 @@ void network_group_free(struct network_state *state)
 	cleanup_fd_at(&group->switch_map);
 	cleanup_fd_at(&group->flows_map);
 	cleanup_fd_at(&group->groups_map);
+	cleanup_fd_at(&group->paths_map);
 	free(group->links);
+	free(group->linked);
 	free(group);
 	state->group = NULL;
 }

@@ -21,11 +21,12 @@ struct network_group {
 	const struct target *target;
 	uint32_t bit;	  /* of the mark; NETWORK_TABLE, chosen at each injection */
 	char program[16]; /* its name, by which its links are found */
-	int *links;	  /* owned, one for each group */
-	unsigned link_count;
-	int switch_map; /* one number: the programs do something */
-	int flows_map;	/* NETWORK_GATE with ingress: struct network_flow; -1 */
-	int groups_map; /* NETWORK_GATE: the groups, to be asked for by number; -1 */
+	int *links;	  /* owned, one for each group; -1: none */
+	uint64_t *linked; /* owned, the numbers of the groups that they are at */
+	int switch_map;	  /* one number: the programs do something */
+	int paths_map;	  /* NETWORK_TABLE: interfaces where the bit is taken off again */
+	int flows_map;	  /* NETWORK_GATE with ingress: struct network_flow; -1 */
+	int groups_map;	  /* NETWORK_GATE: the groups, to be asked for by number; -1 */
 };
 
 /* What is remembered: near and far side, in network order. */
@@ -43,6 +44,14 @@ int network_group_attach(struct network_state *state, const struct fault *fault,
 /* It begins, as a whole; and ends. */
 int network_group_switch(struct network_state *state, bool is_on, struct error *err);
 void network_group_detach(struct network_state *state);
+/* The target's groups are others now. */
+int network_group_follow(struct network_state *state, struct error *err);
+/* What leaves by an interface that a path was added for is marked from now on; or no more, when the
+ * last one is cut. */
+int network_group_add_path(struct network_state *state, unsigned at, struct error *err);
+void network_group_cut_path(struct network_state *state, unsigned at);
+/* -EINVAL: no packet of a group ever leaves by that one. */
+int network_group_check_path(const struct network_state *state, unsigned at, struct error *err);
 /* -ESTALE: a group was removed, so that nothing is matched any more. */
 int network_group_check(const struct network_state *state, struct error *err);
 void network_group_free(struct network_state *state);
@@ -55,6 +64,12 @@ uint32_t network_group_bits(void);
 void network_group_add_sets(const struct network_state *state, struct nft_batch *batch);
 void network_group_add_rules(const struct network_state *state, unsigned at, int32_t priority,
 			     char chain[NETWORK_CHAIN_SIZE], struct nft_batch *batch);
+/* The chains of a path, which nothing goes to any more; the one that looks has been deleted. */
+void network_group_delete_rules(const struct network_state *state, unsigned at,
+				struct nft_batch *batch);
+/* The chain at a hook that looks at what leaves though only what comes in is affected, or NULL. */
+const char *network_group_looking_chain(const struct network_state *state, unsigned at,
+					char out[NETWORK_CHAIN_SIZE]);
 /* Ingress packets are matched somewhere. */
 bool network_group_has_ingress(const struct network_state *state);
 

@@ -29,10 +29,9 @@ static void write_marking(struct gate_writer *w)
 	struct bpf_builder *b = &w->builder;
 
 	bpf_read(b, BPF_W, R1, PACKET, offsetof(struct __sk_buff, ifindex));
-	for (unsigned i = 0; i < state->path_count; i++)
-		bpf_jump_if(b, BPF_JEQ, R1, (uint32_t)state->paths[i].index, w->match);
-	bpf_jump(b, w->miss);
-	bpf_place(b, w->match);
+	bpf_write(b, BPF_W, STACK, SCRATCH, R1);
+	gate_look_up(w, state->group->paths_map, SCRATCH);
+	bpf_jump_if_null(b, R0, w->miss);
 	bpf_read(b, BPF_W, R1, PACKET, offsetof(struct __sk_buff, mark));
 	bpf_set(b, R2, state->group->bit);
 	bpf_compute(b, BPF_OR, R1, R2);

@@ -156,19 +156,45 @@ static void add_looking(const struct network_state *state, unsigned at, int32_t 
 void network_group_add_rules(const struct network_state *state, unsigned at, int32_t priority,
 			     char chain[NETWORK_CHAIN_SIZE], struct nft_batch *batch)
 {
-	const struct network_path *path = &state->paths[at];
+	struct network_path *path = &state->paths[at];
 	char next[NAME_SIZE];
 
+	path->has_looking = false;
 	if (!state->group)
 		return;
 	snprintf(next, sizeof(next), "our%u", at);
 	nft_add_chain(batch, next);
 	if (path->is_ingress) {
 		add_recalling(chain, next, batch);
-		if (!has_egress(state, path->index))
+		path->has_looking = !has_egress(state, path->index);
+		if (path->has_looking)
 			add_looking(state, at, priority, batch);
 	} else {
 		add_unmarking(state, chain, next, batch);
 	}
 	snprintf(chain, NETWORK_CHAIN_SIZE, "%s", next);
+}
+
+const char *network_group_looking_chain(const struct network_state *state, unsigned at,
+					char out[NETWORK_CHAIN_SIZE])
+{
+	if (!state->group || !state->paths[at].has_looking)
+		return NULL;
+	snprintf(out, NETWORK_CHAIN_SIZE, "see%u", at);
+	return out;
+}
+
+void network_group_delete_rules(const struct network_state *state, unsigned at,
+				struct nft_batch *batch)
+{
+	char name[NAME_SIZE];
+
+	if (!state->group)
+		return;
+	snprintf(name, sizeof(name), "our%u", at);
+	nft_delete_chain(batch, name);
+	if (!network_group_looking_chain(state, at, name))
+		return;
+	snprintf(name, sizeof(name), "seen%u", at);
+	nft_delete_chain(batch, name);
 }

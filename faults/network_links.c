@@ -12,6 +12,7 @@
 
 #include "faults/network_delay_line.h"
 #include "faults/network_gate.h"
+#include "faults/network_group.h"
 #include "faults/target_follow.h"
 #include "injector/base/clock.h"
 #include "injector/kernel/link.h"
@@ -122,10 +123,15 @@ static bool is_over(struct turn *turn)
 
 /* Leaving. */
 
-static bool is_drained(const struct network_path *path, int64_t now_ns)
+static bool is_drained(struct network_state *state, unsigned at, int64_t now_ns)
 {
-	return !path->line || now_ns >= path->drain_until_ns || delay_line_is_broken(path->line) ||
-	       delay_line_is_empty(path->line);
+	const struct network_path *path = &state->paths[at];
+
+	if (now_ns >= path->drain_until_ns || !(path->line || path->ifb_index))
+		return true;
+	if (path->ifb_index)
+		return network_netem_is_drained(state, at);
+	return delay_line_is_broken(path->line) || delay_line_is_empty(path->line);
 }
 
 /* Nothing of that interface is left here, and nothing of ours there. False: its filters are still
@@ -147,6 +153,7 @@ static bool finish_interface(struct network_state *state, const struct fault *fa
 	for (unsigned i = 0; i < state->path_count; i++)
 		if (state->paths[i].left_index == index) {
 			network_line_remove(state, i);
+			network_netem_remove(state, i);
 			state->paths[i].left_index = 0;
 			state->paths[i].interface[0] = '\0';
 		}
@@ -165,7 +172,7 @@ static bool finish_drained(struct network_state *state, const struct fault *faul
 
 		for (unsigned k = i; is_done && k < state->path_count; k++)
 			if (state->paths[k].left_index == index)
-				is_done = is_drained(&state->paths[k], now_ns);
+				is_done = is_drained(state, k, now_ns);
 		if (is_done && is_over(turn))
 			return false;
 		if (is_done)
@@ -178,6 +185,7 @@ static int cut(struct network_state *state, const struct fault *fault, unsigned 
 {
 	if (!state->paths[at].is_attached)
 		return 0;
+	network_group_cut_path(state, at);
 	return state->hook == NETWORK_GATE ? network_gate_cut_path(state, at)
 					   : network_table_cut_path(state, fault->target, at);
 }
@@ -205,10 +213,13 @@ static bool let_go(struct network_state *state, const struct fault *fault, int i
 		path->is_gone = is_gone;
 		path->index = 0;
 		path->drain_until_ns = 0;
-		if (path->line && path->is_attached && !is_gone) {
+		if (!path->is_attached || is_gone)
+			continue;
+		if (path->line)
 			delay_line_set(path->line, &nothing);
-			path->drain_until_ns = clock_now_ns() + DRAIN_MAX_NS;
-		}
+		else if (path->ifb_index)
+			network_netem_soften_one(state, i);
+		path->drain_until_ns = clock_now_ns() + DRAIN_MAX_NS;
 	}
 	return is_left;
 }
@@ -292,14 +303,16 @@ static int attach(struct network_state *state, const struct fault *fault, unsign
 	int result = network_check_rank(state, at, err);
 
 	if (result == 0 && state->way == NETWORK_NETEM)
-		result = network_netem_resize(state, err);
+		result = network_netem_add(state, at, err);
 	if (result == 0 && state->way == NETWORK_LINE)
 		result = network_line_add(state, fault, at, err);
 	if (result < 0)
 		return result;
 	state->paths[at].is_attached = true; /* also when only some of it is there */
-	return state->hook == NETWORK_GATE ? network_gate_add_path(state, fault, at, err)
-					   : network_table_add_path(state, fault->target, at, err);
+	result = state->hook == NETWORK_GATE
+			 ? network_gate_add_path(state, fault, at, err)
+			 : network_table_add_path(state, fault->target, at, err);
+	return result < 0 ? result : network_group_add_path(state, at, err);
 }
 
 static bool has_paths(const struct network_state *state, int index)
@@ -325,7 +338,8 @@ static int take_in(struct network_state *state, const struct fault *fault,
 	for (unsigned i = 0; result == 0 && i < state->path_count; i++) {
 		if (state->paths[i].index != interface->index)
 			continue;
-		if (way == NETWORK_NETEM)
+		result = network_group_check_path(state, i, err);
+		if (result == 0 && way == NETWORK_NETEM)
 			result = network_check_bypassed(state, i, err);
 		if (result == 0 && state->phase == NETWORK_ACTIVE)
 			result = attach(state, fault, i, err);
@@ -376,10 +390,12 @@ void network_forget_left(struct network_state *state)
 
 		path->is_attached = false;
 		path->records[0] = path->records[1] = 0;
+		path->ifb_index = 0;
 		path->left_index = 0;
 		path->uncut_ns = 0;
 	}
 	state->left_counts = (struct network_line_counts){0};
+	state->left_queues = (struct network_queue_counts){0};
 	state->left_processor_ns = 0;
 }
 
@@ -390,10 +406,11 @@ int network_list_followed_interfaces(const struct target *target, struct plan *p
 	const struct params *params = &target->params;
 	int result = 0;
 
-	if (target_follows(params) && !target_follows_interfaces(params) &&
-	    target_has_owner(params) && params_count(params, TRAFFIC_INTERFACE))
-		return plan_add(plan, PLAN_NOTE,
-				"not followed: interfaces (of some processes' traffic)");
+	if (target_follows_routes(params))
+		result = plan_add(
+			plan, PLAN_TARGET,
+			"followed: the routes; when one leads elsewhere, that interface is "
+			"affected, and the one that it leaves is let go");
 	for (unsigned i = 0; target_follows_interfaces(params) && result == 0 &&
 			     i < params_count(params, TRAFFIC_INTERFACE);
 	     i++) {

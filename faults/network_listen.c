@@ -188,14 +188,14 @@ static bool is_of_path(const struct network_state *state, int index)
 	return false;
 }
 
-/* The ifb is known by its number, taps of a delay line begin with its name. */
+/* An ifb is known by its number, taps of a delay line begin with its name. */
 static bool is_of_link(const struct network_state *state, const struct nlmsghdr *message)
 {
 	const struct ifinfomsg *header = NLMSG_DATA(message);
 	const struct nlattr *table[IFLA_MAX + 1];
 	char name[16];
 
-	if (is_of_path(state, header->ifi_index) || header->ifi_index == state->ifb_index)
+	if (is_of_path(state, header->ifi_index) || network_netem_has(state, header->ifi_index))
 		return true;
 	netlink_attributes(message, sizeof(*header), table, IFLA_MAX);
 	netlink_text(table[IFLA_IFNAME], name, sizeof(name));
@@ -239,7 +239,8 @@ static bool is_concerned(const struct network_state *state, const struct nlmsghd
 	case RTM_DELTFILTER:
 	case RTM_DELCHAIN:
 		return is_long_enough &&
-		       (tc->tcm_ifindex == state->ifb_index || is_of_line(state, tc->tcm_ifindex) ||
+		       (network_netem_has(state, tc->tcm_ifindex) ||
+			is_of_line(state, tc->tcm_ifindex) ||
 			(state->hook == NETWORK_GATE && is_of_path(state, tc->tcm_ifindex)));
 	default:
 		return false;

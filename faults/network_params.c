@@ -113,11 +113,13 @@ const struct param network_params[] = {
 	[NETWORK_REORDER_CORRELATION] = SHARE("reorder-correlation", "as loss-correlation"),
 	[NETWORK_REORDER_GAP] =
 		INTEGER("reorder-gap", 1, 1000000, "only every so-manieth packet may overtake"),
-	[NETWORK_RATE] = {.name = "rate",
-			  .type = PARAM_RATE,
-			  .min = 8,
-			  .max = 1000000000000LL,
-			  .doc = "bandwidth, for all packets in scope together"},
+	[NETWORK_RATE] =
+		{.name = "rate",
+		 .type = PARAM_RATE,
+		 .min = 8,
+		 .max = 1000000000000LL,
+		 .doc = "bandwidth of each interface and direction, for all its packets in "
+			"scope together"},
 	[NETWORK_BURST] = {.name = "burst",
 			   .type = PARAM_SIZE,
 			   .min = 1600,

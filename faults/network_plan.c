@@ -87,9 +87,12 @@ static int list_queue(const struct network_state *state, struct plan *plan)
 	network_effect_describe(&state->effect, words, sizeof(words));
 	if (state->way == NETWORK_NETEM)
 		return plan_add(plan, PLAN_CHANGE,
-				"add interface %s (ifb) with %s%snetem %s limit %u (at most %llu "
+				"add interface %s (ifb)%s with %s%snetem %s limit %u (at most %llu "
 				"MiB of memory)",
 				state->record.link,
+				network_netem_is_split(state)
+					? ", one for each interface and direction (q0, q1, ...),"
+					: "",
 				network_effect_needs_wire_packets(&state->effect)
 					? "tbf that cuts to wire packets, "
 					: "",
@@ -141,6 +144,9 @@ static int list_notes(struct network_state *state, const struct target *target, 
 
 	if (result == 0)
 		result = network_list_excluded(state, target, plan);
+	if (result == 0 && state->effect.full.rate_bytes && state->path_limit > 1)
+		result = plan_add(plan, PLAN_NOTE,
+				  "the rate is of each interface and direction by itself");
 	if (result == 0 && state->effect.full.jitter_ns && !state->effect.full.rate_bytes)
 		result = plan_add(plan, PLAN_NOTE, "jitter lets packets overtake each other");
 	return result;

@@ -25,6 +25,7 @@
 #define WAIT_MAX_NS NSEC_PER_SEC /* what undo() may take */
 #define POLL_MS	    2
 #define IDLE_POLLS  3
+#define LINKS_SHOWN 8
 #define SAYS_AFTER  256 /* room for what follows the commands in their line */
 
 static struct network_state *live;
@@ -184,40 +185,85 @@ static int verify_group(const struct network_record *record, bool *out_gone, cha
 	return 0;
 }
 
+/* The ifb of the step, or one of those of its paths ("q" and a number follow). */
+static bool is_name_of(const char *name, const struct network_record *record)
+{
+	const size_t length = strlen(record->link);
+
+	if (strncmp(name, record->link, length) != 0)
+		return false;
+	name += length;
+	return !*name || (*name == 'q' && name[1] && !name[1 + strspn(name + 1, "0123456789")]);
+}
+
 /* Name and marks agree; between creation and labelling the group is the mark. */
 static bool is_ours(const struct link *link, const struct network_record *record)
 {
 	return strcmp(link->kind, "ifb") == 0 && link->group == record->group &&
+	       is_name_of(link->name, record) &&
 	       (strcmp(link->alias, record->alias) == 0 || link->alias[0] == '\0');
 }
 
-static int undo_link(const struct network_record *record, struct access *access, struct error *err)
-{
-	int64_t deadline_ns = clock_now_ns() + WAIT_MAX_NS;
-	unsigned idle = 0;
-	struct link link;
-	int result = link_find(access->route, record->link, &link, err);
+struct link_search {
+	const struct network_record *record;
+	int index; /* of the last one */
+	unsigned count;
+	char names[LINKS_SHOWN][16]; /* of the first ones */
+};
 
-	if (result == -ENODEV || (result == 0 && !is_ours(&link, record)))
-		return 0;
-	/* Deleting it would lose what it still holds */
+static void look_at_link(void *context, const struct link *link)
+{
+	struct link_search *search = context;
+
+	if (!is_ours(link, search->record))
+		return;
+	search->index = link->index;
+	if (search->count < LINKS_SHOWN)
+		snprintf(search->names[search->count], sizeof(*search->names), "%s", link->name);
+	search->count++;
+}
+
+/* Those that are left. */
+static int find_links(const struct network_record *record, struct access *access,
+		      struct link_search *out, struct error *err)
+{
+	*out = (struct link_search){.record = record};
+	return link_each(access->route, look_at_link, out, err);
+}
+
+/* Deleting it would lose what it still holds */
+static int delete_link(struct access *access, int index, int64_t deadline_ns, struct error *err)
+{
+	unsigned idle = 0;
+	int result = 0;
+
 	while (result == 0 && idle < IDLE_POLLS && clock_now_ns() < deadline_ns) {
 		bool is_empty = false;
 
-		result = network_netem_is_empty(access->route, link.index, &is_empty, err);
+		result = network_netem_is_empty(access->route, index, &is_empty, err);
 		idle = is_empty ? idle + 1 : 0;
 		if (result == 0 && idle < IDLE_POLLS)
 			poll(NULL, 0, POLL_MS);
 	}
 	if (result < 0 && result != -ENODEV)
 		return result;
-	result = link_delete(access->route, link.index, err);
+	result = link_delete(access->route, index, err);
 	return result == -ENODEV ? 0 : result;
 }
 
 static bool is_our_hold(const struct link *link, const struct network_record *record)
 {
 	return strcmp(link->kind, "veth") == 0 && strcmp(link->alias, record->alias) == 0;
+}
+
+static int see_hold(const struct network_record *record, struct access *access, bool *out_gone,
+		    struct error *err)
+{
+	struct link link;
+	int result = link_find(access->route, record->link, &link, err);
+
+	*out_gone = result == -ENODEV || (result == 0 && !is_our_hold(&link, record));
+	return result;
 }
 
 /* The kernel takes it away with the namespace behind it, when it gets to that. */
@@ -230,6 +276,20 @@ static int undo_hold(const struct network_record *record, struct access *access,
 		result = is_our_hold(&link, record) ? link_delete(access->route, link.index, err)
 						    : 0;
 	return result == -ENODEV ? 0 : result;
+}
+
+static int undo_link(const struct network_record *record, struct access *access, struct error *err)
+{
+	const int64_t deadline_ns = clock_now_ns() + WAIT_MAX_NS;
+	struct link_search search;
+	int result;
+
+	do {
+		result = find_links(record, access, &search, err);
+		if (result == 0 && search.count)
+			result = delete_link(access, search.index, deadline_ns, err);
+	} while (result == 0 && search.count > 1);
+	return result;
 }
 
 static int undo_setting(const struct network_record *record, struct access *access,
@@ -262,8 +322,7 @@ static int read_record(const struct journal_record *record, struct network_recor
 	if (record->type < NETWORK_RECORD_TABLE || record->type > NETWORK_RECORD_HOLD)
 		return error_set(err, EINVAL, "unknown network record %u", record->type);
 	/* It goes into the command that undoes it by hand */
-	if (record->type != NETWORK_RECORD_LINK && record->type != NETWORK_RECORD_IPV4 &&
-	    record->type != NETWORK_RECORD_HOLD &&
+	if (record->type != NETWORK_RECORD_IPV4 &&
 	    out->table[strspn(out->table, "abcdefghijklmnopqrstuvwxyz0123456789_")] != '\0')
 		return error_set(err, EINVAL, "damaged network record");
 	return 0;
@@ -309,6 +368,7 @@ static const char *setting_name(const struct network_record *record)
 struct look {
 	bool is_gone, is_shared;
 	struct gate_filters filters;
+	struct link_search links;
 	char link[16]; /* the name that the interface has by now */
 };
 
@@ -332,12 +392,39 @@ static void say_filters(const char *table, const struct look *look, const char *
 	}
 }
 
+/* As they were seen; without a look (then there is none), as they were made. */
+static void say_links(const struct network_record *record, const struct link_search *seen,
+		      const char *prefix, char *out, size_t size)
+{
+	const unsigned made = record->index > 0 ? (unsigned)record->index : 1;
+	const unsigned count = seen->count ? seen->count : made;
+	size_t length = (size_t)snprintf(out, size, "interface%s of %s:", count == 1 ? "" : "s",
+					 record->table);
+
+	for (unsigned i = 0; i < count && length < size; i++) {
+		char name[24];
+
+		if (i == LINKS_SHOWN) {
+			snprintf(out + length, size - length, "; squall restore");
+			return;
+		}
+		if (seen->count)
+			snprintf(name, sizeof(name), "%s", seen->names[i]);
+		else if (record->index > 0)
+			snprintf(name, sizeof(name), "%sq%u", record->link, i);
+		else
+			snprintf(name, sizeof(name), "%s", record->link);
+		length += (size_t)snprintf(out + length, size - length, "%s %sip link delete %s",
+					   i ? ";" : "", prefix, name);
+	}
+}
+
 /* What it is, and the command that takes it away; of a filter only after a look. Whoever may make
  * interfaces, or namespaces, gives them names as he likes. */
 static void say_left(const struct network_record *record, unsigned type, const struct look *look,
 		     char *out, size_t size)
 {
-	char prefix[TARGET_NAMESPACE_PREFIX], link[4 * sizeof(record->link) + 2] = "";
+	char prefix[TARGET_NAMESPACE_PREFIX], link[4 * sizeof(record->link) + SHELL_WORD_MORE] = "";
 
 	target_namespace_prefix(record->namespace_name, &record->namespace_id, prefix,
 				sizeof(prefix));
@@ -350,7 +437,9 @@ static void say_left(const struct network_record *record, unsigned type, const s
 	else if (type == NETWORK_RECORD_TABLE)
 		snprintf(out, size, "table %s: %snft delete table netdev %s", record->table, prefix,
 			 record->table);
-	else if (type == NETWORK_RECORD_LINK || type == NETWORK_RECORD_HOLD)
+	else if (type == NETWORK_RECORD_LINK)
+		say_links(record, &look->links, prefix, out, size);
+	else if (type == NETWORK_RECORD_HOLD)
 		snprintf(out, size, "interface %s: %sip link delete %s", record->link, prefix,
 			 link);
 	else if (type == NETWORK_RECORD_FILTER)
@@ -387,7 +476,6 @@ static int see_name(const struct network_record *record, struct access *access, 
 static int verify_one(const struct network_record *record, unsigned type, struct access *access,
 		      struct look *out, struct error *err)
 {
-	struct link link;
 	uint32_t value;
 	int result;
 
@@ -396,11 +484,10 @@ static int verify_one(const struct network_record *record, unsigned type, struct
 					err);
 		out->is_gone = result == -ENOENT;
 	} else if (type == NETWORK_RECORD_LINK) {
-		result = link_find(access->route, record->link, &link, err);
-		out->is_gone = result == -ENODEV || (result == 0 && !is_ours(&link, record));
+		result = find_links(record, access, &out->links, err);
+		out->is_gone = result == 0 && !out->links.count;
 	} else if (type == NETWORK_RECORD_HOLD) {
-		result = link_find(access->route, record->link, &link, err);
-		out->is_gone = result == -ENODEV || (result == 0 && !is_our_hold(&link, record));
+		result = see_hold(record, access, &out->is_gone, err);
 	} else if (type == NETWORK_RECORD_FILTER) {
 		result = network_gate_filters_left(record, access->route, &out->filters, err);
 		out->is_gone = out->filters.count == 0;

@@ -174,7 +174,7 @@ static int add_action(const struct network_state *state, unsigned at, const char
 		      struct nft_batch *batch, struct error *err)
 {
 	char name[NAME_SIZE], comment[COMMENT_SIZE];
-	int device = state->ifb_index, result = 0;
+	int device = network_netem_device(state, at), result = 0;
 
 	nft_rule_begin(batch, chain);
 	nft_count(batch, name_of("hit", at, name));
@@ -381,10 +381,13 @@ int network_table_cut_path(struct network_state *state, const struct target *tar
 	int result =
 		delete_hook_chain(state, network_table_chain(&state->paths[at], at, name), NULL);
 
+	if (result == 0 && network_group_looking_chain(state, at, name))
+		result = delete_hook_chain(state, name, NULL);
 	if (result < 0)
 		return result;
 	nft_batch_begin(&batch);
 	nft_use_table(&batch, NFPROTO_NETDEV, state->record.table);
+	network_group_delete_rules(state, at, &batch);
 	if (state->is_followed)
 		nft_delete_chain(&batch, name_of("scope", at, name));
 	nft_delete_chain(&batch, name_of("spare", at, name));

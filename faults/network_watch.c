@@ -27,7 +27,7 @@ static bool is_missing(int result)
 
 /* On 6.16 and newer a chain is bound to the name of its device, before to the device: renamed, it
  * may be out of reach either way. */
-static int check_path(struct network_state *state, struct network_path *path, bool *out_grown,
+static int check_path(struct network_state *state, struct network_path *path, bool *out_resized,
 		      struct error *err)
 {
 	struct link link;
@@ -40,10 +40,8 @@ static int check_path(struct network_state *state, struct network_path *path, bo
 	if (strcmp(link.name, path->interface) != 0)
 		return error_set(err, ESTALE, "interface %s was renamed to %s", path->interface,
 				 link.name);
-	if (link.mtu > path->mtu) {
-		path->mtu = link.mtu;
-		*out_grown = true;
-	}
+	*out_resized |= link.mtu != path->mtu;
+	path->mtu = link.mtu;
 	return 0;
 }
 
@@ -88,7 +86,7 @@ static int check_chains(struct network_state *state, struct error *err)
 int network_check_in_force(struct network_state *state, struct error *err)
 {
 	struct error why = ERROR_INIT;
-	bool is_grown = false;
+	bool is_resized = false;
 	uint32_t owner;
 	int result = target_namespace_check(
 		&(struct target_namespace){state->namespace_fd, &state->record.namespace_id,
@@ -104,7 +102,7 @@ int network_check_in_force(struct network_state *state, struct error *err)
 
 		if (!path->index)
 			continue;
-		result = check_path(state, path, &is_grown, err);
+		result = check_path(state, path, &is_resized, err);
 		if (result < 0 && state->follows_interfaces)
 			path->is_lost = true; /* let go at the next look */
 		else if (result < 0)
@@ -114,7 +112,7 @@ int network_check_in_force(struct network_state *state, struct error *err)
 		result = network_netem_check(state, &why);
 	else if (state->way == NETWORK_LINE)
 		result = network_line_check(state, &why);
-	if (result == 0 && is_grown && state->way == NETWORK_NETEM)
+	if (result == 0 && is_resized && state->way == NETWORK_NETEM)
 		result = network_netem_resize(state, &why);
 	if (!is_missing(result) && state->hook == NETWORK_GATE)
 		result = network_gate_check(state, &why);

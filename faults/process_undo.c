@@ -166,7 +166,7 @@ static int open_frozen(const struct frozen_record *record, int *out, struct erro
 /* systemd writes "\x2d" into names of groups, which a shell would take for "x2d". */
 static void say_thaw(const struct frozen_record *record, char *out, size_t size)
 {
-	char path[FROZEN_RECORD_PATH + 32], word[4 * sizeof(path) + 2] = "";
+	char path[FROZEN_RECORD_PATH + 32], word[4 * sizeof(path) + SHELL_WORD_MORE] = "";
 
 	snprintf(path, sizeof(path), "%s/cgroup.freeze", record->directory);
 	shell_word_add(path, word, sizeof(word));

@@ -117,6 +117,7 @@ struct target_group {
 	struct cgroup cgroup;
 	int fd;		/* its directory */
 	uint64_t id;	/* by which the kernel knows it */
+	bool is_away;	/* it is followed, and was removed */
 	unsigned level; /* below the root, which is 0 */
 };
 

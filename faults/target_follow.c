@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "faults/target_follow.h"
 
+#include "faults/target_group.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -40,13 +42,12 @@ int target_check_follow(const struct params *params, struct error *err)
 	if (names > TARGET_HOSTS_MAX)
 		return error_set(err, E2BIG, "follow: %u host names, at most %d can be followed",
 				 names, TARGET_HOSTS_MAX);
-	if (names || target_follows_interfaces(params))
+	if (names || target_follows_interfaces(params) || target_follows_groups(params))
 		return 0;
-	error_set(err, EINVAL,
-		  "follow: there is nothing to follow: no host name in `to` or `except`, and no "
-		  "pattern, all or default-route in `interface`%s",
-		  target_has_owner(params) ? " (which is not followed for some processes alone)"
-					   : "");
+	error_set(
+		err, EINVAL,
+		"follow: there is nothing to follow: no host name in `to` or `except`, no unit or "
+		"cgroup, and no pattern, all or default-route in `interface`");
 	return error_remedy(err, "write a name instead of its addresses, a pattern instead of an "
 				 "interface's name, or leave it out");
 }
@@ -275,7 +276,7 @@ void target_format_addresses(const struct target_addresses *addresses, char *out
 int target_follow_begin(struct target *target, struct error *err)
 {
 	if (target_follows(&target->params) && !target->host_count &&
-	    !target_follows_interfaces(&target->params))
+	    !target_follows_interfaces(&target->params) && !target_follows_groups(&target->params))
 		return error_set(err, EPROTO, "follow: no host name was told");
 	for (unsigned i = 0; i < 2; i++)
 		target->fixed_count[i] = params_count(&target->params, lists[i]);

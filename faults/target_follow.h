@@ -6,8 +6,8 @@
  * addresses, at least one, and none of those that every fault leaves out. A name in `except` only
  * gets more of them: what was left out stays left out.
  *
- * And its interfaces, if they are selected by a pattern, by `all` or by the default route: nobody
- * tells the worker of those, it looks itself.
+ * And its interfaces, if they are selected by a pattern, by `all` or by routes: nobody tells the
+ * worker of those, it looks itself. The same of its control groups, target_group.h.
  */
 #ifndef SQUALL_TARGET_FOLLOW_H
 #define SQUALL_TARGET_FOLLOW_H
@@ -57,8 +57,8 @@ void target_format_addresses(const struct target_addresses *addresses, char *out
 /* target_follow_interfaces.c */
 #define TARGET_INTERFACES_MAX 256 /* that are followed at a time */
 bool target_follows_interfaces(const struct params *params);
-/* It is some processes' traffic alone. */
-bool target_has_owner(const struct params *params);
+/* They are those that the routes to its endpoints lead to. */
+bool target_follows_routes(const struct params *params);
 /* When it is resolved: from now on somebody can look again. */
 int target_follow_interfaces_begin(struct target *target, struct error *err);
 /* What has appeared, which is not the target's yet, and what has gone, which is not any more. What

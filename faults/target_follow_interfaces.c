@@ -13,14 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Whose traffic: the programs that know a group's packets are made for interfaces that are there
- * (network_group_program.c). */
-bool target_has_owner(const struct params *params)
-{
-	return params_is_set(params, TRAFFIC_CGROUP) || params_is_set(params, TRAFFIC_UNIT) ||
-	       params_is_set(params, TRAFFIC_CONTAINER) || params_is_set(params, TRAFFIC_OF);
-}
-
 static bool has_pattern(const struct params *params)
 {
 	for (unsigned i = 0; i < params_count(params, TRAFFIC_INTERFACE); i++) {
@@ -35,7 +27,12 @@ static bool has_pattern(const struct params *params)
 
 bool target_follows_interfaces(const struct params *params)
 {
-	return target_follows(params) && has_pattern(params) && !target_has_owner(params);
+	return target_follows(params) && (has_pattern(params) || target_follows_routes(params));
+}
+
+bool target_follows_routes(const struct params *params)
+{
+	return target_follows(params) && !params_count(params, TRAFFIC_INTERFACE);
 }
 
 int target_follow_interfaces_begin(struct target *target, struct error *err)
@@ -71,10 +68,10 @@ static void drop(struct target_interface *list, unsigned *count, struct target_i
 	*which = list[--*count];
 }
 
-/* It is not among what was found: why not? False: it stays, because no default route leads anywhere
- * at this moment. */
-static bool has_gone(const struct target *target, const struct target_interface *was,
-		     bool has_default, char *out, size_t size)
+/* It is not among what was found: why not? False: it stays, because no route leads anywhere at this
+ * moment. */
+static bool has_gone(const struct target *target, const struct target_interface *was, bool has_way,
+		     char *out, size_t size)
 {
 	struct link link;
 	int result = link_get(target->links, was->index, &link, NULL);
@@ -83,15 +80,16 @@ static bool has_gone(const struct target *target, const struct target_interface 
 		snprintf(out, size, "%s (gone)", was->name);
 	else if (strcmp(link.name, was->name) != 0)
 		snprintf(out, size, "%s (renamed)", was->name);
-	else if (was->is_default && !has_default)
+	else if (!has_way)
 		return false;
 	else
-		snprintf(out, size, "%s (no default route any more)", was->name);
+		snprintf(out, size, "%s (no %sroute any more)", was->name,
+			 was->is_default ? "default " : "");
 	return true;
 }
 
 static void let_go(struct target *target, struct target_interface *found, unsigned count,
-		   struct target_look *out)
+		   bool has_routes, struct target_look *out)
 {
 	bool has_default = false;
 	size_t used = 0;
@@ -105,7 +103,8 @@ static void let_go(struct target *target, struct target_interface *found, unsign
 
 		if (now)
 			was->is_default = now->is_default;
-		if (now || !has_gone(target, was, has_default, why, sizeof(why))) {
+		if (now || !has_gone(target, was, has_routes && (has_default || !was->is_default),
+				     why, sizeof(why))) {
 			i++;
 			continue;
 		}
@@ -128,12 +127,14 @@ int target_look_again(struct target *target, struct target_look *out, struct err
 {
 	struct target_interface *found;
 	unsigned count;
-	int result = target_find_interfaces_again(target, target->links, &found, &count, err);
+	bool has_routes;
+	int result = target_find_interfaces_again(target, target->links, &found, &count,
+						  &has_routes, err);
 
 	*out = (struct target_look){0};
 	if (result < 0)
 		return result;
-	let_go(target, found, count, out);
+	let_go(target, found, count, has_routes, out);
 	for (unsigned i = 0; result == 0 && i < count; i++)
 		if (!find(target->interfaces, target->interface_count, &found[i]) &&
 		    !find(target->passed_over, target->passed_count, &found[i]))

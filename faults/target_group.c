@@ -9,6 +9,7 @@
 #include "faults/target_group.h"
 
 #include "faults/process_match.h"
+#include "faults/target_follow.h"
 #include "injector/base/cleanup.h"
 #include "injector/kernel/cgroup.h"
 #include "injector/kernel/namespace.h"
@@ -36,12 +37,66 @@ bool target_group_is_asked(const struct params *params)
 	return false;
 }
 
+bool target_follows_groups(const struct params *params)
+{
+	return target_follows(params) &&
+	       (params_is_set(params, TRAFFIC_CGROUP) || params_is_set(params, TRAFFIC_UNIT));
+}
+
+/* Its files cannot be opened any more. */
+bool target_group_is_removed(const struct target_group *group)
+{
+	return faccessat(group->fd, "cgroup.procs", F_OK, 0) < 0 &&
+	       (errno == ENOENT || errno == ENODEV);
+}
+
+/* The one that has its name now. */
+static bool take_again(struct target_group *group)
+{
+	int fd = open(group->cgroup.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat about;
+
+	if (fd < 0)
+		return false;
+	if (fstat(fd, &about) < 0) {
+		close(fd);
+		return false;
+	}
+	close(group->fd);
+	group->fd = fd;
+	group->id = about.st_ino;
+	return true;
+}
+
+bool target_group_look_again(struct target *target, char *out, size_t size)
+{
+	size_t used = 0;
+
+	out[0] = '\0';
+	for (unsigned i = 0; i < target->group_count; i++) {
+		struct target_group *group = &target->groups[i];
+		const bool is_back = target_group_is_removed(group) && take_again(group);
+		const bool is_away = !is_back && target_group_is_removed(group);
+
+		if (!is_back && is_away == group->is_away)
+			continue;
+		group->is_away = is_away;
+		if (used < size)
+			used += (size_t)snprintf(
+				out + used, size - used, "%scontrol group %s %s", used ? "; " : "",
+				cgroup_path(&group->cgroup),
+				is_away ? "was removed: it is waited for"
+					: "is there again, and is affected from now on");
+	}
+	return used > 0;
+}
+
 int target_group_check(const struct target *target, struct error *err)
 {
+	if (target_follows_groups(&target->params))
+		return 0;
 	for (unsigned i = 0; i < target->group_count; i++)
-		/* files of a removed group cannot be opened any more */
-		if (faccessat(target->groups[i].fd, "cgroup.procs", F_OK, 0) < 0 &&
-		    (errno == ENOENT || errno == ENODEV))
+		if (target_group_is_removed(&target->groups[i]))
 			return error_set(err, ESTALE, "control group %s was removed",
 					 cgroup_path(&target->groups[i].cgroup));
 	return 0;
@@ -59,6 +114,10 @@ int target_group_list(const struct target *target, struct plan *plan)
 	for (unsigned i = 0; result == 0 && i < target->group_count; i++)
 		result = plan_add(plan, PLAN_TARGET, "only of control group %s (%s)",
 				  cgroup_path(&target->groups[i].cgroup), target->owner_text);
+	if (result == 0 && target->group_count && target_follows_groups(&target->params))
+		result = plan_add(plan, PLAN_TARGET,
+				  "followed: %s; when it was restarted, it is affected again",
+				  target->owner_text);
 	if (result == 0 && target->group_count)
 		result = plan_add(plan, PLAN_NOTE,
 				  "sockets belong to the control group they were made in: those "

@@ -243,25 +243,6 @@ static int add_named(struct target *target, const struct target *now, struct net
 	return result;
 }
 
-int target_find_interfaces_again(const struct target *target, struct netlink *netlink,
-				 struct target_interface **out, unsigned *out_count,
-				 struct error *err)
-{
-	struct target found = *target;
-	int result;
-
-	found.interfaces = NULL;
-	found.interface_count = 0;
-	result = add_named(&found, target, netlink, err);
-	if (result < 0) {
-		free(found.interfaces);
-		return result;
-	}
-	*out = found.interfaces;
-	*out_count = found.interface_count;
-	return 0;
-}
-
 /* Too many to ask for each: every interface that a route leads to. One that carries nothing of the
  * target costs its packets a look at the sets, and nothing else. */
 static int add_routed(struct target *target, struct netlink *netlink, struct error *err)
@@ -285,14 +266,12 @@ static int unless_unreachable(const struct target *target, int result)
 	return result == -ENETUNREACH && target->may_lack_interfaces ? 0 : result;
 }
 
-int target_find_interfaces(struct target *target, struct netlink *netlink, struct error *err)
+static int add_by_routes(struct target *target, struct netlink *netlink, struct error *err)
 {
 	unsigned endpoints = params_count(&target->params, TRAFFIC_TO);
 	const struct endpoint everything = {.family = AF_UNSPEC};
 	int result = 0;
 
-	if (params_count(&target->params, TRAFFIC_INTERFACE))
-		return add_named(target, NULL, netlink, err);
 	if (endpoints == 0)
 		return unless_unreachable(target, add_endpoint(target, netlink, &everything, err));
 	if (endpoints > LOOKED_UP_MAX)
@@ -303,4 +282,40 @@ int target_find_interfaces(struct target *target, struct netlink *netlink, struc
 			add_endpoint(target, netlink,
 				     &params_value(&target->params, TRAFFIC_TO, i)->endpoint, err));
 	return result;
+}
+
+int target_find_interfaces(struct target *target, struct netlink *netlink, struct error *err)
+{
+	if (params_count(&target->params, TRAFFIC_INTERFACE))
+		return add_named(target, NULL, netlink, err);
+	return add_by_routes(target, netlink, err);
+}
+
+int target_find_interfaces_again(const struct target *target, struct netlink *netlink,
+				 struct target_interface **out, unsigned *out_count,
+				 bool *out_has_routes, struct error *err)
+{
+	struct target found = *target;
+	int result;
+
+	found.interfaces = NULL;
+	found.interface_count = 0;
+	*out_has_routes = true;
+	if (params_count(&target->params, TRAFFIC_INTERFACE))
+		result = add_named(&found, target, netlink, err);
+	else
+		result = add_by_routes(&found, netlink, err);
+	/* those that were found before that are no less: others may be missing */
+	if (!params_count(&target->params, TRAFFIC_INTERFACE) &&
+	    (result == -ENETUNREACH || result == -ENODEV)) {
+		*out_has_routes = false;
+		result = 0;
+	}
+	if (result < 0) {
+		free(found.interfaces);
+		return result;
+	}
+	*out = found.interfaces;
+	*out_count = found.interface_count;
+	return 0;
 }

@@ -11,9 +11,10 @@
 /* Fills target->interfaces; none is an error. */
 int target_find_interfaces(struct target *target, struct netlink *netlink, struct error *err);
 /* What is selected now, of a target that has some already (which stay while they are down); what is
- * not there is no error. The caller frees. */
+ * not there is no error. *out_has_routes: false where the routes decide, and to some endpoint there
+ * is none. The caller frees. */
 int target_find_interfaces_again(const struct target *target, struct netlink *netlink,
 				 struct target_interface **out, unsigned *out_count,
-				 struct error *err);
+				 bool *out_has_routes, struct error *err);
 
 #endif

@@ -25,7 +25,7 @@ int target_namespace_check(const struct target_namespace *namespace, struct erro
  * target has for it, of less than 64 bytes: "ip netns exec NAME "; of "pid:N" and "target:NAME",
  * whose processes may be others by now, "nsenter --net=/proc/N/ns/net " of one that is in it, or
  * with PID, for a person to find one; nothing for our own (""). */
-#define TARGET_NAMESPACE_PREFIX 288
+#define TARGET_NAMESPACE_PREFIX 304
 void target_namespace_prefix(const char *name, const struct namespace_id *id, char *out,
 			     size_t size);
 

@@ -101,8 +101,9 @@ const struct param traffic_params[] = {
 			    .type = PARAM_BOOL,
 			    .fallback = "false",
 			    .doc = "host names are looked up again while the fault lasts, and it "
-				   "moves with them; interfaces that a pattern, all or "
-				   "default-route select then as well"},
+				   "moves with them; interfaces that a pattern, all or routes "
+				   "select then as well, and a unit or control group that was "
+				   "restarted"},
 	[TRAFFIC_FOLLOW_EVERY] = {.name = "follow-every",
 				  .type = PARAM_DURATION,
 				  .min = NSEC_PER_SEC,

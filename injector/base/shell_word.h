@@ -9,7 +9,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Appends one word as a shell takes it, as far as it fits: at most 4 bytes for each, and 2. */
+#define SHELL_WORD_MORE 14
+
+/* Appends one word as a shell takes it (sh, bash, zsh, fish), as far as it fits: at most 4 bytes
+ * for each, and SHELL_WORD_MORE. It is plain ASCII, unless the word ends with a line feed: other
+ * bytes, which a terminal would not show as they are, are printed by printf(1) when it is typed. */
 void shell_word_add(const char *word, char *out, size_t size);
 /* Printed as it is: one line of ASCII. Whatever else is changed on its way to a terminal, and would
  * be another word when it is typed. */

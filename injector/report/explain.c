@@ -2,6 +2,7 @@
 #include "injector/report/explain.h"
 
 #include "faults/target_follow.h"
+#include "faults/target_group.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/quantity.h"
 #include "injector/experiment/format.h"
@@ -149,12 +150,20 @@ static void put_followed(struct page *page, const struct experiment *experiment,
 			  "addresses.",
 			  params_text(params, TRAFFIC_FOLLOW_EVERY));
 	}
+	if (target_follows_groups(params)) {
+		page_tab(page, INDENT + 7);
+		page_wrap(page, TONE_NORMAL, INDENT + 7,
+			  "When the %s was restarted, it is affected again.",
+			  params_is_set(params, TRAFFIC_UNIT) ? "unit" : "control group");
+	}
 	if (target_follows_interfaces(params)) {
 		page_tab(page, INDENT + 7);
-		page_wrap(
-			page, TONE_NORMAL, INDENT + 7,
-			"Interfaces that appear meanwhile are affected as well; those that go are "
-			"let go.");
+		page_wrap(page, TONE_NORMAL, INDENT + 7,
+			  target_follows_routes(params)
+				  ? "When the routes to it lead by another interface, it moves "
+				    "there."
+				  : "Interfaces that appear meanwhile are affected as well; those "
+				    "that go are let go.");
 	}
 }
 

@@ -112,11 +112,23 @@ static void tell_audit(const char *run_id, bool is_guardian, const struct restor
 		    report->undone - before->undone, report->failed - before->failed);
 }
 
-static int undo_run(const char *run_id, const struct process_identity *guardian,
+/* No signal reaches it. What it is at may still be done when it goes, and what it holds it holds
+ * until then. */
+static void say_hanging(const char *run_id, pid_t worker, struct restore_report *report)
+{
+	report->failed++;
+	report_left(report,
+		    "run %s: its worker, process %d, was killed, but hangs in the kernel; when it "
+		    "has gone, run: squall restore",
+		    run_id, (int)worker);
+}
+
+/* `header`: NULL: of another boot. */
+static int undo_run(const char *run_id, const struct journal_header *header,
 		    struct restore_report *report, struct error *err)
 {
 	const struct restore_report before = *report; /* its counts alone */
-	const bool is_guardian = guardian && guardian->pid == getpid();
+	const bool is_guardian = header && header->guardian.pid == getpid();
 	unsigned damaged;
 	struct journal *journal;
 	int result = journal_open(run_id, &journal, err);
@@ -141,8 +153,12 @@ static int undo_run(const char *run_id, const struct process_identity *guardian,
 	tell_audit(run_id, is_guardian, report, &before);
 	if (report->failed > before.failed)
 		return 0;
-	if (guardian && guardian->pid > 0 && !is_guardian)
-		guardian_cgroup_remove(guardian);
+	if (header && header->worker.pid > 0 && proc_is_same(&header->worker) != 0) {
+		say_hanging(run_id, header->worker.pid, report);
+		return 0; /* the journal is still needed */
+	}
+	if (header && header->guardian.pid > 0 && !is_guardian)
+		guardian_cgroup_remove(&header->guardian);
 	return journal_remove(run_id, err);
 }
 
@@ -154,8 +170,10 @@ int restore_locked(const char *run_id, struct restore_report *report, struct err
 	int result = restore_look(run_id, &state, &header, &inner);
 
 	/* It was being made when it was looked at before, and had no header: then there was nobody
-	 * to see. Its guardian may undo it under a worker that hangs in the kernel. */
-	if (result == 0 && state == RUN_LIVE && header.guardian.pid != getpid())
+	 * to see. Its guardian, and whoever comes when that is dead, may undo it under a worker
+	 * that hangs in the kernel. */
+	if (result == 0 && state == RUN_LIVE && header.guardian.pid != getpid() &&
+	    proc_is_dying(header.worker.pid) <= 0)
 		return error_set(err, EBUSY, "run %s has begun meanwhile: it is not touched",
 				 run_id);
 	/* A journal that was not made to outlive a reboot has nothing that does. */
@@ -168,8 +186,8 @@ int restore_locked(const char *run_id, struct restore_report *report, struct err
 				"the kernel is gone, its journal is removed",
 				run_id);
 	} else if (result == 0) {
-		result = undo_run(run_id, state == RUN_FOREIGN_BOOT ? NULL : &header.guardian,
-				  report, &inner);
+		result = undo_run(run_id, state == RUN_FOREIGN_BOOT ? NULL : &header, report,
+				  &inner);
 	}
 	if (result == -ENODATA) {
 		result = journal_remove_unborn(run_id, &inner);
@@ -217,17 +235,27 @@ static void end_abandoned(const struct journal_header *header)
 		proc_pidfd_signal(pidfd, SIGKILL);
 }
 
-/* As restore_look(), but a worker on its way out is not taken for a live one. */
-static int look_again(const char *run_id, enum run_state *out, struct error *err)
-{
+struct look {
+	enum run_state state;
 	struct journal_header header;
-	int result = restore_look(run_id, out, &header, err);
+	bool is_hanging; /* its worker was killed, and does not go */
+};
 
-	if (result < 0 || *out != RUN_LIVE)
-		return result;
-	end_abandoned(&header);
-	wait_for_dying(&header.worker);
-	return restore_look(run_id, out, NULL, err);
+/* As restore_look(), but a worker on its way out is not taken for a live one. */
+static int look_again(const char *run_id, struct look *out, struct error *err)
+{
+	struct look look = {.state = RUN_DEAD};
+	int result = restore_look(run_id, &look.state, &look.header, err);
+
+	if (result == 0 && look.state == RUN_LIVE) {
+		end_abandoned(&look.header);
+		wait_for_dying(&look.header.worker);
+		result = restore_look(run_id, &look.state, &look.header, err);
+	}
+	look.is_hanging =
+		result == 0 && look.state == RUN_LIVE && proc_is_dying(look.header.worker.pid) > 0;
+	*out = look;
+	return result;
 }
 
 bool restore_is_abandoned(enum run_state state, const struct journal_header *header)
@@ -252,21 +280,24 @@ static void wait_for_guardian(const char *run_id)
 		nanosleep(&pause, NULL);
 }
 
-int restore_run(const char *run_id, struct restore_report *report, struct error *err)
+/* `result`: of the look. */
+static int restore_seen(const char *run_id, const struct look *look, int result,
+			struct restore_report *report, struct error *err)
 {
 	struct error inner = ERROR_INIT;
-	enum run_state state = RUN_DEAD;
 	cleanup_fd int lock = -1;
-	int result = look_again(run_id, &state, &inner);
 
-	if (result == 0 && state == RUN_LIVE) {
+	if (look->is_hanging && proc_is_same(&look->header.guardian) != 0) {
+		say_hanging(run_id, look->header.worker.pid, report); /* its guardian is at it */
+		return 0;
+	}
+	if (result == 0 && look->state == RUN_LIVE && !look->is_hanging) {
 		error_set(err, EBUSY, "run %s is live: it is not touched", run_id);
 		error_remedy(err, "to end it: squall stop %s", run_id);
 		return -EBUSY;
 	}
-	if (result == 0 && state == RUN_GUARDED)
+	if (result == 0 && look->state == RUN_GUARDED)
 		wait_for_guardian(run_id);
-	inner = (struct error)ERROR_INIT;
 	/* A guardian that hangs without the lock is passed by; with it, it is at work. */
 	result = journal_lock(run_id, GUARDIAN_PATIENCE_NS, &lock, &inner);
 	if (result == -ENOENT)
@@ -283,6 +314,20 @@ int restore_run(const char *run_id, struct restore_report *report, struct error 
 	return restore_locked(run_id, report, err);
 }
 
+int restore_run(const char *run_id, struct restore_report *report, struct error *err)
+{
+	struct look look;
+	int result = look_again(run_id, &look, NULL);
+
+	return restore_seen(run_id, &look, result, report, err);
+}
+
+static bool is_live(const char *run_id, struct look *out, int *out_result)
+{
+	*out_result = look_again(run_id, out, NULL);
+	return *out_result == 0 && out->state == RUN_LIVE && !out->is_hanging;
+}
+
 int restore_dead_runs(struct restore_report *report, struct error *err)
 {
 	cleanup_free char(*ids)[RUN_ID_SIZE] = NULL;
@@ -295,15 +340,14 @@ int restore_dead_runs(struct restore_report *report, struct error *err)
 	audit_hold(); /* a disk that hangs must not keep the next one waiting */
 	for (unsigned at = 0; at < count; at++) {
 		struct error inner = ERROR_INIT;
-		enum run_state state;
+		struct look look;
 
-		if (look_again(ids[at], &state, NULL) == 0 && state == RUN_LIVE)
+		if (is_live(ids[at], &look, &result))
 			continue;
-		if (restore_run(ids[at], report, &inner) == 0)
+		if (restore_seen(ids[at], &look, result, report, &inner) == 0)
 			continue;
 		/* it was being made just now */
-		if (inner.code == EBUSY && look_again(ids[at], &state, NULL) == 0 &&
-		    state == RUN_LIVE)
+		if (inner.code == EBUSY && is_live(ids[at], &look, &result))
 			continue;
 		report->failed++;
 		report_left(report, "run %s: %s; %s", ids[at], inner.text,

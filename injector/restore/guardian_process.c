@@ -407,21 +407,21 @@ static void say(const struct watch *watch, const struct restore_report *report,
 		       watch->run_id, why, report->undone);
 }
 
+/* Or it cannot be waited for */
+static bool is_worker_gone(const struct watch *watch, int wait_ms)
+{
+	struct pollfd poller = {.fd = watch->worker, .events = POLLIN};
+
+	return poll(&poller, 1, wait_ms) != 0;
+}
+
 /* What fails now may work in a moment (a busy device); what does not is left to `squall restore`.
  */
-static void restore_all(struct watch *watch)
+static void try_to_restore(struct watch *watch)
 {
 	static const int pauses_ms[] = {0, 100, 400, 1000};
 	struct restore_report report = {0};
-	cleanup_fd int lock = -1;
 
-	if (!watch->run_id[0])
-		find_own_run(watch);
-	if (!watch->run_id[0] || journal_lock(watch->run_id, LOCK_WAIT_NS, &lock, NULL) < 0)
-		return; /* nothing begun, or somebody else has restored it or is at it */
-	if (watch->reloader >= 0)
-		reloader_use(watch->reloader, NULL, NULL);
-	audit_hold(); /* a disk that hangs holds up no attempt, and nobody who waits for the lock */
 	for (unsigned at = 0; at < sizeof(pauses_ms) / sizeof(*pauses_ms); at++) {
 		struct error err = ERROR_INIT;
 		unsigned undone = report.undone;
@@ -437,6 +437,23 @@ static void restore_all(struct watch *watch)
 		}
 	}
 	restore_report_free(&report);
+}
+
+static void restore_all(struct watch *watch)
+{
+	cleanup_fd int lock = -1;
+
+	if (!watch->run_id[0])
+		find_own_run(watch);
+	if (!watch->run_id[0] || journal_lock(watch->run_id, LOCK_WAIT_NS, &lock, NULL) < 0)
+		return; /* nothing begun, or somebody else has restored it or is at it */
+	if (watch->reloader >= 0)
+		reloader_use(watch->reloader, NULL, NULL);
+	audit_hold(); /* a disk that hangs holds up no attempt, and nobody who waits for the lock */
+	try_to_restore(watch);
+	/* under one that hangs in the kernel; what it is at may be done when it goes */
+	if (!is_worker_gone(watch, 0) && is_worker_gone(watch, -1))
+		try_to_restore(watch);
 	close(lock);
 	lock = -1;
 	audit_release(NULL); /* the system's log knows */

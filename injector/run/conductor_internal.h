@@ -42,6 +42,7 @@ struct conductor {
 	struct process_identity guardian; /* of an armed run */
 	int64_t guardian_patience_ns;
 	int64_t worker_stopped_ns; /* seen stopped since; 0: it is not */
+	int64_t worker_hangs_ns;   /* seen in the kernel, from where it does not come back */
 	int64_t command_began_ns;
 	int signal_fd, result_fd;
 	struct follow *follow; /* NULL: no name is followed */
@@ -66,7 +67,8 @@ void conductor_note_stop(struct conductor *conductor, int64_t seen_ns, enum stop
 /* conductor_worker.c */
 /* Loop callback of the worker's socket: hears everything that it has said. */
 void conductor_on_worker(void *context, uint32_t events);
-/* Now and then: a worker that is stopped for good, with nobody to kill it, is given up. */
+/* Now and then: a worker that is stopped for good, with nobody to kill it, is given up; so is one
+ * that was killed and hangs in the kernel. */
 void conductor_look_at_worker(struct conductor *conductor);
 
 /* timeline.c */

@@ -14,6 +14,7 @@
 
 #define GUARDIAN_PATIENCE_NS (5 * NSEC_PER_SEC)
 #define STOPPED_PATIENCE_NS  (6 * NSEC_PER_SEC) /* its guardian kills it after two or three */
+#define HANGING_PATIENCE_NS  (3 * NSEC_PER_SEC) /* then its guardian has its time, as above */
 
 /* Nothing has happened in the future, whatever is said: recovery would be waited for until then. */
 static int64_t past_ns(int64_t time_ns)
@@ -225,6 +226,13 @@ static void on_reply(struct conductor *conductor, const struct reply *reply)
 	}
 }
 
+static const char *what_became_of_worker(const struct conductor *conductor)
+{
+	return conductor->worker_stopped_ns ? "the worker was stopped"
+	       : conductor->worker_hangs_ns ? "the worker hangs in the kernel"
+					    : "the worker was killed";
+}
+
 /* The guardian removes the journal as its last act: its directory is what can be seen from here.
  * One that is dead (asked before the journal is looked at) removes none any more. */
 static void await_guardian(void *context)
@@ -241,10 +249,8 @@ static void await_guardian(void *context)
 	}
 	if (!is_gone)
 		conductor_note(conductor, EVENT_LEFT, 0,
-			       "the worker was %s and its journal %s/%s is still there; run: "
-			       "squall restore",
-			       conductor->worker_stopped_ns ? "stopped" : "killed",
-			       journal_root_of(run_id), run_id);
+			       "%s and its journal %s/%s is still there; run: squall restore",
+			       what_became_of_worker(conductor), journal_root_of(run_id), run_id);
 	for (unsigned i = 0; i < conductor->experiment->step_count; i++) {
 		struct conductor_step *step = &conductor->steps[i];
 
@@ -270,8 +276,9 @@ static void worker_is_lost(struct conductor *conductor)
 	if (conductor->phase == PHASE_PLAN) {
 		if (!conductor->is_refused)
 			error_set(&conductor->refusal, EIO, "%s",
-				  conductor->worker_stopped_ns ? "the worker was stopped"
-							       : "the worker ended unexpectedly");
+				  conductor->worker_stopped_ns || conductor->worker_hangs_ns
+					  ? what_became_of_worker(conductor)
+					  : "the worker ended unexpectedly");
 		conductor->is_refused = true;
 		conductor_leave(conductor);
 		return;
@@ -282,27 +289,53 @@ static void worker_is_lost(struct conductor *conductor)
 			conductor, clock_now_ns(), STOP_INTERNAL,
 			conductor->worker_stopped_ns
 				? "the worker was stopped, and nobody has killed it"
+			: conductor->worker_hangs_ns
+				? "the worker hangs in the kernel, from where nothing brings it "
+				  "back"
 				: "the worker was killed; the kernel dropped what it held, the "
 				  "guardian undoes the rest");
 	conductor->guardian_patience_ns = clock_now_ns() + GUARDIAN_PATIENCE_NS;
 	await_guardian(conductor);
 }
 
+/* Killed and not gone, or asleep where no signal wakes it, with nobody left to kill it. Whether a
+ * disk or a lock of the kernel's ever lets it go nobody knows. */
+static bool is_hanging(const struct conductor *conductor, const struct proc_stat *first)
+{
+	if (proc_is_dying(conductor->options.worker) > 0)
+		return true;
+	return first->state == 'D' && conductor->guardian.pid > 0 &&
+	       proc_is_same(&conductor->guardian) == 0;
+}
+
+static void note_since(int64_t *since_ns, bool is_so, int64_t now_ns)
+{
+	if (!is_so)
+		*since_ns = 0;
+	else if (!*since_ns)
+		*since_ns = now_ns;
+}
+
 void conductor_look_at_worker(struct conductor *conductor)
 {
 	int64_t now_ns = clock_now_ns();
-	struct proc_stat first;
+	struct proc_stat first = {0};
 	enum proc_stop stop;
+	bool is_stopped;
 
 	if (conductor->is_worker_gone)
 		return;
+	if (proc_read_stat(conductor->options.worker, &first) < 0)
+		return; /* its socket tells */
 	/* one thread that is not stopped tells all, without a look at the others */
-	if ((proc_read_stat(conductor->options.worker, &first) == 0 && first.state != 'T') ||
-	    proc_read_stop(conductor->options.worker, &stop) < 0 || stop != PROC_STOPPED)
-		conductor->worker_stopped_ns = 0;
-	else if (!conductor->worker_stopped_ns)
-		conductor->worker_stopped_ns = now_ns;
-	else if (now_ns - conductor->worker_stopped_ns > STOPPED_PATIENCE_NS)
+	is_stopped = first.state == 'T' && proc_read_stop(conductor->options.worker, &stop) == 0 &&
+		     stop == PROC_STOPPED;
+	note_since(&conductor->worker_stopped_ns, is_stopped, now_ns);
+	note_since(&conductor->worker_hangs_ns, is_hanging(conductor, &first), now_ns);
+	if ((conductor->worker_stopped_ns &&
+	     now_ns - conductor->worker_stopped_ns > STOPPED_PATIENCE_NS) ||
+	    (conductor->worker_hangs_ns &&
+	     now_ns - conductor->worker_hangs_ns > HANGING_PATIENCE_NS))
 		worker_is_lost(conductor);
 }
 

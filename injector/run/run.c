@@ -21,6 +21,7 @@
 #include "injector/run/metrics.h"
 #include "injector/run/notify.h"
 #include "injector/run/worker.h"
+#include "injector/run/worker_end.h"
 #include "injector/view/view.h"
 
 #include <errno.h>
@@ -35,9 +36,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-#define PLANNER_PATIENCE_NS (2 * NSEC_PER_SEC)
-#define STOPPED_PATIENCE_NS (4 * NSEC_PER_SEC) /* of the guardian: two or three */
 
 struct run {
 	const struct run_options *options;
@@ -386,33 +384,10 @@ static int run_conductor(struct run *run, struct error *err)
 	return result;
 }
 
-/* False: it is stopped, and cannot be killed from here any more (rights were given up). One that
- * still plans is killed by its guardian when this process is gone. */
-static bool await_worker(pid_t worker, bool was_armed)
+/* What has become of the worker. */
+static enum worker_end run_free(struct run *run)
 {
-	const struct timespec pause = {.tv_nsec = NSEC_PER_MSEC};
-	int64_t began_ns = clock_now_ns(), stopped_ns = 0;
-	enum proc_stop stop;
-	pid_t ended;
-
-	while ((ended = waitpid(worker, NULL, WNOHANG)) == 0 || (ended < 0 && errno == EINTR)) {
-		if (proc_read_stop(worker, &stop) < 0 || stop != PROC_STOPPED)
-			stopped_ns = 0;
-		else if (!stopped_ns)
-			stopped_ns = clock_now_ns();
-		else if (clock_now_ns() - stopped_ns > STOPPED_PATIENCE_NS)
-			return false;
-		if (!was_armed && !stopped_ns && clock_now_ns() - began_ns > PLANNER_PATIENCE_NS)
-			break;
-		nanosleep(&pause, NULL);
-	}
-	return true;
-}
-
-/* True: nothing of the worker is left. */
-static bool run_free(struct run *run)
-{
-	bool is_over = true;
+	enum worker_end end = WORKER_ENDED;
 
 	if (run->family.socket >= 0)
 		close(run->family.socket); /* a worker that still waits leaves now */
@@ -424,7 +399,7 @@ static bool run_free(struct run *run)
 	file_writer_stop(&run->writers[1]);
 	launcher_free(run->launcher);
 	if (run->family.worker > 0)
-		is_over = await_worker(run->family.worker, run->result && run->result->run_id[0]);
+		end = worker_end_await(&run->family, run->result && run->result->run_id[0]);
 	if (run->family.guardian > 0) /* gone with the worker, unless it has to restore for it */
 		waitpid(run->family.guardian, NULL, WNOHANG);
 	result_free(run->result);
@@ -434,7 +409,7 @@ static bool run_free(struct run *run)
 	free(run->experiment);
 	policy_free(run->policy);
 	site_free(&run->site);
-	return is_over;
+	return end;
 }
 
 /* What needs root's rights. What is refused here is in the trail as well. */
@@ -468,6 +443,7 @@ int run_start(const struct run_options *options, struct error *err)
 {
 	struct run run = {.options = options, .family = {.socket = -1}, .command = -1};
 	int result = need_root(options, err);
+	enum worker_end end;
 	pid_t worker;
 
 	/* Restoring and telling go on when nobody reads; commands get the signal back. */
@@ -480,10 +456,16 @@ int run_start(const struct run_options *options, struct error *err)
 	if (result == 0)
 		result = run_conductor(&run, err);
 	worker = run.family.worker;
-	if (run_free(&run))
+	end = run_free(&run);
+	if (end == WORKER_ENDED)
 		return result;
-	log_error("left: the worker, process %d, is stopped by somebody; it has nothing in force "
-		  "that squall restore does not undo; to end it: kill -9 %d",
-		  worker, worker);
+	if (end == WORKER_HANGS)
+		log_error("left: the worker, process %d, hangs in the kernel, where no signal "
+			  "reaches it; when it has gone, run: squall restore",
+			  worker);
+	else
+		log_error("left: the worker, process %d, is stopped by somebody; it has nothing in "
+			  "force that squall restore does not undo; to end it: kill -9 %d",
+			  worker, worker);
 	return result < 0 ? result : VERDICT_NOT_RESTORED;
 }

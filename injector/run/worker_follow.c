@@ -8,6 +8,7 @@
 #include "injector/run/worker_internal.h"
 
 #include "faults/target_follow.h"
+#include "faults/target_group.h"
 #include "injector/base/clock.h"
 
 #include <errno.h>
@@ -133,7 +134,29 @@ static int follow(struct worker *worker, struct target *target, unsigned host, s
 		go_back(worker, target, host, end);
 	report(worker, target, host, note, result < 0 ? &why : NULL);
 	target_drop_addresses(target, host);
+	if (result == 0)
+		worker_follow_interfaces(worker, target); /* routes to them may lead elsewhere */
 	return 0;
+}
+
+void worker_follow_groups(struct worker *worker, struct target *target)
+{
+	struct reply reply = {.type = REPLY_FOLLOWED, .numbers = {true}};
+	struct error err = ERROR_INIT;
+	char note[160];
+	unsigned end;
+
+	if (target->kind != TARGET_TRAFFIC || !target_follows_groups(&target->params) ||
+	    !target_group_look_again(target, reply.text, sizeof(reply.text)))
+		return;
+	if (tell_faults(worker, target, &end, note, sizeof(note), &err) < 0) {
+		worker_stop(worker, STOP_FAULT_LOST, err.text);
+		return;
+	}
+	while (reply.index + 1 < worker->step_count &&
+	       worker->steps[reply.index].fault.target != target)
+		reply.index++;
+	worker_send(worker, &reply, -1);
 }
 
 int worker_on_addresses(struct worker *worker, const struct request *request, struct error *err)

@@ -119,6 +119,9 @@ int worker_check_reach(const struct worker *worker, struct error *err);
 int worker_on_target_host(struct worker *worker, const struct request *request, struct error *err);
 int worker_on_addresses(struct worker *worker, const struct request *request, struct error *err);
 
+/* Control groups that were removed, or are there again under their names. */
+void worker_follow_groups(struct worker *worker, struct target *target);
+
 /* worker_links.c: interfaces that have come or gone; of no target whose are not followed. Soon: not
  * more than the loop has time for. */
 void worker_follow_interfaces(struct worker *worker, struct target *target);

@@ -334,6 +334,7 @@ int worker_inject_following(struct worker_step *step, struct error *err)
 		int result;
 
 		*err = (struct error)ERROR_INIT;
+		worker_follow_groups(step->worker, step->fault.target);
 		if (links)
 			follow(links, true);
 		result = step->fault.ops->inject(&step->fault, err);

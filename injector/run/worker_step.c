@@ -68,6 +68,7 @@ static void look_again(void *context, struct fault *fault)
 
 	if (step->state != STEP_IN_FORCE)
 		return;
+	worker_follow_groups(worker, fault->target);
 	worker_follow_interfaces(worker, fault->target);
 	if (step->state == STEP_IN_FORCE)
 		watch_step(step);
@@ -101,6 +102,7 @@ static void send_all_evidence(void *context)
 
 	for (unsigned i = 0; i < worker->step_count; i++)
 		if (worker->steps[i].state == STEP_IN_FORCE) {
+			worker_follow_groups(worker, worker->steps[i].fault.target);
 			worker_follow_interfaces(worker, worker->steps[i].fault.target);
 			if (!watch_step(&worker->steps[i]))
 				return;

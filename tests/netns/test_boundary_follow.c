@@ -132,9 +132,10 @@ static void test_only_names_of_the_plan_are_followed(void **state)
 	peer_define_target(&peer);
 	peer_say(&peer, REQUEST_TARGET_HOST, 0, "to", "store.test:9", 0, 0);
 	peer_expect_refused(&peer, "not one that is followed");
-	/* and one that says it, but has no name */
+	/* and one that says it, but has no name, and its interface has one */
 	peer_start(&peer);
 	peer_define_loss(&peer, 0);
+	peer_say(&peer, REQUEST_TARGET_VALUE, 0, "interface", "lo", 0, 0);
 	peer_say(&peer, REQUEST_TARGET_VALUE, 0, "follow", "true", 0, 0);
 	peer_say(&peer, REQUEST_PLAN, 0, "", "", 0, 0);
 	peer_expect_refused(&peer, "no host name");

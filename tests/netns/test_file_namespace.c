@@ -511,7 +511,7 @@ static void test_an_edited_copy_is_unmounted_as_told(void **state)
 	assert_told();
 }
 
-static void test_what_is_not_printed_as_it_is_is_not_to_be_typed(void **state)
+static void test_what_is_not_printed_as_it_is_can_be_typed(void **state)
 {
 	char left[1024];
 
@@ -521,9 +521,8 @@ static void test_what_is_not_printed_as_it_is_is_not_to_be_typed(void **state)
 	write_file(file, GOOD);
 	edit_inside();
 	assert_int_equal(undo_all(left, sizeof(left)), 1);
-	assert_null(strstr(left, "umount"));
-	assert_non_null(strstr(left, "to be unmounted there by hand"));
-	assert_inside("umount \"$1\"", "");
+	assert_non_null(strstr(left, "caf\\303\\251.conf')\""));
+	assert_int_equal(system(strstr(left, "umount ")), 0);
 	next_run();
 	assert_told();
 }
@@ -545,7 +544,7 @@ int main(void)
 		TEST(test_a_process_without_its_first_thread_counts),
 		TEST(test_what_boot_it_is_that_cannot_be_told_is_this_one),
 		TEST(test_an_edited_copy_is_unmounted_as_told),
-		TEST(test_what_is_not_printed_as_it_is_is_not_to_be_typed),
+		TEST(test_what_is_not_printed_as_it_is_can_be_typed),
 	};
 
 	return RUN_AS_ROOT(tests);

@@ -108,6 +108,37 @@ static void test_the_fault_moves_with_the_name(void **state)
 	}
 }
 
+/* Its new address is behind another interface. */
+static void test_the_fault_moves_with_the_name_to_another_interface(void **state)
+{
+	static const struct squall_how how = {.prepare = use_server};
+	struct stage *stage = *state;
+	const struct netlab *lab = stage->lab;
+	struct squall *squall;
+
+	netlab_run("ip -n %s link add other type veth peer name far2 netns %s", lab->near,
+		   lab->far);
+	netlab_run("ip -n %s address add 10.88.2.1/24 dev other", lab->near);
+	netlab_run("ip -n %s address add 10.88.2.2/24 dev far2", lab->far);
+	netlab_run("ip -n %s link set far2 up", lab->far);
+	netlab_run("ip -n %s link set other up", lab->near);
+	squall = squall_start(
+		stage, &how,
+		"inject --json network to=store.test follow=true follow-every=1s delay=100ms "
+		"for=60s targets=2");
+	squall_await_injected(squall);
+	dns_hosts_write(HERE "10.88.2.2 store.test\n");
+	squall_await_followed(squall, 1, true, "10.88.2.2 (was 10.88.0.2)");
+	squall_await_followed(squall, 2, true, "other");
+	assert_true(netlab_ping(lab, "10.88.2.2", 5000) >= DELAY_MS * NSEC_PER_MSEC);
+	assert_true(netlab_ping(lab, "10.88.2.2", 5000) >= DELAY_MS * NSEC_PER_MSEC);
+	stage_assert_fast(stage, "10.88.0.2", NETLAB_PORT);
+	squall_signal(squall, SIGINT);
+	squall_assert_exit(squall, 4);
+	netlab_run("ip -n %s link delete other", lab->near);
+	stage_assert_clean(stage);
+}
+
 static void test_a_name_that_cannot_be_looked_up_stays(void **state)
 {
 	static const struct squall_how how = {.prepare = use_server};
@@ -294,6 +325,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_the_fault_moves_with_the_name, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(
+			test_the_fault_moves_with_the_name_to_another_interface, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_name_that_cannot_be_looked_up_stays, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_what_the_site_protects_is_not_followed, setup,

@@ -28,6 +28,27 @@ static void rename_link(const struct stage *stage, const char *from, const char 
 	netlab_run("ip -n %s link set %s up", stage->lab->near, to);
 }
 
+/* Of ours: taps and ifbs. */
+static unsigned links_made(const struct stage *stage)
+{
+	cleanup_free char *text =
+		netlab_output("ip -n %s -o link show group 29553", stage->lab->near);
+	unsigned made = 0;
+
+	for (const char *at = text; (at = strchr(at, '\n')); at++)
+		made++;
+	return made;
+}
+
+static void await_links_made(const struct stage *stage, unsigned wanted)
+{
+	int64_t until_ns = clock_now_ns() + SOON_MS * NSEC_PER_MSEC;
+
+	while (links_made(stage) != wanted && clock_now_ns() < until_ns)
+		pause_ms(20);
+	assert_int_equal(links_made(stage), wanted);
+}
+
 static void come_and_go(struct stage *stage, const char *const *extra)
 {
 	const struct squall_how how = {.extra = extra};
@@ -63,6 +84,47 @@ static void test_what_appears_is_affected_and_what_goes_is_let_go(void **state)
 		printf("# %s\n", ways[i][0]);
 		come_and_go(*state, ways[i]);
 	}
+}
+
+/* What depends on other packets has a queue for each interface; by netem that is an ifb. */
+static void come_and_go_with_queues(struct stage *stage, const char *const *extra)
+{
+	const struct squall_how how = {.extra = extra};
+	const bool is_netem = strcmp(extra[0], ways[0][0]) != 0 && !extra[1];
+	struct squall *squall =
+		squall_start(stage, &how,
+			     "inject --json network interface=sqv* follow=true delay=%dms "
+			     "rate=1gbit direction=both for=10m",
+			     DELAY_MS);
+
+	squall_await_injected(squall);
+	if (is_netem)
+		assert_int_equal(links_made(stage), 2);
+	add_pair(stage, "sqv2", 2);
+	squall_await_followed(squall, 1, true, "affected as well from now on: sqv2");
+	if (is_netem)
+		assert_int_equal(links_made(stage), 4);
+	assert_delayed_by(stage, "10.88.2.2", 2);
+	rename_link(stage, "sqv2", "other");
+	squall_await_followed(squall, 2, true, "sqv2 (renamed)");
+	await_undelayed(stage, "10.88.2.2");
+	if (is_netem)
+		await_links_made(stage, 2);
+	rename_link(stage, "other", "sqv2");
+	squall_await_followed(squall, 3, true, "sqv2");
+	assert_delayed_by(stage, "10.88.2.2", 2);
+	delete_link(stage, "sqv2");
+	squall_await_followed(squall, 4, true, "no longer affected: sqv2 (gone)");
+	if (is_netem)
+		await_links_made(stage, 2);
+	assert_delayed_by(stage, "10.88.0.2", 2);
+	end(stage, squall);
+	stage_assert_clean(stage);
+}
+
+static void test_each_that_appears_has_queues_of_its_own(void **state)
+{
+	each_way(*state, come_and_go_with_queues, 2);
 }
 
 /* The user's own queues, filters and clsact at an interface that is in the pattern for a while. */
@@ -202,10 +264,11 @@ static void test_what_cannot_be_followed_is_said_before(void **state)
 			      "inject network interface=sqv0 follow=true loss=1%% for=1s");
 	squall_assert_exit(squall, 2);
 	assert_true(squall_has_said(squall, "there is nothing to follow"));
-	squall = squall_start(
-		stage, NULL, "inject network interface=sqv* unit=cron follow=true loss=1%% for=1s");
+	squall = squall_start(stage, NULL,
+			      "inject dns interface=sqv* to=10.88.0.2 follow=true domain=a.test "
+			      "answer=nxdomain for=1s");
 	squall_assert_exit(squall, 2);
-	assert_true(squall_has_said(squall, "not followed for some processes alone"));
+	assert_true(squall_has_said(squall, "keeps the addresses and interfaces that it begins"));
 	stage_write(stage, "no.yaml",
 		    "version: 1\ntitle: t\nhypothesis: h\nlimits: {duration: 1m, targets: 1}\n"
 		    "targets:\n  lan: {interface: eth0, follow: true}\n"
@@ -221,6 +284,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, stage_setup, stage_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_what_appears_is_affected_and_what_goes_is_let_go),
+		TEST(test_each_that_appears_has_queues_of_its_own),
 		TEST(test_what_is_renamed_keeps_what_the_user_put_there),
 		TEST(test_what_was_away_for_a_moment_is_affected_again),
 		TEST(test_what_the_site_does_not_allow_is_left_alone),

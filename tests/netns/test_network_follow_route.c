@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * `follow: true` of the interface of the default route, which moves.
+ * `follow: true` of the interface of the default route, which moves, and of those that the routes
+ * to an address lead to.
  */
 #include "tests/netns/follow_bench.h"
 
@@ -48,11 +49,47 @@ static void test_the_default_route_moves(void **state)
 	stage_assert_clean(stage);
 }
 
+/* Behind both interfaces: its answers come by the one that is asked. */
+static void test_the_route_to_an_address_moves(void **state)
+{
+	struct stage *stage = *state;
+	const char *near = stage->lab->near;
+	struct squall *squall;
+
+	add_pair(stage, "other", 2);
+	netlab_run("ip -n %s address add 10.99.0.2/32 dev lo", stage->lab->far);
+	netlab_run("ip -n %s route add 10.99.0.2 via 10.88.0.2", near);
+	squall = squall_start(stage, NULL,
+			      "inject --json network to=10.99.0.2 follow=true delay=%dms for=10m",
+			      DELAY_MS);
+	squall_await_injected(squall);
+	assert_delayed(stage, "10.99.0.2");
+	assert_undelayed(stage, "10.88.0.2");
+	netlab_run("ip -n %s route replace 10.99.0.2 via 10.88.2.2", near);
+	await_move(squall, "from now on: other", "sqv0 (no route any more)");
+	assert_delayed(stage, "10.99.0.2");
+	/* without one, it stays where the last one was */
+	netlab_run("ip -n %s route delete 10.99.0.2", near);
+	pause_ms(700);
+	assert_int_equal(squall_count_followed(squall), 2);
+	netlab_run("ip -n %s route add 10.99.0.2 via 10.88.2.2", near);
+	assert_delayed(stage, "10.99.0.2");
+	delete_link(stage, "other");
+	squall_await_followed(squall, 3, true, "other (gone)");
+	netlab_run("ip -n %s route add 10.99.0.2 via 10.88.0.2", near);
+	squall_await_followed(squall, 4, true, "sqv0");
+	assert_delayed(stage, "10.99.0.2");
+	end(stage, squall);
+	netlab_run("ip -n %s route delete 10.99.0.2", near);
+	stage_assert_clean(stage);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, stage_setup, stage_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_the_default_route_moves),
+		TEST(test_the_route_to_an_address_moves),
 	};
 
 	return STAGE_RUN(tests);

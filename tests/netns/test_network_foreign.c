@@ -151,6 +151,75 @@ static void test_programs_and_chains_keep_acting_beside_a_gate(void **state)
 	unsetenv("SQUALL_HOOK");
 }
 
+static unsigned long counted(const struct netlab *lab, const char *name)
+{
+	char *text =
+		netlab_output("ip netns exec %s nft list counter netdev user %s", lab->near, name);
+	const char *at = strstr(text, "packets ");
+	unsigned long packets;
+
+	assert_non_null(at);
+	packets = strtoul(at + strlen("packets "), NULL, 10);
+	free(text);
+	return packets;
+}
+
+/* A chain behind all of ours: what is not in scope meets it, and what is delayed does not, as the
+ * plan says. */
+static void check_later_chain(struct netlab *lab, const char *run)
+{
+	char *before = dump_filters(lab), *during;
+	unsigned long dropped = counted(lab, "dropped"), seen = counted(lab, "seen");
+	struct netlab_fault fault;
+
+	start(lab, &fault, run, (const char *[]){"to", "10.88.0.3", "delay", "60ms", NULL});
+	assert_non_null(strstr(fault.plan, "chain late of table user (priority 2147483647) is "
+					   "after this fault: what is delayed or lost does not "
+					   "meet it"));
+	assert_int_equal(netlab_answers(lab, "10.88.0.2", NETLAB_OTHER_PORT, 3), 0);
+	assert_int_equal(netlab_answers(lab, "10.88.0.2", NETLAB_PORT, 5), 5);
+	assert_true(netlab_fastest(lab, "10.88.0.3", NETLAB_PORT, 2) >= DELAY_NS);
+	assert_int_equal(counted(lab, "dropped"), dropped + 3);
+	assert_int_equal(counted(lab, "seen"), seen + 5);
+	during = dump_filters(lab);
+	assert_string_equal(during, before);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	assert_int_equal(netlab_answers(lab, "10.88.0.2", NETLAB_OTHER_PORT, 2), 0);
+	assert_int_equal(netlab_answers(lab, "10.88.0.3", NETLAB_PORT, 4), 4);
+	assert_int_equal(counted(lab, "dropped"), dropped + 5);
+	assert_int_equal(counted(lab, "seen"), seen + 9);
+	free(during);
+	during = dump_filters(lab);
+	assert_string_equal(during, before);
+	free(before);
+	free(during);
+}
+
+static void test_a_chain_behind_ours_acts_on_what_is_not_in_scope(void **state)
+{
+	struct netlab *lab = *state;
+
+	if (!netlab_has_egress_hook(lab))
+		stage_skip("no nf_tables egress hook, in which the user's chain would be");
+	netlab_run("ip netns exec %s nft -f %s", lab->near,
+		   write_file(lab, "late.nft",
+			      "table netdev user {\n"
+			      "	counter dropped { }\n"
+			      "	counter seen { }\n"
+			      "	chain late {\n"
+			      "		type filter hook egress device sqv0 priority "
+			      "2147483647;\n"
+			      "		udp dport 7002 counter name dropped drop\n"
+			      "		udp dport 7001 counter name seen\n"
+			      "	}\n"
+			      "}\n"));
+	if (netlab_has_netem())
+		check_later_chain(lab, "fffffc");
+	setenv("SQUALL_NETEM", "off", 1);
+	check_later_chain(lab, "fffffd");
+	unsetenv("SQUALL_NETEM");
+}
+
 /* Filters that decide by actions, which packets from an ifb skip. */
 static void add_actions(struct netlab *lab)
 {
@@ -203,6 +272,35 @@ static void test_actions_keep_acting(void **state)
 	setenv("SQUALL_HOOK", "clsact", 1);
 	check_actions(lab, "fffff5", "sqv0 egress: 2 tc filters act before this fault");
 	unsetenv("SQUALL_HOOK");
+}
+
+/* What arrives meets them before ours: netem need not be avoided. */
+static void test_actions_act_before_netem_where_packets_arrive(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	char *before;
+
+	if (netlab_try("tc -n %s qdisc add dev sqv0 clsact", lab->near) != 0 ||
+	    netlab_try("tc -n %s filter add dev sqv0 ingress prio 5 protocol ip flower src_ip "
+		       "10.88.0.2 ip_proto udp src_port 7002 action drop",
+		       lab->near) != 0)
+		stage_skip("no flower here: the test machine has it");
+	netlab_run("tc -n %s filter add dev sqv0 ingress prio 6 protocol ip flower src_ip "
+		   "10.88.0.3 action police rate 8kbit burst 100 conform-exceed drop/ok",
+		   lab->near);
+	before = netlab_dump(lab);
+	start(lab, &fault, "fffffe",
+	      (const char *[]){"interface", "sqv0", "delay", "60ms", "direction", "ingress", NULL});
+	if (netlab_has_netem())
+		assert_non_null(strstr(fault.plan, "forwards to an ifb with netem"));
+	assert_true(netlab_fastest(lab, "10.88.0.2", NETLAB_PORT, 2) >= DELAY_NS);
+	assert_int_equal(netlab_answers(lab, "10.88.0.2", NETLAB_OTHER_PORT, 3), 0);
+	assert_in_range(netlab_answers(lab, "10.88.0.3", NETLAB_PORT, 60), 0, 20);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	assert_int_equal(netlab_answers(lab, "10.88.0.2", NETLAB_OTHER_PORT, 3), 0);
+	assert_in_range(netlab_answers(lab, "10.88.0.3", NETLAB_PORT, 60), 0, 20);
+	netlab_same(lab, before);
 }
 
 static void test_a_bypass_has_to_be_allowed(void **state)
@@ -267,7 +365,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ON_LAB(test_programs_and_chains_keep_acting),
 		ON_LAB(test_programs_and_chains_keep_acting_beside_a_gate),
+		ON_LAB(test_a_chain_behind_ours_acts_on_what_is_not_in_scope),
 		ON_LAB(test_actions_keep_acting),
+		ON_LAB(test_actions_act_before_netem_where_packets_arrive),
 		ON_LAB(test_a_bypass_has_to_be_allowed),
 		ON_LAB(test_actions_of_a_shaper_count_as_well),
 	};

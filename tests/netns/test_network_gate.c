@@ -4,66 +4,17 @@
  * behind a gate that shuts by itself when its process dies. What the user has in his clsact stays,
  * and what was added goes.
  */
-#include "tests/support/netlab.h"
+#include "tests/netns/gate_bench.h"
 
-#include "faults/network.h"
 #include "injector/base/clock.h"
-#include "injector/restore/restore.h"
 
-#include <dlfcn.h>
-#include <errno.h>
-#include <linux/rtnetlink.h>
 #include <poll.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #define DELAY_NS (60 * NSEC_PER_MSEC)
 #define FAST_NS	 (40 * NSEC_PER_MSEC)
-
-static bool filters_stay, clsact_stays; /* the kernel refuses to delete any */
-
-ssize_t send(int fd, const void *data, size_t size, int flags)
-{
-	static ssize_t (*real)(int, const void *, size_t, int);
-	const struct nlmsghdr *header = data;
-
-	if (!real)
-		*(void **)&real = dlsym(RTLD_NEXT, "send");
-	if (size < sizeof(*header) || !((filters_stay && header->nlmsg_type == RTM_DELTFILTER) ||
-					(clsact_stays && header->nlmsg_type == RTM_DELQDISC)))
-		return real(fd, data, size, flags);
-	errno = EPERM;
-	return -1;
-}
-
-static int setup(void **state)
-{
-	setenv("SQUALL_HOOK", "clsact", 1);
-	return netlab_setup(state);
-}
-
-static int teardown(void **state)
-{
-	unsetenv("SQUALL_HOOK");
-	return netlab_teardown(state);
-}
-
-static void start(struct netlab *lab, struct netlab_fault *fault, const char *run,
-		  const char *const *settings)
-{
-	struct error err = ERROR_INIT;
-
-	if (netlab_fault_plan(lab, fault, run, settings, &err) < 0 ||
-	    network_fault.inject(&fault->fault, &err) < 0)
-		fail_msg("%s (%s)", err.text, err.remedy);
-}
 
 static bool is_slow(const struct netlab *lab, const char *address, uint16_t port)
 {
@@ -75,15 +26,6 @@ static bool is_fast(const struct netlab *lab, const char *address, uint16_t port
 	int64_t took_ns = netlab_fastest(lab, address, port, 3);
 
 	return took_ns >= 0 && took_ns < FAST_NS;
-}
-
-static bool has_clsact_at(const struct netlab *lab, const char *interface)
-{
-	char *qdiscs = netlab_output("tc -n %s qdisc show dev %s", lab->near, interface);
-	bool is_there = strstr(qdiscs, "clsact") != NULL;
-
-	free(qdiscs);
-	return is_there;
 }
 
 static bool has_clsact(const struct netlab *lab)
@@ -273,25 +215,6 @@ static void test_a_filter_that_cannot_be_removed_is_not_gone(void **state)
 	netlab_same(lab, before);
 }
 
-static void assert_refused(const struct netlab_fault *fault, int step, unsigned failed,
-			   const char *told)
-{
-	struct restore_report report = {0};
-	struct error err = ERROR_INIT;
-	bool is_told = false;
-
-	filters_stay = clsact_stays = true;
-	assert_int_equal(restore_records(fault->journal, step, &report, &err), 0);
-	filters_stay = clsact_stays = false;
-	for (unsigned i = 0; i < report.left_count; i++) {
-		print_message("%s\n", report.left[i]);
-		is_told |= strstr(report.left[i], told) != NULL;
-	}
-	assert_int_equal(report.failed, failed);
-	assert_true(is_told);
-	restore_report_free(&report);
-}
-
 static void plan_second(struct netlab *lab, const struct netlab_fault *first,
 			struct netlab_fault *second)
 {
@@ -413,59 +336,6 @@ static void test_every_filter_of_a_record_is_told(void **state)
 	netlab_same(lab, before);
 }
 
-/* A run at an interface of its own; its number. */
-static int start_at_other(struct netlab *lab, struct netlab_fault *fault, const char *run)
-{
-	char *text;
-	int index;
-
-	netlab_run("ip -n %s link add sqother type veth peer name sqpeer", lab->near);
-	netlab_run("ip -n %s link set sqother up", lab->near);
-	start(lab, fault, run,
-	      (const char *[]){"interface", "sqother", "to", "10.99.0.2", "loss", "100%", NULL});
-	netlab_fault_end(fault, FAULT_END_NOW);
-	text = netlab_output("ip netns exec %s cat /sys/class/net/sqother/ifindex", lab->near);
-	index = atoi(text);
-	free(text);
-	assert_true(has_clsact_at(lab, "sqother"));
-	return index;
-}
-
-static void test_an_idle_clsact_of_a_later_interface_stays(void **state)
-{
-	struct netlab *lab = *state;
-	struct netlab_fault fault;
-	char *before = netlab_dump(lab);
-	int index = start_at_other(lab, &fault, "ggggb6");
-
-	netlab_run("ip -n %s link delete sqother", lab->near);
-	netlab_run("ip -n %s link add sqthird index %d type veth peer name sqpeer", lab->near,
-		   index);
-	netlab_run("tc -n %s qdisc add dev sqthird clsact", lab->near);
-	netlab_undo_all("ggggb6");
-	assert_true(has_clsact_at(lab, "sqthird"));
-	netlab_run("ip -n %s link delete sqthird", lab->near);
-	netlab_same(lab, before);
-	netlab_fault_finish(&fault, FAULT_END_NOW);
-}
-
-static void test_the_clsact_of_a_renamed_interface_goes(void **state)
-{
-	struct netlab *lab = *state;
-	struct netlab_fault fault;
-	char *before = netlab_dump(lab);
-
-	start_at_other(lab, &fault, "ggggb7");
-	netlab_run("ip -n %s link set sqother down", lab->near);
-	netlab_run("ip -n %s link set sqother name sqthird", lab->near);
-	assert_refused(&fault, -1, 2, "tc qdisc delete dev sqthird clsact");
-	netlab_undo_all("ggggb7");
-	assert_false(has_clsact_at(lab, "sqthird"));
-	netlab_run("ip -n %s link delete sqthird", lab->near);
-	netlab_same(lab, before);
-	netlab_fault_finish(&fault, FAULT_END_NOW);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -484,8 +354,6 @@ int main(void)
 		IN_LAB(test_the_filter_of_the_first_step_cannot_be_removed),
 		IN_LAB(test_the_last_of_two_steps_removes_what_was_added),
 		IN_LAB(test_every_filter_of_a_record_is_told),
-		IN_LAB(test_an_idle_clsact_of_a_later_interface_stays),
-		IN_LAB(test_the_clsact_of_a_renamed_interface_goes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,6 +22,7 @@
 #include "tests/sweep/repeats.h"
 #include "tests/sweep/sweep_options.h"
 #include "tests/sweep/typed_reasons.h"
+#include "tests/sweep/typed_undo.h"
 #include "tests/sweep/world.h"
 
 #include "injector/base/cleanup.h"
@@ -177,13 +178,14 @@ static unsigned draw(const struct recording *recording, enum victim victim)
 	return 0;
 }
 
-/* Exchanging a file, continuing a process, the kernel's tables: with one of them gone for good
- * something stays, and is undone by what is typed alone. */
+/* Exchanging a file, removing a copy, continuing a process, the kernel's tables: with one of them
+ * gone for good something stays, and is undone by what is typed alone. */
 static void fail_for_good(struct scene *scene, const struct subject *subject,
 			  const struct recording *recording)
 {
-	static const int wanted[] = {SYS_renameat2, SYS_pidfd_send_signal, CALL_NETLINK_CHANGE,
-				     SYS_fchdir, SYS_chroot};
+	static const int wanted[] = {SYS_renameat2, SYS_unlinkat,	 SYS_pidfd_send_signal,
+				     SYS_umount2,   CALL_NETLINK_CHANGE, SYS_fchdir,
+				     SYS_chroot};
 
 	const unsigned most = is_emulated() ? 1 : sizeof(wanted) / sizeof(*wanted);
 
@@ -398,7 +400,8 @@ static bool is_wanted(const struct sweep_options *options, const char *path)
 		return strstr(path, "/all-together") || strstr(path, "/file-swap");
 	if (!options->is_full && !options->is_count && !*options->names)
 		return strstr(path, "all-together") || strstr(path, "/file") ||
-		       strstr(path, "/process-stop");
+		       strstr(path, "/user-file") || strstr(path, "/process-stop") ||
+		       strstr(path, "/process-freeze") || strstr(path, "/network-loopback");
 	return sweep_options_name(options, path);
 }
 
@@ -436,6 +439,7 @@ static unsigned print_tallies(int64_t start_ns)
 		all.residues += tally->residues;
 	}
 	typed_reasons_print();
+	typed_print();
 	printf("# failures injected: %u, refused by the kernel: %u, commands typed: %u, residues: "
 	       "%u, in %lld s\n",
 	       all.injected, all.refused, all.typed, all.residues,
@@ -446,12 +450,20 @@ static unsigned print_tallies(int64_t start_ns)
 /* That nothing was left is no proof when nothing of that kind was tried. */
 static void check_sample(const struct sweep_options *options)
 {
+	/* what fail_for_good() brings up each time; of a whole sweep scripts/sweep sees to all */
+	static const char *const typed[] = {"kill", "mv", "rm", "umount", "systemctl", "setpriv"};
 	unsigned refused = 0;
 
 	for (enum victim victim = 0; victim < VICTIM_COUNT; victim++)
 		refused += tallies[victim].refused;
 	if (!tallies[VICTIM_RESTORE].undone) {
 		printf("# RESIDUE: nothing that it said to type has undone a run\n");
+		tallies[VICTIM_RESTORE].residues++;
+	}
+	for (unsigned i = 0; i < sizeof(typed) / sizeof(*typed); i++) {
+		if (*options->names || is_emulated() || typed_was(typed[i]))
+			continue;
+		printf("# RESIDUE: nobody was told to type %s\n", typed[i]);
 		tallies[VICTIM_RESTORE].residues++;
 	}
 	if (!*options->names && (!refused || !undone_though_refused)) {

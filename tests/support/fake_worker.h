@@ -149,8 +149,9 @@ static int inject(struct journal *journal, unsigned at)
 struct orders {
 	int64_t deadline_after_ns;
 	bool dies_before_begin;
-	bool obeys;   /* SIGTERM: restores and leaves */
-	bool is_deaf; /* SIGTERM: ignored */
+	bool obeys;	   /* SIGTERM: restores and leaves */
+	bool is_deaf;	   /* SIGTERM: ignored */
+	const char *makes; /* obeying, it makes that file first */
 	bool ends_well;
 	bool without_guardian; /* its death is simulated: the header names a pid that never was */
 };
@@ -237,6 +238,8 @@ static void worker(const struct orders *orders, int ready, int guardian_socket)
 
 		if (poll(&poller, 1, GUARDIAN_PING_NS / NSEC_PER_MSEC) > 0)
 			restore_and_leave(journal, &guardian, WORKER_NOTICED);
+		if (asked_to_stop && orders->makes)
+			close(open(orders->makes, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
 		if (asked_to_stop)
 			restore_and_leave(journal, &guardian, 0);
 		if (!orders->without_guardian)

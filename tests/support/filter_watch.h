@@ -45,6 +45,9 @@ void filter_watch_tell_foreign(const struct filter_watch *watch, enum sandbox_te
 /* Rules that no call was made by, by purpose. */
 void filter_watch_tell_idle(const struct filter_watch *watch, enum sandbox_teller teller,
 			    FILE *out);
+/* Why it is refused all the same; NULL: a list lacks it. */
+const char *filter_watch_why_refused(const struct filter_foreign *foreign);
+/* Kinds that a list lacks. */
 unsigned filter_watch_count_foreign(const struct filter_watch *watch, enum sandbox_teller teller);
 
 extern const char *const filter_watch_names[FILTER_WATCH_TELLERS];

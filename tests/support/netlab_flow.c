@@ -29,6 +29,8 @@ struct run {
 	const struct netlab_flow *flow;
 	int from, to;
 	unsigned *times; /* each arrived */
+	unsigned *order; /* in which they did, first times; counted from 1 */
+	unsigned last;	 /* of that */
 	_Atomic bool is_sent;
 	unsigned highest;
 	struct netlab_seen seen;
@@ -152,6 +154,7 @@ static void take(struct run *run, const unsigned char *datagram, int64_t arrived
 		seen->duplicated++;
 		return;
 	}
+	run->order[stamp.number] = ++run->last;
 	seen->overtaken += stamp.number < run->highest;
 	run->highest = stamp.number > run->highest ? stamp.number : run->highest;
 	/* a damaged time of sending says nothing; it may be any number */
@@ -208,6 +211,8 @@ static void sum_up(struct run *run)
 {
 	struct netlab_seen *seen = &run->seen;
 	double sum = 0, squares = 0;
+	unsigned latest = 0;
+	bool overtook = false;
 
 	for (unsigned i = 0; i < seen->arrived; i++)
 		sum += seen->delays_ns[i];
@@ -218,7 +223,14 @@ static void sum_up(struct run *run)
 	qsort(seen->delays_ns, seen->arrived, sizeof(double), compare);
 	seen->least_ns = seen->arrived ? seen->delays_ns[0] : 0;
 	for (unsigned i = 0; i < run->flow->count; i++) {
+		const bool overtakes = run->times[i] && run->order[i] < latest;
+
+		latest = run->order[i] > latest ? run->order[i] : latest;
+		seen->overtakers += overtakes;
+		seen->leaps += overtakes && !overtook;
+		overtook = overtakes;
 		seen->bursts += !run->times[i] && (i == 0 || run->times[i - 1]);
+		seen->doubles += run->times[i] > 1 && (i == 0 || run->times[i - 1] <= 1);
 		seen->fingerprint = seen->fingerprint * 1099511628211ULL + run->times[i];
 	}
 }
@@ -231,8 +243,9 @@ void netlab_flow_run(const struct netlab *lab, const struct netlab_flow *flow,
 	pthread_t sender;
 
 	run.times = calloc(flow->count, sizeof(*run.times));
+	run.order = calloc(flow->count, sizeof(*run.order));
 	run.seen.delays_ns = calloc(flow->count, sizeof(double));
-	assert_true(run.times && run.seen.delays_ns);
+	assert_true(run.times && run.order && run.seen.delays_ns);
 	run.from = open_end(lab, flow, is_from_near(flow), 0);
 	run.to = open_end(lab, flow, is_to_near(flow), NETLAB_FLOW_PORT);
 	assert_int_equal(pthread_create(&sender, NULL, send_all, &run), 0);
@@ -248,6 +261,7 @@ void netlab_flow_run(const struct netlab *lab, const struct netlab_flow *flow,
 	run.seen.took_ns = last_ns - first_ns;
 	sum_up(&run);
 	free(run.times);
+	free(run.order);
 	close(run.from);
 	close(run.to);
 	*out = run.seen;

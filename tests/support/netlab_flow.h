@@ -36,6 +36,9 @@ struct netlab_seen {
 	unsigned marked;     /* ECN: congestion experienced */
 	unsigned recoloured; /* another DSCP than it was sent with, or another ECN but a mark */
 	unsigned bursts;     /* runs of lost ones */
+	unsigned doubles;    /* runs of those that arrived more than once */
+	unsigned overtakers; /* arrived before an earlier one */
+	unsigned leaps;	     /* runs of these */
 	double mean_ns, deviation_ns, least_ns;
 	double *delays_ns;    /* of the first arrivals, ascending; owned */
 	int64_t took_ns;      /* from the first arrival to the last */

@@ -11,6 +11,8 @@
 
 /* It changes the machine, or tells somebody something: deaths around it are the telling ones. */
 bool call_is_telling(int call);
+/* One that nobody has thought of: neither telling, nor known to be none. -1: there is none. */
+int call_of_no_list(const int *calls, unsigned count);
 /* One for each of `count` calls (of those, the first TRACE_CALLS_MAX); the caller's. How many are
  * true goes to *out_chosen. */
 bool *calls_without_repeats(const int *calls, unsigned count, unsigned *out_chosen);

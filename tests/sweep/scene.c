@@ -2,6 +2,7 @@
 #include "tests/sweep/scene.h"
 
 #include "tests/support/children.h"
+#include "tests/sweep/manager.h"
 #include "tests/sweep/world.h"
 
 #include "injector/base/cleanup.h"
@@ -22,6 +23,8 @@
 
 #define CLSACT "clsact-"
 #define HOLD   "hold-"
+#define USERS  "user-"
+#define USER   1 /* daemon; in Debian a user's number that is always the same */
 
 #define LATE_LINK    "sqv0late"
 #define LATE_PATTERN "sqv0*"
@@ -84,9 +87,20 @@ static void await_addresses(const struct netlab *lab)
 
 static void make_file(const char *path, const char *text)
 {
-	cleanup_fd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+	cleanup_fd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 
 	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		abort();
+}
+
+/* What a service has read: somebody copies it, with its times. */
+static void make_copy(const char *path, const char *text, uid_t owner)
+{
+	struct stat status;
+
+	make_file(path, text);
+	if (chown(path, owner, owner) < 0 || stat(SCENE_FOLDER "/service.conf", &status) < 0 ||
+	    utimensat(AT_FDCWD, path, (struct timespec[]){status.st_atim, status.st_mtim}, 0) < 0)
 		abort();
 }
 
@@ -94,17 +108,12 @@ static void make_file(const char *path, const char *text)
 static void make_files(void)
 {
 	static const char text[] = "# a service's own file\nlisten 8080;\nworkers 4;\n";
-	struct stat status;
 
 	if (mkdir(SCENE_FOLDER, 0755) < 0)
 		abort();
 	make_file(SCENE_FOLDER "/service.conf", text);
-	/* what the service runs with: a command copies it, with its times */
-	make_file(SCENE_FOLDER "/loaded.conf", text);
-	if (stat(SCENE_FOLDER "/service.conf", &status) < 0 ||
-	    utimensat(AT_FDCWD, SCENE_FOLDER "/loaded.conf",
-		      (struct timespec[]){status.st_atim, status.st_mtim}, 0) < 0)
-		abort();
+	make_copy(SCENE_FOLDER "/loaded.conf", text, 0);
+	make_copy(SCENE_FOLDER "/seen.conf", text, USER);
 }
 
 static int start_in_group(void *context, struct error *err)
@@ -122,6 +131,8 @@ static void make_children(struct scene *scene)
 	scene->children[1] = child_start(CHILD_COUNTS_USR1, NULL);
 	scene->children[SCENE_APART] = child_start(CHILD_SLEEPS_APART, NULL);
 	scene->doomed = child_start(CHILD_SLEEPS, NULL);
+	scene->children[SCENE_MANAGER] =
+		manager_start(SCENE_FOLDER "/service.conf", SCENE_FOLDER "/loaded.conf");
 	snprintf(number, sizeof(number), "%d\n", scene->children[1]);
 	make_file(SCENE_FOLDER "/service.pid", number);
 	if (!world_cgroups()[0]) {
@@ -197,7 +208,8 @@ static bool begins(const char *text, const char *with)
 
 const char *scene_write_experiment(struct scene *scene, const char *path)
 {
-	static char copy[128], clsact[] = "SQUALL_HOOK=clsact", hold[] = "SQUALL_LINE=hold";
+	static char copy[128], clsact[] = "SQUALL_HOOK=clsact", hold[] = "SQUALL_LINE=hold",
+			       sudo[] = "SUDO_UID=1";
 	cleanup_file FILE *in = fopen(path, "re"), *out = NULL;
 	const char *base = strrchr(path, '/');
 	char name[32];
@@ -210,9 +222,10 @@ const char *scene_write_experiment(struct scene *scene, const char *path)
 		abort();
 	}
 	scene->has_late_link = false;
-	scene->variable = begins(copy, "/run/" CLSACT) ? clsact
-			  : begins(copy, "/run/" HOLD) ? hold
-						       : NULL;
+	scene->variable = begins(copy, "/run/" CLSACT)	? clsact
+			  : begins(copy, "/run/" HOLD)	? hold
+			  : begins(copy, "/run/" USERS) ? sudo
+							: NULL;
 	while ((c = fgetc(in)) != EOF) {
 		if (c == '@' && fscanf(in, "%31[A-Z]@", name) == 1)
 			replace(scene, name, out);

@@ -12,7 +12,9 @@
  *
  * An experiment whose name begins with "clsact-" is run as if the kernel had no egress hook of
  * nf_tables (SQUALL_HOOK): then filters and a clsact outlive the worker. It is restored by a squall
- * that is not told of it. With "hold-" its delay lines let the kernel keep the packets.
+ * that is not told of it. With "hold-" its delay lines let the kernel keep the packets. One that
+ * begins with "user-" is run as by a user, through sudo. The unit sweep.service reads service.conf
+ * when it is reloaded (manager.h).
  *
  * Traffic goes to 10.88.0.2:7001 and 127.0.0.1:7001 (see tests/support/netlab.h).
  */
@@ -22,14 +24,15 @@
 #include "tests/support/netlab.h"
 #include "tests/sweep/machine_state.h"
 
-#define SCENE_CHILDREN 5
+#define SCENE_CHILDREN 6
 #define SCENE_APART    4 /* of children */
+#define SCENE_MANAGER  5
 #define SCENE_GROUP    "/sweep-group"
 #define SCENE_FOLDER   "/run/sweep"
 
 struct scene {
 	struct netlab *lab;
-	pid_t children[SCENE_CHILDREN]; /* PID, SIGNALS, two in the group, APART */
+	pid_t children[SCENE_CHILDREN]; /* PID, SIGNALS, two in the group, APART, the manager */
 	pid_t doomed;			/* another one of the same number after its death */
 	bool has_late_link;		/* the experiment that was written last names it */
 	bool is_link_there;

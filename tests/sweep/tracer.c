@@ -169,7 +169,7 @@ static int recorded_call(const struct tracee *tracee, const struct ptrace_syscal
 
 	if (trace_find_change(tracee, info, &change))
 		return CALL_NETLINK_CHANGE;
-	return call == SYS_openat && info->entry.args[2] & O_CREAT ? SYS_creat : call;
+	return call == SYS_openat && info->entry.args[2] & (O_CREAT | O_TRUNC) ? SYS_creat : call;
 }
 
 /* The call fails, or the kernel refuses what it sends. False: it sends nothing of that kind. */

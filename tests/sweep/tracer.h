@@ -44,8 +44,8 @@ struct trace_plan {
 	bool (*watch)(void *context);
 	void *context;
 	int64_t patience_ns; /* then what is still there is left alone */
-	/* all calls of each role, when wanted; an openat(2) that creates is SYS_creat, a sendto(2)
-	 * of a netlink request that changes something CALL_NETLINK_CHANGE */
+	/* all calls of each role, when wanted; an openat(2) that creates or empties is SYS_creat, a
+	 * sendto(2) of a netlink request that changes something CALL_NETLINK_CHANGE */
 	int *calls[ROLE_COUNT]; /* TRACE_CALLS_MAX each */
 };
 

@@ -80,6 +80,12 @@ static struct {
 	 "whoever undoes it may be alive, and at it", 0},
 	{"the worker was killed and its journal /* is still there; run: squall restore",
 	 "who tells it has no rights to look", 0},
+	{"the worker hangs in the kernel and its journal /* is still there; run: squall restore",
+	 "who tells it has no rights to look", 0},
+	{"run ??????: its worker, process *, was killed, but hangs in the kernel; when it has "
+	 "gone, "
+	 "run: squall restore",
+	 "what it is at may still be done", 0},
 	{"cannot remove the directory of run ??????: *; run: squall restore",
 	 "nothing is in force any more", 0},
 	{"it is not known what: this process cannot come back from a * namespace (*), and ends; "

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/sweep/typed_undo.h"
 
+#include "tests/sweep/manager.h"
 #include "tests/sweep/typed_reasons.h"
 #include "tests/sweep/typed_words.h"
 
@@ -13,13 +14,15 @@
 #define SCRIPT "/run/typed"
 #define SAID   "/run/typed-said"
 
+#define PROGRAMS_MAX 32
+
 /* The exit status of a script in the namespace; what it says is in SAID. Not by ip-netns(8): that
  * mounts a /sys of its own, in which there are no control groups. */
 static int run(const struct scene *scene, const char *script)
 {
 	FILE *out = fopen(SCRIPT, "we");
 
-	fprintf(out, "exec 2>" SAID "\n%s\n", script);
+	fprintf(out, "exec 2>" SAID "\nPATH=" MANAGER_PROGRAMS ":$PATH\n%s\n", script);
 	fclose(out);
 	return netlab_try("nsenter --net=/run/netns/%s sh " SCRIPT, scene->lab->near);
 }
@@ -41,6 +44,48 @@ static bool says_not_found(void)
 static bool is_not_found(int status)
 {
 	return status == 126 || status == 127 || says_not_found();
+}
+
+static unsigned counts[PROGRAMS_MAX];
+
+static void note(const char *command)
+{
+	for (unsigned i = 0; typed_program(i); i++)
+		counts[i] += strncmp(command, typed_program(i), strlen(typed_program(i))) == 0 &&
+			     command[strlen(typed_program(i))] == ' ';
+}
+
+/* By failures alone these are not told. */
+static bool is_elsewhere(const char *program)
+{
+	static const char *const elsewhere[] = {
+		"cp",	   /* somebody removed the original: tests/netns/test_file_theirs.c */
+		"nsenter", /* a namespace without a name: tests/netns/test_network_typed.c */
+		"ip",	   /* an ifb, where there is netem: the same */
+		"bpftool", /* in words: who types it looks for a number first */
+	};
+
+	for (unsigned i = 0; i < sizeof(elsewhere) / sizeof(*elsewhere); i++)
+		if (strcmp(program, elsewhere[i]) == 0)
+			return true;
+	return false;
+}
+
+void typed_print(void)
+{
+	printf("# typed:");
+	for (unsigned i = 0; typed_program(i); i++)
+		if (counts[i] || !is_elsewhere(typed_program(i)))
+			printf(" %s %u", typed_program(i), counts[i]);
+	putchar('\n');
+}
+
+bool typed_was(const char *program)
+{
+	for (unsigned i = 0; typed_program(i); i++)
+		if (strcmp(program, typed_program(i)) == 0)
+			return counts[i] > 0;
+	return false;
 }
 
 /* One after the other, as a shell does; one that is left out, since the one before has failed, must
@@ -70,6 +115,7 @@ static bool type(const struct scene *scene, const char *command, char *wrong, si
 		} else {
 			status = run(scene, part.text);
 			is_well = !is_not_found(status);
+			note(part.text);
 		}
 		if (!is_well) {
 			snprintf(wrong, size, "%s", part.text);

@@ -15,4 +15,8 @@
 bool typed_undo(const struct scene *scene, char *text, unsigned *typed_count, char *wrong,
 		size_t wrong_size);
 
+/* "# typed: kill 3 rm 0 ...": how often each program was; scripts/sweep adds it up. */
+void typed_print(void);
+bool typed_was(const char *program);
+
 #endif

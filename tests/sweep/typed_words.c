@@ -30,6 +30,13 @@ static const char *const programs[] = {
 	"echo", "rm", "mv", "cp",     "umount",	 "systemctl", "setpriv",
 };
 
+#define PROGRAMS (sizeof(programs) / sizeof(*programs))
+
+const char *typed_program(unsigned at)
+{
+	return at < PROGRAMS ? programs[at] : NULL;
+}
+
 /* At the beginning of a command: one of those that squall names, or a path to a program that is
  * there. That a path stands where a command could is nothing special: sentences begin so, too. */
 static bool is_program(const char *at)
@@ -38,7 +45,7 @@ static bool is_program(const char *at)
 	size_t length = strcspn(at, " ");
 	struct stat status;
 
-	for (unsigned i = 0; i < sizeof(programs) / sizeof(*programs); i++)
+	for (unsigned i = 0; i < PROGRAMS; i++)
 		if (strlen(programs[i]) == length && strncmp(at, programs[i], length) == 0)
 			return true;
 	if (*at == '\'') {

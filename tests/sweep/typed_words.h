@@ -16,6 +16,8 @@ enum typed_kind {
 	TYPED_UNKNOWN, /* neither that nor any command that is known */
 };
 
+/* The programs that squall tells people to type, one after the other; NULL: no more. */
+const char *typed_program(unsigned at);
 /* Of a sentence about something that is left. */
 enum typed_kind typed_find(const char *sentence, char out[TYPED_SIZE]);
 

@@ -23,6 +23,7 @@
 
 struct folder {
 	char path[64];
+	const char *only; /* TEST_ONLY */
 };
 
 static void write_file(const struct folder *folder, const char *name, int mode, const char *text)
@@ -48,6 +49,7 @@ static int make_folder(void **state)
 	static struct folder folder;
 	char path[128];
 
+	folder.only = NULL;
 	snprintf(folder.path, sizeof(folder.path), "/tmp/squall-run-tests-XXXXXX");
 	assert_non_null(mkdtemp(folder.path));
 	snprintf(path, sizeof(path), "%s/tests", folder.path);
@@ -88,6 +90,8 @@ static int twice(const struct folder *folder, const char *first, const char *sec
 		dup2(ends[1], STDOUT_FILENO);
 		setenv("BUILD", folder->path, 1);
 		unsetenv("TEST_ONLY");
+		if (folder->only)
+			setenv("TEST_ONLY", folder->only, 1);
 		unsetenv("TEST_SECONDS");
 		unsetenv("SQUALL_MUST_RUN");
 		execl("scripts/run-tests", "run-tests", "unit", NULL);
@@ -136,6 +140,22 @@ static void test_who_fails_twice_has_failed(void **state)
 	assert_non_null(strstr(out, "0 passed, 1 failed, 0 skipped"));
 }
 
+static void test_words_choose_programs(void **state)
+{
+	struct folder *folder = *state;
+	char out[4096];
+
+	folder->only = "run_tests";
+	assert_int_equal(
+		twice(folder, "1..1\nnot ok 1 - a\n", "1..1\nok 1 - a\n", out, sizeof(out)), 0);
+	folder->only = "nobody run_te nothing";
+	assert_int_equal(twice(folder, "", "1..1\nok 1 - a\n", out, sizeof(out)), 0);
+	assert_non_null(strstr(out, "1 passed, 0 failed, 0 skipped"));
+	folder->only = "nobody nothing";
+	assert_int_equal(twice(folder, "", "1..1\nok 1 - a\n", out, sizeof(out)), 1);
+	assert_non_null(strstr(out, "no test program found"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -144,6 +164,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_residue_stays_a_failure, make_folder,
 						remove_folder),
 		cmocka_unit_test_setup_teardown(test_who_fails_twice_has_failed, make_folder,
+						remove_folder),
+		cmocka_unit_test_setup_teardown(test_words_choose_programs, make_folder,
 						remove_folder),
 	};
 

@@ -88,6 +88,7 @@ static const struct exception exceptions[] = {
 	{"dns.answer=refused"},
 	{"dns.answer=empty"},
 	{"dns.answer=address"},
+	{"dns.answer=random"},
 	{"dns.answer=drop"},
 	{"dns.address"},
 	{"dns.probability"},
@@ -104,8 +105,6 @@ static const struct exception exceptions[] = {
 	{"file.content-from"},
 	{"file.corrupt"},
 	{"file.seed"},
-	/* needs a systemd: tests/netns/test_file_services.c, tests/vm/check-systemd */
-	{"file.reload-unit"},
 };
 #define EXCEPTIONS (sizeof(exceptions) / sizeof(*exceptions))
 
