@@ -28,7 +28,7 @@
 enum { PLAIN = 253, WITH_VLAN, WITH_SERVICE_VLAN };
 
 #define WRAP_SIZE     20
-#define FRAME_MAX     131072 /* far below what our veth takes in one */
+#define FRAME_MAX     250000 /* below what our veth takes in one */
 #define SINGLE_MAX    16000  /* bpf_skb_change_head() takes no more without segmentation */
 #define MORE_COME     0x3fff /* of an IPv4 header: it is a fragment */
 #define LIFETIME      64
