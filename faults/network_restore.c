@@ -23,7 +23,7 @@
 #include <poll.h>
 #include <string.h>
 
-#define SAYS_AFTER  256 /* room for what follows the commands in their line */
+#define SAYS_AFTER 256 /* room for what follows the commands in their line */
 
 static struct network_state *live;
 static pid_t live_in; /* a guardian is forked with the list, but has closed the sockets in it */
