@@ -62,6 +62,13 @@ static void say_answer(struct prose *prose, const struct params *params,
 	case DNS_ANSWER_ADDRESS:
 		say_address(prose, params);
 		break;
+	case DNS_ANSWER_RANDOM:
+		prose_say(prose,
+			  "A lookup gets another address each time, of networks that nobody has "
+			  "(198.18.0.0/15, 2001:db8::/32), not to be kept (time to live 0): the "
+			  "request hangs until somebody's time-out fires, or fails where there is "
+			  "no route. Questions for other than addresses pass. ");
+		break;
 	case DNS_ANSWER_DROP:
 		prose_say(prose,
 			  "A lookup gets no answer. The C library waits 5s for each server, goes "

@@ -13,8 +13,8 @@
 const char *const dns_answers[] = {
 	[DNS_ANSWER_NXDOMAIN] = "nxdomain", [DNS_ANSWER_SERVFAIL] = "servfail",
 	[DNS_ANSWER_REFUSED] = "refused",   [DNS_ANSWER_EMPTY] = "empty",
-	[DNS_ANSWER_ADDRESS] = "address",   [DNS_ANSWER_DROP] = "drop",
-	[DNS_ANSWER_NONE] = NULL,
+	[DNS_ANSWER_ADDRESS] = "address",   [DNS_ANSWER_RANDOM] = "random",
+	[DNS_ANSWER_DROP] = "drop",	    [DNS_ANSWER_NONE] = NULL,
 };
 
 const struct param dns_params[] = {
@@ -44,6 +44,7 @@ const struct param dns_params[] = {
 			.type = PARAM_WORD,
 			.words = dns_answers,
 			.doc = "what is answered; empty: the name exists, without such a record; "
+			       "random: another address each time, of networks that nobody has; "
 			       "default: nxdomain, or with a delay the truth"},
 	[DNS_ADDRESS] = {.name = "address",
 			 .type = PARAM_ENDPOINT,

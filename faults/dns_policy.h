@@ -13,6 +13,7 @@ enum dns_answer { /* words of the parameter `answer`, in its order */
 		  DNS_ANSWER_REFUSED,
 		  DNS_ANSWER_EMPTY,
 		  DNS_ANSWER_ADDRESS,
+		  DNS_ANSWER_RANDOM, /* another address each time */
 		  DNS_ANSWER_DROP,
 		  DNS_ANSWER_NONE, /* that of the server */
 };

@@ -7,9 +7,9 @@
 
 #include "faults/network_gate.h"
 #include "faults/network_group.h"
+#include "faults/network_ifbs.h"
 #include "faults/target_namespace.h"
 #include "injector/base/cleanup.h"
-#include "injector/base/clock.h"
 #include "injector/base/shell_word.h"
 #include "injector/kernel/bpf.h"
 #include "injector/kernel/link.h"
@@ -19,14 +19,9 @@
 #include <errno.h>
 #include <linux/ip.h>
 #include <linux/netfilter.h>
-#include <poll.h>
 #include <string.h>
 
-#define WAIT_MAX_NS NSEC_PER_SEC /* what undo() may take */
-#define POLL_MS	    2
-#define IDLE_POLLS  3
-#define LINKS_SHOWN 8
-#define SAYS_AFTER  256 /* room for what follows the commands in their line */
+#define SAYS_AFTER 256 /* room for what follows the commands in their line */
 
 static struct network_state *live;
 static pid_t live_in; /* a guardian is forked with the list, but has closed the sockets in it */
@@ -185,86 +180,6 @@ static int verify_group(const struct network_record *record, bool *out_gone, cha
 	return 0;
 }
 
-/* The ifb of the step, or one of those of its paths ("q" and a number follow). */
-static bool is_name_of(const char *name, const struct network_record *record)
-{
-	const size_t length = strlen(record->link);
-
-	if (strncmp(name, record->link, length) != 0)
-		return false;
-	name += length;
-	return !*name || (*name == 'q' && name[1] && !name[1 + strspn(name + 1, "0123456789")]);
-}
-
-/* Name and marks agree; between creation and labelling the group is the mark. */
-static bool is_ours(const struct link *link, const struct network_record *record)
-{
-	return strcmp(link->kind, "ifb") == 0 && link->group == record->group &&
-	       is_name_of(link->name, record) &&
-	       (strcmp(link->alias, record->alias) == 0 || link->alias[0] == '\0');
-}
-
-struct link_search {
-	const struct network_record *record;
-	int index; /* of the last one */
-	unsigned count;
-	char names[LINKS_SHOWN][16]; /* of the first ones */
-};
-
-static void look_at_link(void *context, const struct link *link)
-{
-	struct link_search *search = context;
-
-	if (!is_ours(link, search->record))
-		return;
-	search->index = link->index;
-	if (search->count < LINKS_SHOWN)
-		snprintf(search->names[search->count], sizeof(*search->names), "%s", link->name);
-	search->count++;
-}
-
-/* Those that are left. */
-static int find_links(const struct network_record *record, struct access *access,
-		      struct link_search *out, struct error *err)
-{
-	*out = (struct link_search){.record = record};
-	return link_each(access->route, look_at_link, out, err);
-}
-
-/* Deleting it would lose what it still holds */
-static int delete_link(struct access *access, int index, int64_t deadline_ns, struct error *err)
-{
-	unsigned idle = 0;
-	int result = 0;
-
-	while (result == 0 && idle < IDLE_POLLS && clock_now_ns() < deadline_ns) {
-		bool is_empty = false;
-
-		result = network_netem_is_empty(access->route, index, &is_empty, err);
-		idle = is_empty ? idle + 1 : 0;
-		if (result == 0 && idle < IDLE_POLLS)
-			poll(NULL, 0, POLL_MS);
-	}
-	if (result < 0 && result != -ENODEV)
-		return result;
-	result = link_delete(access->route, index, err);
-	return result == -ENODEV ? 0 : result;
-}
-
-static int undo_link(const struct network_record *record, struct access *access, struct error *err)
-{
-	const int64_t deadline_ns = clock_now_ns() + WAIT_MAX_NS;
-	struct link_search search;
-	int result;
-
-	do {
-		result = find_links(record, access, &search, err);
-		if (result == 0 && search.count)
-			result = delete_link(access, search.index, deadline_ns, err);
-	} while (result == 0 && search.count > 1);
-	return result;
-}
-
 static int undo_setting(const struct network_record *record, struct access *access,
 			struct error *err)
 {
@@ -319,7 +234,7 @@ int network_undo(const struct journal_record *record, struct error *err)
 	if (record->type == NETWORK_RECORD_TABLE)
 		result = undo_table(&what, &access, err);
 	else if (record->type == NETWORK_RECORD_LINK)
-		result = undo_link(&what, &access, err);
+		result = network_ifbs_undo(&what, access.route, err);
 	else if (record->type == NETWORK_RECORD_FILTER)
 		result = undo_filters(&what, &access, err);
 	else if (record->type == NETWORK_RECORD_CLSACT)
@@ -339,7 +254,7 @@ static const char *setting_name(const struct network_record *record)
 struct look {
 	bool is_gone, is_shared;
 	struct gate_filters filters;
-	struct link_search links;
+	struct network_ifbs links;
 	char link[16]; /* the name that the interface has by now */
 };
 
@@ -363,33 +278,6 @@ static void say_filters(const char *table, const struct look *look, const char *
 	}
 }
 
-/* As they were seen; without a look (then there is none), as they were made. */
-static void say_links(const struct network_record *record, const struct link_search *seen,
-		      const char *prefix, char *out, size_t size)
-{
-	const unsigned made = record->index > 0 ? (unsigned)record->index : 1;
-	const unsigned count = seen->count ? seen->count : made;
-	size_t length = (size_t)snprintf(out, size, "interface%s of %s:", count == 1 ? "" : "s",
-					 record->table);
-
-	for (unsigned i = 0; i < count && length < size; i++) {
-		char name[24];
-
-		if (i == LINKS_SHOWN) {
-			snprintf(out + length, size - length, "; squall restore");
-			return;
-		}
-		if (seen->count)
-			snprintf(name, sizeof(name), "%s", seen->names[i]);
-		else if (record->index > 0)
-			snprintf(name, sizeof(name), "%sq%u", record->link, i);
-		else
-			snprintf(name, sizeof(name), "%s", record->link);
-		length += (size_t)snprintf(out + length, size - length, "%s %sip link delete %s",
-					   i ? ";" : "", prefix, name);
-	}
-}
-
 /* What it is, and the command that takes it away; of a filter only after a look. Whoever may make
  * interfaces, or namespaces, gives them names as he likes. */
 static void say_left(const struct network_record *record, unsigned type, const struct look *look,
@@ -409,7 +297,7 @@ static void say_left(const struct network_record *record, unsigned type, const s
 		snprintf(out, size, "table %s: %snft delete table netdev %s", record->table, prefix,
 			 record->table);
 	else if (type == NETWORK_RECORD_LINK)
-		say_links(record, &look->links, prefix, out, size);
+		network_ifbs_say(record, &look->links, prefix, out, size);
 	else if (type == NETWORK_RECORD_FILTER)
 		say_filters(record->table, look, prefix, link, out, size);
 	else if (type == NETWORK_RECORD_CLSACT && look->is_shared)
@@ -452,7 +340,7 @@ static int verify_one(const struct network_record *record, unsigned type, struct
 					err);
 		out->is_gone = result == -ENOENT;
 	} else if (type == NETWORK_RECORD_LINK) {
-		result = find_links(record, access, &out->links, err);
+		result = network_ifbs_find(record, access->route, &out->links, err);
 		out->is_gone = result == 0 && !out->links.count;
 	} else if (type == NETWORK_RECORD_FILTER) {
 		result = network_gate_filters_left(record, access->route, &out->filters, err);

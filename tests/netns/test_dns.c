@@ -9,6 +9,7 @@
 #include "injector/base/clock.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #define LOST_MS 300
 #define REFUSED 5
@@ -89,6 +90,38 @@ static void test_a_wrong_address(void **state)
 	assert_int_equal(reply.rcode, 0);
 	assert_int_equal(reply.answers, 0);
 	ASSERT_SERVED(lab, .name = "dbx.test");
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+}
+
+/* Of networks that nobody has. */
+static void test_another_address_each_time(void **state)
+{
+	static const uint16_t types[] = {DNS_TYPE_A, DNS_TYPE_AAAA};
+	static const char *const networks[] = {"198.1", "2001:db8:"};
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+
+	START(lab, &fault, "to", "10.88.0.2", "domain", "lost.test", "answer", "random");
+	for (unsigned i = 0; i < 2; i++) {
+		char first[64] = "";
+		unsigned others = 0;
+
+		for (unsigned k = 0; k < 20; k++) {
+			struct dns_reply reply = DNS_ASK(lab, .name = "lost.test", .type = types[i],
+							 .over_tcp = k % 2);
+
+			assert_int_equal(reply.rcode, 0);
+			assert_int_equal(reply.answers, 1);
+			assert_int_equal(strncmp(reply.address, networks[i], strlen(networks[i])),
+					 0);
+			if (!k)
+				snprintf(first, sizeof(first), "%s", reply.address);
+			others += strcmp(reply.address, first) != 0;
+		}
+		assert_true(others >= 15);
+	}
+	assert_int_equal(DNS_ASK(lab, .name = "lost.test", .type = DNS_TYPE_HTTPS).answers, 0);
+	ASSERT_SERVED(lab, .name = "found.test");
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 }
 
@@ -210,6 +243,7 @@ int main(void)
 		cmocka_unit_test(test_a_name_does_not_exist_over_both_protocols_and_families),
 		cmocka_unit_test(test_every_answer),
 		cmocka_unit_test(test_a_wrong_address),
+		cmocka_unit_test(test_another_address_each_time),
 		cmocka_unit_test(test_a_delay_holds_the_chosen_and_nobody_else),
 		cmocka_unit_test(test_two_faults_add_up),
 		cmocka_unit_test(test_other_names_are_nearly_as_fast),

@@ -117,6 +117,11 @@ static void test_explain_counts_round_trips(void **state)
 		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", delay: 400ms, direction: "
 		 "both}}",
 		 "two round trips meet 800ms each, 1.6s in all"},
+		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", rate: 8mbit}}",
+		 "No more than 1.0 MB a second pass, all connections together"},
+		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", rate: 8mbit, direction: "
+		 "both}}",
+		 "No more than 1.0 MB a second pass each way, all connections together"},
 		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", loss: 5%}}",
 		 "5% of the packets are lost. Of requests with about 10 packets, 40% meet a loss"},
 		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", loss: 100%}}",
@@ -162,6 +167,8 @@ static void test_explain_tells_what_a_caller_gets(void **state)
 		 "[192.0.2.1, "
 		 "192.0.2.2]}",
 		 "A lookup gets 192.0.2.1 and 192.0.2.2 instead of the truth"},
+		{"dns: {to: \"10.0.0.53\", domain: shop.test, answer: random}",
+		 "A lookup gets another address each time, of networks that nobody has"},
 		{"dns: {to: \"10.0.0.53\", domain: shop.test, answer: drop}",
 		 "resolution\": 10s with one server, 20s with two."},
 		{"dns: {to: \"10.0.0.53\", domain: shop.test, delay: 700ms}",

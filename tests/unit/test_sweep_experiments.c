@@ -88,6 +88,7 @@ static const struct exception exceptions[] = {
 	{"dns.answer=refused"},
 	{"dns.answer=empty"},
 	{"dns.answer=address"},
+	{"dns.answer=random"},
 	{"dns.answer=drop"},
 	{"dns.address"},
 	{"dns.probability"},
