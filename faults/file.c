@@ -149,7 +149,7 @@ static int plan_state(struct file_state *state, struct fault *fault, struct plan
 	if (result == 0 && namespace >= 0)
 		result = file_mount_check(&state->place, namespace, err);
 	if (result == 0)
-		result = file_record_conflict(&state->place, err);
+		result = file_record_conflict(&state->place, namespace < 0, err);
 	if (result == 0)
 		result = file_place_open_file(&state->place, false, &fd,
 					      &state->swap.record.original, err);
@@ -205,7 +205,7 @@ static int reopen(struct file_state *state, int namespace, int *out_fd, struct e
 	if (!is_same_place)
 		return error_set(err, ESTALE, "the directory of %s was replaced since the plan",
 				 state->swap.path);
-	result = file_record_conflict(&state->place, err);
+	result = file_record_conflict(&state->place, namespace < 0, err);
 	if (result < 0)
 		return result;
 	result = file_place_look(&state->place, state->place.name, &seen);

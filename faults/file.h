@@ -210,7 +210,7 @@ int file_record_write(struct file_swap *swap, enum file_record_type type, struct
 		      struct error *err);
 int file_record_read(const struct journal_record *record, struct file_swap *out, struct error *err);
 /* Another run, or an earlier step of this one, has its hands on it: -EBUSY. */
-int file_record_conflict(const struct file_place *place, struct error *err);
+int file_record_conflict(const struct file_place *place, bool exchanges, struct error *err);
 
 /* file_reload.c */
 int file_reload_check(const struct params *params, struct error *err);

@@ -93,7 +93,18 @@ int file_record_read(const struct journal_record *record, struct file_swap *out,
 	return file_reload_parse(out, err);
 }
 
-static int compare(const char *run_id, const struct file_place *place, struct error *err)
+/* A mount in some namespace goes along with the name that it lies over: who exchanges that
+ * elsewhere takes it to another one. Two mounts are in each other's way in one namespace alone,
+ * where the second is refused for what it would lie over. */
+static bool is_in_the_way(const struct journal_record *record, bool exchanges)
+{
+	return strcmp(record->owner, FILE_FAULT_NAME) == 0 &&
+	       (record->type == FILE_RECORD_COPY || record->type == FILE_RECORD_SWAP ||
+		(record->type == FILE_RECORD_MOUNT && exchanges));
+}
+
+static int compare(const char *run_id, const struct file_place *place, bool exchanges,
+		   struct error *err)
 {
 	cleanup_free struct journal_record *records = NULL;
 	cleanup_free struct file_swap *other = malloc(sizeof(*other));
@@ -110,9 +121,7 @@ static int compare(const char *run_id, const struct file_place *place, struct er
 		count = 0;
 	journal_close(journal);
 	for (unsigned i = 1; i < count && result == 0; i++) {
-		if (!journal_is_open(records, count, i) ||
-		    (records[i].type != FILE_RECORD_COPY && records[i].type != FILE_RECORD_SWAP) ||
-		    strcmp(records[i].owner, FILE_FAULT_NAME) != 0 ||
+		if (!journal_is_open(records, count, i) || !is_in_the_way(&records[i], exchanges) ||
 		    file_record_read(&records[i], other, NULL) < 0 ||
 		    other->record.directory.inode != place->directory_id.inode ||
 		    strcmp(strrchr(other->path, '/') + 1, place->name) != 0)
@@ -128,13 +137,13 @@ static int compare(const char *run_id, const struct file_place *place, struct er
 	return result;
 }
 
-int file_record_conflict(const struct file_place *place, struct error *err)
+int file_record_conflict(const struct file_place *place, bool exchanges, struct error *err)
 {
 	cleanup_free char(*ids)[RUN_ID_SIZE] = NULL;
 	unsigned count = 0;
 	int result = journal_list(&ids, &count, err);
 
 	for (unsigned at = 0; at < count && result == 0; at++)
-		result = compare(ids[at], place, err);
+		result = compare(ids[at], place, exchanges, err);
 	return result;
 }

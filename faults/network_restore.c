@@ -7,10 +7,10 @@
 
 #include "faults/network_gate.h"
 #include "faults/network_group.h"
-#include "faults/network_restore_links.h"
+#include "faults/network_hold.h"
+#include "faults/network_ifbs.h"
 #include "faults/target_namespace.h"
 #include "injector/base/cleanup.h"
-#include "injector/base/clock.h"
 #include "injector/base/shell_word.h"
 #include "injector/kernel/bpf.h"
 #include "injector/kernel/link.h"
@@ -20,7 +20,6 @@
 #include <errno.h>
 #include <linux/ip.h>
 #include <linux/netfilter.h>
-#include <poll.h>
 #include <string.h>
 
 #define SAYS_AFTER 256 /* room for what follows the commands in their line */
@@ -236,7 +235,7 @@ int network_undo(const struct journal_record *record, struct error *err)
 	if (record->type == NETWORK_RECORD_TABLE)
 		result = undo_table(&what, &access, err);
 	else if (record->type == NETWORK_RECORD_LINK)
-		result = network_links_undo(&what, access.route, err);
+		result = network_ifbs_undo(&what, access.route, err);
 	else if (record->type == NETWORK_RECORD_FILTER)
 		result = undo_filters(&what, &access, err);
 	else if (record->type == NETWORK_RECORD_CLSACT)
@@ -258,7 +257,7 @@ static const char *setting_name(const struct network_record *record)
 struct look {
 	bool is_gone, is_shared;
 	struct gate_filters filters;
-	struct network_links_left links;
+	struct network_ifbs links;
 	char link[16]; /* the name that the interface has by now */
 };
 
@@ -301,7 +300,7 @@ static void say_left(const struct network_record *record, unsigned type, const s
 		snprintf(out, size, "table %s: %snft delete table netdev %s", record->table, prefix,
 			 record->table);
 	else if (type == NETWORK_RECORD_LINK)
-		network_links_say(record, &look->links, prefix, out, size);
+		network_ifbs_say(record, &look->links, prefix, out, size);
 	else if (type == NETWORK_RECORD_HOLD)
 		snprintf(out, size, "interface %s: %sip link delete %s", record->link, prefix,
 			 link);
@@ -347,7 +346,7 @@ static int verify_one(const struct network_record *record, unsigned type, struct
 					err);
 		out->is_gone = result == -ENOENT;
 	} else if (type == NETWORK_RECORD_LINK) {
-		result = network_links_find(record, access->route, &out->links, err);
+		result = network_ifbs_find(record, access->route, &out->links, err);
 		out->is_gone = result == 0 && !out->links.count;
 	} else if (type == NETWORK_RECORD_HOLD) {
 		result = network_hold_find(record, access->route, &out->is_gone, err);

@@ -120,7 +120,12 @@ static const struct sandbox_rule files_read[] = {
 	ALLOW(getcwd), ALLOW(fadvise64), END,
 };
 
-/* Files: results and the journal */
+/* Files: the result, whose room was reserved by the worker, who has opened it */
+static const struct sandbox_rule files_result[] = {
+	ALLOW(ftruncate), END,
+};
+
+/* Files: the journal */
 static const struct sandbox_rule files_write[] = {
 	ALLOW(ftruncate), ALLOW(fallocate), ALLOW(fsync), ALLOW(fdatasync), ALLOW(flock),
 	ALLOW(rename), ALLOW(renameat), ALLOW(renameat2), ALLOW(unlink), ALLOW(unlinkat),
@@ -251,7 +256,7 @@ const struct sandbox_group sandbox_conductor_groups[] = {
 	{"descriptors and terminals", descriptors, ALWAYS},
 	{"keys of a terminal", terminal, ALWAYS},
 	{"looking at files", files_read, ALWAYS},
-	{"writing results", files_write, ALWAYS},
+	{"storing the result", files_result, ALWAYS},
 	{"using sockets", socket_use, ALWAYS},
 	{"opening local sockets", socket_local, ALWAYS},
 	{"opening TCP and UDP sockets", socket_internet, ALWAYS},

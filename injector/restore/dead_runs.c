@@ -209,14 +209,23 @@ int restore_locked(const char *run_id, struct restore_report *report, struct err
 	return result;
 }
 
-/* Killed a moment ago, it may still be letting go of what the kernel held for it: then it is as
- * good as dead, and waited for. */
-static void wait_for_dying(const struct process_identity *worker)
+/* Killed a moment ago; or it is alone: then it ends everything, and itself, at once. That it was
+ * killed does not show between the signal's arrival and the first step of the exit, which takes as
+ * long as the machine is busy. */
+static bool is_ending(const struct journal_header *header)
+{
+	return proc_is_dying(header->worker.pid) > 0 ||
+	       (header->guardian.pid > 0 && proc_is_same(&header->guardian) == 0);
+}
+
+/* It may still be letting go of what the kernel held for it: then it is as good as dead, and waited
+ * for. */
+static void wait_for_ending(const struct journal_header *header)
 {
 	struct pollfd ended = {.events = POLLIN};
-	cleanup_fd int pidfd = proc_pidfd_open(worker->pid);
+	cleanup_fd int pidfd = proc_pidfd_open(header->worker.pid);
 
-	if (pidfd < 0 || proc_is_same(worker) <= 0 || proc_is_dying(worker->pid) <= 0)
+	if (pidfd < 0 || proc_is_same(&header->worker) <= 0 || !is_ending(header))
 		return;
 	ended.fd = pidfd;
 	poll(&ended, 1, DYING_PATIENCE_MS);
@@ -249,7 +258,7 @@ static int look_again(const char *run_id, struct look *out, struct error *err)
 
 	if (result == 0 && look.state == RUN_LIVE) {
 		end_abandoned(&look.header);
-		wait_for_dying(&look.header.worker);
+		wait_for_ending(&look.header);
 		result = restore_look(run_id, &look.state, &look.header, err);
 	}
 	look.is_hanging =

@@ -240,6 +240,42 @@ static void test_dying_worker_is_not_live(void **state)
 	assert_int_equal(waitpid(worker, &status, 0), worker);
 }
 
+/* Its guardian was killed, and so is it, though that does not show yet; or it ends by itself. */
+static void test_lone_worker_is_waited_for(void **state)
+{
+	struct journal_header header = {0};
+	struct error err = ERROR_INIT;
+	struct restore_report report;
+	struct journal *journal;
+	pid_t worker, guardian;
+	int status;
+
+	(void)state;
+	guardian = fork();
+	if (guardian == 0)
+		for (;;)
+			pause();
+	worker = fork();
+	if (worker == 0) {
+		sleep_ms(500);
+		_exit(0);
+	}
+	assert_int_equal(journal_new_run_id(run_id, &err), 0);
+	fill_header(&header, guardian, INT64_MAX);
+	assert_int_equal(proc_identity(worker, &header.worker), 0);
+	kill(guardian, SIGKILL);
+	assert_int_equal(waitpid(guardian, &status, 0), guardian);
+	assert_int_equal(journal_create(&header, &journal, &err), 0);
+	assert_int_equal(inject(journal, 0), 0);
+	journal_close(journal);
+	report = restore_dead();
+	assert_int_equal(report.undone, 1);
+	assert_int_equal(report.failed, 0);
+	assert_false(journal_exists(run_id));
+	restore_report_free(&report);
+	assert_int_equal(waitpid(worker, &status, 0), worker);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -252,6 +288,7 @@ int main(void)
 		TEST(test_unborn_run_is_tidied_up),
 		TEST(test_run_that_begins_meanwhile_is_left_alone),
 		TEST(test_dying_worker_is_not_live),
+		TEST(test_lone_worker_is_waited_for),
 	};
 
 	return RUN_AS_ROOT(tests);

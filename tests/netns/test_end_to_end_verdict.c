@@ -233,16 +233,27 @@ static void test_result_is_complete_and_the_users(void **state)
 	json_decref(result);
 }
 
-/* A machine that rehearses every hour for years keeps the newest; notes of people stay. */
+static unsigned count_results(const struct stage *stage)
+{
+	DIR *dir = opendir(stage_path(stage, "lib/squall/results"));
+	struct dirent *entry;
+	unsigned count = 0;
+
+	assert_non_null(dir);
+	while ((entry = readdir(dir)))
+		count += strstr(entry->d_name, ".json") != NULL;
+	closedir(dir);
+	return count;
+}
+
+/* A machine that rehearses every hour for years keeps the newest; notes of people stay. The worker
+ * makes room, and the conductor's own result may not be written by then. */
 static void test_oldest_results_are_removed(void **state)
 {
 	struct stage *stage = *state;
 	const struct timespec long_ago[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
-	struct dirent *entry;
-	unsigned left = 0;
 	char path[96];
 	struct stat status;
-	DIR *dir;
 
 	squall_assert_exit(run(stage, NULL, "10.88.0.2:7001", TCP_PROBE("5s")), 0);
 	for (unsigned i = 0; i < RESULT_FILES_KEPT + 2; i++) {
@@ -256,12 +267,9 @@ static void test_oldest_results_are_removed(void **state)
 		close(fd);
 	}
 	squall_assert_exit(run(stage, NULL, "10.88.0.2:7001", TCP_PROBE("5s")), 0);
-	dir = opendir(stage_path(stage, "lib/squall/results"));
-	assert_non_null(dir);
-	while ((entry = readdir(dir)))
-		left += strstr(entry->d_name, ".json") != NULL;
-	closedir(dir);
-	assert_int_equal(left, RESULT_FILES_KEPT);
+	assert_in_range(count_results(stage), RESULT_FILES_KEPT, RESULT_FILES_KEPT + 1);
+	assert_int_equal(squall_call(stage, NULL, "restore"), 0);
+	assert_int_equal(count_results(stage), RESULT_FILES_KEPT);
 	assert_int_equal(stat(stage_path(stage, "lib/squall/results/notes000.txt"), &status), 0);
 }
 

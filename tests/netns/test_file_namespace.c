@@ -511,6 +511,28 @@ static void test_an_edited_copy_is_unmounted_as_told(void **state)
 	assert_told();
 }
 
+/* It would go along with the name that it lies over, and lie at another one. */
+static void test_who_exchanges_the_file_elsewhere_is_refused(void **state)
+{
+	const struct fault first = (PLAN(file, "content=bad"), fault);
+	const struct params first_params = params;
+
+	(void)state;
+	inject();
+	assert_inside("cat \"$1\"", "bad\n");
+	target_free(&target);
+	plan_inside[0] = '\0';
+	assert_int_equal(PLAN(file, "content=worse"), -EBUSY);
+	assert_non_null(strstr(err.text, "is held by step 1 of run"));
+	drop_fault();
+	fault = first;
+	params = first_params;
+	target = (struct target){.namespace_fd = -1};
+	next_run(); /* it is over */
+	assert_inside("cat \"$1\"", GOOD);
+	assert_int_equal(PLAN(file, "content=worse"), 0);
+}
+
 static void test_what_is_not_printed_as_it_is_can_be_typed(void **state)
 {
 	char left[1024];
@@ -545,6 +567,7 @@ int main(void)
 		TEST(test_what_boot_it_is_that_cannot_be_told_is_this_one),
 		TEST(test_an_edited_copy_is_unmounted_as_told),
 		TEST(test_what_is_not_printed_as_it_is_can_be_typed),
+		TEST(test_who_exchanges_the_file_elsewhere_is_refused),
 	};
 
 	return RUN_AS_ROOT(tests);

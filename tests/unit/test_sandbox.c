@@ -113,6 +113,17 @@ static void use_files(void)
 	CHECK(read(fd, text, sizeof(text)) == sizeof(text));
 }
 
+static void store_result(void)
+{
+	int fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	char text[8];
+
+	CHECK(fd >= 0 && write(fd, "hello", 5) == 5 && ftruncate(fd, 4) == 0);
+	CHECK(lseek(fd, 0, SEEK_SET) == 0 && read(fd, text, sizeof(text)) == 4 && close(fd) == 0);
+	CHECK((fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC)) >= 0);
+	CHECK(read(fd, text, sizeof(text)) == sizeof(text));
+}
+
 static void resolve(const char *host, int flags, int family)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = flags}, *found = NULL;
@@ -158,7 +169,7 @@ static void what_the_conductor_does(void)
 	struct winsize size;
 
 	use_threads();
-	use_files();
+	store_result();
 	use_names();
 	connect_to_itself();
 	CHECK(timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC) >= 0);
@@ -191,6 +202,12 @@ static void what_the_conductor_may_not(void)
 	CHECK(is_denied(ioctl(STDIN_FILENO, TIOCSTI, "x")));
 	CHECK(is_denied(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)));
 	CHECK(is_denied(syscall(SYS_chmod, "/tmp", 0777)));
+	CHECK(is_denied(fchmod(STDIN_FILENO, 0777)));
+	CHECK(is_denied(rename("/nonexistent/a", "/nonexistent/b")));
+	CHECK(is_denied(unlink("/nonexistent/a")));
+	CHECK(is_denied(mkdir("/nonexistent/a", 0700)));
+	CHECK(is_denied(rmdir("/nonexistent/a")));
+	CHECK(is_denied(linkat(AT_FDCWD, "/nonexistent/a", AT_FDCWD, "/nonexistent/b", 0)));
 	CHECK(is_denied(syscall(SYS_personality, 0)));
 }
 

@@ -1,20 +1,18 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later
- *
- * The interfaces of ours that a network fault may leave behind: found, removed, told of, from its
- * journal record alone.
- */
-#include "faults/network_restore_links.h"
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "faults/network_ifbs.h"
 
 #include "injector/base/clock.h"
 #include "injector/kernel/link.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 
 #define WAIT_MAX_NS NSEC_PER_SEC /* what undo() may take */
 #define POLL_MS	    2
 #define IDLE_POLLS  3
+#define LOOKS_MAX   20
 
 /* The ifb of the step, or one of those of its paths ("q" and a number follow). */
 static bool is_name_of(const char *name, const struct network_record *record)
@@ -35,24 +33,41 @@ static bool is_ours(const struct link *link, const struct network_record *record
 	       (strcmp(link->alias, record->alias) == 0 || link->alias[0] == '\0');
 }
 
+struct search {
+	const struct network_record *record;
+	struct network_ifbs found;
+};
+
 static void look_at_link(void *context, const struct link *link)
 {
-	struct network_links_left *search = context;
+	struct search *search = context;
+	struct network_ifbs *found = &search->found;
 
 	if (!is_ours(link, search->record))
 		return;
-	search->index = link->index;
-	if (search->count < NETWORK_LINKS_SHOWN)
-		snprintf(search->names[search->count], sizeof(*search->names), "%s", link->name);
-	search->count++;
+	found->index = link->index;
+	if (found->count < NETWORK_IFBS_SHOWN)
+		snprintf(found->names[found->count], sizeof(*found->names), "%s", link->name);
+	found->count++;
 }
 
-/* Those that are left. */
-int network_links_find(const struct network_record *record, struct netlink *route,
-		       struct network_links_left *out, struct error *err)
+int network_ifbs_find(const struct network_record *record, struct netlink *route,
+		      struct network_ifbs *out, struct error *err)
 {
-	*out = (struct network_links_left){.record = record};
-	return link_each(route, look_at_link, out, err);
+	struct error why;
+	struct search search;
+	int result, tries = 0;
+
+	/* while others come and go the kernel may say that it has missed some */
+	do {
+		why = (struct error)ERROR_INIT;
+		search = (struct search){.record = record};
+		result = link_each(route, look_at_link, &search, &why);
+	} while (result == -EINTR && ++tries < LOOKS_MAX);
+	if (result < 0 && err)
+		*err = why;
+	*out = search.found;
+	return result;
 }
 
 /* Deleting it would lose what it still holds */
@@ -75,50 +90,22 @@ static int delete_link(struct netlink *route, int index, int64_t deadline_ns, st
 	return result == -ENODEV ? 0 : result;
 }
 
-static bool is_our_hold(const struct link *link, const struct network_record *record)
-{
-	return strcmp(link->kind, "veth") == 0 && strcmp(link->alias, record->alias) == 0;
-}
-
-int network_hold_find(const struct network_record *record, struct netlink *route, bool *out_gone,
-		      struct error *err)
-{
-	struct link link;
-	int result = link_find(route, record->link, &link, err);
-
-	*out_gone = result == -ENODEV || (result == 0 && !is_our_hold(&link, record));
-	return result;
-}
-
-/* The kernel takes it away with the namespace behind it, when it gets to that. */
-int network_hold_undo(const struct network_record *record, struct netlink *route, struct error *err)
-{
-	struct link link;
-	int result = link_find(route, record->link, &link, err);
-
-	if (result == 0)
-		result = is_our_hold(&link, record) ? link_delete(route, link.index, err) : 0;
-	return result == -ENODEV ? 0 : result;
-}
-
-int network_links_undo(const struct network_record *record, struct netlink *route,
-		       struct error *err)
+int network_ifbs_undo(const struct network_record *record, struct netlink *route, struct error *err)
 {
 	const int64_t deadline_ns = clock_now_ns() + WAIT_MAX_NS;
-	struct network_links_left search;
+	struct network_ifbs left;
 	int result;
 
 	do {
-		result = network_links_find(record, route, &search, err);
-		if (result == 0 && search.count)
-			result = delete_link(route, search.index, deadline_ns, err);
-	} while (result == 0 && search.count > 1);
+		result = network_ifbs_find(record, route, &left, err);
+		if (result == 0 && left.count)
+			result = delete_link(route, left.index, deadline_ns, err);
+	} while (result == 0 && left.count > 1);
 	return result;
 }
 
-/* As they were seen; without a look (then there is none), as they were made. */
-void network_links_say(const struct network_record *record, const struct network_links_left *seen,
-		       const char *prefix, char *out, size_t size)
+void network_ifbs_say(const struct network_record *record, const struct network_ifbs *seen,
+		      const char *prefix, char *out, size_t size)
 {
 	const unsigned made = record->index > 0 ? (unsigned)record->index : 1;
 	const unsigned count = seen->count ? seen->count : made;
@@ -128,7 +115,7 @@ void network_links_say(const struct network_record *record, const struct network
 	for (unsigned i = 0; i < count && length < size; i++) {
 		char name[24];
 
-		if (i == NETWORK_LINKS_SHOWN) {
+		if (i == NETWORK_IFBS_SHOWN) {
 			snprintf(out + length, size - length, "; squall restore");
 			return;
 		}
