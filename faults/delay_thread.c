@@ -31,11 +31,15 @@
 /* To be woken for each packet of many costs more than the packet (more than a third of the
  * thread's own time under TCP was spent in poll(2), and the sender pays as much; in a virtual
  * machine 30 to 60 us of processor time a sleep were measured). So when at least NAP_FROM came or
- * left while it was awake, the thread sleeps a hundredth of the delay, whatever comes or is due. */
-#define NAP_FROM 2
-#define NAP_PART 100
-#define NAP_MIN	 (20 * NSEC_PER_USEC)
-#define NAP_MAX	 (200 * NSEC_PER_USEC)
+ * left while it was awake, the thread sleeps a hundredth of the delay, whatever comes or is due.
+ * Where the kernel keeps much TCP, waking up is most of what is left to do: there it is a fortieth.
+ */
+#define NAP_FROM      2
+#define NAP_PART      100
+#define NAP_HOLD_PART 40
+#define NAP_MIN	      (20 * NSEC_PER_USEC)
+#define NAP_MAX	      (200 * NSEC_PER_USEC)
+#define NAP_HOLD_MAX  (500 * NSEC_PER_USEC)
 
 /* Packets since it last slept. */
 struct delay_turn {
@@ -80,12 +84,14 @@ static void apply_change(struct delay_thread *thread)
 /* How long packets may wait unseen: 0 for those that come and leave one by one. */
 static int64_t nap_of(const struct delay_thread *thread, const struct delay_turn *turn)
 {
-	int64_t nap_ns = thread->lane.effect.config.delay_ns / NAP_PART;
+	const bool holds = thread->lane.held_count > 0;
+	int64_t nap_ns = thread->lane.effect.config.delay_ns / (holds ? NAP_HOLD_PART : NAP_PART);
+	int64_t longest_ns = holds ? NAP_HOLD_MAX : NAP_MAX;
 	int most = turn->received > turn->sent ? turn->received : turn->sent;
 
 	if (most < (thread->has_napped ? 1 : NAP_FROM) || nap_ns < NAP_MIN)
 		return 0;
-	return nap_ns < NAP_MAX ? nap_ns : NAP_MAX;
+	return nap_ns < longest_ns ? nap_ns : longest_ns;
 }
 
 static int hold_fd(const struct delay_thread *thread)
