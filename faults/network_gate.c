@@ -72,9 +72,10 @@ int network_gate_prepare(struct network_state *state, const struct target *targe
 		result = bpf_map_new(&counters, &gate->counters_map, err);
 	if (result == 0)
 		result = bpf_map_new(&programs, &gate->programs_map, err);
-	if (result == 0 &&
-	    (state->follows_interfaces || network_effect_only_delays(&state->effect)))
+	if (result == 0 && state->follows_interfaces)
 		result = raise_descriptor(&gate->programs_map, err);
+	else if (result == 0 && network_effect_only_delays(&state->effect))
+		raise_descriptor(&gate->programs_map, NULL); /* for a hold, which may never be */
 	return result;
 }
 

@@ -38,11 +38,12 @@ int network_open_netfilter(struct network_state *state, int namespace_fd, struct
 {
 	int result = netlink_open_netfilter(namespace_fd, &state->netfilter, err);
 
-	/* what opens more later on, is closed after it */
-	return result == 0 && (state->follows_interfaces ||
-			       network_effect_only_delays(&state->effect))
-		       ? netlink_close_first(state->netfilter, err)
-		       : result;
+	/* what is opened later on is closed after it */
+	if (result == 0 && state->follows_interfaces)
+		return netlink_close_first(state->netfilter, err);
+	if (result == 0 && network_effect_only_delays(&state->effect))
+		netlink_close_first(state->netfilter, NULL); /* for a hold, which may never be */
+	return result;
 }
 
 int network_last_descriptor(const struct network_state *state)
