@@ -16,7 +16,8 @@
 struct conductor_step {
 	struct conductor *conductor;
 	struct loop_timer due_timer;
-	bool is_over; /* restored, failed or never to come */
+	bool is_over;	 /* restored, failed or never to come */
+	bool is_awaited; /* the worker was asked for it, and has not answered */
 	bool was_injected, is_in_force;
 };
 

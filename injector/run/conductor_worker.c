@@ -58,6 +58,7 @@ static void on_injected(struct conductor *conductor, const struct reply *reply)
 	char text[256];
 
 	conductor->has_injected = true;
+	conductor->steps[reply->index].is_awaited = false;
 	conductor->steps[reply->index].was_injected = true;
 	conductor->steps[reply->index].is_in_force = true;
 	conductor->in_force++;
@@ -69,11 +70,21 @@ static void on_injected(struct conductor *conductor, const struct reply *reply)
 						 .text = text});
 }
 
+static bool awaits_any(const struct conductor *conductor)
+{
+	for (unsigned i = 0; i < conductor->experiment->step_count; i++)
+		if (conductor->steps[i].is_awaited)
+			return true;
+	return false;
+}
+
+/* Nothing has happened, and the run is over; unless another step may be in force by now. */
 static void on_inject_failed(struct conductor *conductor, const struct reply *reply)
 {
+	conductor->steps[reply->index].is_awaited = false;
 	conductor_note(conductor, EVENT_INJECT_FAILED, reply->index, "%s%s%s", reply->text,
 		       reply->remedy[0] ? "; " : "", reply->remedy);
-	if (!conductor->has_injected)
+	if (!conductor->has_injected && !awaits_any(conductor))
 		on_refused(conductor, reply);
 	else
 		conductor_stop(conductor, clock_now_ns(), STOP_INJECT_FAILED,

@@ -181,9 +181,10 @@ static void step_is_due(void *context)
 	struct conductor_step *step = context;
 	struct conductor *conductor = step->conductor;
 
-	if (!conductor->is_stopping)
-		conductor_request(conductor, REQUEST_INJECT, (unsigned)(step - conductor->steps),
-				  NULL);
+	if (conductor->is_stopping)
+		return;
+	step->is_awaited = true;
+	conductor_request(conductor, REQUEST_INJECT, (unsigned)(step - conductor->steps), NULL);
 }
 
 static void on_command_end(void *context, const struct launcher_result *result)

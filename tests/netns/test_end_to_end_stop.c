@@ -318,6 +318,44 @@ static void test_long_delay_ends_at_once(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, stage_setup, stage_teardown)
 
+/* The first of two that begin together cannot be had, and the other is asked for already: that is
+ * in force when this is known, and is restored and told of. */
+static void test_one_of_two_cannot_be_injected(void **state)
+{
+	static const char text[] = "version: 1\n"
+				   "title: one of two\n"
+				   "allow-idle: true\n"
+				   "limits: {duration: 60s, targets: 4}\n"
+				   "probes:\n"
+				   "  far: {tcp: \"10.88.0.2:7001\", every: 50ms, timeout: 5s}\n"
+				   "steady-state: {require: [far], for: 800ms}\n"
+				   "targets:\n"
+				   "  gone: {interface: sqx0, to: \"10.99.0.1\"}\n"
+				   "  other: {to: \"10.88.0.2:7002\"}\n"
+				   "method:\n"
+				   "  - {at: 0s, for: 20s, network: {target: gone, loss: 100%}}\n"
+				   "  - {at: 0s, for: 20s, network: {target: other, loss: 100%}}\n";
+	struct stage *stage = *state;
+	struct squall *squall;
+	int code;
+
+	netlab_run("ip -n %s link add sqx0 type veth peer name sqx1", stage->lab->near);
+	netlab_run("ip -n %s link set sqx0 up", stage->lab->near);
+	squall = squall_start(stage, NULL, "run --json %s",
+			      stage_write(stage, "two.yaml", "%s", text));
+	squall_await_armed(squall);
+	netlab_run("ip -n %s link delete sqx0", stage->lab->near);
+	code = squall_await_exit(squall);
+	assert_non_null(squall_event(squall, "inject-failed"));
+	assert_non_null(squall_event(squall, "stopping"));
+	assert_int_not_equal(code, 0);
+	assert_int_not_equal(code, 6); /* all is restored, by proof */
+	assert_int_equal(squall_event(squall, "injected") != NULL,
+			 squall_event(squall, "restored") != NULL);
+	stage_assert_fast(stage, "10.88.0.2", NETLAB_OTHER_PORT);
+	stage_assert_clean(stage);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -333,6 +371,7 @@ int main(void)
 		TEST(test_stop_between_two_steps),
 		TEST(test_signal_while_waiting_for_the_recovery),
 		TEST(test_long_delay_ends_at_once),
+		TEST(test_one_of_two_cannot_be_injected),
 	};
 
 	return STAGE_RUN(tests);
