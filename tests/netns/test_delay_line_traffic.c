@@ -27,6 +27,9 @@
 #define DELAY (20 * NSEC_PER_MSEC)
 #define LATE  (5 * NSEC_PER_MSEC)
 #define MIB   (1UL << 20)
+/* Packets, fewer than a processor's backlog takes (net.core.netdev_max_backlog is 1000): a slow
+ * machine drops the rest with or without a line. */
+#define UNDER_WAY 900
 
 static void sleep_ns(int64_t ns)
 {
@@ -47,6 +50,19 @@ static bool wait_until_empty(const struct lab *lab, int64_t timeout_ns)
 	return true;
 }
 
+/* Lost, or only overtaken? That is the first question then. */
+static void fail_out_of_order(int fd, uint64_t number, uint64_t awaited)
+{
+	uint64_t later;
+
+	for (unsigned between = 0; lab_receive(fd, 2000, &later) >= 0; between++) {
+		if (later == awaited)
+			fail_msg("packet %lu overtook %lu, %u more came in between", number,
+				 awaited, between);
+	}
+	fail_msg("packet %lu is lost: %lu came in its place", awaited, number);
+}
+
 /* Receives `count` numbered datagrams and checks that none is missing or late in the row. */
 static void receive_in_order(int fd, uint64_t first, uint64_t count)
 {
@@ -56,7 +72,7 @@ static void receive_in_order(int fd, uint64_t first, uint64_t count)
 		if (lab_receive(fd, 2000, &number) < 0)
 			fail_msg("packet %lu is lost", i);
 		if (number != i)
-			fail_msg("packet %lu came in the place of %lu", number, i);
+			fail_out_of_order(fd, number, i);
 	}
 }
 
@@ -67,15 +83,18 @@ static void test_thousands_of_packets_keep_their_order(void **state)
 	int from = lab_socket(lab->near_fd, SOCK_DGRAM, "10.77.0.1", 0);
 	int to = lab_socket(lab->far_fd, SOCK_DGRAM, "10.77.0.2", 7000);
 	struct delay_line_counters counters;
+	uint64_t came = 0;
 
 	lab_start(lab, "sqdla", false, DELAY, 0);
 	lab_forward(lab, "sqdla", false, "10.77.0.2");
 	for (unsigned i = 0; i < 10000; i++) {
 		lab_send(from, &address, i, 64 + i % 1400);
-		if (i % 50 == 0)
-			sleep_ns(500000);
+		if (i >= UNDER_WAY && i % 50 == 49) {
+			receive_in_order(to, came, 50);
+			came += 50;
+		}
 	}
-	receive_in_order(to, 0, 10000);
+	receive_in_order(to, came, 10000 - came);
 	delay_line_counters(lab->line, &counters);
 	assert_int_equal(counters.sent, 10000);
 	assert_true(wait_until_empty(lab, NSEC_PER_SEC));
@@ -132,14 +151,16 @@ static void test_delay_changes_live_without_loss_or_reordering(void **state)
 	close(to);
 }
 
-/* The end as the injector does it. A packet on its way through the line (tens of microseconds) may
- * be overtaken by one that finds the table gone; none may be lost. */
+/* The end as the injector does it. None may be lost, and what was delayed comes first. A packet on
+ * its way through the line when the table goes (tens of microseconds, under emulation milliseconds)
+ * may be overtaken by one that finds the table gone. */
 static void test_soft_end_loses_nothing(void **state)
 {
 	struct lab *lab = *state;
 	struct sender sender = {lab_address("10.77.0.2", 7000), -1, 4000, 50};
 	int to = lab_socket(lab->far_fd, SOCK_DGRAM, "10.77.0.2", 7000), overtaken = 0;
-	uint64_t number, highest = 0;
+	uint64_t number, highest = 0, passed;
+	struct delay_line_counters counters;
 	pthread_t thread;
 
 	sender.fd = lab_socket(lab->near_fd, SOCK_DGRAM, "10.77.0.1", 0);
@@ -147,6 +168,8 @@ static void test_soft_end_loses_nothing(void **state)
 	lab_forward(lab, "sqdla", false, "10.77.0.2");
 	assert_int_equal(pthread_create(&thread, NULL, send_many, &sender), 0);
 	sleep_ns(100 * NSEC_PER_MSEC);
+	delay_line_counters(lab->line, &counters);
+	passed = counters.received;
 	lab_set(lab, 0, 0);
 	assert_true(wait_until_empty(lab, 2 * NSEC_PER_SEC));
 	lab_drop_table(lab);
@@ -156,12 +179,14 @@ static void test_soft_end_loses_nothing(void **state)
 	for (int i = 0; i < sender.count; i++) {
 		if (lab_receive(to, 2000, &number) < 0)
 			fail_msg("only %d of %d came", i, sender.count);
+		if (number < highest && number < passed)
+			fail_msg("%lu came after %lu, though it was sent before the end", number,
+				 highest);
 		overtaken += number < highest;
 		highest = number > highest ? number : highest;
 	}
 	pthread_join(thread, NULL);
 	print_message("  %d of %d overtaken\n", overtaken, sender.count);
-	assert_true(overtaken < 20);
 	close(sender.fd);
 	close(to);
 }
@@ -342,7 +367,7 @@ static void test_full_line_drops_counts_and_gives_memory_back(void **state)
 	assert_true(counters.dropped_full > 100);
 	assert_true(queued * 60000 > DELAY_LINE_BYTES * 9 / 10);
 	lab_set(lab, 0, 0);
-	assert_true(wait_until_empty(lab, 5 * NSEC_PER_SEC));
+	assert_true(wait_until_empty(lab, 30 * NSEC_PER_SEC)); /* emulated copies are slow */
 	delay_line_counters(lab->line, &counters);
 	assert_int_equal(counters.sent, queued);
 	sleep_ns(2500 * NSEC_PER_MSEC);
