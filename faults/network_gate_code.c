@@ -90,18 +90,28 @@ static void match_class(struct gate_writer *w, uint32_t class, bool is_far, unsi
 	bpf_jump_if_null(&w->builder, R0, differs);
 }
 
+/* The entry of the near or far address, in R0, or to `differs`. */
+static void look_up_address(struct gate_writer *w, int family, int map_fd, bool is_far,
+			    unsigned differs)
+{
+	const bool is_source = is_far == w->is_ingress;
+	struct bpf_builder *b = &w->builder;
+
+	bpf_write_value(b, BPF_W, STACK, PLACE, family == AF_INET ? 32 : 128);
+	for (int word = 0; word < (family == AF_INET ? 1 : 4); word++) {
+		bpf_read(b, BPF_W, R1, STACK, gate_address_at(family, is_source) + word * 4);
+		bpf_write(b, BPF_W, STACK, PLACE + 4 + word * 4, R1);
+	}
+	gate_look_up(w, map_fd, PLACE);
+	bpf_jump_if_null(b, R0, differs);
+}
+
 static void match_addresses(struct gate_writer *w, int family, int map_fd, unsigned found,
 			    unsigned differs)
 {
 	struct bpf_builder *b = &w->builder;
 
-	bpf_write_value(b, BPF_W, STACK, PLACE, family == AF_INET ? 32 : 128);
-	for (int word = 0; word < (family == AF_INET ? 1 : 4); word++) {
-		bpf_read(b, BPF_W, R1, STACK, gate_address_at(family, w->is_ingress) + word * 4);
-		bpf_write(b, BPF_W, STACK, PLACE + 4 + word * 4, R1);
-	}
-	gate_look_up(w, map_fd, PLACE);
-	bpf_jump_if_null(b, R0, differs);
+	look_up_address(w, family, map_fd, true, differs);
 	bpf_read(b, BPF_W, R1, R0, 0);
 	bpf_jump_if(b, BPF_JEQ, R1, 0, found);
 	if (w->scope->ports >= 0) {
@@ -136,6 +146,31 @@ static void match_set(struct gate_writer *w, int family, const struct gate_set *
 		match_addresses(w, family, map_fd, found, differs);
 	else
 		bpf_jump(b, differs);
+}
+
+/* Its near side is left out, or is not meant: to `miss`. */
+static void match_local(struct gate_writer *w, int family)
+{
+	const unsigned at = family == AF_INET6;
+	const struct gate_scope *scope = w->scope;
+	struct bpf_builder *b = &w->builder;
+	unsigned others = bpf_label(b);
+
+	if (scope->except_local_class) {
+		match_class(w, scope->except_local_class, false, others);
+		bpf_jump(b, w->miss);
+		bpf_place(b, others);
+	}
+	if (scope->except_local.addresses[at] >= 0) {
+		others = bpf_label(b);
+		look_up_address(w, family, scope->except_local.addresses[at], false, others);
+		bpf_jump(b, w->miss);
+		bpf_place(b, others);
+	}
+	if (scope->local_class)
+		match_class(w, scope->local_class, false, w->miss);
+	if (!scope->local.has_everything)
+		look_up_address(w, family, scope->local.addresses[at], false, w->miss);
 }
 
 static void match_protocol(struct gate_writer *w)
@@ -218,8 +253,13 @@ static void exclude_metadata(struct gate_writer *w, int family)
 static void write_family(struct gate_writer *w, int family)
 {
 	struct bpf_builder *b = &w->builder;
-	unsigned in_scope = bpf_label(b), wanted = bpf_label(b), others = bpf_label(b);
+	unsigned in_scope = bpf_label(b), wanted = bpf_label(b);
 
+	if (!w->scope->local.has_everything &&
+	    w->scope->local.addresses[family == AF_INET6] < 0) { /* none of this family is meant */
+		bpf_jump(b, w->miss);
+		return;
+	}
 	if (family == AF_INET)
 		gate_parse_ipv4(w);
 	else
@@ -234,16 +274,10 @@ static void write_family(struct gate_writer *w, int family)
 	for (unsigned i = 0; i < w->state->control_count; i++)
 		if (w->state->control[i].family == family)
 			exclude_connection(w, &w->state->control[i]);
-	if (w->scope->except_local_class) {
-		match_class(w, w->scope->except_local_class, false, others);
-		bpf_jump(b, w->miss);
-		bpf_place(b, others);
-	}
+	match_local(w, family);
 	match_set(w, family, &w->scope->except, w->miss, wanted);
 	bpf_place(b, wanted);
 	match_protocol(w);
-	if (w->scope->local_class)
-		match_class(w, w->scope->local_class, false, w->miss);
 	match_set(w, family, &w->scope->to, in_scope, w->miss);
 	if (!bpf_is_wanted(b, in_scope))
 		return;
@@ -260,7 +294,7 @@ static bool takes_others(const struct gate_writer *w)
 
 	return params_number(w->params, TRAFFIC_NEIGHBOURS, 0) && w->scope->to.has_everything &&
 	       target_protocols(w->params, numbers) == 0 && !w->scope->local_class &&
-	       !w->pick.has_share;
+	       w->scope->local.has_everything && !w->pick.has_share;
 }
 
 static void match_vlan(struct gate_writer *w)
@@ -411,8 +445,10 @@ int gate_code_load(const struct network_state *state, unsigned at, const struct 
 	write_family(&w, AF_INET);
 	bpf_place(b, ipv6);
 	write_family(&w, AF_INET6);
-	bpf_place(b, w.match);
-	write_action(&w);
+	if (bpf_is_wanted(b, w.match)) { /* no address of either side is of the same family */
+		bpf_place(b, w.match);
+		write_action(&w);
+	}
 	bpf_place(b, w.miss);
 	bpf_set(b, R0, is_direct(state) ? (uint32_t)TC_ACT_UNSPEC : 0);
 	bpf_exit(b);

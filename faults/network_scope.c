@@ -38,9 +38,10 @@ struct network_scope {
 	enum hash hash[2];
 	struct pieces any_ports;   /* first, last only: of "*:PORT" */
 	struct pieces local_ports; /* first, last only; what is left out by them needs no more */
-	bool has_everything;	   /* "*" */
-	bool is_except;		   /* what is left out: accepted, whatever the protocol */
-	unsigned generation;	   /* of its sets, see set_name() */
+	struct pieces local_addresses[2]; /* of this side, without ports; the same holds for them */
+	bool has_everything;		  /* "*" */
+	bool is_except;			  /* what is left out: accepted, whatever the protocol */
+	unsigned generation;		  /* of its sets, see set_name() */
 	uint8_t protocols[TRAFFIC_PROTOCOLS_MAX]; /* of the transport, any of them */
 	unsigned protocol_count;		  /* 0: all */
 };
@@ -49,13 +50,14 @@ struct network_scope {
 static const uint8_t with_ports[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_DCCP, IPPROTO_SCTP,
 				     IPPROTO_UDPLITE};
 
-enum set { SET_ADDRESSES, SET_SERVICES, SET_HASH, SETS };
+enum set { SET_ADDRESSES, SET_SERVICES, SET_HASH, SET_LOCAL, SETS };
+#define EITHER_FAMILY 2 /* of a rule that says nothing of addresses */
 
 /* [is_except][family] */
 static const char *const set_names[2][2][SETS] = {
-	{{"to4", "to4_ports", "to4_begin"}, {"to6", "to6_ports", "to6_begin"}},
-	{{"except4", "except4_ports", "except4_begin"},
-	 {"except6", "except6_ports", "except6_begin"}}};
+	{{"to4", "to4_ports", "to4_begin", "local4"}, {"to6", "to6_ports", "to6_begin", "local6"}},
+	{{"except4", "except4_ports", "except4_begin", "except_local4"},
+	 {"except6", "except6_ports", "except6_begin", "except_local6"}}};
 static const int family_of[2] = {AF_INET, AF_INET6};
 static const enum nft_type address_type[2] = {NFT_TYPE_IPV4, NFT_TYPE_IPV6};
 
@@ -73,6 +75,15 @@ static int add_endpoint(struct network_scope *scope, const struct endpoint *endp
 	memcpy(piece.address, endpoint->address, family ? 16 : 4);
 	return pieces_add(piece.first ? &scope->services[family] : &scope->addresses[family],
 			  &piece);
+}
+
+static int add_local_address(struct network_scope *scope, const struct endpoint *network)
+{
+	struct piece piece = {.prefix = network->prefix};
+	unsigned family = network->family == AF_INET6;
+
+	memcpy(piece.address, network->address, family ? 16 : 4);
+	return pieces_add(&scope->local_addresses[family], &piece);
 }
 
 static unsigned longest_prefix(const struct pieces *pieces)
@@ -105,25 +116,37 @@ static int make_hash(struct network_scope *scope, unsigned family)
 	return pieces_cut_at(pieces, prefix, &scope->hashed[family]);
 }
 
-static int fill(struct network_scope *scope, const struct params *target)
+static int fill_local(struct network_scope *scope, const struct params *target)
 {
-	const unsigned endpoints = scope->is_except ? TRAFFIC_EXCEPT : TRAFFIC_TO;
 	const unsigned ports = scope->is_except ? TRAFFIC_EXCEPT_LOCAL_PORT : TRAFFIC_LOCAL_PORT;
-	unsigned count = params_count(target, endpoints);
+	const unsigned addresses =
+		scope->is_except ? TRAFFIC_EXCEPT_LOCAL_ADDRESS : TRAFFIC_LOCAL_ADDRESS;
 	int result = 0;
 
-	scope->has_everything = count == 0 && !scope->is_except;
-	for (unsigned i = 0; result == 0 && i < count; i++)
-		result = add_endpoint(scope, &params_value(target, endpoints, i)->endpoint);
-	count = params_count(target, ports);
-	for (unsigned i = 0; result == 0 && i < count; i++) {
+	for (unsigned i = 0; result == 0 && i < params_count(target, ports); i++) {
 		const struct param_value *value = params_value(target, ports, i);
 		struct piece piece = {.first = value->ports.first, .last = value->ports.last};
 
 		result = pieces_add(&scope->local_ports, &piece);
 	}
-	pieces_join_ranges(&scope->any_ports);
 	pieces_join_ranges(&scope->local_ports);
+	for (unsigned i = 0; result == 0 && i < params_count(target, addresses); i++)
+		result = add_local_address(scope, &params_value(target, addresses, i)->endpoint);
+	for (unsigned family = 0; family < 2; family++)
+		pieces_make_disjoint(&scope->local_addresses[family]);
+	return result;
+}
+
+static int fill(struct network_scope *scope, const struct params *target)
+{
+	const unsigned endpoints = scope->is_except ? TRAFFIC_EXCEPT : TRAFFIC_TO;
+	unsigned count = params_count(target, endpoints);
+	int result = fill_local(scope, target);
+
+	scope->has_everything = count == 0 && !scope->is_except;
+	for (unsigned i = 0; result == 0 && i < count; i++)
+		result = add_endpoint(scope, &params_value(target, endpoints, i)->endpoint);
+	pieces_join_ranges(&scope->any_ports);
 	for (unsigned family = 0; result == 0 && family < 2; family++) {
 		pieces_make_disjoint(&scope->addresses[family]);
 		if (scope->services[family].count)
@@ -186,6 +209,7 @@ void network_scope_free(struct network_scope *scope)
 		free(scope->addresses[family].list);
 		free(scope->services[family].list);
 		free(scope->hashed[family].list);
+		free(scope->local_addresses[family].list);
 	}
 	free(scope->any_ports.list);
 	free(scope->local_ports.list);
@@ -218,19 +242,25 @@ static void add_hash(const struct network_scope *scope, unsigned family, struct 
 	nft_set_end(batch);
 }
 
-static void add_tree(const struct network_scope *scope, unsigned family, bool has_ports,
+static const struct pieces *tree_of(const struct network_scope *scope, unsigned family,
+				    enum set set)
+{
+	return set == SET_SERVICES ? &scope->services[family]
+	       : set == SET_LOCAL  ? &scope->local_addresses[family]
+				   : &scope->addresses[family];
+}
+
+static void add_tree(const struct network_scope *scope, unsigned family, enum set set,
 		     struct nft_batch *batch)
 {
-	const struct pieces *pieces =
-		has_ports ? &scope->services[family] : &scope->addresses[family];
+	const struct pieces *pieces = tree_of(scope, family, set);
 	const unsigned size = family ? 16 : 4;
 	char name[NFT_NAME_SIZE];
 
 	nft_add_set(batch, &(struct nft_set){
-				   .name = set_name(scope, family,
-						    has_ports ? SET_SERVICES : SET_ADDRESSES, name),
+				   .name = set_name(scope, family, set, name),
 				   .fields = {address_type[family],
-					      has_ports ? NFT_TYPE_PORT : NFT_TYPE_NONE},
+					      set == SET_SERVICES ? NFT_TYPE_PORT : NFT_TYPE_NONE},
 				   .has_ranges = true,
 			   });
 	for (unsigned i = 0; i < pieces->count; i++) {
@@ -257,6 +287,9 @@ static bool has_set(const struct network_scope *scope, unsigned family, enum set
 {
 	const struct pieces *addresses = &scope->addresses[family];
 
+	if (set == SET_LOCAL)
+		return scope->local_addresses[family].count &&
+		       !is_whole_family(&scope->local_addresses[family]);
 	if (scope->has_everything)
 		return false;
 	switch (set) {
@@ -276,9 +309,11 @@ void network_scope_add_sets(const struct network_scope *scope, struct nft_batch 
 		if (has_set(scope, family, SET_HASH))
 			add_hash(scope, family, batch);
 		if (has_set(scope, family, SET_ADDRESSES))
-			add_tree(scope, family, false, batch);
+			add_tree(scope, family, SET_ADDRESSES, batch);
 		if (has_set(scope, family, SET_SERVICES))
-			add_tree(scope, family, true, batch);
+			add_tree(scope, family, SET_SERVICES, batch);
+		if (has_set(scope, family, SET_LOCAL))
+			add_tree(scope, family, SET_LOCAL, batch);
 	}
 }
 
@@ -323,8 +358,26 @@ static void match_ranges(const struct pieces *ranges, enum nft_side side, struct
 	nft_match_ports(batch, side, ports, ranges->count);
 }
 
-static void begin_rule(const struct network_scope *scope, bool is_ingress, bool has_ports,
-		       const char *chain, struct nft_batch *batch)
+static bool is_of_some_local_addresses(const struct network_scope *scope)
+{
+	return scope->local_addresses[0].count || scope->local_addresses[1].count;
+}
+
+static void match_local_addresses(const struct network_scope *scope, unsigned family,
+				  bool is_ingress, struct nft_batch *batch)
+{
+	char name[NFT_NAME_SIZE];
+
+	if (has_set(scope, family, SET_LOCAL))
+		nft_match_addresses(batch, family_of[family],
+				    is_ingress ? NFT_DESTINATION : NFT_SOURCE,
+				    set_name(scope, family, SET_LOCAL, name));
+	else
+		nft_match_family(batch, family_of[family]);
+}
+
+static void begin_rule(const struct network_scope *scope, unsigned family, bool is_ingress,
+		       bool has_ports, const char *chain, struct nft_batch *batch)
 {
 	const bool is_local = scope->local_ports.count > 0 && !scope->is_except;
 	uint8_t protocols[TRAFFIC_PROTOCOLS_MAX];
@@ -341,6 +394,8 @@ static void begin_rule(const struct network_scope *scope, bool is_ingress, bool 
 		nft_match_protocols(batch, with_ports, sizeof(with_ports));
 	if (is_local)
 		match_ranges(&scope->local_ports, is_ingress ? NFT_DESTINATION : NFT_SOURCE, batch);
+	if (family != EITHER_FAMILY && is_of_some_local_addresses(scope) && !scope->is_except)
+		match_local_addresses(scope, family, is_ingress, batch);
 }
 
 static void end_rule(const char *action, struct nft_batch *batch)
@@ -360,7 +415,7 @@ static void add_family(const struct network_scope *scope, unsigned family, bool 
 	char name[NFT_NAME_SIZE];
 
 	if (addresses->count) {
-		begin_rule(scope, is_ingress, false, chain, batch);
+		begin_rule(scope, family, is_ingress, false, chain, batch);
 		if (is_whole_family(addresses))
 			nft_match_family(batch, family_of[family]);
 		if (has_set(scope, family, SET_HASH))
@@ -373,10 +428,55 @@ static void add_family(const struct network_scope *scope, unsigned family, bool 
 		end_rule(action, batch);
 	}
 	if (scope->services[family].count) {
-		begin_rule(scope, is_ingress, true, chain, batch);
+		begin_rule(scope, family, is_ingress, true, chain, batch);
 		nft_match_services(batch, family_of[family], side,
 				   set_name(scope, family, SET_SERVICES, name));
 		end_rule(action, batch);
+	}
+}
+
+/* Every far address, if there are ports those of `far_ports` alone. */
+static void add_every_address(const struct network_scope *scope, unsigned family, bool is_ingress,
+			      const struct pieces *far_ports, const char *chain, const char *action,
+			      struct nft_batch *batch)
+{
+	begin_rule(scope, family, is_ingress, far_ports, chain, batch);
+	if (far_ports)
+		match_ranges(far_ports, is_ingress ? NFT_SOURCE : NFT_DESTINATION, batch);
+	end_rule(action, batch);
+}
+
+/* Without a near address one rule does for both families. */
+static void add_either_family(const struct network_scope *scope, bool is_ingress,
+			      const struct pieces *far_ports, const char *chain, const char *action,
+			      struct nft_batch *batch)
+{
+	if (scope->is_except || !is_of_some_local_addresses(scope)) {
+		add_every_address(scope, EITHER_FAMILY, is_ingress, far_ports, chain, action,
+				  batch);
+		return;
+	}
+	for (unsigned family = 0; family < 2; family++)
+		if (scope->local_addresses[family].count)
+			add_every_address(scope, family, is_ingress, far_ports, chain, action,
+					  batch);
+}
+
+/* What is left out by its near side alone. */
+static void add_except_local(const struct network_scope *scope, bool is_ingress, const char *chain,
+			     struct nft_batch *batch)
+{
+	if (scope->local_ports.count) {
+		begin_rule(scope, EITHER_FAMILY, is_ingress, true, chain, batch);
+		match_ranges(&scope->local_ports, is_ingress ? NFT_DESTINATION : NFT_SOURCE, batch);
+		end_rule(NULL, batch);
+	}
+	for (unsigned family = 0; family < 2; family++) {
+		if (!scope->local_addresses[family].count)
+			continue;
+		begin_rule(scope, EITHER_FAMILY, is_ingress, false, chain, batch);
+		match_local_addresses(scope, family, is_ingress, batch);
+		end_rule(NULL, batch);
 	}
 }
 
@@ -384,20 +484,15 @@ void network_scope_add_rules(const struct network_scope *scope, bool is_ingress,
 			     const char *action, struct nft_batch *batch)
 {
 	if (scope->has_everything) {
-		begin_rule(scope, is_ingress, false, chain, batch);
-		end_rule(action, batch);
+		add_either_family(scope, is_ingress, NULL, chain, action, batch);
 		return;
 	}
-	if (scope->is_except && scope->local_ports.count) {
-		begin_rule(scope, is_ingress, true, chain, batch);
-		match_ranges(&scope->local_ports, is_ingress ? NFT_DESTINATION : NFT_SOURCE, batch);
-		end_rule(action, batch);
-	}
-	if (scope->any_ports.count) {
-		begin_rule(scope, is_ingress, true, chain, batch);
-		match_ranges(&scope->any_ports, is_ingress ? NFT_SOURCE : NFT_DESTINATION, batch);
-		end_rule(action, batch);
-	}
+	if (scope->is_except)
+		add_except_local(scope, is_ingress, chain, batch);
+	if (scope->any_ports.count)
+		add_either_family(scope, is_ingress, &scope->any_ports, chain, action, batch);
 	for (unsigned family = 0; family < 2; family++)
-		add_family(scope, family, is_ingress, chain, action, batch);
+		if (scope->is_except || !is_of_some_local_addresses(scope) ||
+		    scope->local_addresses[family].count)
+			add_family(scope, family, is_ingress, chain, action, batch);
 }

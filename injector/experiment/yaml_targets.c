@@ -96,9 +96,27 @@ static void check_follow(struct reader *reader)
 	}
 }
 
+static void check_families(struct reader *reader)
+{
+	const struct experiment *experiment = reader->experiment;
+
+	for (unsigned i = 0; i < experiment->target_count; i++) {
+		const struct experiment_target *target = &experiment->targets[i];
+		const struct param_value *value;
+		struct error err = ERROR_INIT;
+
+		if (target->kind != TARGET_TRAFFIC || !target->params.settings ||
+		    target_check_families(&target->params, &err) == 0)
+			continue;
+		value = params_value(&target->params, TRAFFIC_LOCAL_ADDRESS, 0);
+		problems_add(reader->problems, value->line, value->column, "%s", err.text);
+	}
+}
+
 void reader_check_targets(struct reader *reader)
 {
 	check_namespaces(reader);
+	check_families(reader);
 	check_follow(reader);
 	check_owners(reader);
 }
