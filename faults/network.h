@@ -307,9 +307,10 @@ void network_scope_delete_sets(unsigned sets, unsigned generation, struct nft_ba
 void network_scope_add_rules(const struct network_scope *scope, bool is_ingress, const char *chain,
 			     const char *action, struct nft_batch *batch);
 
-/* network_pick.c: of those, one VLAN or a share of the flows. */
+/* network_pick.c: of those, one VLAN, a share of the flows, or packets with certain TCP flags. */
 struct network_pick {
-	uint16_t vlan;	/* 0: any */
+	uint16_t vlan;	   /* 0: any */
+	uint8_t tcp_flags; /* one of these bits; 0: any packet */
 	bool has_share; /* parts per billion of the flows, drawn by the seed */
 	uint32_t share, seed;
 };

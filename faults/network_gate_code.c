@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#define TCP_FLAGS_AT 13 /* in the TCP header */
+
 static bool is_direct(const struct network_state *state)
 {
 	return state->way != NETWORK_NETEM;
@@ -167,6 +169,19 @@ static void mix(struct gate_writer *w)
 	bpf_compute32_value(b, BPF_MUL, R3, 0x85ebca6b);
 }
 
+/* One of the flags is in the TCP header, which a later fragment has not. The protocol is known. */
+static void match_flags(struct gate_writer *w)
+{
+	struct bpf_builder *b = &w->builder;
+
+	bpf_jump_if(b, BPF_JEQ, PORTS, 0, w->miss);
+	bpf_compute_value(b, BPF_ADD, OFFSET, TCP_FLAGS_AT);
+	gate_fetch(w, false, SCRATCH, 1, w->miss);
+	bpf_read(b, BPF_B, R1, STACK, SCRATCH);
+	bpf_compute_value(b, BPF_AND, R1, w->pick.tcp_flags);
+	bpf_jump_if(b, BPF_JEQ, R1, 0, w->miss);
+}
+
 /* Only a share of the flows: near and far address and port, in this order in both directions. */
 static void pick_flow(struct gate_writer *w, int family)
 {
@@ -250,6 +265,8 @@ static void write_family(struct gate_writer *w, int family)
 	bpf_place(b, in_scope);
 	if (w->pick.has_share)
 		pick_flow(w, family);
+	if (w->pick.tcp_flags)
+		match_flags(w);
 	bpf_jump(b, w->match);
 }
 
