@@ -311,7 +311,7 @@ void network_scope_add_rules(const struct network_scope *scope, bool is_ingress,
 struct network_pick {
 	uint16_t vlan;	   /* 0: any */
 	uint8_t tcp_flags; /* one of these bits; 0: any packet */
-	bool has_share; /* parts per billion of the flows, drawn by the seed */
+	bool has_share;	   /* parts per billion of the flows, drawn by the seed */
 	uint32_t share, seed;
 };
 struct network_pick network_pick_of(const struct target *target);

@@ -49,7 +49,10 @@ static int list_flags(const struct params *params, struct plan *plan)
 		return 0;
 	prose_begin(&prose, words, sizeof(words));
 	for (unsigned i = 0; i < count; i++)
-		prose_say(&prose, "%s%s", !i ? "" : i + 1 < count ? ", " : " or ",
+		prose_say(&prose, "%s%s",
+			  !i		  ? ""
+			  : i + 1 < count ? ", "
+					  : " or ",
 			  params_value(params, TRAFFIC_TCP_FLAGS, i)->text);
 	return plan_add(plan, PLAN_TARGET, "of that, packets with the TCP flag %s", words);
 }

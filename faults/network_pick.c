@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * What stands between the scope and the action: chains that let go on only frames of one VLAN, only
- * a share of the flows, or only packets with certain TCP flags. Who comes to the end of one without having gone on is not affected.
+ * a share of the flows, or only packets with certain TCP flags. Who comes to the end of one without
+ * having gone on is not affected.
  *
  * A flow is drawn by a hash of its addresses and ports, the near ones first: so the same comes out
  * in both directions, and again with the same seed. (nf_tables' own `symhash` cannot be seeded.)

@@ -53,9 +53,8 @@ static struct evidence evidence_of(struct netlab_fault *fault)
 /* A TCP header alone, as nobody's stack has sent it. */
 static void send_flags(int fd, const char *to, uint8_t flags)
 {
-	const uint8_t header[TCP_SIZE] = {FROM_PORT >> 8, FROM_PORT & 0xff, TO_PORT >> 8,
-					  TO_PORT & 0xff, [12] = TCP_SIZE / 4 << 4,
-					  [13] = flags};
+	const uint8_t header[TCP_SIZE] = {FROM_PORT >> 8, FROM_PORT & 0xff,	    TO_PORT >> 8,
+					  TO_PORT & 0xff, [12] = TCP_SIZE / 4 << 4, [13] = flags};
 	struct sockaddr_storage address;
 	socklen_t length = netlab_address(to, 0, &address);
 
@@ -213,11 +212,11 @@ static void test_a_later_fragment_has_no_flags(void **state)
 			struct netlab_fault fault;
 
 			start(*state, &fault, is_six << 1,
-			      has_flags ? (const char *[]){"tcp-flags", "fin", "tcp-flags", "syn",
-							   "tcp-flags", "rst", "tcp-flags", "psh",
-							   "tcp-flags", "ack", "loss", "100%", NULL}
-					: (const char *[]){"protocol", "tcp", "loss", "100%",
-							   NULL});
+			      has_flags
+				      ? (const char *[]){"tcp-flags", "fin", "tcp-flags", "syn",
+							 "tcp-flags", "rst", "tcp-flags", "psh",
+							 "tcp-flags", "ack", "loss", "100%", NULL}
+				      : (const char *[]){"protocol", "tcp", "loss", "100%", NULL});
 			send_fragment(*state, is_six);
 			assert_int_equal(evidence_of(&fault).hits, !has_flags);
 			netlab_fault_finish(&fault, FAULT_END_NOW);
@@ -281,8 +280,8 @@ static int try_to_connect(const struct netlab *lab, bool is_six)
 {
 	struct sockaddr_storage address;
 	socklen_t length = netlab_address(ends[is_six][1], NETLAB_PORT, &address);
-	cleanup_fd int fd = netlab_socket(lab->near_fd, is_six ? AF_INET6 : AF_INET, SOCK_STREAM, 0,
-					  NULL, 0);
+	cleanup_fd int fd =
+		netlab_socket(lab->near_fd, is_six ? AF_INET6 : AF_INET, SOCK_STREAM, 0, NULL, 0);
 	struct timeval patience = {.tv_usec = 500000};
 
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
@@ -350,8 +349,8 @@ int main(void)
 		BY(test_flags_beside_ports_and_shares), BY(test_a_later_fragment_has_no_flags),    \
 		BY(test_only_setting_up_fails)
 	const struct CMUnitTest line[] = {ALL(BY_LINES), NOW(BY_LINES)};
-	const struct CMUnitTest netem[] = {
-		ALL(BY_NETEMS), NOW(BY_NETEMS), BY_LINE(test_what_has_no_flags_is_refused)};
+	const struct CMUnitTest netem[] = {ALL(BY_NETEMS), NOW(BY_NETEMS),
+					   BY_LINE(test_what_has_no_flags_is_refused)};
 
 	return NETLAB_RUN_WAYS(line, netem);
 }
