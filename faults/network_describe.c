@@ -217,6 +217,8 @@ void network_describe_evidence(const struct network_state *state, struct evidenc
 			  state->paths[i].is_ingress ? "in" : "out");
 		comma = ", ";
 	}
+	if (state->unseen)
+		prose_say(&prose, "; %" PRIu64 " passed uncounted", state->unseen);
 	if (state->way == NETWORK_LINE && state->injected_ns)
 		describe_processor(evidence->processor_ns,
 				   (state->ended_ns ? state->ended_ns : clock_now_ns()) -

@@ -7,7 +7,7 @@
  * A flow is drawn by a hash of its addresses and ports, the near ones first: so the same comes out
  * in both directions, and again with the same seed. (nf_tables' own `symhash` cannot be seeded.)
  */
-#include "faults/network.h"
+#include "faults/network_after.h"
 
 #include "injector/kernel/nft_match.h"
 
@@ -92,13 +92,14 @@ static void add_flags(uint8_t flags, const char *chain, const char *next, struct
 	nft_rule_end(batch, "TCP flags");
 }
 
-struct network_pick network_pick_of(const struct target *target)
+struct network_pick network_pick_of(const struct network_state *state, const struct target *target)
 {
 	int64_t share = params_number(&target->params, TRAFFIC_SHARE, SHARE_ONE);
 
 	return (struct network_pick){
 		.vlan = (uint16_t)params_number(&target->params, TRAFFIC_VLAN, 0),
 		.tcp_flags = target_tcp_flags(&target->params),
+		.after_bytes = state->after_bytes,
 		.has_share = share < SHARE_ONE,
 		.share = (uint32_t)share,
 		.seed = (uint32_t)(target->seed ^ target->seed >> 32) | 1, /* 0: the kernel draws */
@@ -106,12 +107,12 @@ struct network_pick network_pick_of(const struct target *target)
 }
 
 /* In this order a packet comes by them. */
-enum stage { STAGE_VLAN, STAGE_SHARE, STAGE_FLAGS, STAGES };
-static const char *const words[STAGES] = {"vlan", "share", "flags"};
+enum stage { STAGE_VLAN, STAGE_SHARE, STAGE_AFTER, STAGE_FLAGS, STAGES };
+static const char *const words[STAGES] = {"vlan", "share", "after", "flags"};
 
 static bool has_stage(const struct network_pick *pick, enum stage stage)
 {
-	const bool has[STAGES] = {pick->vlan, pick->has_share, pick->tcp_flags};
+	const bool has[STAGES] = {pick->vlan, pick->has_share, pick->after_bytes, pick->tcp_flags};
 
 	return has[stage];
 }
@@ -123,6 +124,11 @@ void network_pick_name(const struct network_pick *pick, unsigned at, char chain[
 			snprintf(chain, NETWORK_CHAIN_SIZE, "%s%u", words[stage], at);
 			return;
 		}
+}
+
+void network_pick_add_sets(const struct network_pick *pick, struct nft_batch *batch)
+{
+	network_after_add_sets(pick, batch);
 }
 
 void network_pick_add(const struct network_pick *pick, bool is_ingress, unsigned at,
@@ -139,6 +145,8 @@ void network_pick_add(const struct network_pick *pick, bool is_ingress, unsigned
 			add_vlan(pick->vlan, chain, next, batch);
 		else if (stage == STAGE_SHARE)
 			add_share(pick, is_ingress, chain, next, batch);
+		else if (stage == STAGE_AFTER)
+			network_after_add(pick, is_ingress, at, chain, next, batch);
 		else
 			add_flags(pick->tcp_flags, chain, next, batch);
 	}
