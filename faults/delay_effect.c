@@ -147,6 +147,19 @@ int64_t delay_effect_longest_ns(const struct delay_effect *effect)
 	       config->slot_max_ns + config->slot_jitter_ns * NETEM_TABLE_REACH;
 }
 
+bool delay_effect_loses_by_count(struct delay_effect *effect)
+{
+	const struct netem_config *config = &effect->config;
+
+	if (!config->loss_every ||
+	    ++effect->since_lost <
+		    (effect->has_lost ? config->loss_every : config->loss_every_first))
+		return false;
+	effect->since_lost = 0;
+	effect->has_lost = true;
+	return true;
+}
+
 bool delay_effect_duplicates(struct delay_effect *effect)
 {
 	return happens_in(effect, effect->config.duplicate_ppb, &effect->duplicate);

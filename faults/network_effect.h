@@ -47,8 +47,9 @@ uint64_t network_effect_bound(struct network_effect *effect, uint64_t largest, u
 int network_effect_read(const struct params *params, struct network_effect *out, struct error *err);
 void network_effect_free(struct network_effect *effect);
 /* Makes effect->at the share `level_ppb` of effect->full: delay, jitter, shares and slots in
- * proportion, a model of loss by its losses with its rhythm kept; a rate by the time that a byte
- * takes (half the strength is twice the rate, and none is no limit). */
+ * proportion, a model of loss by its losses with its rhythm kept, a loss that is counted by how
+ * many packets there are to a lost one; a rate by the time that a byte takes (half the strength is
+ * twice the rate, and none is no limit). */
 void network_effect_scale(struct network_effect *effect, int64_t level_ppb);
 
 /* "delay 100ms jitter 10ms 25% distribution normal loss 1%", in the words of tc. */

@@ -72,6 +72,19 @@ static void say_loss(struct prose *prose, int64_t loss_ppb)
 		100 * (1 - through));
 }
 
+static void say_counted_loss(struct prose *prose, int64_t every)
+{
+	prose_say(prose, "Of every %lld packets exactly one is lost, by counting. ",
+		  (long long)every);
+	if (every > REQUEST_PACKETS)
+		prose_say(prose, "Of requests with about %d packets, one in %.3g meets a loss",
+			  REQUEST_PACKETS, (double)every / REQUEST_PACKETS);
+	else
+		prose_say(prose, "Each request with about %d packets meets a loss",
+			  REQUEST_PACKETS);
+	prose_say(prose, " and waits for it to be sent again, 200ms or more. ");
+}
+
 /* What the kernel makes of it for connect(): tcp_v4_err(), tcp_v6_err(), icmp_err_convert[]. */
 static void say_refusal(struct prose *prose, const struct params *params, int64_t partition)
 {
@@ -124,6 +137,8 @@ void network_explain(const struct params *params, char *out, size_t size)
 		say_refusal(&prose, params, partition);
 	else if (loss_ppb || is_cut)
 		say_loss(&prose, is_cut ? SHARE_ONE : loss_ppb);
+	if (number_of(params, "loss-every") > 0)
+		say_counted_loss(&prose, number_of(params, "loss-every"));
 	if (number_of(params, "reset-connections"))
 		prose_say(&prose,
 			  "TCP connections that exist are ended at once: on this side with "

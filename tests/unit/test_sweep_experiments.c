@@ -44,6 +44,8 @@ static const struct exception exceptions[] = {
 	{"network.state-p32"},
 	{"network.state-p23"},
 	{"network.state-p14"},
+	{"network.loss-every"},
+	{"network.loss-every-first"},
 	{"network.ecn"},
 	{"network.duplicate-correlation"},
 	{"network.corrupt-correlation"},
