@@ -328,6 +328,33 @@ int filter_each_of(struct netlink *netlink, int index, uint32_t handle, filter_f
 	return result;
 }
 
+struct filter_search {
+	const char *name;
+	struct filter *found;
+	bool is_found;
+};
+
+static void look_for_filter(void *context, const struct filter *filter)
+{
+	struct filter_search *search = context;
+
+	/* the classifier itself comes first, without a handle */
+	if (search->is_found || filter->handle == 0 || strcmp(filter->name, search->name) != 0)
+		return;
+	*search->found = *filter;
+	search->is_found = true;
+}
+
+int filter_find(struct netlink *netlink, int index, enum qdisc_hook hook, const char *name,
+		struct filter *out, bool *out_found, struct error *err)
+{
+	struct filter_search search = {.name = name, .found = out};
+	int result = filter_each(netlink, index, hook, look_for_filter, &search, err);
+
+	*out_found = search.is_found;
+	return result;
+}
+
 int filter_delete(struct netlink *netlink, int index, const struct filter *filter,
 		  struct error *err)
 {

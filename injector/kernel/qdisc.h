@@ -83,6 +83,9 @@ int filter_each(struct netlink *netlink, int index, enum qdisc_hook hook, filter
 /* The same at any qdisc of it, by its handle. */
 int filter_each_of(struct netlink *netlink, int index, uint32_t handle, filter_fn fn, void *context,
 		   struct error *err);
+/* The bpf filter of that name at a clsact hook; *out_found false: there is none. */
+int filter_find(struct netlink *netlink, int index, enum qdisc_hook hook, const char *name,
+		struct filter *out, bool *out_found, struct error *err);
 /* One that filter_each() found. -ENOENT: gone already. */
 int filter_delete(struct netlink *netlink, int index, const struct filter *filter,
 		  struct error *err);
