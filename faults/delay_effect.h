@@ -30,6 +30,7 @@ struct delay_effect {
 	uint32_t since_lost; /* packets, while some are lost by their number */
 	bool has_lost;	     /* one of them */
 	int64_t bucket_ns;   /* when the token bucket is full again */
+	int64_t peak_ns;     /* the same of that for the peak rate */
 	int64_t slot_ns;     /* when the current slot opens; INT64_MIN: none yet */
 	uint32_t slot_packets;
 	uint64_t slot_bytes;

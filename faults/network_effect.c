@@ -20,7 +20,8 @@ bool network_effect_needs_wire_packets(const struct network_effect *effect)
 	const struct netem_config *full = &effect->full;
 
 	return netem_loses(full) || full->duplicate_ppb || full->corrupt_ppb || full->reorder_ppb ||
-	       full->packet_overhead || full->cell_size || full->slot_packets || full->slot_bytes;
+	       full->peak_bytes || full->packet_overhead || full->cell_size || full->slot_packets ||
+	       full->slot_bytes;
 }
 
 bool network_effect_only_delays(const struct network_effect *effect)
@@ -159,6 +160,8 @@ static void read_others(const struct params *params, struct netem_config *out)
 	if (out->reorder_ppb)
 		out->reorder_gap = (uint32_t)params_number(params, NETWORK_REORDER_GAP, 1);
 	out->rate_bytes = ((uint64_t)params_number(params, NETWORK_RATE, 0) + 7) / 8;
+	out->peak_bytes = ((uint64_t)params_number(params, NETWORK_PEAK_RATE, 0) + 7) / 8;
+	out->peak_burst = (uint32_t)params_number(params, NETWORK_PEAK_BURST, 0);
 	out->packet_overhead = (int32_t)params_number(params, NETWORK_PACKET_OVERHEAD, 0);
 	out->cell_size = (uint32_t)params_number(params, NETWORK_CELL_SIZE, 0);
 	out->cell_overhead = (int32_t)params_number(params, NETWORK_CELL_OVERHEAD, 0);
@@ -256,6 +259,15 @@ static uint32_t of_more(uint32_t count, int64_t level_ppb)
 	return more > UINT32_MAX ? UINT32_MAX : (uint32_t)more;
 }
 
+/* At half the strength twice as much, at none there is no limit. */
+static uint64_t faster(uint64_t bytes, int64_t level_ppb)
+{
+	unsigned __int128 rate =
+		level_ppb ? (unsigned __int128)bytes * SHARE_ONE / (uint64_t)level_ppb : 0;
+
+	return rate > UINT64_MAX / 16 ? 0 : (uint64_t)rate;
+}
+
 void network_effect_scale(struct network_effect *effect, int64_t level_ppb)
 {
 	const struct netem_config *full = &effect->full;
@@ -278,13 +290,8 @@ void network_effect_scale(struct network_effect *effect, int64_t level_ppb)
 	at.slot_min_ns = part_of(full->slot_min_ns, level_ppb);
 	at.slot_max_ns = part_of(full->slot_max_ns, level_ppb);
 	at.slot_jitter_ns = part_of(full->slot_jitter_ns, level_ppb);
-	if (full->rate_bytes) {
-		unsigned __int128 rate = level_ppb ? (unsigned __int128)full->rate_bytes *
-							     SHARE_ONE / (uint64_t)level_ppb
-						   : 0;
-
-		at.rate_bytes = rate > UINT64_MAX / 16 ? 0 : (uint64_t)rate;
-	}
+	at.rate_bytes = faster(full->rate_bytes, level_ppb);
+	at.peak_bytes = faster(full->peak_bytes, level_ppb);
 	effect->at = at;
 }
 
@@ -396,6 +403,10 @@ static void say_rate(struct prose *prose, const struct netem_config *at)
 			  at->rate_bytes * 8);
 		if (at->burst)
 			prose_say(prose, " burst %uB", at->burst);
+		if (at->peak_bytes)
+			prose_say(prose, " peakrate %" PRIu64 "bit", at->peak_bytes * 8);
+		if (at->peak_burst)
+			prose_say(prose, " minburst %uB", at->peak_burst);
 		if (at->packet_overhead)
 			prose_say(prose, " packetoverhead %d", at->packet_overhead);
 		if (at->cell_size)

@@ -22,8 +22,8 @@ struct network_effect {
 };
 
 /* Which packets are lost, spoilt, doubled or overtaken is decided one by one, and so are overheads,
- * cells and what a slot takes: what the stack hands down as one (up to 64 KiB) must be cut into
- * packets of the wire before. */
+ * cells, what a slot takes and how fast a burst passes: what the stack hands down as one (up to 64
+ * KiB) must be cut into packets of the wire before. */
 bool network_effect_needs_wire_packets(const struct network_effect *effect);
 /* What happens to a packet depends on nothing that happened to another: no rate, no model, no
  * correlation, no count, and no seed that is to repeat the same row. */

@@ -106,6 +106,34 @@ static void say_refusal(struct prose *prose, const struct params *params, int64_
 		  errors[number_of(params, "reject-with")]);
 }
 
+/* "1.2 MB" */
+static const char *amount(double bytes, char out[24])
+{
+	if (bytes >= 1e6)
+		snprintf(out, 24, "%.1f MB", bytes / 1e6);
+	else
+		snprintf(out, 24, "%.1f kB", bytes / 1e3);
+	return out;
+}
+
+static void say_rate(struct prose *prose, const struct params *params, int64_t rate)
+{
+	const int64_t burst = number_of(params, "burst"), peak = number_of(params, "peak-rate");
+	char text[24];
+
+	prose_say(prose, "No more than %s a second pass%s, all connections together",
+		  amount((double)rate / 8, text), is_both(params) ? " each way" : "");
+	if (!burst) {
+		prose_say(prose, ": an answer of 1 MB takes %.1fs at least. ", 8e6 / (double)rate);
+		return;
+	}
+	prose_say(prose, "; after a pause the first %s pass ", amount((double)burst, text));
+	if (peak)
+		prose_say(prose, "faster, %s a second. ", amount((double)peak / 8, text));
+	else
+		prose_say(prose, "at once. ");
+}
+
 static void say_slot(struct prose *prose, const struct params *params, int64_t slot_ns)
 {
 	int64_t most_ns = number_of(params, "slot-max"),
@@ -145,11 +173,7 @@ void network_explain(const struct params *params, char *out, size_t size)
 			  "\"software caused connection abort\", on the other with \"connection "
 			  "reset\". That cannot be undone. ");
 	if (rate > 0)
-		prose_say(&prose,
-			  "No more than %.1f MB a second pass%s, all connections together: an "
-			  "answer of 1 MB takes %.1fs at least. ",
-			  (double)rate / 8e6, is_both(params) ? " each way" : "",
-			  8e6 / (double)rate);
+		say_rate(&prose, params, rate);
 	if (slot_ns > 0)
 		say_slot(&prose, params, slot_ns);
 	prose_end(&prose);

@@ -131,6 +131,16 @@ const struct param network_params[] = {
 			   .min = 1600,
 			   .max = 1 << 30,
 			   .doc = "so much may pass at once after a pause"},
+	[NETWORK_PEAK_RATE] = {.name = "peak-rate",
+			       .type = PARAM_RATE,
+			       .min = 8,
+			       .max = 1000000000000LL,
+			       .doc = "bandwidth at which a burst passes, above rate"},
+	[NETWORK_PEAK_BURST] = {.name = "peak-burst",
+				.type = PARAM_SIZE,
+				.min = 1600,
+				.max = 1 << 30,
+				.doc = "so much of it at once all the same; without it one packet"},
 	[NETWORK_PACKET_OVERHEAD] = INTEGER("packet-overhead", -1000, 10000,
 					    "bytes that a packet counts more (or less)"),
 	[NETWORK_CELL_SIZE] =
@@ -199,6 +209,11 @@ static const struct need needs[] = {
 	{NETWORK_REORDER_CORRELATION, {NETWORK_REORDER}, "needs reorder"},
 	{NETWORK_REORDER_GAP, {NETWORK_REORDER}, "needs reorder"},
 	{NETWORK_BURST, {NETWORK_RATE}, "needs rate"},
+	{NETWORK_PEAK_RATE, {NETWORK_RATE}, "needs rate"},
+	{NETWORK_PEAK_RATE,
+	 {NETWORK_BURST},
+	 "needs burst: without one nothing is faster than rate"},
+	{NETWORK_PEAK_BURST, {NETWORK_PEAK_RATE}, "needs peak-rate"},
 	{NETWORK_PACKET_OVERHEAD, {NETWORK_RATE}, "needs rate"},
 	{NETWORK_CELL_SIZE, {NETWORK_RATE}, "needs rate"},
 	{NETWORK_CELL_OVERHEAD, {NETWORK_CELL_SIZE}, "needs cell-size"},
@@ -346,6 +361,12 @@ static int check_slot(const struct params *params, struct error *err)
 	return 0;
 }
 
+/* In which both ways compute: of netem and tbf. */
+static int64_t bytes_a_second(const struct params *params, enum network_param key)
+{
+	return (params_number(params, key, 0) + 7) / 8;
+}
+
 static int check_rate(const struct params *params, struct error *err)
 {
 	if (params_is_set(params, NETWORK_BURST) &&
@@ -353,6 +374,16 @@ static int check_rate(const struct params *params, struct error *err)
 	     params_number(params, NETWORK_PACKET_OVERHEAD, 0) < 0))
 		return error_set(err, EINVAL,
 				 "burst does not go with cell-size or a negative packet-overhead");
+	if (params_is_set(params, NETWORK_PEAK_RATE) &&
+	    bytes_a_second(params, NETWORK_PEAK_RATE) <= bytes_a_second(params, NETWORK_RATE))
+		return error_set(err, EINVAL,
+				 "peak-rate is not above rate: it is the rate at which a burst "
+				 "passes");
+	if (params_number(params, NETWORK_PEAK_BURST, 0) >=
+	    params_number(params, NETWORK_BURST, INT64_MAX))
+		return error_set(err, EINVAL,
+				 "peak-burst is not below burst: all of it would pass at once, "
+				 "whatever peak-rate is");
 	return 0;
 }
 

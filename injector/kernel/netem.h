@@ -67,6 +67,10 @@ struct netem_config {
 	uint32_t cell_size;
 	int32_t cell_overhead;
 	uint32_t burst; /* bytes; not netem's: a token bucket (tbf) does it. 0: none */
+	/* How fast a burst passes, by a second bucket; 0: at once. And what that one holds: more
+	 * than a packet, or 0: one packet. */
+	uint64_t peak_bytes;
+	uint32_t peak_burst;
 
 	int64_t slot_min_ns, slot_max_ns;     /* both 0: no slots */
 	const struct netem_table *slot_table; /* not NULL: of what the time varies around */

@@ -77,6 +77,16 @@ static void test_what_makes_no_sense_together_is_refused(void **state)
 	REFUSE("reorder needs a delay", "reorder", "5%", "loss", "1%");
 	REFUSE("reorder-gap needs reorder", "delay", "1ms", "reorder-gap", "5");
 	REFUSE("burst needs rate", "delay", "1ms", "burst", "10kB");
+	REFUSE("peak-rate needs rate", "delay", "1ms", "peak-rate", "2mbit");
+	REFUSE("peak-rate needs burst", "rate", "1mbit", "peak-rate", "2mbit");
+	REFUSE("peak-burst needs peak-rate", "rate", "1mbit", "burst", "10kB", "peak-burst", "2kB");
+	REFUSE("peak-rate is not above rate", "rate", "1mbit", "burst", "10kB", "peak-rate",
+	       "1mbit");
+	/* in whole bytes they are the same */
+	REFUSE("peak-rate is not above rate", "rate", "9bit", "burst", "10kB", "peak-rate",
+	       "16bit");
+	REFUSE("peak-burst is not below burst", "rate", "1mbit", "burst", "2kB", "peak-rate",
+	       "2mbit", "peak-burst", "2kB");
 	REFUSE("cell-overhead needs cell-size", "rate", "1mbit", "cell-overhead", "5");
 	REFUSE("does not go with cell-size", "rate", "1mbit", "burst", "10kB", "cell-size", "48");
 	REFUSE("slot-max is less than slot", "slot", "10ms", "slot-max", "5ms");
@@ -186,6 +196,26 @@ static void test_a_counted_loss_is_of_more_packets_when_it_is_weaker(void **stat
 	assert_false(network_effect_is_plain_loss(&effect));
 	assert_string_equal(network_effect_describe(&effect, words, sizeof(words)),
 			    "loss 1% loss of one in every 10 packets");
+}
+
+static void test_a_peak_rate_scales_as_the_rate(void **state)
+{
+	struct network_effect effect = EFFECT("rate", "8mbit", "burst", "20kB", "peak-rate",
+					      "16mbit", "peak-burst", "3kB");
+	char words[200];
+
+	(void)state;
+	ACCEPT("rate", "1mbit", "burst", "20kB", "peak-rate", "2mbit", "packet-overhead", "24",
+	       "delay", "10ms", "jitter", "5ms", "loss", "1%", "loss-every", "7", "slot", "5ms");
+	assert_string_equal(network_effect_describe(&effect, words, sizeof(words)),
+			    "rate 8000000bit burst 20000B peakrate 16000000bit minburst 3000B");
+	assert_true(network_effect_needs_wire_packets(&effect));
+	network_effect_scale(&effect, SHARE_ONE / 2);
+	assert_int_equal(effect.at.rate_bytes, 2000000);
+	assert_int_equal(effect.at.peak_bytes, 4000000);
+	network_effect_scale(&effect, 0);
+	assert_int_equal(effect.at.rate_bytes, 0);
+	assert_int_equal(effect.at.peak_bytes, 0);
 }
 
 static void test_slots_vary_evenly_or_by_a_table(void **state)
@@ -373,6 +403,7 @@ int main(void)
 		cmocka_unit_test(test_everything_at_once_is_accepted),
 		cmocka_unit_test(test_a_counted_loss_goes_with_every_model_and_alone),
 		cmocka_unit_test(test_a_counted_loss_is_of_more_packets_when_it_is_weaker),
+		cmocka_unit_test(test_a_peak_rate_scales_as_the_rate),
 		cmocka_unit_test(test_a_refusal_may_be_late),
 		cmocka_unit_test(test_half_the_strength),
 		cmocka_unit_test(test_slots_vary_evenly_or_by_a_table),

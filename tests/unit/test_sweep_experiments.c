@@ -51,6 +51,8 @@ static const struct exception exceptions[] = {
 	{"network.corrupt-correlation"},
 	{"network.reorder-correlation"},
 	{"network.reorder-gap"},
+	{"network.peak-rate"},
+	{"network.peak-burst"},
 	{"network.packet-overhead"},
 	{"network.cell-size"},
 	{"network.cell-overhead"},
