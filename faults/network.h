@@ -311,6 +311,12 @@ void network_scope_delete_sets(unsigned sets, unsigned generation, struct nft_ba
 void network_scope_add_rules(const struct network_scope *scope, bool is_ingress, const char *chain,
 			     const char *action, struct nft_batch *batch);
 
+/* Whether such packets may be among those in scope: what cannot be is not left out once more. */
+bool network_scope_meets_not_ip(const struct network_scope *scope);
+bool network_scope_meets_discovery(const struct network_scope *scope); /* of IPv6 neighbours */
+bool network_scope_meets_address(const struct network_scope *scope, int family,
+				 const uint8_t *address);
+
 /* network_pick.c: of those, one VLAN or a share of the flows. */
 struct network_pick {
 	uint16_t vlan;	/* 0: any */

@@ -253,6 +253,13 @@ static bool is_whole_family(const struct pieces *pieces)
 	return pieces->count > 0 && pieces->list[0].prefix == 0;
 }
 
+/* One network, or one with one range of ports: compared as they are. It costs a packet that is none
+ * of them 90 ns, where a set costs 220, and 100 with a port, where a set costs 350 (6.18). */
+static bool is_alone(const struct pieces *pieces)
+{
+	return pieces->count == 1 && pieces->list->prefix > 0;
+}
+
 static bool has_set(const struct network_scope *scope, unsigned family, enum set set)
 {
 	const struct pieces *addresses = &scope->addresses[family];
@@ -261,11 +268,11 @@ static bool has_set(const struct network_scope *scope, unsigned family, enum set
 		return false;
 	switch (set) {
 	case SET_SERVICES:
-		return scope->services[family].count > 0;
+		return scope->services[family].count && !is_alone(&scope->services[family]);
 	case SET_HASH:
 		return scope->hash[family] != HASH_NONE;
 	default:
-		return addresses->count && !is_whole_family(addresses) &&
+		return addresses->count && !is_alone(addresses) && !is_whole_family(addresses) &&
 		       scope->hash[family] != HASH_IS_ALL;
 	}
 }
@@ -323,14 +330,14 @@ static void match_ranges(const struct pieces *ranges, enum nft_side side, struct
 	nft_match_ports(batch, side, ports, ranges->count);
 }
 
-static void begin_rule(const struct network_scope *scope, bool is_ingress, bool has_ports,
-		       const char *chain, struct nft_batch *batch)
+/* What follows of a rule: the ports of this side, and that there are ports. */
+static void match_rest(const struct network_scope *scope, bool is_ingress, bool has_ports,
+		       struct nft_batch *batch)
 {
 	const bool is_local = scope->local_ports.count > 0 && !scope->is_except;
 	uint8_t protocols[TRAFFIC_PROTOCOLS_MAX];
 	unsigned count = 0;
 
-	nft_rule_begin(batch, chain);
 	has_ports |= is_local;
 	for (unsigned i = 0; i < scope->protocol_count; i++)
 		if (!has_ports || target_protocol_has_ports(scope->protocols[i]))
@@ -343,6 +350,13 @@ static void begin_rule(const struct network_scope *scope, bool is_ingress, bool 
 		match_ranges(&scope->local_ports, is_ingress ? NFT_DESTINATION : NFT_SOURCE, batch);
 }
 
+static void begin_rule(const struct network_scope *scope, bool is_ingress, bool has_ports,
+		       const char *chain, struct nft_batch *batch)
+{
+	nft_rule_begin(batch, chain);
+	match_rest(scope, is_ingress, has_ports, batch);
+}
+
 static void end_rule(const char *action, struct nft_batch *batch)
 {
 	if (action)
@@ -352,32 +366,68 @@ static void end_rule(const char *action, struct nft_batch *batch)
 	nft_rule_end(batch, action ? "scope" : "except");
 }
 
+/* The address first: with nearly all packets that is the end of it. */
+static void add_alone(const struct network_scope *scope, unsigned family, bool has_ports,
+		      bool is_ingress, const char *chain, const char *action,
+		      struct nft_batch *batch)
+{
+	const enum nft_side side = is_ingress ? NFT_SOURCE : NFT_DESTINATION;
+	const struct piece *piece =
+		has_ports ? scope->services[family].list : scope->addresses[family].list;
+
+	nft_rule_begin(batch, chain);
+	nft_match_network(batch, family_of[family], side, piece->address, piece->prefix);
+	match_rest(scope, is_ingress, has_ports, batch);
+	if (has_ports)
+		nft_match_ports(batch, side, &(struct nft_ports){piece->first, piece->last}, 1);
+	end_rule(action, batch);
+}
+
+static void add_addresses(const struct network_scope *scope, unsigned family, bool is_ingress,
+			  const char *chain, const char *action, struct nft_batch *batch)
+{
+	const enum nft_side side = is_ingress ? NFT_SOURCE : NFT_DESTINATION;
+	char name[NFT_NAME_SIZE];
+
+	begin_rule(scope, is_ingress, false, chain, batch);
+	if (is_whole_family(&scope->addresses[family]))
+		nft_match_family(batch, family_of[family]);
+	if (has_set(scope, family, SET_HASH))
+		nft_match_prefixes(batch, family_of[family], side,
+				   scope->hashed[family].list->prefix,
+				   set_name(scope, family, SET_HASH, name));
+	if (has_set(scope, family, SET_ADDRESSES))
+		nft_match_addresses(batch, family_of[family], side,
+				    set_name(scope, family, SET_ADDRESSES, name));
+	end_rule(action, batch);
+}
+
+static void add_services(const struct network_scope *scope, unsigned family, bool is_ingress,
+			 const char *chain, const char *action, struct nft_batch *batch)
+{
+	const enum nft_side side = is_ingress ? NFT_SOURCE : NFT_DESTINATION;
+	char name[NFT_NAME_SIZE];
+
+	begin_rule(scope, is_ingress, true, chain, batch);
+	nft_match_services(batch, family_of[family], side,
+			   set_name(scope, family, SET_SERVICES, name));
+	end_rule(action, batch);
+}
+
 static void add_family(const struct network_scope *scope, unsigned family, bool is_ingress,
 		       const char *chain, const char *action, struct nft_batch *batch)
 {
-	const enum nft_side side = is_ingress ? NFT_SOURCE : NFT_DESTINATION;
 	const struct pieces *addresses = &scope->addresses[family];
-	char name[NFT_NAME_SIZE];
+	const struct pieces *services = &scope->services[family];
 
-	if (addresses->count) {
-		begin_rule(scope, is_ingress, false, chain, batch);
-		if (is_whole_family(addresses))
-			nft_match_family(batch, family_of[family]);
-		if (has_set(scope, family, SET_HASH))
-			nft_match_prefixes(batch, family_of[family], side,
-					   scope->hashed[family].list->prefix,
-					   set_name(scope, family, SET_HASH, name));
-		if (has_set(scope, family, SET_ADDRESSES))
-			nft_match_addresses(batch, family_of[family], side,
-					    set_name(scope, family, SET_ADDRESSES, name));
-		end_rule(action, batch);
-	}
-	if (scope->services[family].count) {
-		begin_rule(scope, is_ingress, true, chain, batch);
-		nft_match_services(batch, family_of[family], side,
-				   set_name(scope, family, SET_SERVICES, name));
-		end_rule(action, batch);
-	}
+	if (is_alone(addresses))
+		add_alone(scope, family, false, is_ingress, chain, action, batch);
+	else if (addresses->count)
+		add_addresses(scope, family, is_ingress, chain, action, batch);
+	if (is_alone(services))
+		add_alone(scope, family, true, is_ingress, chain, action, batch);
+	else if (services->count)
+		add_services(scope, family, is_ingress, chain, action, batch);
 }
 
 void network_scope_add_rules(const struct network_scope *scope, bool is_ingress, const char *chain,
@@ -400,4 +450,46 @@ void network_scope_add_rules(const struct network_scope *scope, bool is_ingress,
 	}
 	for (unsigned family = 0; family < 2; family++)
 		add_family(scope, family, is_ingress, chain, action, batch);
+}
+
+static bool meets_protocol(const struct network_scope *scope, uint8_t protocol)
+{
+	for (unsigned i = 0; i < scope->protocol_count; i++)
+		if (scope->protocols[i] == protocol)
+			return true;
+	return scope->protocol_count == 0;
+}
+
+bool network_scope_meets_not_ip(const struct network_scope *scope)
+{
+	return scope->has_everything && scope->protocol_count == 0 && !scope->local_ports.count;
+}
+
+bool network_scope_meets_discovery(const struct network_scope *scope)
+{
+	return (scope->has_everything || scope->addresses[1].count) && !scope->local_ports.count &&
+	       meets_protocol(scope, IPPROTO_ICMPV6);
+}
+
+static bool holds(const struct pieces *pieces, const uint8_t *address)
+{
+	for (unsigned i = 0; i < pieces->count; i++) {
+		const struct piece *piece = &pieces->list[i];
+		const unsigned whole = piece->prefix / 8;
+		const uint8_t mask = (uint8_t)(0xff00 >> piece->prefix % 8);
+
+		if (memcmp(piece->address, address, whole) == 0 &&
+		    (!mask || ((piece->address[whole] ^ address[whole]) & mask) == 0))
+			return true;
+	}
+	return false;
+}
+
+bool network_scope_meets_address(const struct network_scope *scope, int family,
+				 const uint8_t *address)
+{
+	const unsigned at = family == AF_INET6;
+
+	return scope->has_everything || scope->any_ports.count ||
+	       holds(&scope->addresses[at], address) || holds(&scope->services[at], address);
 }

@@ -43,21 +43,27 @@ const char *network_table_chain(const struct network_path *path, unsigned at, ch
 	return name_of(path->is_ingress ? "in" : "out", at, out);
 }
 
-static void exclude_neighbours(const char *chain, struct nft_batch *batch)
+static void exclude_neighbours(const struct network_scope *scope, const char *chain,
+			       struct nft_batch *batch)
 {
 	/* Without neighbours nothing at all gets through once their entries expire: not what "lose
 	 * 5 % towards 10.0.5.0/24" asks for. 133-137: neighbour discovery (RFC 4861). */
-	nft_rule_begin(batch, chain);
-	nft_match_not_ip(batch);
-	nft_verdict(batch, NF_ACCEPT);
-	nft_rule_end(batch, "not IP: ARP and others");
-	nft_rule_begin(batch, chain);
-	nft_match_icmpv6(batch, 133, 137);
-	nft_verdict(batch, NF_ACCEPT);
-	nft_rule_end(batch, "neighbour discovery");
+	if (network_scope_meets_not_ip(scope)) {
+		nft_rule_begin(batch, chain);
+		nft_match_not_ip(batch);
+		nft_verdict(batch, NF_ACCEPT);
+		nft_rule_end(batch, "not IP: ARP and others");
+	}
+	if (network_scope_meets_discovery(scope)) {
+		nft_rule_begin(batch, chain);
+		nft_match_icmpv6(batch, 133, 137);
+		nft_verdict(batch, NF_ACCEPT);
+		nft_rule_end(batch, "neighbour discovery");
+	}
 }
 
-static void exclude_metadata(bool is_ingress, const char *chain, struct nft_batch *batch)
+static void exclude_metadata(const struct network_scope *scope, bool is_ingress, const char *chain,
+			     struct nft_batch *batch)
 {
 	static const int families[] = {AF_INET, AF_INET6};
 	const enum nft_side side = is_ingress ? NFT_SOURCE : NFT_DESTINATION;
@@ -65,6 +71,8 @@ static void exclude_metadata(bool is_ingress, const char *chain, struct nft_batc
 
 	for (unsigned i = 0; i < 2; i++)
 		for (unsigned k = 0; (address = target_metadata_address(families[i], k)); k++) {
+			if (!network_scope_meets_address(scope, families[i], address))
+				continue;
 			nft_rule_begin(batch, chain);
 			nft_match_address(batch, families[i], side, address);
 			nft_verdict(batch, NF_ACCEPT);
@@ -117,9 +125,9 @@ static void add_exclusions(const struct network_state *state, const struct table
 	if (!state->group) /* else it is asked before whose packet it is */
 		pass_again(state, chain, batch);
 	if (!params_number(table->params, TRAFFIC_NEIGHBOURS, 0))
-		exclude_neighbours(chain, batch);
+		exclude_neighbours(table->scope, chain, batch);
 	if (target_spares_metadata(table->params))
-		exclude_metadata(is_ingress, chain, batch);
+		exclude_metadata(table->scope, is_ingress, chain, batch);
 	exclude_sessions(state, is_ingress, chain, batch);
 	network_scope_add_rules(table->except, is_ingress, chain, NULL, batch);
 	nft_rule_begin(batch, chain);
