@@ -98,8 +98,11 @@ static int list_queue(const struct network_state *state, struct plan *plan)
 				network_effect_needs_wire_packets(&state->effect)
 					? "tbf that cuts to wire packets, "
 					: "",
-				state->effect.full.burst ? "tbf that limits the rate, " : "", words,
-				state->effect.at.limit,
+				!state->effect.full.burst ? ""
+				: state->effect.full.peak_bytes
+					? "tbf that limits the rate and its peak, "
+					: "tbf that limits the rate, ",
+				words, state->effect.at.limit,
 				(unsigned long long)(state->queue_bytes >> 20));
 	if (state->way != NETWORK_LINE)
 		return 0;

@@ -28,6 +28,10 @@ struct qdisc_rate {
 	uint32_t burst;	   /* bytes; larger packets are cut, or dropped where they cannot be */
 	uint32_t limit;	   /* bytes that wait in it while it has no child */
 	uint16_t overhead; /* bytes counted in addition for each packet */
+	/* A second, smaller bucket, by which the burst leaves: bytes a second, more than `bytes`;
+	 * 0: there is none. And what it holds: as `burst`. */
+	uint64_t peak_bytes;
+	uint32_t peak_burst;
 };
 int qdisc_add_rate(struct netlink *netlink, int index, uint32_t parent, uint32_t handle,
 		   const struct qdisc_rate *rate, struct error *err);
