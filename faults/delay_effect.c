@@ -121,7 +121,7 @@ void delay_effect_init(struct delay_effect *effect, uint64_t seed)
 	memset(effect, 0, offsetof(struct delay_effect, tables));
 	effect->random = seed;
 	effect->state = RECEIVED;
-	effect->bucket_ns = effect->slot_ns = INT64_MIN;
+	effect->bucket_ns = effect->peak_ns = effect->slot_ns = INT64_MIN;
 	effect->jitter_last = next_normal(effect);
 	effect->loss.last = next_32(effect);
 	effect->duplicate.last = next_32(effect);
@@ -145,6 +145,19 @@ int64_t delay_effect_longest_ns(const struct delay_effect *effect)
 
 	return config->delay_ns + config->jitter_ns * (config->table ? NETEM_TABLE_REACH : 1) +
 	       config->slot_max_ns + config->slot_jitter_ns * NETEM_TABLE_REACH;
+}
+
+bool delay_effect_loses_by_count(struct delay_effect *effect)
+{
+	const struct netem_config *config = &effect->config;
+
+	if (!config->loss_every ||
+	    ++effect->since_lost <
+		    (effect->has_lost ? config->loss_every : config->loss_every_first))
+		return false;
+	effect->since_lost = 0;
+	effect->has_lost = true;
+	return true;
 }
 
 bool delay_effect_duplicates(struct delay_effect *effect)
@@ -240,8 +253,13 @@ static int64_t draw_delay(struct delay_effect *effect)
 	return config->delay_ns - config->jitter_ns + (int64_t)((draw * width) >> 32);
 }
 
-/* How long the packet occupies the line. */
-static int64_t time_on_wire(const struct netem_config *config, uint64_t length)
+static int64_t time_for(uint64_t bytes, uint64_t rate_bytes)
+{
+	return (int64_t)((unsigned __int128)bytes * NSEC_PER_SEC / rate_bytes);
+}
+
+/* How many bytes the packet counts. */
+static uint64_t bytes_of(const struct netem_config *config, uint64_t length)
 {
 	int64_t bytes = (int64_t)length + config->packet_overhead;
 
@@ -250,26 +268,45 @@ static int64_t time_on_wire(const struct netem_config *config, uint64_t length)
 
 		bytes = cells * ((int64_t)config->cell_size + config->cell_overhead);
 	}
-	if (bytes <= 0)
-		return 0;
-	return (int64_t)((unsigned __int128)bytes * NSEC_PER_SEC / config->rate_bytes);
+	return bytes > 0 ? (uint64_t)bytes : 0;
+}
+
+/* Out of a token bucket that holds so much time: as soon as there is enough in it. */
+static int64_t through_bucket(int64_t *full_ns, int64_t takes_ns, int64_t holds_ns, int64_t due_ns)
+{
+	int64_t ready_ns;
+
+	if (*full_ns < due_ns)
+		*full_ns = due_ns;
+	*full_ns += takes_ns;
+	ready_ns = *full_ns - holds_ns;
+	return ready_ns > due_ns ? ready_ns : due_ns;
+}
+
+/* Behind the other one, which is never the fuller of the two (in time): so that it makes no
+ * difference to the first one that the packet leaves it later. tbf asks both at once. */
+static int64_t through_peak(struct delay_effect *effect, uint64_t bytes, int64_t due_ns)
+{
+	const struct netem_config *config = &effect->config;
+	const uint64_t holds = config->peak_burst > bytes ? config->peak_burst : bytes;
+
+	return through_bucket(&effect->peak_ns, time_for(bytes, config->peak_bytes),
+			      time_for(holds, config->peak_bytes), due_ns);
 }
 
 /* When the packet is through: after it has been sent bit by bit, or, with a burst, as soon as the
- * bucket holds enough for it. */
+ * bucket holds enough for it, and that for the peak rate as well. */
 static int64_t through_rate(struct delay_effect *effect, uint64_t length, int64_t due_ns)
 {
 	const struct netem_config *config = &effect->config;
-	int64_t ready_ns;
+	const uint64_t bytes = bytes_of(config, length);
+	const int64_t takes_ns = time_for(bytes, config->rate_bytes);
 
 	if (!config->burst)
-		return due_ns + time_on_wire(config, length);
-	if (effect->bucket_ns < due_ns)
-		effect->bucket_ns = due_ns;
-	effect->bucket_ns += time_on_wire(config, length);
-	ready_ns = effect->bucket_ns -
-		   (int64_t)((unsigned __int128)config->burst * NSEC_PER_SEC / config->rate_bytes);
-	return ready_ns > due_ns ? ready_ns : due_ns;
+		return due_ns + takes_ns;
+	due_ns = through_bucket(&effect->bucket_ns, takes_ns,
+				time_for(config->burst, config->rate_bytes), due_ns);
+	return config->peak_bytes ? through_peak(effect, bytes, due_ns) : due_ns;
 }
 
 static void open_slot(struct delay_effect *effect, int64_t after_ns)

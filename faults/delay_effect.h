@@ -27,8 +27,11 @@ struct delay_effect {
 	bool is_bad;			   /* Gilbert-Elliott */
 	unsigned state;			   /* of the four, 1 to 4 */
 	uint32_t since_reordered;
-	int64_t bucket_ns; /* when the token bucket is full again */
-	int64_t slot_ns;   /* when the current slot opens; INT64_MIN: none yet */
+	uint32_t since_lost; /* packets, while some are lost by their number */
+	bool has_lost;	     /* one of them */
+	int64_t bucket_ns;   /* when the token bucket is full again */
+	int64_t peak_ns;     /* the same of that for the peak rate */
+	int64_t slot_ns;     /* when the current slot opens; INT64_MIN: none yet */
 	uint32_t slot_packets;
 	uint64_t slot_bytes;
 	struct netem_tables tables; /* of config */
@@ -41,6 +44,9 @@ void delay_effect_set(struct delay_effect *effect, const struct netem_config *co
 /* No packet waits longer for its own delay, jitter and slot (a rate may make it). */
 int64_t delay_effect_longest_ns(const struct delay_effect *effect);
 
+/* The packet that comes is the one of so many whose turn it is: it is lost, or marked, and so are
+ * its copies. To be asked once for each, before anything else. */
+bool delay_effect_loses_by_count(struct delay_effect *effect);
 bool delay_effect_duplicates(struct delay_effect *effect);
 /* Lost or, with ecn, to be marked. */
 bool delay_effect_loses(struct delay_effect *effect);

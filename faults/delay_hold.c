@@ -2,6 +2,7 @@
 #include "faults/delay_hold.h"
 
 #include "faults/delay_hold_program.h"
+#include "faults/delay_return.h"
 #include "injector/base/cleanup.h"
 #include "injector/kernel/bpf.h"
 #include "injector/kernel/link.h"
@@ -24,7 +25,6 @@
 #define INNER_NAME   "hold"
 #define WRAP	     "squall_hold_wrap"
 #define UNWRAP	     "squall_hold_unwrap"
-#define WAY_BACK     "squall_delay_return"
 /* Behind nothing: there is nobody else in that namespace. */
 #define FIRST  (-300)
 #define SECOND 0
@@ -107,7 +107,7 @@ static int make_programs(struct delay_hold *hold, struct error *err)
 	const struct bpf_filter back = {.hook = QDISC_INGRESS,
 					.priority = 1,
 					.program_fd = hold->config.return_fd,
-					.name = WAY_BACK};
+					.name = DELAY_WAY_BACK};
 	struct bpf_filter unwrap = {.hook = QDISC_EGRESS, .priority = 1, .name = UNWRAP};
 	int result;
 
@@ -207,56 +207,45 @@ int delay_hold_open(struct delay_hold *hold, struct error *err)
 	return result;
 }
 
-struct filter_search {
-	const char *name;
-	struct filter found;
-	bool is_found;
-};
-
-static void look_at(void *context, const struct filter *filter)
-{
-	struct filter_search *search = context;
-
-	if (strcmp(filter->name, search->name) != 0)
-		return;
-	search->found = *filter;
-	search->is_found = true;
-}
-
 static int has_filter(const struct delay_hold *hold, int index, enum qdisc_hook hook,
-		      struct filter_search *search, struct error *err)
+		      const char *name, struct error *err)
 {
-	int result = filter_each(hold->config.netlink, index, hook, look_at, search, err);
+	struct filter filter;
+	bool is_found;
+	int result = filter_find(hold->config.netlink, index, hook, name, &filter, &is_found, err);
 
-	if (result == 0 && !search->is_found)
+	if (result == 0 && !is_found)
 		result = error_set(err, ENOENT, "a filter of interface %s is gone", hold->name);
 	return result;
 }
 
 int delay_hold_check(const struct delay_hold *hold, struct error *err)
 {
-	struct filter_search back = {.name = WAY_BACK}, wrap = {.name = WRAP};
 	struct link link;
 	int result = link_get(hold->config.netlink, hold->index, &link, err);
 
 	if (result == -ENODEV || (result == 0 && !(link.flags & IFF_UP)))
 		return error_set(err, ENODEV, "interface %s was taken down", hold->name);
 	if (result == 0)
-		result = has_filter(hold, hold->index, QDISC_INGRESS, &back, err);
+		result = has_filter(hold, hold->index, QDISC_INGRESS, DELAY_WAY_BACK, err);
 	if (result == 0 && hold->has_filter)
-		result = has_filter(hold, hold->config.tap_index, QDISC_EGRESS, &wrap, err);
+		result = has_filter(hold, hold->config.tap_index, QDISC_EGRESS, WRAP, err);
 	return result;
 }
 
 void delay_hold_shut(struct delay_hold *hold)
 {
-	struct filter_search wrap = {.name = WRAP};
+	struct netlink *netlink = hold->config.netlink;
 	const int index = hold->config.tap_index;
+	struct filter wrap;
+	bool is_found;
 
 	cleanup_fd_at(&hold->link_fd);
 	hold->link_fd = -1;
-	if (hold->has_filter && has_filter(hold, index, QDISC_EGRESS, &wrap, NULL) == 0)
-		filter_delete(hold->config.netlink, index, &wrap.found, NULL);
+	if (hold->has_filter &&
+	    filter_find(netlink, index, QDISC_EGRESS, WRAP, &wrap, &is_found, NULL) == 0 &&
+	    is_found)
+		filter_delete(netlink, index, &wrap, NULL);
 	hold->has_filter = false;
 }
 

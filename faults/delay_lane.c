@@ -76,19 +76,24 @@ static bool is_full(const struct delay_lane *lane)
 	       delay_queue_count(lane->queue) >= lane->effect.config.limit;
 }
 
+/* Lost, unless it can be marked instead. False: it goes on. */
+static bool lose(struct delay_lane *lane, void *packet, size_t length)
+{
+	const bool is_marked =
+		lane->effect.config.has_ecn && delay_packet_mark(packet, length, lane->tap.kind);
+
+	add(is_marked ? &lane->marked : &lane->lost, 1);
+	return !is_marked;
+}
+
 /* Lost, marked, damaged or let in: what the reserved room holds. A copy of a packet is decided on
  * anew, as netem does. */
 static void decide(struct delay_lane *lane, void *packet, size_t length, int64_t now_ns)
 {
 	struct delay_effect *effect = &lane->effect;
 
-	if (delay_effect_loses(effect)) {
-		if (!effect->config.has_ecn || !delay_packet_mark(packet, length, lane->tap.kind)) {
-			add(&lane->lost, 1);
-			return;
-		}
-		add(&lane->marked, 1);
-	}
+	if (delay_effect_loses(effect) && lose(lane, packet, length))
+		return;
 	if (delay_effect_corrupts(effect)) {
 		const size_t tag = lane->tap.tag;
 
@@ -112,6 +117,8 @@ static void take_in(struct delay_lane *lane, unsigned char *packet, size_t lengt
 		if (!length)
 			return; /* it is lost without a word */
 	}
+	if (delay_effect_loses_by_count(&lane->effect) && lose(lane, packet, length))
+		return;
 	if (delay_effect_duplicates(&lane->effect)) {
 		add(&lane->duplicated, 1);
 		memcpy(lane->spare, packet, length);

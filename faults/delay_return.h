@@ -16,6 +16,8 @@
 #define DELAY_TAG_AT   12 /* in the frame: behind the addresses, as any VLAN tag */
 #define DELAY_TAG_SIZE 4
 
+#define DELAY_WAY_BACK "squall_delay_return" /* the filter with this program */
+
 struct delay_return {
 	int index; /* the device it came from, its egress or ingress; 0: a chain of nf_tables sends
 		      it on */

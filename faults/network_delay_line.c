@@ -167,8 +167,7 @@ int delay_line_prepare(const struct delay_line_config *config, struct delay_line
 	return 0;
 }
 
-#define WAY_BACK "squall_delay_return"
-#define WAY_IN	 "squall_delay_carry"
+#define WAY_IN "squall_delay_carry"
 
 /* Everywhere as filters of clsact; where that is enough, by a link, made in half of the time. */
 static int attach_programs(struct delay_line *line, struct error *err)
@@ -176,7 +175,7 @@ static int attach_programs(struct delay_line *line, struct error *err)
 	const struct bpf_filter way_back = {.hook = QDISC_INGRESS,
 					    .priority = 1,
 					    .program_fd = line->program_fd,
-					    .name = WAY_BACK};
+					    .name = DELAY_WAY_BACK};
 	const struct bpf_filter way_in = {
 		.hook = QDISC_EGRESS, .priority = 1, .program_fd = line->carry_fd, .name = WAY_IN};
 	int status;
@@ -192,40 +191,21 @@ static int attach_programs(struct delay_line *line, struct error *err)
 	return status;
 }
 
-struct filter_search {
-	const char *name;
-	bool is_found;
-};
-
-static void look_for_filter(void *context, const struct filter *filter)
-{
-	struct filter_search *search = context;
-
-	search->is_found |= strcmp(filter->name, search->name) == 0;
-}
-
-static int has_filter(const struct delay_line *line, struct netlink *netlink, enum qdisc_hook hook,
-		      const char *name, bool *out_found, struct error *err)
-{
-	struct filter_search search = {.name = name};
-	int result = filter_each(netlink, line->tap.index, hook, look_for_filter, &search, err);
-
-	*out_found = search.is_found;
-	return result;
-}
-
 int delay_line_has_programs(const struct delay_line *line, struct netlink *netlink, bool *out,
 			    struct error *err)
 {
+	struct filter filter;
 	int result = line->hold ? delay_hold_check(line->hold, err) : 0;
 
 	if (result < 0)
 		return result;
 	*out = true;
 	if (line->link_fd < 0)
-		result = has_filter(line, netlink, QDISC_INGRESS, WAY_BACK, out, err);
+		result = filter_find(netlink, line->tap.index, QDISC_INGRESS, DELAY_WAY_BACK,
+				     &filter, out, err);
 	if (result == 0 && *out && line->carry_fd >= 0)
-		result = has_filter(line, netlink, QDISC_EGRESS, WAY_IN, out, err);
+		result = filter_find(netlink, line->tap.index, QDISC_EGRESS, WAY_IN, &filter, out,
+				     err);
 	return result;
 }
 

@@ -20,7 +20,8 @@ bool network_effect_needs_wire_packets(const struct network_effect *effect)
 	const struct netem_config *full = &effect->full;
 
 	return netem_loses(full) || full->duplicate_ppb || full->corrupt_ppb || full->reorder_ppb ||
-	       full->packet_overhead || full->cell_size || full->slot_packets || full->slot_bytes;
+	       full->peak_bytes || full->packet_overhead || full->cell_size || full->slot_packets ||
+	       full->slot_bytes;
 }
 
 bool network_effect_only_delays(const struct network_effect *effect)
@@ -37,7 +38,7 @@ bool network_effect_is_independent(const struct network_effect *effect)
 
 	return !effect->refusal.is_on && !full->rate_bytes && !full->slot_max_ns &&
 	       !full->reorder_ppb && !full->has_seed && full->loss_model == NETEM_LOSS_RANDOM &&
-	       !full->delay_correlation_ppb && !full->loss_correlation_ppb &&
+	       !full->loss_every && !full->delay_correlation_ppb && !full->loss_correlation_ppb &&
 	       !full->duplicate_correlation_ppb && !full->corrupt_correlation_ppb;
 }
 
@@ -52,8 +53,8 @@ bool network_effect_is_plain_loss(const struct network_effect *effect)
 	const struct netem_config *full = &effect->full;
 
 	return full->loss_ppb && !effect->refusal.is_on && !full->loss_correlation_ppb &&
-	       !full->has_ecn && !full->delay_ns && !full->duplicate_ppb && !full->corrupt_ppb &&
-	       !full->rate_bytes && !full->slot_max_ns && !full->has_seed;
+	       !full->loss_every && !full->has_ecn && !full->delay_ns && !full->duplicate_ppb &&
+	       !full->corrupt_ppb && !full->rate_bytes && !full->slot_max_ns && !full->has_seed;
 }
 
 int64_t network_effect_longest_ns(const struct network_effect *effect, uint32_t mtu)
@@ -122,6 +123,9 @@ static void read_loss(const struct params *params, struct netem_config *out)
 	}
 	out->loss_ppb = share(params, NETWORK_LOSS, 0);
 	out->loss_correlation_ppb = share(params, NETWORK_LOSS_CORRELATION, 0);
+	out->loss_every = (uint32_t)params_number(params, NETWORK_LOSS_EVERY, 0);
+	out->loss_every_first =
+		(uint32_t)params_number(params, NETWORK_LOSS_EVERY_FIRST, out->loss_every);
 	out->has_ecn = params_number(params, NETWORK_ECN, 0);
 }
 
@@ -156,6 +160,8 @@ static void read_others(const struct params *params, struct netem_config *out)
 	if (out->reorder_ppb)
 		out->reorder_gap = (uint32_t)params_number(params, NETWORK_REORDER_GAP, 1);
 	out->rate_bytes = ((uint64_t)params_number(params, NETWORK_RATE, 0) + 7) / 8;
+	out->peak_bytes = ((uint64_t)params_number(params, NETWORK_PEAK_RATE, 0) + 7) / 8;
+	out->peak_burst = (uint32_t)params_number(params, NETWORK_PEAK_BURST, 0);
 	out->packet_overhead = (int32_t)params_number(params, NETWORK_PACKET_OVERHEAD, 0);
 	out->cell_size = (uint32_t)params_number(params, NETWORK_CELL_SIZE, 0);
 	out->cell_overhead = (int32_t)params_number(params, NETWORK_CELL_OVERHEAD, 0);
@@ -243,6 +249,25 @@ static int64_t part_of(int64_t value, int64_t level_ppb)
 	return (int64_t)((__int128)value * level_ppb / SHARE_ONE);
 }
 
+/* At half the strength one of twice as many, at none none at all. */
+static uint32_t of_more(uint32_t count, int64_t level_ppb)
+{
+	uint64_t more = level_ppb ? ((uint64_t)count * SHARE_ONE + (uint64_t)level_ppb / 2) /
+					    (uint64_t)level_ppb
+				  : 0;
+
+	return more > UINT32_MAX ? UINT32_MAX : (uint32_t)more;
+}
+
+/* At half the strength twice as much, at none there is no limit. */
+static uint64_t faster(uint64_t bytes, int64_t level_ppb)
+{
+	unsigned __int128 rate =
+		level_ppb ? (unsigned __int128)bytes * SHARE_ONE / (uint64_t)level_ppb : 0;
+
+	return rate > UINT64_MAX / 16 ? 0 : (uint64_t)rate;
+}
+
 void network_effect_scale(struct network_effect *effect, int64_t level_ppb)
 {
 	const struct netem_config *full = &effect->full;
@@ -255,6 +280,8 @@ void network_effect_scale(struct network_effect *effect, int64_t level_ppb)
 	at.gemodel.good_ppb = (uint64_t)part_of((int64_t)full->gemodel.good_ppb, level_ppb);
 	at.state.p13_ppb = (uint64_t)part_of((int64_t)full->state.p13_ppb, level_ppb);
 	at.state.p14_ppb = (uint64_t)part_of((int64_t)full->state.p14_ppb, level_ppb);
+	at.loss_every = of_more(full->loss_every, level_ppb);
+	at.loss_every_first = of_more(full->loss_every_first, level_ppb);
 	at.duplicate_ppb = (uint64_t)part_of((int64_t)full->duplicate_ppb, level_ppb);
 	at.corrupt_ppb = (uint64_t)part_of((int64_t)full->corrupt_ppb, level_ppb);
 	at.reorder_ppb = (uint64_t)part_of((int64_t)full->reorder_ppb, level_ppb);
@@ -263,13 +290,8 @@ void network_effect_scale(struct network_effect *effect, int64_t level_ppb)
 	at.slot_min_ns = part_of(full->slot_min_ns, level_ppb);
 	at.slot_max_ns = part_of(full->slot_max_ns, level_ppb);
 	at.slot_jitter_ns = part_of(full->slot_jitter_ns, level_ppb);
-	if (full->rate_bytes) {
-		unsigned __int128 rate = level_ppb ? (unsigned __int128)full->rate_bytes *
-							     SHARE_ONE / (uint64_t)level_ppb
-						   : 0;
-
-		at.rate_bytes = rate > UINT64_MAX / 16 ? 0 : (uint64_t)rate;
-	}
+	at.rate_bytes = faster(full->rate_bytes, level_ppb);
+	at.peak_bytes = faster(full->peak_bytes, level_ppb);
 	effect->at = at;
 }
 
@@ -346,6 +368,11 @@ static void say_losses(struct prose *prose, const struct network_effect *effect)
 	} else {
 		say_correlated(prose, "loss", at->loss_ppb, at->loss_correlation_ppb);
 	}
+	if (at->loss_every)
+		prose_say(prose, "%sloss of one in every %u packets", prose->used ? " " : "",
+			  at->loss_every);
+	if (at->loss_every_first != at->loss_every)
+		prose_say(prose, ", number %u first", at->loss_every_first);
 	if (at->has_ecn)
 		prose_say(prose, " ecn");
 }
@@ -376,6 +403,10 @@ static void say_rate(struct prose *prose, const struct netem_config *at)
 			  at->rate_bytes * 8);
 		if (at->burst)
 			prose_say(prose, " burst %uB", at->burst);
+		if (at->peak_bytes)
+			prose_say(prose, " peakrate %" PRIu64 "bit", at->peak_bytes * 8);
+		if (at->peak_burst)
+			prose_say(prose, " minburst %uB", at->peak_burst);
 		if (at->packet_overhead)
 			prose_say(prose, " packetoverhead %d", at->packet_overhead);
 		if (at->cell_size)

@@ -22,8 +22,8 @@ struct network_effect {
 };
 
 /* Which packets are lost, spoilt, doubled or overtaken is decided one by one, and so are overheads,
- * cells and what a slot takes: what the stack hands down as one (up to 64 KiB) must be cut into
- * packets of the wire before. */
+ * cells, what a slot takes and how fast a burst passes: what the stack hands down as one (up to 64
+ * KiB) must be cut into packets of the wire before. */
 bool network_effect_needs_wire_packets(const struct network_effect *effect);
 /* What happens to a packet depends on nothing that happened to another: no rate, no model, no
  * correlation, no count, and no seed that is to repeat the same row. */
@@ -47,8 +47,9 @@ uint64_t network_effect_bound(struct network_effect *effect, uint64_t largest, u
 int network_effect_read(const struct params *params, struct network_effect *out, struct error *err);
 void network_effect_free(struct network_effect *effect);
 /* Makes effect->at the share `level_ppb` of effect->full: delay, jitter, shares and slots in
- * proportion, a model of loss by its losses with its rhythm kept; a rate by the time that a byte
- * takes (half the strength is twice the rate, and none is no limit). */
+ * proportion, a model of loss by its losses with its rhythm kept, a loss that is counted by how
+ * many packets there are to a lost one; a rate by the time that a byte takes (half the strength is
+ * twice the rate, and none is no limit). */
 void network_effect_scale(struct network_effect *effect, int64_t level_ppb);
 
 /* "delay 100ms jitter 10ms 25% distribution normal loss 1%", in the words of tc. */

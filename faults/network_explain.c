@@ -19,6 +19,13 @@ static int64_t number_of(const struct params *params, const char *name)
 	return index < 0 ? 0 : params_number(params, (unsigned)index, 0);
 }
 
+static bool has(const struct params *params, const char *name)
+{
+	int index = params_find(params->table, name);
+
+	return index >= 0 && params_is_set(params, (unsigned)index);
+}
+
 static bool is_both(const struct params *params)
 {
 	int direction = params_find(params->table, "direction");
@@ -72,6 +79,19 @@ static void say_loss(struct prose *prose, int64_t loss_ppb)
 		100 * (1 - through));
 }
 
+static void say_counted_loss(struct prose *prose, int64_t every)
+{
+	prose_say(prose, "Of every %lld packets exactly one is lost, by counting. ",
+		  (long long)every);
+	if (every > REQUEST_PACKETS)
+		prose_say(prose, "Of requests with about %d packets, one in %.3g meets a loss",
+			  REQUEST_PACKETS, (double)every / REQUEST_PACKETS);
+	else
+		prose_say(prose, "Each request with about %d packets meets a loss",
+			  REQUEST_PACKETS);
+	prose_say(prose, " and waits for it to be sent again, 200ms or more. ");
+}
+
 /* What the kernel makes of it for connect(): tcp_v4_err(), tcp_v6_err(), icmp_err_convert[]. */
 static void say_refusal(struct prose *prose, const struct params *params, int64_t partition)
 {
@@ -81,6 +101,15 @@ static void say_refusal(struct prose *prose, const struct params *params, int64_
 		[REFUSAL_NETWORK] = "\"network is unreachable\"",
 		[REFUSAL_ADMIN] = "\"no route to host\" (over IPv6 \"permission denied\")"};
 
+	if (has(params, "after-bytes")) { /* those that are open already */
+		prose_say(
+			prose, "%s",
+			partition == NETWORK_RESET
+				? "It ends with \"connection reset\" for whoever sends more. "
+				: "It gets no answer any more and hangs until somebody's time-out "
+				  "fires. ");
+		return;
+	}
 	if (partition == NETWORK_RESET) {
 		prose_say(prose,
 			  "New connections fail at once with \"connection refused\", and open ones "
@@ -91,6 +120,34 @@ static void say_refusal(struct prose *prose, const struct params *params, int64_
 		  "New connections fail at once with %s; open ones get no answer and hang until "
 		  "somebody's time-out fires. ",
 		  errors[number_of(params, "reject-with")]);
+}
+
+/* "1.2 MB" */
+static const char *amount(double bytes, char out[24])
+{
+	if (bytes >= 1e6)
+		snprintf(out, 24, "%.1f MB", bytes / 1e6);
+	else
+		snprintf(out, 24, "%.1f kB", bytes / 1e3);
+	return out;
+}
+
+static void say_rate(struct prose *prose, const struct params *params, int64_t rate)
+{
+	const int64_t burst = number_of(params, "burst"), peak = number_of(params, "peak-rate");
+	char text[24];
+
+	prose_say(prose, "No more than %s a second pass%s, all connections together",
+		  amount((double)rate / 8, text), is_both(params) ? " each way" : "");
+	if (!burst) {
+		prose_say(prose, ": an answer of 1 MB takes %.1fs at least. ", 8e6 / (double)rate);
+		return;
+	}
+	prose_say(prose, "; after a pause the first %s pass ", amount((double)burst, text));
+	if (peak)
+		prose_say(prose, "faster, %s a second. ", amount((double)peak / 8, text));
+	else
+		prose_say(prose, "at once. ");
 }
 
 static void say_slot(struct prose *prose, const struct params *params, int64_t slot_ns)
@@ -114,27 +171,28 @@ void network_explain(const struct params *params, char *out, size_t size)
 	int64_t delay_ns = number_of(params, "delay"), loss_ppb = number_of(params, "loss");
 	int64_t slot_ns = number_of(params, "slot");
 	int64_t rate = number_of(params, "rate"), partition = number_of(params, "partition");
-	int key = params_find(params->table, "partition");
-	bool is_cut = key >= 0 && params_is_set(params, (unsigned)key);
+	bool is_cut = has(params, "partition");
 
 	prose_begin(&prose, out, size);
+	if (has(params, "after-bytes"))
+		prose_say(&prose,
+			  "A connection notices nothing until %s of its packets have passed. ",
+			  params_text(params, (unsigned)params_find(params->table, "after-bytes")));
 	if (delay_ns && !is_cut)
 		say_delay(&prose, params, delay_ns);
 	if (is_cut && partition != NETWORK_DROP)
 		say_refusal(&prose, params, partition);
 	else if (loss_ppb || is_cut)
 		say_loss(&prose, is_cut ? SHARE_ONE : loss_ppb);
+	if (number_of(params, "loss-every") > 0)
+		say_counted_loss(&prose, number_of(params, "loss-every"));
 	if (number_of(params, "reset-connections"))
 		prose_say(&prose,
 			  "TCP connections that exist are ended at once: on this side with "
 			  "\"software caused connection abort\", on the other with \"connection "
 			  "reset\". That cannot be undone. ");
 	if (rate > 0)
-		prose_say(&prose,
-			  "No more than %.1f MB a second pass%s, all connections together: an "
-			  "answer of 1 MB takes %.1fs at least. ",
-			  (double)rate / 8e6, is_both(params) ? " each way" : "",
-			  8e6 / (double)rate);
+		say_rate(&prose, params, rate);
 	if (slot_ns > 0)
 		say_slot(&prose, params, slot_ns);
 	prose_end(&prose);

@@ -4,6 +4,7 @@
  * addresses has its own half of the program. Registers that outlive calls: the packet, its
  * transport protocol, where that begins, and whether it has ports here.
  */
+#include "faults/network_after.h"
 #include "faults/network_gate_writer.h"
 #include "faults/network_group.h"
 
@@ -15,6 +16,8 @@
 #include <linux/pkt_cls.h>
 #include <stddef.h>
 #include <string.h>
+
+#define TCP_FLAGS_AT 13 /* in the TCP header */
 
 static bool is_direct(const struct network_state *state)
 {
@@ -70,109 +73,6 @@ static void exclude_connection(struct gate_writer *w, const struct network_conne
 	bpf_place(b, others);
 }
 
-/* R0 = the port, near or far, is in the class that is on the stack; there are ports. */
-static void look_up_port(struct gate_writer *w, bool is_far)
-{
-	struct bpf_builder *b = &w->builder;
-	bool is_source = is_far == w->is_ingress;
-
-	bpf_write_value(b, BPF_W, STACK, SERVICE, SERVICE_BITS);
-	bpf_read(b, BPF_H, R1, STACK, PORT + (is_source ? 0 : 2));
-	bpf_write(b, BPF_H, STACK, SERVICE + 8, R1);
-	gate_look_up(w, w->scope->ports, SERVICE);
-}
-
-static void match_class(struct gate_writer *w, uint32_t class, bool is_far, unsigned differs)
-{
-	bpf_jump_if(&w->builder, BPF_JEQ, PORTS, 0, differs);
-	bpf_write_value(&w->builder, BPF_W, STACK, SERVICE + 4, (int32_t) class);
-	look_up_port(w, is_far);
-	bpf_jump_if_null(&w->builder, R0, differs);
-}
-
-/* The entry of the near or far address, in R0, or to `differs`. */
-static void look_up_address(struct gate_writer *w, int family, int map_fd, bool is_far,
-			    unsigned differs)
-{
-	const bool is_source = is_far == w->is_ingress;
-	struct bpf_builder *b = &w->builder;
-
-	bpf_write_value(b, BPF_W, STACK, PLACE, family == AF_INET ? 32 : 128);
-	for (int word = 0; word < (family == AF_INET ? 1 : 4); word++) {
-		bpf_read(b, BPF_W, R1, STACK, gate_address_at(family, is_source) + word * 4);
-		bpf_write(b, BPF_W, STACK, PLACE + 4 + word * 4, R1);
-	}
-	gate_look_up(w, map_fd, PLACE);
-	bpf_jump_if_null(b, R0, differs);
-}
-
-static void match_addresses(struct gate_writer *w, int family, int map_fd, unsigned found,
-			    unsigned differs)
-{
-	struct bpf_builder *b = &w->builder;
-
-	look_up_address(w, family, map_fd, true, differs);
-	bpf_read(b, BPF_W, R1, R0, 0);
-	bpf_jump_if(b, BPF_JEQ, R1, 0, found);
-	if (w->scope->ports >= 0) {
-		bpf_jump_if(b, BPF_JEQ, PORTS, 0, differs);
-		bpf_write(b, BPF_W, STACK, SERVICE + 4, R1);
-		look_up_port(w, true);
-		bpf_jump_if_null(b, R0, differs);
-		bpf_jump(b, found);
-	} else {
-		bpf_jump(b, differs);
-	}
-}
-
-static void match_set(struct gate_writer *w, int family, const struct gate_set *set, unsigned found,
-		      unsigned differs)
-{
-	struct bpf_builder *b = &w->builder;
-	int map_fd = set->addresses[family == AF_INET6];
-
-	if (set->has_everything) {
-		bpf_jump(b, found);
-		return;
-	}
-	if (set->port_class) {
-		unsigned next = bpf_label(b);
-
-		match_class(w, set->port_class, true, next);
-		bpf_jump(b, found);
-		bpf_place(b, next);
-	}
-	if (map_fd >= 0)
-		match_addresses(w, family, map_fd, found, differs);
-	else
-		bpf_jump(b, differs);
-}
-
-/* Its near side is left out, or is not meant: to `miss`. */
-static void match_local(struct gate_writer *w, int family)
-{
-	const unsigned at = family == AF_INET6;
-	const struct gate_scope *scope = w->scope;
-	struct bpf_builder *b = &w->builder;
-	unsigned others = bpf_label(b);
-
-	if (scope->except_local_class) {
-		match_class(w, scope->except_local_class, false, others);
-		bpf_jump(b, w->miss);
-		bpf_place(b, others);
-	}
-	if (scope->except_local.addresses[at] >= 0) {
-		others = bpf_label(b);
-		look_up_address(w, family, scope->except_local.addresses[at], false, others);
-		bpf_jump(b, w->miss);
-		bpf_place(b, others);
-	}
-	if (scope->local_class)
-		match_class(w, scope->local_class, false, w->miss);
-	if (!scope->local.has_everything)
-		look_up_address(w, family, scope->local.addresses[at], false, w->miss);
-}
-
 static void match_protocol(struct gate_writer *w)
 {
 	uint8_t numbers[TRAFFIC_PROTOCOLS_MAX];
@@ -200,6 +100,19 @@ static void mix(struct gate_writer *w)
 	bpf_compute32_value(b, BPF_RSH, R2, 13);
 	bpf_compute32(b, BPF_XOR, R3, R2);
 	bpf_compute32_value(b, BPF_MUL, R3, 0x85ebca6b);
+}
+
+/* One of the flags is in the TCP header, which a later fragment has not. The protocol is known. */
+static void match_flags(struct gate_writer *w)
+{
+	struct bpf_builder *b = &w->builder;
+
+	bpf_jump_if(b, BPF_JEQ, PORTS, 0, w->miss);
+	bpf_compute_value(b, BPF_ADD, OFFSET, TCP_FLAGS_AT);
+	gate_fetch(w, false, SCRATCH, 1, w->miss);
+	bpf_read(b, BPF_B, R1, STACK, SCRATCH);
+	bpf_compute_value(b, BPF_AND, R1, w->pick.tcp_flags);
+	bpf_jump_if(b, BPF_JEQ, R1, 0, w->miss);
 }
 
 /* Only a share of the flows: near and far address and port, in this order in both directions. */
@@ -274,16 +187,20 @@ static void write_family(struct gate_writer *w, int family)
 	for (unsigned i = 0; i < w->state->control_count; i++)
 		if (w->state->control[i].family == family)
 			exclude_connection(w, &w->state->control[i]);
-	match_local(w, family);
-	match_set(w, family, &w->scope->except, w->miss, wanted);
+	gate_match_local(w, family);
+	gate_match_set(w, family, &w->scope->except, w->miss, wanted);
 	bpf_place(b, wanted);
 	match_protocol(w);
-	match_set(w, family, &w->scope->to, in_scope, w->miss);
+	gate_match_set(w, family, &w->scope->to, in_scope, w->miss);
 	if (!bpf_is_wanted(b, in_scope))
 		return;
 	bpf_place(b, in_scope);
 	if (w->pick.has_share)
 		pick_flow(w, family);
+	if (w->pick.after_bytes)
+		network_after_match(w, family);
+	if (w->pick.tcp_flags)
+		match_flags(w);
 	bpf_jump(b, w->match);
 }
 
@@ -361,14 +278,14 @@ static void write_action(struct gate_writer *w)
 	unsigned kept = bpf_label(b);
 
 	bpf_write_value(b, BPF_W, STACK, SCRATCH, (int32_t)(w->at * 2));
-	gate_look_up(w, w->counters_map, SCRATCH);
+	gate_look_up(w, w->maps.counters, SCRATCH);
 	bpf_jump_if_null(b, R0, w->miss);
 	bpf_copy(b, OFFSET, R0);
 	bpf_set(b, R1, 1);
 	bpf_add_atomic(b, OFFSET, offsetof(struct gate_count, hits), R1);
 	if (network_loses_first(w->state)) { /* queues lose by themselves */
 		bpf_write_value(b, BPF_W, STACK, SCRATCH, (int32_t)(w->at * 2 + 1));
-		gate_look_up(w, w->counters_map, SCRATCH);
+		gate_look_up(w, w->maps.counters, SCRATCH);
 		bpf_jump_if_null(b, R0, w->miss);
 		bpf_read(b, BPF_DW, PORTS, R0, offsetof(struct gate_setting, loss));
 		bpf_call(b, BPF_FUNC_get_prandom_u32);
@@ -415,16 +332,16 @@ static void pass_again(struct gate_writer *w)
 }
 
 int gate_code_load(const struct network_state *state, unsigned at, const struct gate_scope *scope,
-		   const struct target *target, int counters_map, int *out_program_fd,
+		   const struct target *target, struct gate_maps maps, int *out_program_fd,
 		   struct error *err)
 {
 	struct gate_writer w = {.state = state,
 				.is_ingress = state->paths[at].is_ingress,
 				.scope = scope,
 				.at = at,
-				.counters_map = counters_map,
+				.maps = maps,
 				.params = &target->params,
-				.pick = network_pick_of(target)};
+				.pick = network_pick_of(state, target)};
 	struct bpf_builder *b = &w.builder;
 	unsigned ipv6;
 	int result;

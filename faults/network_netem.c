@@ -82,13 +82,6 @@ static uint32_t netem_parent(const struct network_state *state)
 	return state->effect.full.burst ? LIMITER_HANDLE | 1 : limiter_parent(state);
 }
 
-static struct qdisc_rate limiter_of(const struct network_state *state)
-{
-	return (struct qdisc_rate){.bytes = state->effect.at.rate_bytes,
-				   .burst = state->effect.full.burst,
-				   .overhead = (uint16_t)state->effect.at.packet_overhead};
-}
-
 /* Two queues of one seed would draw the same. */
 static struct netem_config netem_of(const struct network_state *state, const struct queue *queue)
 {
@@ -130,6 +123,24 @@ static uint32_t largest_of(const struct network_state *state, const struct queue
 	return queue->path ? queue->path->mtu + LINK_HEADER_MAX : largest_packet(state);
 }
 
+static uint32_t at_least(uint32_t size, uint32_t least)
+{
+	return size > least ? size : least;
+}
+
+/* A packet of the wire fits into either bucket: tbf drops what does not. */
+static struct qdisc_rate limiter_of(const struct network_state *state, const struct queue *queue)
+{
+	const struct netem_config *at = &state->effect.at;
+	const uint32_t largest = largest_of(state, queue);
+
+	return (struct qdisc_rate){.bytes = at->rate_bytes,
+				   .burst = at_least(at->burst, largest),
+				   .overhead = (uint16_t)at->packet_overhead,
+				   .peak_bytes = at->peak_bytes,
+				   .peak_burst = at_least(at->peak_burst, largest)};
+}
+
 /* netem bounds what waits by its number alone. As the stack hands packets down they have up to 64
  * KiB (more only where somebody has raised an interface's gso_max_size), and each has a head
  * besides (struct sk_buff and its data: 768 bytes at least). */
@@ -150,16 +161,27 @@ uint64_t network_netem_bound(struct network_state *state)
 	       queues;
 }
 
+static int resize(struct network_state *state, const struct queue *queue, struct error *err)
+{
+	const struct qdisc_rate limiter = limiter_of(state, queue);
+	int result = 0;
+
+	if (network_effect_needs_wire_packets(&state->effect))
+		result = qdisc_change_segmenter(state->route, queue->index, SEGMENTER_HANDLE,
+						largest_of(state, queue), err);
+	if (result == 0 && state->effect.full.burst && (!queue->path || queue->path->index))
+		result = qdisc_change_rate(state->route, queue->index, limiter_parent(state),
+					   LIMITER_HANDLE, &limiter, err);
+	return result;
+}
+
 int network_netem_resize(struct network_state *state, struct error *err)
 {
 	struct queue queue = {0};
 	int result = 0;
 
-	if (!network_effect_needs_wire_packets(&state->effect))
-		return 0;
 	while (result == 0 && next_queue(state, &queue))
-		result = qdisc_change_segmenter(state->route, queue.index, SEGMENTER_HANDLE,
-						largest_of(state, &queue), err);
+		result = resize(state, &queue, err);
 	return result;
 }
 
@@ -234,7 +256,7 @@ int network_netem_check(struct network_state *state, struct error *err)
 static int add_queues(struct network_state *state, const struct queue *queue, struct error *err)
 {
 	const struct netem_config netem = netem_of(state, queue);
-	const struct qdisc_rate limiter = limiter_of(state);
+	const struct qdisc_rate limiter = limiter_of(state, queue);
 	int result = 0;
 
 	if (network_effect_needs_wire_packets(&state->effect))
@@ -309,17 +331,18 @@ static int change(struct network_state *state, const struct queue *queue,
 
 int network_netem_change(struct network_state *state, struct error *err)
 {
-	const struct qdisc_rate limiter = limiter_of(state);
 	struct queue queue = {0};
 	int result = 0;
 
 	state->change_count++;
 	while (result == 0 && next_queue(state, &queue)) {
 		struct netem_config netem;
+		struct qdisc_rate limiter;
 
 		if (queue.path && !queue.path->index)
 			continue; /* who has left gives back what it has */
 		netem = netem_of(state, &queue);
+		limiter = limiter_of(state, &queue);
 		result = change(state, &queue, &netem, &limiter, err);
 	}
 	return result;
@@ -327,7 +350,7 @@ int network_netem_change(struct network_state *state, struct error *err)
 
 static int soften(struct network_state *state, const struct queue *queue, struct error *err)
 {
-	const struct qdisc_rate limiter = {.burst = state->effect.full.burst};
+	const struct qdisc_rate limiter = {.burst = limiter_of(state, queue).burst};
 	struct netem_config netem = {.limit = state->effect.at.limit};
 
 	return change(state, queue, &netem, &limiter, err);

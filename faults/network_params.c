@@ -101,6 +101,12 @@ const struct param network_params[] = {
 		SHARE("state-p32", "chance of a packet received in a burst; without it 0%"),
 	[NETWORK_STATE_P23] = SHARE("state-p23", "chance that loss follows it; without it 100%"),
 	[NETWORK_STATE_P14] = SHARE("state-p14", "chance of a single loss; without it 0%"),
+	[NETWORK_LOSS_EVERY] = INTEGER("loss-every", 2, 1000000,
+				       "of so many packets one is lost, counted, beside any other "
+				       "loss"),
+	[NETWORK_LOSS_EVERY_FIRST] =
+		INTEGER("loss-every-first", 1, 1000000,
+			"which of them; without it the last one of each loss-every"),
 	[NETWORK_ECN] = {.name = "ecn",
 			 .type = PARAM_BOOL,
 			 .doc = "mark packets of ECN connections (congestion experienced) instead "
@@ -125,6 +131,16 @@ const struct param network_params[] = {
 			   .min = 1600,
 			   .max = 1 << 30,
 			   .doc = "so much may pass at once after a pause"},
+	[NETWORK_PEAK_RATE] = {.name = "peak-rate",
+			       .type = PARAM_RATE,
+			       .min = 8,
+			       .max = 1000000000000LL,
+			       .doc = "bandwidth at which a burst passes, above rate"},
+	[NETWORK_PEAK_BURST] = {.name = "peak-burst",
+				.type = PARAM_SIZE,
+				.min = 1600,
+				.max = 1 << 30,
+				.doc = "so much of it at once all the same; without it one packet"},
 	[NETWORK_PACKET_OVERHEAD] = INTEGER("packet-overhead", -1000, 10000,
 					    "bytes that a packet counts more (or less)"),
 	[NETWORK_CELL_SIZE] =
@@ -155,6 +171,12 @@ const struct param network_params[] = {
 				 "the same seed and the same packets give the same effect"),
 	[NETWORK_LIMIT] = INTEGER("limit", 1, 1000000,
 				  "packets that may wait; more are dropped (and counted)"),
+	[NETWORK_AFTER_BYTES] = {.name = "after-bytes",
+				 .type = PARAM_SIZE,
+				 .min = 1,
+				 .max = 1LL << 50,
+				 .doc = "a flow is met only once more bytes of its packets have "
+					"passed, since it began"},
 	[NETWORK_DIRECTION] =
 		{.name = "direction",
 		 .type = PARAM_WORD,
@@ -187,11 +209,17 @@ static const struct need needs[] = {
 	{NETWORK_STATE_P32, {NETWORK_STATE_P13}, "needs state-p13"},
 	{NETWORK_STATE_P23, {NETWORK_STATE_P13}, "needs state-p13"},
 	{NETWORK_STATE_P14, {NETWORK_STATE_P13}, "needs state-p13"},
+	{NETWORK_LOSS_EVERY_FIRST, {NETWORK_LOSS_EVERY}, "needs loss-every"},
 	{NETWORK_DUPLICATE_CORRELATION, {NETWORK_DUPLICATE}, "needs duplicate"},
 	{NETWORK_CORRUPT_CORRELATION, {NETWORK_CORRUPT}, "needs corrupt"},
 	{NETWORK_REORDER_CORRELATION, {NETWORK_REORDER}, "needs reorder"},
 	{NETWORK_REORDER_GAP, {NETWORK_REORDER}, "needs reorder"},
 	{NETWORK_BURST, {NETWORK_RATE}, "needs rate"},
+	{NETWORK_PEAK_RATE, {NETWORK_RATE}, "needs rate"},
+	{NETWORK_PEAK_RATE,
+	 {NETWORK_BURST},
+	 "needs burst: without one nothing is faster than rate"},
+	{NETWORK_PEAK_BURST, {NETWORK_PEAK_RATE}, "needs peak-rate"},
 	{NETWORK_PACKET_OVERHEAD, {NETWORK_RATE}, "needs rate"},
 	{NETWORK_CELL_SIZE, {NETWORK_RATE}, "needs rate"},
 	{NETWORK_CELL_OVERHEAD, {NETWORK_CELL_SIZE}, "needs cell-size"},
@@ -274,8 +302,13 @@ static int check_loss(const struct params *params, struct error *err)
 	    SHARE_ONE)
 		return error_set(err, EINVAL,
 				 "state-p31 and state-p32 are more than 100%% together");
+	if (params_number(params, NETWORK_LOSS_EVERY_FIRST, 0) >
+	    params_number(params, NETWORK_LOSS_EVERY, INT64_MAX))
+		return error_set(err, EINVAL,
+				 "loss-every-first is greater than loss-every: it is one of so "
+				 "many packets");
 	if (params_number(params, NETWORK_ECN, 0) && !has_gemodel && !has_state &&
-	    !params_number(params, NETWORK_LOSS, 0))
+	    !params_number(params, NETWORK_LOSS, 0) && !is_given(params, NETWORK_LOSS_EVERY))
 		return error_set(err, EINVAL, "ecn needs a loss, in place of which it marks");
 	return 0;
 }
@@ -284,9 +317,9 @@ static int check_loss(const struct params *params, struct error *err)
 static int check_partition(const struct params *params, struct error *err)
 {
 	static const enum network_param others[] = {
-		NETWORK_LOSS,	 NETWORK_GEMODEL_P, NETWORK_STATE_P13,
-		NETWORK_ECN,	 NETWORK_DUPLICATE, NETWORK_CORRUPT,
-		NETWORK_REORDER, NETWORK_RATE,	    NETWORK_SLOT};
+		NETWORK_LOSS, NETWORK_GEMODEL_P, NETWORK_STATE_P13, NETWORK_LOSS_EVERY,
+		NETWORK_ECN,  NETWORK_DUPLICATE, NETWORK_CORRUPT,   NETWORK_REORDER,
+		NETWORK_RATE, NETWORK_SLOT};
 	bool refuses = params_number(params, NETWORK_PARTITION, NETWORK_DROP) != NETWORK_DROP;
 
 	if (params_is_set(params, NETWORK_REJECT_WITH) && !refuses)
@@ -334,6 +367,12 @@ static int check_slot(const struct params *params, struct error *err)
 	return 0;
 }
 
+/* In which both ways compute: of netem and tbf. */
+static int64_t bytes_a_second(const struct params *params, enum network_param key)
+{
+	return (params_number(params, key, 0) + 7) / 8;
+}
+
 static int check_rate(const struct params *params, struct error *err)
 {
 	if (params_is_set(params, NETWORK_BURST) &&
@@ -341,7 +380,28 @@ static int check_rate(const struct params *params, struct error *err)
 	     params_number(params, NETWORK_PACKET_OVERHEAD, 0) < 0))
 		return error_set(err, EINVAL,
 				 "burst does not go with cell-size or a negative packet-overhead");
+	if (params_is_set(params, NETWORK_PEAK_RATE) &&
+	    bytes_a_second(params, NETWORK_PEAK_RATE) <= bytes_a_second(params, NETWORK_RATE))
+		return error_set(err, EINVAL,
+				 "peak-rate is not above rate: it is the rate at which a burst "
+				 "passes");
+	if (params_number(params, NETWORK_PEAK_BURST, 0) >=
+	    params_number(params, NETWORK_BURST, INT64_MAX))
+		return error_set(err, EINVAL,
+				 "peak-burst is not below burst: all of it would pass at once, "
+				 "whatever peak-rate is");
 	return 0;
+}
+
+/* They end when it begins, whatever they have carried. */
+static int check_after(const struct params *params, struct error *err)
+{
+	if (!params_is_set(params, NETWORK_AFTER_BYTES) ||
+	    !params_number(params, NETWORK_RESET_CONNECTIONS, 0))
+		return 0;
+	return error_set(err, EINVAL,
+			 "reset-connections ends connections when the fault begins, and "
+			 "after-bytes later: give one, or partition: reset with after-bytes");
 }
 
 static bool has_effect(const struct params *params)
@@ -349,9 +409,9 @@ static bool has_effect(const struct params *params)
 	static const enum network_param effects[] = {
 		NETWORK_DELAY,	   NETWORK_DISTRIBUTION_SAMPLES,
 		NETWORK_LOSS,	   NETWORK_GEMODEL_P,
-		NETWORK_STATE_P13, NETWORK_DUPLICATE,
-		NETWORK_CORRUPT,   NETWORK_RATE,
-		NETWORK_SLOT};
+		NETWORK_STATE_P13, NETWORK_LOSS_EVERY,
+		NETWORK_DUPLICATE, NETWORK_CORRUPT,
+		NETWORK_RATE,	   NETWORK_SLOT};
 	bool is_any = params_is_set(params, NETWORK_PARTITION);
 
 	for (unsigned i = 0; i < sizeof(effects) / sizeof(*effects); i++)
@@ -378,10 +438,12 @@ int network_check(const struct params *params, struct error *err)
 		result = check_slot(params, err);
 	if (result == 0)
 		result = check_partition(params, err);
+	if (result == 0)
+		result = check_after(params, err);
 	if (result == 0 && !has_effect(params) && !network_is_instant(params))
 		result = error_set(err, EINVAL,
 				   "no effect: give delay, distribution-file, partition, loss, "
-				   "gemodel-p, state-p13, duplicate, corrupt, rate, slot or "
-				   "reset-connections");
+				   "gemodel-p, state-p13, loss-every, duplicate, corrupt, rate, "
+				   "slot or reset-connections");
 	return result;
 }

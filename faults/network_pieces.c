@@ -191,3 +191,41 @@ void pieces_join_ranges(struct pieces *ranges)
 	}
 	ranges->count = kept + 1;
 }
+
+bool pieces_hold(const struct pieces *pieces, const uint8_t *address)
+{
+	for (unsigned i = 0; i < pieces->count; i++) {
+		const struct piece *piece = &pieces->list[i];
+		const unsigned whole = piece->prefix / 8;
+		const uint8_t mask = (uint8_t)(0xff00 >> piece->prefix % 8);
+
+		if (memcmp(piece->address, address, whole) == 0 &&
+		    (!mask || ((piece->address[whole] ^ address[whole]) & mask) == 0))
+			return true;
+	}
+	return false;
+}
+
+unsigned pieces_longest_prefix(const struct pieces *pieces)
+{
+	unsigned longest = 0;
+
+	for (unsigned i = 0; i < pieces->count; i++)
+		if (pieces->list[i].prefix > longest)
+			longest = pieces->list[i].prefix;
+	return longest;
+}
+
+bool pieces_are_whole_family(const struct pieces *pieces)
+{
+	return pieces->count > 0 && pieces->list[0].prefix == 0;
+}
+
+void piece_last_address(const struct piece *piece, unsigned size, uint8_t *out)
+{
+	for (unsigned i = 0; i < size; i++) {
+		unsigned fixed = piece->prefix > i * 8 ? piece->prefix - i * 8U : 0;
+
+		out[i] = piece->address[i] | (fixed < 8 ? 0xff >> fixed : 0);
+	}
+}

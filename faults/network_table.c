@@ -43,21 +43,27 @@ const char *network_table_chain(const struct network_path *path, unsigned at, ch
 	return name_of(path->is_ingress ? "in" : "out", at, out);
 }
 
-static void exclude_neighbours(const char *chain, struct nft_batch *batch)
+static void exclude_neighbours(const struct network_scope *scope, const char *chain,
+			       struct nft_batch *batch)
 {
 	/* Without neighbours nothing at all gets through once their entries expire: not what "lose
 	 * 5 % towards 10.0.5.0/24" asks for. 133-137: neighbour discovery (RFC 4861). */
-	nft_rule_begin(batch, chain);
-	nft_match_not_ip(batch);
-	nft_verdict(batch, NF_ACCEPT);
-	nft_rule_end(batch, "not IP: ARP and others");
-	nft_rule_begin(batch, chain);
-	nft_match_icmpv6(batch, 133, 137);
-	nft_verdict(batch, NF_ACCEPT);
-	nft_rule_end(batch, "neighbour discovery");
+	if (network_scope_meets_not_ip(scope)) {
+		nft_rule_begin(batch, chain);
+		nft_match_not_ip(batch);
+		nft_verdict(batch, NF_ACCEPT);
+		nft_rule_end(batch, "not IP: ARP and others");
+	}
+	if (network_scope_meets_discovery(scope)) {
+		nft_rule_begin(batch, chain);
+		nft_match_icmpv6(batch, 133, 137);
+		nft_verdict(batch, NF_ACCEPT);
+		nft_rule_end(batch, "neighbour discovery");
+	}
 }
 
-static void exclude_metadata(bool is_ingress, const char *chain, struct nft_batch *batch)
+static void exclude_metadata(const struct network_scope *scope, bool is_ingress, const char *chain,
+			     struct nft_batch *batch)
 {
 	static const int families[] = {AF_INET, AF_INET6};
 	const enum nft_side side = is_ingress ? NFT_SOURCE : NFT_DESTINATION;
@@ -65,6 +71,8 @@ static void exclude_metadata(bool is_ingress, const char *chain, struct nft_batc
 
 	for (unsigned i = 0; i < 2; i++)
 		for (unsigned k = 0; (address = target_metadata_address(families[i], k)); k++) {
+			if (!network_scope_meets_address(scope, families[i], address))
+				continue;
 			nft_rule_begin(batch, chain);
 			nft_match_address(batch, families[i], side, address);
 			nft_verdict(batch, NF_ACCEPT);
@@ -117,9 +125,9 @@ static void add_exclusions(const struct network_state *state, const struct table
 	if (!state->group) /* else it is asked before whose packet it is */
 		pass_again(state, chain, batch);
 	if (!params_number(table->params, TRAFFIC_NEIGHBOURS, 0))
-		exclude_neighbours(chain, batch);
+		exclude_neighbours(table->scope, chain, batch);
 	if (target_spares_metadata(table->params))
-		exclude_metadata(is_ingress, chain, batch);
+		exclude_metadata(table->scope, is_ingress, chain, batch);
 	exclude_sessions(state, is_ingress, chain, batch);
 	network_scope_add_rules(table->except, is_ingress, chain, NULL, batch);
 	nft_rule_begin(batch, chain);
@@ -261,6 +269,8 @@ static int add_path(struct network_state *state, const struct table *table, unsi
 	if (!path->has_counters) {
 		nft_add_counter(batch, name_of("hit", at, name));
 		nft_add_counter(batch, name_of("lost", at, name));
+		if (table->pick.after_bytes)
+			nft_add_counter(batch, name_of("full", at, name));
 	}
 	nft_add_chain(batch, name_of("act", at, act));
 	result = add_action(state, at, act, batch, err);
@@ -294,12 +304,12 @@ static void close_table(struct table *table)
 	network_scope_free(table->except);
 }
 
-static int open_table(struct table *table, const struct target *target, unsigned generation,
-		      struct error *err)
+static int open_table(struct table *table, const struct network_state *state,
+		      const struct target *target, unsigned generation, struct error *err)
 {
 	int result;
 
-	*table = (struct table){.params = &target->params, .pick = network_pick_of(target)};
+	*table = (struct table){.params = &target->params, .pick = network_pick_of(state, target)};
 	result = network_scope_new(&target->params, false, generation, &table->scope, err);
 	if (result == 0)
 		result = network_scope_new(&target->params, true, generation, &table->except, err);
@@ -318,7 +328,7 @@ int network_table_add(struct network_state *state, const struct target *target, 
 {
 	struct table table;
 	char comment[64];
-	int result = open_table(&table, target, state->generation, err);
+	int result = open_table(&table, state, target, state->generation, err);
 
 	if (result < 0)
 		return result;
@@ -327,6 +337,7 @@ int network_table_add(struct network_state *state, const struct target *target, 
 	network_scope_add_sets(table.scope, batch);
 	network_scope_add_sets(table.except, batch);
 	network_group_add_sets(state, batch);
+	network_pick_add_sets(&table.pick, batch);
 	for (unsigned i = 0; i < state->path_count; i++)
 		state->paths[i].has_counters = false;
 	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
@@ -344,7 +355,7 @@ int network_table_add_path(struct network_state *state, const struct target *tar
 {
 	struct nft_batch batch;
 	struct table table;
-	int result = open_table(&table, target, state->generation, err);
+	int result = open_table(&table, state, target, state->generation, err);
 
 	if (result < 0)
 		return result;
@@ -375,7 +386,7 @@ static int delete_hook_chain(struct network_state *state, const char *chain, str
 
 int network_table_cut_path(struct network_state *state, const struct target *target, unsigned at)
 {
-	const struct network_pick pick = network_pick_of(target);
+	const struct network_pick pick = network_pick_of(state, target);
 	struct nft_batch batch;
 	char name[NAME_SIZE];
 	int result =
@@ -452,7 +463,7 @@ int network_table_follow(struct network_state *state, const struct target *targe
 	const unsigned generation = state->generation + 1;
 	struct nft_batch batch;
 	struct table table;
-	int result = open_table(&table, target, generation, err);
+	int result = open_table(&table, state, target, generation, err);
 
 	if (result < 0)
 		return result;

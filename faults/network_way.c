@@ -109,15 +109,28 @@ static int choose_line(struct network_state *state, const struct network_support
 	return result;
 }
 
-static int choose_queue(struct network_state *state, const struct network_support *support,
-			bool has_tun, struct plan *plan, struct error *err)
+/* What netem lacks and a delay line has. */
+static int note_line(const struct network_state *state, bool has_netem, bool has_tun,
+		     struct plan *plan, struct error *err)
 {
-	const bool is_correlated = state->effect.full.delay_correlation_ppb && has_tun;
-	const bool is_plain_loss = network_effect_is_plain_loss(&state->effect);
-	bool is_bypassed = false;
+	const struct netem_config *effect = &state->effect.full;
 	int result = 0;
 
-	if (support->has_netem && state->effect.full.delay_correlation_ppb)
+	if (effect->loss_every && !has_tun) {
+		error_set(err, ENODEV,
+			  "loss-every: a delay line counts the packets, and there is no "
+			  "/dev/net/tun");
+		return error_remedy(err,
+				    "modprobe tun (in a container, pass the device into it), or "
+				    "draw the lost ones: loss: %.6g%%",
+				    100.0 / effect->loss_every);
+	}
+	if (effect->loss_every)
+		result = plan_add(plan, PLAN_NOTE,
+				  "one in every %u packets is lost: %sa delay line counts them, as "
+				  "on the wire, for each interface and direction by itself",
+				  effect->loss_every, has_netem ? "netem can only draw, " : "");
+	if (result == 0 && has_netem && effect->delay_correlation_ppb)
 		result =
 			plan_add(plan, PLAN_NOTE,
 				 "netem does not correlate delays (it divides the drawn number and "
@@ -125,6 +138,18 @@ static int choose_queue(struct network_state *state, const struct network_suppor
 				 has_tun ? ": a delay line does"
 					 : ", and there is no /dev/net/tun for a delay line, which "
 					   "does: delay-correlation has no effect here");
+	return result;
+}
+
+static int choose_queue(struct network_state *state, const struct network_support *support,
+			bool has_tun, struct plan *plan, struct error *err)
+{
+	const struct netem_config *effect = &state->effect.full;
+	const bool needs_line = (effect->delay_correlation_ppb || effect->loss_every) && has_tun;
+	const bool is_plain_loss = network_effect_is_plain_loss(&state->effect);
+	bool is_bypassed = false;
+	int result = note_line(state, support->has_netem, has_tun, plan, err);
+
 	if (result == 0 && support->has_netem)
 		result = network_find_bypassed(state, plan, &is_bypassed, err);
 	if (result < 0)
@@ -135,7 +160,7 @@ static int choose_queue(struct network_state *state, const struct network_suppor
 			  "/dev/net/tun for a delay line");
 		return error_remedy(err, "modprobe tun, or allow-bypass: true");
 	}
-	if (support->has_netem && !is_bypassed && !is_correlated)
+	if (support->has_netem && !is_bypassed && !needs_line)
 		return choose_netem(state, support, plan);
 	if (!is_plain_loss || has_tun)
 		return choose_line(state, support, plan);

@@ -26,8 +26,9 @@ static bool is_within(const struct address *address, const struct endpoint *netw
 
 static bool is_loopback(int family, const uint8_t *address)
 {
-	return family == AF_INET ? address[0] == 127
-				 : memcmp(address, &in6addr_loopback, sizeof(in6addr_loopback)) == 0;
+	return family == AF_INET
+		       ? address[0] == 127
+		       : memcmp(address, &in6addr_loopback, sizeof(in6addr_loopback)) == 0;
 }
 
 /* Who means every address does not mean those that never leave: 0.0.0.0/0 is without 127.0.0.1. */
@@ -56,8 +57,7 @@ static void add_source(void *context, const struct address *address)
 	struct target *target = search->target;
 	struct target_source *grown;
 
-	if (search->result < 0 ||
-	    !is_selected(&target->params, TRAFFIC_LOCAL_ADDRESS, address) ||
+	if (search->result < 0 || !is_selected(&target->params, TRAFFIC_LOCAL_ADDRESS, address) ||
 	    is_selected(&target->params, TRAFFIC_EXCEPT_LOCAL_ADDRESS, address))
 		return;
 	grown = reallocarray(target->sources, target->source_count + 1, sizeof(*grown));

@@ -30,7 +30,8 @@ void netem_copy(const struct netem_config *config, struct netem_config *out,
 
 bool netem_loses(const struct netem_config *config)
 {
-	return config->loss_ppb > 0 || config->loss_model != NETEM_LOSS_RANDOM;
+	return config->loss_ppb > 0 || config->loss_model != NETEM_LOSS_RANDOM ||
+	       config->loss_every > 0;
 }
 
 static void put_loss(struct netlink_request *request, const struct netem_config *config)

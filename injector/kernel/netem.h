@@ -52,6 +52,9 @@ struct netem_config {
 	uint64_t loss_ppb, loss_correlation_ppb;
 	struct netem_gemodel gemodel;
 	struct netem_state state;
+	/* One of so many is lost besides, first the packet of that number (at most as great); not
+	 * netem's: the delay line counts. 0: none */
+	uint32_t loss_every, loss_every_first;
 	bool has_ecn; /* a packet that can be marked is marked instead of lost */
 
 	uint64_t duplicate_ppb, duplicate_correlation_ppb;
@@ -64,6 +67,10 @@ struct netem_config {
 	uint32_t cell_size;
 	int32_t cell_overhead;
 	uint32_t burst; /* bytes; not netem's: a token bucket (tbf) does it. 0: none */
+	/* How fast a burst passes, by a second bucket; 0: at once. And what that one holds: more
+	 * than a packet, or 0: one packet. */
+	uint64_t peak_bytes;
+	uint32_t peak_burst;
 
 	int64_t slot_min_ns, slot_max_ns;     /* both 0: no slots */
 	const struct netem_table *slot_table; /* not NULL: of what the time varies around */
@@ -83,7 +90,7 @@ struct netem_tables {
 void netem_copy(const struct netem_config *config, struct netem_config *out,
 		struct netem_tables *out_tables);
 
-/* Some packets are lost (or marked) by a model or at random. */
+/* Some packets are lost (or marked) by a model, at random or by their number. */
 bool netem_loses(const struct netem_config *config);
 
 /* Adds netem below `parent` (TC_H_ROOT or a class); -EEXIST if something is there. */

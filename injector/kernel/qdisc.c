@@ -37,23 +37,37 @@ static int call(struct netlink *netlink, struct netlink_request *request, const 
 	return result;
 }
 
+/* Into 32 bits; what is more stands in an attribute of its own. */
+static uint32_t clip(uint64_t rate)
+{
+	return rate >= UINT32_MAX ? UINT32_MAX : (uint32_t)rate;
+}
+
 static int put_tbf(struct netlink *netlink, uint16_t flags, int index, uint32_t parent,
 		   uint32_t handle, const struct qdisc_rate *config, struct error *err)
 {
-	uint64_t rate = config->bytes ? config->bytes : KEEPS_ORDER_RATE;
+	const uint64_t rate = config->bytes ? config->bytes : KEEPS_ORDER_RATE;
+	const uint64_t peak = config->bytes ? config->peak_bytes : 0;
 	/* With linklayer given and TCA_TBF_BURST the kernel wants no rate table (sch_tbf.c) */
 	struct tc_tbf_qopt options = {.limit = config->limit ? config->limit : UINT32_MAX / 2,
 				      .rate.linklayer = TC_LINKLAYER_ETHERNET,
-				      .rate.overhead = config->overhead};
+				      .rate.overhead = config->overhead,
+				      .peakrate.linklayer = TC_LINKLAYER_ETHERNET,
+				      .peakrate.overhead = config->overhead};
 	struct netlink_request request;
 
-	options.rate.rate = rate >= UINT32_MAX ? UINT32_MAX : (uint32_t)rate;
+	options.rate.rate = clip(rate);
+	options.peakrate.rate = clip(peak);
 	begin(&request, RTM_NEWQDISC, flags, index, parent, handle, "tbf");
 	netlink_nest(&request, TCA_OPTIONS);
 	netlink_put(&request, TCA_TBF_PARMS, &options, sizeof(options));
 	netlink_put_u32(&request, TCA_TBF_BURST, config->burst);
 	if (rate >= UINT32_MAX)
 		netlink_put_u64(&request, TCA_TBF_RATE64, rate);
+	if (peak)
+		netlink_put_u32(&request, TCA_TBF_PBURST, config->peak_burst);
+	if (peak >= UINT32_MAX)
+		netlink_put_u64(&request, TCA_TBF_PRATE64, peak);
 	netlink_unnest(&request);
 	return call(netlink, &request, flags ? "add tbf" : "change tbf", index, err);
 }
@@ -325,6 +339,33 @@ int filter_each_of(struct netlink *netlink, int index, uint32_t handle, filter_f
 		return 0; /* no clsact there, or a qdisc that has no filters */
 	if (result < 0)
 		error_prefix(err, "cannot list the filters of interface %d", index);
+	return result;
+}
+
+struct filter_search {
+	const char *name;
+	struct filter *found;
+	bool is_found;
+};
+
+static void look_for_filter(void *context, const struct filter *filter)
+{
+	struct filter_search *search = context;
+
+	/* the classifier itself comes first, without a handle */
+	if (search->is_found || filter->handle == 0 || strcmp(filter->name, search->name) != 0)
+		return;
+	*search->found = *filter;
+	search->is_found = true;
+}
+
+int filter_find(struct netlink *netlink, int index, enum qdisc_hook hook, const char *name,
+		struct filter *out, bool *out_found, struct error *err)
+{
+	struct filter_search search = {.name = name, .found = out};
+	int result = filter_each(netlink, index, hook, look_for_filter, &search, err);
+
+	*out_found = search.is_found;
 	return result;
 }
 

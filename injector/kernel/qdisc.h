@@ -28,6 +28,10 @@ struct qdisc_rate {
 	uint32_t burst;	   /* bytes; larger packets are cut, or dropped where they cannot be */
 	uint32_t limit;	   /* bytes that wait in it while it has no child */
 	uint16_t overhead; /* bytes counted in addition for each packet */
+	/* A second, smaller bucket, by which the burst leaves: bytes a second, more than `bytes`;
+	 * 0: there is none. And what it holds: as `burst`. */
+	uint64_t peak_bytes;
+	uint32_t peak_burst;
 };
 int qdisc_add_rate(struct netlink *netlink, int index, uint32_t parent, uint32_t handle,
 		   const struct qdisc_rate *rate, struct error *err);
@@ -83,6 +87,9 @@ int filter_each(struct netlink *netlink, int index, enum qdisc_hook hook, filter
 /* The same at any qdisc of it, by its handle. */
 int filter_each_of(struct netlink *netlink, int index, uint32_t handle, filter_fn fn, void *context,
 		   struct error *err);
+/* The bpf filter of that name at a clsact hook; *out_found false: there is none. */
+int filter_find(struct netlink *netlink, int index, enum qdisc_hook hook, const char *name,
+		struct filter *out, bool *out_found, struct error *err);
 /* One that filter_each() found. -ENOENT: gone already. */
 int filter_delete(struct netlink *netlink, int index, const struct filter *filter,
 		  struct error *err);

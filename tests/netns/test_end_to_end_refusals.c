@@ -250,6 +250,9 @@ static void test_machine_that_cannot(void **state)
 
 	assert_refused(stage, &poor, "inject network to=10.88.0.2:7001 delay=100ms for=1s",
 		       "/dev/net/tun", "modprobe");
+	/* nor to count, where a loss by chance could be drawn: which is said */
+	assert_refused(stage, &poor, "inject network to=10.88.0.2:7001 loss-every=8 for=1s",
+		       "loss-every", "loss: 12.5%");
 	assert_int_equal(squall_call(stage, &poor,
 				     "inject --quiet network to=10.88.0.2 loss=100%% for=50ms"),
 			 0);

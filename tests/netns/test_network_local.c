@@ -164,8 +164,8 @@ static void test_with_other_keys(void **state)
 	assert_passes(lab, "10.88.0.1", "10.88.0.3");
 	netlab_hang_up(netlab_dial_from(lab->near_fd, CHOSEN, "10.88.0.2", NETLAB_PORT));
 	netlab_fault_finish(&fault, FAULT_END_NOW);
-	START(lab, &fault, "local-address", CHOSEN, "to", "[fd88::2]:7001", "to",
-	      "10.88.0.2:7001", "loss", "100%", "direction", "ingress");
+	START(lab, &fault, "local-address", CHOSEN, "to", "[fd88::2]:7001", "to", "10.88.0.2:7001",
+	      "loss", "100%", "direction", "ingress");
 	assert_lost(lab, CHOSEN, "10.88.0.2");
 	assert_passes(lab, CHOSEN, "10.88.0.3");
 	assert_passes(lab, CHOSEN6, "fd88::2");
@@ -174,8 +174,8 @@ static void test_with_other_keys(void **state)
 	      "loss", "100%");
 	assert_passes(lab, CHOSEN, "10.88.0.2");
 	netlab_fault_finish(&fault, FAULT_END_NOW);
-	START(lab, &fault, "local-address", CHOSEN, "local-port", "1024-65535", "interface",
-	      "sqv0", "loss", "100%");
+	START(lab, &fault, "local-address", CHOSEN, "local-port", "1024-65535", "interface", "sqv0",
+	      "loss", "100%");
 	assert_lost(lab, CHOSEN, "10.88.0.2");
 	assert_passes(lab, "10.88.0.1", "10.88.0.2");
 	netlab_fault_finish(&fault, FAULT_END_NOW);
@@ -189,8 +189,8 @@ static void test_all_but_one(void **state)
 		struct netlab_fault fault;
 
 		START(lab, &fault, "to", "10.88.0.0/24", "to", "fd88::/64", "except-local-address",
-		      "10.88.0.8/29", "except-local-address", CHOSEN6, "loss", "100%",
-		      "direction", directions[i]);
+		      "10.88.0.8/29", "except-local-address", CHOSEN6, "loss", "100%", "direction",
+		      directions[i]);
 		assert_non_null(strstr(fault.plan, "not affected: 10.88.0.8/29 on this side"));
 		assert_passes(lab, CHOSEN, "10.88.0.2");
 		assert_passes(lab, CHOSEN6, "fd88::2");
@@ -240,8 +240,7 @@ static void test_delay(void **state)
 		struct netlab_fault fault;
 
 		START(lab, &fault, "local-address", CHOSEN, "local-address", CHOSEN6, "to",
-		      "10.88.0.2", "to", "fd88::2", "delay", "150ms", "direction",
-		      directions[i]);
+		      "10.88.0.2", "to", "fd88::2", "delay", "150ms", "direction", directions[i]);
 		assert_true(asks(lab, CHOSEN, "10.88.0.2", 5000) >= least_ns);
 		assert_true(asks(lab, CHOSEN6, "fd88::2", 5000) >= least_ns);
 		assert_int_equal(evidence_of(&fault).delayed, i == 2 ? 4 : 2);
@@ -292,8 +291,10 @@ static void test_refusals(void **state)
 
 	START(lab, &fault, "local-address", CHOSEN, "local-address", CHOSEN6, "to", "10.88.0.2",
 	      "to", "fd88::2", "partition", "reset");
-	assert_int_equal(netlab_dial_from(lab->near_fd, CHOSEN, "10.88.0.2", NETLAB_PORT), -ECONNREFUSED);
-	assert_int_equal(netlab_dial_from(lab->near_fd, CHOSEN6, "fd88::2", NETLAB_PORT), -ECONNREFUSED);
+	assert_int_equal(netlab_dial_from(lab->near_fd, CHOSEN, "10.88.0.2", NETLAB_PORT),
+			 -ECONNREFUSED);
+	assert_int_equal(netlab_dial_from(lab->near_fd, CHOSEN6, "fd88::2", NETLAB_PORT),
+			 -ECONNREFUSED);
 	netlab_hang_up(netlab_dial_from(lab->near_fd, "10.88.0.1", "10.88.0.2", NETLAB_PORT));
 	netlab_hang_up(netlab_dial_from(lab->near_fd, "fd88::1", "fd88::2", NETLAB_PORT));
 	netlab_fault_finish(&fault, FAULT_END_SOFT);

@@ -129,9 +129,9 @@ static void test_interfaces_that_the_address_leaves_by(void **state)
 			      "local-address", CHOSEN6),
 			 0);
 	assert_true(goes_by(&fault, "squp") && goes_by(&fault, "sqv0"));
-	assert_int_equal(PLAN(lab, &fault, &err, "local-address", "10.89.0.1", "interface",
-			      "default-route"),
-			 0);
+	assert_int_equal(
+		PLAN(lab, &fault, &err, "local-address", "10.89.0.1", "interface", "default-route"),
+		0);
 	assert_true(goes_by(&fault, "squp") && !goes_by(&fault, "sqv0"));
 	/* what is forwarded: as for any other */
 	assert_int_equal(PLAN(lab, &fault, &err, "to", "192.0.2.7", "local-address", "10.99.0.7"),

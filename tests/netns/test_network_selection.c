@@ -249,6 +249,16 @@ static void test_the_metadata_address_is_spared(void **state)
 	assert_int_equal(netlab_ping(lab, "10.88.0.2", LOST_MS), -1);
 	assert_int_equal(netlab_ping(lab, "fd88::2", LOST_MS), -1);
 	netlab_fault_finish(&fault, FAULT_END_NOW);
+	/* in a network alone, beside others, with ports, and with one that is not theirs */
+	start(lab, &fault,
+	      (const char *[]){"to", "169.254.0.0/16", "to", "100.100.100.192/28", "to",
+			       "10.88.0.2:1-65535", "to", "fd00::/9", "interface", "sqv0", "loss",
+			       "100%", NULL});
+	for (unsigned i = 0; i < count; i++)
+		assert_true(netlab_ping(lab, metadata[i], 1000) >= 0);
+	assert_true(netlab_ping(lab, "fd88::2", 1000) >= 0);
+	assert_false(passes(lab, "10.88.0.2", NETLAB_PORT));
+	netlab_fault_finish(&fault, FAULT_END_NOW);
 	for (unsigned i = 0; i < count; i++) {
 		start(lab, &fault, (const char *[]){"to", metadata[i], "loss", "100%", NULL});
 		assert_int_equal(netlab_ping(lab, metadata[i], LOST_MS), -1);

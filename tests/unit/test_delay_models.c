@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The models of loss, each parameter by the share that is lost in the long run; and the shapes of a
- * jitter, by what tells one from another.
+ * The models of loss, each parameter by the share that is lost in the long run, or by which are
+ * lost; and the shapes of a jitter, by what tells one from another.
  */
 #include "faults/delay_effect.h"
 #include "faults/network_effect.h"
@@ -125,6 +125,51 @@ static void test_paretonormal_is_neither_pareto_nor_normal(void **state)
 	assert_between(1 - share_below(NETWORK_NORMAL, 3.2), 0, 0.002);
 }
 
+/* The number of the first packet from now on that is lost by counting, counted from 1. */
+static unsigned next_lost(void)
+{
+	for (unsigned i = 1; i <= COUNT; i++)
+		if (delay_effect_loses_by_count(&effect))
+			return i;
+	return 0;
+}
+
+static void test_exactly_one_of_so_many_is_lost(void **state)
+{
+	const struct netem_config first = {.loss_every = 5, .loss_every_first = 2};
+	const struct netem_config last = {.loss_every = 5, .loss_every_first = 5};
+
+	(void)state;
+	delay_effect_init(&effect, 31);
+	delay_effect_set(&effect, &first);
+	assert_int_equal(next_lost(), 2);
+	for (unsigned i = 0; i < COUNT / 5; i++)
+		assert_int_equal(next_lost(), 5);
+	delay_effect_init(&effect, 32);
+	delay_effect_set(&effect, &last);
+	for (unsigned i = 0; i < COUNT / 5; i++)
+		assert_int_equal(next_lost(), 5);
+}
+
+static void test_counting_goes_on_when_the_strength_changes(void **state)
+{
+	const struct netem_config some = {.loss_every = 10, .loss_every_first = 10};
+	const struct netem_config none = {.delay_ns = 1},
+				  more = {.loss_every = 4, .loss_every_first = 4};
+
+	(void)state;
+	delay_effect_init(&effect, 31);
+	delay_effect_set(&effect, &some);
+	assert_int_equal(next_lost(), 10);
+	for (unsigned i = 0; i < 3; i++)
+		assert_false(delay_effect_loses_by_count(&effect));
+	delay_effect_set(&effect, &none);
+	assert_int_equal(next_lost(), 0);
+	delay_effect_set(&effect, &more);
+	assert_int_equal(next_lost(), 1);
+	assert_int_equal(next_lost(), 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -132,6 +177,8 @@ int main(void)
 		cmocka_unit_test(test_good_times_lose_1_k),
 		cmocka_unit_test(test_bursts_are_interrupted_by_p32),
 		cmocka_unit_test(test_bursts_go_on_by_p23),
+		cmocka_unit_test(test_exactly_one_of_so_many_is_lost),
+		cmocka_unit_test(test_counting_goes_on_when_the_strength_changes),
 		cmocka_unit_test(test_paretonormal_is_neither_pareto_nor_normal),
 	};
 

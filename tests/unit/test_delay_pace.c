@@ -178,9 +178,106 @@ static void test_no_slot_is_before_its_packet(void **state)
 	assert_true(waits.most > 30);
 }
 
+/* A byte takes 10 us by the rate and 1 us by its peak. */
+static const struct netem_config peaked = {
+	.rate_bytes = 100000, .burst = 10000, .peak_bytes = 1000000};
+
+/* When each of so many packets of 100 bytes leaves that come together: in us, from then on. */
+static int64_t leaves_at_us(const struct netem_config *config, unsigned number)
+{
+	int64_t last_ns = 0;
+
+	begin(config);
+	for (unsigned i = 0; i <= number; i++)
+		last_ns = delay_effect_due(&effect, 100, SECOND, last_ns).at_ns;
+	return (last_ns - SECOND) / 1000;
+}
+
+static void test_a_burst_passes_at_its_peak_rate(void **state)
+{
+	struct netem_config some = peaked, at_once = peaked;
+
+	(void)state;
+	some.peak_burst = 1600;
+	at_once.peak_bytes = 0;
+	assert_int_equal(leaves_at_us(&peaked, 0), 0);
+	assert_int_equal(leaves_at_us(&peaked, 1), 100);
+	assert_int_equal(leaves_at_us(&peaked, 99), 9900);
+	assert_int_equal(leaves_at_us(&some, 15), 0);
+	assert_int_equal(leaves_at_us(&some, 16), 100);
+	assert_int_equal(leaves_at_us(&at_once, 99), 0);
+	/* the burst is used up, with what came in meanwhile: then the rate is what counts */
+	assert_int_equal(leaves_at_us(&peaked, 110), 11000);
+	assert_int_equal(leaves_at_us(&peaked, 111), 12000);
+	assert_int_equal(leaves_at_us(&peaked, 200), leaves_at_us(&at_once, 200));
+}
+
+static void test_overhead_counts_for_the_peak_too(void **state)
+{
+	struct netem_config more = peaked;
+
+	(void)state;
+	more.packet_overhead = 24;
+	assert_int_equal(leaves_at_us(&more, 50), 50 * 124);
+}
+
+/* net/sched/sch_tbf.c, tbf_dequeue(), with a watchdog that is never late. */
+struct tbf {
+	int64_t buffer, mtu, tokens, ptokens, t_c;
+};
+
+static int64_t later(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+static int64_t tbf_leaves(struct tbf *tbf, int64_t takes, int64_t ptakes, int64_t now)
+{
+	int64_t toks, ptoks;
+
+	now = later(now, tbf->t_c + later(takes - tbf->tokens, ptakes - tbf->ptokens));
+	toks = tbf->tokens + (now - tbf->t_c);
+	ptoks = tbf->ptokens + (now - tbf->t_c);
+	tbf->tokens = (toks > tbf->buffer ? tbf->buffer : toks) - takes;
+	tbf->ptokens = (ptoks > tbf->mtu ? tbf->mtu : ptoks) - ptakes;
+	tbf->t_c = now;
+	return now;
+}
+
+/* Packets of any size that come together and with pauses of any length. */
+static void test_two_buckets_are_those_of_tbf(void **state)
+{
+	const struct netem_config config = {
+		.rate_bytes = 100000, .burst = 10000, .peak_bytes = 250000, .peak_burst = 1600};
+	struct tbf tbf = {.buffer = 10000 * 10000LL,
+			  .mtu = 1600 * 4000LL,
+			  .tokens = 10000 * 10000LL,
+			  .ptokens = 1600 * 4000LL,
+			  .t_c = SECOND};
+	int64_t now_ns = SECOND, last_ns = SECOND;
+
+	(void)state;
+	srandom(5);
+	begin(&config);
+	for (unsigned i = 0; i < 20000; i++) {
+		const uint64_t length = 60 + (unsigned)random() % 1541;
+		int64_t expected_ns;
+
+		if (random() % 4 == 0)
+			now_ns += random() % 2 ? random() % (20 * MSEC) : random() % (60 * MSEC);
+		expected_ns = tbf_leaves(&tbf, (int64_t)length * 10000, (int64_t)length * 4000,
+					 later(now_ns, last_ns));
+		last_ns = delay_effect_due(&effect, length, now_ns, last_ns).at_ns;
+		assert_int_equal(last_ns, expected_ns);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_burst_passes_at_its_peak_rate),
+		cmocka_unit_test(test_overhead_counts_for_the_peak_too),
+		cmocka_unit_test(test_two_buckets_are_those_of_tbf),
 		cmocka_unit_test(test_a_packet_counts_its_overhead),
 		cmocka_unit_test(test_a_packet_may_count_less),
 		cmocka_unit_test(test_a_packet_counts_whole_cells),

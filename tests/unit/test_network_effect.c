@@ -67,13 +67,29 @@ static void test_what_makes_no_sense_together_is_refused(void **state)
 	REFUSE("distribution is the shape of a jitter", "delay", "1ms", "distribution", "normal");
 	REFUSE("delay-correlation needs jitter", "delay", "1ms", "delay-correlation", "25%");
 	REFUSE("loss-correlation needs loss", "delay", "1ms", "loss-correlation", "25%");
+	REFUSE("reset-connections ends connections when the fault begins, and after-bytes later",
+	       "partition", "reset", "reset-connections", "true", "after-bytes", "1MB");
+	REFUSE("no effect: give", "after-bytes", "1MB");
 	REFUSE("three models of loss", "loss", "1%", "gemodel-p", "1%");
 	REFUSE("three models of loss", "state-p13", "1%", "gemodel-p", "1%");
 	REFUSE("gemodel-r needs gemodel-p", "loss", "1%", "gemodel-r", "1%");
+	REFUSE("loss-every-first needs loss-every", "loss", "1%", "loss-every-first", "2");
+	REFUSE("loss-every-first is greater than loss-every", "loss-every", "5", "loss-every-first",
+	       "6");
 	REFUSE("more than 100% together", "state-p13", "60%", "state-p14", "41%");
 	REFUSE("reorder needs a delay", "reorder", "5%", "loss", "1%");
 	REFUSE("reorder-gap needs reorder", "delay", "1ms", "reorder-gap", "5");
 	REFUSE("burst needs rate", "delay", "1ms", "burst", "10kB");
+	REFUSE("peak-rate needs rate", "delay", "1ms", "peak-rate", "2mbit");
+	REFUSE("peak-rate needs burst", "rate", "1mbit", "peak-rate", "2mbit");
+	REFUSE("peak-burst needs peak-rate", "rate", "1mbit", "burst", "10kB", "peak-burst", "2kB");
+	REFUSE("peak-rate is not above rate", "rate", "1mbit", "burst", "10kB", "peak-rate",
+	       "1mbit");
+	/* in whole bytes they are the same */
+	REFUSE("peak-rate is not above rate", "rate", "9bit", "burst", "10kB", "peak-rate",
+	       "16bit");
+	REFUSE("peak-burst is not below burst", "rate", "1mbit", "burst", "2kB", "peak-rate",
+	       "2mbit", "peak-burst", "2kB");
 	REFUSE("cell-overhead needs cell-size", "rate", "1mbit", "cell-overhead", "5");
 	REFUSE("does not go with cell-size", "rate", "1mbit", "burst", "10kB", "cell-size", "48");
 	REFUSE("slot-max is less than slot", "slot", "10ms", "slot-max", "5ms");
@@ -89,6 +105,7 @@ static void test_what_makes_no_sense_together_is_refused(void **state)
 	       "distribution-samples", "6ms");
 	REFUSE("needs two round trips", "distribution-samples", "5ms");
 	REFUSE("loss does not go with it", "partition", "drop", "loss", "5%");
+	REFUSE("loss-every does not go with it", "partition", "reject", "loss-every", "5");
 	REFUSE("rate does not go with it", "partition", "reset", "rate", "1mbit");
 	REFUSE("what is dropped cannot be delayed", "partition", "drop", "delay", "1ms");
 	REFUSE("belongs to `partition: reject`", "loss", "5%", "reject-with", "host-unreachable");
@@ -105,6 +122,16 @@ static void test_everything_at_once_is_accepted(void **state)
 	       "5%", "corrupt", "0.1%", "reorder", "5%", "reorder-gap", "5", "rate", "10mbit",
 	       "packet-overhead", "-10", "cell-size", "48", "cell-overhead", "5", "slot", "1ms",
 	       "slot-max", "5ms", "slot-packets", "10", "seed", "42", "limit", "500");
+}
+
+static void test_a_counted_loss_goes_with_every_model_and_alone(void **state)
+{
+	(void)state;
+	ACCEPT("loss-every", "2");
+	ACCEPT("loss-every", "1000000", "loss-every-first", "1000000", "ecn", "true");
+	ACCEPT("loss-every", "5", "loss-every-first", "5", "loss", "1%", "loss-correlation", "5%");
+	ACCEPT("loss-every", "5", "gemodel-p", "1%", "delay", "5ms", "seed", "1");
+	ACCEPT("loss-every", "5", "state-p13", "1%", "rate", "1mbit", "duplicate", "5%");
 }
 
 static void test_a_refusal_may_be_late(void **state)
@@ -147,6 +174,51 @@ static void test_half_the_strength(void **state)
 	assert_int_equal(effect.at.rate_bytes, 0);
 	network_effect_scale(&effect, SHARE_ONE);
 	assert_memory_equal(&effect.at, &effect.full, sizeof(effect.at));
+}
+
+static void test_a_counted_loss_is_of_more_packets_when_it_is_weaker(void **state)
+{
+	struct network_effect effect = EFFECT("loss-every", "10", "loss-every-first", "3");
+	char words[200];
+
+	(void)state;
+	assert_string_equal(network_effect_describe(&effect, words, sizeof(words)),
+			    "loss of one in every 10 packets, number 3 first");
+	assert_true(network_effect_needs_wire_packets(&effect));
+	assert_false(network_effect_is_independent(&effect));
+	assert_false(network_effect_is_plain_loss(&effect));
+	network_effect_scale(&effect, SHARE_ONE / 2);
+	assert_int_equal(effect.at.loss_every, 20);
+	assert_int_equal(effect.at.loss_every_first, 6);
+	network_effect_scale(&effect, 1);
+	assert_int_equal(effect.at.loss_every, UINT32_MAX);
+	network_effect_scale(&effect, 0);
+	assert_int_equal(effect.at.loss_every, 0);
+	effect = EFFECT("loss-every", "10", "loss", "1%");
+	assert_int_equal(effect.full.loss_every_first, 10);
+	assert_false(network_effect_is_plain_loss(&effect));
+	assert_string_equal(network_effect_describe(&effect, words, sizeof(words)),
+			    "loss 1% loss of one in every 10 packets");
+}
+
+static void test_a_peak_rate_scales_as_the_rate(void **state)
+{
+	struct network_effect effect = EFFECT("rate", "8mbit", "burst", "20kB", "peak-rate",
+					      "16mbit", "peak-burst", "3kB");
+	char words[200];
+
+	(void)state;
+	ACCEPT("rate", "1mbit", "burst", "20kB", "peak-rate", "2mbit", "packet-overhead", "24",
+	       "delay", "10ms", "jitter", "5ms", "loss", "1%", "loss-every", "7", "slot", "5ms");
+	assert_string_equal(network_effect_describe(&effect, words, sizeof(words)),
+			    "rate 8000000bit burst 20000B peakrate 16000000bit minburst 3000B");
+	assert_true(network_effect_needs_wire_packets(&effect));
+	network_effect_scale(&effect, SHARE_ONE / 2);
+	assert_int_equal(effect.at.rate_bytes, 2000000);
+	assert_int_equal(effect.at.peak_bytes, 4000000);
+	network_effect_scale(&effect, 0);
+	assert_int_equal(effect.at.rate_bytes, 0);
+	assert_int_equal(effect.at.peak_bytes, 0);
 }
 
 static void test_slots_vary_evenly_or_by_a_table(void **state)
@@ -332,6 +404,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_makes_no_sense_together_is_refused),
 		cmocka_unit_test(test_everything_at_once_is_accepted),
+		cmocka_unit_test(test_a_counted_loss_goes_with_every_model_and_alone),
+		cmocka_unit_test(test_a_counted_loss_is_of_more_packets_when_it_is_weaker),
+		cmocka_unit_test(test_a_peak_rate_scales_as_the_rate),
 		cmocka_unit_test(test_a_refusal_may_be_late),
 		cmocka_unit_test(test_half_the_strength),
 		cmocka_unit_test(test_slots_vary_evenly_or_by_a_table),

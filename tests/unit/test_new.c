@@ -122,6 +122,17 @@ static void test_explain_counts_round_trips(void **state)
 		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", rate: 8mbit, direction: "
 		 "both}}",
 		 "No more than 1.0 MB a second pass each way, all connections together"},
+		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", rate: 80kbit, burst: 64kB}}",
+		 "No more than 10.0 kB a second pass, all connections together; after a pause the "
+		 "first 64.0 kB pass at once."},
+		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", rate: 8mbit, burst: 2MB, "
+		 "peak-rate: 80mbit}}",
+		 "after a pause the first 2.0 MB pass faster, 10.0 MB a second."},
+		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", loss-every: 200}}",
+		 "Of every 200 packets exactly one is lost, by counting. Of requests with about 10 "
+		 "packets, one in 20 meets a loss"},
+		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", loss-every: 4}}",
+		 "Each request with about 10 packets meets a loss"},
 		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", loss: 5%}}",
 		 "5% of the packets are lost. Of requests with about 10 packets, 40% meet a loss"},
 		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", loss: 100%}}",
