@@ -93,6 +93,7 @@ struct fault_ops {
 	const struct param *params;   /* ends with a NULL name */
 	enum target_kind target_kind; /* the selector table its target uses */
 	bool needs_no_interface;      /* of traffic: it does its work though no route leads there */
+	bool sees_packets;	      /* of traffic: single ones may be selected (tcp-flags) */
 	uint64_t capabilities;	      /* bits 1 << CAP_*: what inject/end/undo need in the worker */
 	/* What this target needs beyond that, of `capabilities_more` and nothing else; called
 	 * before it is resolved. NULL: nothing. */

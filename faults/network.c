@@ -380,6 +380,7 @@ const struct fault_ops network_fault = {
 		   "traffic in scope",
 	.params = network_params,
 	.target_kind = TARGET_TRAFFIC,
+	.sees_packets = true,
 	/* NET_ADMIN: links, queues, tables. In another network namespace than our own, undo in the
 	 * guardian and a second injection of a delay line (pulses) have to enter it: SYS_ADMIN, and
 	 * SYS_PTRACE to find one that only a process holds. BPF: the delay line's program. */

@@ -70,6 +70,7 @@ enum network_param {
 	NETWORK_SLOT_BYTES,
 	NETWORK_SEED,
 	NETWORK_LIMIT,
+	NETWORK_AFTER_BYTES,
 	NETWORK_DIRECTION,
 	NETWORK_ALLOW_BYPASS,
 };
@@ -235,6 +236,8 @@ struct network_state {
 	bool has_line;		   /* there can be a delay line */
 	bool has_ifb;		   /* the kernel has it */
 	bool has_hole;		   /* the ifb is down, and swallows what leaves and is to be lost */
+	uint64_t after_bytes;	   /* that a flow carries before it is met; 0: none */
+	uint64_t unseen;	   /* packets of flows that nobody counts any more, as last read */
 	bool allows_bypass;	   /* tc filters need not be met by what comes from an ifb */
 	struct netlink *route;
 	struct netlink *diag; /* when connections that exist are to be ended; else NULL */
@@ -317,13 +320,18 @@ bool network_scope_meets_discovery(const struct network_scope *scope); /* of IPv
 bool network_scope_meets_address(const struct network_scope *scope, int family,
 				 const uint8_t *address);
 
-/* network_pick.c: of those, one VLAN or a share of the flows. */
+/* network_pick.c: of those, one VLAN, a share of the flows, flows that have carried so much, or
+ * packets with certain TCP flags. */
 struct network_pick {
-	uint16_t vlan;	/* 0: any */
-	bool has_share; /* parts per billion of the flows, drawn by the seed */
+	uint16_t vlan;	      /* 0: any */
+	uint8_t tcp_flags;    /* one of these bits; 0: any packet */
+	uint64_t after_bytes; /* of each flow; 0: from the first packet on */
+	bool has_share;	      /* parts per billion of the flows, drawn by the seed */
 	uint32_t share, seed;
 };
-struct network_pick network_pick_of(const struct target *target);
+struct network_pick network_pick_of(const struct network_state *state, const struct target *target);
+/* Once a table. */
+void network_pick_add_sets(const struct network_pick *pick, struct nft_batch *batch);
 /* Adds what comes before chain `chain` (which is there), and names there what rules now go to. */
 void network_pick_add(const struct network_pick *pick, bool is_ingress, unsigned at,
 		      char chain[NETWORK_CHAIN_SIZE], struct nft_batch *batch);

@@ -236,6 +236,11 @@ static int check_target(const struct target *target, struct error *err)
 		return error_set(err, EINVAL,
 				 "reset-connections does not know which flows `share` and `vlan` "
 				 "take; partition: reset ends those that send something");
+	if (params_count(&target->params, TRAFFIC_TCP_FLAGS))
+		return error_set(
+			err, EINVAL,
+			"reset-connections ends whole connections, and tcp-flags selects "
+			"packets of them; partition: reset ends those that send such a one");
 	return 0;
 }
 

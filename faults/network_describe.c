@@ -25,6 +25,10 @@ static const char *describe_protocols(const struct params *params, char *out, si
 	out[0] = '\0';
 	if (target_protocols(params, numbers) == 0)
 		return out;
+	if (target_tcp_flags(params)) {
+		snprintf(out, size, ", protocol tcp");
+		return out;
+	}
 	for (unsigned list = 0; list < 2; list++)
 		for (unsigned i = 0; i < params_count(params, lists[list]) && used < size; i++) {
 			used += (size_t)snprintf(out + used, size - used, "%s%s", comma,
@@ -32,6 +36,25 @@ static const char *describe_protocols(const struct params *params, char *out, si
 			comma = ", ";
 		}
 	return out;
+}
+
+/* "of that, packets with fin or syn" */
+static int list_flags(const struct params *params, struct plan *plan)
+{
+	const unsigned count = params_count(params, TRAFFIC_TCP_FLAGS);
+	struct prose prose;
+	char words[80];
+
+	if (!count)
+		return 0;
+	prose_begin(&prose, words, sizeof(words));
+	for (unsigned i = 0; i < count; i++)
+		prose_say(&prose, "%s%s",
+			  !i		  ? ""
+			  : i + 1 < count ? ", "
+					  : " or ",
+			  params_value(params, TRAFFIC_TCP_FLAGS, i)->text);
+	return plan_add(plan, PLAN_TARGET, "of that, packets with the TCP flag %s", words);
 }
 
 int network_list_targets(const struct network_state *state, const struct target *target,
@@ -57,6 +80,8 @@ int network_list_targets(const struct network_state *state, const struct target 
 	if (result == 0 && params_is_set(params, TRAFFIC_VLAN))
 		result = plan_add(plan, PLAN_TARGET, "of that, frames of VLAN %s",
 				  params_text(params, TRAFFIC_VLAN));
+	if (result == 0)
+		result = list_flags(params, plan);
 	if (result == 0)
 		result = network_list_followed(target, plan);
 	if (result == 0)
@@ -192,6 +217,8 @@ void network_describe_evidence(const struct network_state *state, struct evidenc
 			  state->paths[i].is_ingress ? "in" : "out");
 		comma = ", ";
 	}
+	if (state->unseen)
+		prose_say(&prose, "; %" PRIu64 " passed uncounted", state->unseen);
 	if (state->way == NETWORK_LINE && state->injected_ns)
 		describe_processor(evidence->processor_ns,
 				   (state->ended_ns ? state->ended_ns : clock_now_ns()) -

@@ -10,28 +10,37 @@
 #include <errno.h>
 #include <string.h>
 
+struct reading {
+	struct evidence evidence;
+	uint64_t unseen;
+};
+
 static void count(void *context, const char *name, uint64_t packets, uint64_t bytes)
 {
-	struct evidence *evidence = context;
+	struct reading *reading = context;
+	struct evidence *evidence = &reading->evidence;
 
 	(void)bytes;
 	if (strncmp(name, "hit", 3) == 0)
 		evidence->hits += packets;
 	else if (strncmp(name, "lost", 4) == 0)
 		evidence->dropped += packets;
+	else if (strncmp(name, "full", 4) == 0)
+		reading->unseen += packets;
 }
 
 int network_read_counters(struct network_state *state, struct error *err)
 {
-	struct evidence evidence = {0};
-	int result = state->hook == NETWORK_GATE
-			     ? network_gate_counters(state, &evidence, err)
-			     : nft_counters(state->netfilter, state->record.table, count, &evidence,
-					    err);
+	struct reading reading = {0};
+	int result =
+		state->hook == NETWORK_GATE
+			? network_gate_counters(state, &reading.evidence, err)
+			: nft_counters(state->netfilter, state->record.table, count, &reading, err);
 
 	if (result < 0)
 		return result;
-	state->evidence = evidence;
+	state->evidence = reading.evidence;
+	state->unseen = reading.unseen;
 	return 0;
 }
 

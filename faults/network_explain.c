@@ -19,6 +19,13 @@ static int64_t number_of(const struct params *params, const char *name)
 	return index < 0 ? 0 : params_number(params, (unsigned)index, 0);
 }
 
+static bool has(const struct params *params, const char *name)
+{
+	int index = params_find(params->table, name);
+
+	return index >= 0 && params_is_set(params, (unsigned)index);
+}
+
 static bool is_both(const struct params *params)
 {
 	int direction = params_find(params->table, "direction");
@@ -94,6 +101,15 @@ static void say_refusal(struct prose *prose, const struct params *params, int64_
 		[REFUSAL_NETWORK] = "\"network is unreachable\"",
 		[REFUSAL_ADMIN] = "\"no route to host\" (over IPv6 \"permission denied\")"};
 
+	if (has(params, "after-bytes")) { /* those that are open already */
+		prose_say(
+			prose, "%s",
+			partition == NETWORK_RESET
+				? "It ends with \"connection reset\" for whoever sends more. "
+				: "It gets no answer any more and hangs until somebody's time-out "
+				  "fires. ");
+		return;
+	}
 	if (partition == NETWORK_RESET) {
 		prose_say(prose,
 			  "New connections fail at once with \"connection refused\", and open ones "
@@ -155,10 +171,13 @@ void network_explain(const struct params *params, char *out, size_t size)
 	int64_t delay_ns = number_of(params, "delay"), loss_ppb = number_of(params, "loss");
 	int64_t slot_ns = number_of(params, "slot");
 	int64_t rate = number_of(params, "rate"), partition = number_of(params, "partition");
-	int key = params_find(params->table, "partition");
-	bool is_cut = key >= 0 && params_is_set(params, (unsigned)key);
+	bool is_cut = has(params, "partition");
 
 	prose_begin(&prose, out, size);
+	if (has(params, "after-bytes"))
+		prose_say(&prose,
+			  "A connection notices nothing until %s of its packets have passed. ",
+			  params_text(params, (unsigned)params_find(params->table, "after-bytes")));
 	if (delay_ns && !is_cut)
 		say_delay(&prose, params, delay_ns);
 	if (is_cut && partition != NETWORK_DROP)

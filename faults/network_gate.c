@@ -5,6 +5,9 @@
  */
 #include "faults/network_gate.h"
 
+#include "faults/network_after.h"
+
+#include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
 #include "injector/base/quantity.h"
 #include "injector/kernel/bpf.h"
@@ -20,6 +23,7 @@ struct network_gate {
 	struct gate_scope scope;
 	int programs_map; /* held by nobody else: empty when this process is dead */
 	int counters_map;
+	int after_map; /* of the present injection; -1: none */
 	const struct target *target;
 	bool is_open;
 };
@@ -62,7 +66,7 @@ int network_gate_prepare(struct network_state *state, const struct target *targe
 
 	if (!gate)
 		return error_errno(err, ENOMEM, "gate");
-	gate->programs_map = gate->counters_map = -1;
+	gate->programs_map = gate->counters_map = gate->after_map = -1;
 	gate->scope = (struct gate_scope)GATE_SCOPE_NONE;
 	gate->target = target;
 	state->gate = gate;
@@ -197,6 +201,19 @@ static int reset_counters(struct network_state *state, unsigned at, struct error
 	return result < 0 ? result : set_loss(state, at, err);
 }
 
+static struct gate_maps maps_of(const struct network_gate *gate)
+{
+	return (struct gate_maps){.counters = gate->counters_map, .after = gate->after_map};
+}
+
+/* Each injection counts anew. */
+static int renew_after_map(struct network_state *state, struct error *err)
+{
+	cleanup_fd_at(&state->gate->after_map);
+	state->gate->after_map = -1;
+	return network_after_new_map(state, &state->gate->after_map, err);
+}
+
 static void close_programs(const int *programs, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++)
@@ -218,7 +235,7 @@ static int load_programs(const struct network_state *state, const struct gate_sc
 			loaded++;
 			continue;
 		}
-		result = gate_code_load(state, loaded, scope, gate->target, gate->counters_map,
+		result = gate_code_load(state, loaded, scope, gate->target, maps_of(gate),
 					&programs[loaded], err);
 		loaded += result == 0;
 	}
@@ -238,6 +255,8 @@ int network_gate_start(struct network_state *state, const struct fault *fault, s
 			result = network_gate_add_clsact(state, fault, &state->paths[i], err);
 	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
 		result = reset_counters(state, i, err);
+	if (result == 0)
+		result = renew_after_map(state, err);
 	if (result == 0)
 		result = load_programs(state, &gate->scope, programs, err);
 	if (result == 0) {
@@ -298,7 +317,7 @@ int network_gate_add_path(struct network_state *state, const struct fault *fault
 	if (result == 0)
 		result = set_loss(state, at, err);
 	if (result == 0)
-		result = gate_code_load(state, at, &gate->scope, gate->target, gate->counters_map,
+		result = gate_code_load(state, at, &gate->scope, gate->target, maps_of(gate),
 					&program_fd, err);
 	if (result < 0)
 		return result;
@@ -415,6 +434,7 @@ void network_gate_free(struct network_state *state)
 		close(gate->programs_map);
 	if (gate->counters_map >= 0)
 		close(gate->counters_map);
+	cleanup_fd_at(&gate->after_map);
 	gate_scope_close(&gate->scope);
 	free(gate);
 	state->gate = NULL;

@@ -52,8 +52,13 @@ struct gate_setting {
 	uint64_t loss; /* of 2^32 */
 	uint64_t reserved;
 };
+/* Not owned. */
+struct gate_maps {
+	int counters;
+	int after; /* bytes of each flow, see network_after.h; -1: they do not matter */
+};
 int gate_code_load(const struct network_state *state, unsigned at, const struct gate_scope *scope,
-		   const struct target *target, int counters_map, int *out_program_fd,
+		   const struct target *target, struct gate_maps maps, int *out_program_fd,
 		   struct error *err);
 /* The gate itself: tail call to entry `at`, or nothing. */
 int gate_code_load_gate(int programs_map, unsigned at, bool is_direct, int *out_program_fd,

@@ -4,6 +4,7 @@
  * addresses has its own half of the program. Registers that outlive calls: the packet, its
  * transport protocol, where that begins, and whether it has ports here.
  */
+#include "faults/network_after.h"
 #include "faults/network_gate_writer.h"
 #include "faults/network_group.h"
 
@@ -15,6 +16,8 @@
 #include <linux/pkt_cls.h>
 #include <stddef.h>
 #include <string.h>
+
+#define TCP_FLAGS_AT 13 /* in the TCP header */
 
 static bool is_direct(const struct network_state *state)
 {
@@ -167,6 +170,19 @@ static void mix(struct gate_writer *w)
 	bpf_compute32_value(b, BPF_MUL, R3, 0x85ebca6b);
 }
 
+/* One of the flags is in the TCP header, which a later fragment has not. The protocol is known. */
+static void match_flags(struct gate_writer *w)
+{
+	struct bpf_builder *b = &w->builder;
+
+	bpf_jump_if(b, BPF_JEQ, PORTS, 0, w->miss);
+	bpf_compute_value(b, BPF_ADD, OFFSET, TCP_FLAGS_AT);
+	gate_fetch(w, false, SCRATCH, 1, w->miss);
+	bpf_read(b, BPF_B, R1, STACK, SCRATCH);
+	bpf_compute_value(b, BPF_AND, R1, w->pick.tcp_flags);
+	bpf_jump_if(b, BPF_JEQ, R1, 0, w->miss);
+}
+
 /* Only a share of the flows: near and far address and port, in this order in both directions. */
 static void pick_flow(struct gate_writer *w, int family)
 {
@@ -250,6 +266,10 @@ static void write_family(struct gate_writer *w, int family)
 	bpf_place(b, in_scope);
 	if (w->pick.has_share)
 		pick_flow(w, family);
+	if (w->pick.after_bytes)
+		network_after_match(w, family);
+	if (w->pick.tcp_flags)
+		match_flags(w);
 	bpf_jump(b, w->match);
 }
 
@@ -327,14 +347,14 @@ static void write_action(struct gate_writer *w)
 	unsigned kept = bpf_label(b);
 
 	bpf_write_value(b, BPF_W, STACK, SCRATCH, (int32_t)(w->at * 2));
-	gate_look_up(w, w->counters_map, SCRATCH);
+	gate_look_up(w, w->maps.counters, SCRATCH);
 	bpf_jump_if_null(b, R0, w->miss);
 	bpf_copy(b, OFFSET, R0);
 	bpf_set(b, R1, 1);
 	bpf_add_atomic(b, OFFSET, offsetof(struct gate_count, hits), R1);
 	if (network_loses_first(w->state)) { /* queues lose by themselves */
 		bpf_write_value(b, BPF_W, STACK, SCRATCH, (int32_t)(w->at * 2 + 1));
-		gate_look_up(w, w->counters_map, SCRATCH);
+		gate_look_up(w, w->maps.counters, SCRATCH);
 		bpf_jump_if_null(b, R0, w->miss);
 		bpf_read(b, BPF_DW, PORTS, R0, offsetof(struct gate_setting, loss));
 		bpf_call(b, BPF_FUNC_get_prandom_u32);
@@ -381,16 +401,16 @@ static void pass_again(struct gate_writer *w)
 }
 
 int gate_code_load(const struct network_state *state, unsigned at, const struct gate_scope *scope,
-		   const struct target *target, int counters_map, int *out_program_fd,
+		   const struct target *target, struct gate_maps maps, int *out_program_fd,
 		   struct error *err)
 {
 	struct gate_writer w = {.state = state,
 				.is_ingress = state->paths[at].is_ingress,
 				.scope = scope,
 				.at = at,
-				.counters_map = counters_map,
+				.maps = maps,
 				.params = &target->params,
-				.pick = network_pick_of(target)};
+				.pick = network_pick_of(state, target)};
 	struct bpf_builder *b = &w.builder;
 	unsigned ipv6;
 	int result;

@@ -39,7 +39,7 @@ struct gate_writer {
 	bool is_ingress;
 	const struct gate_scope *scope;
 	unsigned at;
-	int counters_map;
+	struct gate_maps maps;
 	const struct params *params; /* of the target */
 	struct network_pick pick;
 	unsigned miss, match; /* labels */

@@ -78,6 +78,10 @@ int network_group_load(const struct network_state *state, int *out_program_fd, s
 /* For the programs of the gate as well, whose packet was parsed: goes on if the flow is known, else
  * to `miss`. */
 struct gate_writer;
+/* The key of the packet's flow (struct network_flow) to the stack; an echo's with its number, if
+ * that counts. */
+#define NETWORK_FLOW_KEY (-136)
+void network_flow_write_key(struct gate_writer *w, int family, bool has_echo);
 void network_flow_match(struct gate_writer *w, int family, int map_fd);
 
 #endif

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 
 /* The key of a flow, below everything that the parser keeps on the stack. */
-#define FLOW	   (-136)
+#define FLOW	   NETWORK_FLOW_KEY
 #define FLOW_VALUE (-140)
 
 #define FLOW_FIELD(field) (FLOW + (int)offsetof(struct network_flow, field))
@@ -38,7 +38,7 @@ static void write_marking(struct gate_writer *w)
 	bpf_write(b, BPF_W, PACKET, offsetof(struct __sk_buff, mark), R1);
 }
 
-static void write_key(struct gate_writer *w, int family)
+void network_flow_write_key(struct gate_writer *w, int family, bool has_echo)
 {
 	const int words = family == AF_INET ? 1 : 4;
 	struct bpf_builder *b = &w->builder;
@@ -64,6 +64,10 @@ static void write_key(struct gate_writer *w, int family)
 	}
 	bpf_jump(b, done);
 	bpf_place(b, no_ports);
+	if (!has_echo) {
+		bpf_place(b, done);
+		return;
+	}
 	/* an echo has a number in the place where it does not hurt others */
 	bpf_jump_if(b, BPF_JNE, PROTOCOL, family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6, done);
 	bpf_compute_value(b, BPF_ADD, OFFSET, offsetof(struct icmphdr, un.echo.id));
@@ -77,7 +81,7 @@ static void write_key(struct gate_writer *w, int family)
 
 void network_flow_match(struct gate_writer *w, int family, int map_fd)
 {
-	write_key(w, family);
+	network_flow_write_key(w, family, true);
 	gate_look_up(w, map_fd, FLOW);
 	bpf_jump_if_null(&w->builder, R0, w->miss);
 }
@@ -91,7 +95,7 @@ static void write_remembering(struct gate_writer *w, int family)
 	else
 		gate_parse_ipv6(w);
 	gate_parse_ports(w);
-	write_key(w, family);
+	network_flow_write_key(w, family, true);
 	bpf_write_value(b, BPF_W, STACK, FLOW_VALUE, 1);
 	bpf_set_map(b, R1, w->state->group->flows_map);
 	bpf_copy(b, R2, STACK);

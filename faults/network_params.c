@@ -171,6 +171,12 @@ const struct param network_params[] = {
 				 "the same seed and the same packets give the same effect"),
 	[NETWORK_LIMIT] = INTEGER("limit", 1, 1000000,
 				  "packets that may wait; more are dropped (and counted)"),
+	[NETWORK_AFTER_BYTES] = {.name = "after-bytes",
+				 .type = PARAM_SIZE,
+				 .min = 1,
+				 .max = 1LL << 50,
+				 .doc = "a flow is met only once more bytes of its packets have "
+					"passed, since it began"},
 	[NETWORK_DIRECTION] =
 		{.name = "direction",
 		 .type = PARAM_WORD,
@@ -387,6 +393,17 @@ static int check_rate(const struct params *params, struct error *err)
 	return 0;
 }
 
+/* They end when it begins, whatever they have carried. */
+static int check_after(const struct params *params, struct error *err)
+{
+	if (!params_is_set(params, NETWORK_AFTER_BYTES) ||
+	    !params_number(params, NETWORK_RESET_CONNECTIONS, 0))
+		return 0;
+	return error_set(err, EINVAL,
+			 "reset-connections ends connections when the fault begins, and "
+			 "after-bytes later: give one, or partition: reset with after-bytes");
+}
+
 static bool has_effect(const struct params *params)
 {
 	static const enum network_param effects[] = {
@@ -421,6 +438,8 @@ int network_check(const struct params *params, struct error *err)
 		result = check_slot(params, err);
 	if (result == 0)
 		result = check_partition(params, err);
+	if (result == 0)
+		result = check_after(params, err);
 	if (result == 0 && !has_effect(params) && !network_is_instant(params))
 		result = error_set(err, EINVAL,
 				   "no effect: give delay, distribution-file, partition, loss, "

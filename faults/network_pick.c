@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What stands between the scope and the action: chains that let go on only frames of one VLAN, or
- * only a share of the flows. Who comes to the end of one without having gone on is not affected.
+ * What stands between the scope and the action: chains that let go on only frames of one VLAN, only
+ * a share of the flows, or only packets with certain TCP flags. Who comes to the end of one without
+ * having gone on is not affected.
  *
  * A flow is drawn by a hash of its addresses and ports, the near ones first: so the same comes out
  * in both directions, and again with the same seed. (nf_tables' own `symhash` cannot be seeded.)
  */
-#include "faults/network.h"
+#include "faults/network_after.h"
 
 #include "injector/kernel/nft_match.h"
 
@@ -82,51 +83,82 @@ static void add_share(const struct network_pick *pick, bool is_ingress, const ch
 	}
 }
 
-struct network_pick network_pick_of(const struct target *target)
+static void add_flags(uint8_t flags, const char *chain, const char *next, struct nft_batch *batch)
+{
+	nft_add_chain(batch, chain);
+	nft_rule_begin(batch, chain);
+	nft_match_tcp_flags(batch, flags);
+	nft_go_to(batch, next);
+	nft_rule_end(batch, "TCP flags");
+}
+
+struct network_pick network_pick_of(const struct network_state *state, const struct target *target)
 {
 	int64_t share = params_number(&target->params, TRAFFIC_SHARE, SHARE_ONE);
 
 	return (struct network_pick){
 		.vlan = (uint16_t)params_number(&target->params, TRAFFIC_VLAN, 0),
+		.tcp_flags = target_tcp_flags(&target->params),
+		.after_bytes = state->after_bytes,
 		.has_share = share < SHARE_ONE,
 		.share = (uint32_t)share,
 		.seed = (uint32_t)(target->seed ^ target->seed >> 32) | 1, /* 0: the kernel draws */
 	};
 }
 
+/* In this order a packet comes by them. */
+enum stage { STAGE_VLAN, STAGE_SHARE, STAGE_AFTER, STAGE_FLAGS, STAGES };
+static const char *const words[STAGES] = {"vlan", "share", "after", "flags"};
+
+static bool has_stage(const struct network_pick *pick, enum stage stage)
+{
+	const bool has[STAGES] = {pick->vlan, pick->has_share, pick->after_bytes, pick->tcp_flags};
+
+	return has[stage];
+}
+
 void network_pick_name(const struct network_pick *pick, unsigned at, char chain[NETWORK_CHAIN_SIZE])
 {
-	if (pick->vlan || pick->has_share)
-		snprintf(chain, NETWORK_CHAIN_SIZE, "%s%u", pick->vlan ? "vlan" : "share", at);
+	for (enum stage stage = 0; stage < STAGES; stage++)
+		if (has_stage(pick, stage)) {
+			snprintf(chain, NETWORK_CHAIN_SIZE, "%s%u", words[stage], at);
+			return;
+		}
+}
+
+void network_pick_add_sets(const struct network_pick *pick, struct nft_batch *batch)
+{
+	network_after_add_sets(pick, batch);
 }
 
 void network_pick_add(const struct network_pick *pick, bool is_ingress, unsigned at,
 		      char chain[NETWORK_CHAIN_SIZE], struct nft_batch *batch)
 {
-	const struct network_pick share = {.has_share = pick->has_share};
 	char next[NETWORK_CHAIN_SIZE];
 
-	if (pick->has_share) {
+	for (int stage = STAGES - 1; stage >= 0; stage--) {
+		if (!has_stage(pick, (enum stage)stage))
+			continue;
 		snprintf(next, sizeof(next), "%s", chain);
-		network_pick_name(&share, at, chain);
-		add_share(pick, is_ingress, chain, next, batch);
-	}
-	if (pick->vlan) {
-		snprintf(next, sizeof(next), "%s", chain);
-		network_pick_name(pick, at, chain);
-		add_vlan(pick->vlan, chain, next, batch);
+		snprintf(chain, NETWORK_CHAIN_SIZE, "%s%u", words[stage], at);
+		if (stage == STAGE_VLAN)
+			add_vlan(pick->vlan, chain, next, batch);
+		else if (stage == STAGE_SHARE)
+			add_share(pick, is_ingress, chain, next, batch);
+		else if (stage == STAGE_AFTER)
+			network_after_add(pick, is_ingress, at, chain, next, batch);
+		else
+			add_flags(pick->tcp_flags, chain, next, batch);
 	}
 }
 
 void network_pick_delete(const struct network_pick *pick, unsigned at, struct nft_batch *batch)
 {
-	const struct network_pick share = {.has_share = pick->has_share};
 	char chain[NETWORK_CHAIN_SIZE];
 
-	network_pick_name(pick, at, chain);
-	if (pick->vlan)
-		nft_delete_chain(batch, chain);
-	network_pick_name(&share, at, chain);
-	if (pick->has_share)
-		nft_delete_chain(batch, chain);
+	for (enum stage stage = 0; stage < STAGES; stage++)
+		if (has_stage(pick, stage)) {
+			snprintf(chain, sizeof(chain), "%s%u", words[stage], at);
+			nft_delete_chain(batch, chain);
+		}
 }

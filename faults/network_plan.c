@@ -5,6 +5,7 @@
  */
 #include "faults/network.h"
 
+#include "faults/network_after.h"
 #include "faults/network_delay_line.h"
 #include "faults/network_gate.h"
 #include "faults/network_group.h"
@@ -197,6 +198,8 @@ static int fill(struct network_state *state, struct fault *fault, struct plan *p
 	if (result == 0)
 		result = network_choose_way(state, plan, err);
 	if (result == 0)
+		result = network_after_plan(state, fault->params, plan, err);
+	if (result == 0)
 		result = network_compose(state, plan);
 	state->planned_way = state->way;
 	if (result == 0 && state->way == NETWORK_NETEM)
@@ -236,6 +239,7 @@ int network_plan(struct fault *fault, struct plan *plan, struct error *err)
 	state->allows_bypass = params_number(fault->params, NETWORK_ALLOW_BYPASS, 0);
 	network_register(state);
 	state->run_seed = fault->env->seed + fault->step;
+	state->after_bytes = (uint64_t)params_number(fault->params, NETWORK_AFTER_BYTES, 0);
 	result = network_effect_read(fault->params, &state->effect, err);
 	if (result == 0)
 		result = fill(state, fault, plan, err);

@@ -269,6 +269,8 @@ static int add_path(struct network_state *state, const struct table *table, unsi
 	if (!path->has_counters) {
 		nft_add_counter(batch, name_of("hit", at, name));
 		nft_add_counter(batch, name_of("lost", at, name));
+		if (table->pick.after_bytes)
+			nft_add_counter(batch, name_of("full", at, name));
 	}
 	nft_add_chain(batch, name_of("act", at, act));
 	result = add_action(state, at, act, batch, err);
@@ -302,12 +304,12 @@ static void close_table(struct table *table)
 	network_scope_free(table->except);
 }
 
-static int open_table(struct table *table, const struct target *target, unsigned generation,
-		      struct error *err)
+static int open_table(struct table *table, const struct network_state *state,
+		      const struct target *target, unsigned generation, struct error *err)
 {
 	int result;
 
-	*table = (struct table){.params = &target->params, .pick = network_pick_of(target)};
+	*table = (struct table){.params = &target->params, .pick = network_pick_of(state, target)};
 	result = network_scope_new(&target->params, false, generation, &table->scope, err);
 	if (result == 0)
 		result = network_scope_new(&target->params, true, generation, &table->except, err);
@@ -326,7 +328,7 @@ int network_table_add(struct network_state *state, const struct target *target, 
 {
 	struct table table;
 	char comment[64];
-	int result = open_table(&table, target, state->generation, err);
+	int result = open_table(&table, state, target, state->generation, err);
 
 	if (result < 0)
 		return result;
@@ -335,6 +337,7 @@ int network_table_add(struct network_state *state, const struct target *target, 
 	network_scope_add_sets(table.scope, batch);
 	network_scope_add_sets(table.except, batch);
 	network_group_add_sets(state, batch);
+	network_pick_add_sets(&table.pick, batch);
 	for (unsigned i = 0; i < state->path_count; i++)
 		state->paths[i].has_counters = false;
 	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
@@ -352,7 +355,7 @@ int network_table_add_path(struct network_state *state, const struct target *tar
 {
 	struct nft_batch batch;
 	struct table table;
-	int result = open_table(&table, target, state->generation, err);
+	int result = open_table(&table, state, target, state->generation, err);
 
 	if (result < 0)
 		return result;
@@ -383,7 +386,7 @@ static int delete_hook_chain(struct network_state *state, const char *chain, str
 
 int network_table_cut_path(struct network_state *state, const struct target *target, unsigned at)
 {
-	const struct network_pick pick = network_pick_of(target);
+	const struct network_pick pick = network_pick_of(state, target);
 	struct nft_batch batch;
 	char name[NAME_SIZE];
 	int result =
@@ -460,7 +463,7 @@ int network_table_follow(struct network_state *state, const struct target *targe
 	const unsigned generation = state->generation + 1;
 	struct nft_batch batch;
 	struct table table;
-	int result = open_table(&table, target, generation, err);
+	int result = open_table(&table, state, target, generation, err);
 
 	if (result < 0)
 		return result;

@@ -26,6 +26,7 @@ enum traffic_param {
 	TRAFFIC_LOCAL_PORT,	 /* list of ports on this side */
 	TRAFFIC_PROTOCOL,	 /* list of tcp, udp, icmp, icmpv6, sctp, any */
 	TRAFFIC_PROTOCOL_NUMBER, /* list, beside those */
+	TRAFFIC_TCP_FLAGS,	 /* list of fin, syn, ...: TCP packets that have one of them */
 	TRAFFIC_EXCEPT,		 /* list of endpoints that are left out */
 	TRAFFIC_EXCEPT_FILE,
 	TRAFFIC_EXCEPT_LOCAL_PORT, /* list of ports on this side */
@@ -156,6 +157,12 @@ void target_free(struct target *target);
 #define TRAFFIC_PROTOCOLS_MAX 256
 unsigned target_protocols(const struct params *params, uint8_t out[TRAFFIC_PROTOCOLS_MAX]);
 bool target_protocol_has_ports(uint8_t number);
+/* target_flags.c: the bits in the TCP header that a packet must have one of; 0: any packet. They
+ * imply TCP: target_protocols() says so. */
+uint8_t target_tcp_flags(const struct params *params);
+/* -EINVAL: another protocol is named, or it is for a fault that does not see packets (its name;
+ * NULL: it does). */
+int target_check_tcp_flags(const struct params *params, const char *blind, struct error *err);
 /* The addresses where machines in clouds get their credentials are left out, unless `to` names
  * exactly one: who selects everything does not mean that. */
 bool target_spares_metadata(const struct params *params);

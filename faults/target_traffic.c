@@ -19,6 +19,8 @@
 #include <string.h>
 #include <unistd.h>
 
+/* In the order of their bits, the lowest one first (target_flags.c). */
+static const char *const flags[] = {"fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr", NULL};
 static const char *const protocols[] = {"any", "tcp", "udp", "icmp", "icmpv6", "sctp", NULL};
 
 const struct param traffic_params[] = {
@@ -46,6 +48,11 @@ const struct param traffic_params[] = {
 				     .min = 0,
 				     .max = 255,
 				     .doc = "others by their number: 47 (GRE), 50 (ESP), ..."},
+	[TRAFFIC_TCP_FLAGS] = {.name = "tcp-flags",
+			       .type = PARAM_WORD,
+			       .flags = PARAM_LIST,
+			       .words = flags,
+			       .doc = "only TCP packets with one of these flags or more"},
 	[TRAFFIC_EXCEPT] = {.name = "except",
 			    .type = PARAM_ENDPOINT,
 			    .flags = PARAM_LIST,
@@ -211,6 +218,10 @@ unsigned target_protocols(const struct params *params, uint8_t out[TRAFFIC_PROTO
 	unsigned count = 0;
 	bool has_number[256] = {false};
 
+	if (params_count(params, TRAFFIC_TCP_FLAGS)) {
+		out[0] = IPPROTO_TCP;
+		return 1;
+	}
 	for (unsigned i = 0; i < params_count(params, TRAFFIC_PROTOCOL); i++) {
 		int64_t word = params_value(params, TRAFFIC_PROTOCOL, i)->number;
 
@@ -327,6 +338,8 @@ int target_traffic_resolve(struct target *target, const struct target_guard *gua
 	struct netlink *netlink = NULL;
 	int result = target_follow_begin(target, err);
 
+	if (result == 0)
+		result = target_check_tcp_flags(&target->params, NULL, err);
 	if (result == 0)
 		result = check_selector(target, err);
 	if (result == 0)

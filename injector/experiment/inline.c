@@ -220,6 +220,9 @@ static int check(const struct inline_reading *reading, struct error *err)
 	if (result == 0 && reading->target && !ops->follow &&
 	    target_follows(&reading->target->params))
 		result = error_set(err, EINVAL, TARGET_FOLLOWED_NOT, ops->name);
+	if (result == 0 && reading->target && reading->target->kind == TARGET_TRAFFIC)
+		result = target_check_tcp_flags(&reading->target->params,
+						ops->sees_packets ? NULL : ops->name, err);
 	if (result == 0)
 		result = experiment_check_fault(reading->experiment, reading->step, &inputs, err);
 	return result < 0 ? result : check_for(reading, err);

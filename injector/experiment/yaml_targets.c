@@ -96,8 +96,36 @@ static void check_follow(struct reader *reader)
 	}
 }
 
+/* tcp-flags: no other protocol, and a fault that sees packets. */
+static void check_tcp_flags(struct reader *reader)
+{
+	const struct experiment *experiment = reader->experiment;
+
+	for (unsigned i = 0; i < experiment->target_count; i++) {
+		const struct experiment_target *target = &experiment->targets[i];
+		const struct param_value *value;
+		struct error err = ERROR_INIT;
+
+		if (target->kind != TARGET_TRAFFIC || !target->params.settings ||
+		    !params_count(&target->params, TRAFFIC_TCP_FLAGS))
+			continue;
+		value = params_value(&target->params, TRAFFIC_TCP_FLAGS, 0);
+		if (target_check_tcp_flags(&target->params, NULL, &err) < 0)
+			problems_add(reader->problems, value->line, value->column, "%s", err.text);
+		for (unsigned s = 0; s < experiment->step_count; s++) {
+			const struct fault_ops *ops = experiment->steps[s].ops;
+
+			if (experiment->steps[s].target == i && ops && !ops->sees_packets &&
+			    target_check_tcp_flags(&target->params, ops->name, &err) < 0)
+				problems_add(reader->problems, value->line, value->column, "%s",
+					     err.text);
+		}
+	}
+}
+
 void reader_check_targets(struct reader *reader)
 {
+	check_tcp_flags(reader);
 	check_namespaces(reader);
 	check_follow(reader);
 	check_owners(reader);

@@ -225,6 +225,22 @@ void nft_remember(struct nft_batch *batch, unsigned word, const char *set, uint6
 	end(batch);
 }
 
+void nft_remember_bytes(struct nft_batch *batch, unsigned word, const char *set, uint64_t bytes)
+{
+	begin(batch, "dynset");
+	netlink_put_text(&batch->rule, NFTA_DYNSET_SET_NAME, set);
+	put(batch, NFTA_DYNSET_OP, NFT_DYNSET_OP_UPDATE);
+	put_register(batch, NFTA_DYNSET_SREG_KEY, word);
+	netlink_nest(&batch->rule, NFTA_DYNSET_EXPR);
+	netlink_put_text(&batch->rule, NFTA_EXPR_NAME, "quota");
+	netlink_nest(&batch->rule, NFTA_EXPR_DATA);
+	put_u64(batch, NFTA_QUOTA_BYTES, bytes);
+	put(batch, NFTA_QUOTA_FLAGS, NFT_QUOTA_F_INV); /* "over" */
+	netlink_unnest(&batch->rule);
+	netlink_unnest(&batch->rule);
+	end(batch);
+}
+
 static void decide(struct nft_batch *batch, int verdict, const char *chain)
 {
 	begin(batch, "immediate");

@@ -59,6 +59,10 @@ void nft_store_ct(struct nft_batch *batch, enum nft_ct_keys key, unsigned word);
 /* Adds what is in the register to a dynamic set, or renews it. 0: the set's own timeout. */
 void nft_remember(struct nft_batch *batch, unsigned word, const char *set, uint64_t timeout_ms);
 
+/* Adds the packet to the bytes of the one in the register, in a dynamic set, which it renews; goes
+ * on if these are more than `bytes`. Ends the rule if not, or where the set has no room for it. */
+void nft_remember_bytes(struct nft_batch *batch, unsigned word, const char *set, uint64_t bytes);
+
 /* Deciding. */
 void nft_verdict(struct nft_batch *batch, int verdict); /* NF_ACCEPT, NF_DROP, NFT_RETURN */
 void nft_go_to(struct nft_batch *batch, const char *chain);

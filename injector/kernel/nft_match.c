@@ -156,6 +156,17 @@ void nft_match_ports(struct nft_batch *batch, enum nft_side side, const struct n
 	free(ends);
 }
 
+void nft_match_tcp_flags(struct nft_batch *batch, uint8_t flags)
+{
+	const uint8_t tcp = IPPROTO_TCP, none = 0;
+
+	nft_match_protocols(batch, &tcp, 1);
+	nft_load_port(batch, 0, NFT_SOURCE); /* a later fragment has none of them */
+	nft_load_payload(batch, 0, NFT_PAYLOAD_TRANSPORT_HEADER, 13, sizeof(flags));
+	nft_mask(batch, 0, &flags, &none, sizeof(flags));
+	nft_compare(batch, 0, NFT_CMP_NEQ, &none, sizeof(none));
+}
+
 void nft_match_icmpv6(struct nft_batch *batch, uint8_t first, uint8_t last)
 {
 	const uint8_t protocol = IPPROTO_ICMPV6;

@@ -41,6 +41,8 @@ void nft_match_ports(struct nft_batch *batch, enum nft_side side, const struct n
 void nft_load_port(struct nft_batch *batch, unsigned word, enum nft_side side);
 /* Address and port of one side, in a set of NFT_TYPE_IPV4 (6) and NFT_TYPE_PORT. */
 void nft_match_services(struct nft_batch *batch, int family, enum nft_side side, const char *set);
+/* TCP, and one of these flags or more. */
+void nft_match_tcp_flags(struct nft_batch *batch, uint8_t flags);
 /* The interface it leaves by. */
 void nft_match_egress(struct nft_batch *batch, int interface_index);
 /* ICMPv6 types. */

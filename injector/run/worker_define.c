@@ -322,6 +322,19 @@ static void tell_policy(const struct worker *worker, struct plan *plan)
 	plan_add(plan, PLAN_NOTE, "%s", text);
 }
 
+/* What of the target the fault has no use for. */
+static int check_target(const struct worker_step *step, struct error *err)
+{
+	const struct fault_ops *ops = step->fault.ops;
+	const struct target *target = step->fault.target;
+
+	if (!ops->follow && target_follows(&target->params))
+		return error_set(err, EINVAL, TARGET_FOLLOWED_NOT, ops->name);
+	if (target->kind != TARGET_TRAFFIC)
+		return 0;
+	return target_check_tcp_flags(&target->params, ops->sees_packets ? NULL : ops->name, err);
+}
+
 int worker_on_plan(struct worker *worker, const struct request *request, struct error *err)
 {
 	struct plan_lines lines = {.worker = worker};
@@ -346,9 +359,8 @@ int worker_on_plan(struct worker *worker, const struct request *request, struct 
 			result = policy_check_values(worker->options.policy, &step->params, err);
 		if (result == 0 && step->fault.ops->check)
 			result = step->fault.ops->check(&step->params, err);
-		if (result == 0 && !step->fault.ops->follow &&
-		    target_follows(&step->fault.target->params))
-			result = error_set(err, EINVAL, TARGET_FOLLOWED_NOT, step->fault.ops->name);
+		if (result == 0)
+			result = check_target(step, err);
 		if (result == 0)
 			result = check_shape(step, err);
 		if (result == 0)

@@ -67,6 +67,9 @@ static void test_what_makes_no_sense_together_is_refused(void **state)
 	REFUSE("distribution is the shape of a jitter", "delay", "1ms", "distribution", "normal");
 	REFUSE("delay-correlation needs jitter", "delay", "1ms", "delay-correlation", "25%");
 	REFUSE("loss-correlation needs loss", "delay", "1ms", "loss-correlation", "25%");
+	REFUSE("reset-connections ends connections when the fault begins, and after-bytes later",
+	       "partition", "reset", "reset-connections", "true", "after-bytes", "1MB");
+	REFUSE("no effect: give", "after-bytes", "1MB");
 	REFUSE("three models of loss", "loss", "1%", "gemodel-p", "1%");
 	REFUSE("three models of loss", "state-p13", "1%", "gemodel-p", "1%");
 	REFUSE("gemodel-r needs gemodel-p", "loss", "1%", "gemodel-r", "1%");

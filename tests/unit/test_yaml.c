@@ -205,6 +205,18 @@ static const struct bad bad_targets[] = {
 	 "target 't' would select every process; say which: pid, pidfile, name, exe, command, "
 	 "user, "
 	 "cgroup, unit or port"},
+	{ON_TARGET("{to: 10.0.0.1, tcp-flags: [fin, sin]}\n"), 8, 38,
+	 "tcp-flags: 'sin' is not known; did you mean 'fin'? (one of fin, syn, rst, psh, ack, urg, "
+	 "ece, cwr)"},
+	{ON_TARGET("{to: 10.0.0.1, tcp-flags: fin, protocol: [tcp, udp]}\n"), 8, 32,
+	 "tcp-flags selects packets of tcp alone, and protocol names udp: leave protocol out"},
+	{ON_TARGET("{to: 10.0.0.1, tcp-flags: fin, protocol-number: 17}\n"), 8, 32,
+	 "tcp-flags selects packets of tcp (6) alone, and protocol-number names 17: leave it out"},
+	{HEAD "targets:\n  t: {to: 10.0.0.1, tcp-flags: [syn]}\nmethod:\n"
+	      "  - {at: 0s, for: 1s, dns: {target: t, name: x, answer: nxdomain}}\n",
+	 5, 33,
+	 "tcp-flags selects single packets, which 'dns' does not see: leave it out, or use "
+	 "network"},
 	{ON_TARGET("{to: 10.0.0.1, namespace: \"target:stor\"}\n"), 8, 32,
 	 "there is no target 'stor'; did you mean 'store'?"},
 	{ON_TARGET("{to: 10.0.0.1, namespace: \"target:store\"}\n"), 8, 32,
