@@ -191,3 +191,17 @@ void pieces_join_ranges(struct pieces *ranges)
 	}
 	ranges->count = kept + 1;
 }
+
+bool pieces_hold(const struct pieces *pieces, const uint8_t *address)
+{
+	for (unsigned i = 0; i < pieces->count; i++) {
+		const struct piece *piece = &pieces->list[i];
+		const unsigned whole = piece->prefix / 8;
+		const uint8_t mask = (uint8_t)(0xff00 >> piece->prefix % 8);
+
+		if (memcmp(piece->address, address, whole) == 0 &&
+		    (!mask || ((piece->address[whole] ^ address[whole]) & mask) == 0))
+			return true;
+	}
+	return false;
+}

@@ -6,6 +6,7 @@
 #ifndef SQUALL_NETWORK_PIECES_H
 #define SQUALL_NETWORK_PIECES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct piece {
@@ -31,6 +32,8 @@ int pieces_cut_ports(struct pieces *pieces);
 unsigned pieces_count_at(const struct pieces *pieces, unsigned prefix, unsigned most);
 /* `out` is empty before, and the caller's. -ENOMEM. */
 int pieces_cut_at(const struct pieces *pieces, unsigned prefix, struct pieces *out);
+/* Whether an address is in any of them. `address`: 4 or 16 bytes, as theirs are. */
+bool pieces_hold(const struct pieces *pieces, const uint8_t *address);
 /* Sorts and joins overlapping or touching port ranges; addresses are not looked at. */
 void pieces_join_ranges(struct pieces *ranges);
 

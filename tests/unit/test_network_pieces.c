@@ -119,11 +119,47 @@ static void test_parts_follow_one_another(void **state)
 	assert_int_equal(pieces_count_at(&networks, 128, UINT_MAX - 1), UINT_MAX);
 }
 
+static void test_what_they_hold(void **state)
+{
+	unsigned held = 0;
+
+	(void)state;
+	srandom(3);
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		struct pieces networks = {0};
+
+		draw_networks(&networks, 4, 32);
+		for (unsigned i = 0; i < PROBES; i++) {
+			uint8_t address[16];
+
+			draw_address(address);
+			assert_int_equal(pieces_hold(&networks, address),
+					 any_holds(&networks, address));
+			held += pieces_hold(&networks, address);
+		}
+		/* and to the last bit */
+		memset(networks.list[0].address, 0xa5, 16);
+		networks.list[0].prefix = 128;
+		networks.count = 1;
+		assert_true(pieces_hold(&networks, networks.list[0].address));
+		{
+			uint8_t other[16];
+
+			memset(other, 0xa5, 16);
+			other[15] ^= 1;
+			assert_false(pieces_hold(&networks, other));
+		}
+		free(networks.list);
+	}
+	assert_true(held > 0 && held < ROUNDS * PROBES);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cut_to_one_length),
 		cmocka_unit_test(test_parts_follow_one_another),
+		cmocka_unit_test(test_what_they_hold),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
