@@ -61,7 +61,7 @@ static void match_addresses(struct gate_writer *w, int family, int map_fd, unsig
 }
 
 void gate_match_set(struct gate_writer *w, int family, const struct gate_set *set, unsigned found,
-		      unsigned differs)
+		    unsigned differs)
 {
 	struct bpf_builder *b = &w->builder;
 	int map_fd = set->addresses[family == AF_INET6];

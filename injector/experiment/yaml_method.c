@@ -253,6 +253,18 @@ static void read_fault_keys(struct reader *reader, struct experiment_step *step,
 	}
 }
 
+/* What is to blame: the key with whose name the words of check() begin, if it is there. */
+static const struct tree_node *find_blamed(const struct tree_node *fault, const char *text)
+{
+	const int length = (int)strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-");
+	const struct tree_node *entry;
+	char key[40];
+
+	snprintf(key, sizeof(key), "%.*s", length, text);
+	entry = tree_find(fault, key);
+	return entry ? entry->key : fault->key;
+}
+
 /* True: the fault is whole and sensible in itself. */
 static bool read_fault(struct reader *reader, struct experiment_step *step,
 		       const struct tree_node *fault)
@@ -275,8 +287,8 @@ static bool read_fault(struct reader *reader, struct experiment_step *step,
 	    reader->problems->is_out_of_memory)
 		return false;
 	if (experiment_check_fault(reader->experiment, step, reader->inputs, &err) < 0) {
-		reader_problem(reader, fault->key, "%s: %s%s%s", step->ops->name, err.text,
-			       err.remedy[0] ? "; remedy: " : "", err.remedy);
+		reader_problem(reader, find_blamed(fault, err.text), "%s: %s%s%s", step->ops->name,
+			       err.text, err.remedy[0] ? "; remedy: " : "", err.remedy);
 		return false;
 	}
 	return true;

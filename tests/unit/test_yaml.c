@@ -258,6 +258,20 @@ static const struct bad bad_steps[] = {
 	 "delay: '100' has no unit; write 100ms or 100s (units: ns, us, ms, s, m, min, h, d)"},
 	{ON_STEP("{at: 0s, for: 5s, network: {target: store, loss: 0.05}}\n"), 7, 54,
 	 "loss: '0.05' has no unit; write 5% (or 0.05%, if that was meant)"},
+	{ON_STEP("{at: 0s, for: 5s, network: {target: store, burst: 9kB, delay: 1s}}\n"), 7, 48,
+	 "network: burst needs rate"},
+	{ON_STEP("{at: 0s, for: 5s, network: {target: store, delay: 1s, peak-rate: 2mbit, rate: "
+		 "1mbit, burst: 9kB, peak-burst: 9kB}}\n"),
+	 7, 102,
+	 "network: peak-burst is not below burst: all of it would pass at once, whatever peak-rate "
+	 "is"},
+	{ON_STEP("{at: 0s, for: 5s, network: {target: store, rate: 2mbit, peak-rate: 2mbit, burst: "
+		 "9kB}}\n"),
+	 7, 61, "network: peak-rate is not above rate: it is the rate at which a burst passes"},
+	{ON_STEP("{at: 0s, for: 5s, network: {target: store, loss-every: 1}}\n"), 7, 60,
+	 "loss-every: '1' is out of range: 2 to 1000000 is allowed"},
+	{ON_STEP("{at: 0s, for: 5s, network: {target: store, seed: 1}}\n"), 7, 23,
+	 "network: no effect: give *"},
 	{ON_STEP("{at: 0s, for: 5s, network: {target: stor, delay: 1s}}\n"), 7, 41,
 	 "there is no target 'stor'; did you mean 'store'?"},
 	{ON_STEP("{at: 0s, for: 5s, network: {target: cart, delay: 1s}}\n"), 7, 41,
