@@ -4,6 +4,7 @@
  */
 #include "faults/delay_lane.h"
 
+#include "faults/delay_cut.h"
 #include "faults/delay_packet.h"
 #include "injector/base/clock.h"
 
@@ -134,6 +135,29 @@ static void take_in(struct delay_lane *lane, unsigned char *packet, size_t lengt
 	decide(lane, packet, length, now_ns);
 }
 
+/* Each of its pieces as if it had come so. How many there are. */
+static unsigned cut_in(struct delay_lane *lane, unsigned char *packet, size_t length)
+{
+	struct delay_cut cut;
+	void *room = packet;
+
+	if (!lane->segment ||
+	    !delay_cut_begin(&cut, packet, length, lane->tap.kind, lane->segment)) {
+		take_in(lane, packet, length);
+		return 1;
+	}
+	memcpy(lane->whole, packet, length); /* the first piece takes its place */
+	cut.packet = lane->whole;
+	for (; (length = delay_cut_next(&cut, room ? room : lane->spare));
+	     room = delay_queue_reserve(lane->queue)) {
+		if (room)
+			take_in(lane, room, length);
+		else
+			add(&lane->dropped_full, 1);
+	}
+	return cut.count;
+}
+
 /* What stands in the queue for a packet that the kernel keeps. A packet of the tap is longer. */
 static_assert(sizeof(struct held_packet) < TAP_HEADER_SIZE, "they are told apart by their length");
 
@@ -232,6 +256,7 @@ static int receive_tap(struct delay_lane *lane)
 
 	for (count = 0; count < DELAY_LANE_BATCH; count++) {
 		void *room = delay_queue_reserve(lane->queue);
+		unsigned pieces;
 		ssize_t length = read(lane->tap_fd, room ? room : discard,
 				      room ? TAP_HEADER_SIZE + TAP_FRAME_MAX : sizeof(discard));
 
@@ -250,7 +275,9 @@ static int receive_tap(struct delay_lane *lane)
 			foreign++;
 		else {
 			bulk += bulk_of(room, (size_t)length);
-			take_in(lane, room, (size_t)length);
+			pieces = cut_in(lane, room, (size_t)length);
+			received += pieces - 1;
+			count += (int)pieces - 1;
 		}
 	}
 	if (count) {
@@ -330,9 +357,11 @@ static int send_tap(struct delay_lane *lane, int64_t now_ns)
 	uint64_t sent = 0;
 	const void *packet;
 	size_t length;
+	/* the pieces of one packet may be many */
+	const int most = lane->segment ? DELAY_LANE_PIECES : DELAY_LANE_BATCH;
 	int count, status = 0;
 
-	for (count = 0; count < DELAY_LANE_BATCH && !status; count++) {
+	for (count = 0; count < most && !status; count++) {
 		packet = delay_queue_peek(lane->queue, now_ns, &length);
 		if (!packet || length == sizeof(struct held_packet))
 			break;

@@ -18,13 +18,15 @@
 #include <stdint.h>
 
 /* Packets handled in one direction before the other gets its turn: neither may starve. */
-#define DELAY_LANE_BATCH 64
+#define DELAY_LANE_BATCH  64
+#define DELAY_LANE_PIECES 4096 /* the same of what is sent, where packets are cut */
 
 struct delay_lane {
 	int tap_fd; /* not owned */
 	struct tap tap;
 	struct delay_queue *queue; /* owned */
 	struct refusal refusal;	   /* set before anything comes */
+	uint32_t segment;	   /* the same: TCP is cut into so many bytes; 0: it is not */
 	bool had_rate;
 	/* The other source of packets, see delay_hold.h; NULL until it is there. Not owned. */
 	const struct packet_queue *_Atomic hold;
@@ -44,6 +46,7 @@ struct delay_lane {
 
 	struct delay_effect effect;			      /* its last member is large */
 	unsigned char spare[TAP_HEADER_SIZE + TAP_FRAME_MAX]; /* while a packet is doubled */
+	unsigned char whole[TAP_HEADER_SIZE + TAP_FRAME_MAX]; /* while one is cut */
 };
 
 /* `budget` outlives the lane. */

@@ -288,6 +288,11 @@ void delay_thread_refuse(struct delay_thread *thread, const struct refusal *refu
 	thread->lane.refusal = *refusal;
 }
 
+void delay_thread_cut(struct delay_thread *thread, uint32_t segment)
+{
+	thread->lane.segment = segment;
+}
+
 void delay_thread_hold(struct delay_thread *thread, const struct packet_queue *hold)
 {
 	atomic_store(&thread->lane.hold, hold);

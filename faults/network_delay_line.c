@@ -156,12 +156,14 @@ int delay_line_prepare(const struct delay_line_config *config, struct delay_line
 	line->tap.offload = !config->cuts_to_wire	 ? TAP_WHOLE
 			    : config->finishes_checksums ? TAP_FINISHED
 							 : TAP_CUT;
-	for (unsigned i = 0; i < line->count; i++)
+	for (unsigned i = 0; i < line->count; i++) {
 		delay_thread_refuse(line->threads[i], &config->refusal);
-	line->may_hold = config->only_delays && !config->cuts_to_wire && !config->refusal.is_on &&
-			 !config->is_loopback && line->tap.kind == TAP_ETHERNET &&
-			 line->carry_fd < 0 && !config->reenters && !config->is_ingress &&
-			 line->mtu <= HOLD_MTU_MAX;
+		delay_thread_cut(line->threads[i], config->segment);
+	}
+	line->may_hold = config->only_delays && !config->segment && !config->cuts_to_wire &&
+			 !config->refusal.is_on && !config->is_loopback &&
+			 line->tap.kind == TAP_ETHERNET && line->carry_fd < 0 &&
+			 !config->reenters && !config->is_ingress && line->mtu <= HOLD_MTU_MAX;
 	delay_line_set(line, config->effect);
 	*out = line;
 	return 0;

@@ -83,6 +83,7 @@ struct delay_line_config {
 	unsigned threads;
 	/* Nothing comes through: answers leave by the other direction of the interface. */
 	struct refusal refusal;
+	uint32_t segment; /* TCP leaves in pieces of so many bytes of data; 0: as it came */
 	const char *name; /* of the tap; copied */
 	uint64_t seed;	  /* of all that is random */
 };

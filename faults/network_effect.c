@@ -13,6 +13,7 @@
 #define LIMIT_A_SECOND	2000000 /* packets a second that the queue must be able to hold */
 #define LIMIT_MIN	10000
 #define LIMIT_MAX	1000000
+#define WHOLE_SEGMENT	1460 /* as Ethernet takes it */
 #define LIMIT_WITH_RATE 1000 /* as netem's own: a slow link does not buffer for minutes */
 
 bool network_effect_needs_wire_packets(const struct network_effect *effect)
@@ -28,8 +29,8 @@ bool network_effect_only_delays(const struct network_effect *effect)
 {
 	const struct netem_config *full = &effect->full;
 
-	return !network_effect_needs_wire_packets(effect) && !full->jitter_ns && !full->table &&
-	       !full->rate_bytes && !full->slot_max_ns && !full->has_ecn;
+	return !effect->segment && !network_effect_needs_wire_packets(effect) && !full->jitter_ns &&
+	       !full->table && !full->rate_bytes && !full->slot_max_ns && !full->has_ecn;
 }
 
 bool network_effect_is_independent(const struct network_effect *effect)
@@ -52,9 +53,10 @@ bool network_effect_is_plain_loss(const struct network_effect *effect)
 {
 	const struct netem_config *full = &effect->full;
 
-	return full->loss_ppb && !effect->refusal.is_on && !full->loss_correlation_ppb &&
-	       !full->loss_every && !full->has_ecn && !full->delay_ns && !full->duplicate_ppb &&
-	       !full->corrupt_ppb && !full->rate_bytes && !full->slot_max_ns && !full->has_seed;
+	return full->loss_ppb && !effect->segment && !effect->refusal.is_on &&
+	       !full->loss_correlation_ppb && !full->loss_every && !full->has_ecn &&
+	       !full->delay_ns && !full->duplicate_ppb && !full->corrupt_ppb && !full->rate_bytes &&
+	       !full->slot_max_ns && !full->has_seed;
 }
 
 int64_t network_effect_longest_ns(const struct network_effect *effect, uint32_t mtu)
@@ -84,6 +86,8 @@ static uint32_t limit_of(const struct network_effect *effect)
 	limit = longest_ns / 1000 * a_second / 1000000 + (full->rate_bytes ? LIMIT_WITH_RATE : 0);
 	if (limit < LIMIT_MIN && !full->rate_bytes)
 		limit = LIMIT_MIN;
+	if (effect->segment && effect->segment < WHOLE_SEGMENT) /* of each packet so many */
+		limit *= (WHOLE_SEGMENT + effect->segment - 1) / effect->segment;
 	return (uint32_t)(limit > LIMIT_MAX ? LIMIT_MAX : limit);
 }
 
@@ -229,6 +233,7 @@ int network_effect_read(const struct params *params, struct network_effect *out,
 		return result;
 	}
 	read_partition(params, &effect);
+	effect.segment = (uint32_t)params_number(params, NETWORK_SEGMENT, 0);
 	full->limit = params_is_set(params, NETWORK_LIMIT)
 			      ? (uint32_t)params_number(params, NETWORK_LIMIT, 0)
 			      : limit_of(&effect);
@@ -430,6 +435,8 @@ char *network_effect_describe(const struct network_effect *effect, char *out, si
 		prose_say(&prose, " gap %u", at->reorder_gap);
 	say_rate(&prose, at);
 	say_slot(&prose, effect);
+	if (effect->segment)
+		prose_say(&prose, "%ssegment %uB", prose.used ? " " : "", effect->segment);
 	if (at->has_seed)
 		prose_say(&prose, " seed %" PRIu64, at->seed);
 	return out;

@@ -17,6 +17,7 @@ struct network_effect {
 	struct netem_config full;     /* at strength SHARE_ONE */
 	struct refusal refusal;	      /* of what is lost, which is then refused */
 	bool is_limit_given;	      /* by the user: memory does not lower it */
+	uint32_t segment;	      /* bytes of data that TCP leaves in; 0: as it comes */
 	uint32_t burst;		      /* bytes; 0: the rate admits no bursts */
 	struct netem_table *measured; /* owned, or NULL */
 };

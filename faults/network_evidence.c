@@ -82,7 +82,7 @@ static void count_fates(const struct network_state *state, struct evidence *out)
 	out->dropped += state->queue.dropped + state->line_counts.dropped;
 	out->passed = above(out->hits, out->dropped);
 	if (state->way != NETWORK_FILTER && !state->effect.refusal.is_on &&
-	    network_effect_needs_wire_packets(&state->effect))
+	    (state->effect.segment || network_effect_needs_wire_packets(&state->effect)))
 		count_wire_packets(state, out);
 	if (effect->delay_ns || effect->rate_bytes || effect->slot_max_ns)
 		out->delayed = out->passed;

@@ -193,6 +193,12 @@ void network_explain(const struct params *params, char *out, size_t size)
 			  "reset\". That cannot be undone. ");
 	if (rate > 0)
 		say_rate(&prose, params, rate);
+	if (has(params, "segment"))
+		prose_say(
+			&prose,
+			"What is sent over TCP leaves in pieces of %s at most, each a packet: who "
+			"takes what one read returns for a whole message is found out. ",
+			params_text(params, (unsigned)params_find(params->table, "segment")));
 	if (slot_ns > 0)
 		say_slot(&prose, params, slot_ns);
 	prose_end(&prose);

@@ -70,6 +70,7 @@ static int prepare_one(struct network_state *state, unsigned at, int namespace_f
 		.carries = network_group_bits(),
 		.threads = network_effect_is_independent(&state->effect) ? 0 : 1,
 		.refusal = state->effect.refusal,
+		.segment = state->effect.segment,
 		.name = name};
 	int result;
 

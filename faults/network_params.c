@@ -167,6 +167,12 @@ const struct param network_params[] = {
 				.min = 1600,
 				.max = 1 << 30,
 				.doc = "no more bytes leave in one slot"},
+	[NETWORK_SEGMENT] = {.name = "segment",
+			     .type = PARAM_SIZE,
+			     .min = 1,
+			     .max = 65535,
+			     .doc = "TCP data leave in pieces of so many bytes at most, each a "
+				    "packet"},
 	[NETWORK_SEED] = INTEGER("seed", 1, INT64_MAX,
 				 "the same seed and the same packets give the same effect"),
 	[NETWORK_LIMIT] = INTEGER("limit", 1, 1000000,
@@ -319,7 +325,7 @@ static int check_partition(const struct params *params, struct error *err)
 	static const enum network_param others[] = {
 		NETWORK_LOSS, NETWORK_GEMODEL_P, NETWORK_STATE_P13, NETWORK_LOSS_EVERY,
 		NETWORK_ECN,  NETWORK_DUPLICATE, NETWORK_CORRUPT,   NETWORK_REORDER,
-		NETWORK_RATE, NETWORK_SLOT};
+		NETWORK_RATE, NETWORK_SLOT,	 NETWORK_SEGMENT};
 	bool refuses = params_number(params, NETWORK_PARTITION, NETWORK_DROP) != NETWORK_DROP;
 
 	if (params_is_set(params, NETWORK_REJECT_WITH) && !refuses)
@@ -411,7 +417,8 @@ static bool has_effect(const struct params *params)
 		NETWORK_LOSS,	   NETWORK_GEMODEL_P,
 		NETWORK_STATE_P13, NETWORK_LOSS_EVERY,
 		NETWORK_DUPLICATE, NETWORK_CORRUPT,
-		NETWORK_RATE,	   NETWORK_SLOT};
+		NETWORK_RATE,	   NETWORK_SLOT,
+		NETWORK_SEGMENT};
 	bool is_any = params_is_set(params, NETWORK_PARTITION);
 
 	for (unsigned i = 0; i < sizeof(effects) / sizeof(*effects); i++)
@@ -444,6 +451,6 @@ int network_check(const struct params *params, struct error *err)
 		result = error_set(err, EINVAL,
 				   "no effect: give delay, distribution-file, partition, loss, "
 				   "gemodel-p, state-p13, loss-every, duplicate, corrupt, rate, "
-				   "slot or reset-connections");
+				   "slot, segment or reset-connections");
 	return result;
 }

@@ -109,13 +109,38 @@ static int choose_line(struct network_state *state, const struct network_support
 	return result;
 }
 
+/* netem takes packets as they are. */
+static int note_cut(const struct network_state *state, bool has_netem, bool has_tun,
+		    struct plan *plan, struct error *err)
+{
+	const unsigned segment = state->effect.segment;
+
+	if (!segment)
+		return 0;
+	if (!has_tun) {
+		error_set(err, ENODEV,
+			  "segment: a delay line cuts the packets, and there is no /dev/net/tun");
+		return error_remedy(err,
+				    "modprobe tun (in a container, pass the device into it), or "
+				    "leave segment out");
+	}
+	return plan_add(
+		plan, PLAN_NOTE,
+		"TCP leaves in pieces of at most %u bytes of data: %sa delay line cuts it; "
+		"where they arrive, the machine may join them again (GRO) before the program "
+		"reads",
+		segment, has_netem ? "netem cannot, " : "");
+}
+
 /* What netem lacks and a delay line has. */
 static int note_line(const struct network_state *state, bool has_netem, bool has_tun,
 		     struct plan *plan, struct error *err)
 {
 	const struct netem_config *effect = &state->effect.full;
-	int result = 0;
+	int result = note_cut(state, has_netem, has_tun, plan, err);
 
+	if (result < 0)
+		return result;
 	if (effect->loss_every && !has_tun) {
 		error_set(err, ENODEV,
 			  "loss-every: a delay line counts the packets, and there is no "
@@ -145,7 +170,9 @@ static int choose_queue(struct network_state *state, const struct network_suppor
 			bool has_tun, struct plan *plan, struct error *err)
 {
 	const struct netem_config *effect = &state->effect.full;
-	const bool needs_line = (effect->delay_correlation_ppb || effect->loss_every) && has_tun;
+	const bool needs_line =
+		(effect->delay_correlation_ppb || effect->loss_every || state->effect.segment) &&
+		has_tun;
 	const bool is_plain_loss = network_effect_is_plain_loss(&state->effect);
 	bool is_bypassed = false;
 	int result = note_line(state, support->has_netem, has_tun, plan, err);

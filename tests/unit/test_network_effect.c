@@ -70,6 +70,8 @@ static void test_what_makes_no_sense_together_is_refused(void **state)
 	REFUSE("reset-connections ends connections when the fault begins, and after-bytes later",
 	       "partition", "reset", "reset-connections", "true", "after-bytes", "1MB");
 	REFUSE("no effect: give", "after-bytes", "1MB");
+	REFUSE("partition lets nothing through: segment does not go with it", "partition", "reset",
+	       "segment", "100B");
 	REFUSE("three models of loss", "loss", "1%", "gemodel-p", "1%");
 	REFUSE("three models of loss", "state-p13", "1%", "gemodel-p", "1%");
 	REFUSE("gemodel-r needs gemodel-p", "loss", "1%", "gemodel-r", "1%");
@@ -116,6 +118,7 @@ static void test_what_makes_no_sense_together_is_refused(void **state)
 static void test_everything_at_once_is_accepted(void **state)
 {
 	(void)state;
+	ACCEPT("segment", "100B");
 	ACCEPT("delay", "100ms", "jitter", "10ms", "delay-correlation", "25%", "distribution",
 	       "paretonormal", "gemodel-p", "1%", "gemodel-r", "10%", "gemodel-1-h", "70%",
 	       "gemodel-1-k", "0.1%", "ecn", "true", "duplicate", "1%", "duplicate-correlation",
