@@ -35,6 +35,18 @@ static bool is_within(const uint8_t *address, const struct endpoint *network)
 	       (bits == 0 || ((address[bytes] ^ network->address[bytes]) >> (8 - bits)) == 0);
 }
 
+static bool has_local_address(const struct connection *connection, const struct params *target,
+			      unsigned list)
+{
+	for (unsigned i = 0; i < params_count(target, list); i++) {
+		const struct endpoint *network = &params_value(target, list, i)->endpoint;
+
+		if (network->family == connection->family && is_within(connection->local, network))
+			return true;
+	}
+	return false;
+}
+
 static bool is_meant(const struct connection *connection, const struct endpoint *endpoint)
 {
 	if (endpoint->family != AF_UNSPEC &&
@@ -71,8 +83,11 @@ static bool is_in_scope(const struct connection *connection, const struct params
 	return (!params_count(target, TRAFFIC_TO) || is_listed(connection, target, TRAFFIC_TO)) &&
 	       (!params_count(target, TRAFFIC_LOCAL_PORT) ||
 		has_local_port(connection, target, TRAFFIC_LOCAL_PORT)) &&
+	       (!params_count(target, TRAFFIC_LOCAL_ADDRESS) ||
+		has_local_address(connection, target, TRAFFIC_LOCAL_ADDRESS)) &&
 	       !is_listed(connection, target, TRAFFIC_EXCEPT) &&
-	       !has_local_port(connection, target, TRAFFIC_EXCEPT_LOCAL_PORT);
+	       !has_local_port(connection, target, TRAFFIC_EXCEPT_LOCAL_PORT) &&
+	       !has_local_address(connection, target, TRAFFIC_EXCEPT_LOCAL_ADDRESS);
 }
 
 /* What every network fault leaves out: the session that controls us, and the cloud's metadata. */
@@ -141,7 +156,10 @@ static bool passes_by(const struct network_state *state, const struct connection
 	int indexes[ROUTES_MAX];
 	unsigned count = 0;
 
-	if (route_interfaces(state->route, connection->family, connection->remote, indexes,
+	/* its own address need not be one of this host's (IP_TRANSPARENT) */
+	if (route_interfaces_from(state->route, connection->family, connection->local,
+				  connection->remote, indexes, ROUTES_MAX, &count, NULL) < 0 &&
+	    route_interfaces(state->route, connection->family, connection->remote, indexes,
 			     ROUTES_MAX, &count, NULL) < 0)
 		return false;
 	for (unsigned i = 0; i < count; i++)

@@ -38,6 +38,11 @@ static const char *describe_protocols(const struct params *params, char *out, si
 	return out;
 }
 
+static const char *format_local(const struct params *params, unsigned list, unsigned at, char *out)
+{
+	return endpoint_format(&params_value(params, list, at)->endpoint, out);
+}
+
 /* "of that, packets with fin or syn" */
 static int list_flags(const struct params *params, struct plan *plan)
 {
@@ -73,6 +78,14 @@ int network_list_targets(const struct network_state *state, const struct target 
 	}
 	if (result == 0 && count > ENDPOINTS_SHOWN)
 		result = plan_add(plan, PLAN_TARGET, "and with %u more addresses or networks",
+				  count - ENDPOINTS_SHOWN);
+	count = params_count(params, TRAFFIC_LOCAL_ADDRESS);
+	for (unsigned i = 0; result == 0 && i < count && i < ENDPOINTS_SHOWN; i++)
+		result = plan_add(plan, PLAN_TARGET, "of that, %s on this side",
+				  format_local(params, TRAFFIC_LOCAL_ADDRESS, i, text));
+	if (result == 0 && count > ENDPOINTS_SHOWN)
+		result = plan_add(plan, PLAN_TARGET,
+				  "of that, %u more addresses or networks on this side",
 				  count - ENDPOINTS_SHOWN);
 	if (result == 0 && params_is_set(params, TRAFFIC_SHARE))
 		result = plan_add(plan, PLAN_TARGET, "of that, %s of the flows",
@@ -123,6 +136,13 @@ int network_list_excluded(const struct network_state *state, const struct target
 	for (unsigned i = 0; result == 0 && i < count; i++)
 		result = plan_add(plan, PLAN_NOTE, "not affected: port %s on this side",
 				  params_value(params, TRAFFIC_EXCEPT_LOCAL_PORT, i)->text);
+	count = params_count(params, TRAFFIC_EXCEPT_LOCAL_ADDRESS);
+	for (unsigned i = 0; result == 0 && i < count && i < ENDPOINTS_SHOWN; i++)
+		result = plan_add(plan, PLAN_NOTE, "not affected: %s on this side",
+				  format_local(params, TRAFFIC_EXCEPT_LOCAL_ADDRESS, i, text));
+	if (result == 0 && count > ENDPOINTS_SHOWN)
+		result = plan_add(plan, PLAN_NOTE, "not affected: %u more on this side",
+				  count - ENDPOINTS_SHOWN);
 	for (unsigned i = 0; result == 0 && i < state->control_count; i++) {
 		const struct network_connection *c = &state->control[i];
 		char remote[INET6_ADDRSTRLEN];

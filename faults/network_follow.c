@@ -7,17 +7,18 @@
 #include "faults/network_gate.h"
 #include "faults/network_group.h"
 #include "faults/target_follow.h"
-#include "injector/kernel/route.h"
+#include "faults/target_interfaces.h"
 
 #define ROUTES_MAX 8 /* next hops of one route that are looked at */
 
-static bool is_reached(const struct network_state *state, const struct endpoint *address)
+static bool is_reached(const struct network_state *state, const struct target *target,
+		       const struct endpoint *address)
 {
 	int indexes[ROUTES_MAX];
 	unsigned count = 0;
 
-	if (route_interfaces(state->route, address->family, address->address, indexes, ROUTES_MAX,
-			     &count, NULL) < 0)
+	if (target_route(target, state->route, address->family, address->address, indexes,
+			 ROUTES_MAX, &count, NULL) < 0)
 		return true; /* not known, or by nothing: nobody gets there */
 	for (unsigned i = 0; i < state->path_count; i++)
 		for (unsigned at = 0; at < count; at++)
@@ -38,7 +39,7 @@ static void note_routes(const struct network_state *state, const struct target *
 			struct endpoint address = host->now.list[i];
 			char text[ENDPOINT_TEXT_SIZE];
 
-			if (is_reached(state, &address))
+			if (is_reached(state, target, &address))
 				continue;
 			address.port_first = address.port_last = 0;
 			snprintf(out, size,

@@ -33,13 +33,15 @@ struct gate_set {
 };
 struct gate_scope {
 	struct gate_set to, except;
-	uint32_t local_class;	     /* of local-port; 0: every one */
-	uint32_t except_local_class; /* of except-local-port; 0: none */
-	int ports;		     /* map; -1: no port is given */
+	struct gate_set local, except_local; /* of this side, without ports */
+	uint32_t local_class;		     /* of local-port; 0: every one */
+	uint32_t except_local_class;	     /* of except-local-port; 0: none */
+	int ports;			     /* map; -1: no port is given */
 };
 #define GATE_SCOPE_NONE                                                                            \
 	{                                                                                          \
-		.to.addresses = {-1, -1}, .except.addresses = {-1, -1}, .ports = -1                \
+		.to.addresses = {-1, -1}, .except.addresses = {-1, -1},                            \
+		.local.addresses = {-1, -1}, .except_local.addresses = {-1, -1}, .ports = -1       \
 	}
 int gate_scope_new(const struct params *target, struct gate_scope *out, struct error *err);
 void gate_scope_close(struct gate_scope *scope);

@@ -73,74 +73,6 @@ static void exclude_connection(struct gate_writer *w, const struct network_conne
 	bpf_place(b, others);
 }
 
-/* R0 = the port, near or far, is in the class that is on the stack; there are ports. */
-static void look_up_port(struct gate_writer *w, bool is_far)
-{
-	struct bpf_builder *b = &w->builder;
-	bool is_source = is_far == w->is_ingress;
-
-	bpf_write_value(b, BPF_W, STACK, SERVICE, SERVICE_BITS);
-	bpf_read(b, BPF_H, R1, STACK, PORT + (is_source ? 0 : 2));
-	bpf_write(b, BPF_H, STACK, SERVICE + 8, R1);
-	gate_look_up(w, w->scope->ports, SERVICE);
-}
-
-static void match_class(struct gate_writer *w, uint32_t class, bool is_far, unsigned differs)
-{
-	bpf_jump_if(&w->builder, BPF_JEQ, PORTS, 0, differs);
-	bpf_write_value(&w->builder, BPF_W, STACK, SERVICE + 4, (int32_t) class);
-	look_up_port(w, is_far);
-	bpf_jump_if_null(&w->builder, R0, differs);
-}
-
-static void match_addresses(struct gate_writer *w, int family, int map_fd, unsigned found,
-			    unsigned differs)
-{
-	struct bpf_builder *b = &w->builder;
-
-	bpf_write_value(b, BPF_W, STACK, PLACE, family == AF_INET ? 32 : 128);
-	for (int word = 0; word < (family == AF_INET ? 1 : 4); word++) {
-		bpf_read(b, BPF_W, R1, STACK, gate_address_at(family, w->is_ingress) + word * 4);
-		bpf_write(b, BPF_W, STACK, PLACE + 4 + word * 4, R1);
-	}
-	gate_look_up(w, map_fd, PLACE);
-	bpf_jump_if_null(b, R0, differs);
-	bpf_read(b, BPF_W, R1, R0, 0);
-	bpf_jump_if(b, BPF_JEQ, R1, 0, found);
-	if (w->scope->ports >= 0) {
-		bpf_jump_if(b, BPF_JEQ, PORTS, 0, differs);
-		bpf_write(b, BPF_W, STACK, SERVICE + 4, R1);
-		look_up_port(w, true);
-		bpf_jump_if_null(b, R0, differs);
-		bpf_jump(b, found);
-	} else {
-		bpf_jump(b, differs);
-	}
-}
-
-static void match_set(struct gate_writer *w, int family, const struct gate_set *set, unsigned found,
-		      unsigned differs)
-{
-	struct bpf_builder *b = &w->builder;
-	int map_fd = set->addresses[family == AF_INET6];
-
-	if (set->has_everything) {
-		bpf_jump(b, found);
-		return;
-	}
-	if (set->port_class) {
-		unsigned next = bpf_label(b);
-
-		match_class(w, set->port_class, true, next);
-		bpf_jump(b, found);
-		bpf_place(b, next);
-	}
-	if (map_fd >= 0)
-		match_addresses(w, family, map_fd, found, differs);
-	else
-		bpf_jump(b, differs);
-}
-
 static void match_protocol(struct gate_writer *w)
 {
 	uint8_t numbers[TRAFFIC_PROTOCOLS_MAX];
@@ -234,8 +166,13 @@ static void exclude_metadata(struct gate_writer *w, int family)
 static void write_family(struct gate_writer *w, int family)
 {
 	struct bpf_builder *b = &w->builder;
-	unsigned in_scope = bpf_label(b), wanted = bpf_label(b), others = bpf_label(b);
+	unsigned in_scope = bpf_label(b), wanted = bpf_label(b);
 
+	if (!w->scope->local.has_everything &&
+	    w->scope->local.addresses[family == AF_INET6] < 0) { /* none of this family is meant */
+		bpf_jump(b, w->miss);
+		return;
+	}
 	if (family == AF_INET)
 		gate_parse_ipv4(w);
 	else
@@ -250,17 +187,11 @@ static void write_family(struct gate_writer *w, int family)
 	for (unsigned i = 0; i < w->state->control_count; i++)
 		if (w->state->control[i].family == family)
 			exclude_connection(w, &w->state->control[i]);
-	if (w->scope->except_local_class) {
-		match_class(w, w->scope->except_local_class, false, others);
-		bpf_jump(b, w->miss);
-		bpf_place(b, others);
-	}
-	match_set(w, family, &w->scope->except, w->miss, wanted);
+	gate_match_local(w, family);
+	gate_match_set(w, family, &w->scope->except, w->miss, wanted);
 	bpf_place(b, wanted);
 	match_protocol(w);
-	if (w->scope->local_class)
-		match_class(w, w->scope->local_class, false, w->miss);
-	match_set(w, family, &w->scope->to, in_scope, w->miss);
+	gate_match_set(w, family, &w->scope->to, in_scope, w->miss);
 	if (!bpf_is_wanted(b, in_scope))
 		return;
 	bpf_place(b, in_scope);
@@ -280,7 +211,7 @@ static bool takes_others(const struct gate_writer *w)
 
 	return params_number(w->params, TRAFFIC_NEIGHBOURS, 0) && w->scope->to.has_everything &&
 	       target_protocols(w->params, numbers) == 0 && !w->scope->local_class &&
-	       !w->pick.has_share;
+	       w->scope->local.has_everything && !w->pick.has_share;
 }
 
 static void match_vlan(struct gate_writer *w)
@@ -431,8 +362,10 @@ int gate_code_load(const struct network_state *state, unsigned at, const struct 
 	write_family(&w, AF_INET);
 	bpf_place(b, ipv6);
 	write_family(&w, AF_INET6);
-	bpf_place(b, w.match);
-	write_action(&w);
+	if (bpf_is_wanted(b, w.match)) { /* no address of either side is of the same family */
+		bpf_place(b, w.match);
+		write_action(&w);
+	}
 	bpf_place(b, w.miss);
 	bpf_set(b, R0, is_direct(state) ? (uint32_t)TC_ACT_UNSPEC : 0);
 	bpf_exit(b);

@@ -295,9 +295,15 @@ int gate_scope_new(const struct params *target, struct gate_scope *out, struct e
 	filling->scope = &scope;
 	filling->class_count = 1;
 	scope.to.has_everything = params_count(target, TRAFFIC_TO) == 0;
+	scope.local.has_everything = params_count(target, TRAFFIC_LOCAL_ADDRESS) == 0;
 	result = fill_set(filling, target, TRAFFIC_TO, &scope.to, err);
 	if (result == 0)
 		result = fill_set(filling, target, TRAFFIC_EXCEPT, &scope.except, err);
+	if (result == 0)
+		result = fill_set(filling, target, TRAFFIC_LOCAL_ADDRESS, &scope.local, err);
+	if (result == 0)
+		result = fill_set(filling, target, TRAFFIC_EXCEPT_LOCAL_ADDRESS,
+				  &scope.except_local, err);
 	if (result == 0)
 		result = fill_local(filling, target, TRAFFIC_LOCAL_PORT, &scope.local_class, err);
 	if (result == 0)
@@ -313,14 +319,19 @@ int gate_scope_new(const struct params *target, struct gate_scope *out, struct e
 	return result;
 }
 
+static void close_map(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
 void gate_scope_close(struct gate_scope *scope)
 {
-	int *maps[] = {&scope->to.addresses[0], &scope->to.addresses[1],
-		       &scope->except.addresses[0], &scope->except.addresses[1], &scope->ports};
+	struct gate_set *sets[] = {&scope->to, &scope->except, &scope->local, &scope->except_local};
 
-	for (unsigned i = 0; i < sizeof(maps) / sizeof(*maps); i++) {
-		if (*maps[i] >= 0)
-			close(*maps[i]);
-		*maps[i] = -1;
-	}
+	for (unsigned i = 0; i < sizeof(sets) / sizeof(*sets); i++)
+		for (unsigned family = 0; family < 2; family++)
+			close_map(&sets[i]->addresses[family]);
+	close_map(&scope->ports);
 }

@@ -54,6 +54,11 @@ void gate_parse_ipv4(struct gate_writer *w);
 void gate_parse_ipv6(struct gate_writer *w);
 /* Then PORTS says that it has ports, which are on the stack. */
 void gate_parse_ports(struct gate_writer *w);
+/* The far side is in the set, or not. */
+void gate_match_set(struct gate_writer *w, int family, const struct gate_set *set, unsigned found,
+		    unsigned differs);
+/* The near side is left out, or is not meant: to `miss`. */
+void gate_match_local(struct gate_writer *w, int family);
 /* Of source or destination in the header on the stack. */
 int gate_address_at(int family, bool is_source);
 

@@ -205,3 +205,27 @@ bool pieces_hold(const struct pieces *pieces, const uint8_t *address)
 	}
 	return false;
 }
+
+unsigned pieces_longest_prefix(const struct pieces *pieces)
+{
+	unsigned longest = 0;
+
+	for (unsigned i = 0; i < pieces->count; i++)
+		if (pieces->list[i].prefix > longest)
+			longest = pieces->list[i].prefix;
+	return longest;
+}
+
+bool pieces_are_whole_family(const struct pieces *pieces)
+{
+	return pieces->count > 0 && pieces->list[0].prefix == 0;
+}
+
+void piece_last_address(const struct piece *piece, unsigned size, uint8_t *out)
+{
+	for (unsigned i = 0; i < size; i++) {
+		unsigned fixed = piece->prefix > i * 8 ? piece->prefix - i * 8U : 0;
+
+		out[i] = piece->address[i] | (fixed < 8 ? 0xff >> fixed : 0);
+	}
+}

@@ -15,6 +15,9 @@ struct piece {
 	uint16_t first, last; /* 0, 0: every port */
 };
 
+/* Its address is the first one of a network. `size`: 4 or 16. */
+void piece_last_address(const struct piece *piece, unsigned size, uint8_t *out);
+
 struct pieces {
 	struct piece *list; /* owned */
 	unsigned count;
@@ -34,6 +37,9 @@ unsigned pieces_count_at(const struct pieces *pieces, unsigned prefix, unsigned 
 int pieces_cut_at(const struct pieces *pieces, unsigned prefix, struct pieces *out);
 /* Whether an address is in any of them. `address`: 4 or 16 bytes, as theirs are. */
 bool pieces_hold(const struct pieces *pieces, const uint8_t *address);
+unsigned pieces_longest_prefix(const struct pieces *pieces);
+/* 0.0.0.0/0 or ::/0: sorted first, and then alone without ports. */
+bool pieces_are_whole_family(const struct pieces *pieces);
 /* Sorts and joins overlapping or touching port ranges; addresses are not looked at. */
 void pieces_join_ranges(struct pieces *ranges);
 

@@ -6,7 +6,7 @@
  */
 #include "faults/network.h"
 
-#include "faults/network_pieces.h"
+#include "faults/network_near.h"
 #include "injector/base/cleanup.h"
 #include "injector/kernel/nft_match.h"
 
@@ -39,9 +39,10 @@ struct network_scope {
 	enum hash hash[2];
 	struct pieces any_ports;   /* first, last only: of "*:PORT" */
 	struct pieces local_ports; /* first, last only; what is left out by them needs no more */
-	bool has_everything;	   /* "*" */
-	bool is_except;		   /* what is left out: accepted, whatever the protocol */
-	unsigned generation;	   /* of its sets, see set_name() */
+	struct network_near near;
+	bool has_everything; /* "*" */
+	bool is_except;	     /* what is left out: accepted, whatever the protocol */
+	unsigned generation; /* of its sets, see set_name() */
 	uint8_t protocols[TRAFFIC_PROTOCOLS_MAX]; /* of the transport, any of them */
 	unsigned protocol_count;		  /* 0: all */
 };
@@ -51,6 +52,7 @@ static const uint8_t with_ports[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_DCCP, IPP
 				     IPPROTO_UDPLITE};
 
 enum set { SET_ADDRESSES, SET_SERVICES, SET_HASH, SETS };
+#define EITHER_FAMILY 2 /* of a rule that says nothing of addresses */
 
 /* [is_except][family] */
 static const char *const set_names[2][2][SETS] = {
@@ -76,21 +78,11 @@ static int add_endpoint(struct network_scope *scope, const struct endpoint *endp
 			  &piece);
 }
 
-static unsigned longest_prefix(const struct pieces *pieces)
-{
-	unsigned longest = 0;
-
-	for (unsigned i = 0; i < pieces->count; i++)
-		if (pieces->list[i].prefix > longest)
-			longest = pieces->list[i].prefix;
-	return longest;
-}
-
 /* The more bits, the less is in it that is in none of them. */
 static int make_hash(struct network_scope *scope, unsigned family)
 {
 	const struct pieces *pieces = &scope->addresses[family];
-	unsigned longest = longest_prefix(pieces), count = pieces->count, prefix = longest;
+	unsigned longest = pieces_longest_prefix(pieces), count = pieces->count, prefix = longest;
 
 	if (count < HASH_FROM)
 		return 0;
@@ -111,7 +103,7 @@ static int fill(struct network_scope *scope, const struct params *target)
 	const unsigned endpoints = scope->is_except ? TRAFFIC_EXCEPT : TRAFFIC_TO;
 	const unsigned ports = scope->is_except ? TRAFFIC_EXCEPT_LOCAL_PORT : TRAFFIC_LOCAL_PORT;
 	unsigned count = params_count(target, endpoints);
-	int result = 0;
+	int result = network_near_fill(&scope->near, target, scope->is_except);
 
 	scope->has_everything = count == 0 && !scope->is_except;
 	for (unsigned i = 0; result == 0 && i < count; i++)
@@ -190,17 +182,8 @@ void network_scope_free(struct network_scope *scope)
 	}
 	free(scope->any_ports.list);
 	free(scope->local_ports.list);
+	network_near_free(&scope->near);
 	free(scope);
-}
-
-/* The last address of a network whose first is `address`. */
-static void last_address(const struct piece *piece, unsigned size, uint8_t *out)
-{
-	for (unsigned i = 0; i < size; i++) {
-		unsigned fixed = piece->prefix > i * 8 ? piece->prefix - i * 8U : 0;
-
-		out[i] = piece->address[i] | (fixed < 8 ? 0xff >> fixed : 0);
-	}
 }
 
 static void add_hash(const struct network_scope *scope, unsigned family, struct nft_batch *batch)
@@ -240,7 +223,7 @@ static void add_tree(const struct network_scope *scope, unsigned family, bool ha
 		uint8_t first[20] = {0}, last[20] = {0}; /* the port is padded to 4 bytes */
 
 		memcpy(first, piece->address, size);
-		last_address(piece, size, last);
+		piece_last_address(piece, size, last);
 		memcpy(first + size, &port_first, sizeof(port_first));
 		memcpy(last + size, &port_last, sizeof(port_last));
 		nft_set_add(batch, first, last);
@@ -248,17 +231,12 @@ static void add_tree(const struct network_scope *scope, unsigned family, bool ha
 	nft_set_end(batch);
 }
 
-/* 0.0.0.0/0 or ::/0: sorted first, and then alone without ports. */
-static bool is_whole_family(const struct pieces *pieces)
-{
-	return pieces->count > 0 && pieces->list[0].prefix == 0;
-}
-
 /* A few are compared one by one. One costs a packet that is none of them 90 ns, where a set costs
  * 220, and 100 with a port, where a set costs 350 (6.18). */
 static bool are_few(const struct pieces *pieces)
 {
-	return pieces->count > 0 && pieces->count <= COMPARED_MAX && !is_whole_family(pieces);
+	return pieces->count > 0 && pieces->count <= COMPARED_MAX &&
+	       !pieces_are_whole_family(pieces);
 }
 
 static bool has_set(const struct network_scope *scope, unsigned family, enum set set)
@@ -273,8 +251,8 @@ static bool has_set(const struct network_scope *scope, unsigned family, enum set
 	case SET_HASH:
 		return scope->hash[family] != HASH_NONE;
 	default:
-		return addresses->count && !are_few(addresses) && !is_whole_family(addresses) &&
-		       scope->hash[family] != HASH_IS_ALL;
+		return addresses->count && !are_few(addresses) &&
+		       !pieces_are_whole_family(addresses) && scope->hash[family] != HASH_IS_ALL;
 	}
 }
 
@@ -288,16 +266,17 @@ void network_scope_add_sets(const struct network_scope *scope, struct nft_batch 
 		if (has_set(scope, family, SET_SERVICES))
 			add_tree(scope, family, true, batch);
 	}
+	network_near_add_sets(&scope->near, scope->generation, batch);
 }
 
 static unsigned bit_of(bool is_except, unsigned family, enum set set)
 {
-	return 1U << ((is_except * 2 + family) * SETS + set);
+	return 1U << (NETWORK_NEAR_SETS + (is_except * 2 + family) * SETS + set);
 }
 
 unsigned network_scope_sets(const struct network_scope *scope)
 {
-	unsigned sets = 0;
+	unsigned sets = network_near_sets(&scope->near);
 
 	for (unsigned family = 0; family < 2; family++)
 		for (enum set set = 0; set < SETS; set++)
@@ -310,6 +289,7 @@ void network_scope_delete_sets(unsigned sets, unsigned generation, struct nft_ba
 {
 	char name[NFT_NAME_SIZE];
 
+	network_near_delete_sets(sets, generation, batch);
 	for (unsigned is_except = 0; is_except < 2; is_except++)
 		for (unsigned family = 0; family < 2; family++)
 			for (enum set set = 0; set < SETS; set++)
@@ -331,14 +311,21 @@ static void match_ranges(const struct pieces *ranges, enum nft_side side, struct
 	nft_match_ports(batch, side, ports, ranges->count);
 }
 
-/* What follows of a rule: the ports of this side, and that there are ports. */
-static void match_rest(const struct network_scope *scope, bool is_ingress, bool has_ports,
-		       struct nft_batch *batch)
+static bool is_limited_to_near(const struct network_scope *scope)
+{
+	return !scope->is_except && network_near_is_given(&scope->near);
+}
+
+/* What follows of a rule: this side, and that there are ports. */
+static void match_rest(const struct network_scope *scope, unsigned family, bool is_ingress,
+		       bool has_ports, struct nft_batch *batch)
 {
 	const bool is_local = scope->local_ports.count > 0 && !scope->is_except;
 	uint8_t protocols[TRAFFIC_PROTOCOLS_MAX];
 	unsigned count = 0;
 
+	if (is_limited_to_near(scope))
+		network_near_match(&scope->near, family, is_ingress, scope->generation, batch);
 	has_ports |= is_local;
 	for (unsigned i = 0; i < scope->protocol_count; i++)
 		if (!has_ports || target_protocol_has_ports(scope->protocols[i]))
@@ -351,11 +338,11 @@ static void match_rest(const struct network_scope *scope, bool is_ingress, bool 
 		match_ranges(&scope->local_ports, is_ingress ? NFT_DESTINATION : NFT_SOURCE, batch);
 }
 
-static void begin_rule(const struct network_scope *scope, bool is_ingress, bool has_ports,
-		       const char *chain, struct nft_batch *batch)
+static void begin_rule(const struct network_scope *scope, unsigned family, bool is_ingress,
+		       bool has_ports, const char *chain, struct nft_batch *batch)
 {
 	nft_rule_begin(batch, chain);
-	match_rest(scope, is_ingress, has_ports, batch);
+	match_rest(scope, family, is_ingress, has_ports, batch);
 }
 
 static void end_rule(const char *action, struct nft_batch *batch)
@@ -376,7 +363,7 @@ static void add_one(const struct network_scope *scope, unsigned family, const st
 
 	nft_rule_begin(batch, chain);
 	nft_match_network(batch, family_of[family], side, piece->address, piece->prefix);
-	match_rest(scope, is_ingress, has_ports, batch);
+	match_rest(scope, family, is_ingress, has_ports, batch);
 	if (has_ports)
 		nft_match_ports(batch, side, &(struct nft_ports){piece->first, piece->last}, 1);
 	end_rule(action, batch);
@@ -395,8 +382,8 @@ static void add_addresses(const struct network_scope *scope, unsigned family, bo
 	const enum nft_side side = is_ingress ? NFT_SOURCE : NFT_DESTINATION;
 	char name[NFT_NAME_SIZE];
 
-	begin_rule(scope, is_ingress, false, chain, batch);
-	if (is_whole_family(&scope->addresses[family]))
+	begin_rule(scope, family, is_ingress, false, chain, batch);
+	if (pieces_are_whole_family(&scope->addresses[family]))
 		nft_match_family(batch, family_of[family]);
 	if (has_set(scope, family, SET_HASH))
 		nft_match_prefixes(batch, family_of[family], side,
@@ -414,7 +401,7 @@ static void add_services(const struct network_scope *scope, unsigned family, boo
 	const enum nft_side side = is_ingress ? NFT_SOURCE : NFT_DESTINATION;
 	char name[NFT_NAME_SIZE];
 
-	begin_rule(scope, is_ingress, true, chain, batch);
+	begin_rule(scope, family, is_ingress, true, chain, batch);
 	nft_match_services(batch, family_of[family], side,
 			   set_name(scope, family, SET_SERVICES, name));
 	end_rule(action, batch);
@@ -436,26 +423,52 @@ static void add_family(const struct network_scope *scope, unsigned family, bool 
 		add_services(scope, family, is_ingress, chain, action, batch);
 }
 
+/* Every far address; if there are `ports`, those of one side. */
+static void add_every_address(const struct network_scope *scope, unsigned family, bool is_ingress,
+			      const struct pieces *ports, enum nft_side side, const char *chain,
+			      const char *action, struct nft_batch *batch)
+{
+	begin_rule(scope, family, is_ingress, ports, chain, batch);
+	if (ports)
+		match_ranges(ports, side, batch);
+	end_rule(action, batch);
+}
+
+/* One rule for both families, or one for each that has near addresses. */
+static void add_everything(const struct network_scope *scope, bool is_ingress,
+			   const struct pieces *ports, const char *chain, const char *action,
+			   struct nft_batch *batch)
+{
+	const enum nft_side far = is_ingress ? NFT_SOURCE : NFT_DESTINATION;
+
+	if (!is_limited_to_near(scope))
+		add_every_address(scope, EITHER_FAMILY, is_ingress, ports, far, chain, action,
+				  batch);
+	for (unsigned family = 0; is_limited_to_near(scope) && family < 2; family++)
+		if (network_near_has(&scope->near, family))
+			add_every_address(scope, family, is_ingress, ports, far, chain, action,
+					  batch);
+}
+
 void network_scope_add_rules(const struct network_scope *scope, bool is_ingress, const char *chain,
 			     const char *action, struct nft_batch *batch)
 {
+	const enum nft_side near = is_ingress ? NFT_DESTINATION : NFT_SOURCE;
+
 	if (scope->has_everything) {
-		begin_rule(scope, is_ingress, false, chain, batch);
-		end_rule(action, batch);
+		add_everything(scope, is_ingress, NULL, chain, action, batch);
 		return;
 	}
-	if (scope->is_except && scope->local_ports.count) {
-		begin_rule(scope, is_ingress, true, chain, batch);
-		match_ranges(&scope->local_ports, is_ingress ? NFT_DESTINATION : NFT_SOURCE, batch);
-		end_rule(action, batch);
-	}
-	if (scope->any_ports.count) {
-		begin_rule(scope, is_ingress, true, chain, batch);
-		match_ranges(&scope->any_ports, is_ingress ? NFT_SOURCE : NFT_DESTINATION, batch);
-		end_rule(action, batch);
-	}
+	if (scope->is_except && scope->local_ports.count)
+		add_every_address(scope, EITHER_FAMILY, is_ingress, &scope->local_ports, near,
+				  chain, action, batch);
+	if (scope->is_except)
+		network_near_add_rules(&scope->near, is_ingress, scope->generation, chain, batch);
+	if (scope->any_ports.count)
+		add_everything(scope, is_ingress, &scope->any_ports, chain, action, batch);
 	for (unsigned family = 0; family < 2; family++)
-		add_family(scope, family, is_ingress, chain, action, batch);
+		if (network_near_has(&scope->near, family))
+			add_family(scope, family, is_ingress, chain, action, batch);
 }
 
 static bool meets_protocol(const struct network_scope *scope, uint8_t protocol)
@@ -468,13 +481,14 @@ static bool meets_protocol(const struct network_scope *scope, uint8_t protocol)
 
 bool network_scope_meets_not_ip(const struct network_scope *scope)
 {
-	return scope->has_everything && scope->protocol_count == 0 && !scope->local_ports.count;
+	return scope->has_everything && scope->protocol_count == 0 && !scope->local_ports.count &&
+	       !is_limited_to_near(scope);
 }
 
 bool network_scope_meets_discovery(const struct network_scope *scope)
 {
 	return (scope->has_everything || scope->addresses[1].count) && !scope->local_ports.count &&
-	       meets_protocol(scope, IPPROTO_ICMPV6);
+	       network_near_has(&scope->near, 1) && meets_protocol(scope, IPPROTO_ICMPV6);
 }
 
 bool network_scope_meets_address(const struct network_scope *scope, int family,
@@ -482,6 +496,8 @@ bool network_scope_meets_address(const struct network_scope *scope, int family,
 {
 	const unsigned at = family == AF_INET6;
 
+	if (!network_near_has(&scope->near, at))
+		return false;
 	return scope->has_everything || scope->any_ports.count ||
 	       pieces_hold(&scope->addresses[at], address) ||
 	       pieces_hold(&scope->services[at], address);

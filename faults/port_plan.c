@@ -223,17 +223,32 @@ static int list_changes(const struct port_state *state, bool exhausts, struct pl
 	return result;
 }
 
+static int check_target(const struct target *target, struct error *err)
+{
+	static const unsigned unused[] = {TRAFFIC_LOCAL_ADDRESS, TRAFFIC_EXCEPT_LOCAL_ADDRESS};
+
+	if (target->group_count)
+		return error_set(
+			err, EINVAL,
+			"ports are of a whole network namespace, and the target is that of %s",
+			target->owner_text);
+	for (unsigned i = 0; i < sizeof(unused) / sizeof(*unused); i++)
+		if (params_count(&target->params, unused[i]))
+			return error_set(err, EINVAL,
+					 "ports are taken at every address of this side: %s of the "
+					 "target cannot be given",
+					 traffic_params[unused[i]].name);
+	return 0;
+}
+
 int port_plan(struct fault *fault, struct plan *plan, struct error *err)
 {
 	struct port_state *state = fault->state;
 	bool exhausts = params_number(fault->params, PORT_ACTION, PORT_OCCUPY) == PORT_EXHAUST;
 	int result = port_check(fault->params, err);
 
-	if (result == 0 && fault->target->group_count)
-		return error_set(
-			err, EINVAL,
-			"ports are of a whole network namespace, and the target is that of %s",
-			fault->target->owner_text);
+	if (result == 0)
+		result = check_target(fault->target, err);
 	if (result == 0)
 		result = exhausts ? plan_exhausted(state, fault, plan, err)
 				  : plan_occupied(state, fault, plan, err);

@@ -3,6 +3,7 @@
 
 #include "faults/target_follow.h"
 #include "faults/target_group.h"
+#include "faults/target_interfaces.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -66,6 +67,7 @@ static void forget(struct target *target)
 	free(target->interfaces);
 	target->interfaces = NULL;
 	target->interface_count = 0;
+	target_forget_sources(target);
 	target_forget_interfaces(target);
 	target_group_free(target);
 	if (target->namespace_fd > 2) /* a zeroed target has 0 here */

@@ -24,13 +24,15 @@ enum traffic_param {
 	TRAFFIC_TO,	 /* list of endpoints: the far side; names are resolved by the conductor */
 	TRAFFIC_TO_FILE, /* more of them, a line each; read by target_load() */
 	TRAFFIC_LOCAL_PORT,	 /* list of ports on this side */
+	TRAFFIC_LOCAL_ADDRESS,	 /* list of addresses and networks on this side */
 	TRAFFIC_PROTOCOL,	 /* list of tcp, udp, icmp, icmpv6, sctp, any */
 	TRAFFIC_PROTOCOL_NUMBER, /* list, beside those */
 	TRAFFIC_TCP_FLAGS,	 /* list of fin, syn, ...: TCP packets that have one of them */
 	TRAFFIC_EXCEPT,		 /* list of endpoints that are left out */
 	TRAFFIC_EXCEPT_FILE,
 	TRAFFIC_EXCEPT_LOCAL_PORT, /* list of ports on this side */
-	TRAFFIC_SHARE,		   /* of the flows */
+	TRAFFIC_EXCEPT_LOCAL_ADDRESS,
+	TRAFFIC_SHARE, /* of the flows */
 	TRAFFIC_VLAN,
 	TRAFFIC_NEIGHBOURS,    /* not only IP: ARP, and neighbour discovery */
 	TRAFFIC_ALLOW_LOCKOUT, /* the controlling session is affected as well */
@@ -99,6 +101,9 @@ struct target {
 		bool is_untold;	 /* the worker's: it has come, and nobody was told so yet */
 	} * interfaces;
 	unsigned interface_count;
+	/* of this machine, that `local-address` selects, as last looked for; owned */
+	struct target_source *sources;
+	unsigned source_count;
 	bool may_lack_interfaces;    /* set before it is resolved: no route is no error */
 	struct target_group *groups; /* whose traffic; owned */
 	unsigned group_count;	     /* 0: everybody's in the namespace */
@@ -156,6 +161,8 @@ void target_free(struct target *target);
 /* What a traffic selector means. Numbers of the transport protocols, ascending; 0: every one. */
 #define TRAFFIC_PROTOCOLS_MAX 256
 unsigned target_protocols(const struct params *params, uint8_t out[TRAFFIC_PROTOCOLS_MAX]);
+/* -EINVAL: no packet can have an address of `local-address` and one of `to`. */
+int target_check_families(const struct params *params, struct error *err);
 bool target_protocol_has_ports(uint8_t number);
 /* target_flags.c: the bits in the TCP header that a packet must have one of; 0: any packet. They
  * imply TCP: target_protocols() says so. */

@@ -83,8 +83,9 @@ static bool has_gone(const struct target *target, const struct target_interface 
 	else if (!has_way)
 		return false;
 	else
-		snprintf(out, size, "%s (no %sroute any more)", was->name,
-			 was->is_default ? "default " : "");
+		snprintf(out, size, "%s (no %sroute%s any more)", was->name,
+			 was->is_default ? "default " : "",
+			 params_count(&target->params, TRAFFIC_LOCAL_ADDRESS) ? " or address" : "");
 	return true;
 }
 

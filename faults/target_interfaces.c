@@ -86,7 +86,11 @@ static int add_route(struct target *target, struct netlink *netlink, int family,
 {
 	int indexes[PATHS_MAX];
 	unsigned count = 0;
-	int result = route_interfaces(netlink, family, address, indexes, PATHS_MAX, &count, err);
+	int result;
+
+	if (!target_has_near_family(&target->params, family))
+		return error_set(err, ENETUNREACH, "no local-address is of its family");
+	result = target_route(target, netlink, family, address, indexes, PATHS_MAX, &count, err);
 
 	for (unsigned i = 0; result == 0 && i < count; i++)
 		result = add_index(target, netlink, indexes[i], err);
@@ -134,6 +138,8 @@ static int add_endpoint(struct target *target, struct netlink *netlink,
 
 	if (endpoint->family == AF_UNSPEC || endpoint->prefix == 0)
 		return add_default_routes(target, netlink, err);
+	if (!target_has_near_family(&target->params, endpoint->family))
+		return 0; /* another endpoint is of the right one */
 	result = add_route(target, netlink, endpoint->family, endpoint->address, err);
 	if (result == 0) {
 		/* A network may be spread over several routes; its two ends show the usual cases,
@@ -259,11 +265,39 @@ static int add_routed(struct target *target, struct netlink *netlink, struct err
 	return result;
 }
 
+/* Nothing is said of the far side: those that have the addresses, and those by which these reach
+ * the world. What has another address than 127.0.0.1 on lo leaves by others. */
+static int add_by_sources(struct target *target, struct netlink *netlink, struct error *err)
+{
+	bool leaves = false;
+	int result = 0;
+
+	for (unsigned i = 0; result == 0 && i < target->source_count; i++) {
+		const struct target_source *source = &target->sources[i];
+
+		if (source->index != ROUTE_LOOPBACK_INDEX || source->is_loopback)
+			result = add_index(target, netlink, source->index, err);
+		leaves |= !source->is_loopback && !source->is_link_local;
+	}
+	if (result == 0 && leaves) {
+		result = add_default_routes(target, netlink, err);
+		if (result == -ENETUNREACH && target->interface_count)
+			result = 0;
+	}
+	if (result < 0 || target->source_count)
+		return result;
+	error_set(err, ENODEV, "no interface has an address that local-address selects");
+	return error_remedy(err, "`ip address` lists them; for what is forwarded name the "
+				 "interface: interface: eth0");
+}
+
 /* Where no route is no error the other endpoints still tell their interfaces: the site is asked
  * about them. */
 static int unless_unreachable(const struct target *target, int result)
 {
-	return result == -ENETUNREACH && target->may_lack_interfaces ? 0 : result;
+	return (result == -ENETUNREACH || result == -ENODEV) && target->may_lack_interfaces
+		       ? 0
+		       : result;
 }
 
 static int add_by_routes(struct target *target, struct netlink *netlink, struct error *err)
@@ -272,9 +306,11 @@ static int add_by_routes(struct target *target, struct netlink *netlink, struct 
 	const struct endpoint everything = {.family = AF_UNSPEC};
 	int result = 0;
 
+	if (endpoints == 0 && params_count(&target->params, TRAFFIC_LOCAL_ADDRESS))
+		return unless_unreachable(target, add_by_sources(target, netlink, err));
 	if (endpoints == 0)
 		return unless_unreachable(target, add_endpoint(target, netlink, &everything, err));
-	if (endpoints > LOOKED_UP_MAX)
+	if (endpoints > LOOKED_UP_MAX / (target->source_count ? target->source_count : 1))
 		return unless_unreachable(target, add_routed(target, netlink, err));
 	for (unsigned i = 0; result == 0 && i < endpoints; i++)
 		result = unless_unreachable(
@@ -286,6 +322,10 @@ static int add_by_routes(struct target *target, struct netlink *netlink, struct 
 
 int target_find_interfaces(struct target *target, struct netlink *netlink, struct error *err)
 {
+	int result = target_find_sources(target, netlink, err);
+
+	if (result < 0)
+		return result;
 	if (params_count(&target->params, TRAFFIC_INTERFACE))
 		return add_named(target, NULL, netlink, err);
 	return add_by_routes(target, netlink, err);
@@ -300,11 +340,15 @@ int target_find_interfaces_again(const struct target *target, struct netlink *ne
 
 	found.interfaces = NULL;
 	found.interface_count = 0;
+	found.sources = NULL;
+	found.source_count = 0;
 	*out_has_routes = true;
-	if (params_count(&target->params, TRAFFIC_INTERFACE))
+	result = target_find_sources(&found, netlink, err);
+	if (result == 0 && params_count(&target->params, TRAFFIC_INTERFACE))
 		result = add_named(&found, target, netlink, err);
-	else
+	else if (result == 0)
 		result = add_by_routes(&found, netlink, err);
+	target_forget_sources(&found);
 	/* those that were found before that are no less: others may be missing */
 	if (!params_count(&target->params, TRAFFIC_INTERFACE) &&
 	    (result == -ENETUNREACH || result == -ENODEV)) {

@@ -36,6 +36,11 @@ const struct param traffic_params[] = {
 				.type = PARAM_PORTS,
 				.flags = PARAM_LIST,
 				.doc = "ports on this side (of a service that runs here)"},
+	[TRAFFIC_LOCAL_ADDRESS] = {.name = "local-address",
+				   .type = PARAM_NETWORK,
+				   .flags = PARAM_LIST,
+				   .doc = "addresses and networks on this side: the source of what "
+					  "leaves, the destination of what arrives"},
 	[TRAFFIC_PROTOCOL] = {.name = "protocol",
 			      .type = PARAM_WORD,
 			      .flags = PARAM_LIST,
@@ -64,6 +69,11 @@ const struct param traffic_params[] = {
 				       .type = PARAM_PORTS,
 				       .flags = PARAM_LIST,
 				       .doc = "ports on this side that are left out"},
+	[TRAFFIC_EXCEPT_LOCAL_ADDRESS] = {.name = "except-local-address",
+					  .type = PARAM_NETWORK,
+					  .flags = PARAM_LIST,
+					  .doc = "addresses and networks on this side that are "
+						 "left out"},
 	[TRAFFIC_SHARE] = {.name = "share",
 			   .type = PARAM_SHARE,
 			   .max = SHARE_ONE,
@@ -295,6 +305,32 @@ bool target_protocol_has_ports(uint8_t number)
 	       number == IPPROTO_SCTP || number == IPPROTO_UDPLITE;
 }
 
+/* [0] IPv4, [1] IPv6; none given: both */
+static void families_of(const struct params *params, unsigned list, bool out[2])
+{
+	out[0] = out[1] = params_count(params, list) == 0;
+	for (unsigned i = 0; i < params_count(params, list); i++) {
+		int family = params_value(params, list, i)->endpoint.family;
+
+		out[0] |= family != AF_INET6;
+		out[1] |= family != AF_INET;
+	}
+}
+
+int target_check_families(const struct params *params, struct error *err)
+{
+	bool near[2], far[2];
+
+	families_of(params, TRAFFIC_LOCAL_ADDRESS, near);
+	families_of(params, TRAFFIC_TO, far);
+	if ((near[0] && far[0]) || (near[1] && far[1]))
+		return 0;
+	return error_set(err, EINVAL,
+			 "nothing matches: `local-address` has addresses of IPv%c alone, `to` of "
+			 "IPv%c",
+			 near[0] ? '4' : '6', far[0] ? '4' : '6');
+}
+
 static int check_selector(const struct target *target, struct error *err)
 {
 	const struct params *params = &target->params;
@@ -329,7 +365,7 @@ static int check_selector(const struct target *target, struct error *err)
 					 "except: '*' leaves out everything; give a port (*:22) or "
 					 "an address");
 	}
-	return 0;
+	return target_check_families(params, err);
 }
 
 int target_traffic_resolve(struct target *target, const struct target_guard *guard,

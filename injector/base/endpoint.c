@@ -181,6 +181,31 @@ int endpoint_parse_host(const char *text, struct endpoint_host *out, struct erro
 	return parse(text, &out->endpoint, out->name, err);
 }
 
+int endpoint_parse_network(const char *text, struct endpoint *out, struct error *err)
+{
+	char buffer[ENDPOINT_TEXT_SIZE], *address, *prefix, *ports;
+	uint8_t unused[16];
+	int result;
+
+	if (strlen(text) >= sizeof(buffer))
+		return error_set(err, EINVAL, "a network of %zu characters is too long",
+				 strlen(text));
+	strcpy(buffer, text);
+	result = split(text, buffer, &address, &prefix, &ports, err);
+	if (result < 0)
+		return result;
+	if (inet_pton(AF_INET, address, unused) != 1 && inet_pton(AF_INET6, address, unused) != 1)
+		return error_set(err, EINVAL,
+				 "'%s' is neither an address nor a network; write 10.0.5.7, "
+				 "10.0.5.0/24 or 2001:db8::/64",
+				 text);
+	if (ports)
+		return error_set(err, EINVAL,
+				 "'%s' has a port; only an address or a network is allowed here",
+				 text);
+	return endpoint_parse(text, out, err);
+}
+
 static char *format(const struct endpoint *endpoint, const char *name, char *out)
 {
 	char address[ENDPOINT_HOST_MAX + 1] = "*", prefix[8] = "", ports[16] = "";

@@ -30,6 +30,9 @@ struct endpoint_host {
 int endpoint_parse(const char *text, struct endpoint *out, struct error *err);
 int endpoint_parse_host(const char *text, struct endpoint_host *out, struct error *err);
 
+/* ADDRESS[/PREFIX] alone: no name, no port, no "*". */
+int endpoint_parse_network(const char *text, struct endpoint *out, struct error *err);
+
 /* "80" or "8000-8010", 1..65535. */
 int endpoint_parse_ports(const char *text, uint16_t *out_first, uint16_t *out_last,
 			 struct error *err);

@@ -29,6 +29,7 @@ static const char *const type_names[] = {
 	[PARAM_SIZE] = "size",
 	[PARAM_SIGNAL] = "signal",
 	[PARAM_ENDPOINT] = "endpoint",
+	[PARAM_NETWORK] = "address or network",
 	[PARAM_PORTS] = "port or port range",
 	[PARAM_PATTERN] = "regular expression",
 	[PARAM_TARGET] = "name of a target",
@@ -39,6 +40,11 @@ static const char *const type_names[] = {
 const char *param_type_name(enum param_type type)
 {
 	return type_names[type];
+}
+
+bool param_is_endpoint(const struct param *param)
+{
+	return param->type == PARAM_ENDPOINT || param->type == PARAM_NETWORK;
 }
 
 const char *signal_name(int number)
@@ -297,6 +303,8 @@ static int parse_by_type(const struct param *param, const char *text, struct par
 						   text);
 	case PARAM_ENDPOINT:
 		return endpoint_parse(text, &out->endpoint, err);
+	case PARAM_NETWORK:
+		return endpoint_parse_network(text, &out->endpoint, err);
 	case PARAM_PORTS:
 		return endpoint_parse_ports(text, &out->ports.first, &out->ports.last, err);
 	case PARAM_PATTERN:

@@ -30,6 +30,7 @@ enum param_type {
 	PARAM_SIZE,		/* number = bytes */
 	PARAM_SIGNAL,		/* number = signal; "KILL", "SIGKILL" or "9" */
 	PARAM_ENDPOINT,		/* endpoint */
+	PARAM_NETWORK,		/* endpoint: an address or network alone */
 	PARAM_PORTS,		/* ports */
 	PARAM_PATTERN,		/* POSIX extended regular expression, compiled once as a check */
 	PARAM_TARGET,		/* name of a target of the same experiment */
@@ -105,6 +106,8 @@ int param_parse(const struct param *param, const char *text, struct param_value 
 void param_value_free(struct param_value *value);
 /* What a value may be, for people: "duration, 1us to 1h"; "one of egress, ingress, both". */
 void param_describe(const struct param *param, char *out, size_t size);
+/* Its values are endpoints: without blanks, and there may be many. */
+bool param_is_endpoint(const struct param *param);
 /* The unit-bearing type name: "duration", "share", ... */
 const char *param_type_name(enum param_type type);
 

@@ -25,6 +25,7 @@ void example_value(const struct param *param, char *out, size_t size)
 		[PARAM_BOOL] = "true",
 		[PARAM_SIGNAL] = "KILL",
 		[PARAM_ENDPOINT] = "10.0.5.7:443",
+		[PARAM_NETWORK] = "10.0.5.0/24",
 		[PARAM_PORTS] = "443",
 		[PARAM_PATTERN] = "^nginx:",
 		[PARAM_TARGET] = "store",

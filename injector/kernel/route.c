@@ -60,11 +60,20 @@ static void take(void *context, const struct nlmsghdr *reply)
 int route_interfaces(struct netlink *netlink, int family, const void *address, int *out_indexes,
 		     unsigned capacity, unsigned *out_count, struct error *err)
 {
+	return route_interfaces_from(netlink, family, NULL, address, out_indexes, capacity,
+				     out_count, err);
+}
+
+int route_interfaces_from(struct netlink *netlink, int family, const void *source,
+			  const void *address, int *out_indexes, unsigned capacity,
+			  unsigned *out_count, struct error *err)
+{
 	size_t size = family == AF_INET ? 4 : 16;
 	/* The matched table entry, not one flow's choice from it: shows all paths of a multipath
 	 * route (RTM_F_FIB_MATCH, since 4.13) */
 	struct rtmsg header = {.rtm_family = (unsigned char)family,
 			       .rtm_dst_len = (unsigned char)(size * 8),
+			       .rtm_src_len = (unsigned char)(source ? size * 8 : 0),
 			       .rtm_flags = RTM_F_FIB_MATCH};
 	struct finding finding = {.indexes = out_indexes, .capacity = capacity};
 	struct netlink_request request;
@@ -72,6 +81,8 @@ int route_interfaces(struct netlink *netlink, int family, const void *address, i
 
 	netlink_begin(&request, RTM_GETROUTE, 0, &header, sizeof(header));
 	netlink_put(&request, RTA_DST, address, size);
+	if (source)
+		netlink_put(&request, RTA_SRC, source, size);
 	result = netlink_call(netlink, &request, take, &finding, err);
 	if (result == -EHOSTUNREACH || result == -EACCES || result == -EINVAL)
 		result = -ENETUNREACH; /* an unreachable, prohibit or blackhole route */

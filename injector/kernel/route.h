@@ -14,6 +14,10 @@
  * An address of this host is reached through the loopback interface. -ENETUNREACH: no route. */
 int route_interfaces(struct netlink *netlink, int family, const void *address, int *out_indexes,
 		     unsigned capacity, unsigned *out_count, struct error *err);
+/* The same for what has that source, an address of this host: rules may choose by it. */
+int route_interfaces_from(struct netlink *netlink, int family, const void *source,
+			  const void *address, int *out_indexes, unsigned capacity,
+			  unsigned *out_count, struct error *err);
 /* Every interface that a route to another host leads to. */
 int route_all_interfaces(struct netlink *netlink, int *out_indexes, unsigned capacity,
 			 unsigned *out_count, struct error *err);

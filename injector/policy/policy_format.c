@@ -110,7 +110,8 @@ static const struct param protect[] = {
 		 .type = PARAM_ENDPOINT,
 		 .flags = PARAM_LIST,
 		 .doc = "never touched: addresses, ranges, with ports if only "
-			"those; who means them among others (to: \"*\") is refused"},
+			"those; who means them among others (to: \"*\"), or as a "
+			"local-address, is refused"},
 	[POLICY_PROTECT_FILES] = {.name = "files",
 				  .type = PARAM_TEXT,
 				  .flags = PARAM_LIST,

@@ -88,10 +88,53 @@ static int check_list(const struct policy *policy, const struct params *params, 
 	return result;
 }
 
+/* One that is protected with ports is met where no port of this side is given, or one of those. */
+static bool has_port_of(const struct params *target, const struct endpoint *protected)
+{
+	unsigned count = params_count(target, TRAFFIC_LOCAL_PORT);
+
+	for (unsigned i = 0; protected->port_first && i < count; i++) {
+		const struct param_value *ports = params_value(target, TRAFFIC_LOCAL_PORT, i);
+
+		if (ports->ports.first <= protected->port_last &&
+		    ports->ports.last >= protected->port_first)
+			return true;
+	}
+	return !protected->port_first || !count;
+}
+
+/* Who names an address of this side means it, wherever its traffic goes. What is allowed is about
+ * the far side, which is asked about as ever. */
+static int check_local(const struct policy *policy, const struct params *target, struct error *err)
+{
+	const struct params *protect = policy_section(policy, POLICY_PROTECT);
+	char text[ENDPOINT_TEXT_SIZE], what[ENDPOINT_TEXT_SIZE * 2 + 40];
+
+	for (unsigned i = 0; i < params_count(target, TRAFFIC_LOCAL_ADDRESS); i++)
+		for (unsigned k = 0; k < params_count(protect, POLICY_PROTECT_ADDRESSES); k++) {
+			const struct endpoint *local =
+				&params_value(target, TRAFFIC_LOCAL_ADDRESS, i)->endpoint;
+			const struct param_value *value =
+				params_value(protect, POLICY_PROTECT_ADDRESSES, k);
+
+			if (value->endpoint.family == AF_UNSPEC || /* a port of the far side */
+			    !overlaps(local, &value->endpoint) ||
+			    !has_port_of(target, &value->endpoint))
+				continue;
+			snprintf(what, sizeof(what),
+				 "traffic of local-address %s includes %.80s, which is protected",
+				 endpoint_format(local, text), value->text);
+			return policy_refuse(policy, protect, POLICY_PROTECT_ADDRESSES, err, what);
+		}
+	return 0;
+}
+
 int policy_check_endpoints(const struct policy *policy, const struct target *target,
 			   struct error *err)
 {
-	return policy ? check_list(policy, &target->params, TRAFFIC_TO, err) : 0;
+	int result = policy ? check_list(policy, &target->params, TRAFFIC_TO, err) : 0;
+
+	return result < 0 || !policy ? result : check_local(policy, &target->params, err);
 }
 
 /* Whatever it is called: a fault that is added later cannot be forgotten here. */
@@ -102,7 +145,7 @@ int policy_check_values(const struct policy *policy, const struct params *params
 	for (unsigned i = 0; policy && result == 0 && params->table[i].name; i++) {
 		const struct param *param = &params->table[i];
 
-		if (param->type != PARAM_ENDPOINT || param->flags & PARAM_SPARED)
+		if (!param_is_endpoint(param) || param->flags & PARAM_SPARED)
 			continue;
 		if (params_count(params, i) || !(param->flags & PARAM_NONE_ELSE))
 			result = check_list(policy, params, i, err);

@@ -140,7 +140,7 @@ static int send_parameter(int socket, unsigned index, const struct params *param
 	while (i < params_count(params, p) && result == 0) {
 		const struct param_value *value = params_value(params, p, i);
 
-		if (param->type != PARAM_ENDPOINT)
+		if (!param_is_endpoint(param))
 			result = send_value(socket, REQUEST_TARGET_VALUE, index, param->name,
 					    params_value(params, p, i++)->text, err);
 		else if (value->endpoint.is_name && ++i)

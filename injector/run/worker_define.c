@@ -88,7 +88,7 @@ static int add_value(struct worker *worker, struct params *params, const struct 
 	if (index < 0)
 		return error_set(err, EPROTO, "parameter '%s' is not known to the worker",
 				 request->name);
-	if (params->table[index].type != PARAM_ENDPOINT)
+	if (!param_is_endpoint(&params->table[index]))
 		return add_one(worker, params, (unsigned)index, request->text, err);
 	snprintf(text, sizeof(text), "%s", request->text);
 	for (char *at = strtok_r(text, " ", &save); at && result == 0;

@@ -9,6 +9,7 @@
 /* what concerns whom is its own business */
 #include "faults/network_listen.c" /* NOLINT(bugprone-suspicious-include) */
 
+#include "injector/kernel/address.h"
 #include "injector/kernel/conntrack.h"
 #include "injector/kernel/link.h"
 #include "injector/kernel/netem.h"
@@ -116,6 +117,11 @@ int poll(struct pollfd *list, nfds_t count, int timeout_ms)
 static void use_link(void *context, const struct link *link)
 {
 	*(size_t *)context += strlen(link->name) + strlen(link->alias) + strlen(link->kind);
+}
+
+static void use_address(void *context, const struct address *address)
+{
+	*(size_t *)context += (size_t)address->index + address->bytes[15];
 }
 
 static void use_qdisc(void *context, const struct qdisc *qdisc)
@@ -281,6 +287,9 @@ static void ask(struct netlink *netlink, unsigned what)
 	case 16:
 		open_queue();
 		break;
+	case 17:
+		address_each(netlink, use_address, &sum, &err);
+		break;
 	}
 	if (what == 9 && socket_owner_inodes(-1, 1, 65535, &inodes, &count, NULL) == 0)
 		free(inodes);
@@ -298,6 +307,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	answer = data + 1;
 	answer_size = size - 1;
 	turns = 0;
-	ask(netlink, data[0] % 17);
+	ask(netlink, data[0] % 18);
 	return 0;
 }

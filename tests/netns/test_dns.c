@@ -220,6 +220,8 @@ static void test_refusals(void **state)
 		/* of the target: what it would not do */
 		{"except", "10.88.0.3", "name", "a.test", "answer", "empty"},
 		{"except-local-port", "5000", "name", "a.test", "answer", "empty"},
+		{"local-address", "10.88.0.1", "name", "a.test", "answer", "empty"},
+		{"except-local-address", "10.88.0.1", "name", "a.test", "answer", "empty"},
 		{"share", "50%", "name", "a.test", "answer", "empty"},
 		{"vlan", "5", "name", "a.test", "answer", "empty"},
 	};

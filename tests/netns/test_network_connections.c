@@ -41,15 +41,6 @@ static void start(struct netlab *lab, struct netlab_fault *fault, const char *co
 
 #define START(lab, fault, ...) start(lab, fault, (const char *[]){__VA_ARGS__, NULL})
 
-/* 0: it is open; or what its owner is told. */
-static int told(int fd)
-{
-	char byte;
-	ssize_t size = recv(fd, &byte, 1, MSG_DONTWAIT);
-
-	return size >= 0 ? ECONNRESET : errno == EAGAIN ? 0 : errno;
-}
-
 static void test_those_in_scope_and_no_others(void **state)
 {
 	struct netlab *lab = *state;
@@ -65,12 +56,12 @@ static void test_those_in_scope_and_no_others(void **state)
 	START(lab, &fault, "to", "10.88.0.2:7001", "to", "fd88::/64", "except", "fd88::3",
 	      "reset-connections", "true");
 	assert_non_null(strstr(fault.plan, "end TCP connections in scope, 3 now"));
-	assert_int_equal(told(v4), ECONNABORTED);
-	assert_int_equal(told(v6), ECONNABORTED);
-	assert_int_equal(told(mapped), ECONNABORTED);
-	assert_int_equal(told(other_port), 0);
-	assert_int_equal(told(other), 0);
-	assert_int_equal(told(excepted), 0);
+	assert_int_equal(netlab_told(v4), ECONNABORTED);
+	assert_int_equal(netlab_told(v6), ECONNABORTED);
+	assert_int_equal(netlab_told(mapped), ECONNABORTED);
+	assert_int_equal(netlab_told(other_port), 0);
+	assert_int_equal(netlab_told(other), 0);
+	assert_int_equal(netlab_told(excepted), 0);
 	assert_int_equal(network_fault.evidence(&fault.fault, &seen, NULL), 0);
 	assert_int_equal(seen.hits, 3);
 	assert_string_equal(seen.detail, "3 connections ended");
@@ -99,14 +90,14 @@ static void test_by_the_local_port(void **state)
 	assert_true(client >= 0 && server >= 0);
 	START(lab, &fault, "except-local-port", "7006", "interface", "sqv0", "reset-connections",
 	      "true");
-	assert_int_equal(told(server), 0);
-	assert_int_equal(told(client), 0);
+	assert_int_equal(netlab_told(server), 0);
+	assert_int_equal(netlab_told(client), 0);
 	netlab_fault_finish(&fault, FAULT_END_NOW);
 	START(lab, &fault, "local-port", "7006", "interface", "sqv0", "reset-connections", "true");
-	assert_int_equal(told(server), ECONNABORTED);
-	for (unsigned i = 0; i < 50 && told(client) == 0; i++)
+	assert_int_equal(netlab_told(server), ECONNABORTED);
+	for (unsigned i = 0; i < 50 && netlab_told(client) == 0; i++)
 		pause_ms(20);
-	assert_int_equal(told(client), ECONNRESET);
+	assert_int_equal(netlab_told(client), ECONNRESET);
 	/* the listener is no connection */
 	netlab_hang_up(netlab_dial(lab->far_fd, "10.88.0.1", 7006));
 	netlab_fault_finish(&fault, FAULT_END_NOW);
@@ -122,7 +113,7 @@ static void test_with_a_partition_nothing_survives(void **state)
 	int idle = netlab_dial(lab->near_fd, "10.88.0.2", NETLAB_PORT);
 
 	START(lab, &fault, "to", "10.88.0.2", "partition", "reset", "reset-connections", "true");
-	assert_int_equal(told(idle), ECONNABORTED);
+	assert_int_equal(netlab_told(idle), ECONNABORTED);
 	assert_int_equal(netlab_dial(lab->near_fd, "10.88.0.2", NETLAB_PORT), -ECONNREFUSED);
 	assert_int_equal(network_fault.evidence(&fault.fault, &seen, NULL), 0);
 	assert_non_null(strstr(seen.detail, ", 1 connections ended"));
@@ -156,7 +147,7 @@ static void test_a_redis_subscriber_is_cut_off(void **state)
 			 sizeof(subscribe) - 1);
 	assert_true(recv(subscriber, answer, sizeof(answer), 0) > 0);
 	START(lab, &fault, "to", "10.88.0.2:7379", "reset-connections", "true");
-	assert_int_equal(told(subscriber), ECONNABORTED);
+	assert_int_equal(netlab_told(subscriber), ECONNABORTED);
 	assert_int_equal(send(subscriber, ping, sizeof(ping) - 1, MSG_NOSIGNAL), -1);
 	assert_true(redis_answers(lab));
 	netlab_fault_finish(&fault, FAULT_END_NOW);
@@ -211,9 +202,9 @@ static int session_child(const struct netlab *lab)
 		fprintf(stderr, "%s\n", err.text);
 		return 3;
 	}
-	if (told(session) != 0)
+	if (netlab_told(session) != 0)
 		return 4;
-	if (told(other) != ECONNABORTED)
+	if (netlab_told(other) != ECONNABORTED)
 		return 5;
 	netlab_fault_finish(&fault, FAULT_END_NOW);
 	return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * `follow: true` of the interface of the default route, which moves, and of those that the routes
- * to an address lead to.
+ * `follow: true` of the interface of the default route, which moves, of those that the routes to an
+ * address lead to, and of those that have an address of this side.
  */
 #include "tests/netns/follow_bench.h"
 
@@ -84,12 +84,51 @@ static void test_the_route_to_an_address_moves(void **state)
 	stage_assert_clean(stage);
 }
 
+/* A ping to 10.98.0.2 has it as its source. */
+static void put_address(const struct stage *stage, const char *interface, const char *gateway,
+			const char *back)
+{
+	netlab_run("ip -n %s address add 10.77.0.1/32 dev %s", stage->lab->near, interface);
+	netlab_run("ip -n %s route replace 10.98.0.2 via %s src 10.77.0.1", stage->lab->near,
+		   gateway);
+	netlab_run("ip -n %s route replace 10.77.0.1 via %s", stage->lab->far, back);
+}
+
+static void test_an_address_of_this_side_moves(void **state)
+{
+	struct stage *stage = *state;
+	const char *near = stage->lab->near;
+	struct squall *squall;
+
+	add_pair(stage, "other", 2);
+	netlab_run("ip -n %s address add 10.98.0.2/32 dev lo", stage->lab->far);
+	put_address(stage, "sqv0", "10.88.0.2", "10.88.0.1");
+	squall = squall_start(stage, NULL,
+			      "inject --json network local-address=10.77.0.1,fd77::1 follow=true "
+			      "delay=%dms for=10m",
+			      DELAY_MS);
+	squall_await_injected(squall);
+	assert_delayed(stage, "10.98.0.2");
+	assert_undelayed(stage, "10.88.0.2");
+	netlab_run("ip -n %s address delete 10.77.0.1/32 dev sqv0", near);
+	pause_ms(700); /* while none has it, it stays where the last one was */
+	assert_int_equal(squall_count_followed(squall), 0);
+	put_address(stage, "other", "10.88.2.2", "10.88.2.1");
+	await_move(squall, "from now on: other", "sqv0 (no route or address any more)");
+	assert_delayed(stage, "10.98.0.2");
+	assert_undelayed(stage, "10.88.2.2");
+	end(stage, squall);
+	netlab_run("ip -n %s link delete other", near);
+	stage_assert_clean(stage);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, stage_setup, stage_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_the_default_route_moves),
 		TEST(test_the_route_to_an_address_moves),
+		TEST(test_an_address_of_this_side_moves),
 	};
 
 	return STAGE_RUN(tests);

@@ -61,15 +61,31 @@ int netlab_own_socket(int namespace_fd, const char *address, int type)
 
 int netlab_dial(int namespace_fd, const char *address, uint16_t port)
 {
-	struct sockaddr_storage to;
-	socklen_t size = netlab_socket_address(address, port, &to);
+	return netlab_dial_from(namespace_fd, NULL, address, port);
+}
+
+int netlab_dial_from(int namespace_fd, const char *from, const char *address, uint16_t port)
+{
+	struct sockaddr_storage to, own;
+	socklen_t size = from ? netlab_socket_address(from, 0, &own) : 0;
 	int fd = netlab_own_socket(namespace_fd, address, SOCK_STREAM), result;
 
+	if (from)
+		assert_int_equal(bind(fd, (void *)&own, size), 0);
+	size = netlab_socket_address(address, port, &to);
 	if (connect(fd, (void *)&to, size) == 0)
 		return fd;
 	result = -errno;
 	close(fd);
 	return result;
+}
+
+int netlab_told(int fd)
+{
+	char byte;
+	ssize_t size = recv(fd, &byte, 1, MSG_DONTWAIT);
+
+	return size >= 0 ? ECONNRESET : errno == EAGAIN ? 0 : errno;
 }
 
 void netlab_hang_up(int fd)

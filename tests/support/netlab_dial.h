@@ -16,6 +16,10 @@ socklen_t netlab_socket_address(const char *address, uint16_t port, struct socka
 int netlab_own_socket(int namespace_fd, const char *address, int type);
 /* A connection, or -errno. */
 int netlab_dial(int namespace_fd, const char *address, uint16_t port);
+/* The same with its own address chosen. */
+int netlab_dial_from(int namespace_fd, const char *from, const char *address, uint16_t port);
+/* 0: the connection is open; or what its owner is told. */
+int netlab_told(int fd);
 /* Ends it without a word that would keep its port. */
 void netlab_hang_up(int fd);
 /* So many descriptors more may be opened by this process; UINT_MAX: as many as ever. */

@@ -111,6 +111,57 @@ static void test_bad_endpoints_are_refused(void **state)
 	}
 }
 
+static const struct {
+	const char *text, *part; /* of the message; NULL: it is one */
+} networks[] = {
+	{"10.0.5.7", NULL},
+	{"10.0.5.0/24", NULL},
+	{"0.0.0.0/0", NULL},
+	{"2001:db8::/64", NULL},
+	{"[2001:db8::1]", NULL},
+	{"10.0.5.7/24", "the network is 10.0.5.0/24"},
+	{"10.0.5.0/33", "the prefix length must be 0 to 32"},
+	{"10.0.5.7:443", "'10.0.5.7:443' has a port; only an address or a network is allowed"},
+	{"[2001:db8::1]:443", "has a port"},
+	{"[2001:db8::1", "no closing bracket"},
+	{"::ffff:10.0.0.1", "write 10.0.0.1"},
+	{"*", "'*' is neither an address nor a network; write 10.0.5.7, 10.0.5.0/24 or "
+	      "2001:db8::/64"},
+	{"*:443", "neither an address nor a network"},
+	{"store.internal", "neither an address nor a network"},
+	{"store.internal:443", "neither an address nor a network"},
+	{"fe80::1%eth0", "neither an address nor a network"},
+	{"10.0.5", "neither an address nor a network"},
+	{"", "neither an address nor a network"},
+};
+
+static void test_networks_are_addresses_alone(void **state)
+{
+	char long_text[1000];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(networks) / sizeof(*networks); i++) {
+		struct error err = ERROR_INIT;
+		struct endpoint network = {.prefix = 77}, same = {0};
+		int result = endpoint_parse_network(networks[i].text, &network, &err);
+
+		if ((result < 0) != (networks[i].part != NULL))
+			fail_msg("'%s': %s", networks[i].text, err.text);
+		if (networks[i].part && !strstr(err.text, networks[i].part))
+			fail_msg("'%s': \"%s\" does not say \"%s\"", networks[i].text, err.text,
+				 networks[i].part);
+		if (networks[i].part) {
+			assert_int_equal(network.prefix, 77);
+		} else {
+			assert_int_equal(endpoint_parse(networks[i].text, &same, NULL), 0);
+			assert_memory_equal(&network, &same, sizeof(same));
+		}
+	}
+	memset(long_text, '1', sizeof(long_text));
+	long_text[sizeof(long_text) - 1] = '\0';
+	assert_int_equal(endpoint_parse_network(long_text, &(struct endpoint){0}, NULL), -EINVAL);
+}
+
 static void test_too_long_a_name_is_refused(void **state)
 {
 	struct endpoint endpoint;
@@ -132,6 +183,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_spellings_and_canonical_texts),
 		cmocka_unit_test(test_bad_endpoints_are_refused),
+		cmocka_unit_test(test_networks_are_addresses_alone),
 		cmocka_unit_test(test_too_long_a_name_is_refused),
 	};
 

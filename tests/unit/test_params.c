@@ -67,6 +67,11 @@ static const struct {
 	{PARAM_SIGNAL, "0", "'0' is not a signal; write KILL, TERM, HUP or a number", 0},
 	{PARAM_SIGNAL, "65", "'65' is not a signal; write KILL, TERM, HUP or a number", 0},
 	{PARAM_SIGNAL, "KIL", "'KIL' is not a signal; write KILL, TERM, HUP or a number", 0},
+	{PARAM_NETWORK, "10.0.5.0/24", NULL, 0},
+	{PARAM_NETWORK, "store",
+	 "'store' is neither an address nor a network; write 10.0.5.7, 10.0.5.0/24 or "
+	 "2001:db8::/64",
+	 0},
 	{PARAM_PATTERN, "nginx: worker", NULL, 0},
 	{PARAM_PATTERN, "(", "'(' is not a regular expression: Unmatched ( or \\(", 0},
 	{PARAM_PATTERN, "^([0-9]{1,3}\\.){3}[0-9]{1,3} [[:xdigit:]]{64}$", NULL, 0},

@@ -98,6 +98,48 @@ static void test_addresses_must_be_inside_what_is_allowed(void **state)
 	policy_free(policy);
 }
 
+static void check_local(const struct policy *policy, const char *local, const char *port,
+			const char *refusal)
+{
+	struct target target = traffic("10.1.2.3:80");
+	struct error err = ERROR_INIT;
+	int result;
+
+	assert_int_equal(params_add(&target.params, TRAFFIC_LOCAL_ADDRESS, local, 1, 1, &err), 0);
+	if (port)
+		assert_int_equal(params_add(&target.params, TRAFFIC_LOCAL_PORT, port, 1, 1, &err),
+				 0);
+	result = policy_check_target(policy, &target, &err);
+	if (refusal)
+		policy_refused(result, &err, refusal);
+	else if (result < 0)
+		fail_msg("%s: %s", local, err.text);
+	target_free(&target);
+}
+
+/* Who names a protected address as his own means it. */
+static void test_addresses_of_this_side_must_not_be_protected(void **state)
+{
+	struct policy *policy = policy_of("version: 1\n"
+					  "allow: {networks: [10.1.0.0/16]}\n"
+					  "protect: {addresses: [10.9.0.1, 10.9.0.2:22, "
+					  "\"*:53\", \"2001:db8::/32\"]}\n");
+
+	(void)state;
+	check_local(policy, "192.0.2.1", NULL, NULL); /* what is allowed is the far side */
+	check_local(policy, "10.9.0.3", NULL, NULL);
+	check_local(policy, "10.9.0.3", "53", NULL); /* and so is a port of everybody */
+	check_local(policy, "10.9.0.1", NULL,
+		    "traffic of local-address 10.9.0.1 includes 10.9.0.1, which is protected");
+	check_local(policy, "10.9.0.0/31", "80", "includes 10.9.0.1, which is protected");
+	check_local(policy, "10.9.0.2", NULL, "includes 10.9.0.2:22, which is protected");
+	check_local(policy, "10.9.0.2", "20-30", "includes 10.9.0.2:22, which is protected");
+	check_local(policy, "10.9.0.2", "80", NULL);
+	check_local(policy, "2001:db8:1::1", NULL, "2001:db8::/32, which is protected");
+	check_local(policy, "::/0", NULL, "2001:db8::/32, which is protected");
+	policy_free(policy);
+}
+
 static int check_values(const char *rules, const char *fault, const char *name, const char *value,
 			struct error *err)
 {
@@ -402,6 +444,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_whose_traffic_it_is_is_asked_like_processes),
 		cmocka_unit_test(test_addresses_must_be_inside_what_is_allowed),
+		cmocka_unit_test(test_addresses_of_this_side_must_not_be_protected),
 		cmocka_unit_test(test_addresses_in_parameters_of_a_fault_are_asked),
 		cmocka_unit_test(test_no_endpoint_of_any_fault_is_forgotten),
 		cmocka_unit_test(test_interfaces_by_pattern),

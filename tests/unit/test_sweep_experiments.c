@@ -346,10 +346,19 @@ static bool has_target(const struct experiment *experiment, const struct experim
 static void test_each_kind_of_target_is_swept(void **state)
 {
 	static const struct wanted_target wanted[] = {
-		{"network", "follow"}, {"network", "interface"}, {"network", "of"},
-		{"process", "pid"},    {"process", "cgroup"},	 {"connect", "pid"},
-		{"connect", "cgroup"}, {"file", "path"},	 {"file", "namespace"},
-		{"port", "to"},	       {"port", "local-port"},
+		{"network", "follow"},
+		{"network", "interface"},
+		{"network", "of"},
+		{"process", "pid"},
+		{"process", "cgroup"},
+		{"connect", "pid"},
+		{"connect", "cgroup"},
+		{"file", "path"},
+		{"file", "namespace"},
+		{"network", "local-address"},
+		{"network", "except-local-address"},
+		{"port", "to"},
+		{"port", "local-port"},
 	};
 
 	for (unsigned i = 0; i < sizeof(wanted) / sizeof(*wanted); i++)

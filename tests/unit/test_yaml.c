@@ -221,6 +221,13 @@ static const struct bad bad_targets[] = {
 	 "there is no target 'stor'; did you mean 'store'?"},
 	{ON_TARGET("{to: 10.0.0.1, namespace: \"target:store\"}\n"), 8, 32,
 	 "namespace: target 'store' selects traffic; only processes have a namespace"},
+	{ON_TARGET("{local-address: [10.0.0.1, \"10.0.0.2:80\"]}\n"), 8, 33,
+	 "local-address: '10.0.0.2:80' has a port; only an address or a network is allowed here"},
+	{ON_TARGET("{except-local-address: store}\n"), 8, 29,
+	 "except-local-address: 'store' is neither an address nor a network; write 10.0.5.7, "
+	 "10.0.5.0/24 or 2001:db8::/64"},
+	{ON_TARGET("{to: 10.0.0.1, local-address: [\"2001:db8::/64\"]}\n"), 8, 37,
+	 "nothing matches: `local-address` has addresses of IPv6 alone, `to` of IPv4"},
 	{ON_TARGET("{to: 10.0.0.1, of: stor}\n"), 8, 25,
 	 "there is no target 'stor'; did you mean 'store'?"},
 	{ON_TARGET("{to: 10.0.0.1, of: store}\n"), 8, 25,
