@@ -269,6 +269,8 @@ static void test_beside_a_delay_of_its_own(void **state)
 		assert_in_range(seen.largest, 1, SEGMENT);
 		netlab_fault_end(&faults[1], FAULT_END_NOW);
 		netlab_undo_step(faults[1].run_id, 1);
+		faults[1].journal = NULL; /* the first one's */
+		netlab_fault_finish(&faults[1], FAULT_END_NOW);
 		netlab_fault_finish(&faults[0], FAULT_END_NOW);
 		close_stream(&seen);
 	}
