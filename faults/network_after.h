@@ -20,8 +20,9 @@ void network_after_add(const struct network_pick *pick, bool is_ingress, unsigne
 		       const char *chain, const char *next, struct nft_batch *batch);
 
 /* When the hook is chosen. -EOPNOTSUPP, -ENOENT: this kernel cannot. */
-int network_after_plan(const struct network_state *state, const struct params *params,
-		       struct plan *plan, struct error *err);
+int network_after_plan(const struct network_state *state, struct plan *plan, struct error *err);
+/* Which of the traffic that is. */
+int network_after_list(const struct params *params, struct plan *plan);
 
 /* network_after_program.c: the same for the programs of a gate. A fresh map; -1: none is needed. */
 int network_after_new_map(const struct network_state *state, int *out_map_fd, struct error *err);

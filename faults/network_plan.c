@@ -186,6 +186,8 @@ static int fill(struct network_state *state, struct fault *fault, struct plan *p
 		result = add_paths(state, fault, plan, err);
 	if (result == 0)
 		result = network_list_targets(state, fault->target, plan);
+	if (result == 0)
+		result = network_after_list(fault->params, plan);
 	if (!params_number(&fault->target->params, TRAFFIC_ALLOW_LOCKOUT, 0))
 		state->control_count = network_control_connections(
 			state->control, sizeof(state->control) / sizeof(*state->control));
@@ -198,7 +200,7 @@ static int fill(struct network_state *state, struct fault *fault, struct plan *p
 	if (result == 0)
 		result = network_choose_way(state, plan, err);
 	if (result == 0)
-		result = network_after_plan(state, fault->params, plan, err);
+		result = network_after_plan(state, plan, err);
 	if (result == 0)
 		result = network_compose(state, plan);
 	state->planned_way = state->way;

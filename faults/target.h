@@ -167,6 +167,9 @@ bool target_protocol_has_ports(uint8_t number);
 /* target_flags.c: the bits in the TCP header that a packet must have one of; 0: any packet. They
  * imply TCP: target_protocols() says so. */
 uint8_t target_tcp_flags(const struct params *params);
+/* What that means for who uses the target, in whole sentences; empty: it is not asked for. True:
+ * what is said of all packets does not hold then, as only some of each connection are met. */
+bool target_explain_tcp_flags(const struct params *params, char *out, size_t size);
 /* -EINVAL: another protocol is named, or it is for a fault that does not see packets (its name;
  * NULL: it does). */
 int target_check_tcp_flags(const struct params *params, const char *blind, struct error *err);

@@ -167,6 +167,23 @@ static void put_followed(struct page *page, const struct experiment *experiment,
 	}
 }
 
+/* What whoever uses the target feels; nothing where nothing is to be said beyond the summary. */
+static void explain_effect(const struct experiment *experiment, const struct experiment_step *step,
+			   char *out, size_t size)
+{
+	const struct experiment_target *target =
+		step->target < experiment->target_count ? &experiment->targets[step->target] : NULL;
+	size_t used;
+
+	out[0] = '\0';
+	if (target && target->kind == TARGET_TRAFFIC &&
+	    target_explain_tcp_flags(&target->params, out, size))
+		return;
+	used = strlen(out);
+	if (step->ops->explain)
+		step->ops->explain(&step->params, out + used, size - used);
+}
+
 static void put_step(struct page *page, const struct experiment *experiment, unsigned index)
 {
 	const struct experiment_step *step = &experiment->steps[index];
@@ -183,8 +200,7 @@ static void put_step(struct page *page, const struct experiment *experiment, uns
 			  strstr(what, shape) ? "" : shape);
 	else
 		page_wrap(page, TONE_FAULT, INDENT + 7, "%s", what);
-	if (step->ops->explain)
-		step->ops->explain(&step->params, feels, sizeof(feels));
+	explain_effect(experiment, step, feels, sizeof(feels));
 	page_tab(page, INDENT + 7);
 	page_wrap(page, TONE_NORMAL, INDENT + 7, "%s", feels[0] ? feels : step->ops->summary);
 	if (step->ops->target_kind != TARGET_NONE)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Packets of strangers through all of the delay line that looks into them: refusing, marking,
- * damaging, and merging; what is merged holds every byte of every payload, and no more.
+ * damaging, cutting, and merging; what is cut or merged holds every byte of every payload, and no
+ * more.
  */
+#include "faults/delay_cut.h"
 #include "faults/delay_merge.h"
 #include "faults/delay_packet.h"
 #include "faults/delay_refuse.h"
@@ -48,6 +50,28 @@ static void change(const uint8_t *bytes, size_t size, enum tap_kind kind, size_t
 	free(packet);
 }
 
+static void cut(const uint8_t *bytes, size_t size, enum tap_kind kind, uint32_t segment)
+{
+	uint8_t *packet = copy_of(bytes, size), *piece = copy_of(bytes, size);
+	struct delay_cut cut;
+	size_t length, at = 0;
+
+	if (delay_cut_begin(&cut, packet, size, kind, segment)) {
+		while ((length = delay_cut_next(&cut, piece))) {
+			size_t data = length - cut.payload;
+
+			if (length > size || !data || data > segment ||
+			    memcmp(piece + cut.payload, packet + cut.payload + at, data) != 0)
+				abort();
+			at += data;
+		}
+		if (at != cut.end - cut.payload)
+			abort();
+	}
+	free(packet);
+	free(piece);
+}
+
 /* The same packet with other identifications, and one that differs. */
 static void merge(const uint8_t *bytes, size_t size, const uint8_t *other, size_t other_size,
 		  enum tap_kind kind)
@@ -83,6 +107,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		half = size;
 	refuse(bytes + 2, half - 2, kind, bytes[0] & 2);
 	change(bytes + 2, half - 2, kind, bytes[0] & 4 ? DELAY_TAG_SIZE : 0, bytes[0] * 977U);
+	cut(bytes + 2, half - 2, kind, bytes[1] % 100U + 1);
 	merge(bytes + 2, half - 2, bytes + half, size - half, kind);
 	return 0;
 }

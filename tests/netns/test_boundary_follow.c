@@ -221,7 +221,7 @@ static void test_following_prolongs_nothing(void **state)
 }
 
 /* Whatever the conductor has let pass. */
-static void test_the_worker_asks_about_flags_itself(void **state)
+static void test_the_worker_asks_about_flags_and_streams_itself(void **state)
 {
 	struct peer peer;
 
@@ -232,6 +232,25 @@ static void test_the_worker_asks_about_flags_itself(void **state)
 	peer_say(&peer, REQUEST_TARGET_VALUE, 0, "protocol", "udp", 0, 0);
 	peer_say(&peer, REQUEST_PLAN, 0, "", "", 0, 0);
 	peer_expect_refused(&peer, "protocol names udp");
+	peer_start(&peer);
+	peer_define_loss(&peer, 0);
+	peer_say(&peer, REQUEST_STEP_VALUE, 0, "after-bytes", "1MB", 0, 0);
+	peer_say(&peer, REQUEST_STEP_VALUE, 0, "reset-connections", "true", 0, 0);
+	peer_say(&peer, REQUEST_PLAN, 0, "", "", 0, 0);
+	peer_expect_refused(&peer, "give one, or partition: reset with after-bytes");
+	peer_start(&peer);
+	peer_define_limits(&peer);
+	peer_say(&peer, REQUEST_TARGET, 0, "", "", TARGET_TRAFFIC, 0);
+	peer_say(&peer, REQUEST_TARGET_VALUE, 0, "to", "127.0.0.9", 0, 0);
+	peer_say(&peer, REQUEST_STEP, 0, "network", "", 0, 0);
+	peer_say(&peer, REQUEST_STEP_VALUE, 0, "partition", "reset", 0, 0);
+	peer_say(&peer, REQUEST_STEP_VALUE, 0, "segment", "100B", 0, 0);
+	peer_say(&peer, REQUEST_PLAN, 0, "", "", 0, 0);
+	peer_expect_refused(&peer, "segment does not go with it");
+	peer_start(&peer);
+	peer_define_loss(&peer, 0);
+	peer_say(&peer, REQUEST_STEP_VALUE, 0, "segment", "64KiB", 0, 0);
+	peer_expect_refused(&peer, "segment: '64KiB' is out of range");
 	peer_start(&peer);
 	peer_define_limits(&peer);
 	peer_say(&peer, REQUEST_TARGET, 0, "", "", TARGET_TRAFFIC, 0);
@@ -250,7 +269,7 @@ int main(void)
 		cmocka_unit_test(test_the_ports_are_those_of_the_plan),
 		cmocka_unit_test(test_only_single_addresses_are_taken),
 		cmocka_unit_test(test_only_names_of_the_plan_are_followed),
-		cmocka_unit_test(test_the_worker_asks_about_flags_itself),
+		cmocka_unit_test(test_the_worker_asks_about_flags_and_streams_itself),
 		cmocka_unit_test(test_the_limits_hold_for_new_addresses),
 		cmocka_unit_test(test_what_is_left_out_stays_left_out),
 		cmocka_unit_test(test_addresses_do_not_come_without_end),

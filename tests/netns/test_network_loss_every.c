@@ -21,7 +21,7 @@
 
 #define COUNT	 10000
 #define FLOW	 .count = COUNT, .size = 200, .at_once = 20, .pause_us = 1000, .quiet_ms = QUIET_MS
-#define QUIET_MS 400
+#define QUIET_MS (is_emulated() ? 1500 : 400)
 #define BULK	 (8U << 20)
 
 /* How often each of them must arrive. */
@@ -289,6 +289,8 @@ static void test_tcp_is_counted_as_on_the_wire(void **state)
 static void test_also_where_there_is_netem(void **state)
 {
 	test_exactly_each_tenth_that_leaves(state);
+	test_from_the_third_of_seven_that_arrive_by_ipv6(state);
+	test_of_what_is_handed_down_as_one(state);
 	test_two_faults_count_one_behind_the_other(state);
 }
 

@@ -240,6 +240,42 @@ static void test_pieces_meet_the_other_effects(void **state)
 	}
 }
 
+/* Whichever was injected first, the pieces of one are late by the other. */
+static void test_beside_a_delay_of_its_own(void **state)
+{
+	static const char *const effects[2][2] = {{"delay", "60ms"}, {"segment", "100B"}};
+
+	for (unsigned i = 0; i < 2 * COURSES; i++) {
+		const unsigned order = i & 1, course = i >> 1;
+		const char *settings[2][8];
+		struct netlab_fault faults[2];
+		struct error err = ERROR_INIT;
+		struct stream seen;
+
+		for (unsigned k = 0; k < 2; k++)
+			memcpy(settings[k],
+			       (const char *[]){"to", course & 2 ? "fd88::2" : "10.88.0.2",
+						"direction", course & 1 ? "ingress" : "egress",
+						effects[k ^ order][0], effects[k ^ order][1], NULL},
+			       7 * sizeof(*settings[k]));
+		open_stream(*state, course, &seen);
+		netlab_start(*state, &faults[0], settings[0]);
+		if (netlab_fault_plan_step(*state, &faults[1], &faults[0], 1, settings[1], &err) <
+			    0 ||
+		    network_fault.inject(&faults[1].fault, &err) < 0)
+			fail_msg("%s", err.text);
+		assert_in_range(pass(&seen, BYTES), 55, 5000);
+		look(&seen);
+		assert_in_range(seen.largest, 1, SEGMENT);
+		netlab_fault_end(&faults[1], FAULT_END_NOW);
+		netlab_undo_step(faults[1].run_id, 1);
+		faults[1].journal = NULL; /* the first one's */
+		netlab_fault_finish(&faults[1], FAULT_END_NOW);
+		netlab_fault_finish(&faults[0], FAULT_END_NOW);
+		close_stream(&seen);
+	}
+}
+
 /* A rate counts the headers of each piece: 40 and more for 10 of data. */
 static void test_a_rate_counts_pieces_with_their_headers(void **state)
 {
@@ -325,6 +361,7 @@ int main(void)
 	const struct CMUnitTest line[] = {ALL(BY_LINES),
 					  BY_LINE(test_otherwise_it_does_not),
 					  BY_LINES(test_pieces_meet_the_other_effects),
+					  BY_LINES(test_beside_a_delay_of_its_own),
 					  BY_LINE(test_a_rate_counts_pieces_with_their_headers),
 					  BY_LINES(test_datagrams_stay_whole),
 					  BY_LINES(test_on_the_loopback_interface)};

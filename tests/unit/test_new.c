@@ -137,6 +137,21 @@ static void test_explain_counts_round_trips(void **state)
 		 "5% of the packets are lost. Of requests with about 10 packets, 40% meet a loss"},
 		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", loss: 100%}}",
 		 "Nothing gets through and nothing is refused"},
+		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", tcp-flags: fin, delay: 5s}}",
+		 "A connection meets it only when it is closed (fin, with data that leave together "
+		 "with it); what else it carries is as before."},
+		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", tcp-flags: [rst, syn], loss: "
+		 "100%}}",
+		 "only when it is set up (syn, also in the answer) or is broken off (rst); what"},
+		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", tcp-flags: [psh, fin], loss: "
+		 "5%}}",
+		 "Only TCP packets with psh or fin are met. 5% of the packets are lost."},
+		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", after-bytes: 1MB, partition: "
+		 "reset}}",
+		 "A connection notices nothing until 1MB of its packets have passed. It ends with "
+		 "\"connection reset\" for whoever sends more."},
+		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", segment: 100B}}",
+		 "What is sent over TCP leaves in pieces of 100B at most, each a packet"},
 		{"{at: 61s, process: {name: nginx}}",
 		 "1:01 kill processes with name nginx They die"},
 		{"{at: 0s, for: 10s, process: {name: nginx, action: pause}}", "They stand still"},
