@@ -399,14 +399,24 @@ static unsigned near_sets(const struct netlab *lab)
 	return count;
 }
 
+static void move(struct netlab_fault *fault, const char *addresses)
+{
+	struct error err = ERROR_INIT;
+	bool is_changed;
+	char note[200];
+
+	if (target_tell_addresses(&fault->target, 0, addresses, &err) < 0 ||
+	    target_end_addresses(&fault->target, 0, &is_changed, &err) < 0 ||
+	    network_fault.follow(&fault->fault, note, sizeof(note), &err) < 0)
+		fail_msg("%s", err.text);
+	assert_true(is_changed);
+}
+
 /* While the far side moves, the near one stays. */
 static void test_names_that_are_followed(void **state)
 {
 	struct netlab *lab = *state;
 	struct netlab_fault fault;
-	struct error err = ERROR_INIT;
-	bool is_changed;
-	char note[200];
 
 	START(lab, &fault, "interface", "sqv0", "local-address", CHOSEN, "local-address",
 	      "10.77.0.0/16", "except-local-address", "10.88.0.1", "except-local-address",
@@ -417,16 +427,18 @@ static void test_names_that_are_followed(void **state)
 		const char *now = i ? "10.88.0.2" : "10.88.0.3";
 		const char *before = i ? "10.88.0.3" : "10.88.0.2";
 
-		if (target_tell_addresses(&fault.target, 0, now, &err) < 0 ||
-		    target_end_addresses(&fault.target, 0, &is_changed, &err) < 0 ||
-		    network_fault.follow(&fault.fault, note, sizeof(note), &err) < 0)
-			fail_msg("%s", err.text);
-		assert_true(is_changed);
+		move(&fault, now);
 		assert_lost(lab, CHOSEN, now);
 		assert_passes(lab, CHOSEN, before);
 		assert_passes(lab, "10.88.0.1", now);
 		assert_int_equal(near_sets(lab), getenv("SQUALL_HOOK") ? 0 : 2);
 	}
+	move(&fault, "fd88::2"); /* of another family than all of this side */
+	assert_passes(lab, CHOSEN, "10.88.0.2");
+	assert_passes(lab, CHOSEN6, "fd88::2");
+	move(&fault, "10.88.0.2 fd88::2");
+	assert_lost(lab, CHOSEN, "10.88.0.2");
+	assert_passes(lab, CHOSEN6, "fd88::2");
 	netlab_fault_finish(&fault, FAULT_END_NOW);
 }
 
