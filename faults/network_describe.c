@@ -62,6 +62,28 @@ static int list_flags(const struct params *params, struct plan *plan)
 	return plan_add(plan, PLAN_TARGET, "of that, packets with the TCP flag %s", words);
 }
 
+/* "of that, 10.0.5.7 on this side", and how that tells the interfaces, if it does */
+static int list_local(const struct params *params, struct plan *plan)
+{
+	const unsigned count = params_count(params, TRAFFIC_LOCAL_ADDRESS);
+	char text[ENDPOINT_TEXT_SIZE];
+	int result = 0;
+
+	for (unsigned i = 0; result == 0 && i < count && i < ENDPOINTS_SHOWN; i++)
+		result = plan_add(plan, PLAN_TARGET, "%s %s on this side", i ? "or" : "of that,",
+				  format_local(params, TRAFFIC_LOCAL_ADDRESS, i, text));
+	if (result == 0 && count > ENDPOINTS_SHOWN)
+		result = plan_add(plan, PLAN_TARGET,
+				  "or one of %u more addresses or networks on this side",
+				  count - ENDPOINTS_SHOWN);
+	if (result == 0 && count && !params_count(params, TRAFFIC_TO) &&
+	    !params_count(params, TRAFFIC_INTERFACE))
+		result = plan_add(plan, PLAN_NOTE,
+				  "its interfaces are those that have such an address, and those "
+				  "of its default routes; `interface` names others");
+	return result;
+}
+
 int network_list_targets(const struct network_state *state, const struct target *target,
 			 struct plan *plan)
 {
@@ -79,14 +101,8 @@ int network_list_targets(const struct network_state *state, const struct target 
 	if (result == 0 && count > ENDPOINTS_SHOWN)
 		result = plan_add(plan, PLAN_TARGET, "and with %u more addresses or networks",
 				  count - ENDPOINTS_SHOWN);
-	count = params_count(params, TRAFFIC_LOCAL_ADDRESS);
-	for (unsigned i = 0; result == 0 && i < count && i < ENDPOINTS_SHOWN; i++)
-		result = plan_add(plan, PLAN_TARGET, "of that, %s on this side",
-				  format_local(params, TRAFFIC_LOCAL_ADDRESS, i, text));
-	if (result == 0 && count > ENDPOINTS_SHOWN)
-		result = plan_add(plan, PLAN_TARGET,
-				  "of that, %u more addresses or networks on this side",
-				  count - ENDPOINTS_SHOWN);
+	if (result == 0)
+		result = list_local(params, plan);
 	if (result == 0 && params_is_set(params, TRAFFIC_SHARE))
 		result = plan_add(plan, PLAN_TARGET, "of that, %s of the flows",
 				  params_text(params, TRAFFIC_SHARE));

@@ -57,6 +57,15 @@ static void test_values_are_parsed_again(void **state)
 	peer_expect_refused(&peer, "to: ");
 	peer_start(&peer);
 	peer_define_target(&peer);
+	peer_say(&peer, REQUEST_TARGET_VALUE, 0, "local-address", "10.0.0.1 fd00::/8 10.0.0.1:80",
+		 0, 0);
+	peer_expect_refused(&peer, "local-address: '10.0.0.1:80' has a port");
+	peer_start(&peer);
+	peer_define_target(&peer);
+	peer_say(&peer, REQUEST_TARGET_VALUE, 0, "except-local-address", "store.test", 0, 0);
+	peer_expect_refused(&peer, "neither an address nor a network");
+	peer_start(&peer);
+	peer_define_target(&peer);
 	peer_say(&peer, REQUEST_STEP, 0, "network", "", 0, NSEC_PER_SEC);
 	peer_say(&peer, REQUEST_STEP_VALUE, 0, "delay", "100000h", 0, 0);
 	peer_expect_refused(&peer, "out of range");

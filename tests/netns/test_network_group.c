@@ -173,6 +173,31 @@ static void test_with_ports_and_exceptions(void **state)
 	netlab_fault_finish(&fault, FAULT_END_NOW);
 }
 
+static void test_with_an_address_of_this_side(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+
+	for (unsigned i = 0; i < 3; i++) {
+		START(lab, &fault, "to", "10.88.0.2", "to", "fd88::2", "local-address",
+		      "10.88.0.0/28", "loss", "100%", "direction", directions[i]);
+		enter(ours);
+		assert_true(is_lost(lab, "10.88.0.2", NETLAB_PORT));
+		assert_true(passes(lab, "fd88::2", NETLAB_PORT));
+		leave();
+		assert_true(passes(lab, "10.88.0.2", NETLAB_PORT));
+		netlab_fault_finish(&fault, FAULT_END_NOW);
+		START(lab, &fault, "to", "10.88.0.2", "to", "fd88::2", "except-local-address",
+		      "10.88.0.1", "loss", "100%", "direction", directions[i]);
+		enter(ours);
+		assert_true(passes(lab, "10.88.0.2", NETLAB_PORT));
+		assert_true(is_lost(lab, "fd88::2", NETLAB_PORT));
+		leave();
+		assert_true(passes(lab, "fd88::2", NETLAB_PORT));
+		netlab_fault_finish(&fault, FAULT_END_NOW);
+	}
+}
+
 static void test_a_share_of_its_flows(void **state)
 {
 	struct netlab *lab = *state;
@@ -424,6 +449,7 @@ int main(void)
 		BOTH(test_a_delay_and_a_group_below),
 		BOTH(test_a_connection_that_is_older_than_the_fault),
 		BOTH(test_with_ports_and_exceptions),
+		BOTH(test_with_an_address_of_this_side),
 		BOTH(test_a_share_of_its_flows),
 		BOTH(test_two_faults_for_two_groups),
 		{"test_the_users_marks_stay", test_the_users_marks_stay, setup_table, teardown,

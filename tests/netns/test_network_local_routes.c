@@ -80,6 +80,7 @@ static void test_interfaces_that_have_the_address(void **state)
 
 	assert_int_equal(PLAN(lab, &fault, &err, "local-address", CHOSEN), 0);
 	assert_true(goes_by(&fault, "sqv0") && !goes_by(&fault, "lo"));
+	assert_non_null(strstr(fault.plan, "interfaces are those that have such an address"));
 	assert_int_equal(PLAN(lab, &fault, &err, "local-address", CHOSEN6), 0);
 	assert_true(goes_by(&fault, "sqv0") && !goes_by(&fault, "lo"));
 	assert_int_equal(PLAN(lab, &fault, &err, "local-address", "127.0.0.0/8"), 0);
@@ -97,6 +98,7 @@ static void test_interfaces_that_have_the_address(void **state)
 			 -ENODEV);
 	assert_int_equal(PLAN(lab, &fault, &err, "local-address", "10.99.0.7", "interface", "sqv0"),
 			 0);
+	assert_null(strstr(fault.plan, "interfaces are those"));
 	assert_int_equal(PLAN(lab, &fault, &err, "local-address", CHOSEN, "to", "fd88::2"),
 			 -EINVAL);
 	assert_non_null(strstr(err.text, "`local-address` has addresses of IPv4 alone, `to` of "

@@ -407,6 +407,15 @@ static void test_vlan(void **state)
 		netlab_fault_finish(&fault, FAULT_END_NOW);
 		assert_true(netlab_ping(lab, "10.89.0.2", 1000) >= 0);
 	}
+	for (unsigned i = 0; i < 4; i++) { /* and with an address of this side */
+		start(lab, &fault,
+		      (const char *[]){"interface", "sqv0", "vlan", "5", "local-address",
+				       i / 2 ? "10.88.0.1" : "10.89.0.1", "loss", "100%",
+				       "direction", i % 2 ? "ingress" : "egress", NULL});
+		assert_int_equal(netlab_ping(lab, "10.89.0.2", i / 2 ? 1000 : LOST_MS) >= 0, i / 2);
+		assert_true(netlab_ping(lab, "10.88.0.2", 1000) >= 0);
+		netlab_fault_finish(&fault, FAULT_END_NOW);
+	}
 }
 
 static bool finds_neighbour(struct netlab *lab)
