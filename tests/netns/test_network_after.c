@@ -83,8 +83,6 @@ static unsigned arriving(const struct netlab *lab, unsigned course, uint16_t por
 
 static void test_each_flow_is_met_after_its_bytes(void **state)
 {
-	char *before = netlab_dump(*state);
-
 	for (unsigned course = 0; course < COURSES; course++) {
 		struct netlab_fault fault;
 
@@ -102,6 +100,17 @@ static void test_each_flow_is_met_after_its_bytes(void **state)
 		assert_int_equal(arriving(*state, course, 7322, 20), 9);
 		netlab_fault_finish(&fault, FAULT_END_NOW);
 	}
+}
+
+static void test_nothing_is_left(void **state)
+{
+	char *before = netlab_dump(*state);
+	struct netlab_fault fault;
+
+	start(*state, &fault, 0,
+	      (const char *[]){"after-bytes", "10kB", "partition", "reset", NULL});
+	assert_in_range(arriving(*state, 0, 7321, 20), 9, 9);
+	netlab_fault_finish(&fault, FAULT_END_NOW);
 	netlab_same(*state, before);
 }
 
@@ -275,6 +284,7 @@ int main(void)
 	BY(test_each_flow_is_met_after_its_bytes), BY(test_limits_of_any_size),                    \
 		BY(test_pings_are_a_flow), BY(test_a_connection_is_reset_after_its_bytes)
 	const struct CMUnitTest line[] = {ALL(BY_LINES), NOW(BY_LINES),
+					  BY_LINES(test_nothing_is_left),
 					  BY_LINE(test_a_full_set_meets_no_others)};
 	const struct CMUnitTest netem[] = {ALL(BY_NETEMS), NOW(BY_NETEMS)};
 

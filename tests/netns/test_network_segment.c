@@ -179,8 +179,6 @@ static void check_course(struct netlab *lab, unsigned course, const char *const 
 
 static void test_a_stream_arrives_in_pieces(void **state)
 {
-	char *before = netlab_dump(*state);
-
 	for (unsigned course = 0; course < COURSES; course++) {
 		struct stream seen;
 		int64_t first_ms;
@@ -193,6 +191,15 @@ static void test_a_stream_arrives_in_pieces(void **state)
 		if (!is_emulated())
 			assert_in_range(seen.packets, 0, BYTES / SEGMENT * 3 / 2);
 	}
+}
+
+static void test_nothing_is_left(void **state)
+{
+	char *before = netlab_dump(*state);
+	struct stream seen;
+	int64_t first_ms;
+
+	check_course(*state, 0, (const char *[]){"segment", "100B", NULL}, &seen, &first_ms);
 	netlab_same(*state, before);
 }
 
@@ -359,6 +366,7 @@ int main(void)
 {
 #define ALL(BY) BY(test_a_stream_arrives_in_pieces), BY(test_pieces_are_delayed)
 	const struct CMUnitTest line[] = {ALL(BY_LINES),
+					  BY_LINES(test_nothing_is_left),
 					  BY_LINE(test_otherwise_it_does_not),
 					  BY_LINES(test_pieces_meet_the_other_effects),
 					  BY_LINES(test_beside_a_delay_of_its_own),

@@ -251,6 +251,17 @@ static void test_inet_tables_reject_and_remember_flows(void **state)
 	nft_remember(&batch, 0, "flows", 0);
 	nft_rule_end(&batch, NULL);
 	nft_rule_begin(&batch, "o");
+	nft_match_family(&batch, AF_INET);
+	nft_load_payload(&batch, 0, NFT_PAYLOAD_NETWORK_HEADER, 16, 4);
+	nft_load_port(&batch, 1, NFT_DESTINATION);
+	nft_remember_bytes(&batch, 0, "flows", 5000000000);
+	nft_verdict(&batch, NF_DROP);
+	nft_rule_end(&batch, "after so much");
+	nft_rule_begin(&batch, "o");
+	nft_match_tcp_flags(&batch, 1 | 4);
+	nft_verdict(&batch, NF_ACCEPT);
+	nft_rule_end(&batch, NULL);
+	nft_rule_begin(&batch, "o");
 	nft_match_protocols(&batch, &tcp, 1);
 	nft_match_ports(&batch, NFT_DESTINATION, &(struct nft_ports){9, 9}, 1);
 	nft_reject(&batch, NFT_REJECT_TCP_RST, 0);
@@ -266,6 +277,8 @@ static void test_inet_tables_reject_and_remember_flows(void **state)
 			     "type ipv4_addr . inet_service\nsize 1000\nflags dynamic,timeout\n"
 			     "timeout 1m",
 			     "update @flows { ip daddr . tcp dport }",
+			     "quota over 5000000000 bytes } drop comment \"after so much\"",
+			     "tcp flags fin,rst accept",
 			     "tcp dport 9 reject with tcp reset comment \"refused\"",
 			     "ct mark 0x00000007 reject with icmpx host-unreachable",
 			     NULL,
