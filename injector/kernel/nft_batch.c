@@ -180,6 +180,11 @@ int nft_commit(struct netlink *netlink, struct nft_batch *batch, struct error *e
 	char object[300] = "";
 	int result;
 
+	/* Nothing in it: before Linux 6.10 nobody would answer. */
+	if (batch->request.message == 0 && !batch->request.is_broken) {
+		nft_batch_drop(batch);
+		return 0;
+	}
 	mark_edge(batch, NFNL_MSG_BATCH_END);
 	result = netlink_transact(netlink, &batch->request, &failed, err);
 	if (failed)

@@ -50,7 +50,7 @@ void nft_batch_begin(struct nft_batch *batch);
 /* Throws an unsent batch away. */
 void nft_batch_drop(struct nft_batch *batch);
 /* Consumes the batch in every case. A failure is the kernel's, with its sentence and the object
- * that it is about, and nothing was changed. */
+ * that it is about, and nothing was changed. Nothing in it: 0, and the kernel is not asked. */
 int nft_commit(struct netlink *netlink, struct nft_batch *batch, struct error *err);
 
 /* A new table (one that exists is an error), owned by the socket that commits it: it vanishes when

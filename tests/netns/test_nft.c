@@ -370,6 +370,17 @@ static void test_a_table_lives_as_long_as_its_conversation(void **state)
 }
 
 /* As a fault on a provider's published networks. The time is printed, not judged. */
+/* Before Linux 6.10 the kernel does not answer to it at all. */
+static void test_nothing_to_change_asks_nobody(void **state)
+{
+	struct nft_batch nothing;
+
+	(void)state;
+	nft_batch_begin(&nothing);
+	nft_use_table(&nothing, NFPROTO_NETDEV, "t");
+	assert_int_equal(nft_commit(NULL, &nothing, NULL), 0);
+}
+
 static void test_a_hundred_thousand_networks(void **state)
 {
 	const char *text;
@@ -411,6 +422,7 @@ int main(void)
 		TEST(test_ranges_out_of_order_are_refused_as_a_whole),
 		TEST(test_the_kernels_sentence_and_the_object_are_in_the_error),
 		TEST(test_a_table_lives_as_long_as_its_conversation),
+		TEST(test_nothing_to_change_asks_nobody),
 		TEST(test_a_hundred_thousand_networks),
 	};
 
