@@ -233,8 +233,10 @@ static void test_many(void **state)
 static void test_delay(void **state)
 {
 	struct netlab *lab = *state;
-	char *before = netlab_dump(lab);
+	char *before;
 
+	netlab_need_way();
+	before = netlab_dump(lab);
 	for (unsigned i = 0; i < 3; i++) {
 		const int64_t least_ns = DELAY_MS * NSEC_PER_MSEC * (i == 2 ? 2 : 1);
 		struct netlab_fault fault;

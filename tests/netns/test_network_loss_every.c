@@ -76,10 +76,12 @@ static void add_evidence(struct netlab_fault *fault, struct netlab_seen *seen)
 static struct netlab_seen see(struct netlab *lab, const struct netlab_flow *flow,
 			      const char *const *settings)
 {
-	char *before = netlab_dump(lab);
 	struct netlab_fault fault;
 	struct netlab_seen seen;
+	char *before;
 
+	netlab_need_way();
+	before = netlab_dump(lab);
 	netlab_start(lab, &fault, settings);
 	assert_non_null(strstr(fault.plan, "delay line"));
 	assert_int_equal(strstr(fault.plan, "netem can only draw") != NULL, netlab_has_netem());
@@ -213,10 +215,12 @@ static void test_two_faults_count_one_behind_the_other(void **state)
 	const struct netlab_flow flow = {FLOW};
 	struct netlab_fault first, second;
 	struct error err = ERROR_INIT;
-	char *before = netlab_dump(*state);
 	struct netlab_seen seen;
 	unsigned lost[2];
+	char *before;
 
+	netlab_need_way();
+	before = netlab_dump(*state);
 	netlab_start(*state, &first, (const char *[]){"to", "10.88.0.2", "loss-every", "10", NULL});
 	if (netlab_fault_plan_step(*state, &second, &first, 1,
 				   (const char *[]){"to", "10.88.0.2", "loss-every", "7", NULL},

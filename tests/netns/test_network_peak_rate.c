@@ -80,9 +80,11 @@ static void run_again_after_a_pause(struct netlab *lab, const struct netlab_flow
 static void see(struct netlab *lab, const struct netlab_flow *flow, const char *const *settings)
 {
 	const bool is_line = getenv("SQUALL_NETEM");
-	char *before = netlab_dump(lab);
 	struct netlab_fault fault;
+	char *before;
 
+	netlab_need_way();
+	before = netlab_dump(lab);
 	netlab_start(lab, &fault, settings);
 	assert_non_null(strstr(fault.plan, is_line ? "delay line"
 						   : "tbf that limits the rate and "
@@ -155,10 +157,12 @@ static void test_some_of_it_may_pass_at_once(void **state)
 static void test_half_the_strength_is_twice_as_fast(void **state)
 {
 	const struct netlab_flow flow = {BURST};
-	char *before = netlab_dump(*state);
 	struct netlab_fault fault;
 	struct netlab_seen seen;
+	char *before;
 
+	netlab_need_way();
+	before = netlab_dump(*state);
 	netlab_start(*state, &fault, (const char *[]){"to", "10.88.0.2", RATES, NULL});
 	fault.fault.level_ppb = SHARE_ONE / 2;
 	assert_int_equal(network_fault.set_level(&fault.fault, NULL), 0);

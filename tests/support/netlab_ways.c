@@ -55,12 +55,17 @@ int netlab_by_netem_and_filters(void **state)
 	return 0;
 }
 
+void netlab_need_way(void)
+{
+	if (!getenv("SQUALL_NETEM") && !netlab_has_netem())
+		stage_skip("no netem here: the test machine has it");
+}
+
 void netlab_start(struct netlab *lab, struct netlab_fault *out, const char *const *settings)
 {
 	struct error err = ERROR_INIT;
 
-	if (!getenv("SQUALL_NETEM") && !netlab_has_netem())
-		stage_skip("no netem here: the test machine has it");
+	netlab_need_way();
 	if (netlab_fault_plan(lab, out, "aaaaf1", settings, &err) < 0 ||
 	    network_fault.inject(&out->fault, &err) < 0)
 		fail_msg("%s (%s)", err.text, err.remedy);

@@ -32,6 +32,9 @@ int netlab_by_netem_and_filters(void **state);
 						      netlab_teardown_ways)) +                     \
 	 cmocka_run_group_tests_name("netem", netem, netlab_setup, netlab_teardown_ways))
 
+/* Skips a test that this kernel has no way for: before it holds anything. */
+void netlab_need_way(void);
+
 /* Plans and injects, or fails the test; skips it where netem was chosen, and there is none. */
 void netlab_start(struct netlab *lab, struct netlab_fault *out, const char *const *settings);
 /* What becomes of the flow with a fault in force on its course: of everything to and from its far
