@@ -14,8 +14,6 @@
 #include <inttypes.h>
 #include <netinet/in.h>
 
-static const uint8_t with_ports[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_DCCP, IPPROTO_SCTP,
-				     IPPROTO_UDPLITE};
 static const int families[] = {AF_INET, AF_INET6};
 static const char *const set_name[] = {"bytes4", "bytes6"};
 
@@ -44,7 +42,7 @@ static void load_key(unsigned family, bool has_ports, bool is_ingress, const cha
 	nft_rule_begin(batch, chain);
 	nft_match_family(batch, families[family]);
 	if (has_ports)
-		nft_match_protocols(batch, with_ports, sizeof(with_ports));
+		nft_match_has_ports(batch);
 	words = network_flow_load(batch, families[family], is_ingress, has_ports);
 	if (!has_ports) {
 		nft_load_value(batch, words, none, sizeof(none));
@@ -73,7 +71,7 @@ static void add_kind(const struct network_pick *pick, unsigned family, bool has_
 		return;
 	nft_rule_begin(batch, chain);
 	nft_match_family(batch, families[family]);
-	nft_match_protocols(batch, with_ports, sizeof(with_ports));
+	nft_match_has_ports(batch);
 	nft_verdict(batch, NF_ACCEPT);
 	nft_rule_end(batch, "not yet");
 }

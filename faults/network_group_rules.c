@@ -16,8 +16,6 @@
 #define NAME_SIZE   NETWORK_CHAIN_SIZE
 #define ECHO_NUMBER 4 /* in the ICMP header */
 
-static const uint8_t with_ports[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_DCCP, IPPROTO_SCTP,
-				     IPPROTO_UDPLITE};
 static const int families[] = {AF_INET, AF_INET6};
 static const uint8_t echo_protocol[] = {IPPROTO_ICMP, IPPROTO_ICMPV6};
 static const char *const flow_set[] = {"flows4", "flows6"};
@@ -55,7 +53,7 @@ static void load_key(unsigned family, bool has_ports, bool is_ingress, const cha
 	nft_rule_begin(batch, chain);
 	nft_match_family(batch, families[family]);
 	if (has_ports)
-		nft_match_protocols(batch, with_ports, sizeof(with_ports));
+		nft_match_has_ports(batch);
 	else
 		nft_match_protocols(batch, &echo_protocol[family], 1);
 	words = network_flow_load(batch, families[family], is_ingress, has_ports);

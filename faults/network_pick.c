@@ -14,9 +14,6 @@
 #include <linux/if_ether.h>
 #include <netinet/in.h>
 
-static const uint8_t with_ports[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_DCCP, IPPROTO_SCTP,
-				     IPPROTO_UDPLITE};
-
 static void add_vlan(uint16_t vlan, const char *chain, const char *next, struct nft_batch *batch)
 {
 	const uint16_t type = htons(ETH_P_8021Q), id = htons(vlan), mask = htons(0x0fff), none = 0;
@@ -58,7 +55,7 @@ static void add_flows(const struct network_pick *pick, int family, bool is_ingre
 		nft_rule_begin(batch, chain);
 		nft_match_family(batch, family);
 		if (has_ports)
-			nft_match_protocols(batch, with_ports, sizeof(with_ports));
+			nft_match_has_ports(batch);
 		words = is_rest ? 0 : network_flow_load(batch, family, is_ingress, has_ports);
 		if (is_rest) {
 			nft_verdict(batch, NF_ACCEPT);

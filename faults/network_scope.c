@@ -47,10 +47,6 @@ struct network_scope {
 	unsigned protocol_count;		  /* 0: all */
 };
 
-/* Those with ports; of others `th dport` would read other bytes. */
-static const uint8_t with_ports[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_DCCP, IPPROTO_SCTP,
-				     IPPROTO_UDPLITE};
-
 enum set { SET_ADDRESSES, SET_SERVICES, SET_HASH, SETS };
 #define EITHER_FAMILY 2 /* of a rule that says nothing of addresses */
 
@@ -333,7 +329,7 @@ static void match_rest(const struct network_scope *scope, unsigned family, bool 
 	if (scope->protocol_count)
 		nft_match_protocols(batch, protocols, count);
 	else if (has_ports)
-		nft_match_protocols(batch, with_ports, sizeof(with_ports));
+		nft_match_has_ports(batch);
 	if (is_local)
 		match_ranges(&scope->local_ports, is_ingress ? NFT_DESTINATION : NFT_SOURCE, batch);
 }

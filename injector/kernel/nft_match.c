@@ -129,6 +129,14 @@ void nft_match_protocols(struct nft_batch *batch, const uint8_t *protocols, unsi
 		nft_compare(batch, 0, NFT_CMP_EQ, protocols, 1);
 }
 
+void nft_match_has_ports(struct nft_batch *batch)
+{
+	static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_DCCP, IPPROTO_SCTP,
+					    IPPROTO_UDPLITE};
+
+	nft_match_protocols(batch, protocols, sizeof(protocols));
+}
+
 void nft_match_ports(struct nft_batch *batch, enum nft_side side, const struct nft_ports *ranges,
 		     unsigned count)
 {

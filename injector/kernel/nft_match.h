@@ -31,6 +31,8 @@ void nft_match_other_addresses(struct nft_batch *batch, int family, enum nft_sid
 
 /* IPPROTO_... One of them. */
 void nft_match_protocols(struct nft_batch *batch, const uint8_t *protocols, unsigned count);
+/* A protocol whose header begins with two ports: of others `th dport` would read other bytes. */
+void nft_match_has_ports(struct nft_batch *batch);
 /* Ports of the transport protocol: match one that has any before. In host order, ascending. */
 struct nft_ports {
 	uint16_t first, last;

@@ -45,16 +45,6 @@ static void start(struct netlab *lab, struct netlab_fault *fault, const char *ru
 	inject(fault);
 }
 
-static struct evidence evidence_of(struct netlab_fault *fault)
-{
-	struct evidence evidence;
-	struct error err = ERROR_INIT;
-
-	if (network_fault.evidence(&fault->fault, &evidence, &err) < 0)
-		fail_msg("evidence: %s", err.text);
-	return evidence;
-}
-
 #define assert_slow(ns)                                                                            \
 	do {                                                                                       \
 		int64_t took_ns = (ns);                                                            \
@@ -89,14 +79,14 @@ static void check_delay(struct netlab *lab, const char *direction)
 	assert_slow(netlab_ping(lab, "fd88::2", 1000));
 	assert_fast(netlab_fastest(lab, "10.88.0.3", NETLAB_PORT, 3));
 	assert_fast(netlab_fastest(lab, "fd88::3", NETLAB_PORT, 3));
-	evidence = evidence_of(&fault);
+	evidence = netlab_evidence(&fault);
 	assert_int_equal(evidence.hits, 8);
 	assert_int_equal(evidence.dropped, 0);
 	assert_int_equal(evidence.passed, 8);
 	assert_int_equal(evidence.delayed, 8);
 	netlab_fault_end(&fault, FAULT_END_SOFT);
 	assert_true(fault.fault.effect_ended_ns > fault.fault.effect_started_ns);
-	assert_int_equal(evidence_of(&fault).hits, 8);
+	assert_int_equal(netlab_evidence(&fault).hits, 8);
 	assert_fast(netlab_fastest(lab, "10.88.0.2", NETLAB_PORT, 3));
 	netlab_fault_finish(&fault, FAULT_END_NOW);
 	netlab_same(lab, before);
@@ -194,7 +184,7 @@ static void check_loss(struct netlab *lab, const char *direction)
 	loss = loss_of(lab, "10.88.0.2", NETLAB_PORT, 2000);
 	assert_true(loss > 15 && loss < 25); /* sd 0.9 */
 	assert_true(loss_of(lab, "10.88.0.3", NETLAB_PORT, 200) == 0);
-	evidence = evidence_of(&fault);
+	evidence = netlab_evidence(&fault);
 	assert_int_equal(evidence.hits, 2000);
 	assert_int_equal(evidence.passed + evidence.dropped, 2000);
 	assert_int_equal(evidence.dropped, (uint64_t)(loss * 20 + 0.5));
@@ -288,7 +278,7 @@ static void test_tcp_under_loss_arrives_whole(void **state)
 
 	start(lab, &fault, "aaaaa7", (const char *[]){"to", "10.88.0.2", "loss", "5%", NULL});
 	assert_true(netlab_transfer(lab, "10.88.0.2", NETLAB_PORT, 8 << 20, 30000) > 0);
-	assert_true(evidence_of(&fault).dropped > 0);
+	assert_true(netlab_evidence(&fault).dropped > 0);
 	netlab_fault_finish(&fault, FAULT_END_NOW);
 }
 
@@ -301,7 +291,7 @@ static void test_loss_counts_wire_packets(void **state)
 
 	start(lab, &fault, "aaaab1", (const char *[]){"to", "10.88.0.2", "loss", "1%", NULL});
 	assert_true(netlab_transfer(lab, "10.88.0.2", NETLAB_PORT, 16 << 20, 60000) > 0);
-	evidence = evidence_of(&fault);
+	evidence = netlab_evidence(&fault);
 	/* about 116 of 11585; as segmentation units there are only some hundred packets in all */
 	assert_in_range(evidence.dropped, wire_packets / 200, wire_packets / 50);
 	/* and so are those that they are a part of */
@@ -325,7 +315,7 @@ static void test_inject_again_after_end(void **state)
 	for (unsigned pulse = 0; pulse < 3; pulse++) {
 		inject(&fault);
 		assert_slow(netlab_fastest(lab, "10.88.0.2", NETLAB_PORT, 2));
-		assert_int_equal(evidence_of(&fault).hits, 2);
+		assert_int_equal(netlab_evidence(&fault).hits, 2);
 		netlab_fault_end(&fault, pulse % 2 ? FAULT_END_NOW : FAULT_END_SOFT);
 		netlab_undo_all("aaaaa8");
 		assert_fast(netlab_fastest(lab, "10.88.0.2", NETLAB_PORT, 2));

@@ -35,16 +35,6 @@ static int wait_ms(void)
 	return is_emulated() ? 300 : 80;
 }
 
-static struct evidence evidence_of(struct netlab_fault *fault)
-{
-	struct evidence seen = {0};
-	struct error err = ERROR_INIT;
-
-	if (network_fault.evidence(&fault->fault, &seen, &err) < 0)
-		fail_msg("%s", err.text);
-	return seen;
-}
-
 static void start(struct netlab *lab, struct netlab_fault *fault, unsigned course,
 		  const char *const *more)
 {
@@ -92,7 +82,7 @@ static void test_each_flow_is_met_after_its_bytes(void **state)
 		assert_int_equal(arriving(*state, course, 7321, 5), 5);
 		assert_int_equal(arriving(*state, course, 7322, 20), 9);
 		assert_int_equal(arriving(*state, course, 7321, 20), 4);
-		assert_int_equal(evidence_of(&fault).hits, 11 + 16);
+		assert_int_equal(netlab_evidence(&fault).hits, 11 + 16);
 		netlab_fault_finish(&fault, FAULT_END_NOW);
 		/* begins anew */
 		start(*state, &fault, course,
@@ -271,7 +261,7 @@ static void test_a_full_set_meets_no_others(void **state)
 
 		sendto(fd, header, sizeof(header), 0, (void *)&address, length);
 	}
-	seen = evidence_of(&fault);
+	seen = netlab_evidence(&fault);
 	assert_int_equal(seen.hits, NETWORK_AFTER_FLOWS);
 	assert_non_null(strstr(seen.detail, "; 100 passed uncounted"));
 	netlab_fault_finish(&fault, FAULT_END_NOW);

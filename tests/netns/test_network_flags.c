@@ -40,16 +40,6 @@ static int wait_ms(void)
 	return is_emulated() ? 300 : 60;
 }
 
-static struct evidence evidence_of(struct netlab_fault *fault)
-{
-	struct evidence seen = {0};
-	struct error err = ERROR_INIT;
-
-	if (network_fault.evidence(&fault->fault, &seen, &err) < 0)
-		fail_msg("%s", err.text);
-	return seen;
-}
-
 /* A TCP header alone, as nobody's stack has sent it. */
 static void send_flags(int fd, const char *to, uint8_t flags)
 {
@@ -128,7 +118,7 @@ static void test_each_flag_selects_its_packets(void **state)
 			assert_non_null(strstr(fault.plan, ", protocol tcp"));
 			assert_non_null(strstr(fault.plan, words[flag]));
 			assert_int_equal(arriving(*state, course), 0xff & ~(1U << flag));
-			assert_int_equal(evidence_of(&fault).hits, 1);
+			assert_int_equal(netlab_evidence(&fault).hits, 1);
 			netlab_fault_finish(&fault, FAULT_END_NOW);
 		}
 	assert_int_equal(arriving(*state, 0), 0xff);
@@ -218,7 +208,7 @@ static void test_a_later_fragment_has_no_flags(void **state)
 							 "tcp-flags", "ack", "loss", "100%", NULL}
 				      : (const char *[]){"protocol", "tcp", "loss", "100%", NULL});
 			send_fragment(*state, is_six);
-			assert_int_equal(evidence_of(&fault).hits, !has_flags);
+			assert_int_equal(netlab_evidence(&fault).hits, !has_flags);
 			netlab_fault_finish(&fault, FAULT_END_NOW);
 		}
 }

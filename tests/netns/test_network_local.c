@@ -11,7 +11,6 @@
 #include "faults/target_follow.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
-#include "injector/kernel/connection.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -82,16 +81,6 @@ static void assert_passes(const struct netlab *lab, const char *from, const char
 		fail_msg("%s does not reach %s", from, to);
 }
 
-static struct evidence evidence_of(struct netlab_fault *fault)
-{
-	struct evidence seen = {0};
-	struct error err = ERROR_INIT;
-
-	if (network_fault.evidence(&fault->fault, &seen, &err) < 0)
-		fail_msg("%s", err.text);
-	return seen;
-}
-
 static const char *const directions[] = {"egress", "ingress", "both"};
 
 static void test_one_of_two_addresses(void **state)
@@ -107,11 +96,11 @@ static void test_one_of_two_addresses(void **state)
 		assert_non_null(strstr(fault.plan, "of that, " CHOSEN " on this side"));
 		assert_lost(lab, CHOSEN, "10.88.0.2");
 		assert_lost(lab, CHOSEN6, "fd88::2");
-		assert_int_equal(evidence_of(&fault).hits, 2);
-		assert_int_equal(evidence_of(&fault).dropped, 2);
+		assert_int_equal(netlab_evidence(&fault).hits, 2);
+		assert_int_equal(netlab_evidence(&fault).dropped, 2);
 		assert_passes(lab, "10.88.0.1", "10.88.0.2");
 		assert_passes(lab, "fd88::1", "fd88::2");
-		assert_int_equal(evidence_of(&fault).hits, 2);
+		assert_int_equal(netlab_evidence(&fault).hits, 2);
 		netlab_fault_finish(&fault, i % 2 ? FAULT_END_NOW : FAULT_END_SOFT);
 		assert_passes(lab, CHOSEN, "10.88.0.2");
 		assert_passes(lab, CHOSEN6, "fd88::2");
@@ -245,13 +234,13 @@ static void test_delay(void **state)
 		      "10.88.0.2", "to", "fd88::2", "delay", "150ms", "direction", directions[i]);
 		assert_true(asks(lab, CHOSEN, "10.88.0.2", 5000) >= least_ns);
 		assert_true(asks(lab, CHOSEN6, "fd88::2", 5000) >= least_ns);
-		assert_int_equal(evidence_of(&fault).delayed, i == 2 ? 4 : 2);
+		assert_int_equal(netlab_evidence(&fault).delayed, i == 2 ? 4 : 2);
 		for (unsigned tries = 0; tries < 5; tries++) /* the machine may be busy */
 			if (asks(lab, "10.88.0.1", "10.88.0.2", 5000) < DELAY_MS * NSEC_PER_MSEC)
 				break;
 			else
 				assert_true(tries < 4);
-		assert_int_equal(evidence_of(&fault).hits, i == 2 ? 4 : 2);
+		assert_int_equal(netlab_evidence(&fault).hits, i == 2 ? 4 : 2);
 		netlab_fault_finish(&fault, FAULT_END_SOFT);
 	}
 	netlab_same(lab, before);
@@ -313,26 +302,13 @@ static void test_refusals(void **state)
 	netlab_same(lab, before);
 }
 
-static bool can_end_connections(const struct netlab *lab)
-{
-	struct netlink *diag;
-	struct error err = ERROR_INIT;
-	int result = netlink_open_diag(lab->near_fd, &diag, &err);
-
-	if (result == 0) {
-		result = connection_try_destroy(diag, &err);
-		netlink_close(diag);
-	}
-	return result == 0;
-}
-
 static void test_connections_that_exist(void **state)
 {
 	struct netlab *lab = *state;
 	struct netlab_fault fault;
 	int chosen, chosen6, other, other6;
 
-	if (!can_end_connections(lab))
+	if (!netlab_can_end_connections(lab))
 		stage_skip("this kernel has no CONFIG_INET_DIAG_DESTROY");
 	chosen = netlab_dial_from(lab->near_fd, CHOSEN, "10.88.0.2", NETLAB_PORT);
 	chosen6 = netlab_dial_from(lab->near_fd, CHOSEN6, "fd88::2", NETLAB_PORT);
@@ -349,7 +325,7 @@ static void test_connections_that_exist(void **state)
 	assert_int_equal(netlab_told(chosen), ECONNABORTED);
 	assert_int_equal(netlab_told(other), 0);
 	assert_int_equal(netlab_told(other6), 0);
-	assert_int_equal(evidence_of(&fault).hits, 1);
+	assert_int_equal(netlab_evidence(&fault).hits, 1);
 	netlab_fault_finish(&fault, FAULT_END_NOW);
 	close(chosen), close(chosen6), close(other), close(other6);
 }

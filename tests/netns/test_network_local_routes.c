@@ -8,7 +8,6 @@
 #include "tests/support/squall_runner.h"
 
 #include "faults/network.h"
-#include "injector/kernel/connection.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -151,19 +150,6 @@ static void test_interfaces_that_the_address_leaves_by(void **state)
 	netlab_run("ip -6 -n %s route delete default", lab->near);
 }
 
-static bool can_end_connections(const struct netlab *lab)
-{
-	struct netlink *diag;
-	struct error err = ERROR_INIT;
-	int result = netlink_open_diag(lab->near_fd, &diag, &err);
-
-	if (result == 0) {
-		result = connection_try_destroy(diag, &err);
-		netlink_close(diag);
-	}
-	return result == 0;
-}
-
 /* By the rule of its source it goes where others to the same address do not. */
 static void test_connections_by_the_interface_of_their_address(void **state)
 {
@@ -171,7 +157,7 @@ static void test_connections_by_the_interface_of_their_address(void **state)
 	struct netlab_fault fault;
 	int there;
 
-	if (!can_end_connections(lab))
+	if (!netlab_can_end_connections(lab))
 		stage_skip("this kernel has no CONFIG_INET_DIAG_DESTROY");
 	add_uplink(lab);
 	netlab_run("ip -n %s addr add 10.89.0.2/24 dev squq", lab->far);

@@ -91,16 +91,6 @@ static void start(struct netlab *lab, struct netlab_fault *fault, const char *co
 
 #define START(lab, fault, ...) start(lab, fault, (const char *[]){__VA_ARGS__, NULL})
 
-static struct evidence evidence_of(struct netlab_fault *fault)
-{
-	struct evidence seen = {0};
-	struct error err = ERROR_INIT;
-
-	if (network_fault.evidence(&fault->fault, &seen, &err) < 0)
-		fail_msg("%s", err.text);
-	return seen;
-}
-
 static void test_each_refusal_is_what_the_client_is_told(void **state)
 {
 	static const struct {
@@ -126,7 +116,7 @@ static void test_each_refusal_is_what_the_client_is_told(void **state)
 		assert_int_equal(dial(lab->near_fd, "10.88.0.2", NETLAB_OTHER_PORT, NULL), 0);
 		assert_int_equal(dial(lab->near_fd, "10.88.0.3", NETLAB_PORT, NULL), 0);
 		assert_int_equal(dial(lab->near_fd, "fd88::3", NETLAB_PORT, NULL), 0);
-		seen = evidence_of(&fault);
+		seen = netlab_evidence(&fault);
 		assert_true(seen.hits >= 2 && seen.dropped == seen.hits);
 		assert_non_null(strstr(seen.detail, i ? "rejected" : "reset"));
 		netlab_fault_finish(&fault, i % 2 ? FAULT_END_NOW : FAULT_END_SOFT);
@@ -175,7 +165,7 @@ static void test_what_arrives_is_refused_as_well(void **state)
 	      "partition", "reset");
 	assert_told(lab->far_fd, "10.88.0.1", SERVICE_PORT, ECONNREFUSED);
 	assert_told(lab->far_fd, "fd88::1", SERVICE_PORT, ECONNREFUSED);
-	assert_int_equal(evidence_of(&fault).dropped, evidence_of(&fault).hits);
+	assert_int_equal(netlab_evidence(&fault).dropped, netlab_evidence(&fault).hits);
 	assert_int_equal(dial(lab->near_fd, "10.88.0.2", NETLAB_PORT, NULL), 0);
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 	assert_int_equal(dial(lab->far_fd, "10.88.0.1", SERVICE_PORT, NULL), 0);
@@ -194,7 +184,7 @@ static void test_answers_are_not_refused_themselves(void **state)
 	      "reject-with", "host-unreachable");
 	assert_told(lab->near_fd, "10.88.0.2", NETLAB_PORT, EHOSTUNREACH);
 	assert_told(lab->far_fd, "10.88.0.1", SERVICE_PORT, EHOSTUNREACH);
-	assert_true(evidence_of(&fault).hits < 20);
+	assert_true(netlab_evidence(&fault).hits < 20);
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 	close(service);
 }

@@ -114,6 +114,8 @@ int netlab_fault_plan_step(struct netlab *lab, struct netlab_fault *out,
 			   const struct netlab_fault *first, unsigned step,
 			   const char *const *settings, struct error *err);
 /* Ends it to the last, undoes all records, verifies each, and releases it. */
+/* What it says of itself just now. */
+struct evidence netlab_evidence(struct netlab_fault *fault);
 void netlab_fault_finish(struct netlab_fault *fault, enum fault_end how);
 /* end() until it needs no more. */
 void netlab_fault_end(struct netlab_fault *fault, enum fault_end how);
@@ -128,5 +130,8 @@ bool netlab_has_netem(void);
 unsigned netlab_counter(const char *namespace_name, const char *counter);
 /* Of nf_tables, since Linux 5.16. */
 bool netlab_has_egress_hook(const struct netlab *lab);
+
+/* The kernel can end connections (CONFIG_INET_DIAG_DESTROY). */
+bool netlab_can_end_connections(const struct netlab *lab);
 
 #endif

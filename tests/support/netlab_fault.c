@@ -5,6 +5,7 @@
 #include "faults/target_follow.h"
 #include "injector/base/clock.h"
 #include "injector/base/quantity.h"
+#include "injector/kernel/connection.h"
 
 #include <poll.h>
 #include <setjmp.h>
@@ -165,6 +166,16 @@ void netlab_undo_step(const char *run_id, int step)
 	journal_close(journal);
 }
 
+struct evidence netlab_evidence(struct netlab_fault *fault)
+{
+	struct evidence seen = {0};
+	struct error err = ERROR_INIT;
+
+	if (network_fault.evidence(&fault->fault, &seen, &err) < 0)
+		fail_msg("evidence: %s", err.text);
+	return seen;
+}
+
 void netlab_fault_finish(struct netlab_fault *fault, enum fault_end how)
 {
 	struct error err = ERROR_INIT;
@@ -203,4 +214,14 @@ bool netlab_has_egress_hook(const struct netlab *lab)
 			      lab->near) == 0;
 	netlab_run("ip netns exec %s nft delete table netdev sqtry", lab->near);
 	return has_hook;
+}
+
+bool netlab_can_end_connections(const struct netlab *lab)
+{
+	struct netlink *diag = NULL;
+	bool is_able = netlink_open_diag(lab->near_fd, &diag, NULL) == 0 &&
+		       connection_try_destroy(diag, NULL) == 0;
+
+	netlink_close(diag);
+	return is_able;
 }
