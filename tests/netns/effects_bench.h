@@ -9,6 +9,7 @@
 #define SQUALL_TESTS_EFFECTS_BENCH_H
 
 #include "tests/support/netlab_ways.h"
+#include "tests/support/squall_runner.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -100,14 +101,9 @@ static inline int run_effects(const struct CMUnitTest *line, size_t line_count,
 {
 	int failed = 0;
 
-	if (!netlab_has_netem() || !getenv("SQUALL_IN_VM"))
+	if (!is_emulated())
 		failed += _cmocka_run_group_tests("delay line", line, line_count, NULL, NULL);
-	unsetenv("SQUALL_NETEM");
-	if (netlab_has_netem())
-		failed += _cmocka_run_group_tests("netem", netem, netem_count, NULL, NULL);
-	else
-		print_message("no netem here: in the test machine these tests run with it\n");
-	return failed;
+	return failed + _cmocka_run_group_tests("netem", netem, netem_count, NULL, NULL);
 }
 
 #define RUN_EFFECTS(line, netem)                                                                   \

@@ -79,19 +79,6 @@ static inline unsigned answer(const struct stage *stage)
 		       : 0;
 }
 
-static inline void await_answer(const struct stage *stage, unsigned wanted, const char *when)
-{
-	int64_t until_ns = clock_now_ns() + PATIENCE_MS * NSEC_PER_MSEC;
-	unsigned seen;
-
-	while ((seen = answer(stage)) != wanted) {
-		if (clock_now_ns() > until_ns)
-			fail_msg("%s, %s: the answer is %u instead of %u", service->name, when,
-				 seen, wanted);
-		pause_ms(20);
-	}
-}
-
 static inline pid_t service_pid(void)
 {
 	FILE *file = fopen(pidfile, "re");
@@ -129,6 +116,21 @@ static inline void await_its_sleep(void)
 	fail_msg("%s does not wait for anything", service->name);
 }
 
+static inline void await_answer(const struct stage *stage, unsigned wanted, const char *when)
+{
+	int64_t until_ns = clock_now_ns() + PATIENCE_MS * NSEC_PER_MSEC;
+	unsigned seen;
+
+	while ((seen = answer(stage)) != wanted) {
+		if (clock_now_ns() > until_ns)
+			fail_msg("%s, %s: the answer is %u instead of %u", service->name, when,
+				 seen, wanted);
+		pause_ms(20);
+	}
+	if (wanted != 0)
+		await_its_sleep();
+}
+
 static inline void start_service(struct stage *stage, const struct service *which)
 {
 	service = which;
@@ -152,7 +154,6 @@ static inline void start_service(struct stage *stage, const struct service *whic
 		netlab_run("ip netns exec %s haproxy -q -W -D -f %s -p %s", stage->lab->near,
 			   config, pidfile);
 	await_answer(stage, 200, "at the start");
-	await_its_sleep();
 }
 
 static inline void stop_service(void)

@@ -39,6 +39,7 @@ static struct netlab_seen see_ramp(const struct both *both, const char *const *s
 	pthread_t thread;
 
 	flow.quiet_ms = 600;
+	netlab_need_way();
 	if (netlab_fault_plan(both->lab, &fault, "aaaaf2", settings, &err) < 0 ||
 	    network_fault.inject(&fault.fault, &err) < 0)
 		fail_msg("%s", err.text);

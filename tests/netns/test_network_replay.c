@@ -3,7 +3,7 @@
  * `distribution-file`: measured round trips come back over real packets, with the quantiles that
  * they had in the file, by the delay line and by netem.
  */
-#include "tests/support/netlab_flow.h"
+#include "tests/support/netlab_ways.h"
 #include "tests/support/squall_runner.h"
 
 #include "injector/base/cleanup.h"
@@ -98,22 +98,11 @@ static void replay(struct stage *stage, const char *path, const struct samples *
 	stage_assert_clean(stage);
 }
 
-static void replay_each_way(struct stage *stage, const char *path, const struct samples *samples)
-{
-	static const char *const line[] = {"SQUALL_NETEM=off", NULL};
-
-	replay(stage, path, samples, line);
-	if (!netlab_has_netem()) {
-		print_message("no netem here: in the test machine it is tried with it\n");
-		return;
-	}
-	replay(stage, path, samples, NULL);
-}
+static const char *const by_line[] = {"SQUALL_NETEM=off", NULL};
 
 /* Most answers come soon, some from farther away, and a few had to wait: no shape with a name. */
-static void test_the_output_of_ping_is_replayed(void **state)
+static void replay_ping(struct stage *stage, const char *const *environment)
 {
-	struct stage *stage = *state;
 	struct samples samples = {.count = 200};
 	static char text[200 * 80 + 100] = "PING 10.0.5.7 (10.0.5.7) 56(84) bytes of data.\n";
 	size_t used = strlen(text);
@@ -132,11 +121,22 @@ static void test_the_output_of_ping_is_replayed(void **state)
 		assert_true(used < sizeof(text));
 	}
 	sort(&samples);
-	replay_each_way(stage, stage_write(stage, "ping.txt", "%s", text), &samples);
+	replay(stage, stage_write(stage, "ping.txt", "%s", text), &samples, environment);
+}
+
+static void test_the_output_of_ping_is_replayed(void **state)
+{
+	replay_ping(*state, by_line);
+}
+
+static void test_the_output_of_ping_is_replayed_by_netem(void **state)
+{
+	netlab_need_way();
+	replay_ping(*state, NULL);
 }
 
 /* The example that is there for it, a number of milliseconds a line. */
-static void test_the_example_of_round_trips_is_replayed(void **state)
+static void replay_example(struct stage *stage, const char *const *environment)
 {
 	cleanup_file FILE *in = fopen("experiments/round-trips.txt", "re");
 	struct samples samples = {.count = 0};
@@ -154,7 +154,18 @@ static void test_the_example_of_round_trips_is_replayed(void **state)
 	assert_true(samples.count > 50);
 	sort(&samples);
 	assert_non_null(realpath("experiments/round-trips.txt", path));
-	replay_each_way(*state, path, &samples);
+	replay(stage, path, &samples, environment);
+}
+
+static void test_the_example_of_round_trips_is_replayed(void **state)
+{
+	replay_example(*state, by_line);
+}
+
+static void test_the_example_of_round_trips_is_replayed_by_netem(void **state)
+{
+	netlab_need_way();
+	replay_example(*state, NULL);
 }
 
 int main(void)
@@ -162,7 +173,9 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, stage_setup, stage_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_the_output_of_ping_is_replayed),
+		TEST(test_the_output_of_ping_is_replayed_by_netem),
 		TEST(test_the_example_of_round_trips_is_replayed),
+		TEST(test_the_example_of_round_trips_is_replayed_by_netem),
 	};
 
 	return STAGE_RUN(tests);
