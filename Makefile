@@ -144,7 +144,8 @@ TEST_LINKER := $(if $(shell command -v mold 2>/dev/null),-fuse-ld=mold)
 # muldefs: a test may stand in for a function of the library; the first definition, the test's, counts
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT) $(LIBRARY)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) $(TEST_LINKER) -Wl,-z,muldefs -o $@ $(filter %.o,$^) $(LIBRARY) $(LIBS) -lseccomp -lcmocka
+	$(Q)$(CC) $(ALL_LDFLAGS) $(TEST_LINKER) -Wl,-z,muldefs -Wl,--wrap=_cmocka_run_group_tests -o $@ \
+		$(filter %.o,$^) $(LIBRARY) $(LIBS) -lseccomp -lcmocka
 
 # A squall whose filters forbid nothing and tell a tracer of every call: nothing that could be installed
 TELLING := $(BUILD)/tests/filters/squall
