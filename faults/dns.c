@@ -25,17 +25,6 @@
 
 /* Injecting. */
 
-/* Later is greater, so that the newest of several faults is asked first and none asks a newer one.
- */
-static uint32_t new_mark(void)
-{
-	static uint32_t last;
-	uint32_t now = (uint32_t)(clock_now_ns() / (100 * NSEC_PER_MSEC)) & 0xffffff;
-
-	last = now > last ? now : last + 1;
-	return DNS_MARK_BASE | last;
-}
-
 static int start_responder(struct dns_state *state, const struct fault *fault, struct error *err)
 {
 	const struct dns_responder_config config = {.namespace_fd = fault->target->namespace_fd,
@@ -63,7 +52,7 @@ static int inject(struct fault *fault, struct error *err)
 	int result = journal_undo(fault->env->journal, fault->ops->name, fault->step,
 				  DNS_RECORD_TABLE, &state->record, sizeof(state->record), err);
 
-	state->mark = new_mark();
+	state->mark = redirect_new_mark(DNS_MARK_BASE);
 	state->last = (struct dns_responder_counters){0};
 	if (result >= 0)
 		result = start_responder(state, fault, err);

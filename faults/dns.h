@@ -10,9 +10,7 @@
 #define SQUALL_DNS_H
 
 #include "faults/dns_responder.h"
-#include "faults/fault.h"
-#include "injector/kernel/namespace.h"
-#include "injector/kernel/netlink.h"
+#include "faults/redirect.h"
 
 extern const struct fault_ops dns_fault;
 
@@ -41,12 +39,6 @@ int dns_read_policy(const struct params *params, struct dns_policy *policy, stru
 enum dns_phase { DNS_IDLE, DNS_ACTIVE, DNS_DRAINING };
 
 #define DNS_RECORD_TABLE 1
-struct dns_record { /* what an undo record says */
-	struct namespace_id namespace_id;
-	char namespace_name[64]; /* as in the experiment, for people; empty: the own one */
-	char table[32];
-};
-_Static_assert(sizeof(struct dns_record) <= JOURNAL_PAYLOAD, "an undo record is one record");
 
 struct dns_state {
 	enum dns_phase phase;
@@ -54,7 +46,7 @@ struct dns_state {
 	struct dns_responder *responder; /* while in force */
 	struct netlink *owner;		 /* the same; of the table */
 	struct netlink *netfilter;
-	struct dns_record record;
+	struct redirect_record record;
 	uint32_t mark;
 	pid_t namespace_keeper; /* see target_namespace.h */
 	int64_t wait_until_ns;

@@ -5,6 +5,7 @@
  */
 #include "faults/dns_relay.h"
 
+#include "faults/redirect.h"
 #include "injector/base/clock.h"
 
 #include <errno.h>
@@ -56,7 +57,7 @@ static void answer_client(const struct dns_socket *socket, const struct sockaddr
 	struct dns_relay *relay = socket->relay;
 
 	if (sendto(socket->fd, bytes, size, MSG_DONTWAIT, (const struct sockaddr *)client,
-		   dns_address_size(client)) < 0)
+		   redirect_address_size(client)) < 0)
 		relay->lost++;
 }
 
@@ -100,8 +101,8 @@ static struct dns_flow *find_flow(struct dns_socket *socket, const struct sockad
 				  const struct sockaddr_storage *server)
 {
 	for (struct dns_flow *flow = *bucket_of(socket->relay, client); flow; flow = flow->next)
-		if (flow->socket == socket && dns_address_is_same(&flow->client, client) &&
-		    dns_address_is_same(&flow->server, server))
+		if (flow->socket == socket && redirect_is_same(&flow->client, client) &&
+		    redirect_is_same(&flow->server, server))
 			return flow;
 	return NULL;
 }

@@ -7,11 +7,9 @@
 #include "faults/target_group.h"
 
 #include "injector/base/quantity.h"
-#include "injector/kernel/link.h"
 #include "injector/kernel/trial.h"
 
 #include <errno.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,21 +70,6 @@ static int check_target(const struct target *target, struct error *err)
 	if (params_count(&target->params, TRAFFIC_TO) > SERVERS_MAX)
 		return error_set(err, E2BIG, "more than %d servers", SERVERS_MAX);
 	return 0;
-}
-
-static int check_loopback(const struct target *target, struct error *err)
-{
-	struct netlink *route = NULL;
-	struct link link = {0};
-	int result = netlink_open(target->namespace_fd, &route, err);
-
-	if (result == 0)
-		result = link_find(route, "lo", &link, err);
-	netlink_close(route);
-	if (result < 0 || link.flags & IFF_UP)
-		return result;
-	error_set(err, ENETDOWN, "lo is down, and queries are answered there");
-	return error_remedy(err, "ip link set lo up");
 }
 
 static void describe(const struct dns_policy *policy, char *out, size_t size)
@@ -171,17 +154,6 @@ static int list_changes(const struct dns_state *state, struct plan *plan)
 	return result;
 }
 
-static int set_names(struct dns_state *state, const struct fault *fault, struct error *err)
-{
-	const char *run = fault->env && fault->env->run_id ? fault->env->run_id : "RUN";
-
-	snprintf(state->record.namespace_name, sizeof(state->record.namespace_name), "%s",
-		 fault->target->namespace_name);
-	snprintf(state->record.table, sizeof(state->record.table), "squall_%s_%u", run,
-		 fault->step);
-	return namespace_identify(fault->target->namespace_fd, &state->record.namespace_id, err);
-}
-
 int dns_plan(struct fault *fault, struct plan *plan, struct error *err)
 {
 	struct dns_state *state = calloc(1, sizeof(*state));
@@ -202,9 +174,9 @@ int dns_plan(struct fault *fault, struct plan *plan, struct error *err)
 	    (result = trial_run(try_group_table, NULL, 0, err)) < 0)
 		error_remedy(err, "%s", GROUP_REMEDY);
 	if (result == 0)
-		result = check_loopback(fault->target, err);
+		result = redirect_check_loopback(fault->target, "queries", err);
 	if (result == 0)
-		result = set_names(state, fault, err);
+		result = redirect_name(fault, &state->record, err);
 	if (result == 0)
 		result =
 			netlink_open_netfilter(fault->target->namespace_fd, &state->netfilter, err);

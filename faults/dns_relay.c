@@ -1,30 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "faults/dns_relay.h"
 
-#include "injector/base/cleanup.h"
+#include "faults/redirect.h"
 #include "injector/base/clock.h"
 #include "injector/kernel/conntrack.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
-
-socklen_t dns_address_size(const struct sockaddr_storage *address)
-{
-	return address->ss_family == AF_INET ? sizeof(struct sockaddr_in)
-					     : sizeof(struct sockaddr_in6);
-}
-
-bool dns_address_is_same(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
-{
-	const struct sockaddr_in6 *a6 = (const void *)a, *b6 = (const void *)b;
-	const struct sockaddr_in *a4 = (const void *)a, *b4 = (const void *)b;
-
-	if (a->ss_family != b->ss_family || a4->sin_port != b4->sin_port)
-		return false;
-	if (a->ss_family == AF_INET)
-		return a4->sin_addr.s_addr == b4->sin_addr.s_addr;
-	return memcmp(&a6->sin6_addr, &b6->sin6_addr, sizeof(a6->sin6_addr)) == 0;
-}
 
 static void loopback(const struct dns_socket *socket, struct sockaddr_storage *out)
 {
@@ -48,29 +31,13 @@ bool dns_relay_find_server(struct dns_relay *relay, int protocol, const struct d
 
 	loopback(socket, &flow.local);
 	return conntrack_original(relay->netlink, &flow, out, NULL) == 0 &&
-	       !dns_address_is_same(out, &flow.local);
+	       !redirect_is_same(out, &flow.local);
 }
 
 int dns_relay_connect(const struct dns_relay *relay, int type,
 		      const struct sockaddr_storage *client, const struct sockaddr_storage *server)
 {
-	cleanup_fd int fd = socket(server->ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	struct sockaddr_storage from = *client;
-	const int on = 1;
-
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_MARK, &relay->mark, sizeof(relay->mark)) < 0)
-		return -1;
-	/* The server, and every router on the way, shall see the address they would have seen. A
-	 * client that has just lost its address is served from another. */
-	((struct sockaddr_in *)&from)->sin_port = 0;
-	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
-	if (bind(fd, (const struct sockaddr *)&from, dns_address_size(&from)) < 0 &&
-	    errno != EADDRNOTAVAIL)
-		return -1;
-	if (connect(fd, (const struct sockaddr *)server, dns_address_size(server)) < 0 &&
-	    errno != EINPROGRESS)
-		return -1;
-	return steal_fd(&fd);
+	return redirect_connect(relay->mark, type, client, server);
 }
 
 enum dns_fate dns_relay_decide(struct dns_relay *relay, const uint8_t *message, size_t size,

@@ -80,9 +80,6 @@ struct dns_held *dns_relay_hold(struct dns_relay *relay, const struct dns_held *
 				const uint8_t *bytes, size_t size);
 void dns_held_free(struct dns_held *held);
 
-socklen_t dns_address_size(const struct sockaddr_storage *address);
-bool dns_address_is_same(const struct sockaddr_storage *a, const struct sockaddr_storage *b);
-
 /* dns_datagram.c */
 void dns_datagram_arrives(void *context, uint32_t events); /* context: struct dns_socket */
 void dns_datagram_release(struct dns_held *held);

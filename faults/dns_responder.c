@@ -6,6 +6,7 @@
 #include "faults/dns_responder.h"
 
 #include "faults/dns_relay.h"
+#include "faults/redirect.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
 #include "injector/kernel/namespace.h"
@@ -35,30 +36,16 @@ struct dns_responder {
 	_Atomic bool is_softening, is_soft, is_stopping, is_broken;
 };
 
-static int open_socket(struct dns_socket *socket_, int family, int type, uint16_t port)
+static int open_socket(struct dns_socket *socket, int family, int type, uint16_t port)
 {
-	cleanup_fd int fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6,
-				   .sin6_port = htons(port),
-				   .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-	struct sockaddr_in in = {.sin_family = AF_INET,
-				 .sin_port = htons(port),
-				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	struct sockaddr *address = family == AF_INET ? (void *)&in : (void *)&in6;
-	socklen_t size = family == AF_INET ? sizeof(in) : sizeof(in6);
 	const int room = QUEUE_BYTES;
+	int result = redirect_listen(family, type, &port, &socket->fd);
 
-	if (fd < 0)
-		return -errno;
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
-	if (bind(fd, address, size) < 0 || getsockname(fd, address, &size) < 0 ||
-	    (type == SOCK_STREAM && listen(fd, SOMAXCONN) < 0))
-		return -errno;
-	socket_->fd = steal_fd(&fd);
-	socket_->family = family;
-	socket_->port = ntohs(in.sin_port);
-	if (family == AF_INET6)
-		socket_->port = ntohs(in6.sin6_port);
+	if (result < 0)
+		return result;
+	setsockopt(socket->fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
+	socket->family = family;
+	socket->port = port;
 	return 0;
 }
 

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The http fault, shared by its files. New connections to the servers that leave the target's
+ * network namespace are redirected to the responder (http_responder.h) by an nf_tables table that
+ * vanishes with the worker; those that exist already are not touched.
+ */
+#ifndef SQUALL_FAULT_HTTP_H
+#define SQUALL_FAULT_HTTP_H
+
+#include "faults/http_responder.h"
+#include "faults/redirect.h"
+
+extern const struct fault_ops http_fault;
+
+/* http_params.c: see there what they mean. */
+enum http_param {
+	HTTP_PARAM_TARGET,
+	HTTP_PARAM_PATH,
+	HTTP_PARAM_METHOD,
+	HTTP_PARAM_HEADER,
+	HTTP_PARAM_ANSWER,
+	HTTP_PARAM_BODY,
+	HTTP_PARAM_DELAY,
+	HTTP_PARAM_ABORT,
+	HTTP_PARAM_PROBABILITY,
+};
+extern const struct param http_params[];
+int http_check(const struct params *params, struct error *err);
+
+#define HTTP_PORT      80
+#define HTTP_MARK_BASE 0x68000000U /* and 24 bits of when it was injected */
+
+enum http_phase { HTTP_IDLE, HTTP_ACTIVE, HTTP_DRAINING };
+
+#define HTTP_RECORD_TABLE 1
+
+struct http_state {
+	enum http_phase phase;
+	struct http_policy policy;
+	struct http_responder *responder; /* while in force */
+	struct netlink *owner;		  /* the same; of the table */
+	struct netlink *netfilter;
+	struct redirect_record record;
+	uint32_t mark;
+	pid_t namespace_keeper; /* see target_namespace.h */
+	int64_t wait_until_ns;
+	struct http_counters last; /* once it has ended */
+	struct http_state *next;   /* live ones of this process */
+};
+
+/* http_explain.c: fault_ops.explain */
+void http_explain(const struct params *params, char *out, size_t size);
+
+/* http_table.c: starts the effect. */
+int http_table_commit(const struct http_state *state, const struct target *target,
+		      const char *run_id, unsigned step, struct error *err);
+/* Can this kernel do it? Tried in the namespace the process is in; nothing is left. */
+int http_table_try(bool with_groups, struct error *err);
+/* No connection is redirected any more; those that are go on. */
+int http_table_soften(struct http_state *state, struct error *err);
+
+/* http_plan.c */
+int http_probe_machine(struct fault_support *out, struct error *err);
+int http_plan(struct fault *fault, struct plan *plan, struct error *err);
+/* "answer 503, 10% of the requests" */
+void http_describe(const struct http_policy *policy, char *out, size_t size);
+
+/* http.c */
+void http_register(struct http_state *state);
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Where the body of a message ends: after so many bytes, or after its last chunk and the lines
+ * behind that (RFC 9112 7.1).
+ */
+#include "faults/http_message.h"
+
+#include <string.h>
+
+/* Of the chunks; zero is where a body begins. */
+enum {
+	SIZE_BEGINS, /* the first digit */
+	SIZE,
+	EXTENSION, /* up to the end of the line */
+	DATA,
+	DATA_ENDS,     /* CR LF behind it */
+	TRAILER_BEGINS, /* a line behind the last chunk, which is empty if it is the last one */
+	TRAILER,
+};
+
+#define SIZE_MAX_BEFORE (UINT64_MAX >> 8) /* another digit still fits */
+
+static int digit_of(uint8_t c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* One byte that is not data. */
+static bool step(struct http_body *body, uint8_t c, bool *out_done)
+{
+	int digit = digit_of(c);
+
+	switch (body->state) {
+	case SIZE_BEGINS:
+	case SIZE:
+		if (digit >= 0) {
+			if (body->left > SIZE_MAX_BEFORE)
+				return false;
+			body->left = body->left << 4 | (uint64_t)digit;
+			body->state = SIZE;
+			return true;
+		}
+		if (body->state == SIZE_BEGINS || !c || !strchr("; \t\r\n", c))
+			return false;
+		body->state = EXTENSION;
+		/* fallthrough */
+	case EXTENSION:
+		if (c == '\n')
+			body->state = body->left ? DATA : TRAILER_BEGINS;
+		return true;
+	case DATA_ENDS:
+		if (c == '\n')
+			body->state = SIZE_BEGINS;
+		return c == '\n' || c == '\r';
+	case TRAILER_BEGINS:
+		*out_done = c == '\n';
+		if (c != '\n' && c != '\r')
+			body->state = TRAILER;
+		return true;
+	default:
+		if (c == '\n')
+			body->state = TRAILER_BEGINS;
+		return true;
+	}
+}
+
+static bool take_chunks(struct http_body *body, const uint8_t *bytes, size_t size,
+			size_t *out_taken, bool *out_done)
+{
+	size_t at = 0;
+
+	while (at < size && !*out_done) {
+		if (body->state == DATA) {
+			uint64_t there = size - at;
+			uint64_t taken = there < body->left ? there : body->left;
+
+			at += (size_t)taken;
+			body->left -= taken;
+			if (!body->left)
+				body->state = DATA_ENDS;
+		} else if (!step(body, bytes[at++], out_done)) {
+			return false;
+		}
+	}
+	*out_taken = at;
+	return true;
+}
+
+bool http_body_take(struct http_body *body, const uint8_t *bytes, size_t size, size_t *out_taken,
+		    bool *out_done)
+{
+	*out_taken = 0;
+	*out_done = false;
+	switch (body->framing) {
+	case HTTP_NOTHING:
+		*out_done = true;
+		return true;
+	case HTTP_COUNTED:
+		*out_taken = size < body->left ? size : (size_t)body->left;
+		body->left -= *out_taken;
+		*out_done = body->left == 0;
+		return true;
+	case HTTP_CHUNKED:
+		return take_chunks(body, bytes, size, out_taken, out_done);
+	case HTTP_UNTIL_CLOSE:
+		break;
+	}
+	*out_taken = size;
+	return true;
+}

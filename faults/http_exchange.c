@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What is said on one connection: requests are found and decided about, one behind the other, and
+ * responses are followed as far as needed to know whose turn it is. An answer of ours comes when
+ * the server has answered all that was asked before. What is not understood passes, and everything
+ * behind it: a mistake here makes a fault miss, never a byte be lost.
+ */
+#include "faults/http_stream.h"
+
+#include <string.h>
+
+static size_t undecided(const struct http_lane *lane)
+{
+	return lane->used - lane->clear;
+}
+
+static const uint8_t *next_bytes(const struct http_lane *lane)
+{
+	return lane->bytes + lane->clear;
+}
+
+/* No more can come before some of it has gone. */
+static bool is_full(const struct http_lane *lane)
+{
+	return lane->start == lane->clear && undecided(lane) == HTTP_LANE_SIZE;
+}
+
+static void drop(struct http_lane *lane, size_t size)
+{
+	memmove(lane->bytes + lane->clear, lane->bytes + lane->clear + size,
+		undecided(lane) - size);
+	lane->used -= size;
+}
+
+static void pass_all(struct http_stream *stream)
+{
+	stream->mode = HTTP_RAW;
+	stream->pending = 0;
+	stream->is_in_response = false;
+}
+
+static bool give_up(struct http_stream *stream)
+{
+	stream->relay->strange++;
+	pass_all(stream);
+	return true;
+}
+
+/* Requests. */
+
+static bool pass_request(struct http_stream *stream)
+{
+	if (stream->server < 0 && !http_stream_reconnect(stream)) {
+		stream->is_broken = true;
+		return false;
+	}
+	stream->to_server.clear += stream->head_size;
+	if (stream->request.is_tunnel)
+		return give_up(stream);
+	stream->pending_head &= ~(1ULL << stream->pending);
+	stream->pending_head |= (uint64_t)stream->request.is_head << stream->pending;
+	stream->pending++;
+	stream->mode = HTTP_IN_BODY;
+	return true;
+}
+
+static bool at_head(struct http_stream *stream)
+{
+	struct http_lane *lane = &stream->to_server;
+	struct http_relay *relay = stream->relay;
+	enum http_found found;
+
+	if (!undecided(lane) || stream->pending == HTTP_PENDING_MAX ||
+	    (stream->pending && stream->request.is_changing))
+		return false;
+	found = http_find_request(next_bytes(lane), undecided(lane), &stream->head_size);
+	if (found == HTTP_PART && !is_full(lane) && !lane->has_ended)
+		return false;
+	if (found != HTTP_WHOLE ||
+	    !http_read_request(next_bytes(lane), stream->head_size, &stream->request))
+		return give_up(stream);
+	stream->has_asked = true;
+	relay->requests++;
+	if (relay->is_soft || !http_policy_holds(relay->policy, &stream->request) ||
+	    !http_policy_draws(relay->policy, &relay->random))
+		return pass_request(stream);
+	relay->hits++;
+	relay->delayed += relay->policy->delay_ns > 0;
+	stream->mode = HTTP_HELD;
+	http_stream_hold(stream, relay->policy->delay_ns);
+	return true;
+}
+
+static bool answer(struct http_stream *stream)
+{
+	const struct http_policy *policy = stream->relay->policy;
+	const struct http_request_head *request = &stream->request;
+	struct http_lane *lane = &stream->to_client;
+	/* whether the body still comes nobody knows who did not ask for it (RFC 9110 10.1.1) */
+	bool closes = request->is_last ||
+		      (request->may_wait && request->body.framing != HTTP_NOTHING);
+
+	lane->start = 0;
+	lane->used = lane->clear = http_write_answer(policy->status, policy->body,
+						     request->is_head, closes, lane->bytes);
+	drop(&stream->to_server, stream->head_size);
+	stream->relay->answered++;
+	stream->mode = HTTP_IN_DROPPED;
+	if (closes)
+		http_stream_hang_up(stream);
+	return true;
+}
+
+static bool held(struct http_stream *stream)
+{
+	struct http_relay *relay = stream->relay;
+	enum http_fate fate = relay->is_soft ? HTTP_PASSES : http_policy_fate(relay->policy);
+
+	if (!stream->is_due)
+		return false;
+	if (fate == HTTP_PASSES)
+		return pass_request(stream);
+	if (stream->pending || !http_lane_is_empty(&stream->to_client))
+		return false; /* not its turn */
+	if (fate == HTTP_ANSWERED)
+		return answer(stream);
+	relay->aborted++;
+	stream->is_broken = true;
+	return false;
+}
+
+static bool in_body(struct http_stream *stream, bool is_dropped)
+{
+	struct http_lane *lane = &stream->to_server;
+	size_t taken;
+	bool is_done;
+
+	if (!http_body_take(&stream->request.body, next_bytes(lane), undecided(lane), &taken,
+			    &is_done)) {
+		if (!is_dropped)
+			return give_up(stream);
+		http_stream_hang_up(stream);
+		return true;
+	}
+	if (is_dropped)
+		drop(lane, taken);
+	else
+		lane->clear += taken;
+	if (is_done)
+		stream->mode = HTTP_AT_HEAD;
+	return is_done || taken;
+}
+
+static bool go_on_with_requests(struct http_stream *stream)
+{
+	struct http_lane *lane = &stream->to_server;
+
+	/* a server that says no more is asked no more by rights */
+	if (stream->to_client.has_ended && stream->mode != HTTP_HANGING_UP)
+		pass_all(stream);
+	switch (stream->mode) {
+	case HTTP_AT_HEAD:
+		return at_head(stream);
+	case HTTP_HELD:
+		return held(stream);
+	case HTTP_IN_BODY:
+		return in_body(stream, false);
+	case HTTP_IN_DROPPED:
+		return in_body(stream, true);
+	case HTTP_RAW:
+		lane->clear = lane->used;
+		break;
+	case HTTP_HANGING_UP:
+		drop(lane, undecided(lane));
+		break;
+	}
+	return false;
+}
+
+/* Responses. */
+
+static bool end_response(struct http_stream *stream)
+{
+	stream->is_in_response = false;
+	stream->pending--;
+	stream->pending_head >>= 1;
+	return true;
+}
+
+static bool at_response(struct http_stream *stream)
+{
+	struct http_lane *lane = &stream->to_client;
+	struct http_response_head response;
+	enum http_found found;
+	size_t size = 0;
+
+	if (!undecided(lane))
+		return false;
+	if (!stream->pending) /* nobody has asked */
+		return give_up(stream);
+	found = http_find_response(next_bytes(lane), undecided(lane), &size);
+	if (found == HTTP_PART && !is_full(lane) && !lane->has_ended)
+		return false;
+	if (found != HTTP_WHOLE ||
+	    !http_read_response(next_bytes(lane), size, stream->pending_head & 1, &response))
+		return give_up(stream);
+	lane->clear += size;
+	if (response.is_interim)
+		return true;
+	/* another protocol from here; or it has answered without the body that it was to ask for,
+	 * and whether that still comes nobody knows */
+	if (response.status == 101 ||
+	    (stream->mode == HTTP_IN_BODY && stream->pending == 1 && stream->request.may_wait))
+		return give_up(stream);
+	stream->response = response.body;
+	stream->is_in_response = true;
+	return true;
+}
+
+static bool go_on_with_responses(struct http_stream *stream)
+{
+	struct http_lane *lane = &stream->to_client;
+	size_t taken;
+	bool is_done;
+
+	if (stream->mode == HTTP_RAW)
+		lane->clear = lane->used;
+	if (stream->mode == HTTP_RAW || stream->mode == HTTP_HANGING_UP)
+		return false;
+	if (!stream->is_in_response)
+		return at_response(stream);
+	if (!http_body_take(&stream->response, next_bytes(lane), undecided(lane), &taken, &is_done))
+		return give_up(stream);
+	lane->clear += taken;
+	return is_done ? end_response(stream) : taken > 0;
+}
+
+bool http_exchange_go_on(struct http_stream *stream)
+{
+	bool has_moved = false;
+
+	while (!stream->is_broken && go_on_with_responses(stream))
+		has_moved = true;
+	while (!stream->is_broken && go_on_with_requests(stream))
+		has_moved = true;
+	return has_moved;
+}
+
+bool http_exchange_is_idle(const struct http_stream *stream)
+{
+	return stream->mode == HTTP_AT_HEAD && !stream->pending && !stream->to_client.has_ended &&
+	       http_lane_is_empty(&stream->to_server) && http_lane_is_empty(&stream->to_client);
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The parameters of the http fault: what they may be, and what they mean together.
+ */
+#include "faults/http.h"
+
+#include "injector/base/clock.h"
+#include "injector/base/quantity.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define VALUES_MAX 20 /* of each list: every request is compared with them */
+
+const struct param http_params[] = {
+	[HTTP_PARAM_TARGET] =
+		{.name = "target",
+		 .type = PARAM_TARGET,
+		 .flags = PARAM_REQUIRED,
+		 .doc = "the servers (port 80 unless given), and whose requests: its namespace"},
+	[HTTP_PARAM_PATH] = {.name = "path",
+			     .type = PARAM_TEXT,
+			     .flags = PARAM_LIST,
+			     .doc = "only requests for such a path, without what is behind a ?; * "
+				    "is any characters, ? any one; default: any"},
+	[HTTP_PARAM_METHOD] = {.name = "method",
+			       .type = PARAM_NAME,
+			       .flags = PARAM_LIST,
+			       .doc = "only requests with one of these: GET, POST, ...; default: "
+				      "any"},
+	[HTTP_PARAM_HEADER] = {.name = "header",
+			       .type = PARAM_TEXT,
+			       .flags = PARAM_LIST,
+			       .doc = "only requests with all of these, as \"User: test-*\""},
+	[HTTP_PARAM_ANSWER] = {.name = "answer",
+			       .type = PARAM_INTEGER,
+			       .min = 200,
+			       .max = 599,
+			       .doc = "the status that is answered, 200 or 400 to 599, and the "
+				      "server is not asked"},
+	[HTTP_PARAM_BODY] = {.name = "body",
+			     .type = PARAM_TEXT,
+			     .doc = "of that answer; default: empty"},
+	[HTTP_PARAM_DELAY] = {.name = "delay",
+			      .type = PARAM_DURATION,
+			      .max = 600 * NSEC_PER_SEC,
+			      .doc = "time a request waits before it is answered, aborted or "
+				     "passed on"},
+	[HTTP_PARAM_ABORT] = {.name = "abort",
+			      .type = PARAM_BOOL,
+			      .fallback = "false",
+			      .doc = "the connection of the request is reset"},
+	[HTTP_PARAM_PROBABILITY] = {.name = "probability",
+				    .type = PARAM_SHARE,
+				    .min = 1,
+				    .max = SHARE_ONE,
+				    .fallback = "100%",
+				    .doc = "with which a request is met"},
+	{.name = NULL},
+};
+
+static int check_counts(const struct params *params, struct error *err)
+{
+	static const unsigned lists[] = {HTTP_PARAM_PATH, HTTP_PARAM_METHOD, HTTP_PARAM_HEADER};
+
+	for (unsigned i = 0; i < sizeof(lists) / sizeof(*lists); i++)
+		if (params_count(params, lists[i]) > VALUES_MAX)
+			return error_set(err, E2BIG, "%s: more than %d",
+					 params->table[lists[i]].name, VALUES_MAX);
+	return 0;
+}
+
+static int check_path(const char *text, struct error *err)
+{
+	if (text[0] != '/' && text[0] != '*' && text[0] != '?')
+		return error_set(err, EINVAL, "path: '%.60s' begins with neither / nor *", text);
+	if (strpbrk(text, " #"))
+		return error_set(err, EINVAL, "path: '%.60s': a blank or # is in no request", text);
+	return 0;
+}
+
+static int check_method(const char *text, struct error *err)
+{
+	if (strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-_") == strlen(text))
+		return 0;
+	error_set(err, EINVAL, "method: '%.40s' is none", text);
+	return error_remedy(err, "they are written in capitals: GET, POST");
+}
+
+static int check_header(const char *text, struct error *err)
+{
+	size_t name = strcspn(text, ": \t");
+
+	if (name && text[name] == ':')
+		return 0;
+	error_set(err, EINVAL, "header: '%.60s' has no name and colon", text);
+	return error_remedy(err, "header: \"X-User: test-*\"; with any value: \"X-User: *\"");
+}
+
+static int check_each(const struct params *params, unsigned key,
+		      int (*check)(const char *text, struct error *err), struct error *err)
+{
+	int result = 0;
+
+	for (unsigned i = 0; result == 0 && i < params_count(params, key); i++)
+		result = check(params_value(params, key, i)->text, err);
+	return result;
+}
+
+static int check_effects(const struct http_policy *policy, bool has_body, struct error *err)
+{
+	if (!policy->status && !policy->aborts && !policy->delay_ns) {
+		error_set(err, EINVAL, "what shall become of the requests?");
+		return error_remedy(err, "give answer, delay or abort");
+	}
+	if (policy->status && policy->status != 200 && policy->status < 400) {
+		error_set(err, EINVAL, "answer: %u is no error", policy->status);
+		return error_remedy(err, "give 400 to 599, or 200");
+	}
+	if (policy->status && policy->aborts)
+		return error_set(err, EINVAL, "a request that is aborted gets no answer: give "
+					      "`answer` or `abort`");
+	if (has_body && !policy->status)
+		return error_set(err, EINVAL, "`body` belongs to `answer`");
+	return 0;
+}
+
+int http_read_policy(const struct params *params, struct http_policy *out, struct error *err)
+{
+	const char *body = params_text(params, HTTP_PARAM_BODY);
+	struct http_policy policy = {
+		.params = params,
+		.status = (unsigned)params_number(params, HTTP_PARAM_ANSWER, 0),
+		.body = body ? body : "",
+		.aborts = params_number(params, HTTP_PARAM_ABORT, 0),
+		.delay_ns = params_number(params, HTTP_PARAM_DELAY, 0),
+		.share_ppb = params_number(params, HTTP_PARAM_PROBABILITY, SHARE_ONE),
+	};
+	int result = check_effects(&policy, body != NULL, err);
+
+	if (result == 0)
+		*out = policy;
+	return result;
+}
+
+int http_check(const struct params *params, struct error *err)
+{
+	struct http_policy policy;
+	int result = check_counts(params, err);
+
+	if (result == 0)
+		result = check_each(params, HTTP_PARAM_PATH, check_path, err);
+	if (result == 0)
+		result = check_each(params, HTTP_PARAM_METHOD, check_method, err);
+	if (result == 0)
+		result = check_each(params, HTTP_PARAM_HEADER, check_header, err);
+	return result < 0 ? result : http_read_policy(params, &policy, err);
+}

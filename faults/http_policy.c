@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "faults/http_policy.h"
+
+#include "faults/http.h"
+#include "injector/base/quantity.h"
+
+#include <string.h>
+#include <strings.h>
+
+/* The path of "/path?query" or of "http://host/path?query". */
+static struct http_text path_of(struct http_text target)
+{
+	static const char scheme[] = "http://";
+	const size_t length = sizeof(scheme) - 1;
+	const char *end;
+
+	if (target.size > length && strncasecmp(target.at, scheme, length) == 0) {
+		const char *path =
+			memchr(target.at + length, '/', target.size - length);
+
+		if (!path)
+			return (struct http_text){"/", 1};
+		target.size -= (size_t)(path - target.at);
+		target.at = path;
+	}
+	end = target.size ? memchr(target.at, '?', target.size) : NULL;
+	if (end)
+		target.size = (size_t)(end - target.at);
+	return target;
+}
+
+static bool has_path(const struct params *params, struct http_text path)
+{
+	unsigned count = params_count(params, HTTP_PARAM_PATH);
+
+	for (unsigned i = 0; i < count; i++)
+		if (http_glob_holds(params_value(params, HTTP_PARAM_PATH, i)->text, path, false))
+			return true;
+	return count == 0;
+}
+
+static bool has_method(const struct params *params, struct http_text method)
+{
+	unsigned count = params_count(params, HTTP_PARAM_METHOD);
+
+	for (unsigned i = 0; i < count; i++) {
+		const char *wanted = params_value(params, HTTP_PARAM_METHOD, i)->text;
+
+		if (strlen(wanted) == method.size && memcmp(wanted, method.at, method.size) == 0)
+			return true;
+	}
+	return count == 0;
+}
+
+/* "Name: glob" */
+static bool has_header(struct http_text headers, const char *wanted)
+{
+	size_t length = strcspn(wanted, ":");
+	const char *glob = wanted + length + 1;
+	struct http_text name, value;
+
+	glob += strspn(glob, " \t");
+	while (http_next_header(&headers, &name, &value))
+		if (name.size == length && strncasecmp(name.at, wanted, length) == 0 &&
+		    http_glob_holds(glob, value, false))
+			return true;
+	return false;
+}
+
+bool http_policy_holds(const struct http_policy *policy, const struct http_request_head *request)
+{
+	const struct params *params = policy->params;
+
+	if (!has_method(params, request->method) || !has_path(params, path_of(request->target)))
+		return false;
+	for (unsigned i = 0; i < params_count(params, HTTP_PARAM_HEADER); i++)
+		if (!has_header(request->headers, params_value(params, HTTP_PARAM_HEADER, i)->text))
+			return false;
+	return true;
+}
+
+/* splitmix64 */
+static uint64_t draw(uint64_t *random)
+{
+	uint64_t z = *random += 0x9e3779b97f4a7c15U;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9U;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebU;
+	return z ^ z >> 31;
+}
+
+bool http_policy_draws(const struct http_policy *policy, uint64_t *random)
+{
+	if (policy->share_ppb >= SHARE_ONE)
+		return true;
+	return (draw(random) >> 32) * (uint64_t)SHARE_ONE >> 32 < (uint64_t)policy->share_ppb;
+}
+
+enum http_fate http_policy_fate(const struct http_policy *policy)
+{
+	return policy->aborts ? HTTP_ABORTED : policy->status ? HTTP_ANSWERED : HTTP_PASSES;
+}

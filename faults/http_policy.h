@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Which requests an `http` fault meets, by path, method and header, and what becomes of them.
+ */
+#ifndef SQUALL_HTTP_POLICY_H
+#define SQUALL_HTTP_POLICY_H
+
+#include "faults/http_message.h"
+#include "injector/base/error.h"
+#include "injector/base/params.h"
+
+/* Values of the parameters, which outlive it. */
+struct http_policy {
+	const struct params *params;
+	unsigned status;  /* of our answer; 0: none */
+	const char *body; /* of it */
+	bool aborts;
+	int64_t delay_ns; /* before what else happens */
+	int64_t share_ppb;
+};
+
+enum http_fate { HTTP_PASSES, HTTP_ANSWERED, HTTP_ABORTED };
+
+/* On parameters of http_params. */
+int http_read_policy(const struct params *params, struct http_policy *out, struct error *err);
+/* Is the request one that is meant? */
+bool http_policy_holds(const struct http_policy *policy, const struct http_request_head *request);
+/* Is it one of the share? `random`: where the draws stand. */
+bool http_policy_draws(const struct http_policy *policy, uint64_t *random);
+/* What becomes of one that is met, after the delay. */
+enum http_fate http_policy_fate(const struct http_policy *policy);
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the responder of the `http` fault shares with its connections (http_stream.c). Everything
+ * here runs in the responder's thread.
+ */
+#ifndef SQUALL_HTTP_RELAY_H
+#define SQUALL_HTTP_RELAY_H
+
+#include "faults/http_responder.h"
+#include "injector/base/loop.h"
+
+#include <stdatomic.h>
+#include <sys/socket.h>
+
+#define HTTP_LANE_SIZE	 (32 << 10) /* also the longest head that is understood */
+#define HTTP_PENDING_MAX 64	    /* requests on one connection without an answer yet */
+#define HTTP_CLOSING_NS	 (3LL * 1000000000) /* for a client to hang up after we did */
+
+struct http_stream;
+
+struct http_relay {
+	struct loop *loop;
+	const struct http_policy *policy;
+	uint32_t mark;
+	uint64_t random;
+	struct http_stream *streams;
+	unsigned stream_count, stream_max;
+	struct loop_timer sweep;
+	bool is_soft;
+
+	/* read by other threads */
+	_Atomic uint64_t connections, requests, hits, answered, aborted, delayed, strange, refused;
+	_Atomic unsigned awaited; /* streams on which something may still come */
+};
+
+/* The server that a client meant; false: nobody was redirected, it talks to us on purpose. */
+bool http_relay_find_server(int fd, struct sockaddr_storage *out);
+/* A socket to the server, marked, from the client's address; -1: cannot. It may still be
+ * connecting. */
+int http_relay_connect(const struct http_relay *relay, const struct sockaddr_storage *client,
+		       const struct sockaddr_storage *server);
+
+/* http_stream.c. A client has come; owns the descriptor. */
+void http_stream_begin(struct http_relay *relay, int fd, const struct sockaddr_storage *client);
+/* The relay is soft now. */
+void http_stream_soften_all(struct http_relay *relay);
+void http_stream_sweep(struct http_relay *relay, int64_t now_ns);
+void http_stream_close_all(struct http_relay *relay);
+
+#endif

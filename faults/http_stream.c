@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The two sockets of a connection: what may go on is written, what comes is read while there is
+ * room for it, and the end of either side is passed on. Both sockets are made to reset when they
+ * are closed, so that the death of the process cuts the connection and no answer seems to be whole
+ * that is not; only who is told the end properly is closed otherwise.
+ */
+#include "faults/http_stream.h"
+
+#include "injector/base/clock.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FRESH_NS (500 * NSEC_PER_MSEC) /* for who has connected to ask something */
+
+static void client_is_ready(void *context, uint32_t events);
+static void server_is_ready(void *context, uint32_t events);
+
+/* Sockets. */
+
+static void prepare(int fd)
+{
+	const struct linger at_once = {.l_onoff = 1};
+	const int on = 1;
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
+static void close_socket(struct http_stream *stream, int *fd, bool is_gentle)
+{
+	const struct linger none = {0};
+	const int soon = 1;
+
+	if (*fd < 0)
+		return;
+	if (is_gentle) {
+		setsockopt(*fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+		/* who does not hang up in turn shall not keep it for a minute */
+		setsockopt(*fd, IPPROTO_TCP, TCP_LINGER2, &soon, sizeof(soon));
+	}
+	loop_close(stream->relay->loop, *fd);
+	*fd = -1;
+}
+
+static void note_awaited(struct http_stream *stream, bool is_awaited)
+{
+	if (stream->is_awaited == is_awaited)
+		return;
+	stream->is_awaited = is_awaited;
+	if (is_awaited)
+		stream->relay->awaited++;
+	else
+		stream->relay->awaited--;
+}
+
+static void end_stream(struct http_stream *stream, bool is_gentle)
+{
+	struct http_relay *relay = stream->relay;
+
+	note_awaited(stream, false);
+	loop_timer_cancel(relay->loop, &stream->timer);
+	close_socket(stream, &stream->client, is_gentle);
+	close_socket(stream, &stream->server, is_gentle);
+	if (stream->previous)
+		stream->previous->next = stream->next;
+	else
+		relay->streams = stream->next;
+	if (stream->next)
+		stream->next->previous = stream->previous;
+	relay->stream_count--;
+	free(stream);
+}
+
+bool http_stream_reconnect(struct http_stream *stream)
+{
+	stream->is_connected = false;
+	stream->server_events = 0;
+	stream->server = http_relay_connect(stream->relay, &stream->client_address,
+					    &stream->server_address);
+	if (stream->server >= 0)
+		prepare(stream->server);
+	return stream->server >= 0;
+}
+
+void http_stream_hang_up(struct http_stream *stream)
+{
+	stream->mode = HTTP_HANGING_UP;
+	stream->since_ns = clock_now_ns();
+	stream->to_client.has_ended = true;
+	close_socket(stream, &stream->server, true);
+}
+
+/* Lanes. */
+
+static size_t room(struct http_lane *lane)
+{
+	if (lane->start > 0 && lane->start == lane->clear) {
+		memmove(lane->bytes, lane->bytes + lane->start, lane->used - lane->start);
+		lane->used -= lane->start;
+		lane->start = lane->clear = 0;
+	}
+	return HTTP_LANE_SIZE - lane->used;
+}
+
+/* False: the other end is gone. */
+static bool flush(struct http_lane *lane, int fd)
+{
+	while (lane->start < lane->clear) {
+		ssize_t sent = send(fd, lane->bytes + lane->start, lane->clear - lane->start,
+				    MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (sent < 0)
+			return errno == EAGAIN || errno == EINTR;
+		lane->start += (size_t)sent;
+	}
+	return true;
+}
+
+/* False: the other end is gone. */
+static bool fill(struct http_lane *lane, int fd)
+{
+	size_t free_bytes = room(lane);
+	ssize_t size;
+
+	if (!free_bytes || lane->has_ended)
+		return true;
+	size = recv(fd, lane->bytes + lane->used, free_bytes, MSG_DONTWAIT);
+	if (size < 0)
+		return errno == EAGAIN || errno == EINTR;
+	lane->used += (size_t)size;
+	lane->has_ended = size == 0;
+	return true;
+}
+
+static void pass_ends(struct http_stream *stream)
+{
+	struct http_lane *to_server = &stream->to_server, *to_client = &stream->to_client;
+
+	if (to_server->has_ended && !to_server->is_shut && http_lane_is_empty(to_server) &&
+	    (stream->server < 0 || stream->is_connected)) {
+		to_server->is_shut = true;
+		if (stream->server >= 0)
+			shutdown(stream->server, SHUT_WR);
+	}
+	if (to_client->has_ended && !to_client->is_shut && http_lane_is_empty(to_client)) {
+		to_client->is_shut = true;
+		shutdown(stream->client, SHUT_WR);
+	}
+}
+
+/* Nothing to watch for: its end, which is told unasked, would be told for ever. */
+static bool watch_one(struct http_stream *stream, int fd, uint32_t events, uint32_t *watched,
+		      loop_fd_fn fn)
+{
+	if (fd < 0 || events == *watched)
+		return true;
+	*watched = events;
+	if (!events) {
+		loop_unwatch(stream->relay->loop, fd);
+		return true;
+	}
+	return loop_watch(stream->relay->loop, fd, events, fn, stream, NULL) == 0;
+}
+
+static bool watch(struct http_stream *stream)
+{
+	struct http_lane *to_server = &stream->to_server, *to_client = &stream->to_client;
+	uint32_t client = 0, server = 0;
+
+	if (!to_server->has_ended && room(to_server))
+		client |= EPOLLIN;
+	if (to_client->start < to_client->clear)
+		client |= EPOLLOUT;
+	if (!to_client->has_ended && room(to_client) && stream->is_connected)
+		server |= EPOLLIN;
+	if (!stream->is_connected || to_server->start < to_server->clear)
+		server |= EPOLLOUT;
+	return watch_one(stream, stream->client, client, &stream->client_events,
+			 client_is_ready) &&
+	       watch_one(stream, stream->server, server, &stream->server_events, server_is_ready);
+}
+
+static bool is_over(const struct http_stream *stream)
+{
+	if (!stream->to_client.is_shut)
+		return false;
+	if (stream->mode == HTTP_HANGING_UP)
+		return stream->to_server.has_ended;
+	return stream->to_server.is_shut;
+}
+
+static bool may_hang_up(const struct http_stream *stream)
+{
+	return stream->relay->is_soft && http_exchange_is_idle(stream) &&
+	       (stream->has_asked || clock_now_ns() - stream->since_ns > FRESH_NS);
+}
+
+static bool move(struct http_stream *stream)
+{
+	do {
+		if (!flush(&stream->to_client, stream->client) ||
+		    (stream->server >= 0 && stream->is_connected &&
+		     !flush(&stream->to_server, stream->server)))
+			return false;
+	} while (http_exchange_go_on(stream));
+	return !stream->is_broken;
+}
+
+/* After anything happened. The stream may be gone behind it. */
+static void go_on(struct http_stream *stream, bool is_sound)
+{
+	is_sound = is_sound && move(stream);
+	if (is_sound && may_hang_up(stream))
+		http_stream_hang_up(stream);
+	if (is_sound)
+		pass_ends(stream);
+	if (!is_sound) {
+		/* what a server has said before it reset the connection is heard all the same */
+		http_exchange_go_on(stream);
+		flush(&stream->to_client, stream->client);
+		end_stream(stream, false);
+		return;
+	}
+	if (is_over(stream)) {
+		end_stream(stream, true);
+		return;
+	}
+	note_awaited(stream, stream->mode != HTTP_HANGING_UP || !stream->to_client.is_shut);
+	if (!watch(stream))
+		end_stream(stream, false);
+}
+
+static void client_is_ready(void *context, uint32_t events)
+{
+	struct http_stream *stream = context;
+
+	go_on(stream, !(events & EPOLLERR) && fill(&stream->to_server, stream->client));
+}
+
+/* It hangs up while a request is held that it does not know of: it is asked anew when its time has
+ * come. */
+static bool may_be_asked_anew(const struct http_stream *stream)
+{
+	return stream->mode == HTTP_HELD && !stream->pending && stream->to_client.has_ended &&
+	       http_lane_is_empty(&stream->to_client);
+}
+
+static void server_is_ready(void *context, uint32_t events)
+{
+	struct http_stream *stream = context;
+	/* refused; or reset, when there is no room for what it has said before */
+	bool is_sound = !(events & EPOLLERR) || (stream->is_connected && room(&stream->to_client));
+
+	if (is_sound && !stream->is_connected && events & EPOLLOUT)
+		stream->is_connected = true;
+	else if (is_sound)
+		is_sound = fill(&stream->to_client, stream->server);
+	if (is_sound && may_be_asked_anew(stream)) {
+		close_socket(stream, &stream->server, true);
+		stream->to_client.has_ended = false;
+	}
+	go_on(stream, is_sound);
+}
+
+/* What is held. */
+
+static void is_due(void *context)
+{
+	struct http_stream *stream = context;
+
+	stream->is_due = true;
+	go_on(stream, true);
+}
+
+void http_stream_hold(struct http_stream *stream, int64_t delay_ns)
+{
+	stream->is_due = delay_ns == 0 ||
+			 loop_timer_set(stream->relay->loop, &stream->timer,
+					clock_now_ns() + delay_ns, is_due, stream) < 0;
+}
+
+/* All of them. */
+
+void http_stream_begin(struct http_relay *relay, int fd, const struct sockaddr_storage *client)
+{
+	struct http_stream *stream =
+		relay->stream_count < relay->stream_max ? calloc(1, sizeof(*stream)) : NULL;
+
+	prepare(fd);
+	if (!stream) {
+		relay->refused++;
+		close(fd);
+		return;
+	}
+	stream->relay = relay;
+	stream->client_address = *client;
+	stream->client = fd;
+	stream->server = -1;
+	stream->since_ns = clock_now_ns();
+	stream->next = relay->streams;
+	if (relay->streams)
+		relay->streams->previous = stream;
+	relay->streams = stream;
+	relay->stream_count++;
+	relay->connections++;
+	note_awaited(stream, true);
+	/* who was not redirected gets nothing: this is no open proxy */
+	if (!http_relay_find_server(fd, &stream->server_address) ||
+	    !http_stream_reconnect(stream) || !watch(stream))
+		end_stream(stream, false);
+}
+
+void http_stream_soften_all(struct http_relay *relay)
+{
+	for (struct http_stream *stream = relay->streams, *next; stream; stream = next) {
+		next = stream->next;
+		if (stream->mode == HTTP_HELD)
+			loop_timer_cancel(relay->loop, &stream->timer);
+		is_due(stream);
+	}
+}
+
+void http_stream_sweep(struct http_relay *relay, int64_t now_ns)
+{
+	for (struct http_stream *stream = relay->streams, *next; stream; stream = next) {
+		next = stream->next;
+		if (stream->mode == HTTP_HANGING_UP && now_ns - stream->since_ns > HTTP_CLOSING_NS)
+			end_stream(stream, stream->to_client.is_shut);
+		else if (may_hang_up(stream))
+			go_on(stream, true);
+	}
+}
+
+void http_stream_close_all(struct http_relay *relay)
+{
+	while (relay->streams) {
+		struct http_stream *stream = relay->streams;
+
+		end_stream(stream, stream->mode == HTTP_HANGING_UP && stream->to_client.is_shut);
+	}
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * One connection through the responder of the `http` fault: its two sockets (http_stream.c) and
+ * what is said on it (http_exchange.c).
+ */
+#ifndef SQUALL_HTTP_STREAM_H
+#define SQUALL_HTTP_STREAM_H
+
+#include "faults/http_relay.h"
+
+/* One direction. bytes[start, clear) may go on, [clear, used) is not decided yet. */
+struct http_lane {
+	uint8_t bytes[HTTP_LANE_SIZE];
+	size_t start, clear, used;
+	bool has_ended; /* nothing more comes */
+	bool is_shut;	/* and who gets it has been told */
+};
+
+enum http_mode { /* what comes next from the client */
+		 HTTP_AT_HEAD,
+		 HTTP_HELD, /* a request that is met, which waits for its time or its turn */
+		 HTTP_IN_BODY,
+		 HTTP_IN_DROPPED, /* the body of a request that was answered here */
+		 HTTP_RAW,	  /* anything: it is not understood, and passes, both ways */
+		 HTTP_HANGING_UP, /* nothing that matters: we have said our last */
+};
+
+struct http_stream {
+	struct http_relay *relay;
+	struct http_stream *next, *previous;
+	struct sockaddr_storage client_address, server_address;
+	int client, server; /* descriptors; server -1: it has hung up */
+	uint32_t client_events, server_events; /* watched for */
+	bool is_connected;		       /* the server has answered the connection */
+	bool is_awaited, has_asked;
+	int64_t since_ns; /* of the connection; of our hanging up */
+	struct http_lane to_server, to_client;
+
+	/* of the requests */
+	enum http_mode mode;
+	struct http_request_head request; /* the one at hand; its texts are gone when it has gone on
+					   */
+	size_t head_size;
+	struct loop_timer timer; /* of what is held */
+	bool is_due;
+
+	/* of the responses */
+	unsigned pending;      /* requests of which the server has not said the last byte */
+	uint64_t pending_head; /* which of them are HEAD; bit 0: the oldest */
+	bool is_in_response;   /* behind its head */
+	bool is_broken;	       /* is to be reset */
+	struct http_body response;
+};
+_Static_assert(HTTP_PENDING_MAX <= 64, "a bit each");
+
+/* http_exchange.c: decides about what has come. True: something has moved. */
+bool http_exchange_go_on(struct http_stream *stream);
+/* Nothing is asked, and nothing waits to be said. */
+bool http_exchange_is_idle(const struct http_stream *stream);
+
+/* http_stream.c */
+bool http_stream_reconnect(struct http_stream *stream);
+/* We close, when what is to be said has been said. */
+void http_stream_hang_up(struct http_stream *stream);
+/* Calls http_exchange_go_on() when the time is over. */
+void http_stream_hold(struct http_stream *stream, int64_t delay_ns);
+
+static inline bool http_lane_is_empty(const struct http_lane *lane)
+{
+	return lane->start == lane->used;
+}
+
+#endif

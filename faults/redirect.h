@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What faults share that redirect traffic to a thread of the worker: sockets on the loopback
+ * address, sockets to those who were meant, and the record of the table, which vanishes with its
+ * owner, so that there is mostly nothing to undo but to look.
+ */
+#ifndef SQUALL_REDIRECT_H
+#define SQUALL_REDIRECT_H
+
+#include "faults/fault.h"
+#include "injector/kernel/namespace.h"
+#include "injector/kernel/netlink.h"
+
+#include <netinet/in.h> /* before linux/: they share types */
+#include <sys/socket.h>
+
+struct redirect_record { /* what an undo record says */
+	struct namespace_id namespace_id;
+	char namespace_name[64]; /* as in the experiment, for people; empty: the own one */
+	char table[32];		 /* of family inet */
+};
+_Static_assert(sizeof(struct redirect_record) <= JOURNAL_PAYLOAD, "an undo record is one record");
+
+/* Of the fault as planned. */
+int redirect_name(const struct fault *fault, struct redirect_record *out, struct error *err);
+/* `type`: the only one that the fault writes. */
+int redirect_read(const struct journal_record *record, uint32_t type, struct redirect_record *out,
+		  struct error *err);
+int redirect_undo(const struct redirect_record *what, struct error *err);
+int redirect_verify(const struct redirect_record *what, bool *out_gone, char *out_left,
+		    size_t left_size, struct error *err);
+
+/* -ENETDOWN: lo is down in the target's namespace. */
+int redirect_check_loopback(const struct target *target, const char *what, struct error *err);
+/* `base` and 24 bits of when it is. Later is greater, so that the newest of several faults is asked
+ * first and none asks a newer one. */
+uint32_t redirect_new_mark(uint32_t base);
+
+/* A TCP or UDP socket on the loopback address of the namespace we are in; port 0: any. -errno. */
+int redirect_listen(int family, int type, uint16_t *inout_port, int *out_fd);
+/* A marked socket to the server, from the client's address if it is still there; -1: cannot. It may
+ * still be connecting. */
+int redirect_connect(uint32_t mark, int type, const struct sockaddr_storage *client,
+		     const struct sockaddr_storage *server);
+
+bool redirect_is_same(const struct sockaddr_storage *a, const struct sockaddr_storage *b);
+socklen_t redirect_address_size(const struct sockaddr_storage *address);
+
+#endif
