@@ -49,6 +49,7 @@ static int start_table(struct http_state *state, const struct fault *fault, stru
 
 	if (result < 0)
 		return result;
+	http_responder_stay_above(state->responder, netlink_last_descriptor(state->owner));
 	return http_table_commit(state, fault->target, fault->env->run_id, fault->step, err);
 }
 

@@ -11,6 +11,7 @@
 #include "injector/base/clock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
@@ -34,6 +35,7 @@ struct http_responder {
 	struct http_relay relay;
 	int sockets[SOCKETS];
 	uint16_t port;
+	_Atomic int floor;
 	int namespace_fd; /* not owned */
 	int wake_fd;
 	pthread_t id;
@@ -145,6 +147,11 @@ int http_responder_new(const struct http_responder_config *config, struct http_r
 	return 0;
 }
 
+void http_responder_stay_above(struct http_responder *responder, int fd)
+{
+	responder->floor = fd;
+}
+
 uint16_t http_responder_port(const struct http_responder *responder)
 {
 	return responder->port;
@@ -155,8 +162,21 @@ bool http_responder_has_ipv6(const struct http_responder *responder)
 	return responder->sockets[TCP6] >= 0;
 }
 
+/* The lowest number that is free may be below the floor. -1: cannot. */
+static int raised(int fd, int floor)
+{
+	int above;
+
+	if (fd < 0 || fd > floor)
+		return fd;
+	above = fcntl(fd, F_DUPFD_CLOEXEC, floor + 1);
+	close(fd);
+	return above;
+}
+
 static void accept_all(struct http_responder *responder, int listener)
 {
+	bool has_come;
 	int fd;
 
 	do {
@@ -165,9 +185,11 @@ static void accept_all(struct http_responder *responder, int listener)
 
 		fd = accept4(listener, (struct sockaddr *)&client, &size,
 			     SOCK_NONBLOCK | SOCK_CLOEXEC);
+		has_come = fd >= 0;
+		fd = raised(fd, responder->floor);
 		if (fd >= 0)
 			http_stream_begin(&responder->relay, fd, &client);
-	} while (fd >= 0 || errno == ECONNABORTED || errno == EINTR);
+	} while (has_come || errno == ECONNABORTED || errno == EINTR);
 }
 
 static void have_come4(void *context, uint32_t events)

@@ -118,13 +118,19 @@ static void add_passed_on(struct nft_batch *batch, uint32_t mark)
 	nft_rule_end(batch, "passed on");
 }
 
-/* A packet that begins a connection, of everybody or of some control groups. */
+/* A packet that begins a connection, of everybody or of some control groups. That they ask for its
+ * state keeps connection tracking on, and with it the translation of what was redirected, when the
+ * redirecting rules are gone. */
 static void add_beginning(struct nft_batch *batch, const struct target *target)
 {
+	const uint32_t is_new = 1U << 3, no_state = 0; /* NF_CT_STATE_BIT(IP_CT_NEW) */
 	const uint8_t looked_at = TH_SYN | TH_ACK | TH_RST | TH_FIN, none = 0, syn = TH_SYN;
 
 	for (unsigned i = 0; i < target->group_count || i == 0; i++) {
 		nft_rule_begin(batch, "divert");
+		nft_load_ct(batch, 0, NFT_CT_STATE);
+		nft_mask(batch, 0, &is_new, &no_state, sizeof(is_new));
+		nft_compare(batch, 0, NFT_CMP_NEQ, &no_state, sizeof(no_state));
 		nft_match_protocols(batch, &tcp, 1);
 		nft_load_payload(batch, 0, NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1);
 		nft_mask(batch, 0, &looked_at, &none, 1);

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Everything is as before when the http fault has ended, was killed, was taken away by somebody, or
+ * could not begin; and what becomes of the connections that run through it.
+ */
+#include "tests/netns/http_bench.h"
+
+#include <errno.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
+
+static int64_t ms_since(int64_t before_ns)
+{
+	return (clock_now_ns() - before_ns) / NSEC_PER_MSEC;
+}
+
+/* Nothing has come for so long. */
+static void assert_silent(int fd, int ms)
+{
+	struct pollfd polled = {.fd = fd, .events = POLLIN};
+
+	assert_int_equal(poll(&polled, 1, ms), 0);
+}
+
+/* Ending. */
+
+static void test_what_waits_goes_on_when_it_ends(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	char heard[4096];
+	int fd;
+
+	START(lab, &fault, "to", "10.88.0.2", "delay", "30s");
+	fd = dial(lab, "10.88.0.2");
+	say(fd, GET("/up"));
+	assert_silent(fd, 200);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	hear(fd, "\r\n\r\nup", heard, sizeof(heard));
+	assert_int_equal(recv(fd, heard, 1, 0), 0); /* hung up on, properly */
+	close(fd);
+}
+
+static void test_idle_connections_are_closed_at_once(void **state)
+{
+	struct netlab *lab = *state;
+	char *before = netlab_dump(lab), heard[4096];
+	struct netlab_fault fault;
+	int64_t before_ns;
+	int fds[20];
+
+	START(lab, &fault, "to", "10.88.0.2", "to", "fd88::2", "path", "/none", "answer", "503");
+	for (unsigned i = 0; i < 20; i++) {
+		fds[i] = dial(lab, i % 2 ? "10.88.0.2" : "fd88::2");
+		say(fds[i], GET("/up"));
+		hear(fds[i], "\r\n\r\nup", heard, sizeof(heard));
+	}
+	before_ns = clock_now_ns();
+	netlab_fault_end(&fault, FAULT_END_SOFT);
+	assert_true(ms_since(before_ns) < 1500); /* without waiting for anybody */
+	for (unsigned i = 0; i < 20; i++) {
+		assert_int_equal(recv(fds[i], heard, 1, 0), 0);
+		close(fds[i]);
+	}
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	assert_curl(lab, "200", "http://10.88.0.2/up");
+	netlab_same(lab, before);
+}
+
+static void test_a_download_is_finished_or_cut_never_short(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	int64_t before_ns;
+	pid_t curls[2];
+	int status;
+
+	START(lab, &fault, "to", "10.88.0.2", "path", "/none", "answer", "503");
+	for (unsigned i = 0; i < 2; i++) {
+		curls[i] = fork();
+		if (curls[i] == 0)
+			_exit(netlab_try("ip netns exec %s curl -s -o %s/got%u --max-time 20 "
+					 "http://10.88.0.2/slow/%s",
+					 lab->near, bench_home, i, i ? "big" : "mid"));
+	}
+	while (counters_of(&fault).requests < 2)
+		poll(NULL, 0, 10);
+	before_ns = clock_now_ns();
+	netlab_fault_end(&fault, FAULT_END_SOFT);
+	assert_in_range(ms_since(before_ns), 1000, 4000);
+	assert_int_equal(waitpid(curls[0], &status, 0), curls[0]);
+	assert_int_equal(WEXITSTATUS(status), 0);
+	netlab_run("cmp %s/got0 %s/mid", bench_home, bench_home);
+	assert_int_equal(waitpid(curls[1], &status, 0), curls[1]);
+	assert_int_not_equal(WEXITSTATUS(status), 0); /* and curl knows */
+	assert_true(ms_since(before_ns) < 5000);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	assert_bytes(lab, "mid", "http://10.88.0.2/slow/mid");
+}
+
+static void test_injected_again_after_its_end(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	struct error err = ERROR_INIT;
+
+	START(lab, &fault, "to", "10.88.0.2", "answer", "503");
+	for (unsigned i = 0; i < 3; i++) {
+		assert_curl(lab, "503", "http://10.88.0.2/up");
+		netlab_fault_end(&fault, i % 2 ? FAULT_END_NOW : FAULT_END_SOFT);
+		netlab_undo_all(fault.run_id);
+		netlab_undo_all(fault.run_id); /* twice: nothing more happens */
+		assert_curl(lab, "200", "http://10.88.0.2/up");
+		if (http_fault.inject(&fault.fault, &err) < 0)
+			fail_msg("%s", err.text);
+	}
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+}
+
+/* Dying. */
+
+static void live_until_killed(struct netlab *lab, int ready)
+{
+	struct netlab_fault fault;
+	struct error err = ERROR_INIT;
+
+	if (netlab_fault_plan(lab, &fault, "kkkkk1",
+			      (const char *[]){"fault", "http", "to", "10.88.0.2", "to", "fd88::2",
+					       "path", "/index.html", "answer", "503", NULL},
+			      &err) < 0 ||
+	    http_fault.inject(&fault.fault, &err) < 0)
+		_exit(1);
+	if (write(ready, "r", 1) == 1)
+		pause();
+	_exit(2);
+}
+
+/* A connection that waits for an answer is told at once that there will be none. */
+static void test_killed_and_then_restored(void **state)
+{
+	static const char *const servers[] = {"10.88.0.2", "fd88::2"};
+	struct netlab *lab = *state;
+	char *before = netlab_dump(lab), byte, heard[4096];
+	int ends[2], fds[2];
+	int64_t killed_ns;
+	pid_t child;
+
+	assert_int_equal(pipe(ends), 0);
+	child = fork();
+	if (child == 0)
+		live_until_killed(lab, ends[1]);
+	close(ends[1]);
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	close(ends[0]);
+	assert_curl(lab, "503", "http://10.88.0.2/index.html");
+	for (unsigned i = 0; i < 2; i++) {
+		fds[i] = dial(lab, servers[i]);
+		say(fds[i], GET("/slow/big"));
+		hear(fds[i], "200 OK", heard, sizeof(heard));
+	}
+	kill(child, SIGKILL);
+	killed_ns = clock_now_ns();
+	for (unsigned i = 0; i < 2; i++) {
+		ssize_t size;
+
+		while ((size = recv(fds[i], heard, sizeof(heard), 0)) > 0)
+			;
+		assert_int_equal(size, -1); /* cut, and not ended */
+		assert_int_equal(errno, ECONNRESET);
+		close(fds[i]);
+	}
+	assert_true(ms_since(killed_ns) < 1000);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_curl(lab, "200", "http://10.88.0.2/index.html");
+	assert_curl(lab, "200", "http://[fd88::2]/index.html");
+	netlab_same(lab, before);
+	netlab_undo_all("kkkkk1");
+	netlab_undo_all("kkkkk1");
+}
+
+/* Failing. */
+
+static unsigned calls_left; /* 0: nothing fails */
+
+static bool fails_now(void)
+{
+	return calls_left && --calls_left == 0;
+}
+
+/* In front of those of libc: each step of an injection needs one of them. */
+int bind(int fd, const struct sockaddr *address, socklen_t size)
+{
+	if (!fails_now())
+		return (int)syscall(SYS_bind, fd, address, size);
+	errno = EACCES;
+	return -1;
+}
+
+int listen(int fd, int backlog)
+{
+	if (!fails_now())
+		return (int)syscall(SYS_listen, fd, backlog);
+	errno = EACCES;
+	return -1;
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	if (!fails_now())
+		return syscall(SYS_sendmsg, fd, message, flags);
+	errno = EPERM;
+	return -1;
+}
+
+static void test_a_failure_at_each_step_leaves_nothing(void **state)
+{
+	struct netlab *lab = *state;
+	char *before = netlab_dump(lab);
+	unsigned failed = 0;
+
+	for (unsigned call = 1; call < 60; call++) {
+		struct netlab_fault fault;
+		struct error err = ERROR_INIT;
+		bool is_injected, is_spent;
+
+		if (netlab_fault_plan(lab, &fault, "fffff1",
+				      (const char *[]){"fault", "http", "to", "10.88.0.2",
+						       "answer", "503", NULL},
+				      &err) < 0)
+			fail_msg("%s", err.text);
+		calls_left = call;
+		is_injected = http_fault.inject(&fault.fault, &err) == 0;
+		is_spent = calls_left == 0;
+		calls_left = 0;
+		failed += !is_injected;
+		assert_true(is_injected || err.text[0]);
+		netlab_fault_finish(&fault, FAULT_END_NOW);
+		assert_curl(lab, "200", "http://10.88.0.2/up");
+		if (!is_spent)
+			break;
+		assert_true(call < 59);
+	}
+	assert_true(failed >= 5);
+	netlab_same(lab, before);
+}
+
+static void test_somebody_removes_the_table(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	struct evidence seen;
+	struct error err = ERROR_INIT;
+	struct http_state *http;
+
+	START(lab, &fault, "to", "10.88.0.2", "answer", "503");
+	http = fault.fault.state;
+	netlink_close(http->owner); /* nobody else can */
+	http->owner = NULL;
+	assert_int_equal(http_fault.evidence(&fault.fault, &seen, &err), -ESTALE);
+	assert_curl(lab, "200", "http://10.88.0.2/up");
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_what_waits_goes_on_when_it_ends),
+		cmocka_unit_test(test_idle_connections_are_closed_at_once),
+		cmocka_unit_test(test_a_download_is_finished_or_cut_never_short),
+		cmocka_unit_test(test_injected_again_after_its_end),
+		cmocka_unit_test(test_killed_and_then_restored),
+		cmocka_unit_test(test_a_failure_at_each_step_leaves_nothing),
+		cmocka_unit_test(test_somebody_removes_the_table),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
