@@ -15,20 +15,20 @@ extern const struct fault_ops http_fault;
 /* http_params.c: see there what they mean. */
 enum http_param {
 	HTTP_PARAM_TARGET,
+	HTTP_PARAM_DELAY,
+	HTTP_PARAM_ANSWER,
+	HTTP_PARAM_BODY,
+	HTTP_PARAM_ABORT,
 	HTTP_PARAM_PATH,
 	HTTP_PARAM_METHOD,
 	HTTP_PARAM_HEADER,
-	HTTP_PARAM_ANSWER,
-	HTTP_PARAM_BODY,
-	HTTP_PARAM_DELAY,
-	HTTP_PARAM_ABORT,
 	HTTP_PARAM_PROBABILITY,
 };
 extern const struct param http_params[];
 int http_check(const struct params *params, struct error *err);
 
 #define HTTP_PORT      80
-#define HTTP_MARK_BASE 0x68000000U /* and 24 bits of when it was injected */
+#define HTTP_MARK_BASE 0x60000000U /* and 24 bits of when it was injected */
 
 enum http_phase { HTTP_IDLE, HTTP_ACTIVE, HTTP_DRAINING };
 

@@ -164,14 +164,14 @@ static const struct sandbox_rule socket_local[] = {
 	ALLOW_IF(socket, 0, INT, AF_UNIX), END,
 };
 
-/* TCP and UDP for probes, and to answer DNS queries; never raw. Without AF_NETLINK getaddrinfo takes both families for usable.
+/* TCP and UDP for probes, and to answer DNS queries and HTTP requests; never raw. Without AF_NETLINK getaddrinfo takes both families for usable.
  */
 static const struct sandbox_rule socket_internet[] = {
 	SOCKET(AF_INET, SOCK_STREAM), SOCKET(AF_INET, SOCK_DGRAM), SOCKET(AF_INET6, SOCK_STREAM),
 	SOCKET(AF_INET6, SOCK_DGRAM), END,
 };
 
-/* Answering whoever connects: redirected DNS queries */
+/* Answering whoever connects: redirected DNS queries and HTTP requests */
 static const struct sandbox_rule socket_serving[] = {
 	ALLOW(listen), ALLOW(accept4), END,
 };
@@ -241,7 +241,7 @@ const uint64_t sandbox_keys[SANDBOX_KEYS] = {CAP(SYS_NICE), CAP(BPF), CAP(NET_BI
 
 #define ALWAYS	     0
 #define TO_DELAY     CAP(SYS_NICE)	   /* network: the delay line in real time */
-#define TO_ANSWER    CAP(NET_BIND_SERVICE) /* dns, port */
+#define TO_ANSWER    CAP(NET_BIND_SERVICE) /* dns, http, port */
 #define TO_TRAFFIC   (TO_DELAY | TO_ANSWER)
 #define TO_PROGRAMS  CAP(BPF)		   /* network, connect */
 #define TO_FILES     CAP(CHOWN)		   /* file */

@@ -123,6 +123,7 @@ static const struct {
 	const char *fault, *may;
 } needs[] = {
 	{"process", "-------"}, {"network", "---NITB"}, {"connect", "------B"}, {"dns", "--SNI--"},
+	{"http", "--SNI--"},
 	{"port", "--SNI--"},	{"file", "E------"},	{"file+", "EM-----"},
 };
 

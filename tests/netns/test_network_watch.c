@@ -480,11 +480,12 @@ static void test_run_ends_when_its_namespace_is_deleted(void **state)
 	static const char *const commands[] = {
 		DELAY_IN_EXTRA, IN_EXTRA("port local-port=7100 interface=sqvz action=occupy"),
 		/* not before Linux 5.12 */
-		IN_EXTRA("dns to=192.0.2.53 interface=sqvz name=a.test answer=nxdomain")};
+		IN_EXTRA("dns to=192.0.2.53 interface=sqvz name=a.test answer=nxdomain"),
+		IN_EXTRA("http to=192.0.2.53 interface=sqvz answer=503")};
 	struct stage *stage = *state;
 	unsigned count = sizeof(commands) / sizeof(*commands);
 
-	for (unsigned i = 0; i < count - !netlab_has_egress_hook(stage->lab); i++) {
+	for (unsigned i = 0; i < count - 2 * !netlab_has_egress_hook(stage->lab); i++) {
 		struct squall *squall = start_in_extra(stage, commands[i]);
 
 		netlab_run("ip netns delete " EXTRA);

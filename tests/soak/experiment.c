@@ -10,7 +10,7 @@
 #define STEPS_MAX 4
 #define COUNT(of) (unsigned)(sizeof(of) / sizeof(*(of)))
 
-const char *const soak_kind_names[SOAK_KIND_COUNT] = {"network", "dns",	 "connect",
+const char *const soak_kind_names[SOAK_KIND_COUNT] = {"network", "dns",  "http",   "connect",
 						      "port",	 "file", "process"};
 
 unsigned soak_pick(unsigned below)
@@ -102,6 +102,21 @@ static void write_dns(FILE *out, unsigned at_ms)
 		PICK(lies));
 }
 
+static void write_http(FILE *out, unsigned at_ms)
+{
+	static const char *const effects[] = {
+		"answer: 503",
+		"path: /a*, answer: 404, body: gone, probability: 50%",
+		"method: GET, delay: 50ms",
+		"header: \"Host: *\", delay: 10ms, answer: 500",
+		"abort: true",
+		"path: \"*\", abort: true, delay: 20ms, probability: 30%",
+	};
+
+	write_time(out, at_ms, false);
+	fprintf(out, "http: {target: %s, %s}}", soak_pick(2) ? "far" : "net", PICK(effects));
+}
+
 static void write_connect(FILE *out, unsigned at_ms)
 {
 	static const char *const errors[] = {"ETIMEDOUT", "ECONNREFUSED", "EHOSTUNREACH",
@@ -181,7 +196,7 @@ static void write_process(FILE *out, unsigned at_ms)
 }
 
 static void (*const writers[SOAK_KIND_COUNT])(FILE *out, unsigned at_ms) = {
-	[SOAK_NETWORK] = write_network, [SOAK_DNS] = write_dns,	  [SOAK_CONNECT] = write_connect,
+	[SOAK_NETWORK] = write_network, [SOAK_DNS] = write_dns,	  [SOAK_HTTP] = write_http, [SOAK_CONNECT] = write_connect,
 	[SOAK_PORT] = write_port,	[SOAK_FILE] = write_file, [SOAK_PROCESS] = write_process,
 };
 
@@ -231,7 +246,7 @@ static void write_targets(FILE *out, const struct scene *scene, unsigned slot, p
 void soak_experiment_write(const struct scene *scene, unsigned slot, pid_t victim,
 			   unsigned counts[SOAK_KIND_COUNT])
 {
-	static const enum soak_kind kinds[] = {SOAK_NETWORK, SOAK_NETWORK, SOAK_NETWORK, SOAK_DNS,
+	static const enum soak_kind kinds[] = {SOAK_NETWORK, SOAK_NETWORK, SOAK_NETWORK, SOAK_DNS,	 SOAK_HTTP,
 					       SOAK_CONNECT, SOAK_PORT,	   SOAK_FILE,	 SOAK_FILE,
 					       SOAK_PROCESS, SOAK_PROCESS};
 	cleanup_free char *method = NULL;

@@ -16,6 +16,7 @@
 enum soak_kind {
 	SOAK_NETWORK,
 	SOAK_DNS,
+	SOAK_HTTP,
 	SOAK_CONNECT,
 	SOAK_PORT,
 	SOAK_FILE,

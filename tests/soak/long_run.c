@@ -60,6 +60,7 @@ static void write_experiment(const struct scene *scene, int64_t lasts_ns, int64_
 	const char *const pulses[] = {
 		"network: {target: other, partition: drop}",
 		"dns: {target: server, domain: lab, answer: nxdomain}",
+		"http: {target: far, answer: 503}",
 		"connect: {target: all, error: ECONNREFUSED}",
 		"file: {target: config, corrupt-bytes: 3}",
 		"process: {target: one, action: pause}",

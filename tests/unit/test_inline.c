@@ -87,7 +87,7 @@ static const struct {
 	{"netwrk",
 	 {0},
 	 "there is no fault 'netwrk'; did you mean 'network'?",
-	 "the faults are: network, process, dns, connect, port, file"},
+	 "the faults are: network, process, dns, http, connect, port, file"},
 	{"network", {"delay"}, "'delay' is not of the form key=value", ""},
 	{"network", {"=5"}, "'=5' is not of the form key=value", ""},
 	{"network",

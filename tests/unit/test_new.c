@@ -208,6 +208,15 @@ static void test_explain_tells_what_a_caller_gets(void **state)
 		 "of the lookups at least one is met."},
 		{"dns: {to: \"10.0.0.53\", domain: shop.test, type: [A, AAAA]}",
 		 "Only questions of type A and AAAA are met"},
+		{"http: {to: \"10.0.0.1\", path: \"/api/*\", method: [GET, HEAD], answer: 503}",
+		 "A request with method GET or HEAD for /api/* gets the answer 503 Service "
+		 "Unavailable, which the server does not know of"},
+		{"http: {to: \"10.0.0.1\", header: \"User: test*\", abort: true, delay: 1s}",
+		 "A request with the header User: test* waits 1s and then gets no answer: its "
+		 "connection is reset (ECONNRESET)"},
+		{"http: {to: \"10.0.0.1\", delay: 300ms, probability: 10%}",
+		 "A request waits 300ms and then goes on to the server; those behind it on the "
+		 "same connection wait with it. 10% of these requests meet this, each by itself."},
 		{"connect: {name: shop, error: ETIMEDOUT, protocol: any}",
 		 "connect() returns ETIMEDOUT, \"connection timed out\", without a packet sent"},
 		{"connect: {name: shop, error: ECONNREFUSED, probability: 50%}",
