@@ -50,10 +50,6 @@ static bool give_up(struct http_stream *stream)
 
 static bool pass_request(struct http_stream *stream)
 {
-	if (stream->server < 0 && !http_stream_reconnect(stream)) {
-		stream->is_broken = true;
-		return false;
-	}
 	stream->to_server.clear += stream->head_size;
 	if (stream->request.is_tunnel)
 		return give_up(stream);

@@ -17,7 +17,8 @@ const struct param http_params[] = {
 		{.name = "target",
 		 .type = PARAM_TARGET,
 		 .flags = PARAM_REQUIRED,
-		 .doc = "the servers (port 80 unless given), and whose requests: its namespace"},
+		 .doc = "the servers (port 80 unless given), and whose requests: its namespace; only "
+			"on connections that begin while it lasts"},
 	[HTTP_PARAM_DELAY] = {.name = "delay",
 			      .type = PARAM_DURATION,
 			      .max = 600 * NSEC_PER_SEC,

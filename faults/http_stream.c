@@ -77,7 +77,7 @@ static void end_stream(struct http_stream *stream, bool is_gentle)
 	free(stream);
 }
 
-bool http_stream_reconnect(struct http_stream *stream)
+static bool connect_server(struct http_stream *stream)
 {
 	stream->is_connected = false;
 	stream->server_events = 0;
@@ -212,10 +212,24 @@ static bool move(struct http_stream *stream)
 	return !stream->is_broken;
 }
 
+/* It hung up while a request was held that it did not know of. False: it cannot be asked. */
+static bool ask_anew(struct http_stream *stream)
+{
+	struct http_lane *lane = &stream->to_server;
+
+	if (stream->server >= 0 || stream->mode == HTTP_HANGING_UP)
+		return true;
+	if (lane->start < lane->clear)
+		return connect_server(stream);
+	if (lane->has_ended && http_lane_is_empty(lane))
+		http_stream_hang_up(stream);
+	return true;
+}
+
 /* After anything happened. The stream may be gone behind it. */
 static void go_on(struct http_stream *stream, bool is_sound)
 {
-	is_sound = is_sound && move(stream);
+	is_sound = is_sound && move(stream) && ask_anew(stream);
 	if (is_sound && may_hang_up(stream))
 		http_stream_hang_up(stream);
 	if (is_sound)
@@ -243,8 +257,7 @@ static void client_is_ready(void *context, uint32_t events)
 	go_on(stream, !(events & EPOLLERR) && fill(&stream->to_server, stream->client));
 }
 
-/* It hangs up while a request is held that it does not know of: it is asked anew when its time has
- * come. */
+/* A server that hangs up now has no part in what is held. */
 static bool may_be_asked_anew(const struct http_stream *stream)
 {
 	return stream->mode == HTTP_HELD && !stream->pending && stream->to_client.has_ended &&
@@ -312,7 +325,7 @@ void http_stream_begin(struct http_relay *relay, int fd, const struct sockaddr_s
 	note_awaited(stream, true);
 	/* who was not redirected gets nothing: this is no open proxy */
 	if (!http_relay_find_server(fd, &stream->server_address) ||
-	    !http_stream_reconnect(stream) || !watch(stream))
+	    !connect_server(stream) || !watch(stream))
 		end_stream(stream, false);
 }
 

@@ -59,7 +59,6 @@ bool http_exchange_go_on(struct http_stream *stream);
 bool http_exchange_is_idle(const struct http_stream *stream);
 
 /* http_stream.c */
-bool http_stream_reconnect(struct http_stream *stream);
 /* We close, when what is to be said has been said. */
 void http_stream_hang_up(struct http_stream *stream);
 /* Calls http_exchange_go_on() when the time is over. */

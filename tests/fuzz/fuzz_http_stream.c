@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Whatever a client and a server say on a connection through the http fault, in any pieces, one
+ * before the other, and whoever hangs up in the middle: what passes is what was said, byte for
+ * byte, but for requests that are answered; what is kept is bounded; when both have hung up nothing
+ * is left of it.
+ */
+/* its lanes are its own business */
+#include "faults/http_stream.c" /* NOLINT(bugprone-suspicious-include) */
+
+#include "faults/http.h"
+#include "injector/base/quantity.h"
+
+#define FAKE_TIMERS 16
+#include "tests/fuzz/fuzz_time.h"
+
+#include <poll.h>
+
+#define SAID_MAX (24 << 10)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Both ends as the other side sees them, and what was said there. */
+struct end {
+	int fd; /* -1: not there */
+	size_t said, heard;
+	uint8_t said_bytes[SAID_MAX], heard_bytes[4 * SAID_MAX];
+};
+static struct end client, server;
+static struct params params;
+static struct http_policy policy;
+static struct http_relay relay;
+static bool is_unreachable, has_reset;
+static const uint8_t *input, *input_end;
+
+bool http_relay_find_server(int fd, struct sockaddr_storage *out)
+{
+	(void)fd;
+	memset(out, 0, sizeof(*out));
+	return true;
+}
+
+int http_relay_connect(const struct http_relay *of, const struct sockaddr_storage *from,
+		       const struct sockaddr_storage *to)
+{
+	int pair[2];
+
+	(void)of, (void)from, (void)to;
+	if (is_unreachable || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return -1;
+	if (server.fd >= 0) /* asked anew: the first one has heard nothing that counts */
+		close(server.fd);
+	server.fd = pair[1];
+	return pair[0];
+}
+
+int loop_close(struct loop *loop, int fd)
+{
+	loop_unwatch(loop, fd);
+	return close(fd);
+}
+
+static uint8_t take_byte(void)
+{
+	return input < input_end ? *input++ : 0;
+}
+
+static void say(struct end *end, const void *bytes, size_t size)
+{
+	ssize_t sent;
+
+	if (end->fd < 0 || size > sizeof(end->said_bytes) - end->said)
+		return;
+	sent = send(end->fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (sent <= 0)
+		return;
+	memcpy(end->said_bytes + end->said, bytes, (size_t)sent);
+	end->said += (size_t)sent;
+}
+
+static void say_some(struct end *end, size_t most)
+{
+	size_t there = (size_t)(input_end - input);
+
+	there = there < most ? there : most;
+	say(end, input, there);
+	input += there;
+}
+
+static void say_usual(struct end *end, unsigned which)
+{
+	static const char *const usual[] = {
+		"GET /a HTTP/1.1\r\n\r\n",
+		"GET /b HTTP/1.1\r\n\r\n",
+		"POST /a HTTP/1.1\r\nContent-Length: 3\r\n\r\nxyz",
+		"POST /b HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+		"POST /a HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n",
+		"HEAD /b HTTP/1.1\r\n\r\n",
+		"GET /b HTTP/1.1\r\nUpgrade: x\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+		"HTTP/1.1 100 Continue\r\n\r\n",
+		"HTTP/1.1 204 No\r\n\r\n",
+		"HTTP/1.1 101 Other\r\n\r\n",
+		"HTTP/1.0 200 OK\r\n\r\nuntil the end",
+		"xyz",
+	};
+	const char *text = usual[which % (sizeof(usual) / sizeof(*usual))];
+
+	say(end, text, strlen(text));
+}
+
+static void hear(struct end *end)
+{
+	ssize_t got = 1;
+
+	while (end->fd >= 0 && got > 0 && end->heard < sizeof(end->heard_bytes)) {
+		got = recv(end->fd, end->heard_bytes + end->heard,
+			   sizeof(end->heard_bytes) - end->heard, MSG_DONTWAIT);
+		end->heard += got > 0 ? (size_t)got : 0;
+	}
+}
+
+/* What the loop would do. */
+static bool deliver(bool is_client)
+{
+	struct http_stream *stream = relay.streams;
+	struct pollfd ready = {.fd = !stream ? -1 : is_client ? stream->client : stream->server};
+
+	if (ready.fd < 0 || !fake_watches[ready.fd].fn)
+		return false;
+	ready.events = (short)fake_watches[ready.fd].events; /* poll's and epoll's are the same */
+	if (poll(&ready, 1, 0) <= 0)
+		return false;
+	fake_watches[ready.fd].fn(fake_watches[ready.fd].context, (uint32_t)ready.revents);
+	return true;
+}
+
+static void hang_up(struct end *end)
+{
+	if (end->fd >= 0)
+		shutdown(end->fd, SHUT_WR);
+}
+
+static void act(void)
+{
+	unsigned action = take_byte();
+	struct end *end = action & 0x80 ? &client : &server;
+
+	switch (action % 9) {
+	case 0:
+	case 1:
+		say_usual(end, take_byte());
+		break;
+	case 2:
+		say_some(end, take_byte());
+		break;
+	case 3:
+		deliver(end == &client);
+		break;
+	case 4:
+		hear(end);
+		break;
+	case 5:
+		if (take_byte() < 64) /* else it is over too soon */
+			hang_up(end);
+		break;
+	case 6:
+		fake_timer_fire();
+		break;
+	case 7:
+		if (take_byte() < 32) {
+			relay.is_soft = true;
+			http_stream_soften_all(&relay);
+		}
+		break;
+	case 8:
+		fake_now_ns += NSEC_PER_SEC;
+		http_stream_sweep(&relay, fake_now_ns);
+		break;
+	}
+}
+
+/* The first byte says what is met, and how. */
+static void begin(const uint8_t *data, size_t size)
+{
+	static const char *const settings[][2] = {{"path", "/a"}, {"answer", "503"}, {"body", "no"}};
+
+	if (!params.table) {
+		require(params_init(&params, http_params, NULL) == 0);
+		for (unsigned i = 0; i < sizeof(settings) / sizeof(*settings); i++)
+			require(params_add(&params,
+					   (unsigned)params_find(http_params, settings[i][0]),
+					   settings[i][1], 0, 0, NULL) == 0);
+	}
+	fake_time_begin();
+	require(http_read_policy(&params, &policy, NULL) == 0);
+	policy.delay_ns = data[0] & 1 ? NSEC_PER_SEC : 0;
+	policy.status = data[0] & 2 ? 503 : 0;
+	policy.aborts = !policy.status && data[0] & 4;
+	memset(&relay, 0, sizeof(relay));
+	relay.policy = &policy;
+	relay.stream_max = 1;
+	is_unreachable = data[0] == 0xff;
+	client.said = client.heard = server.said = server.heard = 0;
+	server.fd = -1;
+	input = data + 1;
+	input_end = data + size;
+}
+
+static bool is_within(const struct end *heard, const struct end *said)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < heard->heard; i++, at++) {
+		while (at < said->said && said->said_bytes[at] != heard->heard_bytes[i])
+			at++;
+		if (at == said->said)
+			return false;
+	}
+	return true;
+}
+
+static void check_heard(void)
+{
+	require(is_within(&server, &client));
+	if (relay.answered)
+		return;
+	require(server.heard <= client.said && client.heard <= server.said);
+	require(memcmp(server.heard_bytes, client.said_bytes, server.heard) == 0);
+	require(memcmp(client.heard_bytes, server.said_bytes, client.heard) == 0);
+}
+
+static void pump(void)
+{
+	for (unsigned i = 0; i < 3000; i++) {
+		bool moved = deliver(true);
+
+		moved |= deliver(false);
+		hear(&client);
+		hear(&server);
+		if (!moved && !fake_timer_fire())
+			return;
+	}
+	require(!"it comes to rest");
+}
+
+static int next_descriptor(void)
+{
+	int fd = dup(STDIN_FILENO);
+
+	require(fd >= 0);
+	close(fd);
+	return fd;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	int descriptor = next_descriptor(), pair[2];
+	struct sockaddr_storage from = {.ss_family = AF_INET};
+
+	if (size < 2)
+		return 0;
+	begin(data, size);
+	require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+	client.fd = pair[0];
+	http_stream_begin(&relay, pair[1], &from);
+	for (unsigned i = 0; i < 500 && input < input_end; i++)
+		act();
+	pump();
+	has_reset = !relay.streams;
+	hang_up(&client);
+	for (unsigned i = 0; i < 2; i++) { /* it may be asked anew meanwhile */
+		hang_up(&server);
+		pump();
+	}
+	check_heard();
+	/* whoever has said all has heard all */
+	if (relay.streams)
+		require(!"the stream is over");
+	if (!has_reset && !relay.hits && !relay.is_soft)
+		require(server.heard == client.said && client.heard == server.said);
+	http_stream_close_all(&relay);
+	require(relay.stream_count == 0 && !relay.streams && relay.awaited == 0);
+	require(fake_timer_count == 0);
+	if (server.fd >= 0)
+		close(server.fd);
+	close(client.fd);
+	require(next_descriptor() == descriptor);
+	return 0;
+}
