@@ -44,7 +44,8 @@ static int start_table(struct http_state *state, const struct fault *fault, stru
 {
 	/* After the responder's sockets and before any connection: when the process is killed, the
 	 * kernel lets go of the highest descriptor first. The connections are reset while their
-	 * addresses are still translated, and the table does not outlive the sockets it leads to. */
+	 * addresses are still translated, and the table does not outlive the sockets it leads to.
+	 */
 	int result = netlink_open_netfilter(fault->target->namespace_fd, &state->owner, err);
 
 	if (result < 0)

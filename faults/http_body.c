@@ -13,7 +13,7 @@ enum {
 	SIZE,
 	EXTENSION, /* up to the end of the line */
 	DATA,
-	DATA_ENDS,     /* CR LF behind it */
+	DATA_ENDS,	/* CR LF behind it */
 	TRAILER_BEGINS, /* a line behind the last chunk, which is empty if it is the last one */
 	TRAILER,
 };

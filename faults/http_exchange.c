@@ -93,12 +93,12 @@ static bool answer(struct http_stream *stream)
 	const struct http_request_head *request = &stream->request;
 	struct http_lane *lane = &stream->to_client;
 	/* whether the body still comes nobody knows who did not ask for it (RFC 9110 10.1.1) */
-	bool closes = request->is_last ||
-		      (request->may_wait && request->body.framing != HTTP_NOTHING);
+	bool closes =
+		request->is_last || (request->may_wait && request->body.framing != HTTP_NOTHING);
 
 	lane->start = 0;
-	lane->used = lane->clear = http_write_answer(policy->status, policy->body,
-						     request->is_head, closes, lane->bytes);
+	lane->used = lane->clear = http_write_answer(policy->status, policy->body, request->is_head,
+						     closes, lane->bytes);
 	drop(&stream->to_server, stream->head_size);
 	stream->relay->answered++;
 	stream->mode = HTTP_IN_DROPPED;

@@ -30,9 +30,9 @@ struct http_body {
 struct http_request_head {
 	struct http_text method, target, headers; /* headers: whole lines */
 	struct http_body body;
-	bool is_last;	  /* no other request comes on this connection */
-	bool may_wait;	  /* Expect: the body comes only if the server wants it */
-	bool is_changing; /* Upgrade: another protocol may follow */
+	bool is_last;		 /* no other request comes on this connection */
+	bool may_wait;		 /* Expect: the body comes only if the server wants it */
+	bool is_changing;	 /* Upgrade: another protocol may follow */
 	bool is_head, is_tunnel; /* HEAD; CONNECT */
 };
 

@@ -13,12 +13,12 @@
 #define VALUES_MAX 20 /* of each list: every request is compared with them */
 
 const struct param http_params[] = {
-	[HTTP_PARAM_TARGET] =
-		{.name = "target",
-		 .type = PARAM_TARGET,
-		 .flags = PARAM_REQUIRED,
-		 .doc = "the servers (port 80 unless given), and whose requests: its namespace; only "
-			"on connections that begin while it lasts"},
+	[HTTP_PARAM_TARGET] = {.name = "target",
+			       .type = PARAM_TARGET,
+			       .flags = PARAM_REQUIRED,
+			       .doc = "the servers (port 80 unless given), and whose requests: its "
+				      "namespace; only "
+				      "on connections that begin while it lasts"},
 	[HTTP_PARAM_DELAY] = {.name = "delay",
 			      .type = PARAM_DURATION,
 			      .max = 600 * NSEC_PER_SEC,
@@ -119,8 +119,9 @@ static int check_effects(const struct http_policy *policy, bool has_body, struct
 		return error_remedy(err, "give 400 to 599, or 200");
 	}
 	if (policy->status && policy->aborts)
-		return error_set(err, EINVAL, "a request that is aborted gets no answer: give "
-					      "`answer` or `abort`");
+		return error_set(err, EINVAL,
+				 "a request that is aborted gets no answer: give "
+				 "`answer` or `abort`");
 	if (has_body && !policy->status)
 		return error_set(err, EINVAL, "`body` belongs to `answer`");
 	return 0;

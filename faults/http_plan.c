@@ -51,10 +51,13 @@ int http_probe_machine(struct fault_support *out, struct error *err)
 
 static int check_target(const struct target *target, struct error *err)
 {
-	static const unsigned unused[] = {
-		TRAFFIC_LOCAL_PORT,	   TRAFFIC_LOCAL_ADDRESS,	 TRAFFIC_PROTOCOL_NUMBER,
-		TRAFFIC_EXCEPT_LOCAL_PORT, TRAFFIC_EXCEPT_LOCAL_ADDRESS, TRAFFIC_SHARE,
-		TRAFFIC_VLAN};
+	static const unsigned unused[] = {TRAFFIC_LOCAL_PORT,
+					  TRAFFIC_LOCAL_ADDRESS,
+					  TRAFFIC_PROTOCOL_NUMBER,
+					  TRAFFIC_EXCEPT_LOCAL_PORT,
+					  TRAFFIC_EXCEPT_LOCAL_ADDRESS,
+					  TRAFFIC_SHARE,
+					  TRAFFIC_VLAN};
 	const char *protocol = params_text(&target->params, TRAFFIC_PROTOCOL);
 
 	for (unsigned i = 0; i < sizeof(unused) / sizeof(*unused); i++)

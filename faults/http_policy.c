@@ -15,8 +15,7 @@ static struct http_text path_of(struct http_text target)
 	const char *end;
 
 	if (target.size > length && strncasecmp(target.at, scheme, length) == 0) {
-		const char *path =
-			memchr(target.at + length, '/', target.size - length);
+		const char *path = memchr(target.at + length, '/', target.size - length);
 
 		if (!path)
 			return (struct http_text){"/", 1};

@@ -81,8 +81,8 @@ static bool connect_server(struct http_stream *stream)
 {
 	stream->is_connected = false;
 	stream->server_events = 0;
-	stream->server = http_relay_connect(stream->relay, &stream->client_address,
-					    &stream->server_address);
+	stream->server =
+		http_relay_connect(stream->relay, &stream->client_address, &stream->server_address);
 	if (stream->server >= 0)
 		prepare(stream->server);
 	return stream->server >= 0;
@@ -181,8 +181,7 @@ static bool watch(struct http_stream *stream)
 		server |= EPOLLIN;
 	if (!stream->is_connected || to_server->start < to_server->clear)
 		server |= EPOLLOUT;
-	return watch_one(stream, stream->client, client, &stream->client_events,
-			 client_is_ready) &&
+	return watch_one(stream, stream->client, client, &stream->client_events, client_is_ready) &&
 	       watch_one(stream, stream->server, server, &stream->server_events, server_is_ready);
 }
 
@@ -293,9 +292,9 @@ static void is_due(void *context)
 
 void http_stream_hold(struct http_stream *stream, int64_t delay_ns)
 {
-	stream->is_due = delay_ns == 0 ||
-			 loop_timer_set(stream->relay->loop, &stream->timer,
-					clock_now_ns() + delay_ns, is_due, stream) < 0;
+	stream->is_due =
+		delay_ns == 0 || loop_timer_set(stream->relay->loop, &stream->timer,
+						clock_now_ns() + delay_ns, is_due, stream) < 0;
 }
 
 /* All of them. */
@@ -324,8 +323,8 @@ void http_stream_begin(struct http_relay *relay, int fd, const struct sockaddr_s
 	relay->connections++;
 	note_awaited(stream, true);
 	/* who was not redirected gets nothing: this is no open proxy */
-	if (!http_relay_find_server(fd, &stream->server_address) ||
-	    !connect_server(stream) || !watch(stream))
+	if (!http_relay_find_server(fd, &stream->server_address) || !connect_server(stream) ||
+	    !watch(stream))
 		end_stream(stream, false);
 }
 

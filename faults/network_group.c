@@ -18,7 +18,8 @@
 #define FLOWS_MAX 65536 /* the map is allocated as a whole */
 
 /* Of the packet's mark, one for each fault in force, whichever run it is of. High ones, which fewer
- * people use, and none that the marks of dns and http faults have (DNS_MARK_BASE, HTTP_MARK_BASE). */
+ * people use, and none that the marks of dns and http faults have (DNS_MARK_BASE, HTTP_MARK_BASE).
+ */
 static const uint8_t bits[] = {27, 28, 24, 25, 31, 23, 22, 21, 20, 19, 18, 17, 16};
 #define BIT_COUNT (sizeof(bits) / sizeof(*bits))
 

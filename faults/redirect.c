@@ -171,7 +171,8 @@ int redirect_connect(uint32_t mark, int type, const struct sockaddr_storage *cli
 	 * client that has just lost its address is served from another. */
 	((struct sockaddr_in *)&from)->sin_port = 0; /* at the same place in both */
 	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
-	if (bind(fd, (const struct sockaddr *)&from, redirect_address_size(&from)) < 0 && errno != EADDRNOTAVAIL)
+	if (bind(fd, (const struct sockaddr *)&from, redirect_address_size(&from)) < 0 &&
+	    errno != EADDRNOTAVAIL)
 		return -1;
 	if (connect(fd, (const struct sockaddr *)server, redirect_address_size(server)) < 0 &&
 	    errno != EINPROGRESS)

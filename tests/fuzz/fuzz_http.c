@@ -77,9 +77,9 @@ static void check_body(struct http_body body, const uint8_t *bytes, size_t size,
 	is_sound = http_body_take(&body, bytes, size, &taken, &is_done);
 	require(!is_sound || taken <= size);
 	while (is_sound_too && !is_done_too && at < size) {
-		is_sound_too = http_body_take(&pieces, bytes + at,
-					      piece < size - at ? piece : size - at, &some,
-					      &is_done_too);
+		is_sound_too =
+			http_body_take(&pieces, bytes + at, piece < size - at ? piece : size - at,
+				       &some, &is_done_too);
 		at += some;
 		require(!is_sound_too || some > 0 || is_done_too);
 	}

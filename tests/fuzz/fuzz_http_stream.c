@@ -184,7 +184,8 @@ static void act(void)
 /* The first byte says what is met, and how. */
 static void begin(const uint8_t *data, size_t size)
 {
-	static const char *const settings[][2] = {{"path", "/a"}, {"answer", "503"}, {"body", "no"}};
+	static const char *const settings[][2] = {
+		{"path", "/a"}, {"answer", "503"}, {"body", "no"}};
 
 	if (!params.table) {
 		require(params_init(&params, http_params, NULL) == 0);

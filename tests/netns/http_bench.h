@@ -29,7 +29,7 @@
 #include <cmocka.h>
 
 #define BENCH_BIG 3000000 /* bytes of /big */
-#define BENCH_MID 500000 /* of /mid */
+#define BENCH_MID 500000  /* of /mid */
 
 static char bench_home[32];
 

@@ -122,9 +122,9 @@ static const char *const purposes[PURPOSES] = {
 static const struct {
 	const char *fault, *may;
 } needs[] = {
-	{"process", "-------"}, {"network", "---NITB"}, {"connect", "------B"}, {"dns", "--SNI--"},
-	{"http", "--SNI--"},
-	{"port", "--SNI--"},	{"file", "E------"},	{"file+", "EM-----"},
+	{"process", "-------"}, {"network", "---NITB"}, {"connect", "------B"},
+	{"dns", "--SNI--"},	{"http", "--SNI--"},	{"port", "--SNI--"},
+	{"file", "E------"},	{"file+", "EM-----"},
 };
 
 static void test_a_process_may_what_its_faults_need(void **state)

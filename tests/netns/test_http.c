@@ -55,8 +55,8 @@ static void test_what_is_left_out_is_not_met(void **state)
 	struct netlab *lab = *state;
 	struct netlab_fault fault;
 
-	START(lab, &fault, "to", "10.88.0.0/24", "to", "10.88.0.0/24:81", "except", "10.88.0.3", "except",
-	      "10.88.0.2:81", "answer", "500");
+	START(lab, &fault, "to", "10.88.0.0/24", "to", "10.88.0.0/24:81", "except", "10.88.0.3",
+	      "except", "10.88.0.2:81", "answer", "500");
 	assert_curl(lab, "500", "http://10.88.0.2/up");
 	assert_curl(lab, "200", "http://10.88.0.2:81/up");
 	assert_curl(lab, "200", "http://10.88.0.3/up");

@@ -226,8 +226,8 @@ static void test_a_failure_at_each_step_leaves_nothing(void **state)
 		bool is_injected, is_spent;
 
 		if (netlab_fault_plan(lab, &fault, "fffff1",
-				      (const char *[]){"fault", "http", "to", "10.88.0.2",
-						       "answer", "503", NULL},
+				      (const char *[]){"fault", "http", "to", "10.88.0.2", "answer",
+						       "503", NULL},
 				      &err) < 0)
 			fail_msg("%s", err.text);
 		calls_left = call;

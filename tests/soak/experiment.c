@@ -10,7 +10,7 @@
 #define STEPS_MAX 4
 #define COUNT(of) (unsigned)(sizeof(of) / sizeof(*(of)))
 
-const char *const soak_kind_names[SOAK_KIND_COUNT] = {"network", "dns",  "http",   "connect",
+const char *const soak_kind_names[SOAK_KIND_COUNT] = {"network", "dns",	 "http",   "connect",
 						      "port",	 "file", "process"};
 
 unsigned soak_pick(unsigned below)
@@ -196,8 +196,9 @@ static void write_process(FILE *out, unsigned at_ms)
 }
 
 static void (*const writers[SOAK_KIND_COUNT])(FILE *out, unsigned at_ms) = {
-	[SOAK_NETWORK] = write_network, [SOAK_DNS] = write_dns,	  [SOAK_HTTP] = write_http, [SOAK_CONNECT] = write_connect,
-	[SOAK_PORT] = write_port,	[SOAK_FILE] = write_file, [SOAK_PROCESS] = write_process,
+	[SOAK_NETWORK] = write_network, [SOAK_DNS] = write_dns,	  [SOAK_HTTP] = write_http,
+	[SOAK_CONNECT] = write_connect, [SOAK_PORT] = write_port, [SOAK_FILE] = write_file,
+	[SOAK_PROCESS] = write_process,
 };
 
 /* ---- The file ---- */
@@ -246,9 +247,9 @@ static void write_targets(FILE *out, const struct scene *scene, unsigned slot, p
 void soak_experiment_write(const struct scene *scene, unsigned slot, pid_t victim,
 			   unsigned counts[SOAK_KIND_COUNT])
 {
-	static const enum soak_kind kinds[] = {SOAK_NETWORK, SOAK_NETWORK, SOAK_NETWORK, SOAK_DNS,	 SOAK_HTTP,
-					       SOAK_CONNECT, SOAK_PORT,	   SOAK_FILE,	 SOAK_FILE,
-					       SOAK_PROCESS, SOAK_PROCESS};
+	static const enum soak_kind kinds[] = {SOAK_NETWORK, SOAK_NETWORK, SOAK_NETWORK, SOAK_DNS,
+					       SOAK_HTTP,    SOAK_CONNECT, SOAK_PORT,	 SOAK_FILE,
+					       SOAK_FILE,    SOAK_PROCESS, SOAK_PROCESS};
 	cleanup_free char *method = NULL;
 	cleanup_file FILE *out = NULL;
 	char path[64];

@@ -64,12 +64,17 @@ static void test_a_head_is_found_when_it_is_whole(void **state)
 static void test_what_is_no_http_is_told_early(void **state)
 {
 	static const char *const cases[] = {
-		"\x16\x03\x01",	     /* TLS */
-		"PRI * HTTP/2",	     /* HTTP/2 */
-		"EHLO host\r\n",     /* SMTP */
-		"*1\r\n$4\r\nPING",  /* Redis */
-		"GET / HTTP/3",	     "GET  / HTTP/1.1", "GET /\x01", "GET / HTTP/1.15",
-		"GET / x",	     " GET",		"GET /\r\n", /* HTTP/0.9 */
+		"\x16\x03\x01",	    /* TLS */
+		"PRI * HTTP/2",	    /* HTTP/2 */
+		"EHLO host\r\n",    /* SMTP */
+		"*1\r\n$4\r\nPING", /* Redis */
+		"GET / HTTP/3",
+		"GET  / HTTP/1.1",
+		"GET /\x01",
+		"GET / HTTP/1.15",
+		"GET / x",
+		" GET",
+		"GET /\r\n", /* HTTP/0.9 */
 		"AVERYLONGMETHODTHATNOBODYHASEVERSEEN",
 	};
 	size_t size;
@@ -118,13 +123,22 @@ static void test_a_request_says_what_it_is(void **state)
 static void test_what_can_be_read_twofold_is_not_understood(void **state)
 {
 	static const char *const headers[] = {
-		"Content-Length: 1\r\nContent-Length: 2", "Content-Length: 1, 1",
-		"Content-Length: +1",	"Content-Length: ",
-		"Content-Length: 0x1",	"Content-Length: 1234567890123456789",
-		"Transfer-Encoding: gzip, chunked", "Transfer-Encoding: chunked\r\n"
-						    "Content-Length: 1",
+		"Content-Length: 1\r\nContent-Length: 2",
+		"Content-Length: 1, 1",
+		"Content-Length: +1",
+		"Content-Length: ",
+		"Content-Length: 0x1",
+		"Content-Length: 1234567890123456789",
+		"Transfer-Encoding: gzip, chunked",
+		"Transfer-Encoding: chunked\r\n"
+		"Content-Length: 1",
 		"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
-		"A: b\r\n c",		"A : b", ": b", "A", "A: \x01", "A: b\rc",
+		"A: b\r\n c",
+		"A : b",
+		": b",
+		"A",
+		"A: \x01",
+		"A: b\rc",
 	};
 	struct http_request_head request;
 
@@ -136,8 +150,8 @@ static void test_what_can_be_read_twofold_is_not_understood(void **state)
 		if (read_request(text, &request))
 			fail_msg("'%s' is understood", headers[i]);
 	}
-	assert_false(read_request("GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
-				  &request));
+	assert_false(
+		read_request("GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", &request));
 	assert_true(read_request("GET / HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n",
 				 &request));
 }
@@ -164,8 +178,7 @@ static void test_a_response_says_how_it_ends(void **state)
 	(void)state;
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		assert_true(http_read_response((const uint8_t *)cases[i].text,
-					       strlen(cases[i].text), cases[i].to_head,
-					       &response));
+					       strlen(cases[i].text), cases[i].to_head, &response));
 		assert_int_equal(response.body.framing, cases[i].framing);
 		assert_int_equal(response.is_interim, response.status == 100);
 	}
@@ -178,9 +191,11 @@ static void test_a_response_says_how_it_ends(void **state)
 /* Chunks in pieces of every size end at the same byte. */
 static void test_a_body_ends_where_it_ends(void **state)
 {
-	static const char chunks[] = "5;x=y\r\nhello\r\n0A\r\n0123456789\r\n000\r\nT: a\r\nU: \r\n\r\n"
-				     "GET";
-	static const char *const bad[] = {"\r\n", "g", "5\r\nhellox", "1x\r\n", "fffffffffffffffff"};
+	static const char chunks[] =
+		"5;x=y\r\nhello\r\n0A\r\n0123456789\r\n000\r\nT: a\r\nU: \r\n\r\n"
+		"GET";
+	static const char *const bad[] = {"\r\n", "g", "5\r\nhellox", "1x\r\n",
+					  "fffffffffffffffff"};
 	size_t whole = sizeof(chunks) - 1 - 3;
 
 	(void)state;
@@ -229,9 +244,8 @@ static void test_globs(void **state)
 
 static void set(struct params *params, const char *name, const char *text)
 {
-	assert_int_equal(params_add(params, (unsigned)params_find(http_params, name), text, 1, 1,
-				    NULL),
-			 0);
+	assert_int_equal(
+		params_add(params, (unsigned)params_find(http_params, name), text, 1, 1, NULL), 0);
 }
 
 static bool meets(const struct params *params, const char *text)
@@ -277,14 +291,18 @@ static void test_what_makes_no_sense_is_refused(void **state)
 	static const struct {
 		const char *settings[4], *text, *remedy;
 	} cases[] = {
-		{{"path", "/"}, "what shall become of the requests?", "give answer, delay or abort"},
+		{{"path", "/"},
+		 "what shall become of the requests?",
+		 "give answer, delay or abort"},
 		{{"answer", "302"}, "answer: 302 is no error", "give 400 to 599, or 200"},
 		{{"answer", "503", "abort", "true"},
 		 "a request that is aborted gets no answer: give `answer` or `abort`",
 		 ""},
 		{{"delay", "1s", "body", "x"}, "`body` belongs to `answer`", ""},
 		{{"delay", "1s", "path", "api"}, "path: 'api' begins with neither / nor *", ""},
-		{{"delay", "1s", "path", "/a b"}, "path: '/a b': a blank or # is in no request", ""},
+		{{"delay", "1s", "path", "/a b"},
+		 "path: '/a b': a blank or # is in no request",
+		 ""},
 		{{"delay", "1s", "method", "get"},
 		 "method: 'get' is none",
 		 "they are written in capitals: GET, POST"},
