@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * TEST_NAMES="name name": of a test program only these tests run, as scripts/run-tests asks for in the
- * test machine. The linker puts this before cmocka's own runner (--wrap, see the Makefile), so that each
- * program has it; its cmocka_set_test_filter() takes one pattern only.
+ * TEST_NAMES="name name": of a test program only these tests run, as scripts/run-tests asks for in
+ * the test machine. The linker puts this before cmocka's own runner (--wrap, see the Makefile), so
+ * that each program has it; its cmocka_set_test_filter() takes one pattern only.
  */
 #include <setjmp.h>
 #include <stdarg.h>
