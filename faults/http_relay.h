@@ -26,7 +26,7 @@ struct http_relay {
 	struct http_stream *streams;
 	unsigned stream_count, stream_max;
 	struct loop_timer sweep;
-	bool is_soft;
+	_Atomic bool is_soft; /* nothing is met any more; set by another thread */
 
 	/* read by other threads */
 	_Atomic uint64_t connections, requests, hits, answered, aborted, delayed, strange, refused;

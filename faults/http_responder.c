@@ -36,6 +36,7 @@ struct http_responder {
 	int sockets[SOCKETS];
 	uint16_t port;
 	_Atomic int floor;
+	bool is_full;	  /* no descriptor is left: who comes waits */
 	int namespace_fd; /* not owned */
 	int wake_fd;
 	pthread_t id;
@@ -174,6 +175,11 @@ static int raised(int fd, int floor)
 	return above;
 }
 
+static bool is_lack(int code)
+{
+	return code == EMFILE || code == ENFILE || code == ENOBUFS || code == ENOMEM;
+}
+
 static void accept_all(struct http_responder *responder, int listener)
 {
 	bool has_come;
@@ -189,41 +195,54 @@ static void accept_all(struct http_responder *responder, int listener)
 		fd = raised(fd, responder->floor);
 		if (fd >= 0)
 			http_stream_begin(&responder->relay, fd, &client);
+		else if (has_come)
+			responder->relay.refused++;
+		else if (is_lack(errno))
+			responder->is_full = true;
 	} while (has_come || errno == ECONNABORTED || errno == EINTR);
 }
 
-static void have_come4(void *context, uint32_t events)
+static void have_come(void *context, uint32_t events)
 {
 	struct http_responder *responder = context;
 
 	(void)events;
-	accept_all(responder, responder->sockets[TCP4]);
+	for (unsigned i = 0; i < SOCKETS && !responder->is_full; i++)
+		if (responder->sockets[i] >= 0)
+			accept_all(responder, responder->sockets[i]);
+	/* else they would be told of again and again */
+	for (unsigned i = 0; i < SOCKETS && responder->is_full; i++)
+		loop_unwatch(responder->relay.loop, responder->sockets[i]);
 }
 
-static void have_come6(void *context, uint32_t events)
+static int listen_again(struct http_responder *responder, struct error *err)
 {
-	struct http_responder *responder = context;
+	int result = 0;
 
-	(void)events;
-	accept_all(responder, responder->sockets[TCP6]);
+	responder->is_full = false;
+	for (unsigned i = 0; i < SOCKETS && result == 0; i++)
+		if (responder->sockets[i] >= 0)
+			result = loop_watch(responder->relay.loop, responder->sockets[i], EPOLLIN,
+					    have_come, responder, err);
+	return result;
 }
 
 static void sweep(void *context)
 {
-	struct http_relay *relay = context;
+	struct http_responder *responder = context;
+	struct http_relay *relay = &responder->relay;
 	int64_t now_ns = clock_now_ns();
 
 	http_stream_sweep(relay, now_ns);
-	loop_timer_set(relay->loop, &relay->sweep, now_ns + SWEEP_EVERY, sweep, relay);
+	if (responder->is_full)
+		listen_again(responder, NULL);
+	loop_timer_set(relay->loop, &relay->sweep, now_ns + SWEEP_EVERY, sweep, responder);
 }
 
 /* Whoever was redirected before is in a queue by now. */
 static void soften(struct http_responder *responder)
 {
-	for (unsigned i = 0; i < SOCKETS; i++)
-		if (responder->sockets[i] >= 0)
-			accept_all(responder, responder->sockets[i]);
-	responder->relay.is_soft = true;
+	have_come(responder, 0);
 	http_stream_soften_all(&responder->relay);
 	atomic_store(&responder->is_soft, true);
 }
@@ -247,13 +266,7 @@ static int watch_sockets(struct http_responder *responder, struct error *err)
 	struct loop *loop = responder->relay.loop;
 	int result = loop_watch(loop, responder->wake_fd, EPOLLIN, is_woken, responder, err);
 
-	if (result == 0)
-		result = loop_watch(loop, responder->sockets[TCP4], EPOLLIN, have_come4, responder,
-				    err);
-	if (result == 0 && http_responder_has_ipv6(responder))
-		result = loop_watch(loop, responder->sockets[TCP6], EPOLLIN, have_come6, responder,
-				    err);
-	return result;
+	return result < 0 ? result : listen_again(responder, err);
 }
 
 /* The thread stays in the namespace: each socket it makes has to be born there. */
@@ -269,7 +282,7 @@ static void *run(void *context)
 	if (responder->namespace_fd >= 0)
 		result = setns(responder->namespace_fd, CLONE_NEWNET);
 	if (result == 0) {
-		sweep(relay);
+		sweep(responder);
 		loop_run(relay->loop, NULL);
 	}
 	if (!atomic_load(&responder->is_stopping))
@@ -309,6 +322,7 @@ static void wake(struct http_responder *responder)
 
 void http_responder_soften(struct http_responder *responder)
 {
+	atomic_store(&responder->relay.is_soft, true); /* at once, whatever the thread is at */
 	atomic_store(&responder->is_softening, true);
 	wake(responder);
 }

@@ -8,6 +8,8 @@
 #include "tests/support/netlab_flow.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <time.h>
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -306,6 +308,40 @@ static void test_a_server_that_is_away_resets(void **state)
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 }
 
+/* Who cannot be accepted waits, and costs nothing meanwhile. */
+static void test_without_descriptors_who_comes_waits(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	char heard[4096];
+	struct timespec before, after;
+	int fd;
+
+	START(lab, &fault, "to", "10.88.0.2", "answer", "503");
+	fd = dial(lab, "10.88.0.2");
+	say(fd, GET("/up"));
+	hear(fd, "503 Service", heard, sizeof(heard));
+	close(fd);
+	fd = netlab_own_socket(lab->near_fd, "10.88.0.2", SOCK_STREAM);
+	netlab_allow_descriptors(0);
+	{
+		struct sockaddr_storage server;
+		socklen_t size = netlab_socket_address("10.88.0.2", 80, &server);
+
+		assert_int_equal(connect(fd, (struct sockaddr *)&server, size), 0);
+	}
+	say(fd, GET("/up"));
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
+	poll(NULL, 0, 500);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
+	netlab_allow_descriptors(UINT_MAX);
+	assert_true((after.tv_sec - before.tv_sec) * NSEC_PER_SEC + after.tv_nsec - before.tv_nsec <
+		    100 * NSEC_PER_MSEC);
+	hear(fd, "503 Service", heard, sizeof(heard));
+	close(fd);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+}
+
 /* Two of them. */
 
 static void test_the_newer_one_passes_to_the_older(void **state)
@@ -376,6 +412,7 @@ int main(void)
 		cmocka_unit_test(test_who_speaks_something_else_is_heard),
 		cmocka_unit_test(test_a_connection_that_is_open_is_not_met),
 		cmocka_unit_test(test_a_server_that_is_away_resets),
+		cmocka_unit_test(test_without_descriptors_who_comes_waits),
 		cmocka_unit_test(test_the_newer_one_passes_to_the_older),
 		cmocka_unit_test(test_targets_that_mean_nothing_are_refused),
 	};
