@@ -7,6 +7,7 @@
  */
 #include "faults/http.h"
 
+#include "faults/target_connections.h"
 #include "faults/target_group.h"
 #include "faults/target_namespace.h"
 #include "injector/base/clock.h"
@@ -71,6 +72,22 @@ static void finish(struct http_state *state)
 	state->phase = HTTP_IDLE;
 }
 
+/* Those that exist, and none that is made behind the table: ours are among these. */
+static int start_anew(struct http_state *state, const struct fault *fault, struct error *err)
+{
+	struct target_connections old = {0};
+	int result = 0;
+
+	if (state->diag)
+		result = target_connections_find(state->diag, fault->target, HTTP_PORT, &old, err);
+	if (result == 0)
+		result = start_table(state, fault, err);
+	if (result == 0 && state->diag)
+		result = target_connections_end(state->diag, &old, &state->reset, err);
+	target_connections_drop(&old);
+	return result;
+}
+
 static int inject(struct fault *fault, struct error *err)
 {
 	struct http_state *state = fault->state;
@@ -79,10 +96,11 @@ static int inject(struct fault *fault, struct error *err)
 
 	state->mark = redirect_new_mark(HTTP_MARK_BASE);
 	state->last = (struct http_counters){0};
+	state->reset = 0;
 	if (result >= 0)
 		result = start_responder(state, fault, err);
 	if (result == 0)
-		result = start_table(state, fault, err);
+		result = start_anew(state, fault, err);
 	if (result < 0) {
 		finish(state);
 		return result;
@@ -147,7 +165,7 @@ static int check_in_force(struct http_state *state, const struct target *target,
 	return target_group_check(target, err);
 }
 
-static void say_counts(const struct http_counters *seen, struct evidence *out)
+static void say_counts(const struct http_counters *seen, uint64_t reset, struct evidence *out)
 {
 	const struct {
 		uint64_t count;
@@ -156,6 +174,7 @@ static void say_counts(const struct http_counters *seen, struct evidence *out)
 		{seen->answered, "answered"},
 		{seen->aborted, "aborted"},
 		{seen->delayed, "delayed"},
+		{reset, "connections ended"},
 		{seen->strange, "connections not understood"},
 		{seen->refused, "connections refused (too many)"},
 	};
@@ -185,7 +204,7 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 				 .passed = seen.hits > gone ? seen.hits - gone : 0,
 				 .delayed = seen.delayed,
 				 .unit = "requests"};
-	say_counts(&seen, out);
+	say_counts(&seen, state->reset, out);
 	return state->phase == HTTP_ACTIVE ? check_in_force(state, fault->target, err) : 0;
 }
 
@@ -211,6 +230,7 @@ static void release(struct fault *fault)
 		}
 	finish(state);
 	netlink_close(state->netfilter);
+	netlink_close(state->diag);
 	free(state);
 	fault->state = NULL;
 }

@@ -23,6 +23,7 @@ enum http_param {
 	HTTP_PARAM_METHOD,
 	HTTP_PARAM_HEADER,
 	HTTP_PARAM_PROBABILITY,
+	HTTP_PARAM_RESET,
 };
 extern const struct param http_params[];
 int http_check(const struct params *params, struct error *err);
@@ -40,6 +41,8 @@ struct http_state {
 	struct http_responder *responder; /* while in force */
 	struct netlink *owner;		  /* the same; of the table */
 	struct netlink *netfilter;
+	struct netlink *diag; /* when connections that exist are to be ended; else NULL */
+	uint64_t reset;	      /* so many were */
 	struct redirect_record record;
 	uint32_t mark;
 	pid_t namespace_keeper; /* see target_namespace.h */

@@ -74,6 +74,9 @@ void http_explain(const struct params *params, char *out, size_t size)
 		prose_say(&prose, "%s of these requests meet this, each by itself. ",
 			  quantity_format_share(policy.share_ppb, text));
 	prose_say(&prose, "Other requests pass. Only connections that are opened while it lasts "
-			  "are met: a pool that keeps its own goes on with them untouched. ");
+			  "are met: ");
+	prose_say(&prose, params_number(params, HTTP_PARAM_RESET, 0)
+				  ? "those that exist are ended when it begins (ECONNABORTED). "
+				  : "a pool that keeps its own goes on with them untouched. ");
 	prose_end(&prose);
 }

@@ -57,6 +57,11 @@ const struct param http_params[] = {
 				    .max = SHARE_ONE,
 				    .fallback = "100%",
 				    .doc = "with which a request is met"},
+	[HTTP_PARAM_RESET] = {.name = "reset-connections",
+			      .type = PARAM_BOOL,
+			      .fallback = "false",
+			      .doc = "when it begins, connections to the servers that exist are "
+				     "ended, so that new ones come; cannot be undone"},
 	{.name = NULL},
 };
 

@@ -5,6 +5,7 @@
  */
 #include "faults/http.h"
 
+#include "faults/target_connections.h"
 #include "faults/target_group.h"
 #include "injector/base/clock.h"
 #include "injector/base/prose.h"
@@ -130,7 +131,7 @@ static int list_servers(const struct target *target, struct plan *plan)
 	return result;
 }
 
-static int list_changes(const struct http_state *state, struct plan *plan)
+static int list_changes(const struct http_state *state, bool resets, struct plan *plan)
 {
 	char what[120];
 	int result;
@@ -152,10 +153,11 @@ static int list_changes(const struct http_state *state, struct plan *plan)
 		result = plan_add(plan, PLAN_NOTE,
 				  "connection tracking is on in the namespace while it lasts");
 	if (result == 0)
-		result = plan_add(plan, PLAN_NOTE,
-				  "not met: connections that are open when it begins, TLS, HTTP/2 "
-				  "and gRPC (they pass), link-local servers; sockets bound to an "
-				  "interface cannot connect");
+		result =
+			plan_add(plan, PLAN_NOTE,
+				 "not met: %sTLS, HTTP/2 and gRPC (they pass), link-local servers; "
+				 "sockets bound to an interface cannot connect",
+				 resets ? "" : "connections that are open when it begins, ");
 	if (result == 0)
 		result = plan_add(plan, PLAN_NOTE,
 				  "at most %u connections at a time, further ones are reset; one "
@@ -166,6 +168,32 @@ static int list_changes(const struct http_state *state, struct plan *plan)
 				  "at the end its connections are closed as soon as nothing is "
 				  "asked on them; what takes longer than 2s, and any that are not "
 				  "HTTP/1, are reset");
+	return result;
+}
+
+static int plan_reset(struct http_state *state, const struct fault *fault, struct plan *plan,
+		      struct error *err)
+{
+	struct target_connections old = {0};
+	int result;
+
+	if (!params_number(fault->params, HTTP_PARAM_RESET, 0))
+		return 0;
+	if (params_count(&fault->target->params, TRAFFIC_INTERFACE))
+		return error_set(err, EINVAL,
+				 "reset-connections does not know which connections leave by "
+				 "`interface`: leave one of them out");
+	result = netlink_open_diag(fault->target->namespace_fd, &state->diag, err);
+	if (result == 0)
+		result = connection_try_destroy(state->diag, err);
+	if (result == 0)
+		result = target_connections_find(state->diag, fault->target, HTTP_PORT, &old, err);
+	if (result < 0)
+		return result;
+	result =
+		plan_add(plan, PLAN_CHANGE,
+			 "end TCP connections to the servers, %u now: cannot be undone", old.count);
+	target_connections_drop(&old);
 	return result;
 }
 
@@ -200,7 +228,10 @@ int http_plan(struct fault *fault, struct plan *plan, struct error *err)
 	if (result == 0)
 		result = target_group_list(fault->target, plan);
 	if (result == 0)
-		result = list_changes(state, plan);
+		result = list_changes(state, params_number(fault->params, HTTP_PARAM_RESET, 0),
+				      plan);
+	if (result == 0)
+		result = plan_reset(state, fault, plan, err);
 	if (result < 0)
 		fault->ops->release(fault);
 	return result;

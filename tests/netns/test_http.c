@@ -291,6 +291,39 @@ static void test_a_connection_that_is_open_is_not_met(void **state)
 	close(fd);
 }
 
+static void test_connections_that_exist_are_ended_when_asked_for(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	struct evidence seen;
+	char heard[4096];
+	int met, spared, fresh;
+
+	if (!netlab_can_end_connections(lab))
+		skip();
+	met = dial(lab, "10.88.0.2");
+	spared = dial(lab, "10.88.0.3");
+	say(met, GET("/up"));
+	hear(met, "\r\n\r\nup", heard, sizeof(heard));
+	START(lab, &fault, "to", "10.88.0.0/24", "except", "10.88.0.3", "path", "/mid", "answer",
+	      "503", "reset-connections", "true");
+	assert_int_equal(netlab_told(met), ECONNABORTED);
+	say(spared, GET("/up"));
+	hear(spared, "\r\n\r\nup", heard, sizeof(heard));
+	/* and what goes through the worker is not ended */
+	fresh = dial(lab, "10.88.0.2");
+	say(fresh, GET("/up"));
+	hear(fresh, "\r\n\r\nup", heard, sizeof(heard));
+	say(fresh, GET("/mid"));
+	hear(fresh, "503 Service", heard, sizeof(heard));
+	seen = evidence_of(&fault);
+	assert_string_equal(seen.detail, "1 of 2 requests met, 1 answered, 1 connections ended");
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	close(met);
+	close(spared);
+	close(fresh);
+}
+
 static void test_a_server_that_is_away_resets(void **state)
 {
 	struct netlab *lab = *state;
@@ -411,6 +444,7 @@ int main(void)
 		cmocka_unit_test(test_answers_of_both_come_in_order),
 		cmocka_unit_test(test_who_speaks_something_else_is_heard),
 		cmocka_unit_test(test_a_connection_that_is_open_is_not_met),
+		cmocka_unit_test(test_connections_that_exist_are_ended_when_asked_for),
 		cmocka_unit_test(test_a_server_that_is_away_resets),
 		cmocka_unit_test(test_without_descriptors_who_comes_waits),
 		cmocka_unit_test(test_the_newer_one_passes_to_the_older),
