@@ -351,9 +351,8 @@ void http_stream_sweep(struct http_relay *relay, int64_t now_ns)
 
 void http_stream_close_all(struct http_relay *relay)
 {
-	while (relay->streams) {
-		struct http_stream *stream = relay->streams;
-
+	for (struct http_stream *stream = relay->streams, *next; stream; stream = next) {
+		next = stream->next;
 		end_stream(stream, stream->mode == HTTP_HANGING_UP && stream->to_client.is_shut);
 	}
 }

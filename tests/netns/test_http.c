@@ -351,10 +351,6 @@ static void test_without_descriptors_who_comes_waits(void **state)
 	int fd;
 
 	START(lab, &fault, "to", "10.88.0.2", "answer", "503");
-	fd = dial(lab, "10.88.0.2");
-	say(fd, GET("/up"));
-	hear(fd, "503 Service", heard, sizeof(heard));
-	close(fd);
 	fd = netlab_own_socket(lab->near_fd, "10.88.0.2", SOCK_STREAM);
 	netlab_allow_descriptors(0);
 	{
