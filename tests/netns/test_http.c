@@ -435,6 +435,7 @@ static void test_targets_that_mean_nothing_are_refused(void **state)
 		{"local-port", "80", "local-port of the target cannot be given"},
 		{"share", "10%", "share of the target cannot be given"},
 		{"protocol", "udp", "over tcp alone"},
+		{"neighbours", "true", "neighbours of the target cannot be given"},
 	};
 	struct netlab *lab = *state;
 
