@@ -339,6 +339,11 @@ bool http_responder_is_broken(const struct http_responder *responder)
 	return !responder->is_started || atomic_load(&responder->is_broken);
 }
 
+bool http_responder_is_looping(const struct http_responder *responder)
+{
+	return atomic_load(&responder->relay.is_looping);
+}
+
 void http_responder_counters(const struct http_responder *responder, struct http_counters *out)
 {
 	const struct http_relay *relay = &responder->relay;

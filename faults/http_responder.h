@@ -52,6 +52,8 @@ int http_responder_start(struct http_responder *responder, struct error *err);
 void http_responder_soften(struct http_responder *responder);
 /* Softened, and every answer has arrived. */
 bool http_responder_is_empty(const struct http_responder *responder);
+/* What it sends to servers is redirected to it. */
+bool http_responder_is_looping(const struct http_responder *responder);
 /* The thread has ended by itself. */
 bool http_responder_is_broken(const struct http_responder *responder);
 void http_responder_counters(const struct http_responder *responder, struct http_counters *out);
