@@ -276,9 +276,9 @@ const struct fault_ops http_fault = {
 	.params = http_params,
 	.target_kind = TARGET_TRAFFIC,
 	.needs_no_interface = true,
-	/* NET_ADMIN: the table, marks. SYS_ADMIN and SYS_PTRACE: to enter another network namespace
-	 * than our own, and to find it again in the guardian. BIND_SERVICE: the key to sockets of
-	 * its own, see sandbox_lists.c */
+	/* NET_ADMIN: the table, SO_PRIORITY. SYS_ADMIN and SYS_PTRACE: to enter another network
+	 * namespace than our own, and to find it again in the guardian. BIND_SERVICE: the key to
+	 * sockets of its own, see sandbox_lists.c */
 	.capabilities = 1ULL << CAP_NET_ADMIN | 1ULL << CAP_SYS_ADMIN | 1ULL << CAP_SYS_PTRACE |
 			1ULL << CAP_NET_BIND_SERVICE,
 	.explain = http_explain,

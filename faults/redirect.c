@@ -8,6 +8,7 @@
 #include "injector/kernel/conntrack.h"
 #include "injector/kernel/link.h"
 #include "injector/kernel/nft.h"
+#include "injector/kernel/nft_match.h"
 
 #include <errno.h>
 #include <linux/netfilter.h>
@@ -135,8 +136,19 @@ uint32_t redirect_new_mark(uint32_t base)
 	static uint32_t last;
 	uint32_t now = (uint32_t)(clock_now_ns() / (100 * NSEC_PER_MSEC)) & 0xffffff;
 
-	last = now > last ? now : last + 1;
-	return base | last;
+	last = (now > last ? now : last + 1) & 0xffffff;
+	return base | last << 4;
+}
+
+void redirect_pass_on(struct nft_batch *batch, const char *chain, uint32_t base, uint32_t mark)
+{
+	nft_rule_begin(batch, chain);
+	nft_load_meta(batch, 0, NFT_META_PRIORITY);
+	nft_to_network_order(batch, 0);
+	nft_compare_u32(batch, 0, NFT_CMP_GTE, htonl(base));
+	nft_compare_u32(batch, 0, NFT_CMP_LTE, htonl(mark));
+	nft_verdict(batch, NF_ACCEPT);
+	nft_rule_end(batch, "passed on");
 }
 
 int redirect_listen(int family, int type, uint16_t *inout_port, int *out_fd)
@@ -186,7 +198,7 @@ int redirect_connect(uint32_t mark, int type, const struct sockaddr_storage *cli
 	struct sockaddr_storage from = *client;
 	const int on = 1;
 
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) < 0)
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_PRIORITY, &mark, sizeof(mark)) < 0)
 		return -1;
 	/* The server, and every router on the way, shall see the address they would have seen. A
 	 * client that has just lost its address is served from another. */
