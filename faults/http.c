@@ -2,7 +2,7 @@
  *
  * The http fault: single requests are answered with an error, late or not at all, for everybody in
  * a network namespace or for chosen control groups in it, without touching client or server. Order:
- * journal -> responder -> the table (the effect starts); the redirecting rules away and nothing is
+ * responder -> journal -> the table (the effect starts); the redirecting rules away and nothing is
  * met any more (the effect ends) -> exchanges under way finish -> responder and table go.
  */
 #include "faults/http.h"
@@ -82,15 +82,19 @@ static int start_anew(struct http_state *state, const struct fault *fault, struc
 static int inject(struct fault *fault, struct error *err)
 {
 	struct http_state *state = fault->state;
-	int result = journal_undo(fault->env->journal, fault->ops->name, fault->step,
-				  HTTP_RECORD_TABLE, &state->record, sizeof(state->record), err);
+	int result;
 
 	state->mark = redirect_new_mark(HTTP_MARK_BASE);
 	state->last = (struct http_counters){0};
 	state->reset = 0;
+	result = start_responder(state, fault, err);
+	if (result == 0) {
+		state->record.port = http_responder_port(state->responder);
+		result =
+			journal_undo(fault->env->journal, fault->ops->name, fault->step,
+				     HTTP_RECORD_TABLE, &state->record, sizeof(state->record), err);
+	}
 	if (result >= 0)
-		result = start_responder(state, fault, err);
-	if (result == 0)
 		result = start_anew(state, fault, err);
 	if (result < 0) {
 		finish(state);

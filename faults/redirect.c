@@ -5,6 +5,7 @@
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
 #include "injector/base/shell_word.h"
+#include "injector/kernel/conntrack.h"
 #include "injector/kernel/link.h"
 #include "injector/kernel/nft.h"
 #include "injector/kernel/nft_match.h"
@@ -49,6 +50,24 @@ static int open_namespace(const struct redirect_record *record, int *out_fd, str
 	return result < 0 ? result : netlink_open_netfilter(*out_fd, out, err);
 }
 
+/* Who is redirected to a port that is no more gets a reset. As good as it goes: where the kernel
+ * has no connection tracking to talk to there is no port of ours in it either. */
+static void forget(struct netlink *netfilter, uint16_t port)
+{
+	struct sockaddr_storage local4 = {0}, local6 = {0};
+	struct sockaddr_in6 *in6 = (void *)&local6;
+	struct sockaddr_in *in = (void *)&local4;
+
+	in->sin_family = AF_INET;
+	in->sin_port = htons(port);
+	in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	in6->sin6_family = AF_INET6;
+	in6->sin6_port = htons(port);
+	in6->sin6_addr = in6addr_loopback;
+	conntrack_forget(netfilter, IPPROTO_TCP, &local4, NULL);
+	conntrack_forget(netfilter, IPPROTO_TCP, &local6, NULL);
+}
+
 int redirect_undo(const struct redirect_record *what, struct error *err)
 {
 	cleanup_fd int namespace_fd = -1;
@@ -58,6 +77,8 @@ int redirect_undo(const struct redirect_record *what, struct error *err)
 	if (result < 0)
 		return result == -ENOENT ? 0 : result;
 	result = nft_remove_table(netfilter, NFPROTO_INET, what->table, err);
+	if (what->port)
+		forget(netfilter, what->port);
 	netlink_close(netfilter);
 	return result;
 }
