@@ -185,8 +185,8 @@ const struct fault_ops dns_fault = {
 	.params = dns_params,
 	.target_kind = TARGET_TRAFFIC,
 	.needs_no_interface = true,
-	/* NET_ADMIN: the table, marks, connection tracking. SYS_ADMIN and SYS_PTRACE: to enter
-	 * another network namespace than our own, and to find it again in the guardian. */
+	/* NET_ADMIN: the table, SO_PRIORITY, connection tracking. SYS_ADMIN and SYS_PTRACE: to
+	 * enter another network namespace than our own, and to find it again in the guardian. */
 	/* BIND_SERVICE: the key to sockets of its own, see sandbox_lists.c */
 	.capabilities = 1ULL << CAP_NET_ADMIN | 1ULL << CAP_SYS_ADMIN | 1ULL << CAP_SYS_PTRACE |
 			1ULL << CAP_NET_BIND_SERVICE,

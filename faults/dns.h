@@ -34,7 +34,7 @@ int dns_check(const struct params *params, struct error *err);
 int dns_read_policy(const struct params *params, struct dns_policy *policy, struct error *err);
 
 #define DNS_PORT      53
-#define DNS_MARK_BASE 0x64000000U /* and 24 bits of when it was injected */
+#define DNS_MARK_BASE 0x70000000U /* see redirect.h */
 
 enum dns_phase { DNS_IDLE, DNS_ACTIVE, DNS_DRAINING };
 

@@ -124,21 +124,6 @@ static void add_redirection(struct nft_batch *batch, uint16_t zone, const uint8_
 	nft_rule_end(batch, "to the responder");
 }
 
-/* What this responder sends, and those of older faults: a newer one passes to an older one what it
- * does not answer, never the other way round. */
-static void add_passed_on(struct nft_batch *batch, uint32_t mark)
-{
-	const uint32_t first = htonl(DNS_MARK_BASE), last = htonl(mark);
-
-	nft_rule_begin(batch, "track");
-	nft_load_meta(batch, 0, NFT_META_MARK);
-	nft_to_network_order(batch, 0);
-	nft_compare(batch, 0, NFT_CMP_GTE, &first, sizeof(first));
-	nft_compare(batch, 0, NFT_CMP_LTE, &last, sizeof(last));
-	nft_verdict(batch, NF_ACCEPT);
-	nft_rule_end(batch, "passed on");
-}
-
 /* Whose queries are looked at: everybody's, or those of some control groups. */
 static void add_asking(struct nft_batch *batch, const struct target *target)
 {
@@ -164,7 +149,8 @@ static void add_table(struct nft_batch *batch, const char *table, const char *co
 							   .hook = NF_INET_LOCAL_OUT,
 							   .priority = PRIORITY_REDIRECT,
 							   .type = "nat"});
-	add_passed_on(batch, mark);
+	/* a newer one passes to an older one what it does not answer, never the other way round */
+	redirect_pass_on(batch, "track", DNS_MARK_BASE, mark);
 	add_answers(batch, AF_INET, port);
 	if (has_ipv6)
 		add_answers(batch, AF_INET6, port);

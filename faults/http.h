@@ -29,7 +29,7 @@ extern const struct param http_params[];
 int http_check(const struct params *params, struct error *err);
 
 #define HTTP_PORT      80
-#define HTTP_MARK_BASE 0x60000000U /* and 24 bits of when it was injected */
+#define HTTP_MARK_BASE 0x60000000U /* see redirect.h */
 
 enum http_phase { HTTP_IDLE, HTTP_ACTIVE, HTTP_DRAINING };
 

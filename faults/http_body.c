@@ -5,17 +5,19 @@
  */
 #include "faults/http_message.h"
 
-#include <string.h>
-
 /* Of the chunks; zero is where a body begins. */
 enum {
 	SIZE_BEGINS, /* the first digit */
 	SIZE,
 	EXTENSION, /* up to the end of the line */
+	SIZE_ENDS, /* its LF */
 	DATA,
-	DATA_ENDS,	/* CR LF behind it */
+	DATA_ENDS, /* CR LF behind it */
+	DATA_FEED,
 	TRAILER_BEGINS, /* a line behind the last chunk, which is empty if it is the last one */
 	TRAILER,
+	TRAILER_FEED,
+	LAST_FEED,
 };
 
 #define SIZE_MAX_BEFORE (UINT64_MAX >> 8) /* another digit still fits */
@@ -28,42 +30,59 @@ static int digit_of(uint8_t c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* One byte that is not data. */
+/* In the text of a line. */
+static bool is_text(uint8_t c)
+{
+	return (c >= ' ' && c != 0x7f) || c == '\t';
+}
+
+static bool take_digit(struct http_body *body, int digit)
+{
+	if (body->left > SIZE_MAX_BEFORE)
+		return false;
+	body->left = body->left << 4 | (uint64_t)digit;
+	body->state = SIZE;
+	return true;
+}
+
+static bool enter(struct http_body *body, bool may, unsigned state)
+{
+	body->state = state;
+	return may;
+}
+
+/* One byte that is not data. A line ends with CR LF and nothing else: where a bare LF may stand for
+ * it two readers find two ends. */
 static bool step(struct http_body *body, uint8_t c, bool *out_done)
 {
 	int digit = digit_of(c);
 
 	switch (body->state) {
 	case SIZE_BEGINS:
+		return digit >= 0 && take_digit(body, digit);
 	case SIZE:
-		if (digit >= 0) {
-			if (body->left > SIZE_MAX_BEFORE)
-				return false;
-			body->left = body->left << 4 | (uint64_t)digit;
-			body->state = SIZE;
-			return true;
-		}
-		if (body->state == SIZE_BEGINS || !c || !strchr("; \t\r\n", c))
-			return false;
-		body->state = EXTENSION;
-		/* fallthrough */
+		if (digit >= 0)
+			return take_digit(body, digit);
+		if (c == '\r')
+			return enter(body, true, SIZE_ENDS);
+		return enter(body, c == ';' || c == ' ' || c == '\t', EXTENSION);
 	case EXTENSION:
-		if (c == '\n')
-			body->state = body->left ? DATA : TRAILER_BEGINS;
-		return true;
+		return c == '\r' ? enter(body, true, SIZE_ENDS) : is_text(c);
+	case SIZE_ENDS:
+		return enter(body, c == '\n', body->left ? DATA : TRAILER_BEGINS);
 	case DATA_ENDS:
-		if (c == '\n')
-			body->state = SIZE_BEGINS;
-		return c == '\n' || c == '\r';
+		return enter(body, c == '\r', DATA_FEED);
+	case DATA_FEED:
+		return enter(body, c == '\n', SIZE_BEGINS);
 	case TRAILER_BEGINS:
+		return c == '\r' ? enter(body, true, LAST_FEED) : enter(body, is_text(c), TRAILER);
+	case TRAILER:
+		return c == '\r' ? enter(body, true, TRAILER_FEED) : is_text(c);
+	case TRAILER_FEED:
+		return enter(body, c == '\n', TRAILER_BEGINS);
+	default: /* LAST_FEED */
 		*out_done = c == '\n';
-		if (c != '\n' && c != '\r')
-			body->state = TRAILER;
-		return true;
-	default:
-		if (c == '\n')
-			body->state = TRAILER_BEGINS;
-		return true;
+		return *out_done;
 	}
 }
 

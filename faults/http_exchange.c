@@ -93,8 +93,8 @@ static bool answer(struct http_stream *stream)
 	const struct http_request_head *request = &stream->request;
 	struct http_lane *lane = &stream->to_client;
 	/* whether the body still comes nobody knows who did not ask for it (RFC 9110 10.1.1) */
-	bool closes =
-		request->is_last || (request->may_wait && request->body.framing != HTTP_NOTHING);
+	bool is_unsure = request->may_wait && request->body.framing != HTTP_NOTHING;
+	bool closes = request->is_last || request->is_old || is_unsure;
 
 	lane->start = 0;
 	lane->used = lane->clear = http_write_answer(policy->status, policy->body, request->is_head,

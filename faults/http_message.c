@@ -233,6 +233,21 @@ static bool read_headers(struct http_text headers, struct said *said)
 	return !(said->is_chunked && said->has_length);
 }
 
+/* Lines that end with LF alone between others that end with CR LF: not everybody sees them end. */
+static bool is_mixed(const uint8_t *bytes, size_t size)
+{
+	const uint8_t *at = bytes, *end = bytes + size, *feed;
+	bool has_bare = false, has_whole = false;
+
+	for (; (feed = memchr(at, '\n', (size_t)(end - at))); at = feed + 1) {
+		bool is_whole = feed > at && feed[-1] == '\r';
+
+		has_whole |= is_whole;
+		has_bare |= !is_whole;
+	}
+	return has_bare && has_whole;
+}
+
 static struct http_body body_of(const struct said *said)
 {
 	if (said->is_chunked)
@@ -250,7 +265,7 @@ bool http_read_request(const uint8_t *bytes, size_t size, struct http_request_he
 	struct said said;
 	bool is_old;
 
-	if (!next_line(&rest, &line))
+	if (is_mixed(bytes + before, size - before) || !next_line(&rest, &line))
 		return false;
 	first = memchr(line.at, ' ', line.size);
 	second = first ? memchr(first + 1, ' ', line.size - (size_t)(first + 1 - line.at)) : NULL;
@@ -265,6 +280,7 @@ bool http_read_request(const uint8_t *bytes, size_t size, struct http_request_he
 		.headers = rest,
 		.body = body_of(&said),
 		.is_last = said.closes || (is_old && !said.stays),
+		.is_old = is_old,
 		.may_wait = said.may_wait,
 		.is_changing = said.is_changing,
 		.is_head = first - line.at == 4 && memcmp(line.at, "HEAD", 4) == 0,
@@ -280,7 +296,7 @@ bool http_read_response(const uint8_t *bytes, size_t size, bool to_head,
 	unsigned status = 0;
 	struct said said;
 
-	if (!next_line(&rest, &line) || line.size < 12)
+	if (is_mixed(bytes, size) || !next_line(&rest, &line) || line.size < 12)
 		return false;
 	for (unsigned i = 9; i < 12; i++) { /* behind "HTTP/1.1 " */
 		if (line.at[i] < '0' || line.at[i] > '9')

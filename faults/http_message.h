@@ -31,6 +31,7 @@ struct http_request_head {
 	struct http_text method, target, headers; /* headers: whole lines */
 	struct http_body body;
 	bool is_last;		 /* no other request comes on this connection */
+	bool is_old;		 /* HTTP/1.0: it stays only if both say so */
 	bool may_wait;		 /* Expect: the body comes only if the server wants it */
 	bool is_changing;	 /* Upgrade: another protocol may follow */
 	bool is_head, is_tunnel; /* HEAD; CONNECT */

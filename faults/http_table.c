@@ -105,19 +105,6 @@ static void add_requests(struct nft_batch *batch, uint16_t port, bool has_ipv6,
 		add_to(batch, port, &params_value(params, TRAFFIC_TO, i)->endpoint, target);
 }
 
-/* What this responder sends, and those of older faults: a newer one passes to an older one what it
- * does not answer, never the other way round. */
-static void add_passed_on(struct nft_batch *batch, uint32_t mark)
-{
-	nft_rule_begin(batch, "divert");
-	nft_load_meta(batch, 0, NFT_META_MARK);
-	nft_to_network_order(batch, 0);
-	nft_compare_u32(batch, 0, NFT_CMP_GTE, htonl(HTTP_MARK_BASE));
-	nft_compare_u32(batch, 0, NFT_CMP_LTE, htonl(mark));
-	nft_verdict(batch, NF_ACCEPT);
-	nft_rule_end(batch, "passed on");
-}
-
 /* A packet that begins a connection, of everybody or of some control groups. That they ask for its
  * state keeps connection tracking on, and with it the translation of what was redirected, when the
  * redirecting rules are gone. */
@@ -151,7 +138,8 @@ static void add_table(struct nft_batch *batch, const char *table, const char *co
 							   .hook = NF_INET_LOCAL_OUT,
 							   .priority = PRIORITY_REDIRECT,
 							   .type = "nat"});
-	add_passed_on(batch, mark);
+	/* a newer one passes to an older one what it does not answer, never the other way round */
+	redirect_pass_on(batch, "divert", HTTP_MARK_BASE, mark);
 	add_beginning(batch, target);
 	add_requests(batch, port, has_ipv6, target);
 }

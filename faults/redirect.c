@@ -5,8 +5,10 @@
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
 #include "injector/base/shell_word.h"
+#include "injector/kernel/conntrack.h"
 #include "injector/kernel/link.h"
 #include "injector/kernel/nft.h"
+#include "injector/kernel/nft_match.h"
 
 #include <errno.h>
 #include <linux/netfilter.h>
@@ -48,6 +50,24 @@ static int open_namespace(const struct redirect_record *record, int *out_fd, str
 	return result < 0 ? result : netlink_open_netfilter(*out_fd, out, err);
 }
 
+/* Who is redirected to a port that is no more gets a reset. As good as it goes: where the kernel
+ * has no connection tracking to talk to there is no port of ours in it either. */
+static void forget(struct netlink *netfilter, uint16_t port)
+{
+	struct sockaddr_storage local4 = {0}, local6 = {0};
+	struct sockaddr_in6 *in6 = (void *)&local6;
+	struct sockaddr_in *in = (void *)&local4;
+
+	in->sin_family = AF_INET;
+	in->sin_port = htons(port);
+	in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	in6->sin6_family = AF_INET6;
+	in6->sin6_port = htons(port);
+	in6->sin6_addr = in6addr_loopback;
+	conntrack_forget(netfilter, IPPROTO_TCP, &local4, NULL);
+	conntrack_forget(netfilter, IPPROTO_TCP, &local6, NULL);
+}
+
 int redirect_undo(const struct redirect_record *what, struct error *err)
 {
 	cleanup_fd int namespace_fd = -1;
@@ -57,6 +77,8 @@ int redirect_undo(const struct redirect_record *what, struct error *err)
 	if (result < 0)
 		return result == -ENOENT ? 0 : result;
 	result = nft_remove_table(netfilter, NFPROTO_INET, what->table, err);
+	if (what->port)
+		forget(netfilter, what->port);
 	netlink_close(netfilter);
 	return result;
 }
@@ -114,8 +136,19 @@ uint32_t redirect_new_mark(uint32_t base)
 	static uint32_t last;
 	uint32_t now = (uint32_t)(clock_now_ns() / (100 * NSEC_PER_MSEC)) & 0xffffff;
 
-	last = now > last ? now : last + 1;
-	return base | last;
+	last = (now > last ? now : last + 1) & 0xffffff;
+	return base | last << 4;
+}
+
+void redirect_pass_on(struct nft_batch *batch, const char *chain, uint32_t base, uint32_t mark)
+{
+	nft_rule_begin(batch, chain);
+	nft_load_meta(batch, 0, NFT_META_PRIORITY);
+	nft_to_network_order(batch, 0);
+	nft_compare_u32(batch, 0, NFT_CMP_GTE, htonl(base));
+	nft_compare_u32(batch, 0, NFT_CMP_LTE, htonl(mark));
+	nft_verdict(batch, NF_ACCEPT);
+	nft_rule_end(batch, "passed on");
 }
 
 int redirect_listen(int family, int type, uint16_t *inout_port, int *out_fd)
@@ -165,7 +198,7 @@ int redirect_connect(uint32_t mark, int type, const struct sockaddr_storage *cli
 	struct sockaddr_storage from = *client;
 	const int on = 1;
 
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) < 0)
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_PRIORITY, &mark, sizeof(mark)) < 0)
 		return -1;
 	/* The server, and every router on the way, shall see the address they would have seen. A
 	 * client that has just lost its address is served from another. */

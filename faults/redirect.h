@@ -10,6 +10,7 @@
 #include "faults/fault.h"
 #include "injector/kernel/namespace.h"
 #include "injector/kernel/netlink.h"
+#include "injector/kernel/nft_batch.h"
 
 #include <netinet/in.h> /* before linux/: they share types */
 #include <sys/socket.h>
@@ -18,6 +19,8 @@ struct redirect_record { /* what an undo record says */
 	struct namespace_id namespace_id;
 	char namespace_name[64]; /* as in the experiment, for people; empty: the own one */
 	char table[32];		 /* of family inet */
+	uint16_t port;		 /* TCP, where to; connection tracking is to forget it. 0: it has a
+				  * zone of its own, which nobody meets again */
 };
 _Static_assert(sizeof(struct redirect_record) <= JOURNAL_PAYLOAD, "an undo record is one record");
 
@@ -32,9 +35,14 @@ int redirect_verify(const struct redirect_record *what, bool *out_gone, char *ou
 
 /* -ENETDOWN: lo is down in the target's namespace. */
 int redirect_check_loopback(const struct target *target, const char *what, struct error *err);
-/* `base` and 24 bits of when it is. Later is greater, so that the newest of several faults is asked
- * first and none asks a newer one. */
+/* The mark of what a responder sends: `base`, of four bits, and 24 bits of when it is. Later is
+ * greater, so that the newest of several faults is asked first and none asks a newer one. It is the
+ * priority of the packets (SO_PRIORITY): their mark proper is others' business. Firewalls drop and
+ * translate by single bits of it, routes are chosen by it, and rules that give packets the mark of
+ * their connection write over it. The low four bits are zero: they are the class of the traffic. */
 uint32_t redirect_new_mark(uint32_t base);
+/* A rule of `chain`: what this responder sends passes, and what older ones do. */
+void redirect_pass_on(struct nft_batch *batch, const char *chain, uint32_t base, uint32_t mark);
 
 /* A TCP or UDP socket on the loopback address of the namespace we are in; port 0: any. -errno. */
 int redirect_listen(int family, int type, uint16_t *inout_port, int *out_fd);

@@ -10,6 +10,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void put_address(struct netlink_request *request, const struct sockaddr_storage *address,
@@ -54,22 +55,33 @@ static void put_reply(struct netlink_request *request, const struct conntrack_fl
 		netlink_put(request, CTA_ZONE, &zone, sizeof(zone));
 }
 
-static void take(void *context, const struct nlmsghdr *reply)
+struct tuple { /* one direction of a flow; NULL: not told */
+	const void *source4, *source6, *target4, *target6, *source_port, *target_port;
+};
+
+static struct tuple tuple_of(const struct nlmsghdr *reply, unsigned which)
 {
 	const struct nlattr *entry[CTA_MAX + 1], *tuple[CTA_TUPLE_MAX + 1], *ip[CTA_IP_MAX + 1],
 		*protocol[CTA_PROTO_MAX + 1];
-	struct sockaddr_storage *out = context;
-	const void *v4, *v6, *port;
 
 	if (reply->nlmsg_type != (NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_NEW))
-		return;
+		return (struct tuple){0};
 	netlink_attributes(reply, sizeof(struct nfgenmsg), entry, CTA_MAX);
-	netlink_nested(entry[CTA_TUPLE_ORIG], tuple, CTA_TUPLE_MAX);
+	netlink_nested(entry[which], tuple, CTA_TUPLE_MAX);
 	netlink_nested(tuple[CTA_TUPLE_IP], ip, CTA_IP_MAX);
 	netlink_nested(tuple[CTA_TUPLE_PROTO], protocol, CTA_PROTO_MAX);
-	v4 = netlink_data(ip[CTA_IP_V4_DST], 4);
-	v6 = netlink_data(ip[CTA_IP_V6_DST], 16);
-	port = netlink_data(protocol[CTA_PROTO_DST_PORT], 2);
+	return (struct tuple){.source4 = netlink_data(ip[CTA_IP_V4_SRC], 4),
+			      .source6 = netlink_data(ip[CTA_IP_V6_SRC], 16),
+			      .target4 = netlink_data(ip[CTA_IP_V4_DST], 4),
+			      .target6 = netlink_data(ip[CTA_IP_V6_DST], 16),
+			      .source_port = netlink_data(protocol[CTA_PROTO_SRC_PORT], 2),
+			      .target_port = netlink_data(protocol[CTA_PROTO_DST_PORT], 2)};
+}
+
+/* Untouched if it is not told. */
+static void take_address(const void *v4, const void *v6, const void *port,
+			 struct sockaddr_storage *out)
+{
 	if (!port || (!v4 && !v6))
 		return;
 	if (v4) {
@@ -85,6 +97,13 @@ static void take(void *context, const struct nlmsghdr *reply)
 		memcpy(&in6->sin6_addr, v6, 16);
 		memcpy(&in6->sin6_port, port, 2);
 	}
+}
+
+static void take(void *context, const struct nlmsghdr *reply)
+{
+	const struct tuple original = tuple_of(reply, CTA_TUPLE_ORIG);
+
+	take_address(original.target4, original.target6, original.target_port, context);
 }
 
 int conntrack_original(struct netlink *netlink, const struct conntrack_flow *flow,
@@ -104,5 +123,98 @@ int conntrack_original(struct netlink *netlink, const struct conntrack_flow *flo
 		result = error_set(err, ENOENT, "the kernel names no such flow");
 	if (result == 0)
 		*out = found;
+	return result;
+}
+
+/* Forgetting. What the kernel compares of a tuple (nf_internals.h): */
+#define FILTER_ADDRESS	(1U << 0) /* of the source */
+#define FILTER_PROTOCOL (1U << 3)
+#define FILTER_PORT	(1U << 4) /* of the source */
+
+#define FORGET_MAX 65536
+
+struct found {
+	struct sockaddr_storage local;	  /* asked for */
+	struct sockaddr_storage *remotes; /* owned */
+	unsigned count;
+	bool is_short; /* of memory */
+};
+
+static void collect(void *context, const struct nlmsghdr *reply)
+{
+	const struct tuple tuple = tuple_of(reply, CTA_TUPLE_REPLY);
+	const struct tuple original = tuple_of(reply, CTA_TUPLE_ORIG);
+	struct found *found = context;
+	struct sockaddr_storage local = {0}, remote = {0}, meant = {0}, *grown;
+
+	take_address(tuple.source4, tuple.source6, tuple.source_port, &local);
+	take_address(tuple.target4, tuple.target6, tuple.target_port, &remote);
+	take_address(original.target4, original.target6, original.target_port, &meant);
+	/* also of a kernel that does not compare; and who meant us was not redirected */
+	if (memcmp(&local, &found->local, sizeof(local)) != 0 ||
+	    memcmp(&meant, &local, sizeof(local)) == 0 || found->count == FORGET_MAX)
+		return;
+	/* the capacity is the next power of two */
+	if ((found->count & (found->count - 1)) == 0) {
+		grown = reallocarray(found->remotes, found->count ? found->count * 2UL : 1,
+				     sizeof(*grown));
+		found->is_short |= !grown;
+		if (!grown)
+			return;
+		found->remotes = grown;
+	}
+	found->remotes[found->count++] = remote;
+}
+
+static int list(struct netlink *netlink, uint8_t protocol, struct found *out, struct error *err)
+{
+	struct nfgenmsg header = {.nfgen_family = (uint8_t)out->local.ss_family,
+				  .version = NFNETLINK_V0};
+	struct netlink_request request;
+	int result;
+
+	netlink_begin(&request, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET, NLM_F_DUMP, &header,
+		      sizeof(header));
+	netlink_nest(&request, CTA_FILTER | NLA_F_NESTED);
+	netlink_put_u32(&request, CTA_FILTER_ORIG_FLAGS, 0);
+	netlink_put_u32(&request, CTA_FILTER_REPLY_FLAGS,
+			FILTER_ADDRESS | FILTER_PROTOCOL | FILTER_PORT);
+	netlink_unnest(&request);
+	netlink_nest(&request, CTA_TUPLE_REPLY | NLA_F_NESTED);
+	netlink_nest(&request, CTA_TUPLE_IP | NLA_F_NESTED);
+	put_address(&request, &out->local, true);
+	netlink_unnest(&request);
+	netlink_nest(&request, CTA_TUPLE_PROTO | NLA_F_NESTED);
+	netlink_put(&request, CTA_PROTO_NUM, &protocol, sizeof(protocol));
+	put_port(&request, CTA_PROTO_SRC_PORT, port_of(&out->local));
+	netlink_unnest(&request);
+	netlink_unnest(&request);
+	result = netlink_call(netlink, &request, collect, out, err);
+	if (result == 0 && out->is_short)
+		return error_errno(err, ENOMEM, "redirected flows");
+	return result;
+}
+
+int conntrack_forget(struct netlink *netlink, uint8_t protocol,
+		     const struct sockaddr_storage *local, struct error *err)
+{
+	struct nfgenmsg header = {.nfgen_family = (uint8_t)local->ss_family,
+				  .version = NFNETLINK_V0};
+	struct found found = {.local = *local};
+	int result = list(netlink, protocol, &found, err);
+
+	for (unsigned i = 0; result == 0 && i < found.count; i++) {
+		const struct conntrack_flow flow = {
+			.protocol = protocol, .local = *local, .remote = found.remotes[i]};
+		struct netlink_request request;
+
+		netlink_begin(&request, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE, 0,
+			      &header, sizeof(header));
+		put_reply(&request, &flow);
+		result = netlink_call(netlink, &request, NULL, NULL, err);
+		if (result == -ENOENT)
+			result = 0; /* it went by itself */
+	}
+	free(found.remotes);
 	return result;
 }

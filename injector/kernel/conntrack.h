@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Connection tracking, only to be read: where did somebody mean to go whose packets were redirected
- * to us?
+ * Connection tracking: where did somebody mean to go whose packets were redirected to us? And that
+ * it forgets them when we are gone.
  */
 #ifndef SQUALL_CONNTRACK_H
 #define SQUALL_CONNTRACK_H
@@ -23,5 +23,11 @@ struct conntrack_flow {
  * nothing was redirected. */
 int conntrack_original(struct netlink *netlink, const struct conntrack_flow *flow,
 		       struct sockaddr_storage *out, struct error *err);
+
+/* Forgets every flow in the usual zone that was redirected to `local`, an address and port of ours
+ * on which nobody listens any more: who comes from the same port to the same place would be led
+ * there again, for as long as the kernel remembers (ten seconds to days). */
+int conntrack_forget(struct netlink *netlink, uint8_t protocol,
+		     const struct sockaddr_storage *local, struct error *err);
 
 #endif

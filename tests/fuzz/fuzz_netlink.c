@@ -152,6 +152,7 @@ static void find_original(struct netlink *netlink)
 	struct sockaddr_storage found = {0};
 	struct error err = ERROR_INIT;
 
+	conntrack_forget(netlink, IPPROTO_TCP, &flow.local, NULL);
 	if (conntrack_original(netlink, &flow, &found, &err) < 0) {
 		if (found.ss_family != AF_UNSPEC || !err.code)
 			abort();

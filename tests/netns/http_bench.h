@@ -4,7 +4,8 @@
  * be included by one test program each.
  *
  *   10.88.0.2, 10.88.0.3, fd88::2, port 80: files, /up (200 "up"), /put/ (PUT), /slow/ (400 kB/s)
- *   the same at port 81; TLS at port 443, spoken to as 80 is
+ *   the same at port 81; one that waits 1 s for a request at port 82; TLS at port 443, spoken to as
+ * 80 is
  */
 #ifndef SQUALL_TESTS_HTTP_BENCH_H
 #define SQUALL_TESTS_HTTP_BENCH_H
@@ -78,7 +79,8 @@ static inline void bench_start_nginx(const struct netlab *lab)
 		"location = /empty { return 204; }\n"
 		"location /put/ { dav_methods PUT; }\n"
 		"location /slow/ { alias %s/; limit_rate 400k; }\n"
-		"} }\n",
+		"}\n"
+		"server { listen 82; client_header_timeout 1s; return 200 patient; } }\n",
 		bench_home, bench_home, bench_home, bench_home);
 	fclose(file);
 	netlab_run("ip netns exec %s nginx -p %s -c %s -e %s/errors", lab->far, bench_home, path,

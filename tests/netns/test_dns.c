@@ -175,6 +175,27 @@ static void test_two_faults_add_up(void **state)
 	ASSERT_SERVED(lab, .name = "two.test");
 }
 
+/* Firewalls drop by single bits of packets' marks, and write over them: neither is about ours. */
+static void test_rules_about_marks_are_not_about_what_is_passed_on(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+
+	netlab_run("ip netns exec %s nft -- add table inet fw; add chain inet fw out { type filter "
+		   "hook output priority 0; }; add rule inet fw out meta mark != 0 drop; "
+		   "add chain inet fw restore { type route hook output priority -310; }; "
+		   "add rule inet fw restore meta mark set 0",
+		   lab->near);
+	START(lab, &fault, "to", "10.88.0.2", "name", "one.test", "answer", "nxdomain");
+	for (int tcp = 0; tcp < 2; tcp++) {
+		assert_int_equal(DNS_ASK(lab, .name = "one.test", .over_tcp = tcp).rcode,
+				 DNS_NXDOMAIN);
+		ASSERT_SERVED(lab, .name = "three.test", .over_tcp = tcp);
+	}
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	netlab_run("ip netns exec %s nft delete table inet fw", lab->near);
+}
+
 /* What innocent names pay, for the log; no limit on speed, but a shape. */
 static void test_other_names_are_nearly_as_fast(void **state)
 {
@@ -224,6 +245,7 @@ static void test_refusals(void **state)
 		{"except-local-address", "10.88.0.1", "name", "a.test", "answer", "empty"},
 		{"share", "50%", "name", "a.test", "answer", "empty"},
 		{"vlan", "5", "name", "a.test", "answer", "empty"},
+		{"neighbours", "true", "name", "a.test", "answer", "empty"},
 	};
 	struct netlab *lab = *state;
 
@@ -248,6 +270,7 @@ int main(void)
 		cmocka_unit_test(test_another_address_each_time),
 		cmocka_unit_test(test_a_delay_holds_the_chosen_and_nobody_else),
 		cmocka_unit_test(test_two_faults_add_up),
+		cmocka_unit_test(test_rules_about_marks_are_not_about_what_is_passed_on),
 		cmocka_unit_test(test_other_names_are_nearly_as_fast),
 		cmocka_unit_test(test_refusals),
 	};

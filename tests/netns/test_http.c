@@ -89,6 +89,13 @@ static void test_an_answer_is_a_whole_one(void **state)
 	assert_null(strstr(heard, "full"));
 	assert_int_equal(recv(fd, heard, 1, 0), 0);
 	close(fd);
+	/* an old one is kept only if we said so as well: it would wait for the end */
+	fd = dial(lab, "10.88.0.2");
+	say(fd, "GET /up HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+	hear(fd, "full", heard, sizeof(heard));
+	assert_non_null(strstr(heard, "Connection: close\r\n"));
+	assert_int_equal(recv(fd, heard, 1, 0), 0);
+	close(fd);
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 }
 
@@ -398,6 +405,47 @@ static void test_the_newer_one_passes_to_the_older(void **state)
 	netlab_fault_finish(&first, FAULT_END_SOFT);
 }
 
+/* Firewalls drop by single bits of packets' marks, and write over them: neither is about ours. */
+static void test_rules_about_marks_are_not_about_what_is_passed_on(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+
+	netlab_run("ip netns exec %s nft -- add table inet fw; add chain inet fw out { type filter "
+		   "hook output priority 0; }; add rule inet fw out meta mark != 0 drop; "
+		   "add chain inet fw restore { type route hook output priority -150; }; "
+		   "add rule inet fw restore meta mark set ct mark",
+		   lab->near);
+	START(lab, &fault, "to", "10.88.0.2", "to", "fd88::2", "path", "/up", "answer", "503");
+	assert_curl(lab, "503", "http://10.88.0.2/up");
+	assert_bytes(lab, "mid", "http://10.88.0.2/mid");
+	assert_bytes(lab, "mid", "http://[fd88::2]/mid");
+	assert_int_equal(counters_of(&fault).connections, 3);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	netlab_run("ip netns exec %s nft delete table inet fw", lab->near);
+}
+
+/* Whatever tells ours can be taken off: that is the end, and no storm. */
+static void test_what_comes_back_is_seen(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	struct evidence seen;
+	struct error err = ERROR_INIT;
+
+	netlab_run("ip netns exec %s nft -- add table inet fw; add chain inet fw out { type filter "
+		   "hook output priority -150; }; add rule inet fw out meta priority set 0",
+		   lab->near);
+	START(lab, &fault, "to", "10.88.0.2", "to", "fd88::2", "path", "/up", "answer", "503");
+	assert_curl(lab, "000", "http://10.88.0.2/mid");
+	assert_curl(lab, "000", "http://[fd88::2]/mid");
+	assert_in_range(counters_of(&fault).connections, 2, 3);
+	assert_int_equal(http_fault.evidence(&fault.fault, &seen, &err), -ESTALE);
+	assert_non_null(strstr(err.text, "comes back"));
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	netlab_run("ip netns exec %s nft delete table inet fw", lab->near);
+}
+
 /* What is refused. */
 
 static void test_targets_that_mean_nothing_are_refused(void **state)
@@ -408,6 +456,7 @@ static void test_targets_that_mean_nothing_are_refused(void **state)
 		{"local-port", "80", "local-port of the target cannot be given"},
 		{"share", "10%", "share of the target cannot be given"},
 		{"protocol", "udp", "over tcp alone"},
+		{"neighbours", "true", "neighbours of the target cannot be given"},
 	};
 	struct netlab *lab = *state;
 
@@ -444,6 +493,8 @@ int main(void)
 		cmocka_unit_test(test_a_server_that_is_away_resets),
 		cmocka_unit_test(test_without_descriptors_who_comes_waits),
 		cmocka_unit_test(test_the_newer_one_passes_to_the_older),
+		cmocka_unit_test(test_rules_about_marks_are_not_about_what_is_passed_on),
+		cmocka_unit_test(test_what_comes_back_is_seen),
 		cmocka_unit_test(test_targets_that_mean_nothing_are_refused),
 	};
 

@@ -59,7 +59,7 @@ static void test_idle_connections_are_closed_at_once(void **state)
 	}
 	before_ns = clock_now_ns();
 	netlab_fault_end(&fault, FAULT_END_SOFT);
-	assert_true(ms_since(before_ns) < 1500); /* without waiting for anybody */
+	assert_true(ms_since(before_ns) < 1900); /* without waiting for anybody */
 	for (unsigned i = 0; i < 20; i++) {
 		assert_int_equal(recv(fds[i], heard, 1, 0), 0);
 		close(fds[i]);
@@ -89,13 +89,12 @@ static void test_a_download_is_finished_or_cut_never_short(void **state)
 		poll(NULL, 0, 10);
 	before_ns = clock_now_ns();
 	netlab_fault_end(&fault, FAULT_END_SOFT);
-	assert_in_range(ms_since(before_ns), 1000, 4000);
+	assert_in_range(ms_since(before_ns), 1000, 10000);
 	assert_int_equal(waitpid(curls[0], &status, 0), curls[0]);
 	assert_int_equal(WEXITSTATUS(status), 0);
 	netlab_run("cmp %s/got0 %s/mid", bench_home, bench_home);
 	assert_int_equal(waitpid(curls[1], &status, 0), curls[1]);
 	assert_int_not_equal(WEXITSTATUS(status), 0); /* and curl knows */
-	assert_true(ms_since(before_ns) < 5000);
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 	assert_bytes(lab, "mid", "http://10.88.0.2/slow/mid");
 }
@@ -121,12 +120,12 @@ static void test_injected_again_after_its_end(void **state)
 
 /* Dying. */
 
-static void live_until_killed(struct netlab *lab, int ready)
+static void live_until_killed(struct netlab *lab, const char *run_id, int ready)
 {
 	struct netlab_fault fault;
 	struct error err = ERROR_INIT;
 
-	if (netlab_fault_plan(lab, &fault, "kkkkk1",
+	if (netlab_fault_plan(lab, &fault, run_id,
 			      (const char *[]){"fault", "http", "to", "10.88.0.2", "to", "fd88::2",
 					       "path", "/index.html", "answer", "503", NULL},
 			      &err) < 0 ||
@@ -150,7 +149,7 @@ static void test_killed_and_then_restored(void **state)
 	assert_int_equal(pipe(ends), 0);
 	child = fork();
 	if (child == 0)
-		live_until_killed(lab, ends[1]);
+		live_until_killed(lab, "kkkkk1", ends[1]);
 	close(ends[1]);
 	assert_int_equal(read(ends[0], &byte, 1), 1);
 	close(ends[0]);
@@ -178,6 +177,133 @@ static void test_killed_and_then_restored(void **state)
 	netlab_same(lab, before);
 	netlab_undo_all("kkkkk1");
 	netlab_undo_all("kkkkk1");
+}
+
+/* One that has come while nobody looked at it is told, too. */
+static void test_stopped_and_then_killed(void **state)
+{
+	static const char *const servers[] = {"10.88.0.2", "fd88::2"};
+	struct netlab *lab = *state;
+	int ends[2], fds[2];
+	char byte;
+	pid_t child;
+
+	assert_int_equal(pipe(ends), 0);
+	child = fork();
+	if (child == 0)
+		live_until_killed(lab, "kkkkk3", ends[1]);
+	close(ends[1]);
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	close(ends[0]);
+	kill(child, SIGSTOP);
+	assert_int_equal(waitpid(child, NULL, WUNTRACED), child);
+	for (unsigned i = 0; i < 2; i++) {
+		fds[i] = dial(lab, servers[i]);
+		say(fds[i], GET("/up"));
+		assert_silent(fds[i], 100);
+	}
+	kill(child, SIGKILL);
+	for (unsigned i = 0; i < 2; i++) {
+		struct pollfd polled = {.fd = fds[i], .events = POLLIN};
+
+		assert_int_equal(poll(&polled, 1, 2000), 1);
+		assert_int_equal(recv(fds[i], &byte, 1, 0), -1);
+		assert_int_equal(errno, ECONNRESET);
+		close(fds[i]);
+	}
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_curl(lab, "200", "http://10.88.0.2/index.html");
+	netlab_undo_all("kkkkk3");
+}
+
+/* Coming back from the same port, while somebody else keeps connection tracking and translation
+ * going: the kernel shall not lead there again where nobody listens any more. */
+
+static int dial_from(const struct netlab *lab, uint16_t port)
+{
+	struct sockaddr_storage own, server;
+	socklen_t size = netlab_socket_address("10.88.0.1", port, &own);
+	int fd = netlab_own_socket(lab->near_fd, "10.88.0.2", SOCK_STREAM);
+	const int on = 1;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	assert_int_equal(bind(fd, (struct sockaddr *)&own, size), 0);
+	netlab_socket_address("10.88.0.2", 80, &server);
+	if (connect(fd, (struct sockaddr *)&server, size) < 0)
+		fail_msg("port %u: %s", port, strerror(errno));
+	return fd;
+}
+
+static void assert_served_from(const struct netlab *lab, uint16_t port)
+{
+	char heard[4096];
+	int fd = dial_from(lab, port);
+
+	say(fd, GET("/up"));
+	hear(fd, "\r\n\r\nup", heard, sizeof(heard));
+	netlab_hang_up(fd);
+}
+
+static void keep_tracking(const struct netlab *lab)
+{
+	netlab_run("ip netns exec %s nft add table ip theirs", lab->near);
+	netlab_run("ip netns exec %s nft add chain ip theirs out {type nat hook output priority "
+		   "-100;}",
+		   lab->near);
+	netlab_run("ip netns exec %s nft add rule ip theirs out ct state new counter", lab->near);
+}
+
+static void test_who_comes_back_from_the_same_port_is_served(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	char heard[4096];
+	int aborted, idle, asking;
+
+	keep_tracking(lab);
+	START(lab, &fault, "to", "10.88.0.2", "path", "/index.html", "abort", "true");
+	aborted = dial_from(lab, 50001);
+	say(aborted, GET("/index.html"));
+	assert_int_equal(recv(aborted, heard, 1, 0), -1);
+	close(aborted);
+	idle = dial_from(lab, 50002);
+	say(idle, GET("/up"));
+	hear(idle, "\r\n\r\nup", heard, sizeof(heard));
+	asking = dial_from(lab, 50003);
+	say(asking, GET("/slow/big"));
+	hear(asking, "200 OK", heard, sizeof(heard));
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+	close(idle);
+	netlab_hang_up(asking);
+	for (uint16_t port = 50001; port <= 50003; port++)
+		assert_served_from(lab, port);
+	netlab_run("ip netns exec %s nft delete table ip theirs", lab->near);
+}
+
+static void test_so_is_who_comes_back_after_a_death(void **state)
+{
+	struct netlab *lab = *state;
+	char heard[4096], byte;
+	int ends[2], fd;
+	pid_t child;
+
+	keep_tracking(lab);
+	assert_int_equal(pipe(ends), 0);
+	child = fork();
+	if (child == 0)
+		live_until_killed(lab, "kkkkk2", ends[1]);
+	close(ends[1]);
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	close(ends[0]);
+	fd = dial_from(lab, 50011);
+	say(fd, GET("/slow/big"));
+	hear(fd, "200 OK", heard, sizeof(heard));
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	netlab_hang_up(fd);
+	netlab_undo_all("kkkkk2"); /* as the guardian does */
+	assert_served_from(lab, 50011);
+	netlab_run("ip netns exec %s nft delete table ip theirs", lab->near);
 }
 
 /* Failing. */
@@ -271,6 +397,9 @@ int main(void)
 		cmocka_unit_test(test_a_download_is_finished_or_cut_never_short),
 		cmocka_unit_test(test_injected_again_after_its_end),
 		cmocka_unit_test(test_killed_and_then_restored),
+		cmocka_unit_test(test_stopped_and_then_killed),
+		cmocka_unit_test(test_who_comes_back_from_the_same_port_is_served),
+		cmocka_unit_test(test_so_is_who_comes_back_after_a_death),
 		cmocka_unit_test(test_a_failure_at_each_step_leaves_nothing),
 		cmocka_unit_test(test_somebody_removes_the_table),
 	};

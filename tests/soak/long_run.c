@@ -22,8 +22,8 @@
 #define LOG	   "/run/long.log"
 #define LINK	   "sqflap"
 
-/* 320 are possible in one experiment, of five steps here */
-#define PULSES_OF_A_STEP 55
+/* 320 are possible in one experiment, of six steps here */
+#define PULSES_OF_A_STEP 50
 #define PULSE_LEAST_NS	 (600 * NSEC_PER_MSEC)
 
 #define LOOK_EVERY_MS 50
@@ -60,7 +60,7 @@ static void write_experiment(const struct scene *scene, int64_t lasts_ns, int64_
 	const char *const pulses[] = {
 		"network: {target: other, partition: drop}",
 		"dns: {target: server, domain: lab, answer: nxdomain}",
-		"http: {target: far, answer: 503}",
+		"http: {target: web, answer: 503}",
 		"connect: {target: all, error: ECONNREFUSED}",
 		"file: {target: config, corrupt-bytes: 3}",
 		"process: {target: one, action: pause}",
@@ -74,6 +74,7 @@ static void write_experiment(const struct scene *scene, int64_t lasts_ns, int64_
 		"targets:\n"
 		"  far: {to: [\"10.88.0.2:7001\"]}\n"
 		"  other: {to: [\"10.88.0.3\"]}\n"
+		"  web: {to: [\"[fd88::2]:7001\"]}\n"
 		"  server: {to: [\"10.88.0.2\"]}\n"
 		"  links: {interface: \"sqf*\", follow: true}\n"
 		"  all: {process: {cgroup: " SCENE_GROUP "}}\n"
@@ -81,13 +82,15 @@ static void write_experiment(const struct scene *scene, int64_t lasts_ns, int64_
 		"  config: {file: {path: " SCENE_FOLDER "/service.conf}}\n"
 		"probes:\n"
 		"  port: {tcp: \"10.88.0.2:7001\", every: 100ms, timeout: 1s}\n"
+		"  relayed: {tcp: \"[fd88::2]:7001\", every: 1s, timeout: 1s}\n"
 		"  refused: {tcp: \"10.88.0.1:9\", every: 100ms, timeout: 1s}\n"
 		"  page: {http: \"http://127.0.0.1:7001/\", every: 200ms, timeout: 50ms}\n"
 		"  backlog: {command: [/bin/echo, \"5\"], every: 250ms, expect: {output: \"< "
 		"3\"}}\n"
 		"  workers: {process: soak, every: 200ms, expect: {count: \">= 2\"}}\n"
 		"  cpu: {pressure: cpu, every: 200ms, expect: {some-avg10: \"< 100\"}}\n"
-		"steady-state: {require: [port], for: 1s}\n" /* the others are meant to fail */
+		"steady-state: {require: [port, relayed], for: 1s}\n" /* the others are meant to
+									 fail */
 		"method:\n"
 		/* downwards: what waits in it needs memory, at first the most */
 		"  - {at: 0s, for: %lldms, ramp: {from: 100%%, to: 20%%, over: %lldms}, "

@@ -138,6 +138,7 @@ static void test_what_can_be_read_twofold_is_not_understood(void **state)
 		"A",
 		"A: \x01",
 		"A: b\rc",
+		"A: b\nContent-Length: 1",
 	};
 	struct http_request_head request;
 
@@ -153,6 +154,7 @@ static void test_what_can_be_read_twofold_is_not_understood(void **state)
 		read_request("GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", &request));
 	assert_true(read_request("GET / HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n",
 				 &request));
+	assert_true(read_request("\r\nGET / HTTP/1.1\nA: b\n\n", &request));
 }
 
 static void test_a_response_says_how_it_ends(void **state)
@@ -193,8 +195,24 @@ static void test_a_body_ends_where_it_ends(void **state)
 	static const char chunks[] =
 		"5;x=y\r\nhello\r\n0A\r\n0123456789\r\n000\r\nT: a\r\nU: \r\n\r\n"
 		"GET";
-	static const char *const bad[] = {"\r\n", "g", "5\r\nhellox", "1x\r\n",
-					  "fffffffffffffffff"};
+	static const char *const bad[] = {
+		"\r\n",
+		"g",
+		"5\r\nhellox",
+		"1x\r\n",
+		"fffffffffffffffff",
+		/* lines that not everybody sees end there */
+		"2;a\nxx",
+		"2\nxx",
+		"2\r;\n",
+		"2;a\rb\r\n",
+		"2\r\nxx\n",
+		"2\r\nxx\r\r",
+		"0\r\n\n",
+		"0\r\nA: b\nC: d\r\n",
+		"0\r\nA: b\r\n\r\r\n",
+		"2;\x01",
+	};
 	size_t whole = sizeof(chunks) - 1 - 3;
 
 	(void)state;

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The http fault beside what else there is: somebody's own address translation, services on the
+ * loopback address, another protocol behind an Upgrade, a server that loses patience, other faults.
+ */
+#include "tests/netns/http_bench.h"
+
+#include <pthread.h>
+
+#define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
+
+/* As a Service of Kubernetes has it: what is passed on by us is translated by it. */
+static void test_somebodys_own_translation_goes_on(void **state)
+{
+	static const char *const rules[] = {
+		"add table ip theirs",
+		"add chain ip theirs out {type nat hook output priority -100;}",
+		"add rule ip theirs out ip daddr 10.88.7.7 tcp dport 8080 dnat to 10.88.0.2:80",
+	};
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	char *before;
+
+	for (unsigned i = 0; i < sizeof(rules) / sizeof(*rules); i++)
+		netlab_run("ip netns exec %s nft %s", lab->near, rules[i]);
+	netlab_run("ip -n %s route add 10.88.7.7 via 10.88.0.2", lab->near);
+	before = netlab_dump(lab);
+	START(lab, &fault, "to", "10.88.7.7:8080", "path", "/up", "answer", "503");
+	assert_curl(lab, "503", "http://10.88.7.7:8080/up");
+	assert_bytes(lab, "big", "http://10.88.7.7:8080/big");
+	assert_curl(lab, "200", "http://10.88.0.2/up");
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	assert_curl(lab, "200", "http://10.88.7.7:8080/up");
+	netlab_same(lab, before);
+	netlab_run("ip netns exec %s nft delete table ip theirs", lab->near);
+}
+
+/* A server of our own in the far namespace, for one connection: switches protocols, then says back
+ * what it hears. */
+static void *switch_protocols(void *context)
+{
+	static const char answer[] = "HTTP/1.1 101 Switching\r\nUpgrade: echo\r\n\r\nwelcome";
+	int listener = *(int *)context, fd = accept(listener, NULL, NULL);
+	char bytes[4096];
+	ssize_t size = recv(fd, bytes, sizeof(bytes), 0);
+
+	if (size > 0)
+		send(fd, answer, strlen(answer), MSG_NOSIGNAL);
+	while ((size = recv(fd, bytes, sizeof(bytes), 0)) > 0)
+		send(fd, bytes, (size_t)size, MSG_NOSIGNAL);
+	close(fd);
+	return NULL;
+}
+
+static void test_what_follows_an_upgrade_passes(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	struct sockaddr_storage address;
+	socklen_t size = netlab_socket_address("10.88.0.2", 8090, &address);
+	int listener = netlab_own_socket(lab->far_fd, "10.88.0.2", SOCK_STREAM), fd;
+	char heard[4096];
+	pthread_t thread;
+
+	assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(pthread_create(&thread, NULL, switch_protocols, &listener), 0);
+	START(lab, &fault, "to", "10.88.0.2:8090", "path", "/up", "answer", "503");
+	fd = netlab_dial(lab->near_fd, "10.88.0.2", 8090);
+	assert_true(fd >= 0);
+	say(fd, "GET /socket HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n");
+	hear(fd, "welcome", heard, sizeof(heard));
+	say(fd, GET("/up")); /* no request any more */
+	hear(fd, GET("/up"), heard, sizeof(heard));
+	assert_int_equal(counters_of(&fault).strange, 1);
+	shutdown(fd, SHUT_WR);
+	assert_int_equal(recv(fd, heard, 1, 0), 0);
+	close(fd);
+	pthread_join(thread, NULL);
+	close(listener);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+}
+
+static void test_a_server_that_loses_patience_is_asked_anew(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+
+	START(lab, &fault, "to", "10.88.0.2:82", "delay", "2500ms");
+	assert_curl(lab, "200", "http://10.88.0.2:82/");
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	START(lab, &fault, "to", "10.88.0.2:82", "delay", "2500ms", "answer", "504");
+	assert_curl(lab, "504", "http://10.88.0.2:82/");
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+}
+
+/* Each of them meets what it is there for: the name, then the request. */
+static void test_beside_a_dns_fault(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault http, dns;
+	struct error err = ERROR_INIT;
+
+	START(lab, &http, "to", "10.88.0.2", "path", "/up", "answer", "503");
+	if (netlab_fault_plan_step(lab, &dns, &http, 1,
+				   (const char *[]){"fault", "dns", "to", "10.88.0.0/24", "name",
+						    "*", "answer", "servfail", NULL},
+				   &err) < 0 ||
+	    dns.fault.ops->inject(&dns.fault, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_curl(lab, "503", "http://10.88.0.2/up");
+	assert_curl(lab, "200", "http://10.88.0.3/up");
+	netlab_fault_end(&dns, FAULT_END_SOFT);
+	assert_curl(lab, "503", "http://10.88.0.2/up");
+	netlab_fault_end(&http, FAULT_END_SOFT);
+	assert_curl(lab, "200", "http://10.88.0.2/up");
+	dns.journal = NULL; /* the first one's */
+	netlab_fault_finish(&dns, FAULT_END_SOFT);
+	netlab_fault_finish(&http, FAULT_END_SOFT);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_somebodys_own_translation_goes_on),
+		cmocka_unit_test(test_what_follows_an_upgrade_passes),
+		cmocka_unit_test(test_a_server_that_loses_patience_is_asked_anew),
+		cmocka_unit_test(test_beside_a_dns_fault),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
