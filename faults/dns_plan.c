@@ -56,7 +56,8 @@ static int check_target(const struct target *target, struct error *err)
 					  TRAFFIC_EXCEPT_LOCAL_PORT,
 					  TRAFFIC_EXCEPT_LOCAL_ADDRESS,
 					  TRAFFIC_SHARE,
-					  TRAFFIC_VLAN};
+					  TRAFFIC_VLAN,
+					  TRAFFIC_NEIGHBOURS};
 	const char *protocol = params_text(&target->params, TRAFFIC_PROTOCOL);
 
 	for (unsigned i = 0; i < sizeof(unused) / sizeof(*unused); i++)

@@ -30,41 +30,31 @@ static pid_t live_in; /* a guardian is forked with the list, but has closed the 
 
 /* Injecting. */
 
+/* When the process is killed, the kernel lets go of the highest descriptor first: connections, also
+ * those that nobody has accepted yet, are reset while their addresses are still translated. Who
+ * comes between that and the end of the table, some microseconds, is refused. Otherwise he would
+ * wait for an answer without end. */
 static int start_responder(struct http_state *state, const struct fault *fault, struct error *err)
 {
-	const struct http_responder_config config = {.namespace_fd = fault->target->namespace_fd,
-						     .mark = state->mark,
-						     .seed = fault->env->seed + fault->step,
-						     .policy = &state->policy};
-	int result = http_responder_new(&config, &state->responder, err);
-
-	return result < 0 ? result : http_responder_start(state->responder, err);
-}
-
-static int start_table(struct http_state *state, const struct fault *fault, struct error *err)
-{
-	/* After the responder's sockets and before any connection: when the process is killed, the
-	 * kernel lets go of the highest descriptor first. The connections are reset while their
-	 * addresses are still translated, and the table does not outlive the sockets it leads to.
-	 */
+	struct http_responder_config config = {.namespace_fd = fault->target->namespace_fd,
+					       .mark = state->mark,
+					       .seed = fault->env->seed + fault->step,
+					       .policy = &state->policy};
 	int result = netlink_open_netfilter(fault->target->namespace_fd, &state->owner, err);
 
 	if (result < 0)
 		return result;
-	http_responder_stay_above(state->responder, netlink_last_descriptor(state->owner));
-	return http_table_commit(state, fault->target, fault->env->run_id, fault->step, err);
+	config.floor = netlink_last_descriptor(state->owner);
+	result = http_responder_new(&config, &state->responder, err);
+	return result < 0 ? result : http_responder_start(state->responder, err);
 }
 
-/* Takes table and responder away. */
+/* Takes responder and table away. */
 static void finish(struct http_state *state)
 {
-	/* softened: the connections' last words are still to be translated */
-	if (state->phase != HTTP_DRAINING) {
-		netlink_close(state->owner);
-		state->owner = NULL;
-	}
 	if (state->responder)
 		http_responder_counters(state->responder, &state->last);
+	/* before the table: the connections' last words are still to be translated */
 	http_responder_free(state->responder);
 	state->responder = NULL;
 	netlink_close(state->owner);
@@ -81,7 +71,8 @@ static int start_anew(struct http_state *state, const struct fault *fault, struc
 	if (state->diag)
 		result = target_connections_find(state->diag, fault->target, HTTP_PORT, &old, err);
 	if (result == 0)
-		result = start_table(state, fault, err);
+		result = http_table_commit(state, fault->target, fault->env->run_id, fault->step,
+					   err);
 	if (result == 0 && state->diag)
 		result = target_connections_end(state->diag, &old, &state->reset, err);
 	target_connections_drop(&old);
@@ -163,6 +154,10 @@ static int check_in_force(struct http_state *state, const struct target *target,
 		return result;
 	if (http_responder_is_broken(state->responder))
 		return error_set(err, ESTALE, "the responder has stopped");
+	if (http_responder_is_looping(state->responder))
+		return error_set(err, ESTALE,
+				 "what is passed on comes back: a rule of the output hook sets the "
+				 "priority of packets");
 	if (nft_find_table(state->netfilter, NFPROTO_INET, state->record.table, &owner, NULL) ==
 	    -ENOENT)
 		return error_set(err, ESTALE, "table %s was removed", state->record.table);

@@ -26,7 +26,8 @@ struct http_relay {
 	struct http_stream *streams;
 	unsigned stream_count, stream_max;
 	struct loop_timer sweep;
-	_Atomic bool is_soft; /* nothing is met any more; set by another thread */
+	_Atomic bool is_soft;	 /* nothing is met any more; set by another thread */
+	_Atomic bool is_looping; /* what it sends came back to it */
 
 	/* read by other threads */
 	_Atomic uint64_t connections, requests, hits, answered, aborted, delayed, strange, refused;

@@ -35,7 +35,7 @@ struct http_responder {
 	struct http_relay relay;
 	int sockets[SOCKETS];
 	uint16_t port;
-	_Atomic int floor;
+	int floor;
 	bool is_full;	  /* no descriptor is left: who comes waits */
 	int namespace_fd; /* not owned */
 	int wake_fd;
@@ -78,6 +78,18 @@ int http_relay_connect(const struct http_relay *relay, const struct sockaddr_sto
 	return redirect_connect(relay->mark, SOCK_STREAM, client, server);
 }
 
+/* The lowest number that is free may be below the floor. -1: cannot. */
+static int raised(int fd, int floor)
+{
+	int above;
+
+	if (fd < 0 || fd > floor)
+		return fd;
+	above = fcntl(fd, F_DUPFD_CLOEXEC, floor + 1);
+	close(fd);
+	return above;
+}
+
 /* Both families at the same port. */
 static int open_pair(struct http_responder *responder, bool with_ipv6)
 {
@@ -114,6 +126,11 @@ static int open_here(void *context, struct error *err)
 		result = -EADDRINUSE;
 	for (unsigned i = 0; i < PORT_TRIES && result == -EADDRINUSE; i++)
 		result = open_pair(responder, with_ipv6);
+	for (unsigned i = 0; i < SOCKETS && result == 0; i++)
+		if (responder->sockets[i] >= 0) {
+			responder->sockets[i] = raised(responder->sockets[i], responder->floor);
+			result = responder->sockets[i] < 0 ? -EMFILE : 0;
+		}
 	if (result < 0)
 		return error_errno(err, -result, "cannot listen on 127.0.0.1");
 	return 0;
@@ -129,6 +146,7 @@ int http_responder_new(const struct http_responder_config *config, struct http_r
 		return error_errno(err, ENOMEM, "responder");
 	responder->sockets[TCP4] = responder->sockets[TCP6] = -1;
 	responder->namespace_fd = config->namespace_fd;
+	responder->floor = config->floor;
 	responder->relay.mark = config->mark;
 	responder->relay.random = config->seed;
 	responder->relay.policy = config->policy;
@@ -148,11 +166,6 @@ int http_responder_new(const struct http_responder_config *config, struct http_r
 	return 0;
 }
 
-void http_responder_stay_above(struct http_responder *responder, int fd)
-{
-	responder->floor = fd;
-}
-
 uint16_t http_responder_port(const struct http_responder *responder)
 {
 	return responder->port;
@@ -161,18 +174,6 @@ uint16_t http_responder_port(const struct http_responder *responder)
 bool http_responder_has_ipv6(const struct http_responder *responder)
 {
 	return responder->sockets[TCP6] >= 0;
-}
-
-/* The lowest number that is free may be below the floor. -1: cannot. */
-static int raised(int fd, int floor)
-{
-	int above;
-
-	if (fd < 0 || fd > floor)
-		return fd;
-	above = fcntl(fd, F_DUPFD_CLOEXEC, floor + 1);
-	close(fd);
-	return above;
 }
 
 static bool is_lack(int code)
@@ -336,6 +337,11 @@ bool http_responder_is_empty(const struct http_responder *responder)
 bool http_responder_is_broken(const struct http_responder *responder)
 {
 	return !responder->is_started || atomic_load(&responder->is_broken);
+}
+
+bool http_responder_is_looping(const struct http_responder *responder)
+{
+	return atomic_load(&responder->relay.is_looping);
 }
 
 void http_responder_counters(const struct http_responder *responder, struct http_counters *out)

@@ -33,6 +33,7 @@ struct http_responder_config {
 	uint32_t mark;	  /* on everything it sends to servers */
 	uint64_t seed;
 	const struct http_policy *policy; /* not owned; must outlive it */
+	int floor; /* who listens, and connections, have descriptors above this one */
 };
 
 /* How many connections the limit of descriptors allows, which is raised where it may be. */
@@ -46,13 +47,13 @@ bool http_responder_has_ipv6(const struct http_responder *responder);
 
 /* Starts the thread; enters the namespace. */
 int http_responder_start(struct http_responder *responder, struct error *err);
-/* Connections have descriptors above this one. Before any can come. */
-void http_responder_stay_above(struct http_responder *responder, int fd);
 /* Nothing new comes from now on and nothing is met any more: connections are closed as soon as
  * nothing is asked on them. */
 void http_responder_soften(struct http_responder *responder);
 /* Softened, and every answer has arrived. */
 bool http_responder_is_empty(const struct http_responder *responder);
+/* What it sends to servers is redirected to it. */
+bool http_responder_is_looping(const struct http_responder *responder);
 /* The thread has ended by itself. */
 bool http_responder_is_broken(const struct http_responder *responder);
 void http_responder_counters(const struct http_responder *responder, struct http_counters *out);

@@ -7,6 +7,7 @@
  */
 #include "faults/http_stream.h"
 
+#include "faults/redirect.h"
 #include "injector/base/clock.h"
 
 #include <errno.h>
@@ -79,13 +80,16 @@ static void end_stream(struct http_stream *stream, bool is_gentle)
 
 static bool connect_server(struct http_stream *stream)
 {
+	socklen_t size = sizeof(stream->own_address);
+
 	stream->is_connected = false;
 	stream->server_events = 0;
 	stream->server =
 		http_relay_connect(stream->relay, &stream->client_address, &stream->server_address);
-	if (stream->server >= 0)
-		prepare(stream->server);
-	return stream->server >= 0;
+	if (stream->server < 0)
+		return false;
+	prepare(stream->server);
+	return getsockname(stream->server, (struct sockaddr *)&stream->own_address, &size) == 0;
 }
 
 void http_stream_hang_up(struct http_stream *stream)
@@ -299,6 +303,29 @@ void http_stream_hold(struct http_stream *stream, int64_t delay_ns)
 
 /* All of them. */
 
+/* The connection that another one of these made to its server: somebody's rules have taken off what
+ * tells our packets, and each connection would lead to one more. */
+static bool is_ours(const struct http_stream *stream)
+{
+	const struct http_stream *other = stream->next;
+
+	while (other && (other->server < 0 ||
+			 !redirect_is_same(&other->own_address, &stream->client_address) ||
+			 !redirect_is_same(&other->server_address, &stream->server_address)))
+		other = other->next;
+	return other;
+}
+
+static bool find_server(struct http_stream *stream)
+{
+	/* who was not redirected gets nothing: this is no open proxy */
+	if (!http_relay_find_server(stream->client, &stream->server_address))
+		return false;
+	if (is_ours(stream))
+		stream->relay->is_looping = true;
+	return !stream->relay->is_looping && connect_server(stream);
+}
+
 void http_stream_begin(struct http_relay *relay, int fd, const struct sockaddr_storage *client)
 {
 	struct http_stream *stream =
@@ -322,9 +349,7 @@ void http_stream_begin(struct http_relay *relay, int fd, const struct sockaddr_s
 	relay->stream_count++;
 	relay->connections++;
 	note_awaited(stream, true);
-	/* who was not redirected gets nothing: this is no open proxy */
-	if (!http_relay_find_server(fd, &stream->server_address) || !connect_server(stream) ||
-	    !watch(stream))
+	if (!find_server(stream) || !watch(stream))
 		end_stream(stream, false);
 }
 

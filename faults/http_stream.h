@@ -29,6 +29,7 @@ struct http_stream {
 	struct http_relay *relay;
 	struct http_stream *next, *previous;
 	struct sockaddr_storage client_address, server_address;
+	struct sockaddr_storage own_address;   /* of the server's connection */
 	int client, server;		       /* descriptors; server -1: it has hung up */
 	uint32_t client_events, server_events; /* watched for */
 	bool is_connected;		       /* the server has answered the connection */

@@ -245,6 +245,7 @@ static void test_refusals(void **state)
 		{"except-local-address", "10.88.0.1", "name", "a.test", "answer", "empty"},
 		{"share", "50%", "name", "a.test", "answer", "empty"},
 		{"vlan", "5", "name", "a.test", "answer", "empty"},
+		{"neighbours", "true", "name", "a.test", "answer", "empty"},
 	};
 	struct netlab *lab = *state;
 

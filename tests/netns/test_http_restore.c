@@ -179,6 +179,43 @@ static void test_killed_and_then_restored(void **state)
 	netlab_undo_all("kkkkk1");
 }
 
+/* One that has come while nobody looked at it is told, too. */
+static void test_stopped_and_then_killed(void **state)
+{
+	static const char *const servers[] = {"10.88.0.2", "fd88::2"};
+	struct netlab *lab = *state;
+	int ends[2], fds[2];
+	char byte;
+	pid_t child;
+
+	assert_int_equal(pipe(ends), 0);
+	child = fork();
+	if (child == 0)
+		live_until_killed(lab, "kkkkk3", ends[1]);
+	close(ends[1]);
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	close(ends[0]);
+	kill(child, SIGSTOP);
+	assert_int_equal(waitpid(child, NULL, WUNTRACED), child);
+	for (unsigned i = 0; i < 2; i++) {
+		fds[i] = dial(lab, servers[i]);
+		say(fds[i], GET("/up"));
+		assert_silent(fds[i], 100);
+	}
+	kill(child, SIGKILL);
+	for (unsigned i = 0; i < 2; i++) {
+		struct pollfd polled = {.fd = fds[i], .events = POLLIN};
+
+		assert_int_equal(poll(&polled, 1, 2000), 1);
+		assert_int_equal(recv(fds[i], &byte, 1, 0), -1);
+		assert_int_equal(errno, ECONNRESET);
+		close(fds[i]);
+	}
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_curl(lab, "200", "http://10.88.0.2/index.html");
+	netlab_undo_all("kkkkk3");
+}
+
 /* Coming back from the same port, while somebody else keeps connection tracking and translation
  * going: the kernel shall not lead there again where nobody listens any more. */
 
@@ -360,6 +397,7 @@ int main(void)
 		cmocka_unit_test(test_a_download_is_finished_or_cut_never_short),
 		cmocka_unit_test(test_injected_again_after_its_end),
 		cmocka_unit_test(test_killed_and_then_restored),
+		cmocka_unit_test(test_stopped_and_then_killed),
 		cmocka_unit_test(test_who_comes_back_from_the_same_port_is_served),
 		cmocka_unit_test(test_so_is_who_comes_back_after_a_death),
 		cmocka_unit_test(test_a_failure_at_each_step_leaves_nothing),
