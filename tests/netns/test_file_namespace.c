@@ -434,6 +434,8 @@ static void test_a_process_without_its_first_thread_counts(void **state)
 	assert_int_equal(read(ends[0], &ready, 1), 1);
 	close(ends[0]);
 	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", child);
+	for (unsigned tries = 0; stat(path, &about) == 0 && tries < 500; tries++)
+		usleep(10000); /* its first thread is about to end */
 	assert_int_equal(stat(path, &about), -1);
 	assert_int_equal(mount_namespace_find(id.inode, &fd, &found, &err), 0);
 	assert_true(fd >= 0 && found != child);

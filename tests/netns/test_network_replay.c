@@ -104,8 +104,9 @@ static const char *const by_line[] = {"SQUALL_NETEM=off", NULL};
 static void replay_ping(struct stage *stage, const char *const *environment)
 {
 	struct samples samples = {.count = 200};
-	static char text[200 * 80 + 100] = "PING 10.0.5.7 (10.0.5.7) 56(84) bytes of data.\n";
-	size_t used = strlen(text);
+	char text[200 * 80 + 100];
+	size_t used = (size_t)snprintf(text, sizeof(text),
+				       "PING 10.0.5.7 (10.0.5.7) 56(84) bytes of data.\n");
 
 	for (unsigned i = 0; i < samples.count; i++) {
 		const unsigned k = i * 77 % samples.count; /* in no order */

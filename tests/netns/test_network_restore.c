@@ -321,7 +321,7 @@ static void test_a_namespace_that_took_the_number_of_another_is_left_alone(void 
 
 	assert_int_equal(netlink_open(lab->near_fd, &netlink, NULL), 0);
 	if (!netlink_namespace_cookie(netlink))
-		skip(); /* Linux before 5.14 */
+		stage_skip("no number of a network namespace before Linux 5.14");
 	assert_int_equal(link_create_ifb(netlink, what.link, what.group, what.alias, &index, NULL),
 			 0);
 	assert_int_equal(namespace_identify(lab->near_fd, &what.namespace_id, NULL), 0);

@@ -130,6 +130,8 @@ bool netlab_has_netem(void);
 unsigned netlab_counter(const char *namespace_name, const char *counter);
 /* Of nf_tables, since Linux 5.16. */
 bool netlab_has_egress_hook(const struct netlab *lab);
+/* Faults take packets out by tc filters: it has none, or that was asked for. */
+bool netlab_by_filters(const struct netlab *lab);
 
 /* The kernel can end connections (CONFIG_INET_DIAG_DESTROY). */
 bool netlab_can_end_connections(const struct netlab *lab);

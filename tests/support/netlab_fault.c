@@ -216,6 +216,11 @@ bool netlab_has_egress_hook(const struct netlab *lab)
 	return has_hook;
 }
 
+bool netlab_by_filters(const struct netlab *lab)
+{
+	return getenv("SQUALL_HOOK") || !netlab_has_egress_hook(lab);
+}
+
 bool netlab_can_end_connections(const struct netlab *lab)
 {
 	struct netlink *diag = NULL;

@@ -17,7 +17,10 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+
+#define PREFIX "sqsw-"
 
 static char cgroups[256];
 
@@ -54,6 +57,43 @@ static void write_text(const char *path, const char *text)
 	must(fd >= 0 && write(fd, text, strlen(text)) > 0, path);
 }
 
+/* Those below it first; a process that has just died may still be in one. */
+static void remove_group(const char *group)
+{
+	for (unsigned i = 0; i < 200 && rmdir(group) < 0 && errno == EBUSY; i++) {
+		cleanup_dir DIR *dir = opendir(group);
+		struct dirent *entry;
+
+		while (dir && (entry = readdir(dir)))
+			if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+				unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR);
+		usleep(10000);
+	}
+}
+
+/* Of worlds that were killed from outside: nobody is in them, and that for a minute. */
+static void remove_old_groups(void)
+{
+	cleanup_dir DIR *dir = opendir(cgroups);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		char group[512], path[600], text[256] = "";
+		struct stat status;
+		cleanup_fd int fd = -1;
+
+		if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) != 0)
+			continue;
+		snprintf(group, sizeof(group), "%s/%s", cgroups, entry->d_name);
+		snprintf(path, sizeof(path), "%s/cgroup.events", group);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0 || !strstr(text, "populated 0"))
+			continue;
+		if (stat(group, &status) == 0 && status.st_mtime + 60 < time(NULL))
+			remove_group(group);
+	}
+}
+
 /* The group that becomes the root of the new world; "" without cgroup v2. */
 static void make_group(char *out, size_t size)
 {
@@ -63,8 +103,9 @@ static void make_group(char *out, size_t size)
 	if (cgroup_find_mounts(&mounts, NULL) < 0 || !mounts.unified[0])
 		return;
 	snprintf(cgroups, sizeof(cgroups), "%s", mounts.unified);
+	remove_old_groups();
 	/* our number is one of a process namespace, and another one may have the same */
-	snprintf(out, size, "%s/sqsw-%d-XXXXXX", mounts.unified, (int)getpid());
+	snprintf(out, size, "%s/" PREFIX "%d-XXXXXX", mounts.unified, (int)getpid());
 	must(mkdtemp(out) != NULL && chmod(out, 0755) == 0, out);
 }
 
@@ -91,20 +132,6 @@ static void enter(const char *group)
 	must(unshare(CLONE_NEWCGROUP) == 0, "control group namespace");
 	must(umount2(cgroups, MNT_DETACH) == 0, cgroups);
 	must(mount("cgroup2", cgroups, "cgroup2", 0, NULL) == 0, cgroups);
-}
-
-/* Those below it first; a process that has just died may still be in one. */
-static void remove_group(const char *group)
-{
-	for (unsigned i = 0; i < 200 && rmdir(group) < 0 && errno == EBUSY; i++) {
-		cleanup_dir DIR *dir = opendir(group);
-		struct dirent *entry;
-
-		while (dir && (entry = readdir(dir)))
-			if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
-				unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR);
-		usleep(10000);
-	}
 }
 
 int world_run(int (*inside)(void *context), void *context)
