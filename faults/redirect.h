@@ -46,6 +46,10 @@ uint32_t redirect_new_mark(uint32_t base);
 /* A rule of `chain`: what this responder sends passes, and what older ones do. */
 void redirect_pass_on(struct nft_batch *batch, const char *chain, uint32_t base, uint32_t mark);
 
+/* Rules of `chain`: link-local addresses are not redirected, on either side, since the interface
+ * they are on is not known on lo; without ::1 there nothing of IPv6 is. */
+void redirect_spare_ipv6(struct nft_batch *batch, const char *chain, bool has_ipv6);
+
 /* A TCP or UDP socket on the loopback address of the namespace we are in; port 0: any. -errno. */
 int redirect_listen(int family, int type, uint16_t *inout_port, int *out_fd);
 /* A marked socket to the server, from the client's address if it is still there; -1: cannot. It may

@@ -77,6 +77,25 @@ static void test_what_comes_back_is_seen(void **state)
 	netlab_run("ip netns exec %s nft delete table inet fw", lab->near);
 }
 
+/* Who has no other address than a link-local one: it means nothing on lo, so he goes directly. */
+static void test_a_link_local_client_is_not_held_up(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	int64_t before_ns;
+
+	netlab_run("ip -n %s addr del fd88::1/64 dev sqv0", lab->near);
+	netlab_run("ip -n %s route add fd88::/64 dev sqv0", lab->near);
+	START(lab, &fault, "to", "10.88.0.2", "to", "fd88::2", "path", "/up", "answer", "503");
+	before_ns = clock_now_ns();
+	assert_curl(lab, "503", "http://10.88.0.2/up");
+	assert_curl(lab, "200", "http://[fd88::2]/up");
+	assert_true(clock_now_ns() - before_ns < 900 * NSEC_PER_MSEC);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	netlab_run("ip -n %s route del fd88::/64 dev sqv0", lab->near);
+	netlab_run("ip -n %s addr add fd88::1/64 dev sqv0 nodad", lab->near);
+}
+
 /* A server of our own in the far namespace, for one connection: switches protocols, then says back
  * what it hears. */
 static void *switch_protocols(void *context)
@@ -219,6 +238,7 @@ int main(void)
 		cmocka_unit_test(test_somebodys_own_translation_goes_on),
 		cmocka_unit_test(test_what_follows_an_upgrade_passes),
 		cmocka_unit_test(test_rules_about_marks_are_not_about_what_is_passed_on),
+		cmocka_unit_test(test_a_link_local_client_is_not_held_up),
 		cmocka_unit_test(test_what_comes_back_is_seen),
 		cmocka_unit_test(test_a_refusal_is_heard_though_a_reset_follows),
 		cmocka_unit_test(test_a_server_that_loses_patience_is_asked_anew),
