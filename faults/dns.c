@@ -126,6 +126,8 @@ static int check_in_force(struct dns_state *state, const struct target *target, 
 		return result;
 	if (dns_responder_is_broken(state->responder))
 		return error_set(err, ESTALE, "the responder has stopped");
+	if (dns_responder_is_looping(state->responder))
+		return error_set(err, ESTALE, "%s", REDIRECT_COMES_BACK);
 	if (nft_find_table(state->netfilter, NFPROTO_INET, state->record.table, &owner, NULL) ==
 	    -ENOENT)
 		return error_set(err, ESTALE, "table %s was removed", state->record.table);

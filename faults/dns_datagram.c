@@ -18,7 +18,7 @@ struct dns_flow {
 	struct dns_relay *relay;
 	struct dns_flow *next;
 	struct dns_socket *socket;
-	struct sockaddr_storage client, server;
+	struct sockaddr_storage client, server, own; /* own: of its socket */
 	int fd;
 	unsigned awaited; /* queries without an answer */
 	int64_t used_ns;
@@ -107,12 +107,30 @@ static struct dns_flow *find_flow(struct dns_socket *socket, const struct sockad
 	return NULL;
 }
 
+/* What another one of these sends to its server: somebody's rules have taken off what tells our
+ * packets, and each query would lead to one more. */
+static bool is_ours(const struct dns_relay *relay, const struct sockaddr_storage *client,
+		    const struct sockaddr_storage *server)
+{
+	for (unsigned i = 0; i < DNS_BUCKETS; i++)
+		for (const struct dns_flow *flow = relay->flows[i]; flow; flow = flow->next)
+			if (redirect_is_same(&flow->own, client) &&
+			    redirect_is_same(&flow->server, server))
+				return true;
+	return false;
+}
+
 static struct dns_flow *make_flow(struct dns_socket *socket, const struct sockaddr_storage *client,
 				  const struct sockaddr_storage *server)
 {
 	struct dns_relay *relay = socket->relay;
 	struct dns_flow *flow, **at = bucket_of(relay, client);
+	socklen_t size = sizeof(flow->own);
 
+	if (is_ours(relay, client, server))
+		relay->is_looping = true;
+	if (relay->is_looping)
+		return NULL;
 	if (relay->flow_count >= DNS_FLOWS_MAX)
 		close_oldest(relay);
 	flow = calloc(1, sizeof(*flow));
@@ -121,7 +139,7 @@ static struct dns_flow *make_flow(struct dns_socket *socket, const struct sockad
 	*flow = (struct dns_flow){
 		.relay = relay, .socket = socket, .client = *client, .server = *server};
 	flow->fd = dns_relay_connect(relay, SOCK_DGRAM, client, server);
-	if (flow->fd < 0 ||
+	if (flow->fd < 0 || getsockname(flow->fd, (struct sockaddr *)&flow->own, &size) < 0 ||
 	    loop_watch(relay->loop, flow->fd, EPOLLIN, server_answers, flow, NULL) < 0) {
 		if (flow->fd >= 0)
 			close(flow->fd);

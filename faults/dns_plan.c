@@ -150,7 +150,7 @@ static int list_changes(const struct dns_state *state, struct plan *plan)
 	if (result == 0)
 		result = plan_add(
 			plan, PLAN_NOTE,
-			"not affected: link-local servers, DNS over TLS and HTTPS, answers in "
+			"not affected: link-local addresses, DNS over TLS and HTTPS, answers in "
 			"caches; sockets bound to an interface get no answer at all");
 	return result;
 }

@@ -61,6 +61,7 @@ struct dns_relay {
 
 	/* read by other threads */
 	_Atomic uint64_t queries, hits, answered, dropped, delayed, lost;
+	_Atomic bool is_looping;  /* what it sends came back to it */
 	_Atomic unsigned awaited; /* answers of servers, and what is held */
 };
 

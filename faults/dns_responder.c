@@ -262,6 +262,11 @@ bool dns_responder_is_empty(const struct dns_responder *responder)
 	       (atomic_load(&responder->is_soft) && atomic_load(&responder->relay.awaited) == 0);
 }
 
+bool dns_responder_is_looping(const struct dns_responder *responder)
+{
+	return atomic_load(&responder->relay.is_looping);
+}
+
 bool dns_responder_is_broken(const struct dns_responder *responder)
 {
 	return !responder->is_started || atomic_load(&responder->is_broken);

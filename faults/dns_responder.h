@@ -46,6 +46,8 @@ int dns_responder_start(struct dns_responder *responder, struct error *err);
 void dns_responder_soften(struct dns_responder *responder);
 /* Softened, and no answer is awaited any more. */
 bool dns_responder_is_empty(const struct dns_responder *responder);
+/* What it sends to servers is redirected to it. */
+bool dns_responder_is_looping(const struct dns_responder *responder);
 /* The thread has ended by itself: queries get no answer. */
 bool dns_responder_is_broken(const struct dns_responder *responder);
 void dns_responder_counters(const struct dns_responder *responder,

@@ -64,17 +64,10 @@ static void add_server(struct nft_batch *batch, uint16_t zone, const struct endp
 static void add_queries(struct nft_batch *batch, uint16_t zone, bool has_ipv6,
 			const struct target *target)
 {
-	static const uint8_t link_local[16] = {0xfe, 0x80};
 	const struct endpoint every = {.family = AF_UNSPEC};
 	unsigned count = params_count(&target->params, TRAFFIC_TO);
 
-	nft_rule_begin(batch, "queries");
-	if (has_ipv6) /* the interface it is on is not known behind the redirection */
-		nft_match_network(batch, AF_INET6, NFT_DESTINATION, link_local, 10);
-	else
-		nft_match_family(batch, AF_INET6);
-	nft_verdict(batch, NFT_RETURN);
-	nft_rule_end(batch, has_ipv6 ? "link-local" : "lo has no ::1");
+	redirect_spare_ipv6(batch, "queries", has_ipv6);
 	if (count == 0)
 		add_server(batch, zone, &every, target);
 	for (unsigned i = 0; i < count; i++)

@@ -155,9 +155,7 @@ static int check_in_force(struct http_state *state, const struct target *target,
 	if (http_responder_is_broken(state->responder))
 		return error_set(err, ESTALE, "the responder has stopped");
 	if (http_responder_is_looping(state->responder))
-		return error_set(err, ESTALE,
-				 "what is passed on comes back: a rule of the output hook sets the "
-				 "priority of packets");
+		return error_set(err, ESTALE, "%s", REDIRECT_COMES_BACK);
 	if (nft_find_table(state->netfilter, NFPROTO_INET, state->record.table, &owner, NULL) ==
 	    -ENOENT)
 		return error_set(err, ESTALE, "table %s was removed", state->record.table);

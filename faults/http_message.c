@@ -63,8 +63,10 @@ static enum http_found find_request_line(const uint8_t *bytes, size_t size)
 
 	while (at < size && at <= METHOD_MAX && is_token(bytes[at]))
 		at++;
+	if (at > METHOD_MAX)
+		return HTTP_STRANGE;
 	if (at == size)
-		return at <= METHOD_MAX ? HTTP_PART : HTTP_STRANGE;
+		return HTTP_PART;
 	if (at == 0 || bytes[at] != ' ')
 		return HTTP_STRANGE;
 	at++;

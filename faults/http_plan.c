@@ -154,11 +154,11 @@ static int list_changes(const struct http_state *state, bool resets, struct plan
 		result = plan_add(plan, PLAN_NOTE,
 				  "connection tracking is on in the namespace while it lasts");
 	if (result == 0)
-		result =
-			plan_add(plan, PLAN_NOTE,
-				 "not met: %sTLS, HTTP/2 and gRPC (they pass), link-local servers; "
-				 "sockets bound to an interface cannot connect",
-				 resets ? "" : "connections that are open when it begins, ");
+		result = plan_add(
+			plan, PLAN_NOTE,
+			"not met: %sTLS, HTTP/2 and gRPC (they pass), link-local addresses; "
+			"sockets bound to an interface cannot connect",
+			resets ? "" : "connections that are open when it begins, ");
 	if (result == 0)
 		result = plan_add(plan, PLAN_NOTE,
 				  "at most %u connections at a time, further ones are reset; one "

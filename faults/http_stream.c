@@ -229,6 +229,25 @@ static bool ask_anew(struct http_stream *stream)
 	return true;
 }
 
+/* What a server has said before it reset the connection is heard all the same, also where a write
+ * to it was the first to find that out: a refusal of what is too large, for example. */
+static void hear_last(struct http_stream *stream)
+{
+	struct http_lane *lane = &stream->to_client;
+	bool has_more = stream->server >= 0 && stream->is_connected;
+
+	do {
+		size_t had;
+
+		http_exchange_go_on(stream);
+		if (!flush(lane, stream->client))
+			return;
+		room(lane);
+		had = lane->used;
+		has_more = has_more && fill(lane, stream->server) && lane->used > had;
+	} while (has_more);
+}
+
 /* After anything happened. The stream may be gone behind it. */
 static void go_on(struct http_stream *stream, bool is_sound)
 {
@@ -238,9 +257,7 @@ static void go_on(struct http_stream *stream, bool is_sound)
 	if (is_sound)
 		pass_ends(stream);
 	if (!is_sound) {
-		/* what a server has said before it reset the connection is heard all the same */
-		http_exchange_go_on(stream);
-		flush(&stream->to_client, stream->client);
+		hear_last(stream);
 		end_stream(stream, false);
 		return;
 	}

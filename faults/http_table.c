@@ -81,18 +81,11 @@ static void add_to(struct nft_batch *batch, uint16_t port, const struct endpoint
 static void add_requests(struct nft_batch *batch, uint16_t port, bool has_ipv6,
 			 const struct target *target)
 {
-	static const uint8_t link_local[16] = {0xfe, 0x80};
 	const struct endpoint every = {.family = AF_UNSPEC};
 	const struct params *params = &target->params;
 	unsigned count = params_count(params, TRAFFIC_TO);
 
-	nft_rule_begin(batch, "requests");
-	if (has_ipv6) /* the interface it is on is not known behind the redirection */
-		nft_match_network(batch, AF_INET6, NFT_DESTINATION, link_local, 10);
-	else
-		nft_match_family(batch, AF_INET6);
-	nft_verdict(batch, NFT_RETURN);
-	nft_rule_end(batch, has_ipv6 ? "link-local" : "lo has no ::1");
+	redirect_spare_ipv6(batch, "requests", has_ipv6);
 	if (target_spares_metadata(params)) {
 		add_metadata(batch, AF_INET);
 		add_metadata(batch, AF_INET6);

@@ -151,6 +151,29 @@ void redirect_pass_on(struct nft_batch *batch, const char *chain, uint32_t base,
 	nft_rule_end(batch, "passed on");
 }
 
+static void spare(struct nft_batch *batch, const char *chain, const enum nft_side *side)
+{
+	static const uint8_t link_local[16] = {0xfe, 0x80};
+
+	nft_rule_begin(batch, chain);
+	if (side)
+		nft_match_network(batch, AF_INET6, *side, link_local, 10);
+	else
+		nft_match_family(batch, AF_INET6);
+	nft_verdict(batch, NFT_RETURN);
+	nft_rule_end(batch, side ? "link-local" : "lo has no ::1");
+}
+
+void redirect_spare_ipv6(struct nft_batch *batch, const char *chain, bool has_ipv6)
+{
+	static const enum nft_side sides[] = {NFT_SOURCE, NFT_DESTINATION};
+
+	if (!has_ipv6)
+		spare(batch, chain, NULL);
+	for (unsigned i = 0; i < sizeof(sides) / sizeof(*sides) && has_ipv6; i++)
+		spare(batch, chain, &sides[i]);
+}
+
 int redirect_listen(int family, int type, uint16_t *inout_port, int *out_fd)
 {
 	cleanup_fd int fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

@@ -41,8 +41,14 @@ int redirect_check_loopback(const struct target *target, const char *what, struc
  * translate by single bits of it, routes are chosen by it, and rules that give packets the mark of
  * their connection write over it. The low four bits are zero: they are the class of the traffic. */
 uint32_t redirect_new_mark(uint32_t base);
+#define REDIRECT_COMES_BACK                                                                        \
+	"what is passed on comes back: a rule of the output hook sets the priority of packets"
 /* A rule of `chain`: what this responder sends passes, and what older ones do. */
 void redirect_pass_on(struct nft_batch *batch, const char *chain, uint32_t base, uint32_t mark);
+
+/* Rules of `chain`: link-local addresses are not redirected, on either side, since the interface
+ * they are on is not known on lo; without ::1 there nothing of IPv6 is. */
+void redirect_spare_ipv6(struct nft_batch *batch, const char *chain, bool has_ipv6);
 
 /* A TCP or UDP socket on the loopback address of the namespace we are in; port 0: any. -errno. */
 int redirect_listen(int family, int type, uint16_t *inout_port, int *out_fd);

@@ -40,6 +40,17 @@ bool http_relay_find_server(int fd, struct sockaddr_storage *out)
 	return true;
 }
 
+static void hear(struct end *end)
+{
+	ssize_t got = 1;
+
+	while (end->fd >= 0 && got > 0 && end->heard < sizeof(end->heard_bytes)) {
+		got = recv(end->fd, end->heard_bytes + end->heard,
+			   sizeof(end->heard_bytes) - end->heard, MSG_DONTWAIT);
+		end->heard += got > 0 ? (size_t)got : 0;
+	}
+}
+
 int http_relay_connect(const struct http_relay *of, const struct sockaddr_storage *from,
 		       const struct sockaddr_storage *to)
 {
@@ -48,8 +59,10 @@ int http_relay_connect(const struct http_relay *of, const struct sockaddr_storag
 	(void)of, (void)from, (void)to;
 	if (is_unreachable || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return -1;
-	if (server.fd >= 0) /* asked anew: the first one has heard nothing that counts */
+	if (server.fd >= 0) { /* asked anew: the first one has answered all that it has heard */
+		hear(&server);
 		close(server.fd);
+	}
 	server.fd = pair[1];
 	return pair[0];
 }
@@ -108,17 +121,6 @@ static void say_usual(struct end *end, unsigned which)
 	const char *text = usual[which % (sizeof(usual) / sizeof(*usual))];
 
 	say(end, text, strlen(text));
-}
-
-static void hear(struct end *end)
-{
-	ssize_t got = 1;
-
-	while (end->fd >= 0 && got > 0 && end->heard < sizeof(end->heard_bytes)) {
-		got = recv(end->fd, end->heard_bytes + end->heard,
-			   sizeof(end->heard_bytes) - end->heard, MSG_DONTWAIT);
-		end->heard += got > 0 ? (size_t)got : 0;
-	}
 }
 
 /* What the loop would do. */

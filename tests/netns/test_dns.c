@@ -196,6 +196,27 @@ static void test_rules_about_marks_are_not_about_what_is_passed_on(void **state)
 	netlab_run("ip netns exec %s nft delete table inet fw", lab->near);
 }
 
+/* Whatever tells ours can be taken off: that is the end, and no storm. */
+static void test_what_comes_back_is_seen(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	struct evidence seen;
+	struct error err = ERROR_INIT;
+
+	netlab_run("ip netns exec %s nft -- add table inet fw; add chain inet fw out { type filter "
+		   "hook output priority -310; }; add rule inet fw out meta priority set 0",
+		   lab->near);
+	START(lab, &fault, "to", "10.88.0.2", "name", "one.test", "answer", "nxdomain");
+	assert_int_equal(DNS_ASK(lab, .name = "one.test").rcode, DNS_NXDOMAIN);
+	assert_int_equal(DNS_ASK(lab, .name = "three.test").rcode, -1);
+	assert_int_equal(dns_fault.evidence(&fault.fault, &seen, &err), -ESTALE);
+	assert_non_null(strstr(err.text, "comes back"));
+	assert_non_null(strstr(seen.detail, "1 of 3 queries"));
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	netlab_run("ip netns exec %s nft delete table inet fw", lab->near);
+}
+
 /* What innocent names pay, for the log; no limit on speed, but a shape. */
 static void test_other_names_are_nearly_as_fast(void **state)
 {
@@ -271,6 +292,7 @@ int main(void)
 		cmocka_unit_test(test_a_delay_holds_the_chosen_and_nobody_else),
 		cmocka_unit_test(test_two_faults_add_up),
 		cmocka_unit_test(test_rules_about_marks_are_not_about_what_is_passed_on),
+		cmocka_unit_test(test_what_comes_back_is_seen),
 		cmocka_unit_test(test_other_names_are_nearly_as_fast),
 		cmocka_unit_test(test_refusals),
 	};

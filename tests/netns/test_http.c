@@ -405,47 +405,6 @@ static void test_the_newer_one_passes_to_the_older(void **state)
 	netlab_fault_finish(&first, FAULT_END_SOFT);
 }
 
-/* Firewalls drop by single bits of packets' marks, and write over them: neither is about ours. */
-static void test_rules_about_marks_are_not_about_what_is_passed_on(void **state)
-{
-	struct netlab *lab = *state;
-	struct netlab_fault fault;
-
-	netlab_run("ip netns exec %s nft -- add table inet fw; add chain inet fw out { type filter "
-		   "hook output priority 0; }; add rule inet fw out meta mark != 0 drop; "
-		   "add chain inet fw restore { type route hook output priority -150; }; "
-		   "add rule inet fw restore meta mark set ct mark",
-		   lab->near);
-	START(lab, &fault, "to", "10.88.0.2", "to", "fd88::2", "path", "/up", "answer", "503");
-	assert_curl(lab, "503", "http://10.88.0.2/up");
-	assert_bytes(lab, "mid", "http://10.88.0.2/mid");
-	assert_bytes(lab, "mid", "http://[fd88::2]/mid");
-	assert_int_equal(counters_of(&fault).connections, 3);
-	netlab_fault_finish(&fault, FAULT_END_SOFT);
-	netlab_run("ip netns exec %s nft delete table inet fw", lab->near);
-}
-
-/* Whatever tells ours can be taken off: that is the end, and no storm. */
-static void test_what_comes_back_is_seen(void **state)
-{
-	struct netlab *lab = *state;
-	struct netlab_fault fault;
-	struct evidence seen;
-	struct error err = ERROR_INIT;
-
-	netlab_run("ip netns exec %s nft -- add table inet fw; add chain inet fw out { type filter "
-		   "hook output priority -150; }; add rule inet fw out meta priority set 0",
-		   lab->near);
-	START(lab, &fault, "to", "10.88.0.2", "to", "fd88::2", "path", "/up", "answer", "503");
-	assert_curl(lab, "000", "http://10.88.0.2/mid");
-	assert_curl(lab, "000", "http://[fd88::2]/mid");
-	assert_in_range(counters_of(&fault).connections, 2, 3);
-	assert_int_equal(http_fault.evidence(&fault.fault, &seen, &err), -ESTALE);
-	assert_non_null(strstr(err.text, "comes back"));
-	netlab_fault_finish(&fault, FAULT_END_SOFT);
-	netlab_run("ip netns exec %s nft delete table inet fw", lab->near);
-}
-
 /* What is refused. */
 
 static void test_targets_that_mean_nothing_are_refused(void **state)
@@ -493,8 +452,6 @@ int main(void)
 		cmocka_unit_test(test_a_server_that_is_away_resets),
 		cmocka_unit_test(test_without_descriptors_who_comes_waits),
 		cmocka_unit_test(test_the_newer_one_passes_to_the_older),
-		cmocka_unit_test(test_rules_about_marks_are_not_about_what_is_passed_on),
-		cmocka_unit_test(test_what_comes_back_is_seen),
 		cmocka_unit_test(test_targets_that_mean_nothing_are_refused),
 	};
 

@@ -5,6 +5,7 @@
  */
 #include "tests/netns/http_bench.h"
 
+#include <errno.h>
 #include <pthread.h>
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -33,6 +34,66 @@ static void test_somebodys_own_translation_goes_on(void **state)
 	assert_curl(lab, "200", "http://10.88.7.7:8080/up");
 	netlab_same(lab, before);
 	netlab_run("ip netns exec %s nft delete table ip theirs", lab->near);
+}
+
+/* Firewalls drop by single bits of packets' marks, and write over them: neither is about ours. */
+static void test_rules_about_marks_are_not_about_what_is_passed_on(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+
+	netlab_run("ip netns exec %s nft -- add table inet fw; add chain inet fw out { type filter "
+		   "hook output priority 0; }; add rule inet fw out meta mark != 0 drop; "
+		   "add chain inet fw restore { type route hook output priority -150; }; "
+		   "add rule inet fw restore meta mark set ct mark",
+		   lab->near);
+	START(lab, &fault, "to", "10.88.0.2", "to", "fd88::2", "path", "/up", "answer", "503");
+	assert_curl(lab, "503", "http://10.88.0.2/up");
+	assert_bytes(lab, "mid", "http://10.88.0.2/mid");
+	assert_bytes(lab, "mid", "http://[fd88::2]/mid");
+	assert_int_equal(counters_of(&fault).connections, 3);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	netlab_run("ip netns exec %s nft delete table inet fw", lab->near);
+}
+
+/* Whatever tells ours can be taken off: that is the end, and no storm. */
+static void test_what_comes_back_is_seen(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	struct evidence seen;
+	struct error err = ERROR_INIT;
+
+	netlab_run("ip netns exec %s nft -- add table inet fw; add chain inet fw out { type filter "
+		   "hook output priority -150; }; add rule inet fw out meta priority set 0",
+		   lab->near);
+	START(lab, &fault, "to", "10.88.0.2", "to", "fd88::2", "path", "/up", "answer", "503");
+	assert_curl(lab, "000", "http://10.88.0.2/mid");
+	assert_curl(lab, "000", "http://[fd88::2]/mid");
+	assert_in_range(counters_of(&fault).connections, 2, 3);
+	assert_int_equal(http_fault.evidence(&fault.fault, &seen, &err), -ESTALE);
+	assert_non_null(strstr(err.text, "comes back"));
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	netlab_run("ip netns exec %s nft delete table inet fw", lab->near);
+}
+
+/* Who has no other address than a link-local one: it means nothing on lo, so he goes directly. */
+static void test_a_link_local_client_is_not_held_up(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	int64_t before_ns;
+
+	netlab_run("ip -n %s addr del fd88::1/64 dev sqv0", lab->near);
+	netlab_run("ip -n %s route add fd88::/64 dev sqv0", lab->near);
+	START(lab, &fault, "to", "10.88.0.2", "to", "fd88::2", "path", "/up", "answer", "503");
+	before_ns = clock_now_ns();
+	assert_curl(lab, "503", "http://10.88.0.2/up");
+	assert_curl(lab, "200", "http://[fd88::2]/up");
+	assert_true(clock_now_ns() - before_ns < 900 * NSEC_PER_MSEC);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	netlab_run("ip -n %s route del fd88::/64 dev sqv0", lab->near);
+	netlab_run("ip -n %s addr add fd88::1/64 dev sqv0 nodad", lab->near);
 }
 
 /* A server of our own in the far namespace, for one connection: switches protocols, then says back
@@ -81,6 +142,58 @@ static void test_what_follows_an_upgrade_passes(void **state)
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 }
 
+enum { UPLOADS = 300, UPLOADED = 400000 };
+
+/* Another one, which refuses uploads before they are there: what it has not read makes its end a
+ * reset. */
+static void *refuse_uploads(void *context)
+{
+	static const char answer[] = "HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n"
+				     "Connection: close\r\n\r\nbig";
+	char bytes[1000];
+
+	for (unsigned i = 0; i < UPLOADS; i++) {
+		int fd = accept(*(int *)context, NULL, NULL);
+
+		if (recv(fd, bytes, sizeof(bytes), 0) > 0)
+			send(fd, answer, strlen(answer), MSG_NOSIGNAL);
+		close(fd);
+	}
+	return NULL;
+}
+
+static void test_a_refusal_is_heard_though_a_reset_follows(void **state)
+{
+	static const char zeros[UPLOADED];
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	struct sockaddr_storage address;
+	socklen_t size = netlab_socket_address("10.88.0.2", 8091, &address);
+	int listener = netlab_own_socket(lab->far_fd, "10.88.0.2", SOCK_STREAM);
+	unsigned heard = 0;
+	pthread_t thread;
+
+	assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+	assert_int_equal(listen(listener, 10), 0);
+	assert_int_equal(pthread_create(&thread, NULL, refuse_uploads, &listener), 0);
+	START(lab, &fault, "to", "10.88.0.2:8091", "path", "/up", "answer", "503");
+	for (unsigned i = 0; i < UPLOADS; i++) {
+		int fd = netlab_dial(lab->near_fd, "10.88.0.2", 8091);
+		char bytes[100] = "";
+
+		assert_true(fd >= 0);
+		say(fd, "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 400000\r\n\r\n");
+		send(fd, zeros, sizeof(zeros), MSG_NOSIGNAL);
+		if (recv(fd, bytes, sizeof(bytes) - 1, 0) > 0)
+			heard += strncmp(bytes, "HTTP/1.1 413", 12) == 0;
+		close(fd);
+	}
+	assert_int_equal(heard, UPLOADS);
+	pthread_join(thread, NULL);
+	close(listener);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+}
+
 static void test_a_server_that_loses_patience_is_asked_anew(void **state)
 {
 	struct netlab *lab = *state;
@@ -124,6 +237,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_somebodys_own_translation_goes_on),
 		cmocka_unit_test(test_what_follows_an_upgrade_passes),
+		cmocka_unit_test(test_rules_about_marks_are_not_about_what_is_passed_on),
+		cmocka_unit_test(test_a_link_local_client_is_not_held_up),
+		cmocka_unit_test(test_what_comes_back_is_seen),
+		cmocka_unit_test(test_a_refusal_is_heard_though_a_reset_follows),
 		cmocka_unit_test(test_a_server_that_loses_patience_is_asked_anew),
 		cmocka_unit_test(test_beside_a_dns_fault),
 	};

@@ -76,6 +76,7 @@ static void test_what_is_no_http_is_told_early(void **state)
 		" GET",
 		"GET /\r\n", /* HTTP/0.9 */
 		"AVERYLONGMETHODTHATNOBODYHASEVERSEEN",
+		"AMETHODOFTHIRTYTHREECHARACTERSXYZ / HTTP/1.1\r\n\r\n",
 	};
 	size_t size;
 
