@@ -378,11 +378,20 @@ int gate_code_load_gate(int programs_map, unsigned at, bool is_direct_action, in
 			struct error *err)
 {
 	struct bpf_builder builder;
+	unsigned always;
 	int result;
 
+	/* If there were but one index it can be, the call would be a jump in the program's text,
+	 * which the kernel patches under all processors each time a gate is opened or shut
+	 * (prog_array_map_poke_run()). */
 	bpf_builder_init(&builder);
-	bpf_set_map(&builder, R2, programs_map);
+	always = bpf_label(&builder);
+	bpf_read(&builder, BPF_W, R0, R1, offsetof(struct __sk_buff, len));
 	bpf_set(&builder, R3, at);
+	bpf_jump_if(&builder, BPF_JNE, R0, 0, always);
+	bpf_set(&builder, R3, UINT32_MAX); /* nobody's */
+	bpf_place(&builder, always);
+	bpf_set_map(&builder, R2, programs_map);
 	bpf_call(&builder, BPF_FUNC_tail_call); /* comes back only if there is nothing */
 	bpf_set(&builder, R0, is_direct_action ? (uint32_t)TC_ACT_UNSPEC : 0);
 	bpf_exit(&builder);
