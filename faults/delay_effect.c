@@ -3,25 +3,16 @@
 
 #include "injector/base/clock.h"
 #include "injector/base/quantity.h"
+#include "injector/base/random.h"
 
 #include <stddef.h>
 #include <string.h>
 
 enum { RECEIVED = 1, RECEIVED_IN_BURST, LOST_IN_BURST, LOST_ALONE };
 
-/* SplitMix64 (Steele, Lea, Flood 2014): one addition and a mix, any seed is a good one. */
-static uint64_t next_random(struct delay_effect *effect)
-{
-	uint64_t z = (effect->random += 0x9e3779b97f4a7c15ULL);
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-	return z ^ (z >> 31);
-}
-
 static uint32_t next_32(struct delay_effect *effect)
 {
-	return (uint32_t)(next_random(effect) >> 32);
+	return (uint32_t)(random_next(&effect->random) >> 32);
 }
 
 /* Weighted with the one before, as netem does; that this makes extremes rarer is netem's way, too.

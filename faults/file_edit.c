@@ -4,6 +4,8 @@
  */
 #include "faults/file.h"
 
+#include "injector/base/random.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <regex.h>
@@ -129,23 +131,13 @@ int file_edit_replace(const char *pattern, const char *with, struct file_content
 	return 0;
 }
 
-/* splitmix64: the same for the same seed, on every machine */
-static uint64_t draw(uint64_t *state)
-{
-	uint64_t mixed = *state += 0x9e3779b97f4a7c15ULL;
-
-	mixed = (mixed ^ mixed >> 30) * 0xbf58476d1ce4e5b9ULL;
-	mixed = (mixed ^ mixed >> 27) * 0x94d049bb133111ebULL;
-	return mixed ^ mixed >> 31;
-}
-
 void file_edit_corrupt(uint64_t count, uint64_t seed, struct file_content *content)
 {
 	/* each byte with the probability that makes it exactly `count` (Knuth's algorithm S) */
 	for (size_t at = 0; at < content->size && count; at++) {
-		if (draw(&seed) % (content->size - at) >= count)
+		if (random_next(&seed) % (content->size - at) >= count)
 			continue;
-		content->bytes[at] = (char)(content->bytes[at] ^ (1 + draw(&seed) % 255));
+		content->bytes[at] = (char)(content->bytes[at] ^ (1 + random_next(&seed) % 255));
 		count--;
 	}
 }

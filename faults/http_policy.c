@@ -3,6 +3,7 @@
 
 #include "faults/http.h"
 #include "injector/base/quantity.h"
+#include "injector/base/random.h"
 
 #include <string.h>
 #include <strings.h>
@@ -78,21 +79,12 @@ bool http_policy_holds(const struct http_policy *policy, const struct http_reque
 	return true;
 }
 
-/* splitmix64 */
-static uint64_t draw(uint64_t *random)
-{
-	uint64_t z = *random += 0x9e3779b97f4a7c15U;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9U;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebU;
-	return z ^ z >> 31;
-}
-
 bool http_policy_draws(const struct http_policy *policy, uint64_t *random)
 {
 	if (policy->share_ppb >= SHARE_ONE)
 		return true;
-	return (draw(random) >> 32) * (uint64_t)SHARE_ONE >> 32 < (uint64_t)policy->share_ppb;
+	return (random_next(random) >> 32) * (uint64_t)SHARE_ONE >> 32 <
+	       (uint64_t)policy->share_ppb;
 }
 
 enum http_fate http_policy_fate(const struct http_policy *policy)

@@ -8,6 +8,7 @@
 #include "faults/network.h"
 
 #include "injector/base/clock.h"
+#include "injector/base/random.h"
 #include "injector/kernel/link.h"
 #include "injector/kernel/qdisc.h"
 
@@ -93,8 +94,11 @@ static struct netem_config netem_of(const struct network_state *state, const str
 		config.has_seed = true;
 		config.seed = state->run_seed;
 	}
-	/* the same seed again would repeat the same draws after each change */
+	/* The same seed again would repeat the same draws after each change. And the kernel begins
+	 * with small numbers for a small seed, so that the first packets were all lost
+	 * (prandom_seed_state(), include/linux/prandom.h). */
 	config.seed += state->change_count + ((uint64_t)queue->at << 32);
+	config.seed = random_next(&config.seed);
 	return config;
 }
 

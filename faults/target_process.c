@@ -10,6 +10,7 @@
 #include "faults/protect.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/quantity.h"
+#include "injector/base/random.h"
 #include "injector/kernel/proc.h"
 
 #include <errno.h>
@@ -226,20 +227,10 @@ static int compare_age(const void *a, const void *b)
 	return (one->pid > other->pid) - (one->pid < other->pid);
 }
 
-/* splitmix64 (Steele, Lea, Flood 2014): a seed gives the same choice on every machine. */
-static uint64_t next_random(uint64_t *state)
-{
-	uint64_t z = *state += 0x9e3779b97f4a7c15ULL;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-	return z ^ (z >> 31);
-}
-
 static void shuffle(struct process_identity *found, unsigned count, uint64_t seed)
 {
 	for (unsigned i = count; i > 1; i--) {
-		unsigned other = (unsigned)(next_random(&seed) % i);
+		unsigned other = (unsigned)(random_next(&seed) % i);
 		struct process_identity swap = found[i - 1];
 
 		found[i - 1] = found[other];
