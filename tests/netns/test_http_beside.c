@@ -4,6 +4,7 @@
  * loopback address, another protocol behind an Upgrade, a server that loses patience, other faults.
  */
 #include "tests/netns/http_bench.h"
+#include "tests/support/squall_runner.h"
 
 #include <errno.h>
 #include <pthread.h>
