@@ -6,6 +6,7 @@
  */
 #include "faults/dns_relay.h"
 
+#include "faults/redirect.h"
 #include "injector/base/clock.h"
 
 #include <errno.h>
@@ -355,6 +356,7 @@ void dns_stream_arrives(void *context, uint32_t events)
 			 SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	(void)events;
+	fd = redirect_raise(fd, relay->floor);
 	if (fd < 0)
 		return;
 	stream = relay->stream_count < DNS_STREAM_MAX ? calloc(1, sizeof(*stream)) : NULL;
