@@ -32,7 +32,7 @@ struct dns_stream {
 	struct dns_socket *socket;
 	struct sockaddr_storage client_address, server_address;
 	struct sockaddr_storage own_address; /* of the server's connection */
-	int client, server; /* descriptors; server -1: not needed yet, or gone */
+	int client, server;		     /* descriptors; server -1: not needed yet, or gone */
 	struct lane to_server, to_client;
 	bool is_connected; /* the server has answered the connection */
 	bool client_ended; /* sends no more */

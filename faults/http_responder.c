@@ -115,7 +115,8 @@ static int open_here(void *context, struct error *err)
 		result = open_pair(responder, with_ipv6);
 	for (unsigned i = 0; i < SOCKETS && result == 0; i++)
 		if (responder->sockets[i] >= 0) {
-			responder->sockets[i] = redirect_raise(responder->sockets[i], responder->floor);
+			responder->sockets[i] =
+				redirect_raise(responder->sockets[i], responder->floor);
 			result = responder->sockets[i] < 0 ? -EMFILE : 0;
 		}
 	if (result < 0)

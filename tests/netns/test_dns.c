@@ -213,8 +213,7 @@ static void see_what_comes_back(struct netlab *lab, bool over_tcp)
 			 over_tcp ? -2 : -1); /* reset at once, or silence */
 	assert_int_equal(dns_fault.evidence(&fault.fault, &seen, &err), -ESTALE);
 	assert_non_null(strstr(err.text, "comes back"));
-	assert_non_null(
-		strstr(seen.detail, over_tcp ? "1 of 2 queries" : "1 of 3 queries"));
+	assert_non_null(strstr(seen.detail, over_tcp ? "1 of 2 queries" : "1 of 3 queries"));
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 	netlab_run("ip netns exec %s nft delete table inet fw", lab->near);
 }
