@@ -92,8 +92,7 @@ static unsigned add_course(const struct netlab *lab, const struct netlab_flow *f
 	}
 	if (!has_to) {
 		out[count++] = "to";
-		out[count++] =
-			flow->is_elsewhere ? netlab_flow_near(flow) : netlab_flow_peer(flow);
+		out[count++] = flow->is_elsewhere ? netlab_flow_near(flow) : netlab_flow_peer(flow);
 	}
 	return count;
 }
