@@ -170,10 +170,10 @@ static int list_neighbours(const struct network_state *state, const struct targe
 }
 
 static int list_spared(const struct network_state *state, const struct target *target,
-		       struct plan *plan)
+		       struct plan *plan, struct error *err)
 {
 	struct network_scope *scope;
-	int result = network_scope_new(&target->params, false, 0, &scope, NULL);
+	int result = network_scope_new(&target->params, false, 0, &scope, err);
 
 	if (result < 0)
 		return result;
@@ -185,12 +185,12 @@ static int list_spared(const struct network_state *state, const struct target *t
 }
 
 int network_list_excluded(const struct network_state *state, const struct target *target,
-			  struct plan *plan)
+			  struct plan *plan, struct error *err)
 {
 	const struct params *params = &target->params;
 	char text[ENDPOINT_TEXT_SIZE];
 	unsigned count = params_count(params, TRAFFIC_EXCEPT);
-	int result = list_spared(state, target, plan);
+	int result = list_spared(state, target, plan, err);
 
 	for (unsigned i = 0; result == 0 && i < count && i < ENDPOINTS_SHOWN; i++)
 		result = plan_add(
