@@ -16,9 +16,11 @@ static struct http_text path_of(struct http_text target)
 	const char *end;
 
 	if (target.size > length && strncasecmp(target.at, scheme, length) == 0) {
-		const char *path = memchr(target.at + length, '/', target.size - length);
+		const char *path = target.at + length;
 
-		if (!path)
+		while (path < target.at + target.size && *path != '/' && *path != '?')
+			path++;
+		if (path == target.at + target.size || *path == '?')
 			return (struct http_text){"/", 1};
 		target.size -= (size_t)(path - target.at);
 		target.at = path;
