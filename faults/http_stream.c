@@ -347,7 +347,8 @@ static bool is_ours(const struct http_stream *stream)
 
 	while (other && (other->server < 0 ||
 			 !redirect_is_same(&other->own_address, &stream->client_address) ||
-			 !redirect_is_same(&other->server_address, &stream->server_address)))
+			 !redirect_is_same(&other->server_address, &stream->server_address) ||
+			 redirect_has_closed(other->server)))
 		other = other->next;
 	return other;
 }
