@@ -174,6 +174,7 @@ static void say_counts(const struct http_counters *seen, uint64_t reset, struct 
 		{reset, "connections ended"},
 		{seen->strange, "connections not understood"},
 		{seen->refused, "connections refused (too many)"},
+		{seen->left, "half-closed connections ended (too many)"},
 	};
 	struct prose prose;
 

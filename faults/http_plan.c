@@ -132,7 +132,8 @@ static int list_changes(const struct http_state *state, bool resets, struct plan
 			resets ? "" : "connections that are open when it begins, ");
 	if (result == 0)
 		result = plan_add(plan, PLAN_NOTE,
-				  "at most %u connections at a time, further ones are reset; one "
+				  "at most %u connections at a time, further ones are reset unless "
+				  "one that is half closed and idle makes room; one "
 				  "to a server that cannot be reached is reset as well",
 				  http_responder_room());
 	if (result == 0)
