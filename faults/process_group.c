@@ -61,6 +61,7 @@ int process_group_check(const struct cgroup *group, const struct fault *fault, s
 				 group->directory, hidden);
 	protect_init(&protection, &guard,
 		     params_number(&fault->target->params, PROCESS_ALLOW_CRITICAL, 0));
+	protection.means_containers = params_is_set(&fault->target->params, PROCESS_CONTAINER);
 	for (unsigned i = 0; result == 0 && i < count; i++)
 		result = check_member(&protection, group, pids[i], err);
 	if (result == 0)

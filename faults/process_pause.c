@@ -49,11 +49,7 @@ static int choose_freezer(struct pause *pause, const struct fault *fault, struct
 	const struct params *params = &fault->target->params;
 	int result;
 
-	if (!process_match_is_whole_group(params))
-		return error_set(err, EINVAL,
-				 "the target is not a whole control group, selected by "
-				 "`unit` or `cgroup` alone");
-	result = process_match_cgroup(params, &pause->cgroup, err);
+	result = process_match_one_group(params, &pause->cgroup, err);
 	if (result < 0)
 		return result;
 	if (!pause->cgroup.is_unified)
