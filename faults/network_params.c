@@ -33,6 +33,11 @@ static const char *const reasons[] = {[REFUSAL_PORT] = "port-unreachable",
 	{                                                                                          \
 		.name = key, .type = PARAM_SHARE, .max = SHARE_ONE, .doc = text                    \
 	}
+/* What a ramp may be written in. */
+#define STRENGTH(key, kind, most, text)                                                            \
+	{                                                                                          \
+		.name = key, .type = kind, .flags = PARAM_RAMPED, .max = (most), .doc = text       \
+	}
 #define INTEGER(key, least, most, text)                                                            \
 	{                                                                                          \
 		.name = key, .type = PARAM_INTEGER, .min = (least), .max = (most), .doc = text     \
@@ -43,8 +48,8 @@ const struct param network_params[] = {
 			    .type = PARAM_TARGET,
 			    .flags = PARAM_REQUIRED,
 			    .doc = "the traffic to affect"},
-	[NETWORK_DELAY] =
-		DURATION("delay", 3600 * NSEC_PER_SEC, "time each packet is held back, one way"),
+	[NETWORK_DELAY] = STRENGTH("delay", PARAM_DURATION, 3600 * NSEC_PER_SEC,
+				   "time each packet is held back, one way"),
 	[NETWORK_JITTER] = DURATION("jitter", 3600 * NSEC_PER_SEC,
 				    "the delay varies by as much; reorders packets"),
 	[NETWORK_DELAY_CORRELATION] = SHARE(
@@ -87,7 +92,7 @@ const struct param network_params[] = {
 		 .type = PARAM_BOOL,
 		 .doc = "TCP connections in scope that exist are ended when it begins; without "
 			"another effect that is all, and there is no `for`"},
-	[NETWORK_LOSS] = SHARE("loss", "share of packets that is lost"),
+	[NETWORK_LOSS] = STRENGTH("loss", PARAM_SHARE, SHARE_ONE, "share of packets that is lost"),
 	[NETWORK_LOSS_CORRELATION] =
 		SHARE("loss-correlation", "how much the fate of a packet is like the last one's"),
 	[NETWORK_GEMODEL_P] =
@@ -114,17 +119,21 @@ const struct param network_params[] = {
 			 .type = PARAM_BOOL,
 			 .doc = "mark packets of ECN connections (congestion experienced) instead "
 				"of losing them"},
-	[NETWORK_DUPLICATE] = SHARE("duplicate", "share of packets that arrive twice"),
+	[NETWORK_DUPLICATE] =
+		STRENGTH("duplicate", PARAM_SHARE, SHARE_ONE, "share of packets that arrive twice"),
 	[NETWORK_DUPLICATE_CORRELATION] = SHARE("duplicate-correlation", "as loss-correlation"),
-	[NETWORK_CORRUPT] = SHARE("corrupt", "share of packets in which one bit is wrong"),
+	[NETWORK_CORRUPT] = STRENGTH("corrupt", PARAM_SHARE, SHARE_ONE,
+				     "share of packets in which one bit is wrong"),
 	[NETWORK_CORRUPT_CORRELATION] = SHARE("corrupt-correlation", "as loss-correlation"),
-	[NETWORK_REORDER] = SHARE("reorder", "share of packets that is not delayed and overtakes"),
+	[NETWORK_REORDER] = STRENGTH("reorder", PARAM_SHARE, SHARE_ONE,
+				     "share of packets that is not delayed and overtakes"),
 	[NETWORK_REORDER_CORRELATION] = SHARE("reorder-correlation", "as loss-correlation"),
 	[NETWORK_REORDER_GAP] =
 		INTEGER("reorder-gap", 1, 1000000, "only every so-manieth packet may overtake"),
 	[NETWORK_RATE] =
 		{.name = "rate",
 		 .type = PARAM_RATE,
+		 .flags = PARAM_RAMPED,
 		 .min = 8,
 		 .max = 1000000000000LL,
 		 .doc = "bandwidth of each interface and direction, for all its packets in "
@@ -150,7 +159,7 @@ const struct param network_params[] = {
 		INTEGER("cell-size", 1, 65535, "packets count as whole cells of so many bytes"),
 	[NETWORK_CELL_OVERHEAD] =
 		INTEGER("cell-overhead", -1000, 10000, "bytes that a cell counts more"),
-	[NETWORK_SLOT] = DURATION("slot", 60 * NSEC_PER_SEC,
+	[NETWORK_SLOT] = STRENGTH("slot", PARAM_DURATION, 60 * NSEC_PER_SEC,
 				  "packets are collected and leave together, after so long"),
 	[NETWORK_SLOT_MAX] = DURATION(
 		"slot-max", 60 * NSEC_PER_SEC,
