@@ -49,9 +49,10 @@ enum param_flags {
 	 * when nothing is, everything. */
 	PARAM_SPARED = 1 << 3,	  /* what is named is left out */
 	PARAM_NONE_ELSE = 1 << 4, /* when nothing is named, nothing is touched */
+	PARAM_GLOB = 1 << 5,	  /* of a name: a pattern as well */
 	/* Of a fault's: it is at full strength as given, and a ramp may be written in its values.
 	 */
-	PARAM_RAMPED = 1 << 5,
+	PARAM_RAMPED = 1 << 6,
 };
 
 struct param {
@@ -112,6 +113,8 @@ void param_value_free(struct param_value *value);
 void param_describe(const struct param *param, char *out, size_t size);
 /* Its values are endpoints: without blanks, and there may be many. */
 bool param_is_endpoint(const struct param *param);
+/* A name with *, ? or [ in it, for fnmatch(). */
+bool param_is_glob(const char *text);
 /* The unit-bearing type name: "duration", "share", ... */
 const char *param_type_name(enum param_type type);
 

@@ -39,7 +39,7 @@ static void test_a_head_is_found_when_it_is_whole(void **state)
 {
 	static const char *const requests[] = {
 		"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-		"\r\nPOST http://a/b HTTP/1.0\n\n",
+		"\r\n\nPOST http://a/b HTTP/1.0\n\n",
 		"M-SEARCH * HTTP/1.1\r\nA:b\r\nC: d\n\r\n",
 	};
 	static const char *const responses[] = {
@@ -75,6 +75,11 @@ static void test_what_is_no_http_is_told_early(void **state)
 		"GET / x",
 		" GET",
 		"GET /\r\n", /* HTTP/0.9 */
+		/* lines that not everybody sees end there */
+		"GET / HTTP/1.1\rX: 0\r\nHost: x\r\n\r\n",
+		"GET / HTTP/1.1\r\r\n",
+		"\r\r\n\rGET / HTTP/1.1\r\n\r\n",
+		"\rGET / HTTP/1.1\r\n\r\n",
 		"AVERYLONGMETHODTHATNOBODYHASEVERSEEN",
 		"AMETHODOFTHIRTYTHREECHARACTERSXYZ / HTTP/1.1\r\n\r\n",
 	};
@@ -125,6 +130,7 @@ static void test_what_can_be_read_twofold_is_not_understood(void **state)
 {
 	static const char *const headers[] = {
 		"Content-Length: 1\r\nContent-Length: 2",
+		"Content-Length: 3\r\nContent-Length: 3",
 		"Content-Length: 1, 1",
 		"Content-Length: +1",
 		"Content-Length: ",
@@ -153,8 +159,9 @@ static void test_what_can_be_read_twofold_is_not_understood(void **state)
 	}
 	assert_false(
 		read_request("GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", &request));
-	assert_true(read_request("GET / HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n",
-				 &request));
+	assert_false(read_request("GET / HTTP/1.1\rX: 0\r\nHost: x\r\n\r\n", &request));
+	assert_false(read_request("GET /\ra HTTP/1.1\r\n\r\n", &request));
+	assert_false(read_request("GET / HTTP/1.10\r\n\r\n", &request));
 	assert_true(read_request("\r\nGET / HTTP/1.1\nA: b\n\n", &request));
 }
 
@@ -184,6 +191,10 @@ static void test_a_response_says_how_it_ends(void **state)
 		assert_int_equal(response.body.framing, cases[i].framing);
 		assert_int_equal(response.is_interim, response.status == 100);
 	}
+	assert_true(http_read_response((const uint8_t *)"HTTP/1.1 200 \tOK\r\n\r\n", 20, false,
+				       &response));
+	assert_false(http_read_response((const uint8_t *)"HTTP/1.1 200 O\rK\r\n\r\n", 20, false,
+					&response));
 	assert_false(http_read_response((const uint8_t *)"HTTP/1.1 20 OK\r\n\r\n", 18, false,
 					&response));
 	assert_false(http_read_response((const uint8_t *)"HTTP/1.1 2000 OK\r\n\r\n", 20, false,
@@ -285,11 +296,13 @@ static void test_which_requests_are_meant(void **state)
 	set(&params, "answer", "503");
 	assert_true(meets(&params, "GET / HTTP/1.1\r\n\r\n"));
 	set(&params, "path", "/api/*");
+	assert_false(meets(&params, "GET http://host?x=/api/y HTTP/1.1\r\n\r\n"));
 	set(&params, "path", "/");
 	assert_true(meets(&params, "GET /api/x?y=/z HTTP/1.1\r\n\r\n"));
 	assert_true(meets(&params, "GET http://host/api/x HTTP/1.1\r\n\r\n"));
 	assert_true(meets(&params, "GET HTTP://host HTTP/1.1\r\n\r\n"));
 	assert_true(meets(&params, "GET /?/api HTTP/1.1\r\n\r\n"));
+	assert_true(meets(&params, "GET http://host?x=/y HTTP/1.1\r\n\r\n"));
 	assert_false(meets(&params, "GET /apis HTTP/1.1\r\n\r\n"));
 	set(&params, "method", "POST");
 	assert_false(meets(&params, "GET / HTTP/1.1\r\n\r\n"));
@@ -304,6 +317,36 @@ static void test_which_requests_are_meant(void **state)
 	params_free(&params);
 }
 
+static bool meets_path(const char *path, const char *text)
+{
+	struct params params;
+	bool result;
+
+	assert_int_equal(params_init(&params, http_params, NULL), 0);
+	set(&params, "answer", "503");
+	set(&params, "path", path);
+	result = meets(&params, text);
+	params_free(&params);
+	return result;
+}
+
+/* A ? is any character of the path, or where the query begins; a glob goes over no such border. */
+static void test_a_path_may_have_a_query(void **state)
+{
+	(void)state;
+	assert_true(meets_path("/a?b=c", "GET /a?b=c HTTP/1.1\r\n\r\n"));
+	assert_true(meets_path("/a?b=c", "GET http://host/a?b=c HTTP/1.1\r\n\r\n"));
+	assert_true(meets_path("/a?b=c", "GET /a.b=c?d HTTP/1.1\r\n\r\n"));
+	assert_false(meets_path("/a?b=c", "GET /a?b=cd HTTP/1.1\r\n\r\n"));
+	assert_false(meets_path("/a?b=c", "GET /a HTTP/1.1\r\n\r\n"));
+	assert_true(meets_path("/v?/a?*id=7*", "GET /v1/a?x&id=7&y?z HTTP/1.1\r\n\r\n"));
+	assert_false(meets_path("/v?/a?*id=7*", "GET /v1/a?id=8 HTTP/1.1\r\n\r\n"));
+	assert_true(meets_path("/a?", "GET /a? HTTP/1.1\r\n\r\n"));
+	assert_true(meets_path("/a?*", "GET /a?b HTTP/1.1\r\n\r\n"));
+	assert_false(meets_path("/v?/*.php", "GET /v1/a?f=b.php HTTP/1.1\r\n\r\n"));
+	assert_false(meets_path("*.php", "GET /a?f=b.php HTTP/1.1\r\n\r\n"));
+}
+
 static void test_what_makes_no_sense_is_refused(void **state)
 {
 	static const struct {
@@ -314,13 +357,17 @@ static void test_what_makes_no_sense_is_refused(void **state)
 		 "give answer, delay or abort"},
 		{{"answer", "302"}, "answer: 302 is no error", "give 400 to 599, or 200"},
 		{{"answer", "503", "abort", "true"},
-		 "a request that is aborted gets no answer: give `answer` or `abort`",
-		 ""},
-		{{"delay", "1s", "body", "x"}, "`body` belongs to `answer`", ""},
-		{{"delay", "1s", "path", "api"}, "path: 'api' begins with neither / nor *", ""},
+		 "abort: a request that is aborted gets no answer",
+		 "give `answer` or `abort`"},
+		{{"delay", "1s", "body", "x"},
+		 "body: it belongs to `answer`, which is not given",
+		 "add answer: 503, or leave `body` out"},
+		{{"delay", "1s", "path", "api"},
+		 "path: 'api' begins with neither / nor *",
+		 "path: \"/api\", or \"*/api\" at any place"},
 		{{"delay", "1s", "path", "/a b"},
 		 "path: '/a b': a blank or # is in no request",
-		 ""},
+		 "write a blank as %20, and leave out # and what is behind"},
 		{{"delay", "1s", "method", "get"},
 		 "method: 'get' is none",
 		 "they are written in capitals: GET, POST"},
@@ -393,6 +440,7 @@ int main(void)
 		cmocka_unit_test(test_a_body_ends_where_it_ends),
 		cmocka_unit_test(test_globs),
 		cmocka_unit_test(test_which_requests_are_meant),
+		cmocka_unit_test(test_a_path_may_have_a_query),
 		cmocka_unit_test(test_what_makes_no_sense_is_refused),
 		cmocka_unit_test(test_an_answer_is_one_that_we_understand),
 		cmocka_unit_test(test_draws_are_a_share_and_repeat),

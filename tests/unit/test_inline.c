@@ -174,6 +174,11 @@ static const struct {
 	 {"name=nginx", "action=pause", "for=5s", "ramp=2s"},
 	 "'process' is either there or not: it has no strength that a ramp could change",
 	 ""},
+	{"http",
+	 {"to=10.0.0.1", "answer=503", "for=5s", "share=10%"},
+	 "share: requests are chosen by server, by what is asked and by who asks, and this cannot "
+	 "be given",
+	 "leave it out; what can be given: to, to-file, except"},
 	{"process",
 	 {"name=nginx", "for=5s"},
 	 "'process' (kill) acts at once and has no end: remove "
@@ -186,7 +191,7 @@ static const struct {
 	{"process",
 	 {"count=1"},
 	 "'process' would select every process; say which: pid, pidfile, "
-	 "name, exe, command, user, cgroup, unit or port",
+	 "name, exe, command, user, cgroup, unit, container or port",
 	 ""},
 };
 
