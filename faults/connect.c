@@ -54,6 +54,7 @@ static const struct param connect_params[] = {
 			   .doc = "what connect() returns, at once; before Linux 5.18 only EPERM"},
 	[CONNECT_PROBABILITY] = {.name = "probability",
 				 .type = PARAM_SHARE,
+				 .flags = PARAM_RAMPED,
 				 .min = 1,
 				 .max = SHARE_ONE,
 				 .fallback = "100%",
