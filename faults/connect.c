@@ -8,6 +8,7 @@
 #include "faults/connect.h"
 
 #include "faults/process_match.h"
+#include "injector/base/prose.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
 #include "injector/base/quantity.h"
@@ -307,9 +308,10 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 	read_counters(state);
 	*out = (struct evidence){.hits = state->last[CONNECT_HIT], .unit = "connects"};
 	snprintf(out->detail, sizeof(out->detail),
-		 "%llu of %llu attempts to connect failed with %s",
+		 "%llu of %llu attempt%s to connect failed with %s",
 		 (unsigned long long)state->last[CONNECT_HIT],
 		 (unsigned long long)state->last[CONNECT_SEEN],
+		 prose_plural(state->last[CONNECT_SEEN]),
 		 params_text(fault->params, CONNECT_ERROR));
 	if (state->is_on &&
 	    (!bpf_link_is_attached(state->links[0]) || !bpf_link_is_attached(state->links[1])))
