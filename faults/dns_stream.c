@@ -220,7 +220,7 @@ static bool handle(struct dns_stream *stream, const uint8_t *message, size_t siz
 		return true;
 	case DNS_ANSWERED:
 		what.is_answer = true;
-		if (!relay->policy->delay_ns)
+		if (!dns_policy_delay_ns(relay->policy))
 			return append_message(&stream->to_client, answer, answer_size);
 		stream->held += dns_relay_hold(relay, &what, answer, answer_size) != NULL;
 		return true;
@@ -357,7 +357,8 @@ static bool is_ours(const struct dns_stream *stream)
 
 	while (other && (other->server < 0 ||
 			 !redirect_is_same(&other->own_address, &stream->client_address) ||
-			 !redirect_is_same(&other->server_address, &stream->server_address)))
+			 !redirect_is_same(&other->server_address, &stream->server_address) ||
+			 redirect_has_closed(other->server)))
 		other = other->next;
 	return other;
 }

@@ -19,9 +19,11 @@ static struct http_text path_of(struct http_text target, struct http_text *out_q
 
 	*out_query = (struct http_text){0};
 	if (target.size > length && strncasecmp(target.at, scheme, length) == 0) {
-		const char *path = memchr(target.at + length, '/', target.size - length);
+		const char *path = target.at + length;
 
-		if (!path)
+		while (path < target.at + target.size && *path != '/' && *path != '?')
+			path++;
+		if (path == target.at + target.size || *path == '?')
 			return (struct http_text){"/", 1};
 		target.size -= (size_t)(path - target.at);
 		target.at = path;
@@ -102,12 +104,33 @@ bool http_policy_holds(const struct http_policy *policy, const struct http_reque
 	return true;
 }
 
+void http_policy_scale(struct http_policy *policy, int64_t level_ppb)
+{
+	__atomic_store_n(&policy->weaker_ppb, SHARE_ONE - level_ppb, __ATOMIC_RELAXED);
+}
+
+static int64_t scaled(const struct http_policy *policy, int64_t value)
+{
+	int64_t level_ppb = SHARE_ONE - __atomic_load_n(&policy->weaker_ppb, __ATOMIC_RELAXED);
+
+	return (int64_t)((__int128)value * level_ppb / SHARE_ONE);
+}
+
+int64_t http_policy_delay_ns(const struct http_policy *policy)
+{
+	return http_policy_fate(policy) == HTTP_PASSES ? scaled(policy, policy->delay_ns)
+						       : policy->delay_ns;
+}
+
 bool http_policy_draws(const struct http_policy *policy, uint64_t *random)
 {
-	if (policy->share_ppb >= SHARE_ONE)
+	const int64_t share_ppb = http_policy_fate(policy) == HTTP_PASSES
+					  ? policy->share_ppb
+					  : scaled(policy, policy->share_ppb);
+
+	if (share_ppb >= SHARE_ONE)
 		return true;
-	return (random_next(random) >> 32) * (uint64_t)SHARE_ONE >> 32 <
-	       (uint64_t)policy->share_ppb;
+	return (random_next(random) >> 32) * (uint64_t)SHARE_ONE >> 32 < (uint64_t)share_ppb;
 }
 
 enum http_fate http_policy_fate(const struct http_policy *policy)
