@@ -35,6 +35,8 @@ static const struct {
 	 "; a value that begins with '*' or '&' goes in quotes: \"*:443\""},
 	{"did not find expected comment or line break",
 	 "; a comparison with '>' goes in quotes: \"> 5\""},
+	{"did not find expected whitespace or line break",
+	 "; a value that begins with '!' goes in quotes: \"!ack\""},
 	{"mapping values are not allowed", "; a value that contains ': ' goes in quotes, and keys "
 					   "of one mapping stand in one column"},
 	{"did not find expected key",

@@ -226,7 +226,9 @@ static const struct bad bad_targets[] = {
 	 "cgroup, unit, container or port"},
 	{ON_TARGET("{to: 10.0.0.1, tcp-flags: [fin, sin]}\n"), 8, 38,
 	 "tcp-flags: 'sin' is not known; did you mean 'fin'? (one of fin, syn, rst, psh, ack, urg, "
-	 "ece, cwr)"},
+	 "ece, cwr, !fin, !syn, !rst, !psh, !ack, !urg, !ece, !cwr)"},
+	{ON_TARGET("{to: 10.0.0.1, tcp-flags: [syn, '!syn']}\n"), 8, 33,
+	 "tcp-flags: no packet has syn, and has it not"},
 	{ON_TARGET("{to: 10.0.0.1, tcp-flags: fin, protocol: [tcp, udp]}\n"), 8, 32,
 	 "tcp-flags selects packets of tcp alone, and protocol names udp: leave protocol out"},
 	{ON_TARGET("{to: 10.0.0.1, tcp-flags: fin, protocol-number: 17}\n"), 8, 32,
