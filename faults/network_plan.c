@@ -9,6 +9,8 @@
 #include "faults/network_delay_line.h"
 #include "faults/network_gate.h"
 #include "faults/network_group.h"
+#include "faults/network_line.h"
+#include "faults/network_netem.h"
 #include "faults/target_follow.h"
 #include "injector/base/quantity.h"
 #include "injector/kernel/bpf.h"

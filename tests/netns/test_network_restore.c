@@ -7,6 +7,7 @@
 #include "tests/support/squall_runner.h"
 
 #include "faults/network.h"
+#include "faults/network_netem.h"
 #include "injector/base/clock.h"
 #include "injector/kernel/link.h"
 #include "injector/kernel/nft_match.h"

@@ -2,6 +2,7 @@
 #include "tests/support/netlab.h"
 
 #include "faults/network.h"
+#include "faults/network_support.h"
 #include "faults/target_follow.h"
 #include "injector/base/clock.h"
 #include "injector/base/quantity.h"
