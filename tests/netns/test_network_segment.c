@@ -256,7 +256,6 @@ static void test_beside_a_delay_of_its_own(void **state)
 		const unsigned order = i & 1, course = i >> 1;
 		const char *settings[2][8];
 		struct netlab_fault faults[2];
-		struct error err = ERROR_INIT;
 		struct stream seen;
 
 		for (unsigned k = 0; k < 2; k++)
@@ -267,10 +266,7 @@ static void test_beside_a_delay_of_its_own(void **state)
 			       7 * sizeof(*settings[k]));
 		open_stream(*state, course, &seen);
 		netlab_start(*state, &faults[0], settings[0]);
-		if (netlab_fault_plan_step(*state, &faults[1], &faults[0], 1, settings[1], &err) <
-			    0 ||
-		    network_fault.inject(&faults[1].fault, &err) < 0)
-			fail_msg("%s", err.text);
+		netlab_fault_start_step(*state, &faults[1], &faults[0], 1, settings[1]);
 		assert_in_range(pass(&seen, BYTES), 55, 5000);
 		look(&seen);
 		assert_in_range(seen.largest, 1, SEGMENT);

@@ -63,12 +63,8 @@ void netlab_need_way(void)
 
 void netlab_start(struct netlab *lab, struct netlab_fault *out, const char *const *settings)
 {
-	struct error err = ERROR_INIT;
-
 	netlab_need_way();
-	if (netlab_fault_plan(lab, out, "aaaaf1", settings, &err) < 0 ||
-	    network_fault.inject(&out->fault, &err) < 0)
-		fail_msg("%s (%s)", err.text, err.remedy);
+	netlab_fault_start(lab, out, "aaaaf1", settings);
 }
 
 struct netlab_seen netlab_see(struct netlab *lab, const struct netlab_flow *flow,
