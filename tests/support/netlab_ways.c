@@ -67,6 +67,22 @@ void netlab_start(struct netlab *lab, struct netlab_fault *out, const char *cons
 	netlab_fault_start(lab, out, "aaaaf1", settings);
 }
 
+const char *const netlab_ends[2][2] = {{"10.88.0.1", "10.88.0.2"}, {"fd88::1", "fd88::2"}};
+
+void netlab_start_course(struct netlab *lab, struct netlab_fault *out, unsigned course,
+			 const char *const *settings)
+{
+	const bool is_back = course & 1, is_six = course & 2;
+	const char *all[SETTINGS_MAX] = {"to", netlab_ends[is_six][1], "direction",
+					 is_back ? "ingress" : "egress"};
+
+	for (unsigned i = 0; settings[i]; i++) {
+		assert_true(i + 5 < SETTINGS_MAX);
+		all[i + 4] = settings[i];
+	}
+	netlab_start(lab, out, all);
+}
+
 struct netlab_seen netlab_see(struct netlab *lab, const struct netlab_flow *flow,
 			      const char *const *settings)
 {
