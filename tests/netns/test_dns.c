@@ -144,6 +144,28 @@ static void test_a_delay_holds_the_chosen_and_nobody_else(void **state)
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 }
 
+static void test_each_protocol_that_is_named_is_met(void **state)
+{
+	static const char *const named[] = {"udp", "tcp"};
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+
+	START(lab, &fault, "to", "10.88.0.2", "name", "gone.test", "answer", "nxdomain", "protocol",
+	      "tcp", "protocol", "udp");
+	for (int tcp = 0; tcp < 2; tcp++)
+		assert_int_equal(DNS_ASK(lab, .name = "gone.test", .over_tcp = tcp).rcode,
+				 DNS_NXDOMAIN);
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+	for (int met = 0; met < 2; met++) {
+		START(lab, &fault, "to", "10.88.0.2", "name", "gone.test", "answer", "nxdomain",
+		      "protocol", named[met]);
+		for (int tcp = 0; tcp < 2; tcp++)
+			assert_int_equal(DNS_ASK(lab, .name = "gone.test", .over_tcp = tcp).rcode,
+					 tcp == met ? DNS_NXDOMAIN : DNS_NOERROR);
+		netlab_fault_finish(&fault, FAULT_END_NOW);
+	}
+}
+
 static void test_two_faults_add_up(void **state)
 {
 	struct netlab *lab = *state;
@@ -197,9 +219,8 @@ static void test_rules_about_marks_are_not_about_what_is_passed_on(void **state)
 }
 
 /* Whatever tells ours can be taken off: that is the end, and no storm. */
-static void test_what_comes_back_is_seen(void **state)
+static void see_what_comes_back(struct netlab *lab, bool over_tcp)
 {
-	struct netlab *lab = *state;
 	struct netlab_fault fault;
 	struct evidence seen;
 	struct error err = ERROR_INIT;
@@ -208,13 +229,21 @@ static void test_what_comes_back_is_seen(void **state)
 		   "hook output priority -310; }; add rule inet fw out meta priority set 0",
 		   lab->near);
 	START(lab, &fault, "to", "10.88.0.2", "name", "one.test", "answer", "nxdomain");
-	assert_int_equal(DNS_ASK(lab, .name = "one.test").rcode, DNS_NXDOMAIN);
-	assert_int_equal(DNS_ASK(lab, .name = "three.test").rcode, -1);
+	assert_int_equal(DNS_ASK(lab, .name = "one.test", .over_tcp = over_tcp).rcode,
+			 DNS_NXDOMAIN);
+	assert_int_equal(DNS_ASK(lab, .name = "three.test", .over_tcp = over_tcp).rcode,
+			 over_tcp ? -2 : -1); /* reset at once, or silence */
 	assert_int_equal(dns_fault.evidence(&fault.fault, &seen, &err), -ESTALE);
 	assert_non_null(strstr(err.text, "comes back"));
-	assert_non_null(strstr(seen.detail, "1 of 3 queries"));
+	assert_non_null(strstr(seen.detail, over_tcp ? "1 of 2 queries" : "1 of 3 queries"));
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 	netlab_run("ip netns exec %s nft delete table inet fw", lab->near);
+}
+
+static void test_what_comes_back_is_seen(void **state)
+{
+	see_what_comes_back(*state, false);
+	see_what_comes_back(*state, true);
 }
 
 /* What innocent names pay, for the log; no limit on speed, but a shape. */
@@ -267,6 +296,7 @@ static void test_refusals(void **state)
 		{"share", "50%", "name", "a.test", "answer", "empty"},
 		{"vlan", "5", "name", "a.test", "answer", "empty"},
 		{"neighbours", "true", "name", "a.test", "answer", "empty"},
+		{"protocol", "sctp", "name", "a.test", "answer", "empty"},
 	};
 	struct netlab *lab = *state;
 
@@ -290,6 +320,7 @@ int main(void)
 		cmocka_unit_test(test_a_wrong_address),
 		cmocka_unit_test(test_another_address_each_time),
 		cmocka_unit_test(test_a_delay_holds_the_chosen_and_nobody_else),
+		cmocka_unit_test(test_each_protocol_that_is_named_is_met),
 		cmocka_unit_test(test_two_faults_add_up),
 		cmocka_unit_test(test_rules_about_marks_are_not_about_what_is_passed_on),
 		cmocka_unit_test(test_what_comes_back_is_seen),

@@ -245,6 +245,41 @@ static void test_neighbours_only_when_asked(void **state)
 	assert_true(finds_neighbour(lab));
 }
 
+/* It has no address, port or flow: who limits the target by one of these does not get it, and is
+ * told. */
+static void test_neighbours_of_a_narrower_target(void **state)
+{
+	static const char *const arp = "not affected, for all that neighbours says: ARP";
+	static const struct {
+		const char *key, *value;
+		bool has_discovery;
+	} narrower[] = {{"to", "10.88.0.2", false},
+			{"to", "10.88.0.0/24", false},
+			{"to", "fd88::/64", true},
+			{"protocol", "tcp", false},
+			{"protocol", "icmpv6", true},
+			{"local-port", "1-65535", false},
+			{"local-address", "10.88.0.1", false},
+			{"share", "99.9%", true},
+			{"after-bytes", "1B", true}};
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	const char *line;
+
+	for (unsigned i = 0; i < sizeof(narrower) / sizeof(*narrower); i++) {
+		start(lab, &fault,
+		      (const char *[]){"interface", "sqv0", "neighbours", "true", narrower[i].key,
+				       narrower[i].value, "except", "10.88.0.0/24", "loss", "100%",
+				       NULL});
+		line = strstr(fault.plan, arp);
+		assert_non_null(line);
+		assert_int_equal(strncmp(line + strlen(arp), ";", 1) == 0,
+				 narrower[i].has_discovery);
+		assert_true(finds_neighbour(lab));
+		netlab_fault_finish(&fault, FAULT_END_NOW);
+	}
+}
+
 static void test_interfaces_by_pattern(void **state)
 {
 	static const char *const patterns[] = {"sqv*", "sq?0", "all", "default-route"};
@@ -280,6 +315,7 @@ int main(void)
 		BY_TABLE_AND_FILTERS(test_vlan),
 		BY_TABLE_AND_FILTERS(test_vlan_of_a_provider),
 		BY_TABLE_AND_FILTERS(test_neighbours_only_when_asked),
+		BY_TABLE_AND_FILTERS(test_neighbours_of_a_narrower_target),
 		BY_TABLE_AND_FILTERS(test_interfaces_by_pattern),
 	};
 
