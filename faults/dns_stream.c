@@ -348,7 +348,8 @@ static bool is_ours(const struct dns_stream *stream)
 {
 	const struct dns_stream *other = stream->next;
 
-	while (other && (other->server < 0 || !redirect_comes_back(&stream->way, &other->way)))
+	while (other && (other->server < 0 || !redirect_comes_back(&stream->way, &other->way) ||
+			 redirect_has_closed(other->server)))
 		other = other->next;
 	return other;
 }

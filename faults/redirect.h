@@ -67,6 +67,9 @@ int redirect_connect(uint32_t mark, int type, struct redirect_way *way);
  * and each one would lead to one more. */
 bool redirect_comes_back(const struct redirect_way *way, const struct redirect_way *other);
 
+/* Of a TCP socket: its connection is over, also before we have read of it, and somebody else may
+ * have its port. */
+bool redirect_has_closed(int fd);
 bool redirect_is_same(const struct sockaddr_storage *a, const struct sockaddr_storage *b);
 socklen_t redirect_address_size(const struct sockaddr_storage *address);
 

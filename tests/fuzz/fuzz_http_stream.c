@@ -21,6 +21,7 @@ static struct params params;
 static struct http_policy policy;
 static struct http_relay relay;
 static bool has_reset;
+static size_t had_said, had_heard; /* by the server, before this connection */
 
 bool http_relay_find_server(int fd, struct sockaddr_storage *out)
 {
@@ -36,7 +37,11 @@ int http_relay_connect(const struct http_relay *of, struct redirect_way *way)
 		hear(&server);
 		close(server.fd);
 		server.fd = -1;
+		if (server.heard == had_heard) /* and says for nobody what nobody asked */
+			server.said = had_said;
 	}
+	had_said = server.said;
+	had_heard = server.heard;
 	return reach_server(SOCK_STREAM);
 }
 
@@ -151,6 +156,7 @@ static void begin(const uint8_t *data, size_t size)
 	relay.policy = &policy;
 	relay.stream_max = 1;
 	is_unreachable = data[0] == 0xff;
+	had_said = had_heard = 0;
 	input = data + 1;
 	input_end = data + size;
 }

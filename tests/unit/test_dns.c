@@ -130,7 +130,8 @@ static void assert_matches(unsigned key, const char *text, const char *name, uin
 	match(&found, key, text);
 	snprintf(question.name, sizeof(question.name), "%s", name);
 	if (dns_match_holds(found, &question) != is)
-		fail_msg("%s '%s' %s '%s'", dns_params[key].name, text, is ? "misses" : "takes", name);
+		fail_msg("%s '%s' %s '%s'", dns_params[key].name, text, is ? "misses" : "takes",
+			 name);
 	dns_match_free(found);
 }
 
