@@ -73,14 +73,19 @@ int redirect_probe(const struct redirect_kind *kind, struct fault_support *out, 
 	return 0;
 }
 
-static int name_table(const struct fault *fault, struct redirect_record *out, struct error *err)
+static int name_table(struct redirect_state *state, const struct fault *fault, struct error *err)
 {
 	const char *run = fault->env && fault->env->run_id ? fault->env->run_id : "RUN";
+	struct redirect_record *record = &state->record;
+	int result = netlink_open_netfilter(fault->target->namespace_fd, &state->netfilter, err);
 
-	snprintf(out->namespace_name, sizeof(out->namespace_name), "%s",
+	if (result < 0)
+		return result;
+	snprintf(record->namespace_name, sizeof(record->namespace_name), "%s",
 		 fault->target->namespace_name);
-	snprintf(out->table, sizeof(out->table), "squall_%s_%u", run, fault->step);
-	return namespace_identify(fault->target->namespace_fd, &out->namespace_id, err);
+	snprintf(record->table, sizeof(record->table), "squall_%s_%u", run, fault->step);
+	record->namespace_cookie = netlink_namespace_cookie(state->netfilter);
+	return namespace_identify(fault->target->namespace_fd, &record->namespace_id, err);
 }
 
 int redirect_plan(struct redirect_state *state, const struct redirect_kind *kind,
@@ -97,11 +102,7 @@ int redirect_plan(struct redirect_state *state, const struct redirect_kind *kind
 		error_remedy(err, "%s", GROUP_REMEDY);
 	if (result == 0)
 		result = redirect_check_loopback(fault->target, kind->asked, err);
-	if (result == 0)
-		result = name_table(fault, &state->record, err);
-	return result < 0 ? result
-			  : netlink_open_netfilter(fault->target->namespace_fd, &state->netfilter,
-						   err);
+	return result < 0 ? result : name_table(state, fault, err);
 }
 
 int redirect_list_servers(const struct redirect_kind *kind, const struct target *target,

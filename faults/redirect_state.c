@@ -205,9 +205,20 @@ static int read_record(const struct journal_record *record, struct redirect_reco
 static int open_namespace(const struct redirect_record *record, int *out_fd, struct netlink **out,
 			  struct error *err)
 {
+	uint64_t cookie;
 	int result = namespace_find(&record->namespace_id, out_fd, err);
 
-	return result < 0 ? result : netlink_open_netfilter(*out_fd, out, err);
+	if (result == 0)
+		result = netlink_open_netfilter(*out_fd, out, err);
+	if (result < 0)
+		return result;
+	/* the inode number of a namespace that is gone may be given to a new one */
+	cookie = netlink_namespace_cookie(*out);
+	if (!cookie || !record->namespace_cookie || cookie == record->namespace_cookie)
+		return 0;
+	netlink_close(*out);
+	*out = NULL;
+	return error_set(err, ENOENT, "its network namespace is gone");
 }
 
 /* Who is redirected to a port that is no more gets a reset. As good as it goes: where the kernel
