@@ -16,8 +16,18 @@ static int new_responder(const struct fault *fault, struct responder **out, stru
 						    .mark = state->redirect.mark,
 						    .policy = &state->policy};
 
+	dns_policy_scale(&state->policy, fault->level_ppb);
 	state->last = (struct dns_responder_counters){0};
 	return dns_responder_new(&config, out, err);
+}
+
+static int set_level(struct fault *fault, struct error *err)
+{
+	struct dns_state *state = fault->state;
+
+	(void)err;
+	dns_policy_scale(&state->policy, fault->level_ppb);
+	return 0;
 }
 
 static void keep_counters(struct redirect_state *state)
@@ -60,8 +70,9 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 				 .passed = seen.hits > gone ? seen.hits - gone : 0,
 				 .delayed = seen.delayed,
 				 .unit = "queries"};
-	used = snprintf(out->detail, sizeof(out->detail), "%llu of %llu queries met",
-			(unsigned long long)seen.hits, (unsigned long long)seen.queries);
+	used = snprintf(out->detail, sizeof(out->detail), "%llu of %llu %s met",
+			(unsigned long long)seen.hits, (unsigned long long)seen.queries,
+			seen.queries == 1 ? "query" : "queries");
 	if (state->policy.answer < DNS_ANSWER_DROP)
 		used += snprintf(out->detail + used, sizeof(out->detail) - (size_t)used,
 				 ", %llu answered %s", (unsigned long long)seen.answered,
@@ -107,6 +118,7 @@ const struct fault_ops dns_fault = {
 	.probe = probe,
 	.plan = dns_plan,
 	.inject = redirect_inject,
+	.set_level = set_level,
 	.end = redirect_end,
 	.undo = redirect_undo,
 	.verify = redirect_verify,

@@ -58,7 +58,8 @@ static int list_changes(const struct dns_state *state, struct plan *plan)
 		result = plan_add(
 			plan, PLAN_NOTE,
 			"not affected: link-local addresses, DNS over TLS and HTTPS, answers in "
-			"caches; sockets bound to an interface get no answer at all");
+			"caches, what rules put into a zone of connection tracking before priority "
+			"-301; sockets bound to an interface get no answer at all");
 	return result;
 }
 

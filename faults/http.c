@@ -20,6 +20,7 @@ static int new_responder(const struct fault *fault, struct responder **out, stru
 						     .seed = fault->env->seed + fault->step,
 						     .policy = &state->policy};
 
+	http_policy_scale(&state->policy, fault->level_ppb);
 	state->last = (struct http_counters){0};
 	state->reset = 0;
 	return http_responder_new(&config, out, err);
@@ -42,6 +43,15 @@ static int commit(struct fault *fault, struct error *err)
 	return result;
 }
 
+static int set_level(struct fault *fault, struct error *err)
+{
+	struct http_state *state = fault->state;
+
+	(void)err;
+	http_policy_scale(&state->policy, fault->level_ppb);
+	return 0;
+}
+
 static void keep_counters(struct redirect_state *state)
 {
 	http_responder_counters(state->responder, &((struct http_state *)state)->last);
@@ -52,8 +62,8 @@ const struct redirect_kind http_kind = {
 	.redirected = "new connections",
 	.port = HTTP_PORT,
 	.mark_base = HTTP_MARK_BASE,
-	.needs = "needs Linux 5.12 or newer with CONFIG_NF_TABLES_INET and nft_redir (modprobe "
-		 "nft_redir)",
+	.needs = "needs Linux 5.12 or newer with CONFIG_NF_TABLES_INET, CONFIG_NF_CONNTRACK_ZONES "
+		 "and nft_redir (modprobe nft_redir)",
 	.chain = HTTP_CHAIN,
 	.add_rules = http_add_rules,
 	.new_responder = new_responder,
@@ -70,24 +80,26 @@ static void say_counts(const struct http_counters *seen, uint64_t reset, struct 
 {
 	const struct {
 		uint64_t count;
-		const char *what;
+		const char *noun, *what;
 	} counts[] = {
-		{seen->answered, "answered"},
-		{seen->aborted, "aborted"},
-		{seen->delayed, "delayed"},
-		{reset, "connections ended"},
-		{seen->strange, "connections not understood"},
-		{seen->refused, "connections refused (too many)"},
-		{seen->left, "half-closed connections ended (too many)"},
+		{seen->answered, "", "answered"},
+		{seen->aborted, "", "aborted"},
+		{seen->delayed, "", "delayed"},
+		{reset, "connection", " ended"},
+		{seen->strange, "connection", " not understood"},
+		{seen->refused, "connection", " refused (too many)"},
+		{seen->left, "half-closed connection", " ended (too many)"},
 	};
 	struct prose prose;
 
 	prose_begin(&prose, out->detail, sizeof(out->detail));
-	prose_say(&prose, "%llu of %llu requests met", (unsigned long long)seen->hits,
-		  (unsigned long long)seen->requests);
+	prose_say(&prose, "%llu of %llu request%s met", (unsigned long long)seen->hits,
+		  (unsigned long long)seen->requests, prose_plural(seen->requests));
 	for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++)
 		if (counts[i].count)
-			prose_say(&prose, ", %llu %s", (unsigned long long)counts[i].count,
+			prose_say(&prose, ", %llu %s%s%s", (unsigned long long)counts[i].count,
+				  counts[i].noun,
+				  counts[i].noun[0] ? prose_plural(counts[i].count) : "",
 				  counts[i].what);
 	prose_end(&prose);
 }
@@ -101,11 +113,14 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 	if (state->redirect.responder)
 		http_responder_counters(state->redirect.responder, &seen);
 	gone = seen.aborted + seen.answered;
-	*out = (struct evidence){.hits = seen.hits,
+	/* connections that it has ended were hit, too */
+	*out = (struct evidence){.hits = seen.hits + state->reset,
 				 .dropped = seen.aborted,
 				 .passed = seen.hits > gone ? seen.hits - gone : 0,
 				 .delayed = seen.delayed,
-				 .unit = "requests"};
+				 .unit = !state->reset ? "requests"
+					 : !seen.hits  ? "connections"
+						       : "requests and connections"};
 	say_counts(&seen, state->reset, out);
 	return redirect_check_in_force(&state->redirect, fault->target, err);
 }
@@ -139,6 +154,7 @@ const struct fault_ops http_fault = {
 	.probe = probe,
 	.plan = http_plan,
 	.inject = redirect_inject,
+	.set_level = set_level,
 	.end = redirect_end,
 	.undo = redirect_undo,
 	.verify = redirect_verify,

@@ -58,7 +58,8 @@ static int list_changes(const struct http_state *state, bool resets, struct plan
 	if (result == 0)
 		result = plan_add(
 			plan, PLAN_NOTE,
-			"not met: %sTLS, HTTP/2 and gRPC (they pass), link-local addresses; "
+			"not met: %sTLS, HTTP/2 and gRPC (they pass), link-local addresses, "
+			"what rules put into a zone of connection tracking; "
 			"sockets bound to an interface cannot connect",
 			resets ? "" : "connections that are open when it begins, ");
 	if (result == 0)

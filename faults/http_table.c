@@ -11,6 +11,7 @@
 
 #include <netinet/tcp.h>
 
+static const uint16_t no_zone;
 static const uint8_t tcp = IPPROTO_TCP;
 
 /* What somebody left out, at any port or at some. */
@@ -63,8 +64,10 @@ static void add_requests(const struct redirect_rules *rules)
 	redirect_each_server(rules, add_server);
 }
 
-/* A packet that begins a connection. That these rules ask for its state keeps connection tracking
- * on, and with it the translation of what was redirected, when the redirecting rules are gone. */
+/* A packet that begins a connection. What somebody's rules have put into a zone of connection
+ * tracking is left alone: our answers come from lo, in no zone, and would not be known for answers.
+ * That these rules ask for its state keeps connection tracking on, and with it the translation of
+ * what was redirected, when the redirecting rules are gone. */
 static void match_beginning(struct nft_batch *batch)
 {
 	const uint32_t is_new = 1U << 3, no_state = 0; /* NF_CT_STATE_BIT(IP_CT_NEW) */
@@ -73,6 +76,8 @@ static void match_beginning(struct nft_batch *batch)
 	nft_load_ct(batch, 0, NFT_CT_STATE);
 	nft_mask(batch, 0, &is_new, &no_state, sizeof(is_new));
 	nft_compare(batch, 0, NFT_CMP_NEQ, &no_state, sizeof(no_state));
+	nft_load_ct(batch, 0, NFT_CT_ZONE);
+	nft_compare(batch, 0, NFT_CMP_EQ, &no_zone, sizeof(no_zone));
 	nft_match_protocols(batch, &tcp, 1);
 	nft_load_payload(batch, 0, NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1);
 	nft_mask(batch, 0, &looked_at, &none, 1);

@@ -79,6 +79,8 @@ static int name_table(struct redirect_state *state, const struct fault *fault, s
 	struct redirect_record *record = &state->record;
 	int result = netlink_open_netfilter(fault->target->namespace_fd, &state->netfilter, err);
 
+	if (result == 0)
+		result = netlink_open(fault->target->namespace_fd, &state->route, err);
 	if (result < 0)
 		return result;
 	snprintf(record->namespace_name, sizeof(record->namespace_name), "%s",

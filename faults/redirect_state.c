@@ -163,7 +163,8 @@ int redirect_check_in_force(struct redirect_state *state, const struct target *t
 	if (nft_find_table(state->netfilter, NFPROTO_INET, state->record.table, &owner, NULL) ==
 	    -ENOENT)
 		return error_set(err, ESTALE, "table %s was removed", state->record.table);
-	return target_group_check(target, err);
+	result = redirect_check_links(state->route, target, state->kind->asked, err);
+	return result < 0 ? result : target_group_check(target, err);
 }
 
 void redirect_register(struct redirect_state *state)
@@ -182,6 +183,7 @@ void redirect_release(struct redirect_state *state)
 		}
 	finish(state);
 	netlink_close(state->netfilter);
+	netlink_close(state->route);
 }
 
 /* From the record. */

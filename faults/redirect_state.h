@@ -50,7 +50,7 @@ struct redirect_state {
 	enum redirect_phase phase;
 	struct responder *responder; /* while in force; owned */
 	struct netlink *owner;	     /* the same; of the table */
-	struct netlink *netfilter;
+	struct netlink *netfilter, *route;
 	struct redirect_record record;
 	uint32_t mark;
 	pid_t namespace_keeper; /* see target_namespace.h */
