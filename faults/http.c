@@ -6,7 +6,6 @@
  */
 #include "faults/http.h"
 
-#include "faults/target_connections.h"
 #include "injector/base/prose.h"
 
 #include <linux/capability.h>
@@ -26,6 +25,14 @@ static int new_responder(const struct fault *fault, struct responder **out, stru
 	return http_responder_new(&config, out, err);
 }
 
+int http_find_connections(struct http_state *state, const struct target *target,
+			  struct target_connections *out, struct error *err)
+{
+	return target_connections_find(
+		state->diag, target, HTTP_PORT,
+		&(struct target_spared){state->control, state->control_count}, out, err);
+}
+
 /* Ends those that exist, and none that is made behind the table: ours are among these. */
 static int commit(struct fault *fault, struct error *err)
 {
@@ -34,7 +41,7 @@ static int commit(struct fault *fault, struct error *err)
 	int result = 0;
 
 	if (state->diag)
-		result = target_connections_find(state->diag, fault->target, HTTP_PORT, &old, err);
+		result = http_find_connections(state, fault->target, &old, err);
 	if (result == 0)
 		result = redirect_commit(fault, err);
 	if (result == 0 && state->diag)

@@ -9,6 +9,7 @@
 
 #include "faults/http_responder.h"
 #include "faults/redirect_state.h"
+#include "faults/target_connections.h"
 
 extern const struct fault_ops http_fault;
 
@@ -37,8 +38,10 @@ int http_check_target(const struct params *params, const struct params *target,
 struct http_state {
 	struct redirect_state redirect;
 	struct http_policy policy;
-	struct netlink *diag;	   /* when connections that exist are to be ended; else NULL */
-	uint64_t reset;		   /* so many were */
+	struct netlink *diag; /* when connections that exist are to be ended; else NULL */
+	uint64_t reset;	      /* so many were */
+	struct session_connection control[SESSION_CONNECTIONS]; /* which are not */
+	unsigned control_count;
 	struct http_counters last; /* once it has ended */
 };
 
@@ -55,5 +58,9 @@ void http_add_rules(const struct redirect_rules *rules);
 int http_plan(struct fault *fault, struct plan *plan, struct error *err);
 /* "answer 503, 10% of the requests" */
 void http_describe(const struct http_policy *policy, char *out, size_t size);
+
+/* http.c: those that are to be ended; the caller drops them. */
+int http_find_connections(struct http_state *state, const struct target *target,
+			  struct target_connections *out, struct error *err);
 
 #endif
