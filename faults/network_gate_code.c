@@ -7,6 +7,7 @@
 #include "faults/network_after.h"
 #include "faults/network_gate_writer.h"
 #include "faults/network_group.h"
+#include "faults/network_line.h"
 
 #include <arpa/inet.h>
 #include <linux/icmpv6.h>
@@ -53,7 +54,7 @@ static void compare_address(struct gate_writer *w, int family, bool is_source,
 	}
 }
 
-static void exclude_connection(struct gate_writer *w, const struct network_connection *c)
+static void exclude_connection(struct gate_writer *w, const struct session_connection *c)
 {
 	bool is_ingress = w->is_ingress;
 	struct bpf_builder *b = &w->builder;
@@ -102,7 +103,7 @@ static void mix(struct gate_writer *w)
 	bpf_compute32_value(b, BPF_MUL, R3, 0x85ebca6b);
 }
 
-/* One of the flags is in the TCP header, which a later fragment has not. The protocol is known. */
+/* The flags of the TCP header, which a later fragment has not. The protocol is known. */
 static void match_flags(struct gate_writer *w)
 {
 	struct bpf_builder *b = &w->builder;
@@ -111,8 +112,11 @@ static void match_flags(struct gate_writer *w)
 	bpf_compute_value(b, BPF_ADD, OFFSET, TCP_FLAGS_AT);
 	gate_fetch(w, false, SCRATCH, 1, w->miss);
 	bpf_read(b, BPF_B, R1, STACK, SCRATCH);
-	bpf_compute_value(b, BPF_AND, R1, w->pick.tcp_flags);
-	bpf_jump_if(b, BPF_JEQ, R1, 0, w->miss);
+	bpf_compute_value(b, BPF_AND, R1, w->pick.tcp_flags.mask);
+	if (w->pick.tcp_flags.is_exact)
+		bpf_jump_if(b, BPF_JNE, R1, w->pick.tcp_flags.wanted, w->miss);
+	else
+		bpf_jump_if(b, BPF_JEQ, R1, 0, w->miss);
 }
 
 /* Only a share of the flows: near and far address and port, in this order in both directions. */
@@ -199,7 +203,7 @@ static void write_family(struct gate_writer *w, int family)
 		pick_flow(w, family);
 	if (w->pick.after_bytes)
 		network_after_match(w, family);
-	if (w->pick.tcp_flags)
+	if (w->pick.tcp_flags.mask)
 		match_flags(w);
 	bpf_jump(b, w->match);
 }

@@ -224,6 +224,8 @@ void reader_check_required(struct reader *reader, const struct params *params,
 {
 	char allowed[256];
 
+	if (tree_find(mapping, "<<"))
+		return; /* it may be among what was to be merged */
 	for (unsigned i = 0; i < params->count; i++) {
 		const struct param *param = &params->table[i];
 
@@ -360,4 +362,14 @@ const char *reader_where(const struct reader *reader, int line, char *out, size_
 					: reader->experiment->path,
 		 TREE_LINE(line));
 	return out;
+}
+
+bool reader_defined_twice(struct reader *reader, const struct tree_node *entry, const char *what,
+			  int line)
+{
+	char where[256];
+
+	reader_problem(reader, entry->key, "%s '%.63s' is defined in %s, too", what,
+		       entry->key->text, reader_where(reader, line, where, sizeof(where)));
+	return false;
 }
