@@ -114,6 +114,24 @@ static void check_families(struct reader *reader)
 	}
 }
 
+/* share-of without a share. */
+static void check_shares(struct reader *reader)
+{
+	const struct experiment *experiment = reader->experiment;
+
+	for (unsigned i = 0; i < experiment->target_count; i++) {
+		const struct experiment_target *target = &experiment->targets[i];
+		const struct param_value *value;
+		struct error err = ERROR_INIT;
+
+		if (target->kind != TARGET_TRAFFIC || !target->params.settings ||
+		    target_check_share(&target->params, &err) == 0)
+			continue;
+		value = params_value(&target->params, TRAFFIC_SHARE_OF, 0);
+		problems_add(reader->problems, value->line, value->column, "%s", err.text);
+	}
+}
+
 /* tcp-flags: no other protocol, and a fault that sees packets. */
 static void check_tcp_flags(struct reader *reader)
 {
@@ -166,6 +184,7 @@ static void check_use(struct reader *reader)
 void reader_check_targets(struct reader *reader)
 {
 	check_use(reader);
+	check_shares(reader);
 	check_tcp_flags(reader);
 	check_namespaces(reader);
 	check_families(reader);
