@@ -9,6 +9,7 @@
 
 #include "faults/process_group.h"
 #include "faults/process_match.h"
+#include "injector/base/prose.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
 #include "injector/base/quantity.h"
@@ -324,9 +325,10 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 	read_counters(state);
 	*out = (struct evidence){.hits = state->last[CONNECT_HIT], .unit = "connects"};
 	snprintf(out->detail, sizeof(out->detail),
-		 "%llu of %llu attempts to connect failed with %s",
+		 "%llu of %llu attempt%s to connect failed with %s",
 		 (unsigned long long)state->last[CONNECT_HIT],
 		 (unsigned long long)state->last[CONNECT_SEEN],
+		 prose_plural(state->last[CONNECT_SEEN]),
 		 params_text(fault->params, CONNECT_ERROR));
 	used = strlen(out->detail);
 	if (state->gone)
@@ -364,17 +366,17 @@ static int verify(const struct journal_record *record, bool *out_gone, char *out
 		  size_t left_size, struct error *err)
 {
 	struct connect_record what;
+	char commands[256];
 	int result = read_record(record, &what, err);
 
 	if (result == 0)
-		result = bpf_links_end(what.program, true, err);
+		result = bpf_links_say(what.program, commands, sizeof(commands), err);
 	if (result < 0)
 		return result;
 	*out_gone = result == 0;
 	snprintf(out_left, left_size,
-		 "BPF programs %s at a connect hook: bpftool link list, then bpftool link detach "
-		 "id N",
-		 what.program);
+		 "BPF programs %s at a connect hook; by hand (package bpftool): %s", what.program,
+		 commands);
 	return 0;
 }
 
