@@ -161,7 +161,7 @@ static void test_flags_that_must_not_be_there(void **state)
 		{{"!syn"}, 0x1b, "not syn"},
 	};
 
-	for (unsigned course = 0; course < COURSES; course++)
+	for (unsigned course = 0; course < NETLAB_COURSES; course++)
 		for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 			const char *more[16] = {"loss", "100%"};
 			unsigned at = 2;
@@ -171,7 +171,7 @@ static void test_flags_that_must_not_be_there(void **state)
 				more[at++] = "tcp-flags";
 				more[at++] = cases[i].flags[k];
 			}
-			start(*state, &fault, course, more);
+			netlab_start_course(*state, &fault, course, more);
 			assert_non_null(strstr(fault.plan, cases[i].words));
 			assert_int_equal(arriving_of(*state, course, sent, sizeof(sent)),
 					 cases[i].arrive);
