@@ -130,7 +130,7 @@ static unsigned arriving_of(const struct netlab *lab, unsigned course, const uin
 {
 	const bool is_back = course & 1, is_six = course & 2;
 	int family = is_six ? AF_INET6 : AF_INET;
-	const char *from = ends[is_six][is_back], *to = ends[is_six][!is_back];
+	const char *from = netlab_ends[is_six][is_back], *to = netlab_ends[is_six][!is_back];
 	cleanup_fd int source = netlab_socket(is_back ? lab->far_fd : lab->near_fd, family,
 					      SOCK_RAW, IPPROTO_TCP, from, 0);
 	cleanup_fd int sink = netlab_socket(is_back ? lab->near_fd : lab->far_fd, family, SOCK_RAW,
