@@ -72,8 +72,9 @@ static int receive_flags(int fd, bool is_six, int patience_ms)
 	}
 }
 
-/* Of packets with one flag each, those that arrive, as bits. */
-static unsigned arriving(const struct netlab *lab, unsigned course)
+/* Of packets with these flags, those that arrive, as bits in their order. */
+static unsigned arriving_of(const struct netlab *lab, unsigned course, const uint8_t *sent,
+			    unsigned count)
 {
 	const bool is_back = course & 1, is_six = course & 2;
 	int family = is_six ? AF_INET6 : AF_INET;
@@ -85,11 +86,20 @@ static unsigned arriving(const struct netlab *lab, unsigned course)
 	unsigned arrived = 0;
 	int flags;
 
-	for (unsigned flag = 0; flag < FLAGS; flag++)
-		send_flags(source, to, (uint8_t)(1U << flag));
+	for (unsigned i = 0; i < count; i++)
+		send_flags(source, to, sent[i]);
 	while ((flags = receive_flags(sink, is_six, wait_ms())) >= 0)
-		arrived |= (unsigned)flags;
+		for (unsigned i = 0; i < count; i++)
+			arrived |= (unsigned)(sent[i] == flags) << i;
 	return arrived;
+}
+
+/* The same of packets with one flag each. */
+static unsigned arriving(const struct netlab *lab, unsigned course)
+{
+	static const uint8_t each[FLAGS] = {1, 2, 4, 8, 16, 32, 64, 128};
+
+	return arriving_of(lab, course, each, FLAGS);
 }
 
 static void test_each_flag_selects_its_packets(void **state)
@@ -122,28 +132,6 @@ static void test_one_of_several_is_enough(void **state)
 		assert_int_equal(arriving(*state, course), 0xff & ~(1U << FIN | 1U << RST));
 		netlab_fault_finish(&fault, FAULT_END_NOW);
 	}
-}
-
-/* Of packets with these flags, those that arrive, as bits in their order. */
-static unsigned arriving_of(const struct netlab *lab, unsigned course, const uint8_t *sent,
-			    unsigned count)
-{
-	const bool is_back = course & 1, is_six = course & 2;
-	int family = is_six ? AF_INET6 : AF_INET;
-	const char *from = netlab_ends[is_six][is_back], *to = netlab_ends[is_six][!is_back];
-	cleanup_fd int source = netlab_socket(is_back ? lab->far_fd : lab->near_fd, family,
-					      SOCK_RAW, IPPROTO_TCP, from, 0);
-	cleanup_fd int sink = netlab_socket(is_back ? lab->near_fd : lab->far_fd, family, SOCK_RAW,
-					    IPPROTO_TCP, to, 0);
-	unsigned arrived = 0;
-	int flags;
-
-	for (unsigned i = 0; i < count; i++)
-		send_flags(source, to, sent[i]);
-	while ((flags = receive_flags(sink, is_six, wait_ms())) >= 0)
-		for (unsigned i = 0; i < count; i++)
-			arrived |= (unsigned)(sent[i] == flags) << i;
-	return arrived;
 }
 
 static void test_flags_that_must_not_be_there(void **state)
