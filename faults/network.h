@@ -435,6 +435,9 @@ int network_plan_connections(struct network_state *state, const struct target *t
 int network_reset_connections(struct network_state *state, const struct target *target,
 			      struct error *err);
 void network_describe_connections(const struct network_state *state, struct evidence *evidence);
+/* Those of SSH in scope, when nobody knows which one controls us. */
+int network_list_sessions(const struct network_state *state, const struct target *target,
+			  struct plan *plan);
 
 /* network_neighbours.c: notes on what else is met on the way. */
 int network_list_stacked(const struct network_state *state, struct plan *plan);

@@ -10,9 +10,11 @@
 #include "injector/kernel/route.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #define ROUTES_MAX 16
+#define SSH_PORT   22
 
 /* The session that controls us, which every network fault leaves out. */
 static bool is_protected(const struct network_state *state, const struct connection *connection)
@@ -90,6 +92,33 @@ static int check_target(const struct target *target, struct error *err)
 			"reset-connections ends whole connections, and tcp-flags selects "
 			"packets of them; partition: reset ends those that send such a one");
 	return 0;
+}
+
+/* Whose connection is not known could cut himself off. */
+int network_list_sessions(const struct network_state *state, const struct target *target,
+			  struct plan *plan)
+{
+	struct target_connections open = {0};
+	struct netlink *diag = NULL;
+	uint8_t numbers[TRAFFIC_PROTOCOLS_MAX];
+	unsigned protocols = target_protocols(&target->params, numbers), count = 0;
+
+	if (state->control_count || params_number(&target->params, TRAFFIC_ALLOW_LOCKOUT, 0) ||
+	    (protocols && !memchr(numbers, IPPROTO_TCP, protocols)))
+		return 0;
+	/* it is but a note: whatever fails here fails elsewhere, too, or does no harm */
+	if (netlink_open_diag(target->namespace_fd, &diag, NULL) == 0)
+		target_connections_find(diag, target, 0, &open, NULL);
+	for (unsigned i = 0; i < open.count; i++)
+		count += open.found[i].local_port == SSH_PORT && passes_by(state, &open.found[i]);
+	target_connections_drop(&open);
+	netlink_close(diag);
+	if (!count)
+		return 0;
+	return plan_add(plan, PLAN_NOTE,
+			"no controlling SSH connection found; %u established one%s (port %d) %s in "
+			"scope: if you sit on one, name its far side in `except`",
+			count, count == 1 ? "" : "s", SSH_PORT, count == 1 ? "is" : "are");
 }
 
 int network_plan_connections(struct network_state *state, const struct target *target,

@@ -219,6 +219,8 @@ int network_list_excluded(const struct network_state *state, const struct target
 				  "not affected: this session's connection with %s port %u", remote,
 				  c->remote_port);
 	}
+	if (result == 0)
+		result = network_list_sessions(state, target, plan);
 	if (result == 0 && params_number(params, TRAFFIC_ALLOW_LOCKOUT, 0))
 		result = plan_add(plan, PLAN_NOTE,
 				  "allow-lockout: your own SSH connection is not left out");
