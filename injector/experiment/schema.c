@@ -72,7 +72,7 @@ static json_t *scalar(const struct param *param)
 	case PARAM_SHARE:
 		return quantity("%");
 	case PARAM_RATE:
-		return quantity("[kmg]?bit|[kmg]?bps");
+		return quantity("[kmgt]?bit|[kmg]?bps");
 	case PARAM_SIZE:
 		return quantity("B|[KMGT]iB|kB|MB|GB");
 	case PARAM_PATH:
