@@ -8,6 +8,7 @@
 #include "injector/base/quantity.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define REQUEST_PACKETS 10 /* of a small request and its answer */
@@ -50,8 +51,11 @@ static void say_delay(struct prose *prose, const struct params *params, int64_t 
 		quantity_format_duration(2 * trip_ns, twice),
 		quantity_format_duration(3 * trip_ns, thrice));
 	if (jitter_ns)
-		prose_say(prose, "It varies by %s up and down, and packets overtake each other. ",
-			  quantity_format_duration(jitter_ns, once));
+		prose_say(prose, "It varies by %s %s, and packets overtake each other. ",
+			  quantity_format_duration(jitter_ns, once),
+			  has(params, "distribution") && number_of(params, "distribution")
+				  ? "as a standard deviation"
+				  : "up and down");
 	prose_say(prose,
 		  "Time-outs shorter than that fire, and what they make retry doubles the load. ");
 }
@@ -90,6 +94,123 @@ static void say_counted_loss(struct prose *prose, int64_t every)
 		prose_say(prose, "Each request with about %d packets meets a loss",
 			  REQUEST_PACKETS);
 	prose_say(prose, " and waits for it to be sent again, 200ms or more. ");
+}
+
+static int compare_times(const void *left, const void *right)
+{
+	int64_t a = *(const int64_t *)left, b = *(const int64_t *)right;
+
+	return (a > b) - (a < b);
+}
+
+/* What was in a file is among the samples by now. */
+static void say_measured(struct prose *prose, const struct params *params)
+{
+	const unsigned key = (unsigned)params_find(params->table, "distribution-samples");
+	const unsigned count = params_count(params, key);
+	int64_t *times = count ? malloc(count * sizeof(*times)) : NULL;
+	char half[QUANTITY_TEXT_SIZE], most[QUANTITY_TEXT_SIZE];
+
+	if (!times) {
+		prose_say(prose, "Each packet waits as long as one of the measured round trips "
+				 "took. ");
+		return;
+	}
+	for (unsigned i = 0; i < count; i++)
+		times[i] = params_value(params, key, i)->number;
+	qsort(times, count, sizeof(*times), compare_times);
+	prose_say(prose,
+		  "Each packet waits as long as one of %u measured round trips took, drawn anew: "
+		  "half of them %s or more, the longest %s. A round trip meets that %s, and "
+		  "packets overtake each other. ",
+		  count, quantity_format_duration(times[count / 2], half),
+		  quantity_format_duration(times[count - 1], most),
+		  is_both(params) ? "twice" : "once");
+	free(times);
+}
+
+static double share_of(const struct params *params, const char *name, double otherwise)
+{
+	return has(params, name) ? (double)number_of(params, name) / SHARE_ONE : otherwise;
+}
+
+static void say_mean_loss(struct prose *prose, double loss)
+{
+	prose_say(prose,
+		  "; that is about %.2g%% of all packets, and what it hits waits for each "
+		  "to be sent again, 200ms or more. ",
+		  100 * loss);
+}
+
+/* Two states, see loss_gilb_ell() in net/sched/sch_netem.c. */
+static void say_gemodel(struct prose *prose, const struct params *params)
+{
+	const double p = share_of(params, "gemodel-p", 0);
+	const double r = share_of(params, "gemodel-r", 1 - p);
+	const double bad = share_of(params, "gemodel-1-h", 1);
+	const double good = share_of(params, "gemodel-1-k", 0);
+
+	prose_say(prose, "Losses come in bursts: one packet in %.3g begins bad times", 1 / p);
+	if (r > 0)
+		prose_say(prose, ", which last %.3g packets on average", 1 / r);
+	else
+		prose_say(prose, ", which never end");
+	prose_say(prose, " and lose %.3g%% of them", 100 * bad);
+	if (good > 0)
+		prose_say(prose, "; in good times %.3g%% are lost", 100 * good);
+	say_mean_loss(prose, (p * bad + r * good) / (p + r));
+}
+
+/* Four of them: received, lost or received in a burst, lost alone; loss_4state() there. */
+static void say_state(struct prose *prose, const struct params *params)
+{
+	const double p13 = share_of(params, "state-p13", 0), p14 = share_of(params, "state-p14", 0);
+	const double p31 = share_of(params, "state-p31", 1 - p13);
+	const double p32 = share_of(params, "state-p32", 0), p23 = share_of(params, "state-p23", 1);
+	const double burst = p31 > 0 ? p13 / p31 : 0; /* for each packet outside of one */
+	const double between = p32 > 0 && p23 > 0 ? burst * p32 / p23 : 0;
+
+	prose_say(prose, "Losses come in bursts: one packet in %.3g begins one", 1 / p13);
+	if (p31 > 0)
+		prose_say(prose, ", in which %.3g packets are lost on average", 1 / p31);
+	else
+		prose_say(prose, ", which never ends");
+	if (between > 0)
+		prose_say(prose, " and %.3g arrive between them", between / p13);
+	if (p14 > 0)
+		prose_say(prose, "; outside of them %.3g%% are lost, each alone", 100 * p14);
+	if (p31 > 0 && (p32 == 0 || p23 > 0))
+		say_mean_loss(prose, (burst + p14) / (1 + p14 + burst + between));
+	else
+		prose_say(prose, ". ");
+}
+
+/* Each by itself, and what becomes of it at the other end. */
+static void say_damage(struct prose *prose, const struct params *params)
+{
+	const int64_t doubled = number_of(params, "duplicate"),
+		      spoilt = number_of(params, "corrupt"), early = number_of(params, "reorder"),
+		      gap = number_of(params, "reorder-gap");
+	char share[QUANTITY_TEXT_SIZE];
+
+	if (doubled > 0)
+		prose_say(prose,
+			  "%s of the packets arrive twice: TCP throws the copy away, who takes "
+			  "datagrams gets them twice. ",
+			  quantity_format_share(doubled, share));
+	if (spoilt > 0)
+		prose_say(prose,
+			  "In %s of the packets one bit is wrong: a checksum finds it, and the "
+			  "packet is as good as lost; what has no checksum arrives damaged. ",
+			  quantity_format_share(spoilt, share));
+	if (early <= 0)
+		return;
+	prose_say(prose, "%s of the packets are not held back and overtake those that are",
+		  quantity_format_share(early, share));
+	if (gap > 1)
+		prose_say(prose, ", at most one in %lld", (long long)gap);
+	prose_say(prose, ": TCP takes what is late for lost and sends it again, who takes "
+			 "datagrams gets them in another order. ");
 }
 
 /* What the kernel makes of it for connect(): tcp_v4_err(), tcp_v6_err(), icmp_err_convert[]. */
@@ -180,12 +301,21 @@ void network_explain(const struct params *params, char *out, size_t size)
 			  params_text(params, (unsigned)params_find(params->table, "after-bytes")));
 	if (delay_ns && !is_cut)
 		say_delay(&prose, params, delay_ns);
+	if (!is_cut && (has(params, "distribution-samples") || has(params, "distribution-file")))
+		say_measured(&prose, params);
 	if (is_cut && partition != NETWORK_DROP)
 		say_refusal(&prose, params, partition);
 	else if (loss_ppb || is_cut)
 		say_loss(&prose, is_cut ? SHARE_ONE : loss_ppb);
+	if (number_of(params, "gemodel-p") > 0)
+		say_gemodel(&prose, params);
+	if (number_of(params, "state-p13") > 0)
+		say_state(&prose, params);
 	if (number_of(params, "loss-every") > 0)
 		say_counted_loss(&prose, number_of(params, "loss-every"));
+	if (number_of(params, "ecn") > 0)
+		prose_say(&prose, "Connections that know ECN are marked instead, and slow down. ");
+	say_damage(&prose, params);
 	if (number_of(params, "reset-connections"))
 		prose_say(&prose,
 			  "TCP connections that exist are ended at once: on this side with "
