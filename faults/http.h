@@ -27,6 +27,8 @@ enum http_param {
 };
 extern const struct param http_params[];
 int http_check(const struct params *params, struct error *err);
+int http_check_target(const struct params *params, const struct params *target,
+		      const struct param_value **out_blamed, struct error *err);
 
 #define HTTP_PORT      80
 #define HTTP_MARK_BASE 0x60000000U /* see redirect.h */

@@ -345,6 +345,7 @@ void http_responder_counters(const struct http_responder *responder, struct http
 		.delayed = relay->delayed,
 		.strange = relay->strange,
 		.refused = relay->refused,
+		.left = relay->left,
 	};
 }
 
