@@ -78,6 +78,9 @@ enum network_param {
 };
 extern const struct param network_params[];
 int network_check(const struct params *params, struct error *err);
+/* network_target.c */
+int network_check_target(const struct params *params, const struct params *target,
+			 const struct param_value **out_blamed, struct error *err);
 /* It only ends connections, at once. */
 bool network_is_instant(const struct params *params);
 /* network_samples.c: see fault_ops.load. */

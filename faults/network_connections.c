@@ -71,29 +71,6 @@ static int find(struct network_state *state, const struct target *target,
 	return result;
 }
 
-static int check_target(const struct target *target, struct error *err)
-{
-	uint8_t numbers[TRAFFIC_PROTOCOLS_MAX];
-	unsigned count = target_protocols(&target->params, numbers);
-	bool has_tcp = count == 0;
-
-	for (unsigned i = 0; i < count; i++)
-		has_tcp |= numbers[i] == IPPROTO_TCP;
-	if (!has_tcp)
-		return error_set(err, EINVAL, "reset-connections: only tcp has connections");
-	if (params_is_set(&target->params, TRAFFIC_SHARE) ||
-	    params_is_set(&target->params, TRAFFIC_VLAN))
-		return error_set(err, EINVAL,
-				 "reset-connections does not know which flows `share` and `vlan` "
-				 "take; partition: reset ends those that send something");
-	if (params_count(&target->params, TRAFFIC_TCP_FLAGS))
-		return error_set(
-			err, EINVAL,
-			"reset-connections ends whole connections, and tcp-flags selects "
-			"packets of them; partition: reset ends those that send such a one");
-	return 0;
-}
-
 /* Whose connection is not known could cut himself off. */
 int network_list_sessions(const struct network_state *state, const struct target *target,
 			  struct plan *plan)
@@ -126,10 +103,8 @@ int network_plan_connections(struct network_state *state, const struct target *t
 {
 	struct target_connections connections = {0};
 	unsigned count;
-	int result = check_target(target, err);
+	int result = netlink_open_diag(target->namespace_fd, &state->diag, err);
 
-	if (result == 0)
-		result = netlink_open_diag(target->namespace_fd, &state->diag, err);
 	if (result == 0)
 		result = connection_try_destroy(state->diag, err);
 	if (result == -EOPNOTSUPP && state->effect.refusal.resets) {

@@ -161,8 +161,10 @@ void target_free(struct target *target);
 /* What a traffic selector means. Numbers of the transport protocols, ascending; 0: every one. */
 #define TRAFFIC_PROTOCOLS_MAX 256
 unsigned target_protocols(const struct params *params, uint8_t out[TRAFFIC_PROTOCOLS_MAX]);
-/* -EINVAL: no packet can have an address of `local-address` and one of `to`. */
-int target_check_families(const struct params *params, struct error *err);
+/* target_check.c: -EINVAL: it selects nothing, whatever the machine; *out_blamed is the value that
+ * is at fault. Names need not be looked up yet. */
+int target_check_selector(const struct params *params, const struct param_value **out_blamed,
+			  struct error *err);
 bool target_protocol_has_ports(uint8_t number);
 /* target_flags.c: the bits in the TCP header that a packet must have one of; 0: any packet. They
  * imply TCP: target_protocols() says so. */

@@ -96,21 +96,30 @@ static void check_follow(struct reader *reader)
 	}
 }
 
-/* No packet can be of both sides. */
-static void check_families(struct reader *reader)
+/* What came from a file has no place in this one, and what is missing has none at all. */
+static void blame(struct reader *reader, const struct experiment_target *target,
+		  const struct param_value *value, const char *who, const struct error *err)
+{
+	const bool has_place = value && value->line > 0;
+
+	problems_add(reader->problems, has_place ? value->line : target->line,
+		     has_place ? value->column : target->column, "%s%s%s%s%s", who,
+		     *who ? ": " : "", err->text, err->remedy[0] ? "; remedy: " : "", err->remedy);
+}
+
+/* What selects nothing. */
+static void check_selectors(struct reader *reader)
 {
 	const struct experiment *experiment = reader->experiment;
 
 	for (unsigned i = 0; i < experiment->target_count; i++) {
 		const struct experiment_target *target = &experiment->targets[i];
-		const struct param_value *value;
+		const struct param_value *blamed = NULL;
 		struct error err = ERROR_INIT;
 
-		if (target->kind != TARGET_TRAFFIC || !target->params.settings ||
-		    target_check_families(&target->params, &err) == 0)
-			continue;
-		value = params_value(&target->params, TRAFFIC_LOCAL_ADDRESS, 0);
-		problems_add(reader->problems, value->line, value->column, "%s", err.text);
+		if (target->kind == TARGET_TRAFFIC && target->params.settings &&
+		    target_check_selector(&target->params, &blamed, &err) < 0)
+			blame(reader, target, blamed, "", &err);
 	}
 }
 
@@ -157,9 +166,7 @@ static void check_use(struct reader *reader)
 		if (target && target->params.settings && step->ops && step->ops->check_target &&
 		    target->kind == step->ops->target_kind &&
 		    step->ops->check_target(&step->params, &target->params, &blamed, &err) < 0)
-			problems_add(reader->problems, blamed->line, blamed->column, "%s: %s%s%s",
-				     step->ops->name, err.text, err.remedy[0] ? "; remedy: " : "",
-				     err.remedy);
+			blame(reader, target, blamed, step->ops->name, &err);
 	}
 }
 
@@ -168,7 +175,7 @@ void reader_check_targets(struct reader *reader)
 	check_use(reader);
 	check_tcp_flags(reader);
 	check_namespaces(reader);
-	check_families(reader);
+	check_selectors(reader);
 	check_follow(reader);
 	check_owners(reader);
 }

@@ -256,7 +256,60 @@ static const struct bad bad_targets[] = {
 	 "except-local-address: 'store' is neither an address nor a network; write 10.0.5.7, "
 	 "10.0.5.0/24 or 2001:db8::/64"},
 	{ON_TARGET("{to: 10.0.0.1, local-address: [\"2001:db8::/64\"]}\n"), 8, 37,
-	 "nothing matches: `local-address` has addresses of IPv6 alone, `to` of IPv4"},
+	 "local-address: nothing matches: it has addresses of IPv6 alone, `to` of IPv4; remedy: *"},
+	{ON_TARGET("{to: 10.0.0.1, protocol: icmpv6}\n"), 8, 31,
+	 "nothing matches: icmpv6 is of IPv6, and the addresses are of IPv4; remedy: write icmp, "
+	 "*"},
+	{ON_TARGET("{to: [10.0.0.1, \"*:80\"], protocol: icmp}\n"), 8, 22,
+	 "to: *:80 selects by a port, and protocol icmp has none; remedy: leave the port out, or "
+	 "name a protocol that has ports: tcp, udp, sctp"},
+	{ON_TARGET("{to: \"store.test:80\", protocol-number: 47}\n"), 8, 11,
+	 "to: store.test:80 selects by a port, and protocol-number 47 has none; remedy: *"},
+	{ON_TARGET("{local-port: 80, protocol: icmp}\n"), 8, 19,
+	 "local-port: 80 selects by a port, and protocol icmp has none; remedy: *"},
+	{ON_TARGET("{except-local-port: 1-9, protocol: icmp}\n"), 8, 26,
+	 "except-local-port: 1-9 selects by a port, and protocol icmp has none; remedy: *"},
+	{ON_TARGET("{to: 10.0.0.1, share: 0%}\n"), 8, 28,
+	 "share: '0%' is out of range: 0.0000001% to 100% is allowed"},
+	{ON_TARGET("{to: 10.0.0.0/8, except: [10.1.0.0/16, \"*\"]}\n"), 8, 45,
+	 "except: '*' leaves out everything; remedy: give a port of everybody (\"*:22\"), an "
+	 "address or a network"},
+	{ON_TARGET("{to: 10.0.0.1, except: 10.0.0.1}\n"), 8, 29,
+	 "except: nothing is left of what `to` selects; remedy: leave out less than is selected"},
+	{ON_TARGET("{to: [\"10.1.0.0/16:80\", \"[fd00::1]:443\", \"a.test:5\"], except: "
+		   "[10.0.0.0/8, \"*:400-500\", \"A.test:5\"]}\n"),
+	 8, 69, "except: nothing is left of what `to` selects; *"},
+	{ON_TARGET("{interface: eth0, except: [0.0.0.0/0, \"::/0\"]}\n"), 8, 33,
+	 "except: nothing is left of what `to` selects; *"},
+	{ON_TARGET("{local-address: 10.0.0.0/24, except-local-address: 10.0.0.0/8}\n"), 8, 57,
+	 "except-local-address: nothing is left of what `local-address` selects; *"},
+	{ON_TARGET("{local-port: [80, 81-90], except-local-port: 1-1023}\n"), 8, 51,
+	 "except-local-port: nothing is left of what `local-port` selects; *"},
+	{ON_TARGET("{to: 10.0.0.1, unit: nginx, neighbours: true}\n"), 8, 46,
+	 "neighbours: ARP and neighbour discovery are the kernel's own, not of any unit; *"},
+	{HEAD "targets:\n  t: {to: 10.0.0.1, share: 5%}\nmethod:\n  - {at: 0s, network: {target: "
+	      "t, reset-connections: true}}\n",
+	 5, 28,
+	 "network: share draws flows by their packets, and reset-connections ends connections that "
+	 "may send none; remedy: leave one of them out, or write partition: reset, which ends "
+	 "those that send something"},
+	{HEAD "method:\n  - {at: 0s, network: {to: 10.0.0.1, vlan: 5, reset-connections: true}}\n",
+	 5, 44, "network: vlan is a tag of packets, and reset-connections ends *"},
+	{HEAD "method:\n  - {at: 0s, network: {to: 10.0.0.1, tcp-flags: fin, reset-connections: "
+	      "true}}\n",
+	 5, 49, "network: tcp-flags selects packets, and reset-connections ends *"},
+	{HEAD
+	 "method:\n  - {at: 0s, network: {to: 10.0.0.1, protocol: udp, reset-connections: true}}\n",
+	 5, 48,
+	 "network: reset-connections: only tcp has connections, and the target selects udp; "
+	 "remedy: leave protocol out, or name tcp"},
+	{HEAD
+	 "method:\n  - {at: 0s, for: 1s, network: {to: 10.0.0.1, protocol: udp, segment: 9B}}\n",
+	 5, 57, "network: segment cuts what TCP sends, and the target selects udp; remedy: *"},
+	{HEAD
+	 "method:\n  - {at: 0s, for: 1s, network: {to: 10.0.0.1, unit: a, vlan: 5, loss: 1%}}\n",
+	 5, 62,
+	 "network: vlan: packets of a unit leave by the interface of the VLAN, without a tag; *"},
 	{ON_TARGET("{to: 10.0.0.1, of: stor}\n"), 8, 25,
 	 "there is no target 'stor'; did you mean 'store'?"},
 	{ON_TARGET("{to: 10.0.0.1, of: store}\n"), 8, 25,
