@@ -27,6 +27,7 @@ enum http_param {
 };
 extern const struct param http_params[];
 int http_check(const struct params *params, struct error *err);
+extern const struct target_use http_use;
 int http_check_target(const struct params *params, const struct params *target,
 		      const struct param_value **out_blamed, struct error *err);
 

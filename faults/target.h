@@ -183,18 +183,23 @@ bool target_is_metadata(int family, const uint8_t *address);
 /* The one of that number; NULL: there are not so many. */
 const uint8_t *target_metadata_address(int family, unsigned at);
 
-/* target_use.c: what of a traffic target a fault can use. */
-#define TARGET_USE_PROTOCOLS 2
+/* target_use.c: what of a traffic target a fault can use, and which far sides fit. */
+#define TARGET_USE_PROTOCOLS  2
+#define TARGET_TAKES(keyword) (1ULL << TRAFFIC_##keyword)
+/* Whose traffic, and where. */
+#define TARGET_TAKES_OWNERS                                                                        \
+	(TARGET_TAKES(NAMESPACE) | TARGET_TAKES(CGROUP) | TARGET_TAKES(UNIT) |                     \
+	 TARGET_TAKES(CONTAINER) | TARGET_TAKES(OF))
 struct target_use {
-	const char *chosen;	/* by what: "queries are chosen by server" */
-	const char *allowed;	/* the keys that are of use, for people */
-	const unsigned *unused; /* those that are not */
-	unsigned unused_count;
+	uint64_t takes;	    /* bits of the keys that are of use */
+	const char *chosen; /* why not the others: "queries are chosen by server" */
 	const char *spoken; /* "HTTP/1 is spoken over tcp alone"; NULL: any protocol */
 	uint8_t protocols[TARGET_USE_PROTOCOLS];
 	unsigned endpoints_max; /* 0: as many as a target may have */
+	const char *example;	/* of `to` */
 };
-/* On failure *out_blamed is the value that is at fault. */
+/* On failure *out_blamed is the value that is at fault. What fault.h says of single keys (follow,
+ * tcp-flags) is told elsewhere. */
 int target_check_use(const struct target_use *use, const struct params *target,
 		     const struct param_value **out_blamed, struct error *err);
 

@@ -161,9 +161,9 @@ static json_t *fault(const struct fault_ops *ops)
 	json_t *object = table(ops->params);
 	const struct param *selector = target_params(ops->target_kind);
 
-	for (; selector && selector->name; selector++)
-		if (params_find(ops->params, selector->name) < 0)
-			add(object, selector->name, value(selector));
+	for (unsigned key = 0; selector && selector[key].name; key++)
+		if (params_find(ops->params, selector[key].name) < 0 && fault_takes(ops, key))
+			add(object, selector[key].name, value(&selector[key]));
 	json_object_set_new(object, "description", json_text(ops->summary));
 	return object;
 }

@@ -163,9 +163,13 @@ static void check_use(struct reader *reader)
 
 		if (step->target < experiment->target_count)
 			target = &experiment->targets[step->target];
-		if (target && target->params.settings && step->ops && step->ops->check_target &&
-		    target->kind == step->ops->target_kind &&
-		    step->ops->check_target(&step->params, &target->params, &blamed, &err) < 0)
+		if (!target || !target->params.settings || !step->ops ||
+		    target->kind != step->ops->target_kind ||
+		    fault_check_target(step->ops, &step->params, &target->params, &blamed, &err) ==
+			    0)
+			continue;
+		/* what is missing may be there, and be wrong */
+		if (blamed || !reader->problems->found.count)
 			blame(reader, target, blamed, step->ops->name, &err);
 	}
 }

@@ -221,8 +221,8 @@ static const struct bad bad_targets[] = {
 	      "  - {at: 0s, for: 1s, http: {target: t, answer: 503}}\n",
 	 5, 27,
 	 "http: vlan: requests are chosen by server, by what is asked and by who asks, and this "
-	 "cannot be given; remedy: leave it out; what can be given: to, to-file, except, "
-	 "except-file, interface, namespace, cgroup, unit, container, of"},
+	 "cannot be given; remedy: leave it out; what can be given: to, to-file, protocol, "
+	 "protocol-number, except, except-file, interface, namespace, cgroup, unit, container, of"},
 	{HEAD "targets:\n  t: {to: 10.0.0.1, protocol: [tcp, udp]}\nmethod:\n"
 	      "  - {at: 0s, for: 1s, http: {target: t, answer: 503}}\n",
 	 5, 32, "http: protocol: HTTP/1 is spoken over tcp alone; remedy: leave it out"},
@@ -237,15 +237,52 @@ static const struct bad bad_targets[] = {
 	{HEAD "method:\n  - {at: 0s, for: 1s, dns: {to: 10.0.0.1, except: 10.0.0.2, name: x}}\n", 5,
 	 51,
 	 "dns: except: queries are chosen by server, name and asker, and this cannot be given; "
-	 "remedy: leave it out; what can be given: to, to-file, protocol, interface, namespace, "
-	 "cgroup, unit, container, of"},
+	 "remedy: leave it out; what can be given: to, to-file, protocol, protocol-number, "
+	 "interface, namespace, cgroup, unit, container, of"},
 	{HEAD "method:\n  - {at: 0s, for: 1s, dns: {to: 10.0.0.1, protocol: icmp, name: x}}\n", 5,
 	 53, "dns: protocol: DNS is asked over udp and tcp alone; remedy: leave it out"},
 	{HEAD "method:\n  - {at: 0s, for: 1s, port: {local-port: 80, local-address: 10.0.0.2, "
 	      "action: occupy}}\n",
 	 5, 61,
-	 "port: local-address: ports are taken at every address of this side, and this cannot be "
-	 "given; remedy: leave it out; what can be given: local-port, to, protocol, namespace"},
+	 "port: local-address: ports are taken at every address of this side, from everybody in "
+	 "the network namespace, and this cannot be given; *"},
+	{HEAD "method:\n  - {at: 0s, for: 1s, port: {to: 10.0.0.1, action: occupy}}\n", 5, 23,
+	 "port: action: occupy needs a target with `local-port`; remedy: name the ports: "
+	 "local-port: 8080"},
+	{HEAD "method:\n  - {at: 0s, for: 1s, port: {local-port: 80, action: exhaust}}\n", 5, 23,
+	 "port: action: exhaust needs a target with `to`; remedy: name the far sides to which *"},
+	{HEAD "method:\n  - {at: 0s, for: 1s, port: {to: [10.0.0.1:80, 10.0.0.0/30:80], action: "
+	      "exhaust}}\n",
+	 5, 48, "port: to: '10.0.0.0/30:80' is not one address with one port; remedy: *"},
+	{HEAD "method:\n  - {at: 0s, for: 1s, port: {to: \"a.test\", action: exhaust}}\n", 5, 34,
+	 "port: to: 'a.test' is not one address with one port; remedy: *"},
+	{HEAD "method:\n  - {at: 0s, for: 1s, port: {to: \"*:80\", action: exhaust}}\n", 5, 34,
+	 "port: to: '*:80' is not one address with one port; remedy: *"},
+	{HEAD
+	 "method:\n  - {at: 0s, for: 1s, port: {local-port: 80, protocol: sctp, action: occupy}}\n",
+	 5, 56, "port: protocol: ports are taken of tcp and udp alone; remedy: leave it out"},
+	{HEAD "method:\n  - {at: 0s, for: 1s, port: {to: 10.0.0.1:80, protocol: udp, action: "
+	      "exhaust}}\n",
+	 5, 57,
+	 "port: ports towards one far side run out with tcp alone; remedy: leave protocol out"},
+	{HEAD
+	 "method:\n  - {at: 0s, for: 1s, port: {local-port: [80, 1000-1999], action: occupy}}\n",
+	 5, 47, "port: local-port: more than 1000 ports; remedy: name fewer of them"},
+	{HEAD
+	 "method:\n  - {at: 0s, for: 1s, port: {local-port: 80, to: 10.0.0.1, action: occupy}}\n",
+	 5, 50, "port: to: a port is taken whoever is at the other side; remedy: *"},
+	{HEAD "method:\n  - {at: 0s, for: 1s, port: {to: 10.0.0.1:80, local-port: 80, action: "
+	      "exhaust}}\n",
+	 5, 59, "port: local-port: `action: exhaust` takes every local port; remedy: *"},
+	{HEAD
+	 "method:\n  - {at: 0s, for: 1s, port: {local-port: 80, unit: nginx, action: occupy}}\n",
+	 5, 52,
+	 "port: unit: ports are taken at every address of this side, from everybody in the network "
+	 "namespace, and this cannot be given; remedy: leave it out; what can be given: to, "
+	 "to-file, local-port, protocol, protocol-number, namespace, container"},
+	{HEAD
+	 "method:\n  - {at: 0s, for: 1s, http: {to: 10.0.0.1, allow-lockout: true, answer: 503}}\n",
+	 5, 59, "http: allow-lockout: requests are chosen by server, *"},
 	{ON_TARGET("{to: 10.0.0.1, namespace: \"target:stor\"}\n"), 8, 32,
 	 "there is no target 'stor'; did you mean 'store'?"},
 	{ON_TARGET("{to: 10.0.0.1, namespace: \"target:store\"}\n"), 8, 32,

@@ -216,9 +216,9 @@ static void put_keys(const struct fault_ops *ops)
 	const struct param *tables[] = {ops->params, target_params(ops->target_kind)};
 
 	for (unsigned i = 0; i < 2; i++)
-		for (const struct param *at = tables[i]; at && at->name; at++)
-			if (at->type != PARAM_TARGET)
-				printf(" %s=", at->name);
+		for (unsigned key = 0; tables[i] && tables[i][key].name; key++)
+			if (tables[i][key].type != PARAM_TARGET && (!i || fault_takes(ops, key)))
+				printf(" %s=", tables[i][key].name);
 	printf(" for= targets=");
 }
 
