@@ -32,8 +32,14 @@ static void drop(struct http_lane *lane, size_t size)
 	lane->used -= size;
 }
 
+/* What is left of the body of a request that was answered here would be a request to the server: it
+ * never passes. */
 static void pass_all(struct http_stream *stream)
 {
+	if (stream->mode == HTTP_IN_DROPPED) {
+		http_stream_hang_up(stream);
+		return;
+	}
 	stream->mode = HTTP_RAW;
 	stream->pending = 0;
 	stream->is_in_response = false;
@@ -81,7 +87,6 @@ static bool at_head(struct http_stream *stream)
 	    !http_policy_draws(relay->policy, &relay->random))
 		return pass_request(stream);
 	relay->hits++;
-	relay->delayed += relay->policy->delay_ns > 0;
 	stream->mode = HTTP_HELD;
 	http_stream_hold(stream, relay->policy->delay_ns);
 	return true;
@@ -192,6 +197,11 @@ static bool at_response(struct http_stream *stream)
 
 	if (!undecided(lane))
 		return false;
+	if (!stream->pending && !stream->is_told &&
+	    (stream->mode == HTTP_HELD || stream->mode == HTTP_IN_DROPPED)) {
+		http_stream_drop_server(stream); /* that it will wait no longer, of which we know */
+		return false;
+	}
 	if (!stream->pending) /* nobody has asked */
 		return give_up(stream);
 	found = http_find_response(next_bytes(lane), undecided(lane), &size);

@@ -19,9 +19,11 @@ static struct http_text path_of(struct http_text target, struct http_text *out_q
 
 	*out_query = (struct http_text){0};
 	if (target.size > length && strncasecmp(target.at, scheme, length) == 0) {
-		const char *path = memchr(target.at + length, '/', target.size - length);
+		const char *path = target.at + length;
 
-		if (!path)
+		while (path < target.at + target.size && *path != '/' && *path != '?')
+			path++;
+		if (path == target.at + target.size || *path == '?')
 			return (struct http_text){"/", 1};
 		target.size -= (size_t)(path - target.at);
 		target.at = path;
