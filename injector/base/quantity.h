@@ -18,8 +18,8 @@
 int quantity_parse_duration(const char *text, int64_t *out_ns, struct error *err);
 /* "5%", "0.01%"; also "0". Range is the caller's. */
 int quantity_parse_share(const char *text, int64_t *out_ppb, struct error *err);
-/* "10mbit", "800kbit", "1gbit", "1tbit", "100bit" (bits a second), "1mbps", "10kbps" (bytes a second, as
- * tc). */
+/* "10mbit", "800kbit", "1gbit", "1tbit", "100bit" (bits a second), "1mbps", "10kbps" (bytes a
+ * second, as tc). */
 int quantity_parse_rate(const char *text, int64_t *out_bits_per_second, struct error *err);
 /* "100B", "64KiB", "10MiB", "1GiB", "5kB", "5MB". */
 int quantity_parse_size(const char *text, int64_t *out_bytes, struct error *err);
