@@ -10,6 +10,7 @@
 #include "faults/network_gate.h"
 #include "faults/network_group.h"
 #include "faults/target_follow.h"
+#include "injector/base/clock.h"
 #include "injector/base/quantity.h"
 #include "injector/kernel/bpf.h"
 
@@ -142,6 +143,32 @@ static int list_changes(const struct network_state *state, struct plan *plan, st
 	return result;
 }
 
+/* What a rate lets into a delay may be more than the queue holds: a delay line by bytes, netem by
+ * packets. */
+static int list_full(const struct network_state *state, struct plan *plan)
+{
+	const struct netem_config *full = &state->effect.full;
+	const double wait_s = (double)(full->delay_ns + full->jitter_ns) / NSEC_PER_SEC;
+	const double packets = (double)full->limit * network_mtu(state);
+	const bool by_bytes = state->way == NETWORK_LINE &&
+			      (!state->effect.is_limit_given || packets > DELAY_LINE_BYTES);
+	double holds = by_bytes ? (double)DELAY_LINE_BYTES : packets;
+	char most[60];
+
+	if (state->way == NETWORK_FILTER || !full->rate_bytes ||
+	    holds >= wait_s * (double)full->rate_bytes)
+		return 0;
+	if (by_bytes)
+		snprintf(most, sizeof(most), "%lu MiB", DELAY_LINE_BYTES >> 20);
+	else
+		snprintf(most, sizeof(most), "%u packets", full->limit);
+	return plan_add(plan, PLAN_NOTE,
+			"at the full rate the queue (%s) is full after about %.3gs of traffic, and "
+			"the rest is dropped: %.3g MB come before the first leave",
+			most, holds / (double)full->rate_bytes,
+			wait_s * (double)full->rate_bytes / 1e6);
+}
+
 static int list_notes(struct network_state *state, const struct target *target, struct plan *plan,
 		      struct error *err)
 {
@@ -152,6 +179,8 @@ static int list_notes(struct network_state *state, const struct target *target, 
 	if (result == 0 && state->effect.full.rate_bytes && state->path_limit > 1)
 		result = plan_add(plan, PLAN_NOTE,
 				  "the rate is of each interface and direction by itself");
+	if (result == 0)
+		result = list_full(state, plan);
 	if (result == 0 && state->effect.full.jitter_ns && !state->effect.full.rate_bytes)
 		result = plan_add(plan, PLAN_NOTE, "jitter lets packets overtake each other");
 	return result;

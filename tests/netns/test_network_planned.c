@@ -131,11 +131,45 @@ static void test_the_table_and_its_hooks_are_those_of_the_plan(void **state)
 	}
 }
 
+/* A rate lets more into a long delay than waits there. */
+static void test_a_queue_that_is_too_short_is_told(void **state)
+{
+	static const char *const note = "at the full rate the queue (";
+	static const struct {
+		const char *delay, *rate, *limit, *words; /* NULL: it is long enough */
+	} cases[] = {
+		{"1h", "100mbit", "1000000", "is full after about "},
+		{"100ms", "100mbit", "1000000", NULL},
+		{"200ms", "8mbit", "10", "10 packets) is full after about 0.01"},
+		{"200ms", "8mbit", "1000", NULL},
+	};
+	struct netlab *lab = *state;
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct netlab_fault fault;
+		const char *at;
+
+		netlab_start(lab, &fault,
+			     (const char *[]){"to", "10.88.0.2", "delay", cases[i].delay, "rate",
+					      cases[i].rate, "limit", cases[i].limit, NULL});
+		at = strstr(fault.plan, note);
+		assert_int_equal(at != NULL, cases[i].words != NULL);
+		if (at)
+			assert_non_null(strstr(at, cases[i].words));
+		if (i == 0 && strstr(fault.plan, "tap interface"))
+			assert_non_null(strstr(fault.plan, "the queue (256 MiB) is full after "
+							   "about 21.5s of traffic"));
+		netlab_fault_finish(&fault, FAULT_END_NOW);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BY_NETEM(test_the_queue_is_that_of_the_plan),
 		BY_LINE(test_the_table_and_its_hooks_are_those_of_the_plan),
+		BY_LINE(test_a_queue_that_is_too_short_is_told),
+		BY_NETEM(test_a_queue_that_is_too_short_is_told),
 		BY_NETEM(test_the_table_and_its_hooks_are_those_of_the_plan),
 	};
 
