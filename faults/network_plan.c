@@ -265,6 +265,7 @@ int network_plan(struct fault *fault, struct plan *plan, struct error *err)
 	if (!state)
 		return error_errno(err, ENOMEM, "network");
 	fault->state = state;
+	state->fault = fault;
 	state->is_followed = fault->target->host_count > 0;
 	state->follows_interfaces = target_follows_interfaces(&fault->target->params);
 	state->allows_bypass = params_number(fault->params, NETWORK_ALLOW_BYPASS, 0);

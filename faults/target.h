@@ -183,6 +183,9 @@ bool target_is_metadata(int family, const uint8_t *address);
 /* The one of that number; NULL: there are not so many. */
 const uint8_t *target_metadata_address(int family, unsigned at);
 
+/* target_overlap.c: one packet may be of both, by their selectors and whoever sends it. */
+bool target_may_share(const struct params *a, const struct params *b);
+
 /* target_use.c: what of a traffic target a fault can use, and which far sides fit. */
 #define TARGET_USE_PROTOCOLS  2
 #define TARGET_TAKES(keyword) (1ULL << TRAFFIC_##keyword)

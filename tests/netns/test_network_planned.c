@@ -163,11 +163,71 @@ static void test_a_queue_that_is_too_short_is_told(void **state)
 	}
 }
 
+/* What the plan of a second step says of the first. */
+static void assert_shared(struct netlab *lab, const char *const *first, const char *const *second,
+			  const char *words)
+{
+	struct netlab_fault faults[2];
+	struct error err = ERROR_INIT;
+	const char *at;
+
+	if (netlab_fault_plan(lab, &faults[0], "ccccd1", first, &err) < 0 ||
+	    netlab_fault_plan_step(lab, &faults[1], &faults[0], 1, second, &err) < 0)
+		fail_msg("%s", err.text);
+	at = strstr(faults[1].plan, "shares an interface with another network step (");
+	if (words && (!at || !strstr(at, words)))
+		fail_msg("'%s' is not in the plan:\n%s", words, faults[1].plan);
+	if (!words && at)
+		fail_msg("%s", at);
+	faults[1].fault.ops->release(&faults[1].fault);
+	target_free(&faults[1].target);
+	params_free(&faults[1].params);
+	netlab_fault_finish(&faults[0], FAULT_END_NOW);
+}
+
+#define WORDS(...) ((const char *[]){__VA_ARGS__, NULL})
+
+static void test_what_two_steps_do_to_one_packet_is_told(void **state)
+{
+	struct netlab *lab = *state;
+
+	assert_shared(lab, WORDS("to", "10.88.0.2", "delay", "100ms"),
+		      WORDS("to", "10.88.0.0/24", "delay", "50ms"),
+		      "(delay 100ms): while both are in force, what both match meets both, the one "
+		      "injected last first (that one is a delay line); delays add up: 50ms and "
+		      "100ms are 150ms");
+	assert_shared(lab, WORDS("to", "10.88.0.2", "delay", "100ms", "rate", "1mbit"),
+		      WORDS("to", "10.88.0.2:80", "partition", "drop"),
+		      "first lost or not, then delayed; of what is cut off nothing is left for "
+		      "the other");
+	assert_shared(lab, WORDS("to", "10.88.0.2", "loss", "10%"),
+		      WORDS("interface", "sqv0", "loss", "20%"),
+		      "20% and 10% of loss are 28% together");
+	assert_shared(lab, WORDS("to", "10.88.0.2", "rate", "1mbit"),
+		      WORDS("to", "10.88.0.2", "rate", "2mbit"), "the lower rate counts");
+	assert_shared(lab, WORDS("to", "10.88.0.2", "rate", "1mbit"),
+		      WORDS("to", "10.88.0.2", "loss", "2%"), "for the rate");
+	/* no packet is of both */
+	assert_shared(lab, WORDS("to", "10.88.0.2", "delay", "1ms"),
+		      WORDS("to", "10.88.0.3", "delay", "1ms"), NULL);
+	assert_shared(lab, WORDS("to", "10.88.0.2:80", "delay", "1ms"),
+		      WORDS("to", "10.88.0.0/24:81-90", "delay", "1ms"), NULL);
+	assert_shared(lab, WORDS("to", "10.88.0.2", "protocol", "udp", "delay", "1ms"),
+		      WORDS("to", "10.88.0.2", "tcp-flags", "syn", "delay", "1ms"), NULL);
+	assert_shared(lab, WORDS("to", "10.88.0.2", "local-port", "80", "delay", "1ms"),
+		      WORDS("to", "10.88.0.2", "local-port", "1-79", "delay", "1ms"), NULL);
+	assert_shared(lab, WORDS("to", "10.88.0.2", "delay", "1ms"),
+		      WORDS("interface", "sqv0", "except", "10.88.0.0/30", "delay", "1ms"), NULL);
+	assert_shared(lab, WORDS("to", "10.88.0.2", "direction", "ingress", "delay", "1ms"),
+		      WORDS("to", "10.88.0.2", "delay", "1ms"), NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BY_NETEM(test_the_queue_is_that_of_the_plan),
 		BY_LINE(test_the_table_and_its_hooks_are_those_of_the_plan),
+		BY_LINE(test_what_two_steps_do_to_one_packet_is_told),
 		BY_LINE(test_a_queue_that_is_too_short_is_told),
 		BY_NETEM(test_a_queue_that_is_too_short_is_told),
 		BY_NETEM(test_the_table_and_its_hooks_are_those_of_the_plan),
