@@ -3,12 +3,12 @@
  * What a request meets: from the parameters alone, in round trips, which is how applications feel a
  * network. Parameters that are not there are not talked of. */
 #include "faults/network.h"
+#include "faults/network_measured.h"
 
 #include "injector/base/prose.h"
 #include "injector/base/quantity.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define REQUEST_PACKETS 10 /* of a small request and its answer */
@@ -51,13 +51,29 @@ static void say_delay(struct prose *prose, const struct params *params, int64_t 
 		quantity_format_duration(2 * trip_ns, twice),
 		quantity_format_duration(3 * trip_ns, thrice));
 	if (jitter_ns)
-		prose_say(prose, "It varies by %s %s, and packets overtake each other. ",
+		prose_say(prose, "It varies by %s %s%s, and packets overtake each other. ",
 			  quantity_format_duration(jitter_ns, once),
 			  has(params, "distribution") && number_of(params, "distribution")
 				  ? "as a standard deviation"
-				  : "up and down");
+				  : "up and down",
+			  jitter_ns > delay_ns ? ", but never below nothing" : "");
 	prose_say(prose,
 		  "Time-outs shorter than that fire, and what they make retry doubles the load. ");
+}
+
+/* What was measured as round trips meets each packet, one way. */
+static void say_measured(struct prose *prose, const struct params *params)
+{
+	char words[200];
+
+	if (!*network_measured_span(params, words, sizeof(words)))
+		return;
+	prose_say(
+		prose,
+		"Every round trip takes as much longer as one of those that were measured%s: %s. ",
+		is_both(params) ? ", each way, so that it meets two of them" : "", words);
+	if (*network_measured_lost(params, words, sizeof(words)))
+		prose_say(prose, "%s. ", words);
 }
 
 static void say_loss(struct prose *prose, int64_t loss_ppb)
@@ -94,39 +110,6 @@ static void say_counted_loss(struct prose *prose, int64_t every)
 		prose_say(prose, "Each request with about %d packets meets a loss",
 			  REQUEST_PACKETS);
 	prose_say(prose, " and waits for it to be sent again, 200ms or more. ");
-}
-
-static int compare_times(const void *left, const void *right)
-{
-	int64_t a = *(const int64_t *)left, b = *(const int64_t *)right;
-
-	return (a > b) - (a < b);
-}
-
-/* What was in a file is among the samples by now. */
-static void say_measured(struct prose *prose, const struct params *params)
-{
-	const unsigned key = (unsigned)params_find(params->table, "distribution-samples");
-	const unsigned count = params_count(params, key);
-	int64_t *times = count ? malloc(count * sizeof(*times)) : NULL;
-	char half[QUANTITY_TEXT_SIZE], most[QUANTITY_TEXT_SIZE];
-
-	if (!times) {
-		prose_say(prose, "Each packet waits as long as one of the measured round trips "
-				 "took. ");
-		return;
-	}
-	for (unsigned i = 0; i < count; i++)
-		times[i] = params_value(params, key, i)->number;
-	qsort(times, count, sizeof(*times), compare_times);
-	prose_say(prose,
-		  "Each packet waits as long as one of %u measured round trips took, drawn anew: "
-		  "half of them %s or more, the longest %s. A round trip meets that %s, and "
-		  "packets overtake each other. ",
-		  count, quantity_format_duration(times[count / 2], half),
-		  quantity_format_duration(times[count - 1], most),
-		  is_both(params) ? "twice" : "once");
-	free(times);
 }
 
 static double share_of(const struct params *params, const char *name, double otherwise)
@@ -301,7 +284,7 @@ void network_explain(const struct params *params, char *out, size_t size)
 			  params_text(params, (unsigned)params_find(params->table, "after-bytes")));
 	if (delay_ns && !is_cut)
 		say_delay(&prose, params, delay_ns);
-	if (!is_cut && (has(params, "distribution-samples") || has(params, "distribution-file")))
+	if (params->table == network_params)
 		say_measured(&prose, params);
 	if (is_cut && partition != NETWORK_DROP)
 		say_refusal(&prose, params, partition);

@@ -35,6 +35,7 @@ static const char *const type_names[] = {
 	[PARAM_TARGET] = "name of a target",
 	[PARAM_COMPARE_NUMBER] = "comparison like \"< 60\", 200 or 200-299",
 	[PARAM_COMPARE_DURATION] = "comparison like \"< 1s\"",
+	[PARAM_STRENGTH] = "share of the strength, or value of the fault",
 };
 
 const char *param_type_name(enum param_type type)
@@ -168,6 +169,10 @@ static int parse_operand(const struct param *param, const char *text, double *ou
 	/* strtod also takes "inf", "nan" and hexadecimal: nobody means those */
 	if (end == text || *end || errno || strspn(text, "+-.0123456789") != strlen(text))
 		return error_set(err, EINVAL, "'%s' is not a number", text);
+	if ((param->min || param->max) && (*out < (double)param->min || *out > (double)param->max))
+		return error_set(err, ERANGE,
+				 "'%s' is out of range: %" PRId64 " to %" PRId64 " is allowed",
+				 text, param->min, param->max);
 	return 0;
 }
 
@@ -182,6 +187,7 @@ static int parse_compare(const struct param *param, const char *text, struct com
 	const char *dash, *operand = text + strspn(text, " ");
 	struct compare parsed = {.op = COMPARE_EQ};
 	char low[64];
+	int result;
 
 	dash = *operand ? strchr(operand + 1, '-') : NULL; /* the first may be a sign */
 	for (unsigned i = 0; i < sizeof(signs) / sizeof(*signs); i++) {
@@ -207,9 +213,12 @@ static int parse_compare(const struct param *param, const char *text, struct com
 					 text);
 		if (parsed.low > parsed.high)
 			return error_set(err, EINVAL, "the range '%s' is empty", text);
-	} else if (parse_operand(param, operand, &parsed.low, err) < 0) {
-		return error_prefix(err, "a comparison is written like \"%s\"",
-				    param->type == PARAM_COMPARE_DURATION ? "< 1s" : "< 60");
+	} else if ((result = parse_operand(param, operand, &parsed.low, err)) < 0) {
+		return result == -ERANGE
+			       ? result
+			       : error_prefix(err, "a comparison is written like \"%s\"",
+					      param->type == PARAM_COMPARE_DURATION ? "< 1s"
+										    : "< 60");
 	} else if (param->type == PARAM_COMPARE_DURATION &&
 		   (parsed.op == COMPARE_EQ || parsed.op == COMPARE_NE)) {
 		/* no two measurements are the same: it would always fail, or never */
@@ -276,6 +285,24 @@ static int check_name(const struct param *param, const char *text, struct error 
 	return 0;
 }
 
+static int parse_strength(const struct param *param, const char *text, int64_t *out,
+			  struct error *err)
+{
+	int64_t number;
+
+	if (quantity_parse_duration(text, &number, NULL) == 0 && number)
+		number = -1;
+	else if (quantity_parse_rate(text, &number, NULL) == 0 && number)
+		number = -1;
+	else if (quantity_parse_share(text, &number, err) < 0)
+		return -EINVAL;
+	if (number > param->max)
+		return error_set(err, ERANGE, "'%s' is out of range: 0%% to 100%% is allowed",
+				 text);
+	*out = number;
+	return 0;
+}
+
 static int parse_by_type(const struct param *param, const char *text, struct param_value *out,
 			 struct error *err)
 {
@@ -324,6 +351,8 @@ static int parse_by_type(const struct param *param, const char *text, struct par
 	case PARAM_COMPARE_NUMBER:
 	case PARAM_COMPARE_DURATION:
 		return parse_compare(param, text, &out->compare, err);
+	case PARAM_STRENGTH:
+		return parse_strength(param, text, &out->number, err);
 	}
 	return error_set(err, EINVAL, "unknown parameter type %d", param->type);
 }

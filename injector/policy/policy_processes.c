@@ -103,6 +103,11 @@ static bool has_rule_about_paths(const struct params *protect)
 	return false;
 }
 
+bool policy_asks_programs(const struct policy *policy)
+{
+	return policy && has_rule_about_paths(policy_section(policy, POLICY_PROTECT));
+}
+
 /* What cannot be looked at is taken for what is protected. */
 static bool is_protected(const struct params *protect, const struct target_process *process,
 			 const struct place *place, unsigned *out_rule)
@@ -231,8 +236,8 @@ int policy_check_owners(const struct policy *policy, const struct target *target
 	pid_t named = namer(target);
 	int result = 0;
 
-	if (target->container_pid)
-		result = policy_check_pid(policy, target->container_pid, err);
+	for (unsigned i = 0; result == 0 && i < target->container_count; i++)
+		result = policy_check_pid(policy, target->container_pids[i], err);
 	if (result == 0 && named)
 		result = policy_check_pid(policy, named, err);
 	for (unsigned i = 0; result == 0 && i < target->group_count; i++) {

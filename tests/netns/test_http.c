@@ -7,6 +7,8 @@
 
 #include "tests/support/netlab_flow.h"
 
+#include "injector/base/quantity.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <time.h>
@@ -114,6 +116,39 @@ static void test_a_delayed_request_is_late_and_whole(void **state)
 	START(lab, &fault, "to", "10.88.0.2", "delay", "300ms", "answer", "504");
 	assert_curl(lab, "504", "http://10.88.0.2/mid");
 	assert_true(clock_now_ns() - before_ns > 300 * NSEC_PER_MSEC);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+}
+
+static void set_level(struct netlab_fault *fault, int64_t percent)
+{
+	fault->fault.level_ppb = percent * (SHARE_ONE / 100);
+	assert_int_equal(http_fault.set_level(&fault->fault, NULL), 0);
+}
+
+/* A delay grows; an answer meets more. */
+static void test_a_ramp(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	int64_t before_ns, took_ns;
+
+	START(lab, &fault, "to", "10.88.0.2", "delay", "2s");
+	set_level(&fault, 25);
+	before_ns = clock_now_ns();
+	assert_curl(lab, "200", "http://10.88.0.2/up");
+	took_ns = clock_now_ns() - before_ns;
+	assert_true(took_ns >= 500 * NSEC_PER_MSEC && took_ns < 2 * NSEC_PER_SEC);
+	set_level(&fault, 100);
+	before_ns = clock_now_ns();
+	assert_curl(lab, "200", "http://10.88.0.2/up");
+	assert_true(clock_now_ns() - before_ns >= 2 * NSEC_PER_SEC);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+
+	START(lab, &fault, "to", "10.88.0.2", "answer", "503");
+	set_level(&fault, 0);
+	assert_curl(lab, "200", "http://10.88.0.2/up");
+	set_level(&fault, 100);
+	assert_curl(lab, "503", "http://10.88.0.2/up");
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 }
 
@@ -315,6 +350,9 @@ static void test_connections_that_exist_are_ended_when_asked_for(void **state)
 	START(lab, &fault, "to", "10.88.0.0/24", "except", "10.88.0.3", "path", "/mid", "answer",
 	      "503", "reset-connections", "true");
 	assert_int_equal(netlab_told(met), ECONNABORTED);
+	seen = evidence_of(&fault); /* that is no "nothing" */
+	assert_int_equal(seen.hits, 1);
+	assert_string_equal(seen.unit, "connections");
 	say(spared, GET("/up"));
 	hear(spared, "\r\n\r\nup", heard, sizeof(heard));
 	/* and what goes through the worker is not ended */
@@ -324,7 +362,8 @@ static void test_connections_that_exist_are_ended_when_asked_for(void **state)
 	say(fresh, GET("/mid"));
 	hear(fresh, "503 Service", heard, sizeof(heard));
 	seen = evidence_of(&fault);
-	assert_string_equal(seen.detail, "1 of 2 requests met, 1 answered, 1 connections ended");
+	assert_int_equal(seen.hits, 2);
+	assert_string_equal(seen.detail, "1 of 2 requests met, 1 answered, 1 connection ended");
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 	close(met);
 	close(spared);
@@ -440,6 +479,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_left_out_is_not_met),
 		cmocka_unit_test(test_an_answer_is_a_whole_one),
 		cmocka_unit_test(test_a_delayed_request_is_late_and_whole),
+		cmocka_unit_test(test_a_ramp),
 		cmocka_unit_test(test_an_aborted_request_is_a_reset_connection),
 		cmocka_unit_test(test_a_share_of_the_requests),
 		cmocka_unit_test(test_what_passes_is_the_same_to_the_byte),

@@ -158,12 +158,6 @@ static void test_explain_counts_round_trips(void **state)
 		 "4:"},
 		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", loss: 2%, ecn: true}}",
 		 "Connections that know ECN are marked instead, and slow down."},
-		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", distribution-samples: [9ms, "
-		 "1ms, "
-		 "3ms]}}",
-		 "Each packet waits as long as one of 3 measured round trips took, drawn anew: "
-		 "half "
-		 "of them 3ms or more, the longest 9ms. A round trip meets that once"},
 		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", delay: 9ms, jitter: 2ms, "
 		 "distribution: normal}}",
 		 "It varies by 2ms as a standard deviation"},
@@ -180,6 +174,14 @@ static void test_explain_counts_round_trips(void **state)
 		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", tcp-flags: [psh, fin], loss: "
 		 "5%}}",
 		 "Only TCP packets with psh or fin are met. 5% of the packets are lost."},
+		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", tcp-flags: [syn, '!ack'], "
+		 "loss: "
+		 "100%}}",
+		 "only when it begins (syn without ack: the first packet of who connects); what"},
+		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", tcp-flags: ['!ack', psh], "
+		 "loss: "
+		 "5%}}",
+		 "Only TCP packets with not ack and psh are met. 5% of the packets are lost."},
 		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", after-bytes: 1MB, partition: "
 		 "reset}}",
 		 "A connection notices nothing until 1MB of its packets have passed. It ends with "
