@@ -83,7 +83,7 @@ static bool at_head(struct http_stream *stream)
 		return give_up(stream);
 	stream->has_asked = true;
 	relay->requests++;
-	if (relay->is_soft || !http_policy_holds(relay->policy, &stream->request) ||
+	if (relay->base.is_soft || !http_policy_holds(relay->policy, &stream->request) ||
 	    !http_policy_draws(relay->policy, &relay->random))
 		return pass_request(stream);
 	relay->hits++;
@@ -115,7 +115,7 @@ static bool answer(struct http_stream *stream)
 static bool held(struct http_stream *stream)
 {
 	struct http_relay *relay = stream->relay;
-	enum http_fate fate = relay->is_soft ? HTTP_PASSES : http_policy_fate(relay->policy);
+	enum http_fate fate = relay->base.is_soft ? HTTP_PASSES : http_policy_fate(relay->policy);
 
 	if (!stream->is_due)
 		return false;

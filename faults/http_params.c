@@ -178,7 +178,7 @@ int http_check(const struct params *params, struct error *err)
 const struct target_use http_use = {
 	.takes = TARGET_TAKES(TO) | TARGET_TAKES(TO_FILE) | TARGET_TAKES(PROTOCOL) |
 		 TARGET_TAKES(PROTOCOL_NUMBER) | TARGET_TAKES(EXCEPT) | TARGET_TAKES(EXCEPT_FILE) |
-		 TARGET_TAKES(INTERFACE) | TARGET_TAKES_OWNERS,
+		 TARGET_TAKES(INTERFACE) | TARGET_TAKES(ALLOW_LOCKOUT) | TARGET_TAKES_OWNERS,
 	.chosen = "requests are chosen by server, by what is asked and by who asks",
 	.spoken = "HTTP/1 is spoken over tcp alone",
 	.protocols = {IPPROTO_TCP},

@@ -187,7 +187,7 @@ static int pane_child(const struct netlab *lab, const struct session *session)
 /* How many connections are found below an ancestor that says this at that place. */
 static int count_below(const struct netlab *lab, const char *text, size_t size, size_t at)
 {
-	struct network_connection found[4];
+	struct session_connection found[4];
 	int status;
 	pid_t pid = fork();
 
@@ -198,7 +198,7 @@ static int count_below(const struct netlab *lab, const char *text, size_t size, 
 		pid = fork();
 		if (pid == 0) {
 			say_environment("", 0, 0);
-			_exit((int)network_control_connections(found, 4));
+			_exit((int)target_session_find(found, 4));
 		}
 		_exit(waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status)
 									   : 101);
@@ -266,13 +266,13 @@ static void test_connections_of_other_ancestors_are_affected(void **state)
 
 static void test_forged_session_is_not_believed(void **state)
 {
-	struct network_connection found[4];
+	struct session_connection found[4];
 
 	(void)state;
 	setenv("SSH_CONNECTION", "192.0.2.1 50000 192.0.2.2 22", 1);
-	assert_int_equal(network_control_connections(found, 4), 0);
+	assert_int_equal(target_session_find(found, 4), 0);
 	setenv("SSH_CONNECTION", "192.0.2.1 50000 192.0.2.2 22; drop", 1);
-	assert_int_equal(network_control_connections(found, 4), 0);
+	assert_int_equal(target_session_find(found, 4), 0);
 	unsetenv("SSH_CONNECTION");
 }
 

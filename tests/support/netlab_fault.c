@@ -178,7 +178,7 @@ struct evidence netlab_evidence(struct netlab_fault *fault)
 	struct evidence seen = {0};
 	struct error err = ERROR_INIT;
 
-	if (network_fault.evidence(&fault->fault, &seen, &err) < 0)
+	if (fault->fault.ops->evidence(&fault->fault, &seen, &err) < 0)
 		fail_msg("evidence: %s", err.text);
 	return seen;
 }

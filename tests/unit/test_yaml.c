@@ -243,7 +243,7 @@ static const struct bad bad_targets[] = {
 	 5, 27,
 	 "http: vlan: requests are chosen by server, by what is asked and by who asks, and this "
 	 "cannot be given; remedy: leave it out; what can be given: to, to-file, protocol, "
-	 "protocol-number, except, except-file, interface, namespace, cgroup, unit, container, of"},
+	 "protocol-number, except, except-file, allow-lockout, *"},
 	{HEAD "targets:\n  t: {to: 10.0.0.1, protocol: [tcp, udp]}\nmethod:\n"
 	      "  - {at: 0s, for: 1s, http: {target: t, answer: 503}}\n",
 	 5, 32, "http: protocol: HTTP/1 is spoken over tcp alone; remedy: leave it out"},
@@ -302,8 +302,8 @@ static const struct bad bad_targets[] = {
 	 "namespace, and this cannot be given; remedy: leave it out; what can be given: to, "
 	 "to-file, local-port, protocol, protocol-number, namespace, container"},
 	{HEAD
-	 "method:\n  - {at: 0s, for: 1s, http: {to: 10.0.0.1, allow-lockout: true, answer: 503}}\n",
-	 5, 59, "http: allow-lockout: requests are chosen by server, *"},
+	 "method:\n  - {at: 0s, for: 1s, dns: {to: 10.0.0.1, allow-lockout: true, name: a.test}}\n",
+	 5, 58, "dns: allow-lockout: queries are chosen by server, *"},
 	{ON_TARGET("{to: 10.0.0.1, namespace: \"target:stor\"}\n"), 8, 32,
 	 "there is no target 'stor'; did you mean 'store'?"},
 	{ON_TARGET("{to: 10.0.0.1, namespace: \"target:store\"}\n"), 8, 32,
