@@ -32,13 +32,9 @@ static bool is_able;
 
 static void start(struct netlab *lab, struct netlab_fault *fault, const char *const *settings)
 {
-	struct error err = ERROR_INIT;
-
 	if (!is_able)
 		stage_skip("this kernel has no CONFIG_INET_DIAG_DESTROY");
-	if (netlab_fault_plan(lab, fault, "kkkkk1", settings, &err) < 0 ||
-	    network_fault.inject(&fault->fault, &err) < 0)
-		fail_msg("%s (%s)", err.text, err.remedy);
+	netlab_fault_start(lab, fault, "kkkkk1", settings);
 }
 
 #define START(lab, fault, ...) start(lab, fault, (const char *[]){__VA_ARGS__, NULL})
@@ -151,7 +147,7 @@ static void test_what_is_closed_already_is_left_alone(void **state)
 	assert_non_null(strstr(fault.plan, "end TCP connections in scope, 1 now"));
 	assert_int_equal(netlab_told(open), ECONNABORTED);
 	assert_int_equal(network_fault.evidence(&fault.fault, &seen, NULL), 0);
-	assert_string_equal(seen.detail, "1 connections ended");
+	assert_string_equal(seen.detail, "1 connection ended");
 	netlab_fault_finish(&fault, FAULT_END_NOW);
 	child_stop(child);
 	group_remove(group);
