@@ -8,22 +8,42 @@
 #include <string.h>
 #include <strings.h>
 
-/* The path of "/path?query" or of "http://host/path?query". */
-static struct http_text path_of(struct http_text target)
+bool http_split_target(struct http_text target, struct http_text *out_origin,
+		       struct http_text *out_path, struct http_text *out_query)
 {
 	static const char scheme[] = "http://";
-	const size_t length = sizeof(scheme) - 1;
+	struct http_text origin = {target.at, 0}, path, query = {NULL, 0};
+	size_t at = 0;
+
+	if (target.size && target.at[0] != '/') {
+		at = sizeof(scheme) - 1;
+		if (target.size <= at || strncasecmp(target.at, scheme, at) != 0)
+			return false;
+		while (at < target.size && target.at[at] != '/' && target.at[at] != '?')
+			at++;
+		origin.size = at;
+	}
+	path = (struct http_text){target.at + at, 0};
+	while (at < target.size && target.at[at] != '?')
+		at++;
+	path.size = (size_t)(target.at + at - path.at);
+	if (at < target.size)
+		query = (struct http_text){target.at + at + 1, target.size - at - 1};
+	*out_origin = origin;
+	*out_path = path;
+	*out_query = query;
+	return true;
+}
+
+/* "*" has none, and is one. */
+static struct http_text path_of(struct http_text target)
+{
+	struct http_text origin, path, query;
 	const char *end;
 
-	if (target.size > length && strncasecmp(target.at, scheme, length) == 0) {
-		const char *path = memchr(target.at + length, '/', target.size - length);
-
-		if (!path)
-			return (struct http_text){"/", 1};
-		target.size -= (size_t)(path - target.at);
-		target.at = path;
-	}
-	end = target.size ? memchr(target.at, '?', target.size) : NULL;
+	if (http_split_target(target, &origin, &path, &query))
+		return path.size ? path : (struct http_text){"/", 1};
+	end = memchr(target.at, '?', target.size);
 	if (end)
 		target.size = (size_t)(end - target.at);
 	return target;

@@ -355,6 +355,9 @@ void http_responder_counters(const struct http_responder *responder, struct http
 		.answered = relay->answered,
 		.aborted = relay->aborted,
 		.delayed = relay->delayed,
+		.changed_requests = relay->changed_requests,
+		.changed_responses = relay->changed_responses,
+		.unchanged = relay->unchanged,
 		.strange = relay->strange,
 		.refused = relay->refused,
 	};

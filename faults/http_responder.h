@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define HTTP_CONNECTIONS_MAX 1000 /* at a time; each has two descriptors and 64 KiB */
+#define HTTP_CONNECTIONS_MAX 1000 /* at a time; each has two descriptors and 73 KiB */
 
 struct http_responder;
 
@@ -24,8 +24,10 @@ struct http_counters {
 	uint64_t requests; /* seen at all */
 	uint64_t hits;	   /* chosen */
 	uint64_t answered, aborted, delayed;
-	uint64_t strange; /* connections on which something else than HTTP/1 was said */
-	uint64_t refused; /* connections: too many at once */
+	uint64_t changed_requests, changed_responses;
+	uint64_t unchanged; /* messages that could not be changed: the policy does not fit them */
+	uint64_t strange;   /* connections on which something else than HTTP/1 was said */
+	uint64_t refused;   /* connections: too many at once */
 };
 
 struct http_responder_config {
