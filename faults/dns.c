@@ -25,6 +25,10 @@
 
 /* Injecting. */
 
+/* When the process is killed, the kernel lets go of the highest descriptor first: TCP connections,
+ * also those that nobody has accepted yet, are told while their addresses are still translated, and
+ * would wait for an answer without end otherwise. Then the table, which must not outlive the
+ * sockets that datagrams are redirected to. */
 static int start_responder(struct dns_state *state, const struct fault *fault, struct error *err)
 {
 	const struct dns_responder_config config = {.namespace_fd = fault->target->namespace_fd,
@@ -32,18 +36,11 @@ static int start_responder(struct dns_state *state, const struct fault *fault, s
 						    .policy = &state->policy};
 	int result = dns_responder_new(&config, &state->responder, err);
 
-	return result < 0 ? result : dns_responder_start(state->responder, err);
-}
-
-static int start_table(struct dns_state *state, const struct fault *fault, struct error *err)
-{
-	/* After the responder's sockets: when the process is killed, the kernel lets go of the
-	 * highest descriptor first, and the table must not outlive them. */
-	int result = netlink_open_netfilter(fault->target->namespace_fd, &state->owner, err);
-
-	if (result < 0)
-		return result;
-	return dns_table_commit(state, fault->target, fault->env->run_id, fault->step, err);
+	if (result == 0)
+		result = netlink_open_netfilter(fault->target->namespace_fd, &state->owner, err);
+	return result < 0 ? result
+			  : dns_responder_start(state->responder,
+						netlink_last_descriptor(state->owner), err);
 }
 
 static int inject(struct fault *fault, struct error *err)
@@ -57,7 +54,8 @@ static int inject(struct fault *fault, struct error *err)
 	if (result >= 0)
 		result = start_responder(state, fault, err);
 	if (result == 0)
-		result = start_table(state, fault, err);
+		result = dns_table_commit(state, fault->target, fault->env->run_id, fault->step,
+					  err);
 	if (result < 0) {
 		dns_finish(state);
 		return result;
@@ -72,10 +70,13 @@ static int inject(struct fault *fault, struct error *err)
 
 void dns_finish(struct dns_state *state)
 {
+	/* as when the process is killed, see above */
+	if (state->responder) {
+		dns_responder_hang_up(state->responder);
+		dns_responder_counters(state->responder, &state->last);
+	}
 	netlink_close(state->owner); /* and the table with it */
 	state->owner = NULL;
-	if (state->responder)
-		dns_responder_counters(state->responder, &state->last);
 	dns_responder_free(state->responder);
 	state->responder = NULL;
 	state->phase = DNS_IDLE;

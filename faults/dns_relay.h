@@ -49,6 +49,7 @@ struct dns_relay {
 	const struct dns_policy *policy;
 	uint32_t mark;
 	uint16_t zone;
+	int floor; /* connections have descriptors above this one */
 	struct dns_flow *flows[DNS_BUCKETS];
 	unsigned flow_count;
 	struct dns_stream *streams;

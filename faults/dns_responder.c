@@ -49,9 +49,9 @@ static int open_socket(struct dns_socket *socket, int family, int type, uint16_t
 	return 0;
 }
 
-static void close_sockets(struct dns_responder *responder)
+static void close_sockets(struct dns_responder *responder, unsigned first)
 {
-	for (unsigned i = 0; i < SOCKETS; i++) {
+	for (unsigned i = first; i < SOCKETS; i++) {
 		cleanup_fd_at(&responder->sockets[i].fd);
 		responder->sockets[i].fd = -1;
 	}
@@ -98,7 +98,7 @@ static int open_here(void *context, struct error *err)
 	if (result == 0)
 		result = -EADDRINUSE;
 	for (unsigned i = 0; i < PORT_TRIES && result == -EADDRINUSE; i++) {
-		close_sockets(responder);
+		close_sockets(responder, 0);
 		result = open_from(responder, 0, with_ipv6);
 	}
 	if (result < 0)
@@ -220,12 +220,26 @@ static void *run(void *context)
 	return NULL;
 }
 
-int dns_responder_start(struct dns_responder *responder, struct error *err)
+static int raise_listeners(struct dns_responder *responder, int floor, struct error *err)
+{
+	responder->relay.floor = floor;
+	for (unsigned i = TCP4; i <= TCP6; i++) {
+		int *fd = &responder->sockets[i].fd;
+
+		if (*fd >= 0 && (*fd = redirect_raise(*fd, floor)) < 0)
+			return error_errno(err, errno, "cannot keep a descriptor apart");
+	}
+	return 0;
+}
+
+int dns_responder_start(struct dns_responder *responder, int floor, struct error *err)
 {
 	sigset_t all, before;
 	pthread_attr_t attributes;
-	int result = watch_sockets(responder, err);
+	int result = raise_listeners(responder, floor, err);
 
+	if (result == 0)
+		result = watch_sockets(responder, err);
 	if (result < 0)
 		return result;
 	pthread_attr_init(&attributes);
@@ -287,32 +301,40 @@ void dns_responder_counters(const struct dns_responder *responder,
 	};
 }
 
-static void close_all(struct dns_responder *responder)
+void dns_responder_hang_up(struct dns_responder *responder)
 {
 	struct dns_relay *relay = &responder->relay;
 
-	if (!relay->loop)
-		return;
-	dns_stream_close_all(relay);
+	if (responder->is_started) {
+		atomic_store(&responder->is_stopping, true);
+		wake(responder);
+		pthread_join(responder->id, NULL);
+		responder->is_started = false;
+	}
+	if (relay->loop)
+		dns_stream_close_all(relay);
+	close_sockets(responder, TCP4);
+}
+
+static void close_rest(struct dns_responder *responder)
+{
+	struct dns_relay *relay = &responder->relay;
+
 	while (relay->held)
 		dns_held_free(relay->held);
 	dns_datagram_close_all(relay);
 	loop_timer_cancel(relay->loop, &relay->sweep);
+	loop_free(relay->loop);
 }
 
 void dns_responder_free(struct dns_responder *responder)
 {
 	if (!responder)
 		return;
-	if (responder->is_started) {
-		atomic_store(&responder->is_stopping, true);
-		wake(responder);
-		pthread_join(responder->id, NULL);
-	}
-	close_all(responder);
-	close_sockets(responder);
+	dns_responder_hang_up(responder);
 	if (responder->relay.loop)
-		loop_free(responder->relay.loop);
+		close_rest(responder);
+	close_sockets(responder, 0);
 	netlink_close(responder->relay.netlink);
 	cleanup_fd_at(&responder->wake_fd);
 	free(responder);

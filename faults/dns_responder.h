@@ -40,8 +40,9 @@ int dns_responder_new(const struct dns_responder_config *config, struct dns_resp
 uint16_t dns_responder_port(const struct dns_responder *responder);
 bool dns_responder_has_ipv6(const struct dns_responder *responder);
 
-/* Starts the thread; enters the namespace. */
-int dns_responder_start(struct dns_responder *responder, struct error *err);
+/* Starts the thread; enters the namespace. Who listens for connections, and these, have descriptors
+ * above `floor`. */
+int dns_responder_start(struct dns_responder *responder, int floor, struct error *err);
 /* Nothing new comes from now on: what waits passes at once, TCP connections are reset. */
 void dns_responder_soften(struct dns_responder *responder);
 /* Softened, and no answer is awaited any more. */
@@ -52,7 +53,9 @@ bool dns_responder_is_looping(const struct dns_responder *responder);
 bool dns_responder_is_broken(const struct dns_responder *responder);
 void dns_responder_counters(const struct dns_responder *responder,
 			    struct dns_responder_counters *out);
-/* Stops the thread and closes everything. */
+/* Stops the thread; TCP connections are reset, also those that nobody has accepted. */
+void dns_responder_hang_up(struct dns_responder *responder);
+/* The same, and closes everything. */
 void dns_responder_free(struct dns_responder *responder);
 
 #endif

@@ -6,6 +6,7 @@
  */
 #include "faults/dns_relay.h"
 
+#include "faults/redirect.h"
 #include "injector/base/clock.h"
 
 #include <errno.h>
@@ -30,7 +31,8 @@ struct dns_stream {
 	struct dns_stream *next, *previous;
 	struct dns_socket *socket;
 	struct sockaddr_storage client_address, server_address;
-	int client, server; /* descriptors; server -1: not needed yet, or gone */
+	struct sockaddr_storage own_address; /* of the server's connection */
+	int client, server;		     /* descriptors; server -1: not needed yet, or gone */
 	struct lane to_server, to_client;
 	bool is_connected; /* the server has answered the connection */
 	bool client_ended; /* sends no more */
@@ -168,13 +170,16 @@ static void take_frames(struct lane *lane, size_t size)
 
 static bool open_server(struct dns_stream *stream)
 {
+	socklen_t size = sizeof(stream->own_address);
+
 	if (stream->server >= 0)
 		return true;
-	if (stream->server_ended)
+	if (stream->server_ended || stream->relay->is_looping)
 		return false;
 	stream->server = dns_relay_connect(stream->relay, SOCK_STREAM, &stream->client_address,
 					   &stream->server_address);
-	return stream->server >= 0;
+	return stream->server >= 0 &&
+	       getsockname(stream->server, (struct sockaddr *)&stream->own_address, &size) == 0;
 }
 
 /* Watches for what can be done now. False: the stream cannot go on. */
@@ -344,6 +349,30 @@ void dns_stream_release(struct dns_held *held)
 	go_on(stream, is_sound);
 }
 
+/* The connection that another one of these made to its server: somebody's rules have taken off what
+ * tells our packets, and each connection would lead to one more. */
+static bool is_ours(const struct dns_stream *stream)
+{
+	const struct dns_stream *other = stream->next;
+
+	while (other && (other->server < 0 ||
+			 !redirect_is_same(&other->own_address, &stream->client_address) ||
+			 !redirect_is_same(&other->server_address, &stream->server_address)))
+		other = other->next;
+	return other;
+}
+
+static bool find_server(struct dns_stream *stream)
+{
+	/* who was not redirected gets nothing: this is no open resolver */
+	if (!dns_relay_find_server(stream->relay, IPPROTO_TCP, stream->socket,
+				   &stream->client_address, &stream->server_address))
+		return false;
+	if (is_ours(stream))
+		stream->relay->is_looping = true;
+	return !stream->relay->is_looping;
+}
+
 void dns_stream_arrives(void *context, uint32_t events)
 {
 	struct dns_socket *socket = context;
@@ -355,6 +384,7 @@ void dns_stream_arrives(void *context, uint32_t events)
 			 SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	(void)events;
+	fd = redirect_raise(fd, relay->floor);
 	if (fd < 0)
 		return;
 	stream = relay->stream_count < DNS_STREAM_MAX ? calloc(1, sizeof(*stream)) : NULL;
@@ -374,9 +404,7 @@ void dns_stream_arrives(void *context, uint32_t events)
 		relay->streams->previous = stream;
 	relay->streams = stream;
 	relay->stream_count++;
-	/* who was not redirected gets nothing: this is no open resolver */
-	if (!dns_relay_find_server(relay, IPPROTO_TCP, socket, &client, &stream->server_address) ||
-	    !watch(stream))
+	if (!find_server(stream) || !watch(stream))
 		reset_stream(stream);
 }
 

@@ -11,7 +11,6 @@
 #include "injector/base/clock.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
@@ -78,18 +77,6 @@ int http_relay_connect(const struct http_relay *relay, const struct sockaddr_sto
 	return redirect_connect(relay->mark, SOCK_STREAM, client, server);
 }
 
-/* The lowest number that is free may be below the floor. -1: cannot. */
-static int raised(int fd, int floor)
-{
-	int above;
-
-	if (fd < 0 || fd > floor)
-		return fd;
-	above = fcntl(fd, F_DUPFD_CLOEXEC, floor + 1);
-	close(fd);
-	return above;
-}
-
 /* Both families at the same port. */
 static int open_pair(struct http_responder *responder, bool with_ipv6)
 {
@@ -128,7 +115,8 @@ static int open_here(void *context, struct error *err)
 		result = open_pair(responder, with_ipv6);
 	for (unsigned i = 0; i < SOCKETS && result == 0; i++)
 		if (responder->sockets[i] >= 0) {
-			responder->sockets[i] = raised(responder->sockets[i], responder->floor);
+			responder->sockets[i] =
+				redirect_raise(responder->sockets[i], responder->floor);
 			result = responder->sockets[i] < 0 ? -EMFILE : 0;
 		}
 	if (result < 0)
@@ -193,7 +181,7 @@ static void accept_all(struct http_responder *responder, int listener)
 		fd = accept4(listener, (struct sockaddr *)&client, &size,
 			     SOCK_NONBLOCK | SOCK_CLOEXEC);
 		has_come = fd >= 0;
-		fd = raised(fd, responder->floor);
+		fd = redirect_raise(fd, responder->floor);
 		if (fd >= 0)
 			http_stream_begin(&responder->relay, fd, &client);
 		else if (has_come)

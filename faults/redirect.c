@@ -11,6 +11,7 @@
 #include "injector/kernel/nft_match.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/netfilter.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -194,6 +195,17 @@ int redirect_listen(int family, int type, uint16_t *inout_port, int *out_fd)
 	*inout_port = ntohs(family == AF_INET ? in.sin_port : in6.sin6_port);
 	*out_fd = steal_fd(&fd);
 	return 0;
+}
+
+int redirect_raise(int fd, int floor)
+{
+	int above;
+
+	if (fd < 0 || fd > floor)
+		return fd;
+	above = fcntl(fd, F_DUPFD_CLOEXEC, floor + 1);
+	close(fd);
+	return above;
 }
 
 socklen_t redirect_address_size(const struct sockaddr_storage *address)

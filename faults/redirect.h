@@ -52,6 +52,8 @@ void redirect_spare_ipv6(struct nft_batch *batch, const char *chain, bool has_ip
 
 /* A TCP or UDP socket on the loopback address of the namespace we are in; port 0: any. -errno. */
 int redirect_listen(int family, int type, uint16_t *inout_port, int *out_fd);
+/* The descriptor, or another one instead of it: above `floor`. -1: cannot, and it is closed. */
+int redirect_raise(int fd, int floor);
 /* A marked socket to the server, from the client's address if it is still there; -1: cannot. It may
  * still be connecting. */
 int redirect_connect(uint32_t mark, int type, const struct sockaddr_storage *client,

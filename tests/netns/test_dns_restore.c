@@ -57,14 +57,14 @@ static void test_injected_again_after_its_end(void **state)
 
 /* Dying. */
 
-static void live_until_killed(struct netlab *lab, int ready)
+static void live_until_killed(struct netlab *lab, const char *run_id, int ready)
 {
 	struct netlab_fault fault;
 	struct error err = ERROR_INIT;
 
-	if (netlab_fault_plan(lab, &fault, "kkkkk1",
-			      (const char *[]){"fault", "dns", "to", "10.88.0.2", "name",
-					       "gone.test", "answer", "nxdomain", NULL},
+	if (netlab_fault_plan(lab, &fault, run_id,
+			      (const char *[]){"fault", "dns", "to", "10.88.0.2", "to", "fd88::2",
+					       "name", "gone.test", "answer", "nxdomain", NULL},
 			      &err) < 0 ||
 	    dns_fault.inject(&fault.fault, &err) < 0)
 		_exit(1);
@@ -84,7 +84,7 @@ static void test_killed_and_then_restored(void **state)
 	assert_int_equal(pipe(ends), 0);
 	child = fork();
 	if (child == 0)
-		live_until_killed(lab, ends[1]);
+		live_until_killed(lab, "kkkkk1", ends[1]);
 	close(ends[1]);
 	assert_int_equal(read(ends[0], &byte, 1), 1);
 	close(ends[0]);
@@ -102,6 +102,49 @@ static void test_killed_and_then_restored(void **state)
 	netlab_undo_all("kkkkk1");
 	netlab_undo_all("kkkkk1");
 	close(fd);
+}
+
+/* A connection that has come while nobody looked at it is told that there is no answer. */
+static void test_stopped_and_then_killed(void **state)
+{
+	static const char *const servers[] = {"10.88.0.2", "fd88::2"};
+	struct netlab *lab = *state;
+	uint8_t query[2 + 512] = {0};
+	int ends[2], fds[2];
+	size_t size;
+	char byte;
+	pid_t child;
+
+	assert_int_equal(pipe(ends), 0);
+	child = fork();
+	if (child == 0)
+		live_until_killed(lab, "kkkkk3", ends[1]);
+	close(ends[1]);
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	close(ends[0]);
+	kill(child, SIGSTOP);
+	assert_int_equal(waitpid(child, NULL, WUNTRACED), child);
+	size = dns_query("gone.test", DNS_TYPE_A, 7, query + 2);
+	query[1] = (uint8_t)size;
+	for (unsigned i = 0; i < 2; i++) {
+		struct pollfd polled = {.events = POLLIN};
+
+		polled.fd = fds[i] = dns_socket(lab, servers[i], 53, SOCK_STREAM);
+		assert_int_equal(send(fds[i], query, 2 + size, 0), 2 + size);
+		assert_int_equal(poll(&polled, 1, 100), 0);
+	}
+	kill(child, SIGKILL);
+	for (unsigned i = 0; i < 2; i++) {
+		struct pollfd polled = {.fd = fds[i], .events = POLLIN};
+
+		assert_int_equal(poll(&polled, 1, 2000), 1);
+		assert_int_equal(recv(fds[i], &byte, 1, 0), -1);
+		assert_int_equal(errno, ECONNRESET);
+		close(fds[i]);
+	}
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	ASSERT_SERVED(lab, .name = "gone.test", .over_tcp = true);
+	netlab_undo_all("kkkkk3");
 }
 
 /* Failing. */
@@ -193,6 +236,7 @@ int main(void)
 		cmocka_unit_test(test_what_waits_arrives_when_it_ends_in_time),
 		cmocka_unit_test(test_injected_again_after_its_end),
 		cmocka_unit_test(test_killed_and_then_restored),
+		cmocka_unit_test(test_stopped_and_then_killed),
 		cmocka_unit_test(test_a_failure_at_each_step_leaves_nothing),
 		cmocka_unit_test(test_somebody_removes_the_table),
 	};
