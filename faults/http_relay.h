@@ -13,10 +13,10 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 
-#define HTTP_LANE_SIZE	 (32 << 10)	     /* also the longest head that is understood */
-#define HTTP_PENDING_MAX 64		     /* requests on one connection without an answer yet */
-#define HTTP_CLOSING_NS	 (3LL * 1000000000)  /* for a client to hang up after we did */
-#define HTTP_ALONE_NS	 (10LL * 1000000000) /* for a server to say what nobody gets */
+#define HTTP_LANE_SIZE	 (32 << 10)	    /* also the longest head that is understood */
+#define HTTP_PENDING_MAX 64		    /* requests on one connection without an answer yet */
+#define HTTP_CLOSING_NS	 (3LL * 1000000000) /* for a client to hang up after we did */
+#define HTTP_ALONE_NS	 (3LL * 1000000000) /* for a server to say what nobody gets */
 
 struct http_stream;
 
