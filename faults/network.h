@@ -392,7 +392,7 @@ void network_describe_evidence(const struct network_state *state, struct evidenc
 int network_list_targets(const struct network_state *state, const struct target *target,
 			 struct plan *plan);
 int network_list_excluded(const struct network_state *state, const struct target *target,
-			  struct plan *plan);
+			  struct plan *plan, struct error *err);
 
 /* network_follow.c: fault_ops.follow; and what the plan says of it. */
 int network_follow(struct fault *fault, char *out_note, size_t size, struct error *err);

@@ -124,23 +124,74 @@ int network_list_targets(const struct network_state *state, const struct target 
 	return result;
 }
 
+/* Those addresses alone that would be met otherwise. */
+static int list_metadata(const struct network_scope *scope, struct plan *plan)
+{
+	static const int families[] = {AF_INET, AF_INET6};
+	const uint8_t *address;
+	struct prose prose;
+	char words[160];
+	unsigned count = 0;
+
+	prose_begin(&prose, words, sizeof(words));
+	for (unsigned f = 0; f < 2; f++)
+		for (unsigned k = 0; (address = target_metadata_address(families[f], k)); k++) {
+			char text[INET6_ADDRSTRLEN];
+
+			if (!network_scope_meets_address(scope, families[f], address))
+				continue;
+			inet_ntop(families[f], address, text, sizeof(text));
+			prose_say(&prose, "%s%s", count++ ? ", " : "", text);
+		}
+	if (!count)
+		return 0;
+	return plan_add(plan, PLAN_NOTE,
+			"not affected: the cloud's metadata address%s (%s); name one in `to` to "
+			"affect %s",
+			count == 1 ? "" : "es", words, count == 1 ? "it" : "them");
+}
+
+/* Who asks for them does not get them with every target. */
+static int list_neighbours(const struct network_state *state, const struct target *target,
+			   const struct network_scope *scope, struct plan *plan)
+{
+	const struct network_pick pick = network_pick_of(state, target);
+
+	if (!params_number(&target->params, TRAFFIC_NEIGHBOURS, 0))
+		return plan_add(plan, PLAN_NOTE, "not affected: ARP and IPv6 neighbour discovery");
+	if (network_scope_meets_not_ip(scope) && network_pick_takes_not_ip(&pick))
+		return 0;
+	return plan_add(plan, PLAN_NOTE,
+			"not affected, for all that neighbours says: ARP%s; it is met with every "
+			"address (`to: \"*\"`), and neither protocol, ports, local-address, share "
+			"nor after-bytes",
+			network_scope_meets_discovery(scope) ? ""
+							     : " and IPv6 neighbour discovery");
+}
+
+static int list_spared(const struct network_state *state, const struct target *target,
+		       struct plan *plan, struct error *err)
+{
+	struct network_scope *scope;
+	int result = network_scope_new(&target->params, false, 0, &scope, err);
+
+	if (result < 0)
+		return result;
+	result = list_neighbours(state, target, scope, plan);
+	if (result == 0 && target_spares_metadata(&target->params))
+		result = list_metadata(scope, plan);
+	network_scope_free(scope);
+	return result;
+}
+
 int network_list_excluded(const struct network_state *state, const struct target *target,
-			  struct plan *plan)
+			  struct plan *plan, struct error *err)
 {
 	const struct params *params = &target->params;
 	char text[ENDPOINT_TEXT_SIZE];
 	unsigned count = params_count(params, TRAFFIC_EXCEPT);
-	int result = 0;
+	int result = list_spared(state, target, plan, err);
 
-	if (!params_number(params, TRAFFIC_NEIGHBOURS, 0))
-		result =
-			plan_add(plan, PLAN_NOTE, "not affected: ARP and IPv6 neighbour discovery");
-	/* who selects one network knows that it is not in it */
-	if (result == 0 && target_spares_metadata(params) && params_count(params, TRAFFIC_TO) == 0)
-		result = plan_add(plan, PLAN_NOTE,
-				  "not affected: the cloud's metadata addresses (169.254.169.254, "
-				  "100.100.100.200, fd00:ec2::254, fd20:ce::254); name one in `to` "
-				  "to affect it");
 	for (unsigned i = 0; result == 0 && i < count && i < ENDPOINTS_SHOWN; i++)
 		result = plan_add(
 			plan, PLAN_NOTE, "not affected: %s",

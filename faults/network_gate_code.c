@@ -211,7 +211,7 @@ static bool takes_others(const struct gate_writer *w)
 
 	return params_number(w->params, TRAFFIC_NEIGHBOURS, 0) && w->scope->to.has_everything &&
 	       target_protocols(w->params, numbers) == 0 && !w->scope->local_class &&
-	       w->scope->local.has_everything && !w->pick.has_share;
+	       w->scope->local.has_everything && network_pick_takes_not_ip(&w->pick);
 }
 
 static void match_vlan(struct gate_writer *w)

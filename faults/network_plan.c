@@ -148,7 +148,7 @@ static int list_notes(struct network_state *state, const struct target *target, 
 	int result = network_list_filters(state, plan, err);
 
 	if (result == 0)
-		result = network_list_excluded(state, target, plan);
+		result = network_list_excluded(state, target, plan, err);
 	if (result == 0 && state->effect.full.rate_bytes && state->path_limit > 1)
 		result = plan_add(plan, PLAN_NOTE,
 				  "the rate is of each interface and direction by itself");
@@ -194,7 +194,7 @@ static int fill(struct network_state *state, struct fault *fault, struct plan *p
 	if (result == 0 && params_number(fault->params, NETWORK_RESET_CONNECTIONS, 0))
 		result = network_plan_connections(state, fault->target, plan, err);
 	if (network_is_instant(fault->params))
-		return result < 0 ? result : network_list_excluded(state, fault->target, plan);
+		return result < 0 ? result : network_list_excluded(state, fault->target, plan, err);
 	if (result == 0)
 		result = network_list_stacked(state, plan);
 	if (result == 0)

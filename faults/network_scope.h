@@ -47,6 +47,11 @@ struct network_pick {
 	uint32_t share, seed;
 };
 struct network_pick network_pick_of(const struct network_state *state, const struct target *target);
+/* What is not IP has no flow. */
+static inline bool network_pick_takes_not_ip(const struct network_pick *pick)
+{
+	return !pick->has_share && !pick->after_bytes && !pick->tcp_flags;
+}
 /* Once a table. */
 void network_pick_add_sets(const struct network_pick *pick, struct nft_batch *batch);
 /* Adds what comes before chain `chain` (which is there), and names there what rules now go to. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The effects on other courses than those of test_network_effects_* (egress, IPv4): packets that
- * come in, IPv6, and the loopback interface. Each effect once, by what tells it from the others.
+ * come in, IPv6, those of another network namespace than squall's, and the loopback interface. Each
+ * effect once, by what tells it from the others.
  */
 #include "tests/support/netlab_ways.h"
 #include "tests/support/squall_runner.h"
@@ -21,11 +22,14 @@
 
 #define SEE(flow, ...) netlab_see(*state, flow, (const char *[]){__VA_ARGS__, NULL})
 
-/* The two courses: what comes in by IPv4, what goes out by IPv6. */
+/* The courses: what comes in by IPv4, what goes out by IPv6, what leaves another namespace. */
+enum { COMES_IN, GOES_OUT, ELSEWHERE, COURSES };
+
 static struct netlab_flow flow_of(unsigned course)
 {
-	return (struct netlab_flow){.course = course ? NETLAB_OUT : NETLAB_BACK,
-				    .is_six = course,
+	return (struct netlab_flow){.course = course == GOES_OUT ? NETLAB_OUT : NETLAB_BACK,
+				    .is_six = course == GOES_OUT,
+				    .is_elsewhere = course == ELSEWHERE,
 				    .count = COUNT,
 				    .size = SIZE,
 				    .at_once = 20,
@@ -35,8 +39,8 @@ static struct netlab_flow flow_of(unsigned course)
 }
 
 #define EACH_COURSE(flow)                                                                          \
-	for (struct netlab_flow flow = flow_of(0), *at = &flow; at;                                \
-	     at = flow.is_six ? NULL : (flow = flow_of(1), &flow))
+	for (unsigned course = 0; course < COURSES; course++)                                      \
+		for (struct netlab_flow flow = flow_of(course), *at = &flow; at; at = NULL)
 
 static void test_loss(void **state)
 {
@@ -119,6 +123,22 @@ static void test_rate(void **state)
 	}
 }
 
+/* Every 50 ms at most ten. */
+static void test_slots(void **state)
+{
+	EACH_COURSE(flow)
+	{
+		struct netlab_seen seen;
+
+		flow.count = 100;
+		seen = SEE(&flow, "slot", "50ms", "slot-packets", "10");
+		assert_int_equal(seen.arrived, flow.count);
+		assert_true((double)seen.took_ns > 400 * MSEC);
+		assert_true((double)seen.took_ns < 800 * MSEC);
+		free(seen.delays_ns);
+	}
+}
+
 static void test_delay_on_loopback(void **state)
 {
 	for (unsigned is_six = 0; is_six < 2; is_six++) {
@@ -143,7 +163,7 @@ int main(void)
 {
 #define ALL(BY)                                                                                    \
 	BY(test_loss), BY(test_gilbert_elliott), BY(test_damage), BY(test_duplicates),             \
-		BY(test_reordering), BY(test_rate), BY(test_delay_on_loopback)
+		BY(test_reordering), BY(test_rate), BY(test_slots), BY(test_delay_on_loopback)
 	const struct CMUnitTest line[] = {ALL(BY_LINE)}, netem[] = {ALL(BY_NETEM)};
 
 	return NETLAB_RUN_WAYS(line, netem);

@@ -79,6 +79,12 @@ static const struct scenario scenarios[] = {
 	 "dropped on sqv1 in"},
 	{{"interface", "sqv1", "loss", "100%"}, -1, false, "0 packets passed, "},
 	{{"interface", "sqv1", "rate", "80kbit"}, 0, false, "packets slowed on sqv1 out"},
+	{{"interface", "sqv1", "partition", "reject"}, -1, false, "packets rejected on sqv1 out"},
+	{{"interface", "sqv1", "partition", "reset"}, -1, false, "packets re"},
+	{{"to", "10.88.0.1", "delay", "60ms", "share", "100%", "except", "10.88.0.9"},
+	 DELAY_NS,
+	 true,
+	 "packets delayed on sqv1 out"},
 };
 
 static void check_one(struct netlab *lab, const char *name, const struct scenario *scenario,

@@ -227,6 +227,28 @@ static void test_a_port_does_not_read_icmp(void **state)
 	netlab_fault_finish(&fault, FAULT_END_NOW);
 }
 
+/* Wherever one would be met otherwise; and of those alone. */
+static void test_the_plan_tells_of_it(struct netlab *lab, const char *const *metadata)
+{
+	static const struct {
+		const char *to;
+		unsigned spared; /* bits */
+	} scopes[] = {{"*", 0xf},	  {"0.0.0.0/0", 0x3},
+		      {"*:80", 0xf},	  {"169.254.169.0/24:80", 0x1},
+		      {"fd00::/16", 0x4}, {"10.88.0.0/24", 0}};
+	struct netlab_fault fault;
+
+	for (unsigned i = 0; i < sizeof(scopes) / sizeof(*scopes); i++) {
+		plan(lab, &fault,
+		     (const char *[]){"interface", "sqv0", "to", scopes[i].to, "loss", "1%", NULL});
+		for (unsigned k = 0; k < 4; k++)
+			assert_int_equal(strstr(fault.plan, metadata[k]) != NULL,
+					 scopes[i].spared >> k & 1);
+		assert_int_equal(strstr(fault.plan, "metadata") != NULL, scopes[i].spared != 0);
+		netlab_fault_finish(&fault, FAULT_END_NOW);
+	}
+}
+
 static void test_the_metadata_address_is_spared(void **state)
 {
 	static const char *const metadata[] = {"169.254.169.254", "100.100.100.200",
@@ -254,13 +276,17 @@ static void test_the_metadata_address_is_spared(void **state)
 	      (const char *[]){"to", "169.254.0.0/16", "to", "100.100.100.192/28", "to",
 			       "10.88.0.2:1-65535", "to", "fd00::/9", "interface", "sqv0", "loss",
 			       "100%", NULL});
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < count; i++) {
+		assert_non_null(strstr(fault.plan, metadata[i]));
 		assert_true(netlab_ping(lab, metadata[i], 1000) >= 0);
+	}
 	assert_true(netlab_ping(lab, "fd88::2", 1000) >= 0);
 	assert_false(passes(lab, "10.88.0.2", NETLAB_PORT));
 	netlab_fault_finish(&fault, FAULT_END_NOW);
+	test_the_plan_tells_of_it(lab, metadata);
 	for (unsigned i = 0; i < count; i++) {
 		start(lab, &fault, (const char *[]){"to", metadata[i], "loss", "100%", NULL});
+		assert_null(strstr(fault.plan, "metadata"));
 		assert_int_equal(netlab_ping(lab, metadata[i], LOST_MS), -1);
 		netlab_fault_finish(&fault, FAULT_END_NOW);
 		assert_true(netlab_ping(lab, metadata[i], 1000) >= 0);
@@ -443,6 +469,41 @@ static void test_neighbours_only_when_asked(void **state)
 	assert_true(finds_neighbour(lab));
 }
 
+/* It has no address, port or flow: who limits the target by one of these does not get it, and is
+ * told. */
+static void test_neighbours_of_a_narrower_target(void **state)
+{
+	static const char *const arp = "not affected, for all that neighbours says: ARP";
+	static const struct {
+		const char *key, *value;
+		bool has_discovery;
+	} narrower[] = {{"to", "10.88.0.2", false},
+			{"to", "10.88.0.0/24", false},
+			{"to", "fd88::/64", true},
+			{"protocol", "tcp", false},
+			{"protocol", "icmpv6", true},
+			{"local-port", "1-65535", false},
+			{"local-address", "10.88.0.1", false},
+			{"share", "99.9%", true},
+			{"after-bytes", "1B", true}};
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	const char *line;
+
+	for (unsigned i = 0; i < sizeof(narrower) / sizeof(*narrower); i++) {
+		start(lab, &fault,
+		      (const char *[]){"interface", "sqv0", "neighbours", "true", narrower[i].key,
+				       narrower[i].value, "except", "10.88.0.0/24", "loss", "100%",
+				       NULL});
+		line = strstr(fault.plan, arp);
+		assert_non_null(line);
+		assert_int_equal(strncmp(line + strlen(arp), ";", 1) == 0,
+				 narrower[i].has_discovery);
+		assert_true(finds_neighbour(lab));
+		netlab_fault_finish(&fault, FAULT_END_NOW);
+	}
+}
+
 static void test_interfaces_by_pattern(void **state)
 {
 	static const char *const patterns[] = {"sqv*", "sq?0", "all", "default-route"};
@@ -504,6 +565,7 @@ int main(void)
 		BOTH(test_vlan),
 		BOTH(test_vlan_of_a_provider),
 		BOTH(test_neighbours_only_when_asked),
+		BOTH(test_neighbours_of_a_narrower_target),
 		BOTH(test_interfaces_by_pattern),
 	};
 

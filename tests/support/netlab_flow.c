@@ -54,7 +54,7 @@ static bool is_to_near(const struct netlab_flow *flow)
 	return flow->course != NETLAB_OUT;
 }
 
-static const char *near_address(const struct netlab_flow *flow)
+const char *netlab_flow_near(const struct netlab_flow *flow)
 {
 	if (flow->course == NETLAB_LO)
 		return flow->is_six ? "::1" : "127.0.0.1";
@@ -64,7 +64,7 @@ static const char *near_address(const struct netlab_flow *flow)
 const char *netlab_flow_peer(const struct netlab_flow *flow)
 {
 	if (flow->course == NETLAB_LO)
-		return near_address(flow);
+		return netlab_flow_near(flow);
 	return flow->is_six ? "fd88::2" : "10.88.0.2";
 }
 
@@ -74,7 +74,7 @@ static int open_end(const struct netlab *lab, const struct netlab_flow *flow, bo
 {
 	int fd = netlab_socket(is_near ? lab->near_fd : lab->far_fd,
 			       flow->is_six ? AF_INET6 : AF_INET, SOCK_DGRAM, 0,
-			       is_near ? near_address(flow) : netlab_flow_peer(flow), port);
+			       is_near ? netlab_flow_near(flow) : netlab_flow_peer(flow), port);
 	int on = 1, large = 64 << 20, tos = flow->tos;
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &large, sizeof(large));
@@ -102,7 +102,7 @@ static void *send_all(void *context)
 	const struct netlab_flow *flow = run->flow;
 	struct sockaddr_storage to;
 	const socklen_t length =
-		netlab_address(is_to_near(flow) ? near_address(flow) : netlab_flow_peer(flow),
+		netlab_address(is_to_near(flow) ? netlab_flow_near(flow) : netlab_flow_peer(flow),
 			       NETLAB_FLOW_PORT, &to);
 	const unsigned as_one = flow->segments ? flow->segments : 1;
 	const int size = (int)flow->size;

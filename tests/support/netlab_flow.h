@@ -16,7 +16,8 @@ enum netlab_course { NETLAB_OUT, NETLAB_BACK, NETLAB_LO };
 
 struct netlab_flow {
 	enum netlab_course course;
-	bool is_six; /* IPv6 */
+	bool is_six;	   /* IPv6 */
+	bool is_elsewhere; /* NETLAB_BACK: the fault is where it comes from, in the far namespace */
 	unsigned count;
 	size_t size;	  /* bytes of payload, 64 at least */
 	unsigned at_once; /* datagrams sent in a row, then a pause ... */
@@ -48,6 +49,8 @@ struct netlab_seen {
 
 /* The far end of the flow as seen from near: what `to` of a fault names. */
 const char *netlab_flow_peer(const struct netlab_flow *flow);
+/* The near end. */
+const char *netlab_flow_near(const struct netlab_flow *flow);
 /* Caller: free(out->delays_ns). */
 void netlab_flow_run(const struct netlab *lab, const struct netlab_flow *flow,
 		     struct netlab_seen *out);

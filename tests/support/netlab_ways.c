@@ -61,7 +61,8 @@ void netlab_need_way(void)
 		stage_skip("no netem here: the test machine has it");
 }
 
-void netlab_start(struct netlab *lab, struct netlab_fault *out, const char *const *settings)
+/* `lab` NULL: the settings say in which namespace. */
+static void start(struct netlab *lab, struct netlab_fault *out, const char *const *settings)
 {
 	struct error err = ERROR_INIT;
 
@@ -71,25 +72,45 @@ void netlab_start(struct netlab *lab, struct netlab_fault *out, const char *cons
 		fail_msg("%s (%s)", err.text, err.remedy);
 }
 
+void netlab_start(struct netlab *lab, struct netlab_fault *out, const char *const *settings)
+{
+	start(lab, out, settings);
+}
+
+/* Those that follow from the course; how many. */
+static unsigned add_course(const struct netlab *lab, const struct netlab_flow *flow, bool has_to,
+			   const char **out)
+{
+	const bool comes_in = flow->course == NETLAB_BACK && !flow->is_elsewhere;
+	unsigned count = 0;
+
+	out[count++] = "direction";
+	out[count++] = comes_in ? "ingress" : "egress";
+	if (flow->is_elsewhere) {
+		out[count++] = "namespace";
+		out[count++] = lab->far;
+	}
+	if (!has_to) {
+		out[count++] = "to";
+		out[count++] = flow->is_elsewhere ? netlab_flow_near(flow) : netlab_flow_peer(flow);
+	}
+	return count;
+}
+
 struct netlab_seen netlab_see(struct netlab *lab, const struct netlab_flow *flow,
 			      const char *const *settings)
 {
 	const bool is_line = getenv("SQUALL_NETEM"), is_filters = getenv("SQUALL_HOOK");
-	const char *all[SETTINGS_MAX] = {"direction",
-					 flow->course == NETLAB_BACK ? "ingress" : "egress"};
-	unsigned count = 2;
+	const char *all[SETTINGS_MAX] = {NULL};
+	unsigned count = add_course(lab, flow, strcmp(settings[0], "to") == 0, all);
 	struct netlab_fault fault;
 	struct netlab_seen seen;
 
-	if (strcmp(settings[0], "to") != 0) {
-		all[count++] = "to";
-		all[count++] = netlab_flow_peer(flow);
-	}
 	for (unsigned i = 0; settings[i]; i++) {
 		assert_true(count + 1 < SETTINGS_MAX);
 		all[count++] = settings[i];
 	}
-	netlab_start(lab, &fault, all);
+	start(flow->is_elsewhere ? NULL : lab, &fault, all);
 	assert_non_null(strstr(fault.plan, is_line ? "delay line" : "ifb with netem"));
 	assert_int_equal(strstr(fault.plan, "SQUALL_HOOK=clsact") != NULL, is_filters);
 	netlab_flow_run(lab, flow, &seen);
