@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The http fault: single requests are answered with an error, late or not at all, for everybody in
- * a network namespace or for chosen control groups in it, without touching client or server. Order:
- * responder -> journal -> the table (the effect starts); the redirecting rules away and nothing is
- * met any more (the effect ends) -> exchanges under way finish -> responder and table go.
+ * The http fault: single requests are answered with an error, late, not at all or with something
+ * else, for everybody in a network namespace or for chosen control groups in it, without touching
+ * client or server. Order: responder -> journal -> the table (the effect starts); the redirecting
+ * rules away and nothing is met any more (the effect ends) -> exchanges under way finish ->
+ * responder and table go.
  */
 #include "faults/http.h"
 
@@ -268,7 +269,7 @@ static int verify(const struct journal_record *record, bool *out_gone, char *out
 
 const struct fault_ops http_fault = {
 	.name = "http",
-	.summary = "single HTTP/1 requests answered with an error, delayed or aborted",
+	.summary = "single HTTP/1 requests answered with an error, delayed, aborted or changed",
 	.params = http_params,
 	.target_kind = TARGET_TRAFFIC,
 	.needs_no_interface = true,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * What is said on one connection: requests are found and decided about, one behind the other, and
- * responses are followed as far as needed to know whose turn it is. An answer of ours comes when
+ * responses are followed as far as needed to know whose turn it is, and which of them is to be
+ * changed. An answer of ours comes when
  * the server has answered all that was asked before. What is not understood passes, and everything
  * behind it: a mistake here makes a fault miss, never a byte be lost.
  */

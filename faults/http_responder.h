@@ -2,9 +2,9 @@
  *
  * Stands between the clients that the table of an `http` fault redirects here and the servers they
  * meant. A thread of the worker, inside the target's network namespace, with sockets on its
- * loopback addresses: requests that are chosen are delayed, answered or aborted, everything else
- * goes both ways byte for byte. All of it vanishes with the process: connections that run through
- * it are reset.
+ * loopback addresses: requests that are chosen are delayed, answered, aborted or changed,
+ * everything else goes both ways byte for byte. All of it vanishes with the process: connections
+ * that run through it are reset.
  */
 #ifndef SQUALL_HTTP_RESPONDER_H
 #define SQUALL_HTTP_RESPONDER_H

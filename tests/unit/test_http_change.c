@@ -515,6 +515,41 @@ static void test_no_value_ends_its_line(void **state)
 	params_free(&params);
 }
 
+static void test_what_is_changed_is_told(void **state)
+{
+	struct http_policy read;
+	char text[2000];
+
+	(void)state;
+	PREPARE("path", "/a", "delay", "1s", "set-method", "PUT", "set-path", "/b", "set-query",
+		"c=d", "set-query", "e=", "set-request-header", "F: g", "set-request-header",
+		"H: ", "set-status", "404", "set-response-header", "I:", "set-body", "");
+	http_explain(&params, text, sizeof(text));
+	assert_non_null(strstr(
+		text, "A request for /a waits 1s and then reaches the server changed (method PUT, "
+		      "path /b, query c=d, no query e, header F: g, no header H), which does what "
+		      "it is asked, and its answer comes back changed (status 404 Not Found, no "
+		      "header I, another body). No cache may keep what comes of it (no-store). "
+		      "Other requests pass."));
+	assert_int_equal(http_read_policy(&params, &read, NULL), 0);
+	http_describe(&read, text, sizeof(text));
+	assert_string_equal(text, "delay 1s, then change the request and the response");
+	params_free(&params);
+	PREPARE("set-status", "404", "probability", "10%");
+	http_explain(&params, text, sizeof(text));
+	assert_non_null(strstr(text,
+			       "A request goes on to the server, which does what it is asked, "
+			       "and its answer comes back changed (status 404 Not Found). "));
+	assert_int_equal(http_read_policy(&params, &read, NULL), 0);
+	http_describe(&read, text, sizeof(text));
+	assert_string_equal(text, "change the response, 10% of them");
+	params_free(&params);
+	PREPARE("set-path", "/b");
+	http_explain(&params, text, sizeof(text));
+	assert_non_null(strstr(text, "A request reaches the server changed (path /b). "));
+	params_free(&params);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -530,6 +565,7 @@ int main(void)
 		cmocka_unit_test(test_what_cannot_be_set_is_refused),
 		cmocka_unit_test(test_headers_of_the_connection_are_refused),
 		cmocka_unit_test(test_no_value_ends_its_line),
+		cmocka_unit_test(test_what_is_changed_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
