@@ -8,7 +8,10 @@
 #include "injector/base/quantity.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
+
+#define SERVERS_MAX 1000
 
 const char *const dns_answers[] = {
 	[DNS_ANSWER_NXDOMAIN] = "nxdomain", [DNS_ANSWER_SERVFAIL] = "servfail",
@@ -118,4 +121,31 @@ int dns_check(const struct params *params, struct error *err)
 	int result = dns_match_check(params, &dns_keys, err);
 
 	return result < 0 ? result : dns_read_policy(params, &policy, err);
+}
+
+int dns_check_target(const struct params *params, const struct params *target,
+		     const struct param_value **out_blamed, struct error *err)
+{
+	static const unsigned unused[] = {TRAFFIC_LOCAL_PORT,
+					  TRAFFIC_LOCAL_ADDRESS,
+					  TRAFFIC_EXCEPT,
+					  TRAFFIC_EXCEPT_FILE,
+					  TRAFFIC_EXCEPT_LOCAL_PORT,
+					  TRAFFIC_EXCEPT_LOCAL_ADDRESS,
+					  TRAFFIC_SHARE,
+					  TRAFFIC_VLAN,
+					  TRAFFIC_NEIGHBOURS};
+	static const struct target_use use = {
+		.chosen = "queries are chosen by server, name and asker",
+		.allowed =
+			"to, to-file, protocol, interface, namespace, cgroup, unit, container, of",
+		.unused = unused,
+		.unused_count = sizeof(unused) / sizeof(*unused),
+		.spoken = "DNS is asked over udp and tcp alone",
+		.protocols = {IPPROTO_UDP, IPPROTO_TCP},
+		.endpoints_max = SERVERS_MAX,
+	};
+
+	(void)params;
+	return target_check_use(&use, target, out_blamed, err);
 }

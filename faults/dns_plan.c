@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SERVERS_MAX 1000
 #define REMEDY                                                                                     \
 	"needs Linux 5.12 or newer with CONFIG_NF_TABLES_INET, nft_redir, nft_ct and "             \
 	"nf_conntrack_netlink (modprobe nft_redir nf_conntrack_netlink)"
@@ -44,32 +43,6 @@ int dns_probe(struct fault_support *out, struct error *err)
 			 "nftables owner table redirects queries to a responder of the worker");
 	snprintf(out->reason, sizeof(out->reason), "%.*s", (int)sizeof(out->reason) - 1, why.text);
 	snprintf(out->remedy, sizeof(out->remedy), "%s", result ? REMEDY : "");
-	return 0;
-}
-
-static int check_target(const struct target *target, struct error *err)
-{
-	static const unsigned unused[] = {TRAFFIC_LOCAL_PORT,
-					  TRAFFIC_LOCAL_ADDRESS,
-					  TRAFFIC_EXCEPT,
-					  TRAFFIC_EXCEPT_FILE,
-					  TRAFFIC_EXCEPT_LOCAL_PORT,
-					  TRAFFIC_EXCEPT_LOCAL_ADDRESS,
-					  TRAFFIC_SHARE,
-					  TRAFFIC_VLAN,
-					  TRAFFIC_NEIGHBOURS};
-	const char *protocol = params_text(&target->params, TRAFFIC_PROTOCOL);
-
-	for (unsigned i = 0; i < sizeof(unused) / sizeof(*unused); i++)
-		if (params_count(&target->params, unused[i]))
-			return error_set(err, EINVAL,
-					 "queries are chosen by server, name and asker: %s of the "
-					 "target cannot be given",
-					 traffic_params[unused[i]].name);
-	if (protocol && strcmp(protocol, "icmp") == 0)
-		return error_set(err, EINVAL, "DNS is asked over udp and tcp, not icmp");
-	if (params_count(&target->params, TRAFFIC_TO) > SERVERS_MAX)
-		return error_set(err, E2BIG, "more than %d servers", SERVERS_MAX);
 	return 0;
 }
 
@@ -164,9 +137,7 @@ int dns_plan(struct fault *fault, struct plan *plan, struct error *err)
 		return error_errno(err, ENOMEM, "dns");
 	fault->state = state;
 	dns_register(state);
-	result = check_target(fault->target, err);
-	if (result == 0)
-		result = dns_read_policy(fault->params, &state->policy, err);
+	result = dns_read_policy(fault->params, &state->policy, err);
 	if (result == 0)
 		result = dns_match_new(fault->params, &dns_keys, &state->policy.match, err);
 	if (result == 0 && (result = trial_run(try_table, NULL, 0, err)) < 0)

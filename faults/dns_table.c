@@ -46,17 +46,17 @@ static void add_query(struct nft_batch *batch, uint16_t zone, const struct endpo
 static void add_server(struct nft_batch *batch, uint16_t zone, const struct endpoint *server,
 		       const struct target *target)
 {
-	const char *wanted = params_text(&target->params, TRAFFIC_PROTOCOL);
-	bool is_any = !wanted || strcmp(wanted, "any") == 0;
+	uint8_t wanted[TRAFFIC_PROTOCOLS_MAX];
+	unsigned count = target_protocols(&target->params, wanted);
 	bool has_interfaces = params_count(&target->params, TRAFFIC_INTERFACE) > 0;
 	unsigned interfaces = has_interfaces ? target->interface_count : 1;
 
 	for (unsigned i = 0; i < interfaces; i++) {
 		int interface = has_interfaces ? target->interfaces[i].index : 0;
 
-		if (is_any || strcmp(wanted, "udp") == 0)
+		if (!count || memchr(wanted, udp, count))
 			add_query(batch, zone, server, interface, &udp);
-		if (is_any || strcmp(wanted, "tcp") == 0)
+		if (!count || memchr(wanted, tcp, count))
 			add_query(batch, zone, server, interface, &tcp);
 	}
 }

@@ -118,6 +118,11 @@ struct fault_ops {
 	/* The parameters make sense together; called unprivileged by `check` as well. May be NULL.
 	 */
 	int (*check)(const struct params *params, struct error *err);
+	/* What of the target makes no sense for it, beyond what is said above; *out_blamed: the
+	 * value of the target that is at fault. On parameters that passed check(); called
+	 * unprivileged by `check` as well, where names are not looked up yet. May be NULL. */
+	int (*check_target)(const struct params *params, const struct params *target,
+			    const struct param_value **out_blamed, struct error *err);
 	/* The command that inject(), end() and undo() may start (faults/command.h): its arguments,
 	 * which point into the parameters, NULL after them; false: none. On parameters that passed
 	 * check(). NULL: it never has one. */

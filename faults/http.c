@@ -178,6 +178,7 @@ static void say_counts(const struct http_counters *seen, uint64_t reset, struct 
 		{reset, "connections ended"},
 		{seen->strange, "connections not understood"},
 		{seen->refused, "connections refused (too many)"},
+		{seen->left, "half-closed connections ended (too many)"},
 	};
 	struct prose prose;
 
@@ -280,6 +281,7 @@ const struct fault_ops http_fault = {
 			1ULL << CAP_NET_BIND_SERVICE,
 	.explain = http_explain,
 	.check = http_check,
+	.check_target = http_check_target,
 	.probe = http_probe_machine,
 	.plan = http_plan,
 	.inject = inject,

@@ -34,6 +34,8 @@ enum http_param {
 };
 extern const struct param http_params[];
 int http_check(const struct params *params, struct error *err);
+int http_check_target(const struct params *params, const struct params *target,
+		      const struct param_value **out_blamed, struct error *err);
 #define HTTP_VALUES_MAX 20 /* of each list: every request is compared with them */
 
 /* http_change_params.c: of what is changed; `policy`: the rest of it, as it was read. */

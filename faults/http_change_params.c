@@ -31,6 +31,13 @@ static const char *first_of(const struct params *params, const unsigned *list, s
 	return NULL;
 }
 
+static const char *first_of_all(const struct params *params)
+{
+	const char *name = first_of(params, of_requests, COUNT(of_requests));
+
+	return name ? name : first_of(params, of_responses, COUNT(of_responses));
+}
+
 bool http_is_change(unsigned param)
 {
 	return param >= HTTP_PARAM_SET_PATH && param <= HTTP_PARAM_SET_BODY;
@@ -45,17 +52,16 @@ int http_read_changes(const struct params *params, struct http_policy *policy, s
 {
 	const char *of_request = first_of(params, of_requests, COUNT(of_requests));
 	const char *of_response = first_of(params, of_responses, COUNT(of_responses));
-	const char *any = of_request ? of_request : of_response;
+	const char *any = first_of_all(params);
 	unsigned status = (unsigned)params_number(params, HTTP_PARAM_SET_STATUS, 0);
 	const char *body = params_text(params, HTTP_PARAM_SET_BODY);
 
 	if (any && policy->status) {
-		error_set(err, EINVAL, "`answer` does not ask the server: there is nothing for %s",
-			  any);
+		error_set(err, EINVAL, "%s: `answer` does not ask the server", any);
 		return error_remedy(err, "of what the server answers: set-status and set-body");
 	}
 	if (any && policy->aborts) {
-		error_set(err, EINVAL, "`abort` ends the connection: there is nothing for %s", any);
+		error_set(err, EINVAL, "%s: `abort` ends the connection", any);
 		return error_remedy(err, "leave one of them out, or make two steps, each with "
 					 "requests of its own");
 	}
@@ -191,7 +197,8 @@ int http_check_changes(const struct params *params, struct error *err)
 	if (result == 0)
 		result = check_heads(params, err);
 	if (result == 0 && size_of(params) > HTTP_CHANGES_MAX) {
-		error_set(err, E2BIG, "what is to be set has %zu bytes", size_of(params));
+		error_set(err, E2BIG, "%s: all that is to be set has %zu bytes",
+			  first_of_all(params), size_of(params));
 		return error_remedy(err, "at most %d altogether", HTTP_CHANGES_MAX);
 	}
 	return result;

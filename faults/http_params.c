@@ -8,7 +8,10 @@
 #include "injector/base/quantity.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
+
+#define SERVERS_MAX 1000
 
 const struct param http_params[] = {
 	[HTTP_PARAM_TARGET] = {.name = "target",
@@ -67,8 +70,9 @@ const struct param http_params[] = {
 	[HTTP_PARAM_PATH] = {.name = "path",
 			     .type = PARAM_TEXT,
 			     .flags = PARAM_LIST,
-			     .doc = "only requests for such a path, without what is behind a ?; * "
-				    "is any characters, ? any one; default: any"},
+			     .doc = "only requests for such a path, whatever its query, or with "
+				    "one: \"/item?id=7*\"; * is any characters, ? any one; "
+				    "default: any"},
 	[HTTP_PARAM_METHOD] = {.name = "method",
 			       .type = PARAM_NAME,
 			       .flags = PARAM_LIST,
@@ -110,10 +114,16 @@ static int check_counts(const struct params *params, struct error *err)
 
 static int check_path(const char *text, struct error *err)
 {
-	if (text[0] != '/' && text[0] != '*' && text[0] != '?')
-		return error_set(err, EINVAL, "path: '%.60s' begins with neither / nor *", text);
-	if (strpbrk(text, " #"))
-		return error_set(err, EINVAL, "path: '%.60s': a blank or # is in no request", text);
+	if (text[0] != '/' && text[0] != '*' && text[0] != '?') {
+		error_set(err, EINVAL, "path: '%.60s' begins with neither / nor *", text);
+		return error_remedy(err, "path: \"/%.60s\", or \"*/%.60s\" at any place", text,
+				    text);
+	}
+	if (strpbrk(text, " #")) {
+		error_set(err, EINVAL, "path: '%.60s': a blank or # is in no request", text);
+		return error_remedy(err,
+				    "write a blank as %%20, and leave out # and what is behind");
+	}
 	return 0;
 }
 
@@ -157,13 +167,13 @@ static int check_effects(const struct http_policy *policy, bool has_body, struct
 		error_set(err, EINVAL, "answer: %u is no error", policy->status);
 		return error_remedy(err, "give 400 to 599, or 200");
 	}
-	if (policy->status && policy->aborts)
-		return error_set(err, EINVAL,
-				 "a request that is aborted gets no answer: give "
-				 "`answer` or `abort`");
+	if (policy->status && policy->aborts) {
+		error_set(err, EINVAL, "abort: a request that is aborted gets no answer");
+		return error_remedy(err, "give `answer` or `abort`");
+	}
 	if (has_body && !policy->status) {
-		error_set(err, EINVAL, "`body` belongs to `answer`");
-		return error_remedy(err, "of what the server answers: set-body");
+		error_set(err, EINVAL, "body: it belongs to `answer`, which is not given");
+		return error_remedy(err, "add answer: 503; of what the server answers: set-body");
 	}
 	return 0;
 }
@@ -202,4 +212,35 @@ int http_check(const struct params *params, struct error *err)
 	if (result == 0)
 		result = http_check_changes(params, err);
 	return result < 0 ? result : http_read_policy(params, &policy, err);
+}
+
+int http_check_target(const struct params *params, const struct params *target,
+		      const struct param_value **out_blamed, struct error *err)
+{
+	static const unsigned unused[] = {TRAFFIC_LOCAL_PORT,
+					  TRAFFIC_LOCAL_ADDRESS,
+					  TRAFFIC_EXCEPT_LOCAL_PORT,
+					  TRAFFIC_EXCEPT_LOCAL_ADDRESS,
+					  TRAFFIC_SHARE,
+					  TRAFFIC_VLAN,
+					  TRAFFIC_NEIGHBOURS};
+	static const struct target_use use = {
+		.chosen = "requests are chosen by server, by what is asked and by who asks",
+		.allowed = "to, to-file, except, except-file, interface, namespace, cgroup, unit, "
+			   "container, of",
+		.unused = unused,
+		.unused_count = sizeof(unused) / sizeof(*unused),
+		.spoken = "HTTP/1 is spoken over tcp alone",
+		.protocols = {IPPROTO_TCP},
+		.endpoints_max = SERVERS_MAX,
+	};
+
+	if (params_number(params, HTTP_PARAM_RESET, 0) && params_count(target, TRAFFIC_INTERFACE)) {
+		*out_blamed = params_value(target, TRAFFIC_INTERFACE, 0);
+		error_set(err, EINVAL,
+			  "interface: reset-connections does not know which connections leave by "
+			  "it");
+		return error_remedy(err, "leave one of them out");
+	}
+	return target_check_use(&use, target, out_blamed, err);
 }

@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SERVERS_MAX 1000
 #define REMEDY                                                                                     \
 	"needs Linux 5.12 or newer with CONFIG_NF_TABLES_INET and nft_redir (modprobe nft_redir)"
 #define GROUP_REMEDY "needs Linux 5.13 or newer with CONFIG_NFT_SOCKET (modprobe nft_socket)"
@@ -47,34 +46,6 @@ int http_probe_machine(struct fault_support *out, struct error *err)
 			 "worker");
 	snprintf(out->reason, sizeof(out->reason), "%.*s", (int)sizeof(out->reason) - 1, why.text);
 	snprintf(out->remedy, sizeof(out->remedy), "%s", result ? REMEDY : "");
-	return 0;
-}
-
-static int check_target(const struct target *target, struct error *err)
-{
-	static const unsigned unused[] = {TRAFFIC_LOCAL_PORT,
-					  TRAFFIC_LOCAL_ADDRESS,
-					  TRAFFIC_PROTOCOL_NUMBER,
-					  TRAFFIC_EXCEPT_LOCAL_PORT,
-					  TRAFFIC_EXCEPT_LOCAL_ADDRESS,
-					  TRAFFIC_SHARE,
-					  TRAFFIC_VLAN,
-					  TRAFFIC_NEIGHBOURS};
-	const char *protocol = params_text(&target->params, TRAFFIC_PROTOCOL);
-
-	for (unsigned i = 0; i < sizeof(unused) / sizeof(*unused); i++)
-		if (params_count(&target->params, unused[i]))
-			return error_set(err, EINVAL,
-					 "requests are chosen by server, by what is asked and by "
-					 "who asks: %s of the target cannot be given",
-					 traffic_params[unused[i]].name);
-	if (params_count(&target->params, TRAFFIC_PROTOCOL) > 1 ||
-	    (protocol && strcmp(protocol, "any") != 0 && strcmp(protocol, "tcp") != 0))
-		return error_set(err, EINVAL, "HTTP/1 is spoken over tcp alone");
-	if (params_count(&target->params, TRAFFIC_TO) +
-		    params_count(&target->params, TRAFFIC_EXCEPT) >
-	    SERVERS_MAX)
-		return error_set(err, E2BIG, "more than %d servers", SERVERS_MAX);
 	return 0;
 }
 
@@ -182,7 +153,8 @@ static int list_changes(const struct http_state *state, bool resets, struct plan
 			resets ? "" : "connections that are open when it begins, ");
 	if (result == 0)
 		result = plan_add(plan, PLAN_NOTE,
-				  "at most %u connections at a time, further ones are reset; one "
+				  "at most %u connections at a time, further ones are reset unless "
+				  "one that is half closed and idle makes room; one "
 				  "to a server that cannot be reached is reset as well",
 				  http_responder_room());
 	if (result == 0)
@@ -201,10 +173,6 @@ static int plan_reset(struct http_state *state, const struct fault *fault, struc
 
 	if (!params_number(fault->params, HTTP_PARAM_RESET, 0))
 		return 0;
-	if (params_count(&fault->target->params, TRAFFIC_INTERFACE))
-		return error_set(err, EINVAL,
-				 "reset-connections does not know which connections leave by "
-				 "`interface`: leave one of them out");
 	result = netlink_open_diag(fault->target->namespace_fd, &state->diag, err);
 	if (result == 0)
 		result = connection_try_destroy(state->diag, err);
@@ -228,9 +196,7 @@ int http_plan(struct fault *fault, struct plan *plan, struct error *err)
 		return error_errno(err, ENOMEM, "http");
 	fault->state = state;
 	http_register(state);
-	result = check_target(fault->target, err);
-	if (result == 0)
-		result = http_read_policy(fault->params, &state->policy, err);
+	result = http_read_policy(fault->params, &state->policy, err);
 	if (result == 0 && (result = trial_run(try_table, NULL, 0, err)) < 0)
 		error_remedy(err, "%s", REMEDY);
 	if (result == 0 && fault->target->group_count &&

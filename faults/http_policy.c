@@ -5,6 +5,7 @@
 #include "injector/base/quantity.h"
 #include "injector/base/random.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -35,26 +36,47 @@ bool http_split_target(struct http_text target, struct http_text *out_origin,
 	return true;
 }
 
-/* "*" has none, and is one. */
-static struct http_text path_of(struct http_text target)
+/* Of a target that is neither, as of "*", what comes before a "?". */
+static struct http_text path_of(struct http_text target, struct http_text *out_query)
 {
-	struct http_text origin, path, query;
+	struct http_text origin, path;
 	const char *end;
 
-	if (http_split_target(target, &origin, &path, &query))
+	if (http_split_target(target, &origin, &path, out_query))
 		return path.size ? path : (struct http_text){"/", 1};
+	*out_query = (struct http_text){0};
 	end = memchr(target.at, '?', target.size);
-	if (end)
-		target.size = (size_t)(end - target.at);
+	if (end) {
+		size_t size = (size_t)(end - target.at);
+
+		*out_query = (struct http_text){end + 1, target.size - size - 1};
+		target.size = size;
+	}
 	return target;
 }
 
-static bool has_path(const struct params *params, struct http_text path)
+/* Of a glob a ? is any character, or where the query begins. */
+static bool is_path(const char *glob, struct http_text path, struct http_text query)
 {
+	char before[PARAM_TEXT_MAX + 1];
+
+	if (http_glob_holds(glob, path, false))
+		return true;
+	for (const char *at = glob; query.at && (at = strchr(at, '?')); at++) {
+		snprintf(before, sizeof(before), "%.*s", (int)(at - glob), glob);
+		if (http_glob_holds(before, path, false) && http_glob_holds(at + 1, query, false))
+			return true;
+	}
+	return false;
+}
+
+static bool has_path(const struct params *params, struct http_text target)
+{
+	struct http_text query, path = path_of(target, &query);
 	unsigned count = params_count(params, HTTP_PARAM_PATH);
 
 	for (unsigned i = 0; i < count; i++)
-		if (http_glob_holds(params_value(params, HTTP_PARAM_PATH, i)->text, path, false))
+		if (is_path(params_value(params, HTTP_PARAM_PATH, i)->text, path, query))
 			return true;
 	return count == 0;
 }
@@ -91,7 +113,7 @@ bool http_policy_holds(const struct http_policy *policy, const struct http_reque
 {
 	const struct params *params = policy->params;
 
-	if (!has_method(params, request->method) || !has_path(params, path_of(request->target)))
+	if (!has_method(params, request->method) || !has_path(params, request->target))
 		return false;
 	for (unsigned i = 0; i < params_count(params, HTTP_PARAM_HEADER); i++)
 		if (!has_header(request->headers, params_value(params, HTTP_PARAM_HEADER, i)->text))

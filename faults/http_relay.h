@@ -32,7 +32,8 @@ struct http_relay {
 	_Atomic bool is_looping; /* what it sends came back to it */
 
 	/* read by other threads */
-	_Atomic uint64_t connections, requests, hits, answered, aborted, delayed, strange, refused;
+	_Atomic uint64_t connections, requests, hits, answered, aborted, delayed, strange, refused,
+		left;
 	_Atomic uint64_t changed_requests, changed_responses, unchanged;
 	_Atomic unsigned awaited; /* streams on which something may still come */
 

@@ -348,6 +348,7 @@ void http_responder_counters(const struct http_responder *responder, struct http
 		.unchanged = relay->unchanged,
 		.strange = relay->strange,
 		.refused = relay->refused,
+		.left = relay->left,
 	};
 }
 

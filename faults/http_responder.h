@@ -16,6 +16,9 @@
 #include <stdint.h>
 
 #define HTTP_CONNECTIONS_MAX 1000 /* at a time; each has two descriptors and 73 KiB */
+/* One of which one side has hung up, and nothing was said for so long, gives its place to another.
+ */
+#define HTTP_LEFT_NS (2LL * 1000000000)
 
 struct http_responder;
 
@@ -28,6 +31,7 @@ struct http_counters {
 	uint64_t unchanged; /* messages that could not be changed: the policy does not fit them */
 	uint64_t strange;   /* connections on which something else than HTTP/1 was said */
 	uint64_t refused;   /* connections: too many at once */
+	uint64_t left;	    /* connections, ended by us since one side had hung up: for others */
 };
 
 struct http_responder_config {

@@ -272,6 +272,7 @@ static void client_is_ready(void *context, uint32_t events)
 {
 	struct http_stream *stream = context;
 
+	stream->used_ns = clock_now_ns();
 	go_on(stream, !(events & EPOLLERR) && fill(&stream->to_server, stream->client));
 }
 
@@ -288,6 +289,7 @@ static void server_is_ready(void *context, uint32_t events)
 	/* refused; or reset, when there is no room for what it has said before */
 	bool is_sound = !(events & EPOLLERR) || (stream->is_connected && room(&stream->to_client));
 
+	stream->used_ns = clock_now_ns();
 	if (is_sound && !stream->is_connected && events & EPOLLOUT)
 		stream->is_connected = true;
 	else if (is_sound)
@@ -341,11 +343,31 @@ static bool find_server(struct http_stream *stream)
 	return !stream->relay->is_looping && connect_server(stream);
 }
 
+/* A client that has gone, of which its server takes no notice, or the other way round: whether the
+ * other half is still of use to somebody nobody can tell, so it goes when its place is needed. */
+static void make_room(struct http_relay *relay)
+{
+	const int64_t limit_ns = clock_now_ns() - HTTP_LEFT_NS;
+	struct http_stream *left = NULL;
+
+	for (struct http_stream *stream = relay->streams; stream; stream = stream->next)
+		if ((stream->to_server.has_ended || stream->to_client.has_ended) &&
+		    stream->used_ns <= (left ? left->used_ns : limit_ns))
+			left = stream;
+	if (!left)
+		return;
+	relay->left++;
+	end_stream(left, false);
+}
+
 void http_stream_begin(struct http_relay *relay, int fd, const struct sockaddr_storage *client)
 {
-	struct http_stream *stream =
-		relay->stream_count < relay->stream_max ? calloc(1, sizeof(*stream)) : NULL;
+	struct http_stream *stream = NULL;
 
+	if (relay->stream_count >= relay->stream_max)
+		make_room(relay);
+	if (relay->stream_count < relay->stream_max)
+		stream = calloc(1, sizeof(*stream));
 	prepare(fd);
 	if (!stream) {
 		relay->refused++;
@@ -356,7 +378,7 @@ void http_stream_begin(struct http_relay *relay, int fd, const struct sockaddr_s
 	stream->client_address = *client;
 	stream->client = fd;
 	stream->server = -1;
-	stream->since_ns = clock_now_ns();
+	stream->since_ns = stream->used_ns = clock_now_ns();
 	stream->next = relay->streams;
 	if (relay->streams)
 		relay->streams->previous = stream;

@@ -38,6 +38,7 @@ struct http_stream {
 	bool is_connected;		       /* the server has answered the connection */
 	bool is_awaited, has_asked;
 	int64_t since_ns; /* of the connection; of our hanging up */
+	int64_t used_ns;  /* something was said, or somebody has hung up */
 	struct http_lane to_server, to_client;
 
 	/* of the requests */

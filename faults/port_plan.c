@@ -28,6 +28,21 @@ int port_check(const struct params *params, struct error *err)
 	return 0;
 }
 
+int port_check_target(const struct params *params, const struct params *target,
+		      const struct param_value **out_blamed, struct error *err)
+{
+	static const unsigned unused[] = {TRAFFIC_LOCAL_ADDRESS, TRAFFIC_EXCEPT_LOCAL_ADDRESS};
+	static const struct target_use use = {
+		.chosen = "ports are taken at every address of this side",
+		.allowed = "local-port, to, protocol, namespace",
+		.unused = unused,
+		.unused_count = sizeof(unused) / sizeof(*unused),
+	};
+
+	(void)params;
+	return target_check_use(&use, target, out_blamed, err);
+}
+
 static bool has_protocol(const struct target *target, uint8_t wanted)
 {
 	uint8_t numbers[TRAFFIC_PROTOCOLS_MAX];
@@ -225,19 +240,11 @@ static int list_changes(const struct port_state *state, bool exhausts, struct pl
 
 static int check_target(const struct target *target, struct error *err)
 {
-	static const unsigned unused[] = {TRAFFIC_LOCAL_ADDRESS, TRAFFIC_EXCEPT_LOCAL_ADDRESS};
-
 	if (target->group_count)
 		return error_set(
 			err, EINVAL,
 			"ports are of a whole network namespace, and the target is that of %s",
 			target->owner_text);
-	for (unsigned i = 0; i < sizeof(unused) / sizeof(*unused); i++)
-		if (params_count(&target->params, unused[i]))
-			return error_set(err, EINVAL,
-					 "ports are taken at every address of this side: %s of the "
-					 "target cannot be given",
-					 traffic_params[unused[i]].name);
 	return 0;
 }
 

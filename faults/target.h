@@ -180,6 +180,21 @@ bool target_is_metadata(int family, const uint8_t *address);
 /* The one of that number; NULL: there are not so many. */
 const uint8_t *target_metadata_address(int family, unsigned at);
 
+/* target_use.c: what of a traffic target a fault can use. */
+#define TARGET_USE_PROTOCOLS 2
+struct target_use {
+	const char *chosen;	/* by what: "queries are chosen by server" */
+	const char *allowed;	/* the keys that are of use, for people */
+	const unsigned *unused; /* those that are not */
+	unsigned unused_count;
+	const char *spoken; /* "HTTP/1 is spoken over tcp alone"; NULL: any protocol */
+	uint8_t protocols[TARGET_USE_PROTOCOLS];
+	unsigned endpoints_max; /* 0: as many as a target may have */
+};
+/* On failure *out_blamed is the value that is at fault. */
+int target_check_use(const struct target_use *use, const struct params *target,
+		     const struct param_value **out_blamed, struct error *err);
+
 /* The kinds' own parts, called by target_resolve(). */
 int target_traffic_resolve(struct target *target, const struct target_guard *guard,
 			   struct error *err);

@@ -186,6 +186,7 @@ static int check(const struct inline_reading *reading, struct error *err)
 {
 	const struct experiment_inputs inputs = {.read = experiment_read_to_run};
 	const struct fault_ops *ops = reading->step->ops;
+	const struct param_value *blamed;
 	char keys[300] = "";
 	int result;
 
@@ -225,6 +226,9 @@ static int check(const struct inline_reading *reading, struct error *err)
 						ops->sees_packets ? NULL : ops->name, err);
 	if (result == 0)
 		result = experiment_check_fault(reading->experiment, reading->step, &inputs, err);
+	if (result == 0 && reading->target && ops->check_target)
+		result = ops->check_target(&reading->step->params, &reading->target->params,
+					   &blamed, err);
 	return result < 0 ? result : check_for(reading, err);
 }
 

@@ -141,8 +141,31 @@ static void check_tcp_flags(struct reader *reader)
 	}
 }
 
+/* What a fault has no use for. */
+static void check_use(struct reader *reader)
+{
+	const struct experiment *experiment = reader->experiment;
+
+	for (unsigned s = 0; s < experiment->step_count; s++) {
+		const struct experiment_step *step = &experiment->steps[s];
+		const struct experiment_target *target = NULL;
+		const struct param_value *blamed = NULL;
+		struct error err = ERROR_INIT;
+
+		if (step->target < experiment->target_count)
+			target = &experiment->targets[step->target];
+		if (target && target->params.settings && step->ops && step->ops->check_target &&
+		    target->kind == step->ops->target_kind &&
+		    step->ops->check_target(&step->params, &target->params, &blamed, &err) < 0)
+			problems_add(reader->problems, blamed->line, blamed->column, "%s: %s%s%s",
+				     step->ops->name, err.text, err.remedy[0] ? "; remedy: " : "",
+				     err.remedy);
+	}
+}
+
 void reader_check_targets(struct reader *reader)
 {
+	check_use(reader);
 	check_tcp_flags(reader);
 	check_namespaces(reader);
 	check_families(reader);

@@ -327,12 +327,17 @@ static int check_target(const struct worker_step *step, struct error *err)
 {
 	const struct fault_ops *ops = step->fault.ops;
 	const struct target *target = step->fault.target;
+	const struct param_value *blamed;
+	int result;
 
 	if (!ops->follow && target_follows(&target->params))
 		return error_set(err, EINVAL, TARGET_FOLLOWED_NOT, ops->name);
 	if (target->kind != TARGET_TRAFFIC)
 		return 0;
-	return target_check_tcp_flags(&target->params, ops->sees_packets ? NULL : ops->name, err);
+	result = target_check_tcp_flags(&target->params, ops->sees_packets ? NULL : ops->name, err);
+	return result < 0 || !ops->check_target
+		       ? result
+		       : ops->check_target(step->fault.params, &target->params, &blamed, err);
 }
 
 int worker_on_plan(struct worker *worker, const struct request *request, struct error *err)

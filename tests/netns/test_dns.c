@@ -144,6 +144,28 @@ static void test_a_delay_holds_the_chosen_and_nobody_else(void **state)
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 }
 
+static void test_each_protocol_that_is_named_is_met(void **state)
+{
+	static const char *const named[] = {"udp", "tcp"};
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+
+	START(lab, &fault, "to", "10.88.0.2", "name", "gone.test", "answer", "nxdomain", "protocol",
+	      "tcp", "protocol", "udp");
+	for (int tcp = 0; tcp < 2; tcp++)
+		assert_int_equal(DNS_ASK(lab, .name = "gone.test", .over_tcp = tcp).rcode,
+				 DNS_NXDOMAIN);
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+	for (int met = 0; met < 2; met++) {
+		START(lab, &fault, "to", "10.88.0.2", "name", "gone.test", "answer", "nxdomain",
+		      "protocol", named[met]);
+		for (int tcp = 0; tcp < 2; tcp++)
+			assert_int_equal(DNS_ASK(lab, .name = "gone.test", .over_tcp = tcp).rcode,
+					 tcp == met ? DNS_NXDOMAIN : DNS_NOERROR);
+		netlab_fault_finish(&fault, FAULT_END_NOW);
+	}
+}
+
 static void test_two_faults_add_up(void **state)
 {
 	struct netlab *lab = *state;
@@ -274,6 +296,7 @@ static void test_refusals(void **state)
 		{"share", "50%", "name", "a.test", "answer", "empty"},
 		{"vlan", "5", "name", "a.test", "answer", "empty"},
 		{"neighbours", "true", "name", "a.test", "answer", "empty"},
+		{"protocol", "sctp", "name", "a.test", "answer", "empty"},
 	};
 	struct netlab *lab = *state;
 
@@ -297,6 +320,7 @@ int main(void)
 		cmocka_unit_test(test_a_wrong_address),
 		cmocka_unit_test(test_another_address_each_time),
 		cmocka_unit_test(test_a_delay_holds_the_chosen_and_nobody_else),
+		cmocka_unit_test(test_each_protocol_that_is_named_is_met),
 		cmocka_unit_test(test_two_faults_add_up),
 		cmocka_unit_test(test_rules_about_marks_are_not_about_what_is_passed_on),
 		cmocka_unit_test(test_what_comes_back_is_seen),

@@ -412,10 +412,10 @@ static void test_targets_that_mean_nothing_are_refused(void **state)
 	static const struct {
 		const char *key, *value, *wanted;
 	} cases[] = {
-		{"local-port", "80", "local-port of the target cannot be given"},
-		{"share", "10%", "share of the target cannot be given"},
+		{"local-port", "80", "local-port: requests are chosen by server"},
+		{"share", "10%", "share: requests are chosen by server"},
 		{"protocol", "udp", "over tcp alone"},
-		{"neighbours", "true", "neighbours of the target cannot be given"},
+		{"neighbours", "true", "neighbours: requests are chosen by server"},
 	};
 	struct netlab *lab = *state;
 

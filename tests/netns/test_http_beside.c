@@ -195,6 +195,45 @@ static void test_a_refusal_is_heard_though_a_reset_follows(void **state)
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 }
 
+/* Clients that have gone, and a server that does not mind: their places are for those who come. */
+static void test_whose_client_has_gone_makes_room(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	struct sockaddr_storage address;
+	socklen_t size = netlab_socket_address("10.88.0.2", 8092, &address);
+	int listener = netlab_own_socket(lab->far_fd, "10.88.0.2", SOCK_STREAM), first, last;
+	struct pollfd polled[2];
+
+	if (http_responder_room() < HTTP_CONNECTIONS_MAX)
+		skip();
+	assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+	assert_int_equal(listen(listener, 2 * HTTP_CONNECTIONS_MAX), 0); /* and never accepts */
+	START(lab, &fault, "to", "10.88.0.2:8092", "path", "/up", "answer", "503");
+	first = netlab_dial(lab->near_fd, "10.88.0.2", 8092);
+	assert_true(first >= 0);
+	for (unsigned i = 1; i < HTTP_CONNECTIONS_MAX; i++) {
+		int fd = netlab_dial(lab->near_fd, "10.88.0.2", 8092);
+
+		assert_true(fd >= 0);
+		close(fd);
+	}
+	while (counters_of(&fault).connections < HTTP_CONNECTIONS_MAX)
+		poll(NULL, 0, 10);
+	poll(NULL, 0, (int)(HTTP_LEFT_NS / NSEC_PER_MSEC) + 500);
+	last = netlab_dial(lab->near_fd, "10.88.0.2", 8092);
+	assert_true(last >= 0);
+	polled[0] = (struct pollfd){.fd = first, .events = POLLIN};
+	polled[1] = (struct pollfd){.fd = last, .events = POLLIN};
+	assert_int_equal(poll(polled, 2, 500), 0); /* neither is reset */
+	assert_int_equal(counters_of(&fault).refused, 0);
+	assert_int_equal(counters_of(&fault).left, 1);
+	close(first);
+	close(last);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	close(listener);
+}
+
 static void test_a_server_that_loses_patience_is_asked_anew(void **state)
 {
 	struct netlab *lab = *state;
@@ -242,6 +281,7 @@ int main(void)
 		cmocka_unit_test(test_a_link_local_client_is_not_held_up),
 		cmocka_unit_test(test_what_comes_back_is_seen),
 		cmocka_unit_test(test_a_refusal_is_heard_though_a_reset_follows),
+		cmocka_unit_test(test_whose_client_has_gone_makes_room),
 		cmocka_unit_test(test_a_server_that_loses_patience_is_asked_anew),
 		cmocka_unit_test(test_beside_a_dns_fault),
 	};

@@ -284,10 +284,10 @@ static void test_targets_that_make_no_sense_are_refused(void **state)
 		 "true"},
 		{"`leave` belongs to", "action", "occupy", "local-port", "80", "leave", "5"},
 		{"tcp and udp", "action", "occupy", "local-port", "80", "protocol", "sctp"},
-		{"at every address of this side: local-address of", "action", "occupy",
+		{"local-address: ports are taken at every address", "action", "occupy",
 		 "local-port", "80", "local-address", "10.88.0.1"},
-		{"at every address of this side: except-local-address of", "action", "exhaust",
-		 "to", "10.88.0.2:80", "except-local-address", "10.88.0.1"},
+		{"except-local-address: ports are taken at every", "action", "exhaust", "to",
+		 "10.88.0.2:80", "except-local-address", "10.88.0.1"},
 		{"more than 1000 ports", "action", "occupy", "local-port", "1-2000"},
 	};
 	struct netlab *lab = *state;

@@ -57,6 +57,7 @@ static int plan_step(struct netlab *lab, struct netlab_fault *out, unsigned step
 {
 	struct plan plan = {.line = add_line, .context = out};
 	const struct fault_ops *ops = &network_fault;
+	const struct param_value *blamed;
 	int result;
 
 	if (settings[0] && strcmp(settings[0], "fault") == 0) {
@@ -87,6 +88,8 @@ static int plan_step(struct netlab *lab, struct netlab_fault *out, unsigned step
 	result = ops->check ? ops->check(&out->params, err) : 0;
 	if (result == 0)
 		result = target_resolve(&out->target, 10000, NULL, err);
+	if (result == 0 && ops->check_target)
+		result = ops->check_target(&out->params, &out->target.params, &blamed, err);
 	if (result == 0)
 		result = ops->plan(&out->fault, &plan, err);
 	return result;

@@ -304,6 +304,36 @@ static void test_which_requests_are_meant(void **state)
 	params_free(&params);
 }
 
+static bool meets_path(const char *path, const char *text)
+{
+	struct params params;
+	bool result;
+
+	assert_int_equal(params_init(&params, http_params, NULL), 0);
+	set(&params, "answer", "503");
+	set(&params, "path", path);
+	result = meets(&params, text);
+	params_free(&params);
+	return result;
+}
+
+/* A ? is any character of the path, or where the query begins; a glob goes over no such border. */
+static void test_a_path_may_have_a_query(void **state)
+{
+	(void)state;
+	assert_true(meets_path("/a?b=c", "GET /a?b=c HTTP/1.1\r\n\r\n"));
+	assert_true(meets_path("/a?b=c", "GET http://host/a?b=c HTTP/1.1\r\n\r\n"));
+	assert_true(meets_path("/a?b=c", "GET /a.b=c?d HTTP/1.1\r\n\r\n"));
+	assert_false(meets_path("/a?b=c", "GET /a?b=cd HTTP/1.1\r\n\r\n"));
+	assert_false(meets_path("/a?b=c", "GET /a HTTP/1.1\r\n\r\n"));
+	assert_true(meets_path("/v?/a?*id=7*", "GET /v1/a?x&id=7&y?z HTTP/1.1\r\n\r\n"));
+	assert_false(meets_path("/v?/a?*id=7*", "GET /v1/a?id=8 HTTP/1.1\r\n\r\n"));
+	assert_true(meets_path("/a?", "GET /a? HTTP/1.1\r\n\r\n"));
+	assert_true(meets_path("/a?*", "GET /a?b HTTP/1.1\r\n\r\n"));
+	assert_false(meets_path("/v?/*.php", "GET /v1/a?f=b.php HTTP/1.1\r\n\r\n"));
+	assert_false(meets_path("*.php", "GET /a?f=b.php HTTP/1.1\r\n\r\n"));
+}
+
 static void test_what_makes_no_sense_is_refused(void **state)
 {
 	static const struct {
@@ -314,15 +344,17 @@ static void test_what_makes_no_sense_is_refused(void **state)
 		 "give answer, delay, abort or what is to be changed (set-status, set-path, ...)"},
 		{{"answer", "302"}, "answer: 302 is no error", "give 400 to 599, or 200"},
 		{{"answer", "503", "abort", "true"},
-		 "a request that is aborted gets no answer: give `answer` or `abort`",
-		 ""},
+		 "abort: a request that is aborted gets no answer",
+		 "give `answer` or `abort`"},
 		{{"delay", "1s", "body", "x"},
-		 "`body` belongs to `answer`",
-		 "of what the server answers: set-body"},
-		{{"delay", "1s", "path", "api"}, "path: 'api' begins with neither / nor *", ""},
+		 "body: it belongs to `answer`, which is not given",
+		 "add answer: 503; of what the server answers: set-body"},
+		{{"delay", "1s", "path", "api"},
+		 "path: 'api' begins with neither / nor *",
+		 "path: \"/api\", or \"*/api\" at any place"},
 		{{"delay", "1s", "path", "/a b"},
 		 "path: '/a b': a blank or # is in no request",
-		 ""},
+		 "write a blank as %20, and leave out # and what is behind"},
 		{{"delay", "1s", "method", "get"},
 		 "method: 'get' is none",
 		 "they are written in capitals: GET, POST"},
@@ -395,6 +427,7 @@ int main(void)
 		cmocka_unit_test(test_a_body_ends_where_it_ends),
 		cmocka_unit_test(test_globs),
 		cmocka_unit_test(test_which_requests_are_meant),
+		cmocka_unit_test(test_a_path_may_have_a_query),
 		cmocka_unit_test(test_what_makes_no_sense_is_refused),
 		cmocka_unit_test(test_an_answer_is_one_that_we_understand),
 		cmocka_unit_test(test_draws_are_a_share_and_repeat),

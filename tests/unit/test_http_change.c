@@ -358,7 +358,7 @@ static void test_no_message_grows_by_more_than_it_may(void **state)
 		params_truncate(&params, HTTP_PARAM_SET_METHOD, 0);
 		assert_int_equal(params_add(&params, HTTP_PARAM_SET_METHOD, "A", 1, 1, NULL), 0);
 		assert_true(http_check(&params, &err) < 0);
-		assert_string_equal(err.text, "what is to be set has 4001 bytes");
+		assert_string_equal(err.text, "set-path: all that is to be set has 4001 bytes");
 		assert_string_equal(err.remedy, "at most 4000 altogether");
 	}
 	params_free(&params);
@@ -377,13 +377,13 @@ static void test_what_cannot_be_set_is_refused(void **state)
 		const char *settings[6], *text, *remedy;
 	} cases[] = {
 		{{"answer", "503", "set-body", ""},
-		 "`answer` does not ask the server: there is nothing for set-body",
+		 "set-body: `answer` does not ask the server",
 		 "of what the server answers: set-status and set-body"},
 		{{"answer", "503", "set-path", "/a"},
-		 "`answer` does not ask the server: there is nothing for set-path",
+		 "set-path: `answer` does not ask the server",
 		 "of what the server answers: set-status and set-body"},
 		{{"abort", "true", "set-status", "500"},
-		 "`abort` ends the connection: there is nothing for set-status",
+		 "set-status: `abort` ends the connection",
 		 "leave one of them out, or make two steps, each with requests of its own"},
 		{{"set-status", "204", "set-body", "x"},
 		 "set-body: a response with status 204 has none",

@@ -143,6 +143,11 @@ static const struct {
 	 "tcp-flags selects single packets, which 'port' does not see: leave it out, or use "
 	 "network",
 	 ""},
+	{"http",
+	 {"to=10.0.0.1", "answer=503", "for=5s", "share=10%"},
+	 "share: requests are chosen by server, by what is asked and by who asks, and this cannot "
+	 "be given",
+	 "leave it out; what can be given: to, to-file, except"},
 	{"process",
 	 {"name=nginx", "for=5s"},
 	 "'process' (kill) acts at once and has no end: remove "

@@ -217,6 +217,35 @@ static const struct bad bad_targets[] = {
 	 5, 33,
 	 "tcp-flags selects single packets, which 'dns' does not see: leave it out, or use "
 	 "network"},
+	{HEAD "targets:\n  t: {to: 10.0.0.1, vlan: 5}\nmethod:\n"
+	      "  - {at: 0s, for: 1s, http: {target: t, answer: 503}}\n",
+	 5, 27,
+	 "http: vlan: requests are chosen by server, by what is asked and by who asks, and this "
+	 "cannot be given; remedy: leave it out; what can be given: to, to-file, except, "
+	 "except-file, interface, namespace, cgroup, unit, container, of"},
+	{HEAD "targets:\n  t: {to: 10.0.0.1, protocol: [tcp, udp]}\nmethod:\n"
+	      "  - {at: 0s, for: 1s, http: {target: t, answer: 503}}\n",
+	 5, 32, "http: protocol: HTTP/1 is spoken over tcp alone; remedy: leave it out"},
+	{HEAD "targets:\n  t: {to: 10.0.0.1, interface: eth0}\nmethod:\n"
+	      "  - {at: 0s, for: 1s, http: {target: t, answer: 503, reset-connections: true}}\n",
+	 5, 32,
+	 "http: interface: reset-connections does not know which connections leave by it; remedy: "
+	 "leave one of them out"},
+	{HEAD "method:\n  - {at: 0s, for: 1s, http: {to: 10.0.0.1, answer: 503, abort: true}}\n", 5,
+	 57,
+	 "http: abort: a request that is aborted gets no answer; remedy: give `answer` or `abort`"},
+	{HEAD "method:\n  - {at: 0s, for: 1s, dns: {to: 10.0.0.1, except: 10.0.0.2, name: x}}\n", 5,
+	 51,
+	 "dns: except: queries are chosen by server, name and asker, and this cannot be given; "
+	 "remedy: leave it out; what can be given: to, to-file, protocol, interface, namespace, "
+	 "cgroup, unit, container, of"},
+	{HEAD "method:\n  - {at: 0s, for: 1s, dns: {to: 10.0.0.1, protocol: icmp, name: x}}\n", 5,
+	 53, "dns: protocol: DNS is asked over udp and tcp alone; remedy: leave it out"},
+	{HEAD "method:\n  - {at: 0s, for: 1s, port: {local-port: 80, local-address: 10.0.0.2, "
+	      "action: occupy}}\n",
+	 5, 61,
+	 "port: local-address: ports are taken at every address of this side, and this cannot be "
+	 "given; remedy: leave it out; what can be given: local-port, to, protocol, namespace"},
 	{ON_TARGET("{to: 10.0.0.1, namespace: \"target:stor\"}\n"), 8, 32,
 	 "there is no target 'stor'; did you mean 'store'?"},
 	{ON_TARGET("{to: 10.0.0.1, namespace: \"target:store\"}\n"), 8, 32,
