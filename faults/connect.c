@@ -122,8 +122,7 @@ static int choose_group(struct connect_state *state, const struct fault *fault, 
 {
 	const struct params *selector = &fault->target->params;
 
-	state->is_whole_group = process_match_is_whole_group(selector) &&
-				process_match_cgroup(selector, &state->group, NULL) == 0 &&
+	state->is_whole_group = process_match_one_group(selector, &state->group, NULL) == 0 &&
 				state->group.is_unified;
 	if (state->is_whole_group) {
 		state->group_fd = open(state->group.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

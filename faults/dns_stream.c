@@ -357,7 +357,8 @@ static bool is_ours(const struct dns_stream *stream)
 
 	while (other && (other->server < 0 ||
 			 !redirect_is_same(&other->own_address, &stream->client_address) ||
-			 !redirect_is_same(&other->server_address, &stream->server_address)))
+			 !redirect_is_same(&other->server_address, &stream->server_address) ||
+			 redirect_has_closed(other->server)))
 		other = other->next;
 	return other;
 }

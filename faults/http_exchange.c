@@ -51,8 +51,14 @@ static void replace(struct http_lane *lane, size_t size, const uint8_t *bytes, s
 	lane->used = lane->used - size + new_size;
 }
 
+/* What is left of the body of a request that was answered here would be a request to the server: it
+ * never passes. */
 static void pass_all(struct http_stream *stream)
 {
+	if (stream->mode == HTTP_IN_DROPPED) {
+		http_stream_hang_up(stream);
+		return;
+	}
 	stream->mode = HTTP_RAW;
 	stream->pending = 0;
 	/* what is dropped still is: behind ours it would be taken for something else */
@@ -106,7 +112,6 @@ static bool at_head(struct http_stream *stream)
 	    !http_policy_draws(relay->policy, &relay->random))
 		return pass_request(stream, false);
 	relay->hits++;
-	relay->delayed += relay->policy->delay_ns > 0;
 	stream->mode = HTTP_HELD;
 	http_stream_hold(stream, relay->policy->delay_ns);
 	return true;
@@ -274,6 +279,11 @@ static bool at_response(struct http_stream *stream)
 
 	if (!undecided(lane) || (is_met && !has_room_to_grow(lane)))
 		return false;
+	if (!stream->pending && !stream->is_told &&
+	    (stream->mode == HTTP_HELD || stream->mode == HTTP_IN_DROPPED)) {
+		http_stream_drop_server(stream); /* that it will wait no longer, of which we know */
+		return false;
+	}
 	if (!stream->pending) /* nobody has asked */
 		return give_up(stream);
 	found = http_find_response(next_bytes(lane), undecided(lane), &size);
@@ -308,8 +318,6 @@ static bool drop_response(struct http_stream *stream)
 			    &is_done)) {
 		/* where it ends nobody knows, and nothing else can come from there */
 		stream->relay->strange++;
-		drop(lane, undecided(lane));
-		stream->to_server.start = stream->to_server.clear;
 		http_stream_hang_up(stream);
 		return true;
 	}

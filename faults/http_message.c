@@ -29,8 +29,20 @@ static size_t find_end(const uint8_t *bytes, size_t size)
 	return 0;
 }
 
-/* HTTP/1.0 or HTTP/1.1 and what `after` holds; whole, as far as it is there, or not. */
-static enum http_found find_version(const uint8_t *bytes, size_t size, const char *after)
+/* A whole one, with LF alone or with CR before it. */
+static enum http_found find_line_end(const uint8_t *bytes, size_t size)
+{
+	if (size && bytes[0] == '\n')
+		return HTTP_WHOLE;
+	if (size && bytes[0] != '\r')
+		return HTTP_STRANGE;
+	if (size < 2)
+		return HTTP_PART;
+	return bytes[1] == '\n' ? HTTP_WHOLE : HTTP_STRANGE;
+}
+
+/* HTTP/1.0 or HTTP/1.1 and what ends it; whole, as far as it is there, or not. */
+static enum http_found find_version(const uint8_t *bytes, size_t size, bool ends_line)
 {
 	static const char version[] = "HTTP/1.";
 	size_t length = sizeof(version) - 1;
@@ -43,7 +55,9 @@ static enum http_found find_version(const uint8_t *bytes, size_t size, const cha
 		return HTTP_STRANGE;
 	if (size == length + 1)
 		return HTTP_PART;
-	return strchr(after, bytes[length + 1]) && bytes[length + 1] ? HTTP_WHOLE : HTTP_STRANGE;
+	if (ends_line)
+		return find_line_end(bytes + length + 1, size - length - 1);
+	return bytes[length + 1] == ' ' ? HTTP_WHOLE : HTTP_STRANGE;
 }
 
 /* Empty lines before a request belong to nobody (RFC 9112 2.2). */
@@ -51,8 +65,8 @@ static size_t skip_empty(const uint8_t *bytes, size_t size)
 {
 	size_t at = 0;
 
-	while (at < size && (bytes[at] == '\r' || bytes[at] == '\n'))
-		at++;
+	while (find_line_end(bytes + at, size - at) == HTTP_WHOLE)
+		at += bytes[at] == '\r' ? 2 : 1;
 	return at;
 }
 
@@ -76,7 +90,7 @@ static enum http_found find_request_line(const uint8_t *bytes, size_t size)
 		return HTTP_PART;
 	if (bytes[at] != ' ' || bytes[at - 1] == ' ')
 		return HTTP_STRANGE;
-	return find_version(bytes + at + 1, size - at - 1, "\r\n");
+	return find_version(bytes + at + 1, size - at - 1, true);
 }
 
 enum http_found http_find_request(const uint8_t *bytes, size_t size, size_t *out_size)
@@ -84,6 +98,8 @@ enum http_found http_find_request(const uint8_t *bytes, size_t size, size_t *out
 	size_t before = skip_empty(bytes, size), end;
 	enum http_found line = find_request_line(bytes + before, size - before);
 
+	if (find_line_end(bytes + before, size - before) == HTTP_PART)
+		return HTTP_PART;
 	if (line != HTTP_WHOLE)
 		return line;
 	end = find_end(bytes + before, size - before);
@@ -95,7 +111,7 @@ enum http_found http_find_request(const uint8_t *bytes, size_t size, size_t *out
 
 enum http_found http_find_response(const uint8_t *bytes, size_t size, size_t *out_size)
 {
-	enum http_found line = find_version(bytes, size, " ");
+	enum http_found line = find_version(bytes, size, false);
 	size_t end = line == HTTP_WHOLE ? find_end(bytes, size) : 0;
 
 	if (line != HTTP_WHOLE)
@@ -176,6 +192,14 @@ struct said {
 	uint64_t length;
 };
 
+static bool has_control(struct http_text line)
+{
+	for (size_t at = 0; at < line.size; at++)
+		if (((uint8_t)line.at[at] < ' ' && line.at[at] != '\t') || line.at[at] == 0x7f)
+			return true;
+	return false;
+}
+
 static bool is_sound_line(struct http_text line)
 {
 	size_t at = 0;
@@ -184,10 +208,7 @@ static bool is_sound_line(struct http_text line)
 		at++;
 	if (at == 0 || at == line.size || line.at[at] != ':')
 		return false; /* also a folded line */
-	for (; at < line.size; at++)
-		if (((uint8_t)line.at[at] < ' ' && line.at[at] != '\t') || line.at[at] == 0x7f)
-			return false;
-	return true;
+	return !has_control(line);
 }
 
 static bool read_length(struct http_text value, struct said *said)
@@ -201,7 +222,7 @@ static bool read_length(struct http_text value, struct said *said)
 			return false;
 		length = length * 10 + (uint64_t)(value.at[i] - '0');
 	}
-	if (said->has_length && said->length != length)
+	if (said->has_length)
 		return false;
 	said->has_length = true;
 	said->length = length;
@@ -271,7 +292,7 @@ bool http_read_request(const uint8_t *bytes, size_t size, struct http_request_he
 		return false;
 	first = memchr(line.at, ' ', line.size);
 	second = first ? memchr(first + 1, ' ', line.size - (size_t)(first + 1 - line.at)) : NULL;
-	if (!second || !line.size)
+	if (!second || has_control(line) || line.at + line.size - second != sizeof(" HTTP/1.1") - 1)
 		return false;
 	is_old = line.at[line.size - 1] == '0';
 	if (!read_headers(rest, &said) || (is_old && said.is_chunked))
@@ -298,7 +319,8 @@ bool http_read_response(const uint8_t *bytes, size_t size, bool to_head,
 	unsigned status = 0;
 	struct said said;
 
-	if (is_mixed(bytes, size) || !next_line(&rest, &line) || line.size < 12)
+	if (is_mixed(bytes, size) || !next_line(&rest, &line) || line.size < 12 ||
+	    has_control(line))
 		return false;
 	for (unsigned i = 9; i < 12; i++) { /* behind "HTTP/1.1 " */
 		if (line.at[i] < '0' || line.at[i] > '9')

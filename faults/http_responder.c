@@ -27,6 +27,7 @@
 /* SO_ORIGINAL_DST and IP6T_SO_ORIGINAL_DST, whose headers do not go with those of the C library */
 #define ORIGINAL 80
 #define SPARE	 96 /* descriptors for everything else in the worker */
+#define TURN	 64 /* connections accepted before those that exist are heard again */
 
 enum { TCP4, TCP6, SOCKETS };
 
@@ -169,7 +170,7 @@ static bool is_lack(int code)
 	return code == EMFILE || code == ENFILE || code == ENOBUFS || code == ENOMEM;
 }
 
-static void accept_all(struct http_responder *responder, int listener)
+static void accept_some(struct http_responder *responder, int listener, unsigned most)
 {
 	bool has_come;
 	int fd;
@@ -188,20 +189,23 @@ static void accept_all(struct http_responder *responder, int listener)
 			responder->relay.refused++;
 		else if (is_lack(errno))
 			responder->is_full = true;
-	} while (has_come || errno == ECONNABORTED || errno == EINTR);
+	} while (--most && (has_come || errno == ECONNABORTED || errno == EINTR));
+}
+
+static void accept_each(struct http_responder *responder, unsigned most)
+{
+	for (unsigned i = 0; i < SOCKETS && !responder->is_full; i++)
+		if (responder->sockets[i] >= 0)
+			accept_some(responder, responder->sockets[i], most);
+	/* else they would be told of again and again */
+	for (unsigned i = 0; i < SOCKETS && responder->is_full; i++)
+		loop_unwatch(responder->relay.loop, responder->sockets[i]);
 }
 
 static void have_come(void *context, uint32_t events)
 {
-	struct http_responder *responder = context;
-
 	(void)events;
-	for (unsigned i = 0; i < SOCKETS && !responder->is_full; i++)
-		if (responder->sockets[i] >= 0)
-			accept_all(responder, responder->sockets[i]);
-	/* else they would be told of again and again */
-	for (unsigned i = 0; i < SOCKETS && responder->is_full; i++)
-		loop_unwatch(responder->relay.loop, responder->sockets[i]);
+	accept_each(context, TURN);
 }
 
 static int listen_again(struct http_responder *responder, struct error *err)
@@ -231,7 +235,7 @@ static void sweep(void *context)
 /* Whoever was redirected before is in a queue by now. */
 static void soften(struct http_responder *responder)
 {
-	have_come(responder, 0);
+	accept_each(responder, SOMAXCONN + 1);
 	http_stream_soften_all(&responder->relay);
 	atomic_store(&responder->is_soft, true);
 }

@@ -82,7 +82,7 @@ static bool connect_server(struct http_stream *stream)
 {
 	socklen_t size = sizeof(stream->own_address);
 
-	stream->is_connected = false;
+	stream->is_connected = stream->is_told = false;
 	stream->server_events = 0;
 	stream->server =
 		http_relay_connect(stream->relay, &stream->client_address, &stream->server_address);
@@ -92,12 +92,20 @@ static bool connect_server(struct http_stream *stream)
 	return getsockname(stream->server, (struct sockaddr *)&stream->own_address, &size) == 0;
 }
 
+void http_stream_drop_server(struct http_stream *stream)
+{
+	stream->to_client.used = stream->to_client.clear;
+	stream->to_client.has_ended = false;
+	close_socket(stream, &stream->server, true);
+}
+
 void http_stream_hang_up(struct http_stream *stream)
 {
+	http_stream_drop_server(stream);
 	stream->mode = HTTP_HANGING_UP;
 	stream->since_ns = clock_now_ns();
 	stream->to_client.has_ended = true;
-	close_socket(stream, &stream->server, true);
+	stream->to_server.start = stream->to_server.clear; /* room, to hear the client's end */
 }
 
 /* Lanes. */
@@ -200,12 +208,20 @@ static bool may_hang_up(const struct http_stream *stream)
 	       (stream->has_asked || clock_now_ns() - stream->since_ns > FRESH_NS);
 }
 
+static bool flush_server(struct http_stream *stream)
+{
+	size_t start = stream->to_server.start;
+	bool is_sound = flush(&stream->to_server, stream->server);
+
+	stream->is_told |= stream->to_server.start > start;
+	return is_sound;
+}
+
 static bool move(struct http_stream *stream)
 {
 	do {
 		if (!flush(&stream->to_client, stream->client) ||
-		    (stream->server >= 0 && stream->is_connected &&
-		     !flush(&stream->to_server, stream->server)))
+		    (stream->server >= 0 && stream->is_connected && !flush_server(stream)))
 			return false;
 	} while (http_exchange_go_on(stream));
 	return !stream->is_broken;
@@ -242,7 +258,8 @@ static void hear_last(struct http_stream *stream)
 			return;
 		room(lane);
 		had = lane->used;
-		has_more = has_more && fill(lane, stream->server) && lane->used > had;
+		has_more = has_more && stream->server >= 0 && fill(lane, stream->server) &&
+			   lane->used > had;
 	} while (has_more || has_moved);
 }
 
@@ -276,11 +293,14 @@ static void client_is_ready(void *context, uint32_t events)
 	go_on(stream, !(events & EPOLLERR) && fill(&stream->to_server, stream->client));
 }
 
-/* A server that hangs up now has no part in what is held. */
+/* A server that hangs up now has no part in what is held; unless the rest of an earlier request, of
+ * which it does not want to know more, is still to be sent: no server shall take that for one. */
 static bool may_be_asked_anew(const struct http_stream *stream)
 {
+	const struct http_lane *to_server = &stream->to_server;
+
 	return stream->mode == HTTP_HELD && !stream->pending && stream->to_client.has_ended &&
-	       http_lane_is_empty(&stream->to_client);
+	       http_lane_is_empty(&stream->to_client) && to_server->start == to_server->clear;
 }
 
 static void server_is_ready(void *context, uint32_t events)
@@ -294,10 +314,8 @@ static void server_is_ready(void *context, uint32_t events)
 		stream->is_connected = true;
 	else if (is_sound)
 		is_sound = fill(&stream->to_client, stream->server);
-	if (is_sound && may_be_asked_anew(stream)) {
-		close_socket(stream, &stream->server, true);
-		stream->to_client.has_ended = false;
-	}
+	if (is_sound && may_be_asked_anew(stream))
+		http_stream_drop_server(stream);
 	go_on(stream, is_sound);
 }
 
@@ -307,6 +325,7 @@ static void is_due(void *context)
 {
 	struct http_stream *stream = context;
 
+	stream->relay->delayed += stream->mode == HTTP_HELD && !stream->is_due;
 	stream->is_due = true;
 	go_on(stream, true);
 }
@@ -328,7 +347,8 @@ static bool is_ours(const struct http_stream *stream)
 
 	while (other && (other->server < 0 ||
 			 !redirect_is_same(&other->own_address, &stream->client_address) ||
-			 !redirect_is_same(&other->server_address, &stream->server_address)))
+			 !redirect_is_same(&other->server_address, &stream->server_address) ||
+			 redirect_has_closed(other->server)))
 		other = other->next;
 	return other;
 }

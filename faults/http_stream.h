@@ -36,6 +36,7 @@ struct http_stream {
 	int client, server;		       /* descriptors; server -1: it has hung up */
 	uint32_t client_events, server_events; /* watched for */
 	bool is_connected;		       /* the server has answered the connection */
+	bool is_told;			       /* and something was sent to it */
 	bool is_awaited, has_asked;
 	int64_t since_ns; /* of the connection; of our hanging up */
 	int64_t used_ns;  /* something was said, or somebody has hung up */
@@ -69,6 +70,9 @@ bool http_exchange_is_idle(const struct http_stream *stream);
 /* http_stream.c */
 /* We close, when what is to be said has been said. */
 void http_stream_hang_up(struct http_stream *stream);
+/* Its connection is closed, and what it has said that has not gone on is forgotten; when there is
+ * something to ask it is asked on a new one. */
+void http_stream_drop_server(struct http_stream *stream);
 /* Calls http_exchange_go_on() when the time is over. */
 void http_stream_hold(struct http_stream *stream, int64_t delay_ns);
 

@@ -43,12 +43,12 @@ static const struct param params_of_process[] = {
 			     .type = PARAM_SIGNAL,
 			     .fallback = "KILL",
 			     .doc = "what kill sends; not STOP and its kin, which pause can undo"},
-	[PARAM_PAUSE_BY] =
-		{.name = "pause-by",
-		 .type = PARAM_WORD,
-		 .words = ways,
-		 .fallback = "auto",
-		 .doc = "auto takes the cgroup freezer for a whole unit or cgroup, else SIGSTOP"},
+	[PARAM_PAUSE_BY] = {.name = "pause-by",
+			    .type = PARAM_WORD,
+			    .words = ways,
+			    .fallback = "auto",
+			    .doc = "auto takes the cgroup freezer for a whole unit, cgroup or "
+				   "container, else SIGSTOP"},
 	{.name = NULL},
 };
 

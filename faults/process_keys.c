@@ -58,12 +58,21 @@ static int test_exe(const struct process_match *match, pid_t pid)
 static int test_cgroup(const struct process_match *match, pid_t pid)
 {
 	char path[CGROUP_PATH_SIZE];
-	int result = proc_read_cgroup(pid, match->cgroup.is_unified ? "" : "name=systemd", path,
-				      sizeof(path));
+	int result;
 
-	if (result == -ENOENT || result == -ENAMETOOLONG)
-		return 0;
-	return result < 0 ? result : cgroup_contains(&match->cgroup, path);
+	for (unsigned i = 0; i < match->group_count; i++) {
+		const struct cgroup *group = &match->groups[i];
+
+		result = proc_read_cgroup(pid, group->is_unified ? "" : "name=systemd", path,
+					  sizeof(path));
+		if (result == -ENOENT || result == -ENAMETOOLONG)
+			continue;
+		if (result < 0)
+			return result;
+		if (cgroup_contains(group, path))
+			return 1;
+	}
+	return 0;
 }
 
 static int test_command(const struct process_match *match, pid_t pid)
@@ -95,7 +104,7 @@ static int test_keys(const struct process_match *match, pid_t pid, struct proc_s
 		result = test_name(pid, params_text(params, PROCESS_NAME));
 	if (result == 1 && params_is_set(params, PROCESS_EXE))
 		result = test_exe(match, pid);
-	if (result == 1 && match->has_cgroup)
+	if (result == 1 && match->has_groups)
 		result = test_cgroup(match, pid);
 	if (result == 1 && match->has_command)
 		result = test_command(match, pid);

@@ -142,34 +142,6 @@ static int take_pidfile(struct process_match *match, struct error *err)
 	return 0;
 }
 
-int process_match_cgroup(const struct params *params, struct cgroup *out, struct error *err)
-{
-	struct cgroup_mounts mounts;
-	struct cgroup by_path;
-	int result = cgroup_find_mounts(&mounts, err);
-
-	if (result == 0 && params_is_set(params, PROCESS_UNIT))
-		result = cgroup_find_unit(&mounts, params_text(params, PROCESS_UNIT), out, err);
-	if (result < 0 || !params_is_set(params, PROCESS_CGROUP))
-		return result;
-	result = cgroup_open_path(&mounts, params_text(params, PROCESS_CGROUP), &by_path, err);
-	if (result < 0)
-		return result;
-	if (params_is_set(params, PROCESS_UNIT)) {
-		/* both given: the narrower one, if it is inside of the other */
-		if (cgroup_contains(&by_path, cgroup_path(out)))
-			return 0;
-		if (!cgroup_contains(out, cgroup_path(&by_path)))
-			return error_set(err, ENOENT,
-					 "cgroup '%s' and unit '%s' (%s) have no "
-					 "process in common",
-					 params_text(params, PROCESS_CGROUP),
-					 params_text(params, PROCESS_UNIT), cgroup_path(out));
-	}
-	*out = by_path;
-	return 0;
-}
-
 static int open_namespace(const char *name, int *out_fd, struct error *err)
 {
 	char *end;
@@ -210,6 +182,25 @@ static bool is_empty(const struct params *params)
 	return true;
 }
 
+/* No process is in two groups. */
+static int take_members(struct process_match *match, const struct cgroup *group, struct error *err)
+{
+	cleanup_free pid_t *pids = NULL;
+	pid_t *grown;
+	unsigned count = 0;
+	int result = cgroup_members(group, &pids, &count, NULL, err);
+
+	if (result < 0 || !count)
+		return result;
+	grown = reallocarray(match->candidates, match->candidate_count + count, sizeof(*grown));
+	if (!grown)
+		return error_errno(err, ENOMEM, "cannot keep %u processes", count);
+	memcpy(grown + match->candidate_count, pids, count * sizeof(*grown));
+	match->candidates = grown;
+	match->candidate_count += count;
+	return 0;
+}
+
 static int take_candidates(struct process_match *match, struct error *err)
 {
 	int result = 0;
@@ -223,16 +214,15 @@ static int take_candidates(struct process_match *match, struct error *err)
 		match->has_candidates = true;
 	}
 	match->is_explicit = match->has_candidates;
-	if (result < 0 || (!params_is_set(match->params, PROCESS_CGROUP) &&
-			   !params_is_set(match->params, PROCESS_UNIT)))
+	if (result < 0 || !process_match_has_groups(match->params))
 		return result;
-	result = process_match_cgroup(match->params, &match->cgroup, err);
-	match->has_cgroup = true;
-	if (result == 0 && !match->has_candidates) {
-		result = cgroup_members(&match->cgroup, &match->candidates, &match->candidate_count,
-					NULL, err);
-		match->has_candidates = true;
-	}
+	match->has_groups = true;
+	result = process_match_groups(match->params, &match->groups, &match->group_count, err);
+	if (result < 0 || match->has_candidates)
+		return result;
+	match->has_candidates = true;
+	for (unsigned i = 0; result == 0 && i < match->group_count; i++)
+		result = take_members(match, &match->groups[i], err);
 	return result;
 }
 
@@ -254,7 +244,7 @@ int process_match_init(struct process_match *match, const struct params *params,
 	if (is_empty(params)) {
 		error_set(err, EINVAL, "the selector names no process");
 		return error_remedy(err, "give at least one of pid, pidfile, name, exe, command, "
-					 "user, cgroup, unit, port");
+					 "user, cgroup, unit, container, port");
 	}
 	if (params_is_set(params, PROCESS_NAMESPACE) && !params_is_set(params, PROCESS_PORT))
 		return error_set(
@@ -284,6 +274,7 @@ void process_match_release(struct process_match *match)
 	if (match->has_command)
 		regfree(&match->command);
 	free(match->candidates);
+	free(match->groups);
 	free(match->inodes);
 	*match = (struct process_match){0};
 }
@@ -298,12 +289,4 @@ void process_match_describe(const struct params *params, char *out, size_t size)
 			used += (size_t)snprintf(out + used, size - used, "%s%s '%s'",
 						 used ? ", " : "", params->table[i].name,
 						 params_value(params, i, j)->text);
-}
-
-bool process_match_is_whole_group(const struct params *params)
-{
-	for (unsigned i = PROCESS_PID; i < PROCESS_ALLOW_CRITICAL; i++)
-		if (i != PROCESS_CGROUP && i != PROCESS_UNIT && params_is_set(params, i))
-			return false;
-	return params_is_set(params, PROCESS_CGROUP) || params_is_set(params, PROCESS_UNIT);
 }

@@ -23,9 +23,10 @@ struct process_match {
 	unsigned candidate_count;
 	uid_t uid;
 	char exe[512]; /* the given path behind its symbolic links */
-	bool has_command, has_cgroup;
-	regex_t command; /* owned */
-	struct cgroup cgroup;
+	bool has_command, has_groups;
+	regex_t command;       /* owned */
+	struct cgroup *groups; /* owned */
+	unsigned group_count;
 	uint32_t *inodes; /* of listening sockets, sorted, owned */
 	unsigned inode_count;
 };
@@ -39,10 +40,16 @@ void process_match_release(struct process_match *match);
 int process_match_test(const struct process_match *match, pid_t pid, struct proc_stat *out,
 		       struct error *err);
 
-/* It takes everything in a control group, now and later, and nothing else. */
-bool process_match_is_whole_group(const struct params *params);
-/* The control group that the keys `cgroup` or `unit` name. */
-int process_match_cgroup(const struct params *params, struct cgroup *out, struct error *err);
+/* process_groups.c */
+/* It takes everything in some control groups, now and later, and nothing else. */
+bool process_match_is_whole_groups(const struct params *params);
+bool process_match_has_groups(const struct params *params);
+/* The control groups that the keys `cgroup`, `unit` and `container` name, together; none is in
+ * another. Newly allocated. */
+int process_match_groups(const struct params *params, struct cgroup **out, unsigned *out_count,
+			 struct error *err);
+/* The only one of them. -EINVAL: there are several, or others are meant as well. */
+int process_match_one_group(const struct params *params, struct cgroup *out, struct error *err);
 
 /* The selector in words: "name 'nginx', user 'www-data'". */
 void process_match_describe(const struct params *params, char *out, size_t size);

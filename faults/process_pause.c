@@ -48,6 +48,7 @@ static int check_members(const struct pause *pause, const struct fault *fault, s
 				 pause->cgroup.directory, hidden);
 	protect_init(&protection, &guard,
 		     params_number(&fault->target->params, PROCESS_ALLOW_CRITICAL, 0));
+	protection.means_containers = params_is_set(&fault->target->params, PROCESS_CONTAINER);
 	for (unsigned i = 0; i < count; i++) {
 		if (proc_read_stat(pids[i], &stat) < 0 ||
 		    protect_check(&protection, &stat, why, sizeof(why)) == PROTECT_NONE)
@@ -83,11 +84,7 @@ static int choose_freezer(struct pause *pause, const struct fault *fault, struct
 	const struct params *params = &fault->target->params;
 	int result;
 
-	if (!process_match_is_whole_group(params))
-		return error_set(err, EINVAL,
-				 "the target is not a whole control group, selected by "
-				 "`unit` or `cgroup` alone");
-	result = process_match_cgroup(params, &pause->cgroup, err);
+	result = process_match_one_group(params, &pause->cgroup, err);
 	if (result < 0)
 		return result;
 	if (!pause->cgroup.is_unified)

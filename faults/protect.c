@@ -145,8 +145,10 @@ static const char *never(const struct protection *protection, const struct proc_
 		return "is in the session squall was started from (setsid gives it one of its own)";
 	if (descends_from_us(protection, stat->pid))
 		return "was started by squall";
-	if (proc_read_inner_pid(stat->pid, &inner) == 0 && inner == 1)
-		return "is pid 1 of its pid namespace: the whole container hangs on it";
+	if (!protection->means_containers && proc_read_inner_pid(stat->pid, &inner) == 0 &&
+	    inner == 1)
+		return "is pid 1 of its pid namespace: the whole container hangs on it (if that is "
+		       "meant, select it by `container`)";
 	return NULL;
 }
 

@@ -16,7 +16,8 @@
 
 struct protection {
 	bool allow_critical;
-	pid_t ours[4]; /* conductor, worker, guardian, and the process that asks */
+	bool means_containers; /* as a whole, so their first process as well */
+	pid_t ours[4];	       /* conductor, worker, guardian, and the process that asks */
 	unsigned our_count,
 		guarded_count; /* the first of `ours` have children that are ours, too */
 	pid_t ancestors[2 * PROTECT_ANCESTORS];

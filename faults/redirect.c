@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <linux/netfilter.h>
 #include <net/if.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -224,6 +225,15 @@ bool redirect_is_same(const struct sockaddr_storage *a, const struct sockaddr_st
 	if (a->ss_family == AF_INET)
 		return a4->sin_addr.s_addr == b4->sin_addr.s_addr;
 	return memcmp(&a6->sin6_addr, &b6->sin6_addr, sizeof(a6->sin6_addr)) == 0;
+}
+
+bool redirect_has_closed(int fd)
+{
+	struct tcp_info info;
+	socklen_t size = sizeof(info);
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+	       info.tcpi_state == TCP_CLOSE;
 }
 
 int redirect_connect(uint32_t mark, int type, const struct sockaddr_storage *client,

@@ -59,6 +59,9 @@ int redirect_raise(int fd, int floor);
 int redirect_connect(uint32_t mark, int type, const struct sockaddr_storage *client,
 		     const struct sockaddr_storage *server);
 
+/* Of a TCP socket: its connection is over, also before we have read of it, and somebody else may
+ * have its port. */
+bool redirect_has_closed(int fd);
 bool redirect_is_same(const struct sockaddr_storage *a, const struct sockaddr_storage *b);
 socklen_t redirect_address_size(const struct sockaddr_storage *address);
 

@@ -56,8 +56,9 @@ enum process_param {
 	PROCESS_EXE,	 /* absolute path of the executable */
 	PROCESS_COMMAND, /* pattern over the command line */
 	PROCESS_USER,
-	PROCESS_CGROUP,	   /* path below the cgroup mount */
-	PROCESS_UNIT,	   /* systemd unit */
+	PROCESS_CGROUP,	   /* list of paths below the cgroup mount */
+	PROCESS_UNIT,	   /* list of systemd units, and patterns */
+	PROCESS_CONTAINER, /* list of containers, and patterns */
 	PROCESS_PORT,	   /* listening TCP or UDP port */
 	PROCESS_NAMESPACE, /* network namespace the port is looked up in: NAME or pid:N */
 	PROCESS_COUNT,	   /* at most this many, chosen at random */

@@ -20,6 +20,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
@@ -33,12 +34,17 @@
 
 static char root_path[256] = "/";
 
-struct search {
-	const char *name;
-	unsigned count;
-	char ids[2][80];
+struct known {
+	char id[80], name[128];
 	char runtime[16];
-	pid_t pid;		/* 0: it does not run */
+	pid_t pid; /* 0: it does not run */
+};
+
+struct search {
+	const char *name;    /* or a pattern */
+	struct known *found; /* owned */
+	unsigned count;
+	int failure;
 	struct error untrusted; /* a file that was not believed */
 };
 
@@ -57,25 +63,51 @@ static bool is_number(const char *text)
 
 static bool is_named(const struct search *search, const char *id, const char *name)
 {
-	if (name && strcmp(name[0] == '/' ? name + 1 : name, search->name) == 0)
+	if (name && fnmatch(search->name, name, FNM_PATHNAME) == 0)
 		return true;
 	return is_number(search->name) && strncmp(id, search->name, strlen(search->name)) == 0;
 }
 
-/* The same one may be known to two of them: docker runs its containers by containerd. */
-static void take(struct search *search, const char *runtime, const char *id, pid_t pid)
+/* A pidfile stays when its container has ended. */
+static bool runs(pid_t pid)
 {
-	for (unsigned i = 0; i < search->count && i < 2; i++)
-		if (strcmp(search->ids[i], id) == 0) {
-			search->pid = search->pid ? search->pid : pid;
-			return;
-		}
-	if (search->count < 2)
-		snprintf(search->ids[search->count], sizeof(search->ids[0]), "%.79s", id);
-	if (search->count++ == 0) {
-		snprintf(search->runtime, sizeof(search->runtime), "%s", runtime);
-		search->pid = pid;
+	struct proc_stat stat;
+
+	return pid > 0 && proc_read_stat(pid, &stat) != -ESRCH;
+}
+
+/* The same one may be known to two of them: docker runs its containers by containerd. */
+static void take(struct search *search, const char *runtime, const char *id, const char *name,
+		 pid_t pid)
+{
+	struct known *known = NULL, *grown;
+
+	pid = runs(pid) ? pid : 0;
+	for (unsigned i = 0; i < search->count; i++)
+		if (strcmp(search->found[i].id, id) == 0)
+			known = &search->found[i];
+	if (known) {
+		known->pid = known->pid ? known->pid : pid;
+		return;
 	}
+	/* of those that match a pattern who does not run is not meant */
+	if (param_is_glob(search->name) && !pid)
+		return;
+	if (search->count == TARGET_CONTAINERS_MAX) {
+		search->failure = -E2BIG;
+		return;
+	}
+	grown = reallocarray(search->found, search->count + 1, sizeof(*grown));
+	if (!grown) {
+		search->failure = -ENOMEM;
+		return;
+	}
+	search->found = grown;
+	known = &grown[search->count++];
+	*known = (struct known){.pid = pid};
+	snprintf(known->id, sizeof(known->id), "%.79s", id);
+	snprintf(known->name, sizeof(known->name), "%.127s", name ? name : id);
+	snprintf(known->runtime, sizeof(known->runtime), "%s", runtime);
 }
 
 /* NULL: missing, or not to be trusted, which is kept for the answer. */
@@ -137,8 +169,9 @@ static void look_at_docker(struct search *search, const char *directory, const c
 	state = json_object_get(config, "State");
 	id = json_string_value(json_object_get(config, "ID"));
 	given = json_string_value(json_object_get(config, "Name"));
+	given = given && given[0] == '/' ? given + 1 : given;
 	if (id && is_number(id) && is_named(search, id, given))
-		take(search, "docker", id,
+		take(search, "docker", id, given,
 		     json_is_true(json_object_get(state, "Running"))
 			     ? (pid_t)json_integer_value(json_object_get(state, "Pid"))
 			     : 0);
@@ -153,6 +186,7 @@ static void look_at_storage_list(struct search *search, const char *driver, cons
 	json_array_foreach (list, i, entry) {
 		const char *id = json_string_value(json_object_get(entry, "id"));
 		json_t *names = json_object_get(entry, "names");
+		const char *name = json_string_value(json_array_get(names, 0));
 		bool is_it = false;
 		char pid_path[PATH_MAX];
 
@@ -163,7 +197,7 @@ static void look_at_storage_list(struct search *search, const char *driver, cons
 		snprintf(pid_path, sizeof(pid_path),
 			 "%srun/containers/storage/%s/%s/userdata/pidfile", root_path, driver, id);
 		if (is_it)
-			take(search, "podman", id, read_pid(search, pid_path));
+			take(search, "podman", id, name, read_pid(search, pid_path));
 	}
 	json_decref(list);
 }
@@ -188,7 +222,7 @@ static void look_at_task(struct search *search, const char *directory, const cha
 	const char *given, *pod, *other;
 	json_t *config, *notes;
 
-	if (strlen(id) >= sizeof(search->ids[0]))
+	if (strlen(id) >= sizeof(search->found->id))
 		return;
 	snprintf(path, sizeof(path), "%s/%s/config.json", directory, id);
 	config = read_json(search, path);
@@ -199,8 +233,12 @@ static void look_at_task(struct search *search, const char *directory, const cha
 	snprintf(full, sizeof(full), "%.100s/%.100s", pod ? pod : "", given ? given : "");
 	snprintf(path, sizeof(path), "%s/%s/init.pid", directory, id);
 	if (is_named(search, id, given) || is_named(search, id, other) ||
-	    (given && pod && strcmp(full, search->name) == 0))
-		take(search, "containerd", id, read_pid(search, path));
+	    (given && pod && is_named(search, id, full)))
+		take(search, "containerd", id,
+		     given && pod ? full
+		     : given	  ? given
+				  : other,
+		     read_pid(search, path));
 	json_decref(config);
 }
 
@@ -239,7 +277,7 @@ static void search_groups(struct search *search, const char *directory, unsigned
 		}
 		snprintf(group.directory, sizeof(group.directory), "%s", path);
 		if (cgroup_members(&group, &pids, &count, NULL, NULL) == 0 && count)
-			take(search, "a control group", id, pids[0]);
+			take(search, "a control group", id, NULL, pids[0]);
 	}
 }
 
@@ -274,47 +312,132 @@ static bool cut_at(char *path, const char *id)
 	return at != NULL;
 }
 
-static int check(const struct search *search, struct target_container *out, struct error *err)
+static int check(const struct known *known, struct target_container *out, struct error *err)
 {
-	char path[CGROUP_PATH_SIZE];
-
-	snprintf(out->id, sizeof(out->id), "%s", search->ids[0]);
-	out->pid = search->pid;
-	out->group[0] = '\0';
-	if (proc_read_cgroup(out->pid, "", path, sizeof(path)) >= 0 && cut_at(path, out->id)) {
-		snprintf(out->group, sizeof(out->group), "%s", path);
-		return 0;
-	}
+	snprintf(out->id, sizeof(out->id), "%s", known->id);
+	snprintf(out->name, sizeof(out->name), "%s", known->name);
+	out->pid = known->pid;
+	if (proc_read_cgroup(out->pid, "", out->group, sizeof(out->group)) < 0 ||
+	    !cut_at(out->group, out->id))
+		out->group[0] = '\0';
 	/* cgroup v2 beside v1, used by systemd alone: it has a group, but not one packets know */
-	if (proc_read_cgroup(out->pid, "name=systemd", path, sizeof(path)) >= 0 &&
-	    cut_at(path, out->id))
+	if (proc_read_cgroup(out->pid, "name=systemd", out->group_v1, sizeof(out->group_v1)) < 0 ||
+	    !cut_at(out->group_v1, out->id))
+		out->group_v1[0] = '\0';
+	if (out->group[0] || out->group_v1[0])
 		return 0;
 	error_set(
 		err, ESTALE,
 		"container '%s': its state (%s) names process %d, which is in no control group of "
 		"the container",
-		search->name, search->runtime, out->pid);
+		known->name, known->runtime, out->pid);
 	return error_remedy(err, "if the container runs, select it by its process: namespace: "
 				 "pid:N");
+}
+
+static int refuse_none(const struct search *search, struct error *err)
+{
+	const char *more = search->untrusted.text;
+
+	if (param_is_glob(search->name))
+		error_set(err, ENOENT, "no container that runs matches '%s'%s%s", search->name,
+			  more[0] ? "; " : "", more);
+	else
+		error_set(err, ENOENT,
+			  "no container '%s' of docker, podman, containerd or CRI-O%s%s",
+			  search->name, more[0] ? "; " : "", more);
+	return error_remedy(err, "rootless ones and other data directories are not searched: give "
+				 "the number, cgroup:, or namespace: pid:N");
+}
+
+/* One is meant: -ENOTUNIQ for more. */
+static int take_one(const struct search *search, struct target_container *out, struct error *err)
+{
+	const struct known *known = search->found;
+
+	if (search->count > 1) {
+		error_set(err, ENOTUNIQ, "container '%s' is ambiguous: %.12s and %.12s",
+			  search->name, known[0].id, known[1].id);
+		return error_remedy(err, "give more digits of the number, or POD/NAME");
+	}
+	if (search->count && known->pid)
+		return check(known, out, err);
+	if (search->count)
+		return error_set(err, ESRCH, "container '%s' (%s) does not run", search->name,
+				 known->runtime);
+	return refuse_none(search, err);
 }
 
 int target_container_find(const char *name, struct target_container *out, struct error *err)
 {
 	struct search search = {.name = name, .untrusted = ERROR_INIT};
+	int result;
 
 	search_all(&search);
-	if (search.count > 1) {
-		error_set(err, ENOTUNIQ, "container '%s' is ambiguous: %.12s and %.12s", name,
-			  search.ids[0], search.ids[1]);
-		return error_remedy(err, "give more digits of the number, or POD/NAME");
+	result = take_one(&search, out, err);
+	free(search.found);
+	return result;
+}
+
+static int append(struct target_container **inout, unsigned *inout_count,
+		  const struct target_container *what, struct error *err)
+{
+	struct target_container *grown;
+
+	for (unsigned i = 0; i < *inout_count; i++)
+		if (strcmp((*inout)[i].id, what->id) == 0)
+			return 0;
+	if (*inout_count == TARGET_CONTAINERS_MAX)
+		return error_set(err, E2BIG, "more than %d containers", TARGET_CONTAINERS_MAX);
+	grown = reallocarray(*inout, *inout_count + 1, sizeof(*grown));
+	if (!grown)
+		return error_errno(err, ENOMEM, "container '%s'", what->name);
+	grown[(*inout_count)++] = *what;
+	*inout = grown;
+	return 0;
+}
+
+/* A file that outlived its container keeps no other from being found. */
+static int take_all(const struct search *search, struct target_container **inout,
+		    unsigned *inout_count, struct error *err)
+{
+	struct target_container container;
+	struct error why = ERROR_INIT;
+	unsigned taken = 0;
+	int result = search->failure;
+
+	if (result == -E2BIG)
+		return error_set(err, E2BIG, "container '%s': more than %d match", search->name,
+				 TARGET_CONTAINERS_MAX);
+	if (result < 0)
+		return error_errno(err, -result, "container '%s'", search->name);
+	for (unsigned i = 0; result == 0 && i < search->count; i++) {
+		if (check(&search->found[i], &container, &why) < 0)
+			continue;
+		result = append(inout, inout_count, &container, err);
+		taken++;
 	}
-	if (search.count && search.pid)
-		return check(&search, out, err);
-	if (search.count)
-		return error_set(err, ESRCH, "container '%s' (%s) does not run", name,
-				 search.runtime);
-	error_set(err, ENOENT, "no container '%s' of docker, podman, containerd or CRI-O%s%s", name,
-		  search.untrusted.text[0] ? "; " : "", search.untrusted.text);
-	return error_remedy(err, "rootless ones and other data directories are not searched: give "
-				 "the number, cgroup:, or namespace: pid:N");
+	if (result == 0 && !taken && search->count) {
+		if (err)
+			*err = why;
+		return -ESTALE;
+	}
+	return result < 0 || taken ? result : refuse_none(search, err);
+}
+
+int target_containers_find(const char *name, struct target_container **inout, unsigned *inout_count,
+			   struct error *err)
+{
+	struct search search = {.name = name, .untrusted = ERROR_INIT};
+	struct target_container container;
+	int result;
+
+	if (!param_is_glob(name)) {
+		result = target_container_find(name, &container, err);
+		return result < 0 ? result : append(inout, inout_count, &container, err);
+	}
+	search_all(&search);
+	result = take_all(&search, inout, inout_count, err);
+	free(search.found);
+	return result;
 }

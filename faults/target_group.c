@@ -354,18 +354,22 @@ static int find_by_processes(struct target *target, const struct target_guard *g
 	const char *name = params_text(&target->params, TRAFFIC_OF);
 	const struct target *found =
 		guard && guard->find ? guard->find(guard->context, name) : NULL;
-	struct cgroup cgroup;
+	cleanup_free struct cgroup *groups = NULL;
+	unsigned count = 0;
 	int result = 0;
 
 	if (!found || found->kind != TARGET_PROCESS || !found->is_resolved)
 		return error_set(err, EINVAL, "of: '%s' is no process target of this experiment",
 				 name);
-	/* a whole group, with what starts in it later */
-	if (process_match_is_whole_group(&found->params)) {
-		result = process_match_cgroup(&found->params, &cgroup, err);
-		if (result == 0)
-			result = add_group(target, &cgroup, err);
-		return result < 0 ? result : look_at_members(&cgroup, place, err);
+	/* whole groups, with what starts in them later */
+	if (process_match_is_whole_groups(&found->params)) {
+		result = process_match_groups(&found->params, &groups, &count, err);
+		for (unsigned i = 0; result == 0 && i < count; i++) {
+			result = add_group(target, &groups[i], err);
+			if (result == 0)
+				result = look_at_members(&groups[i], place, err);
+		}
+		return result;
 	}
 	for (unsigned i = 0; result == 0 && i < found->process_count; i++) {
 		result = add_process(target, found, found->processes[i].id.pid, err);

@@ -33,10 +33,17 @@ void target_group_free(struct target *target);
  * the beginning of its number. */
 struct target_container {
 	char id[80];
+	char name[128];		      /* as the runtime says, or its number */
 	pid_t pid;		      /* of its first process, checked to be in its control group */
 	char group[CGROUP_PATH_SIZE]; /* of cgroup v2; "": it has none of its own */
+	char group_v1[CGROUP_PATH_SIZE]; /* of name=systemd; "": as above */
 };
 int target_container_find(const char *name, struct target_container *out, struct error *err);
+/* Adds to a list those that run and match a pattern ("web-*"), at least one; or the one of
+ * that name. None is there twice. The caller frees. */
+#define TARGET_CONTAINERS_MAX 256
+int target_containers_find(const char *name, struct target_container **inout, unsigned *inout_count,
+			   struct error *err);
 /* For tests: another root directory than "/" for the state files. NULL: "/" again. */
 void target_container_set_root(const char *root);
 

@@ -44,10 +44,18 @@ const struct param process_params[] = {
 			  .doc = "effective user, name or number"},
 	[PROCESS_CGROUP] = {.name = "cgroup",
 			    .type = PARAM_PATH,
+			    .flags = PARAM_LIST,
 			    .doc = "control group, itself and all below: /system.slice/x.service"},
 	[PROCESS_UNIT] = {.name = "unit",
 			  .type = PARAM_NAME,
+			  .flags = PARAM_LIST | PARAM_GLOB,
 			  .doc = "systemd unit; without a suffix a service"},
+	[PROCESS_CONTAINER] = {.name = "container",
+			       .type = PARAM_NAME,
+			       .flags = PARAM_LIST | PARAM_GLOB,
+			       .doc = "container (docker, podman, containerd, CRI-O) by name, "
+				      "POD/NAME, or at least 12 digits of its number; its first "
+				      "process as well"},
 	[PROCESS_PORT] = {.name = "port",
 			  .type = PARAM_PORTS,
 			  .doc = "TCP or UDP port, or range, that the process listens on"},
@@ -342,6 +350,8 @@ int target_process_resolve(struct target *target, const struct target_guard *gua
 	if (result == 0) {
 		protect_init(&scan.protection, guard,
 			     params_number(&target->params, PROCESS_ALLOW_CRITICAL, 0));
+		scan.protection.means_containers =
+			params_is_set(&target->params, PROCESS_CONTAINER);
 		result = scan_all(&scan, &target->params);
 	}
 	if (result == 0) {
@@ -363,6 +373,7 @@ int target_process_recheck(const struct target_process *process, const struct ta
 	 * have changed (exec). */
 	struct protection protection = {
 		.allow_critical = params_number(&target->params, PROCESS_ALLOW_CRITICAL, 0),
+		.means_containers = params_is_set(&target->params, PROCESS_CONTAINER),
 		.ours = {getpid(), getppid()},
 		.our_count = 2,
 	};

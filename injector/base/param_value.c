@@ -47,6 +47,11 @@ bool param_is_endpoint(const struct param *param)
 	return param->type == PARAM_ENDPOINT || param->type == PARAM_NETWORK;
 }
 
+bool param_is_glob(const char *text)
+{
+	return strpbrk(text, "*?[") != NULL;
+}
+
 const char *signal_name(int number)
 {
 	return sigabbrev_np(number);
@@ -94,8 +99,9 @@ void param_describe(const struct param *param, char *out, size_t size)
 						 param->words[i]);
 		return;
 	}
-	used = (size_t)snprintf(out, size, "%s%s", param->flags & PARAM_LIST ? "list of " : "",
-				type_names[param->type]);
+	used = (size_t)snprintf(out, size, "%s%s%s", param->flags & PARAM_LIST ? "list of " : "",
+				type_names[param->type],
+				param->flags & PARAM_GLOB ? " or pattern" : "");
 	if ((param->min || param->max) && used < size)
 		snprintf(out + used, size - used, ", %s to %s",
 			 format_bound(param->type, param->min, low),
@@ -253,14 +259,16 @@ static int check_text(const struct param *param, const char *text, struct error 
 	return 0;
 }
 
-static int check_name(const char *text, struct error *err)
+static int check_name(const struct param *param, const char *text, struct error *err)
 {
+	const char *more = param->flags & PARAM_GLOB ? "*?[]" : "";
+
 	for (const char *at = text; *at; at++)
-		if (!isalnum((unsigned char)*at) && !strchr("_-.@:/+", *at))
+		if (!isalnum((unsigned char)*at) && !strchr("_-.@:/+", *at) && !strchr(more, *at))
 			return error_set(err, EINVAL,
 					 "'%s' is not a name: '%c' is not allowed (letters, "
-					 "digits and _-.@:/+ are)",
-					 text, *at);
+					 "digits and _-.@:/+%s are)",
+					 text, *at, more);
 	return 0;
 }
 
@@ -273,7 +281,7 @@ static int parse_by_type(const struct param *param, const char *text, struct par
 		return 0;
 	case PARAM_NAME:
 	case PARAM_TARGET:
-		return check_name(text, err);
+		return check_name(param, text, err);
 	case PARAM_PATH:
 		return text[0] == '/' ? 0
 				      : error_set(err, EINVAL,

@@ -48,6 +48,7 @@ enum param_flags {
 	 * when nothing is, everything. */
 	PARAM_SPARED = 1 << 3,	  /* what is named is left out */
 	PARAM_NONE_ELSE = 1 << 4, /* when nothing is named, nothing is touched */
+	PARAM_GLOB = 1 << 5,	  /* of a name: a pattern as well */
 };
 
 struct param {
@@ -108,6 +109,8 @@ void param_value_free(struct param_value *value);
 void param_describe(const struct param *param, char *out, size_t size);
 /* Its values are endpoints: without blanks, and there may be many. */
 bool param_is_endpoint(const struct param *param);
+/* A name with *, ? or [ in it, for fnmatch(). */
+bool param_is_glob(const char *text);
 /* The unit-bearing type name: "duration", "share", ... */
 const char *param_type_name(enum param_type type);
 

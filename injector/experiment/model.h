@@ -152,7 +152,7 @@ int experiment_check_fault(const struct experiment *experiment, struct experimen
 bool experiment_target_selects(const struct experiment_target *target);
 #define EXPERIMENT_SELECTS_ALL                                                                     \
 	"would select every process; say which: pid, pidfile, name, exe, command, user, cgroup, "  \
-	"unit or port"
+	"unit, container or port"
 
 /* For people who did not start it: "injected WHAT since 10:04:05 CET, expected end 10:06:05 CET".
  * `until_wall_ns` 0: the end is not known beforehand. */

@@ -11,14 +11,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
 #define DEPTH_MAX 32
+#define UNITS_MAX 256 /* that match a pattern */
 
 /* mountinfo writes blank, tab, newline and backslash as three octal digits */
 static void unescape(char *text)
@@ -181,12 +184,12 @@ int cgroup_open_path(const struct cgroup_mounts *mounts, const char *path, struc
  * manager is a service below which the same pattern repeats. Nothing else is entered, so a unit of
  * the same name inside a container is never taken for ours. */
 struct unit_search {
-	const char *unit;
+	const char *unit; /* or a pattern */
 	bool is_unified, into_users;
 	const char *mount;
-	unsigned found;
-	struct cgroup first;
-	char other[256]; /* path of a second one */
+	struct cgroup *found; /* owned */
+	unsigned count;
+	int failure;
 };
 
 static bool ends_with(const char *text, const char *tail)
@@ -204,7 +207,27 @@ static bool is_user_manager(const char *name)
 /* systemd puts an underscore before names that could be files of the kernel (cg_escape) */
 static bool is_unit(const char *name, const char *unit)
 {
-	return strcmp(name, unit) == 0 || (name[0] == '_' && strcmp(name + 1, unit) == 0);
+	/* some names have backslashes */
+	return fnmatch(unit, name, FNM_NOESCAPE) == 0 ||
+	       (name[0] == '_' && fnmatch(unit, name + 1, FNM_NOESCAPE) == 0);
+}
+
+static void take_unit(struct unit_search *search, const char *path)
+{
+	struct cgroup *grown;
+
+	if (search->count == UNITS_MAX) {
+		search->failure = -E2BIG;
+		return;
+	}
+	grown = reallocarray(search->found, search->count + 1, sizeof(*grown));
+	if (!grown) {
+		search->failure = -ENOMEM;
+		return;
+	}
+	search->found = grown;
+	if (set_group(search->mount, path, search->is_unified, &grown[search->count]) == 0)
+		search->count++;
 }
 
 static void search_unit(struct unit_search *search, const char *path, bool in_user, unsigned depth)
@@ -223,32 +246,15 @@ static void search_unit(struct unit_search *search, const char *path, bool in_us
 		    sizeof(child))
 			continue;
 		user = is_user_manager(entry->d_name);
-		if (in_user == search->into_users && is_unit(entry->d_name, search->unit)) {
-			if (search->found++ == 0)
-				set_group(search->mount, child, search->is_unified, &search->first);
-			else
-				snprintf(search->other, sizeof(search->other), "%.255s", child);
-		} else if (ends_with(entry->d_name, ".slice") || (user && search->into_users)) {
+		if (in_user == search->into_users && is_unit(entry->d_name, search->unit))
+			take_unit(search, child);
+		else if (ends_with(entry->d_name, ".slice") || (user && search->into_users))
 			search_unit(search, child, in_user || user, depth + 1);
-		}
 	}
 }
 
-static int take_unit(const struct unit_search *search, struct cgroup *out, struct error *err)
+static int full_name(const char *unit, char *out, size_t size, struct error *err)
 {
-	if (search->found > 1) {
-		error_set(err, ENOTUNIQ, "unit '%s' runs more than once: %s and %s", search->unit,
-			  cgroup_path(&search->first), search->other);
-		return error_remedy(err, "select it by `cgroup: %s`", cgroup_path(&search->first));
-	}
-	*out = search->first;
-	return 0;
-}
-
-int cgroup_find_unit(const struct cgroup_mounts *mounts, const char *unit, struct cgroup *out,
-		     struct error *err)
-{
-	char full[256];
 	const char *dot = strrchr(unit, '.');
 	static const char *const types[] = {".service", ".scope", ".slice", ".socket",
 					    ".mount",	".swap",  NULL};
@@ -256,10 +262,18 @@ int cgroup_find_unit(const struct cgroup_mounts *mounts, const char *unit, struc
 
 	for (unsigned i = 0; dot && types[i]; i++)
 		has_type = has_type || strcmp(dot, types[i]) == 0;
-	if (snprintf(full, sizeof(full), "%s%s", unit, has_type ? "" : ".service") >=
-	    (int)sizeof(full))
+	if (snprintf(out, size, "%s%s", unit, has_type ? "" : ".service") >= (int)size)
 		return error_set(err, ENAMETOOLONG, "unit '%s': the name is too long", unit);
-	for (unsigned i = 0; i < 4; i++) {
+	return 0;
+}
+
+int cgroup_find_units(const struct cgroup_mounts *mounts, const char *pattern, struct cgroup **out,
+		      unsigned *out_count, struct error *err)
+{
+	char full[256];
+	int result = full_name(pattern, full, sizeof(full), err);
+
+	for (unsigned i = 0; result == 0 && i < 4; i++) {
 		struct unit_search search = {
 			.unit = full,
 			.into_users = i >= 2,
@@ -270,11 +284,44 @@ int cgroup_find_unit(const struct cgroup_mounts *mounts, const char *unit, struc
 		if (!*search.mount)
 			continue;
 		search_unit(&search, "", false, 0);
-		if (search.found)
-			return take_unit(&search, out, err);
+		if (search.count && !search.failure) {
+			*out = search.found;
+			*out_count = search.count;
+			return 0;
+		}
+		free(search.found);
+		if (search.failure == -E2BIG)
+			return error_set(err, E2BIG, "unit '%s': more than %d match", full,
+					 UNITS_MAX);
+		if (search.failure)
+			return error_errno(err, -search.failure, "unit '%s'", full);
+	}
+	if (result < 0)
+		return result;
+	if (full[strcspn(full, "*?[")]) {
+		error_set(err, ENOENT, "no unit that runs here matches '%s'", full);
+		return error_remedy(err, "systemctl list-units '%s'", full);
 	}
 	error_set(err, ENOENT, "unit '%s' has no control group: it does not run here", full);
 	return error_remedy(err, "systemctl status %s", full);
+}
+
+int cgroup_find_unit(const struct cgroup_mounts *mounts, const char *unit, struct cgroup *out,
+		     struct error *err)
+{
+	cleanup_free struct cgroup *found = NULL;
+	unsigned count = 0;
+	int result = cgroup_find_units(mounts, unit, &found, &count, err);
+
+	if (result < 0)
+		return result;
+	if (count > 1) {
+		error_set(err, ENOTUNIQ, "unit '%s' runs more than once: %s and %s", unit,
+			  cgroup_path(&found[0]), cgroup_path(&found[1]));
+		return error_remedy(err, "select it by `cgroup: %s`", cgroup_path(&found[0]));
+	}
+	*out = found[0];
+	return 0;
 }
 
 bool cgroup_contains(const struct cgroup *cgroup, const char *path)

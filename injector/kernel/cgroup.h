@@ -52,6 +52,10 @@ int cgroup_open_path(const struct cgroup_mounts *mounts, const char *path, struc
  * has it. -ENOENT, or -ENOTUNIQ with the candidates named. Asks the kernel, not the manager. */
 int cgroup_find_unit(const struct cgroup_mounts *mounts, const char *unit, struct cgroup *out,
 		     struct error *err);
+/* All units of the system's manager whose name matches (fnmatch; "web-*" means "web-*.service");
+ * else those of the user managers. At least one, newly allocated, or -ENOENT. */
+int cgroup_find_units(const struct cgroup_mounts *mounts, const char *pattern, struct cgroup **out,
+		      unsigned *out_count, struct error *err);
 
 /* All processes in it and below, sorted, newly allocated (the caller frees; NULL for none).
  * out_hidden (may be NULL): how many are invisible from our pid namespace. A group that is gone has

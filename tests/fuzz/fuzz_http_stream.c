@@ -25,6 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 struct end {
 	int fd; /* -1: not there */
 	size_t said, heard;
+	size_t had_said, had_heard; /* before this connection */
 	uint8_t said_bytes[SAID_MAX], heard_bytes[HEARD_MAX];
 };
 static struct end client, server;
@@ -63,7 +64,11 @@ int http_relay_connect(const struct http_relay *of, const struct sockaddr_storag
 	if (server.fd >= 0) { /* asked anew: the first one has answered all that it has heard */
 		hear(&server);
 		close(server.fd);
+		if (server.heard == server.had_heard) /* and says for nobody what nobody asked */
+			server.said = server.had_said;
 	}
+	server.had_said = server.said;
+	server.had_heard = server.heard;
 	server.fd = pair[1];
 	return pair[0];
 }
@@ -248,6 +253,7 @@ static void begin(const uint8_t *data, size_t size)
 	is_unreachable = data[0] == 0xff;
 	has_ended = false;
 	client.said = client.heard = server.said = server.heard = 0;
+	server.had_said = server.had_heard = 0;
 	server.fd = -1;
 	input = data + 1;
 	input_end = data + size;

@@ -247,6 +247,78 @@ static void test_a_server_that_loses_patience_is_asked_anew(void **state)
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 }
 
+struct flood {
+	int listener;
+	struct sockaddr_storage seen; /* who asked */
+};
+
+/* A server that sends until nobody takes any more, and then is gone without a word; the next one is
+ * answered. */
+static void *flood(void *context)
+{
+	static const char head[] = "HTTP/1.1 200 OK\r\n\r\n", answer[] = GET("/is-no-answer");
+	struct flood *server = context;
+	int fd = accept(server->listener, NULL, NULL);
+	struct pollfd polled = {.fd = fd, .events = POLLOUT};
+	socklen_t size = sizeof(server->seen);
+	char bytes[4096] = "";
+
+	getpeername(fd, (struct sockaddr *)&server->seen, &size);
+	if (recv(fd, bytes, sizeof(bytes), 0) > 0)
+		send(fd, head, strlen(head), MSG_NOSIGNAL);
+	while (poll(&polled, 1, 500) == 1 &&
+	       send(fd, bytes, sizeof(bytes), MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
+		;
+	netlab_hang_up(fd);
+	fd = accept(server->listener, NULL, NULL);
+	if (recv(fd, bytes, sizeof(bytes), 0) > 0)
+		send(fd, answer, strlen(answer), MSG_NOSIGNAL);
+	close(fd);
+	return NULL;
+}
+
+/* The port of a connection that is over, though its client has not read of that yet, is anybody's:
+ * who has it next is not taken for ourselves. */
+static void test_who_gets_a_port_of_ours_is_not_us(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	struct sockaddr_storage address;
+	socklen_t size = netlab_socket_address("10.88.0.2", 8092, &address);
+	struct flood server = {netlab_own_socket(lab->far_fd, "10.88.0.2", SOCK_STREAM), {0}};
+	int silent = netlab_own_socket(lab->near_fd, "10.88.0.1", SOCK_STREAM), next;
+	const int little = 2048;
+	char heard[4096];
+	pthread_t thread;
+
+	assert_int_equal(bind(server.listener, (struct sockaddr *)&address, size), 0);
+	assert_int_equal(listen(server.listener, 2), 0);
+	assert_int_equal(pthread_create(&thread, NULL, flood, &server), 0);
+	START(lab, &fault, "to", "10.88.0.2:8092", "path", "/up", "answer", "503");
+	netlab_run("ip netns exec %s sysctl -qw net.netfilter.nf_conntrack_tcp_timeout_close=1",
+		   lab->near);
+	setsockopt(silent, SOL_SOCKET, SO_RCVBUF, &little, sizeof(little));
+	assert_int_equal(connect(silent, (struct sockaddr *)&address, size), 0);
+	say(silent, GET("/a"));
+	next = netlab_own_socket(lab->near_fd, "10.88.0.1", SOCK_STREAM);
+	for (unsigned i = 0; i < 500; i++) { /* until the server is gone */
+		poll(NULL, 0, 20);
+		if (server.seen.ss_family && bind(next, (struct sockaddr *)&server.seen, size) == 0)
+			break;
+	}
+	poll(NULL, 0, 1500); /* until connection tracking has forgotten it */
+	assert_int_equal(connect(next, (struct sockaddr *)&address, size), 0);
+	say(next, GET("/b"));
+	hear(next, "is-no-answer", heard, sizeof(heard));
+	assert_int_equal(counters_of(&fault).connections, 2);
+	evidence_of(&fault);
+	close(silent);
+	close(next);
+	pthread_join(thread, NULL);
+	close(server.listener);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+}
+
 /* Each of them meets what it is there for: the name, then the request. */
 static void test_beside_a_dns_fault(void **state)
 {
@@ -280,6 +352,7 @@ int main(void)
 		cmocka_unit_test(test_rules_about_marks_are_not_about_what_is_passed_on),
 		cmocka_unit_test(test_a_link_local_client_is_not_held_up),
 		cmocka_unit_test(test_what_comes_back_is_seen),
+		cmocka_unit_test(test_who_gets_a_port_of_ours_is_not_us),
 		cmocka_unit_test(test_a_refusal_is_heard_though_a_reset_follows),
 		cmocka_unit_test(test_whose_client_has_gone_makes_room),
 		cmocka_unit_test(test_a_server_that_loses_patience_is_asked_anew),

@@ -477,7 +477,7 @@ static void test_what_is_held_goes_on_unchanged_at_the_end(void **state)
 	      "30s");
 	fd = dial(lab, "10.88.0.2");
 	say(fd, GET("/echo"));
-	while (!counters_of(&fault).delayed)
+	while (!counters_of(&fault).hits)
 		poll(NULL, 0, 10);
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 	hear(fd, "GET /echo .", heard, sizeof(heard));

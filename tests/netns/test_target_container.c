@@ -9,6 +9,7 @@
 
 #include "faults/network.h"
 #include "faults/target_group.h"
+#include "injector/base/cleanup.h"
 #include "injector/kernel/cgroup.h"
 
 #include <errno.h>
@@ -21,6 +22,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -76,7 +78,8 @@ static pid_t start_process(const struct netlab *lab, const char *group)
 	pid_t child;
 
 	assert_int_equal(pipe(ready), 0);
-	child = fork();
+	/* as the first process of a container is */
+	child = (pid_t)syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, 0, 0, 0, 0);
 	if (child == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		group_write(group, "cgroup.procs", "0");
@@ -138,6 +141,66 @@ static void test_podman(void **state)
 		   room->process);
 	assert_found(room, "shop");
 	assert_not_found("old", ESRCH, "does not run");
+	/* podman leaves the file when the container has ended */
+	write_file(room, "run/containers/storage/overlay-containers/" OTHER_ID "/userdata/pidfile",
+		   "%d", 4194303);
+	assert_not_found("old", ESRCH, "does not run");
+}
+
+static void test_patterns(void **state)
+{
+	struct room *room = *state;
+	cleanup_free struct target_container *found = NULL;
+	struct error err = ERROR_INIT;
+	unsigned count = 0;
+
+	write_docker(room, ID, "shop-1", room->process);
+	write_docker(room, OTHER_ID, "shop-2", 0); /* does not run */
+	if (target_containers_find("shop-*", &found, &count, &err) < 0)
+		fail_msg("%s; %s", err.text, err.remedy);
+	assert_int_equal(count, 1);
+	assert_string_equal(found[0].name, "shop-1");
+	assert_int_equal(found[0].pid, room->process);
+	/* none twice */
+	assert_int_equal(target_containers_find("sh?p-1", &found, &count, &err), 0);
+	assert_int_equal(target_containers_find("shop-1", &found, &count, &err), 0);
+	assert_int_equal(count, 1);
+	assert_int_equal(target_containers_find("stall-*", &found, &count, &err), -ENOENT);
+	assert_string_equal(err.text, "no container that runs matches 'stall-*'");
+	/* whose file is older than itself keeps no other from being found */
+	write_docker(room, OTHER_ID, "shop-2", getpid());
+	assert_int_equal(target_containers_find("shop-*", &found, &count, &err), 0);
+	assert_int_equal(count, 1);
+}
+
+static int resolve_processes(struct target *target, unsigned key, const char *text,
+			     struct error *err)
+{
+	*target = (struct target){.kind = TARGET_PROCESS, .namespace_fd = -1};
+	assert_int_equal(params_init(&target->params, process_params, NULL), 0);
+	assert_int_equal(params_add(&target->params, key, text, 0, 0, NULL), 0);
+	return target_resolve(target, 10, NULL, err);
+}
+
+/* The first process of a container is nobody's by accident. */
+static void test_processes_of_a_container(void **state)
+{
+	struct room *room = *state;
+	struct target target;
+	struct error err = ERROR_INIT;
+	char pid[16];
+
+	write_docker(room, ID, "shop", room->process);
+	snprintf(pid, sizeof(pid), "%d", room->process);
+	assert_int_equal(resolve_processes(&target, PROCESS_PID, pid, &err), -EPERM);
+	assert_non_null(strstr(err.text, "select it by `container`"));
+	target_free(&target);
+	if (resolve_processes(&target, PROCESS_CONTAINER, "sh*", &err) < 0)
+		fail_msg("%s; %s", err.text, err.remedy);
+	assert_int_equal(target.process_count, 1);
+	assert_int_equal(target.processes[0].id.pid, room->process);
+	assert_int_equal(target_process_recheck(&target.processes[0], &target, &err), 0);
+	target_free(&target);
 }
 
 static void test_containerd(void **state)
@@ -247,6 +310,8 @@ int main(void)
 		TEST(test_docker),
 		TEST(test_podman),
 		TEST(test_containerd),
+		TEST(test_patterns),
+		TEST(test_processes_of_a_container),
 		TEST(test_by_number_without_any_file),
 		TEST(test_what_is_not_believed),
 		TEST(test_a_network_fault_for_a_container),

@@ -39,7 +39,7 @@ static void test_a_head_is_found_when_it_is_whole(void **state)
 {
 	static const char *const requests[] = {
 		"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-		"\r\nPOST http://a/b HTTP/1.0\n\n",
+		"\r\n\nPOST http://a/b HTTP/1.0\n\n",
 		"M-SEARCH * HTTP/1.1\r\nA:b\r\nC: d\n\r\n",
 	};
 	static const char *const responses[] = {
@@ -75,6 +75,11 @@ static void test_what_is_no_http_is_told_early(void **state)
 		"GET / x",
 		" GET",
 		"GET /\r\n", /* HTTP/0.9 */
+		/* lines that not everybody sees end there */
+		"GET / HTTP/1.1\rX: 0\r\nHost: x\r\n\r\n",
+		"GET / HTTP/1.1\r\r\n",
+		"\r\r\n\rGET / HTTP/1.1\r\n\r\n",
+		"\rGET / HTTP/1.1\r\n\r\n",
 		"AVERYLONGMETHODTHATNOBODYHASEVERSEEN",
 		"AMETHODOFTHIRTYTHREECHARACTERSXYZ / HTTP/1.1\r\n\r\n",
 	};
@@ -125,6 +130,7 @@ static void test_what_can_be_read_twofold_is_not_understood(void **state)
 {
 	static const char *const headers[] = {
 		"Content-Length: 1\r\nContent-Length: 2",
+		"Content-Length: 3\r\nContent-Length: 3",
 		"Content-Length: 1, 1",
 		"Content-Length: +1",
 		"Content-Length: ",
@@ -153,8 +159,9 @@ static void test_what_can_be_read_twofold_is_not_understood(void **state)
 	}
 	assert_false(
 		read_request("GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", &request));
-	assert_true(read_request("GET / HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n",
-				 &request));
+	assert_false(read_request("GET / HTTP/1.1\rX: 0\r\nHost: x\r\n\r\n", &request));
+	assert_false(read_request("GET /\ra HTTP/1.1\r\n\r\n", &request));
+	assert_false(read_request("GET / HTTP/1.10\r\n\r\n", &request));
 	assert_true(read_request("\r\nGET / HTTP/1.1\nA: b\n\n", &request));
 }
 
@@ -184,6 +191,10 @@ static void test_a_response_says_how_it_ends(void **state)
 		assert_int_equal(response.body.framing, cases[i].framing);
 		assert_int_equal(response.is_interim, response.status == 100);
 	}
+	assert_true(http_read_response((const uint8_t *)"HTTP/1.1 200 \tOK\r\n\r\n", 20, false,
+				       &response));
+	assert_false(http_read_response((const uint8_t *)"HTTP/1.1 200 O\rK\r\n\r\n", 20, false,
+					&response));
 	assert_false(http_read_response((const uint8_t *)"HTTP/1.1 20 OK\r\n\r\n", 18, false,
 					&response));
 	assert_false(http_read_response((const uint8_t *)"HTTP/1.1 2000 OK\r\n\r\n", 20, false,
@@ -285,11 +296,13 @@ static void test_which_requests_are_meant(void **state)
 	set(&params, "answer", "503");
 	assert_true(meets(&params, "GET / HTTP/1.1\r\n\r\n"));
 	set(&params, "path", "/api/*");
+	assert_false(meets(&params, "GET http://host?x=/api/y HTTP/1.1\r\n\r\n"));
 	set(&params, "path", "/");
 	assert_true(meets(&params, "GET /api/x?y=/z HTTP/1.1\r\n\r\n"));
 	assert_true(meets(&params, "GET http://host/api/x HTTP/1.1\r\n\r\n"));
 	assert_true(meets(&params, "GET HTTP://host HTTP/1.1\r\n\r\n"));
 	assert_true(meets(&params, "GET /?/api HTTP/1.1\r\n\r\n"));
+	assert_true(meets(&params, "GET http://host?x=/y HTTP/1.1\r\n\r\n"));
 	assert_false(meets(&params, "GET /apis HTTP/1.1\r\n\r\n"));
 	set(&params, "method", "POST");
 	assert_false(meets(&params, "GET / HTTP/1.1\r\n\r\n"));

@@ -160,7 +160,7 @@ static const struct {
 	{"process",
 	 {"count=1"},
 	 "'process' would select every process; say which: pid, pidfile, "
-	 "name, exe, command, user, cgroup, unit or port",
+	 "name, exe, command, user, cgroup, unit, container or port",
 	 ""},
 };
 

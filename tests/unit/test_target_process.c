@@ -104,6 +104,7 @@ static const struct fake_process machine[] = {
 	 .comm = "redis",
 	 .parent = CONTAINER,
 	 .session = CONTAINER_CHILD,
+	 .cgroup = "0::/system.slice/shop-2.service\n",
 	 .status = "Name:\tredis\nNSpid:\t4190201\t7\n"},
 	{.pid = RENAMED_SSHD,
 	 .comm = "web",
@@ -115,6 +116,7 @@ static const struct fake_process machine[] = {
 	 .comm = "very-long-progr",
 	 .parent = 1,
 	 .session = LONG_NAME,
+	 .cgroup = "0::/system.slice/shop-1.service\n",
 	 .command = "/opt/very-long-program-name\n-x"},
 	{.pid = 0},
 };
@@ -248,6 +250,10 @@ static void test_control_group_with_all_below(void **state)
 	fake_proc_write("cg/system.slice/nginx.service/cgroup.procs", text, strlen(text));
 	snprintf(text, sizeof(text), "%d\n", WORKER_3);
 	fake_proc_write("cg/system.slice/nginx.service/sub/cgroup.procs", text, strlen(text));
+	snprintf(text, sizeof(text), "%d\n", LONG_NAME);
+	fake_proc_write("cg/system.slice/shop-1.service/cgroup.procs", text, strlen(text));
+	snprintf(text, sizeof(text), "%d\n", CONTAINER_CHILD);
+	fake_proc_write("cg/system.slice/shop-2.service/cgroup.procs", text, strlen(text));
 	EXPECT("unit=nginx", MASTER, WORKER_1, WORKER_2, WORKER_3);
 	EXPECT("cgroup=/system.slice/nginx.service", MASTER, WORKER_1, WORKER_2, WORKER_3);
 	EXPECT("cgroup=/system.slice/nginx.service/sub", WORKER_3);
@@ -255,6 +261,15 @@ static void test_control_group_with_all_below(void **state)
 	EXPECT("unit=nginx|command=master", MASTER);
 	EXPECT("unit=nginx|pid=4190101|pid=4190022", WORKER_1);
 	refused("unit=other", ENOENT, "other.service");
+	/* several of a key are met all, also where one is in another */
+	EXPECT("unit=nginx|unit=shop-1", LONG_NAME, MASTER, WORKER_1, WORKER_2, WORKER_3);
+	EXPECT("unit=shop-*", CONTAINER_CHILD, LONG_NAME);
+	EXPECT("cgroup=/system.slice/nginx.service/sub|cgroup=/system.slice/nginx.service", MASTER,
+	       WORKER_1, WORKER_2, WORKER_3);
+	EXPECT("unit=*|cgroup=/system.slice/shop-2.service", CONTAINER_CHILD);
+	refused("unit=nginx|unit=other", ENOENT, "other.service");
+	refused("unit=stall-*", ENOENT, "no unit that runs here matches 'stall-*.service'");
+	refused("unit=shop-*|cgroup=/system.slice/nginx.service", ENOENT, "in common");
 }
 
 static void test_pidfile(void **state)

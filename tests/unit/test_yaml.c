@@ -204,7 +204,7 @@ static const struct bad bad_targets[] = {
 	{ON_TARGET("{process: {count: 1}}\n"), 8, 16,
 	 "target 't' would select every process; say which: pid, pidfile, name, exe, command, "
 	 "user, "
-	 "cgroup, unit or port"},
+	 "cgroup, unit, container or port"},
 	{ON_TARGET("{to: 10.0.0.1, tcp-flags: [fin, sin]}\n"), 8, 38,
 	 "tcp-flags: 'sin' is not known; did you mean 'fin'? (one of fin, syn, rst, psh, ack, urg, "
 	 "ece, cwr)"},
@@ -332,7 +332,7 @@ static const struct bad bad_steps[] = {
 	 "signal: '99' is not a signal; write KILL, TERM, HUP or a number"},
 	{ON_STEP("{at: 0s, process: {count: 1}}\n"), 7, 23,
 	 "'process' would select every process; say which: pid, pidfile, name, exe, command, user, "
-	 "cgroup, unit or port"},
+	 "cgroup, unit, container or port"},
 };
 
 static const struct bad bad_conditions[] = {
