@@ -7,6 +7,7 @@
  */
 #include "faults/connect.h"
 
+#include "faults/process_group.h"
 #include "faults/process_match.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
@@ -53,6 +54,7 @@ static const struct param connect_params[] = {
 			   .doc = "what connect() returns, at once; before Linux 5.18 only EPERM"},
 	[CONNECT_PROBABILITY] = {.name = "probability",
 				 .type = PARAM_SHARE,
+				 .flags = PARAM_RAMPED,
 				 .min = 1,
 				 .max = SHARE_ONE,
 				 .fallback = "100%",
@@ -88,6 +90,7 @@ static int probe(struct fault_support *out, struct error *err)
 				      .process_map = -1,
 				      .counter_map = -1,
 				      .links = {-1, -1},
+				      .watch = -1,
 				      .is_whole_group = true};
 	int programs[2] = {-1, -1};
 	cleanup_fd int root = -1;
@@ -118,12 +121,15 @@ static int probe(struct fault_support *out, struct error *err)
 
 /* Planning. */
 
-static int choose_group(struct connect_state *state, const struct fault *fault, struct error *err)
+/* `out_why`: why not the whole group, which is what the target names. */
+static int choose_group(struct connect_state *state, const struct fault *fault,
+			struct error *out_why, struct error *err)
 {
 	const struct params *selector = &fault->target->params;
 
 	state->is_whole_group = process_match_one_group(selector, &state->group, NULL) == 0 &&
-				state->group.is_unified;
+				state->group.is_unified &&
+				process_group_check(&state->group, fault, out_why) >= 0;
 	if (state->is_whole_group) {
 		state->group_fd = open(state->group.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (state->group_fd < 0)
@@ -206,21 +212,24 @@ static int rehearse(struct connect_state *state, const struct fault *fault, stru
 static int plan(struct fault *fault, struct plan *plan, struct error *err)
 {
 	struct connect_state *state = calloc(1, sizeof(*state));
+	struct error not_whole = ERROR_INIT;
 	int result = check(fault->params, err);
 
 	if (!state)
 		return error_errno(err, ENOMEM, "connect");
 	fault->state = state;
-	state->group_fd = state->process_map = state->counter_map = -1;
+	state->group_fd = state->process_map = state->counter_map = state->watch = -1;
 	state->links[0] = state->links[1] = -1;
 	snprintf(state->record.program, sizeof(state->record.program), "sq_%.6s_%u",
 		 fault->env && fault->env->run_id ? fault->env->run_id : "RUN", fault->step);
 	if (result == 0)
-		result = choose_group(state, fault, err);
+		result = choose_group(state, fault, &not_whole, err);
 	if (result == 0)
 		result = rehearse(state, fault, err);
 	if (result == 0)
 		result = list(state, fault, plan);
+	if (result == 0 && not_whole.code)
+		result = plan_add(plan, PLAN_NOTE, "not the whole group: %s", not_whole.text);
 	if (result < 0)
 		release(fault);
 	return result;
@@ -235,6 +244,8 @@ static int attach(struct connect_state *state, const struct fault *fault, struct
 	int programs[2] = {-1, -1};
 	int result = connect_load(state, fault, programs, err);
 
+	if (result == 0 && !state->is_whole_group)
+		result = connect_watch(state, fault->target, err);
 	for (unsigned i = 0; i < 2; i++) {
 		if (result == 0)
 			result = bpf_link_cgroup(programs[i], state->group_fd, places[i],
@@ -249,9 +260,12 @@ static int attach(struct connect_state *state, const struct fault *fault, struct
 static int inject(struct fault *fault, struct error *err)
 {
 	struct connect_state *state = fault->state;
-	int result = journal_undo(fault->env->journal, fault->ops->name, fault->step,
-				  CONNECT_RECORD_LINKS, &state->record, sizeof(state->record), err);
+	int result = state->is_whole_group ? process_group_check(&state->group, fault, err) : 0;
 
+	if (result >= 0)
+		result = journal_undo(fault->env->journal, fault->ops->name, fault->step,
+				      CONNECT_RECORD_LINKS, &state->record, sizeof(state->record),
+				      err);
 	memset(state->last, 0, sizeof(state->last));
 	if (result >= 0)
 		result = attach(state, fault, err);
@@ -295,6 +309,7 @@ static int end(struct fault *fault, enum fault_end how, int64_t *out_again_ns, s
 	}
 	fault->effect_ended_ns = clock_now_ns();
 	state->is_on = false;
+	connect_drop_ended(state);
 	read_counters(state);
 	connect_close(state);
 	return 0;
@@ -303,7 +318,9 @@ static int end(struct fault *fault, enum fault_end how, int64_t *out_again_ns, s
 static int evidence(struct fault *fault, struct evidence *out, struct error *err)
 {
 	struct connect_state *state = fault->state;
+	size_t used;
 
+	connect_drop_ended(state); /* where nobody listens */
 	read_counters(state);
 	*out = (struct evidence){.hits = state->last[CONNECT_HIT], .unit = "connects"};
 	snprintf(out->detail, sizeof(out->detail),
@@ -311,6 +328,11 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 		 (unsigned long long)state->last[CONNECT_HIT],
 		 (unsigned long long)state->last[CONNECT_SEEN],
 		 params_text(fault->params, CONNECT_ERROR));
+	used = strlen(out->detail);
+	if (state->gone)
+		snprintf(out->detail + used, sizeof(out->detail) - used,
+			 "; %u of %u processes have ended", state->gone,
+			 fault->target->process_count);
 	if (state->is_on &&
 	    (!bpf_link_is_attached(state->links[0]) || !bpf_link_is_attached(state->links[1])))
 		return error_set(err, ESTALE, "%s was removed, or the programs detached",
@@ -374,5 +396,7 @@ const struct fault_ops connect_fault = {
 	.undo = undo,
 	.verify = verify,
 	.evidence = evidence,
+	.listen = connect_listen,
+	.hear = connect_hear,
 	.release = release,
 };

@@ -39,6 +39,8 @@ struct connect_state {
 	bool is_whole_group;
 	bool is_on;
 	int process_map, counter_map, links[2]; /* descriptors; -1 */
+	int watch;				/* epoll, of the processes in the map; -1 */
+	unsigned gone;				/* processes that have ended, of the target's */
 	uint64_t last[CONNECT_COUNTERS];	/* counters, as last read */
 };
 
@@ -68,6 +70,17 @@ int connect_load(struct connect_state *state, const struct fault *fault, int out
 void connect_close_pair(int fds[2]);
 /* Maps and links: the effect ends. */
 void connect_close(struct connect_state *state);
+
+/* connect_watch.c: a number that is free again becomes somebody else's, so it leaves the map as
+ * soon as its process has ended. From then on ended processes are seen: */
+int connect_watch(struct connect_state *state, const struct target *target, struct error *err);
+/* Looks for them now. */
+void connect_drop_ended(struct connect_state *state);
+void connect_watch_end(struct connect_state *state);
+/* fault_ops.listen, .hear */
+int connect_listen(struct fault *fault, struct error *err);
+void connect_hear(void (*concerned)(void *context, struct fault *fault), void *context);
+
 /* A random number of 32 bits below it is a hit. */
 uint64_t connect_threshold(const struct fault *fault);
 

@@ -35,6 +35,7 @@ void connect_close(struct connect_state *state)
 	int *const all[] = {&state->links[0], &state->links[1], &state->process_map,
 			    &state->counter_map};
 
+	connect_watch_end(state);
 	for (unsigned i = 0; i < sizeof(all) / sizeof(*all); i++) {
 		cleanup_fd_at(all[i]);
 		*all[i] = -1;
@@ -55,6 +56,25 @@ static int find_pid_namespace(struct connect_scope *scope, struct error *err)
 	return 0;
 }
 
+/* Of those that are still there, and may still be touched. */
+static int add_process(struct connect_state *state, const struct target_process *process,
+		       const struct target *target, struct error *err)
+{
+	const uint32_t pid = (uint32_t)process->id.pid, one = 1;
+	struct error why = ERROR_INIT;
+	int result = target_process_recheck(process, target, &why);
+
+	if (result == -ESRCH) {
+		state->gone++;
+		return 0;
+	}
+	if (result == 0)
+		return bpf_map_set(state->process_map, &pid, &one, err);
+	if (err)
+		*err = why;
+	return result;
+}
+
 static int make_maps(struct connect_state *state, const struct target *target, uint64_t threshold,
 		     struct error *err)
 {
@@ -68,19 +88,17 @@ static int make_maps(struct connect_state *state, const struct target *target, u
 						.key_size = sizeof(uint32_t),
 						.value_size = sizeof(uint32_t),
 						.entries = target ? target->process_count : 1};
-	const uint32_t key = CONNECT_THRESHOLD, one = 1;
+	const uint32_t key = CONNECT_THRESHOLD;
 	int result = bpf_map_new(&counters, &state->counter_map, err);
 
 	if (result == 0)
 		result = bpf_map_set(state->counter_map, &key, &threshold, err);
 	if (result < 0 || !target)
 		return result;
+	state->gone = 0;
 	result = bpf_map_new(&processes, &state->process_map, err);
-	for (unsigned i = 0; result == 0 && i < target->process_count; i++) {
-		const uint32_t pid = (uint32_t)target->processes[i].id.pid;
-
-		result = bpf_map_set(state->process_map, &pid, &one, err);
-	}
+	for (unsigned i = 0; result == 0 && i < target->process_count; i++)
+		result = add_process(state, &target->processes[i], target, err);
 	return result;
 }
 

@@ -232,7 +232,7 @@ static int64_t look_up(const struct netem_table *table, uint32_t draw, int64_t j
 static int64_t draw_delay(struct delay_effect *effect)
 {
 	const struct netem_config *config = &effect->config;
-	uint64_t width = 2 * (uint64_t)config->jitter_ns;
+	const unsigned __int128 width = 2 * (unsigned __int128)config->jitter_ns;
 	uint32_t draw;
 
 	if (!config->jitter_ns)

@@ -49,6 +49,7 @@ static int inject(struct fault *fault, struct error *err)
 	int result = journal_undo(fault->env->journal, fault->ops->name, fault->step,
 				  DNS_RECORD_TABLE, &state->record, sizeof(state->record), err);
 
+	dns_policy_scale(&state->policy, fault->level_ppb);
 	state->mark = redirect_new_mark(DNS_MARK_BASE);
 	state->last = (struct dns_responder_counters){0};
 	if (result >= 0)
@@ -63,6 +64,15 @@ static int inject(struct fault *fault, struct error *err)
 	fault->effect_started_ns = clock_now_ns();
 	fault->effect_ended_ns = 0;
 	state->phase = DNS_ACTIVE;
+	return 0;
+}
+
+static int set_level(struct fault *fault, struct error *err)
+{
+	struct dns_state *state = fault->state;
+
+	(void)err;
+	dns_policy_scale(&state->policy, fault->level_ppb);
 	return 0;
 }
 
@@ -199,6 +209,7 @@ const struct fault_ops dns_fault = {
 	.probe = dns_probe,
 	.plan = dns_plan,
 	.inject = inject,
+	.set_level = set_level,
 	.end = end,
 	.undo = dns_undo,
 	.verify = dns_verify,

@@ -189,7 +189,7 @@ static void handle(struct dns_socket *socket, const struct sockaddr_storage *cli
 		break;
 	case DNS_ANSWERED:
 		what.is_answer = true;
-		if (relay->policy->delay_ns)
+		if (dns_policy_delay_ns(relay->policy))
 			dns_relay_hold(relay, &what, answer, answer_size);
 		else
 			answer_client(socket, client, answer, answer_size);

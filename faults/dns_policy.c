@@ -6,15 +6,36 @@
 #include <string.h>
 #include <sys/random.h>
 
+void dns_policy_scale(struct dns_policy *policy, int64_t level_ppb)
+{
+	__atomic_store_n(&policy->weaker_ppb, SHARE_ONE - level_ppb, __ATOMIC_RELAXED);
+}
+
+static int64_t scaled(const struct dns_policy *policy, int64_t value)
+{
+	int64_t level_ppb = SHARE_ONE - __atomic_load_n(&policy->weaker_ppb, __ATOMIC_RELAXED);
+
+	return (int64_t)((__int128)value * level_ppb / SHARE_ONE);
+}
+
+int64_t dns_policy_delay_ns(const struct dns_policy *policy)
+{
+	return policy->answer == DNS_ANSWER_NONE ? scaled(policy, policy->delay_ns)
+						 : policy->delay_ns;
+}
+
 static bool is_chosen(const struct dns_policy *policy)
 {
+	const int64_t share_ppb = policy->answer == DNS_ANSWER_NONE
+					  ? policy->share_ppb
+					  : scaled(policy, policy->share_ppb);
 	uint32_t number = 0;
 
-	if (policy->share_ppb >= SHARE_ONE)
+	if (share_ppb >= SHARE_ONE)
 		return true;
 	if (getrandom(&number, sizeof(number), GRND_NONBLOCK) != sizeof(number))
 		return false;
-	return (uint64_t)number * SHARE_ONE >> 32 < (uint64_t)policy->share_ppb;
+	return (uint64_t)number * SHARE_ONE >> 32 < (uint64_t)share_ppb;
 }
 
 /* A wrong address is given to who asks for one; other types pass, but for those that carry

@@ -23,6 +23,7 @@ struct dns_policy {
 	enum dns_answer answer;
 	int64_t delay_ns; /* before the answer, whoever gives it */
 	int64_t share_ppb;
+	int64_t weaker_ppb; /* that much below full strength; changed while it is in use */
 	struct in_addr v4[DNS_ADDRESSES_MAX];
 	struct in6_addr v6[DNS_ADDRESSES_MAX];
 	struct dns_addresses addresses; /* points to the two above */
@@ -35,6 +36,9 @@ enum dns_fate {
 	DNS_DROPPED,
 };
 
+/* A ramp: a delay alone is that much shorter, an answer is given to that many fewer. */
+void dns_policy_scale(struct dns_policy *policy, int64_t level_ppb);
+int64_t dns_policy_delay_ns(const struct dns_policy *policy);
 /* For DNS_ANSWERED the answer is in `out` (DNS_ANSWER_MAX bytes). */
 enum dns_fate dns_policy_decide(const struct dns_policy *policy, const uint8_t *message,
 				size_t size, uint8_t *out, size_t *out_size);

@@ -51,7 +51,8 @@ enum dns_fate dns_relay_decide(struct dns_relay *relay, const uint8_t *message, 
 	relay->hits += fate != DNS_PASSES;
 	relay->answered += fate == DNS_ANSWERED;
 	relay->dropped += fate == DNS_DROPPED;
-	relay->delayed += fate != DNS_PASSES && fate != DNS_DROPPED && relay->policy->delay_ns > 0;
+	relay->delayed +=
+		fate != DNS_PASSES && fate != DNS_DROPPED && dns_policy_delay_ns(relay->policy) > 0;
 	return fate;
 }
 
@@ -105,8 +106,8 @@ struct dns_held *dns_relay_hold(struct dns_relay *relay, const struct dns_held *
 	relay->held = held;
 	relay->held_count++;
 	relay->awaited++;
-	if (loop_timer_set(relay->loop, &held->timer, clock_now_ns() + relay->policy->delay_ns,
-			   is_due, held) < 0) {
+	if (loop_timer_set(relay->loop, &held->timer,
+			   clock_now_ns() + dns_policy_delay_ns(relay->policy), is_due, held) < 0) {
 		dns_held_free(held);
 		relay->lost++;
 		return NULL;

@@ -220,7 +220,7 @@ static bool handle(struct dns_stream *stream, const uint8_t *message, size_t siz
 		return true;
 	case DNS_ANSWERED:
 		what.is_answer = true;
-		if (!relay->policy->delay_ns)
+		if (!dns_policy_delay_ns(relay->policy))
 			return append_message(&stream->to_client, answer, answer_size);
 		stream->held += dns_relay_hold(relay, &what, answer, answer_size) != NULL;
 		return true;

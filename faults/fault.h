@@ -26,6 +26,7 @@ struct fault_env {
 	const char *run_id;
 	struct journal *journal;
 	unsigned injections_left; /* planned, each pulse by itself, and not yet begun */
+	unsigned targets_more; /* so many may be touched beside the planned ones, by the limits */
 	uint64_t seed; /* of the run: what is random comes from it, so that it can be repeated */
 	bool allow_critical; /* reserved for the experiment's own switch */
 	/* who called sudo: files that a file names are read as that user, commands run as it */

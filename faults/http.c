@@ -85,6 +85,7 @@ static int inject(struct fault *fault, struct error *err)
 	struct http_state *state = fault->state;
 	int result;
 
+	http_policy_scale(&state->policy, fault->level_ppb);
 	state->mark = redirect_new_mark(HTTP_MARK_BASE);
 	state->last = (struct http_counters){0};
 	state->reset = 0;
@@ -104,6 +105,15 @@ static int inject(struct fault *fault, struct error *err)
 	fault->effect_started_ns = clock_now_ns();
 	fault->effect_ended_ns = 0;
 	state->phase = HTTP_ACTIVE;
+	return 0;
+}
+
+static int set_level(struct fault *fault, struct error *err)
+{
+	struct http_state *state = fault->state;
+
+	(void)err;
+	http_policy_scale(&state->policy, fault->level_ppb);
 	return 0;
 }
 
@@ -285,6 +295,7 @@ const struct fault_ops http_fault = {
 	.probe = http_probe_machine,
 	.plan = http_plan,
 	.inject = inject,
+	.set_level = set_level,
 	.end = end,
 	.undo = undo,
 	.verify = verify,

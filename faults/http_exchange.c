@@ -113,7 +113,7 @@ static bool at_head(struct http_stream *stream)
 		return pass_request(stream, false);
 	relay->hits++;
 	stream->mode = HTTP_HELD;
-	http_stream_hold(stream, relay->policy->delay_ns);
+	http_stream_hold(stream, http_policy_delay_ns(relay->policy));
 	return true;
 }
 

@@ -121,12 +121,38 @@ bool http_policy_holds(const struct http_policy *policy, const struct http_reque
 	return true;
 }
 
+void http_policy_scale(struct http_policy *policy, int64_t level_ppb)
+{
+	__atomic_store_n(&policy->weaker_ppb, SHARE_ONE - level_ppb, __ATOMIC_RELAXED);
+}
+
+static int64_t scaled(const struct http_policy *policy, int64_t value)
+{
+	int64_t level_ppb = SHARE_ONE - __atomic_load_n(&policy->weaker_ppb, __ATOMIC_RELAXED);
+
+	return (int64_t)((__int128)value * level_ppb / SHARE_ONE);
+}
+
+/* Nothing but late; else a ramp is about how many are met. */
+static bool is_delay_alone(const struct http_policy *policy)
+{
+	return http_policy_fate(policy) == HTTP_PASSES && !policy->changes_requests &&
+	       !policy->changes_responses;
+}
+
+int64_t http_policy_delay_ns(const struct http_policy *policy)
+{
+	return is_delay_alone(policy) ? scaled(policy, policy->delay_ns) : policy->delay_ns;
+}
+
 bool http_policy_draws(const struct http_policy *policy, uint64_t *random)
 {
-	if (policy->share_ppb >= SHARE_ONE)
+	const int64_t share_ppb =
+		is_delay_alone(policy) ? policy->share_ppb : scaled(policy, policy->share_ppb);
+
+	if (share_ppb >= SHARE_ONE)
 		return true;
-	return (random_next(random) >> 32) * (uint64_t)SHARE_ONE >> 32 <
-	       (uint64_t)policy->share_ppb;
+	return (random_next(random) >> 32) * (uint64_t)SHARE_ONE >> 32 < (uint64_t)share_ppb;
 }
 
 enum http_fate http_policy_fate(const struct http_policy *policy)

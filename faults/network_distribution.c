@@ -14,13 +14,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define JITTER_MAX 2000000000LL /* netem computes with 2 * jitter in 32 bits */
-
 #include "faults/network_distributions.h" /* made by faults/generate/distributions.c */
 
 const struct netem_table *network_distribution(enum network_distribution which)
 {
 	return which == NETWORK_UNIFORM ? NULL : &known_distributions[which];
+}
+
+double network_distribution_below(const struct netem_table *table, double jitters)
+{
+	unsigned count = 0;
+
+	if (!table)
+		return jitters <= -1 ? 0 : jitters >= 1 ? 1 : (jitters + 1) / 2;
+	for (unsigned i = 0; i < NETEM_TABLE_SIZE; i++)
+		count += table->values[i] < jitters * NETEM_DIST_SCALE;
+	return (double)count / NETEM_TABLE_SIZE;
 }
 
 static int compare(const void *left, const void *right)
@@ -66,10 +75,6 @@ int network_distribution_measured(const int64_t *delays_ns, unsigned count, stru
 	jitter = ceil(reach * NETEM_DIST_SCALE / INT16_MAX);
 	if (jitter < 1)
 		return error_set(err, EINVAL, "the measured delays are all the same");
-	if (jitter > JITTER_MAX)
-		return error_set(err, ERANGE,
-				 "the measured delays reach %.1f s from their mean; netem can do 8",
-				 reach / 1e9);
 	for (unsigned i = 0; i < NETEM_TABLE_SIZE; i++)
 		out->values[i] = netem_scaled((quantiles[i] - mean) / jitter);
 	*out_delay_ns = (int64_t)mean;

@@ -249,6 +249,16 @@ void network_effect_free(struct network_effect *effect)
 	effect->measured = NULL;
 }
 
+double network_effect_early(const struct network_effect *effect)
+{
+	const struct netem_config *full = &effect->full;
+
+	if (!full->jitter_ns || effect->measured)
+		return 0;
+	return network_distribution_below(full->table,
+					  -(double)full->delay_ns / (double)full->jitter_ns);
+}
+
 static int64_t part_of(int64_t value, int64_t level_ppb)
 {
 	return (int64_t)((__int128)value * level_ppb / SHARE_ONE);

@@ -53,6 +53,10 @@ void network_effect_free(struct network_effect *effect);
  * twice the rate, and none is no limit). */
 void network_effect_scale(struct network_effect *effect, int64_t level_ppb);
 
+/* The share of packets, of 1, that its jitter would let arrive before they were sent: these are not
+ * delayed, by netem (what is due in the past leaves at once) as by a delay line. */
+double network_effect_early(const struct network_effect *effect);
+
 /* "delay 100ms jitter 10ms 25% distribution normal loss 1%", in the words of tc. */
 char *network_effect_describe(const struct network_effect *effect, char *out, size_t size);
 
@@ -60,8 +64,10 @@ char *network_effect_describe(const struct network_effect *effect, char *out, si
 enum network_distribution { NETWORK_UNIFORM, NETWORK_NORMAL, NETWORK_PARETO, NETWORK_PARETONORMAL };
 /* NULL for NETWORK_UNIFORM. Computed once, never freed. */
 const struct netem_table *network_distribution(enum network_distribution which);
+/* The part of a shape that is below, in jitters from its middle. */
+double network_distribution_below(const struct netem_table *table, double jitters);
 /* From measured delays (any order, at least two different ones): the table and the delay and jitter
- * that make it what was measured. -ERANGE: they reach too far from their mean. */
+ * that make it what was measured. */
 int network_distribution_measured(const int64_t *delays_ns, unsigned count, struct netem_table *out,
 				  int64_t *out_delay_ns, int64_t *out_jitter_ns, struct error *err);
 

@@ -3,6 +3,7 @@
  * What a request meets: from the parameters alone, in round trips, which is how applications feel a
  * network. Parameters that are not there are not talked of. */
 #include "faults/network.h"
+#include "faults/network_measured.h"
 
 #include "injector/base/prose.h"
 #include "injector/base/quantity.h"
@@ -50,10 +51,26 @@ static void say_delay(struct prose *prose, const struct params *params, int64_t 
 		quantity_format_duration(2 * trip_ns, twice),
 		quantity_format_duration(3 * trip_ns, thrice));
 	if (jitter_ns)
-		prose_say(prose, "It varies by %s up and down, and packets overtake each other. ",
-			  quantity_format_duration(jitter_ns, once));
+		prose_say(prose, "It varies by %s up and down%s, and packets overtake each other. ",
+			  quantity_format_duration(jitter_ns, once),
+			  jitter_ns > delay_ns ? ", but never below nothing" : "");
 	prose_say(prose,
 		  "Time-outs shorter than that fire, and what they make retry doubles the load. ");
+}
+
+/* What was measured as round trips meets each packet, one way. */
+static void say_measured(struct prose *prose, const struct params *params)
+{
+	char words[200];
+
+	if (!*network_measured_span(params, words, sizeof(words)))
+		return;
+	prose_say(
+		prose,
+		"Every round trip takes as much longer as one of those that were measured%s: %s. ",
+		is_both(params) ? ", each way, so that it meets two of them" : "", words);
+	if (*network_measured_lost(params, words, sizeof(words)))
+		prose_say(prose, "%s. ", words);
 }
 
 static void say_loss(struct prose *prose, int64_t loss_ppb)
@@ -180,6 +197,8 @@ void network_explain(const struct params *params, char *out, size_t size)
 			  params_text(params, (unsigned)params_find(params->table, "after-bytes")));
 	if (delay_ns && !is_cut)
 		say_delay(&prose, params, delay_ns);
+	if (params->table == network_params)
+		say_measured(&prose, params);
 	if (is_cut && partition != NETWORK_DROP)
 		say_refusal(&prose, params, partition);
 	else if (loss_ppb || is_cut)

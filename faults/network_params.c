@@ -33,6 +33,11 @@ static const char *const reasons[] = {[REFUSAL_PORT] = "port-unreachable",
 	{                                                                                          \
 		.name = key, .type = PARAM_SHARE, .max = SHARE_ONE, .doc = text                    \
 	}
+/* What a ramp may be written in. */
+#define STRENGTH(key, kind, most, text)                                                            \
+	{                                                                                          \
+		.name = key, .type = kind, .flags = PARAM_RAMPED, .max = (most), .doc = text       \
+	}
 #define INTEGER(key, least, most, text)                                                            \
 	{                                                                                          \
 		.name = key, .type = PARAM_INTEGER, .min = (least), .max = (most), .doc = text     \
@@ -43,10 +48,9 @@ const struct param network_params[] = {
 			    .type = PARAM_TARGET,
 			    .flags = PARAM_REQUIRED,
 			    .doc = "the traffic to affect"},
-	[NETWORK_DELAY] =
-		DURATION("delay", 3600 * NSEC_PER_SEC, "time each packet is held back, one way"),
-	/* netem computes with 2 * jitter in 32 bits of nanoseconds (sch_netem.c, tabledist) */
-	[NETWORK_JITTER] = DURATION("jitter", 2 * NSEC_PER_SEC,
+	[NETWORK_DELAY] = STRENGTH("delay", PARAM_DURATION, 3600 * NSEC_PER_SEC,
+				   "time each packet is held back, one way"),
+	[NETWORK_JITTER] = DURATION("jitter", 3600 * NSEC_PER_SEC,
 				    "the delay varies by as much; reorders packets"),
 	[NETWORK_DELAY_CORRELATION] = SHARE(
 		"delay-correlation", "how much the jitter of a packet is like the last one's"),
@@ -60,12 +64,16 @@ const struct param network_params[] = {
 		{.name = "distribution-file",
 		 .type = PARAM_TEXT,
 		 .doc = "measured round trips to replay in place of delay and jitter: output of "
-			"ping, or a duration a line"},
+			"ping, values one a line, or CSV"},
 	[NETWORK_DISTRIBUTION_SAMPLES] = {.name = "distribution-samples",
 					  .type = PARAM_DURATION,
 					  .flags = PARAM_LIST,
 					  .max = 3600 * NSEC_PER_SEC,
 					  .doc = "the same, written out"},
+	[NETWORK_DISTRIBUTION_LOST] =
+		SHARE("distribution-lost",
+		      "so many were lost when they were measured, as a file itself tells: plan "
+		      "says so, nothing is lost for it"),
 	[NETWORK_PARTITION] =
 		{.name = "partition",
 		 .type = PARAM_WORD,
@@ -84,7 +92,7 @@ const struct param network_params[] = {
 		 .type = PARAM_BOOL,
 		 .doc = "TCP connections in scope that exist are ended when it begins; without "
 			"another effect that is all, and there is no `for`"},
-	[NETWORK_LOSS] = SHARE("loss", "share of packets that is lost"),
+	[NETWORK_LOSS] = STRENGTH("loss", PARAM_SHARE, SHARE_ONE, "share of packets that is lost"),
 	[NETWORK_LOSS_CORRELATION] =
 		SHARE("loss-correlation", "how much the fate of a packet is like the last one's"),
 	[NETWORK_GEMODEL_P] =
@@ -111,17 +119,21 @@ const struct param network_params[] = {
 			 .type = PARAM_BOOL,
 			 .doc = "mark packets of ECN connections (congestion experienced) instead "
 				"of losing them"},
-	[NETWORK_DUPLICATE] = SHARE("duplicate", "share of packets that arrive twice"),
+	[NETWORK_DUPLICATE] =
+		STRENGTH("duplicate", PARAM_SHARE, SHARE_ONE, "share of packets that arrive twice"),
 	[NETWORK_DUPLICATE_CORRELATION] = SHARE("duplicate-correlation", "as loss-correlation"),
-	[NETWORK_CORRUPT] = SHARE("corrupt", "share of packets in which one bit is wrong"),
+	[NETWORK_CORRUPT] = STRENGTH("corrupt", PARAM_SHARE, SHARE_ONE,
+				     "share of packets in which one bit is wrong"),
 	[NETWORK_CORRUPT_CORRELATION] = SHARE("corrupt-correlation", "as loss-correlation"),
-	[NETWORK_REORDER] = SHARE("reorder", "share of packets that is not delayed and overtakes"),
+	[NETWORK_REORDER] = STRENGTH("reorder", PARAM_SHARE, SHARE_ONE,
+				     "share of packets that is not delayed and overtakes"),
 	[NETWORK_REORDER_CORRELATION] = SHARE("reorder-correlation", "as loss-correlation"),
 	[NETWORK_REORDER_GAP] =
 		INTEGER("reorder-gap", 1, 1000000, "only every so-manieth packet may overtake"),
 	[NETWORK_RATE] =
 		{.name = "rate",
 		 .type = PARAM_RATE,
+		 .flags = PARAM_RAMPED,
 		 .min = 8,
 		 .max = 1000000000000LL,
 		 .doc = "bandwidth of each interface and direction, for all its packets in "
@@ -147,7 +159,7 @@ const struct param network_params[] = {
 		INTEGER("cell-size", 1, 65535, "packets count as whole cells of so many bytes"),
 	[NETWORK_CELL_OVERHEAD] =
 		INTEGER("cell-overhead", -1000, 10000, "bytes that a cell counts more"),
-	[NETWORK_SLOT] = DURATION("slot", 60 * NSEC_PER_SEC,
+	[NETWORK_SLOT] = STRENGTH("slot", PARAM_DURATION, 60 * NSEC_PER_SEC,
 				  "packets are collected and leave together, after so long"),
 	[NETWORK_SLOT_MAX] = DURATION(
 		"slot-max", 60 * NSEC_PER_SEC,
@@ -207,6 +219,7 @@ struct need {
 static const struct need needs[] = {
 	{NETWORK_JITTER, {NETWORK_DELAY}, "needs a delay to vary"},
 	{NETWORK_DISTRIBUTION, {NETWORK_JITTER}, "is the shape of a jitter: give jitter"},
+	{NETWORK_DISTRIBUTION_LOST, {NETWORK_DISTRIBUTION_SAMPLES}, "needs distribution-samples"},
 	{NETWORK_LOSS_CORRELATION, {NETWORK_LOSS}, "needs loss"},
 	{NETWORK_GEMODEL_R, {NETWORK_GEMODEL_P}, "needs gemodel-p"},
 	{NETWORK_GEMODEL_1_H, {NETWORK_GEMODEL_P}, "needs gemodel-p"},
@@ -267,13 +280,8 @@ static int check_needs(const struct params *params, struct error *err)
 
 static int check_delay(const struct params *params, struct error *err)
 {
-	int64_t delay_ns = params_number(params, NETWORK_DELAY, 0);
 	unsigned samples = params_count(params, NETWORK_DISTRIBUTION_SAMPLES);
 
-	if (params_number(params, NETWORK_JITTER, 0) > delay_ns)
-		return error_set(err, EINVAL,
-				 "jitter is greater than the delay: a packet cannot "
-				 "arrive before it was sent");
 	if (!samples && !params_is_set(params, NETWORK_DISTRIBUTION_FILE))
 		return 0;
 	if (params_is_set(params, NETWORK_DELAY) || params_is_set(params, NETWORK_JITTER))

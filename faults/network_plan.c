@@ -9,6 +9,7 @@
 #include "faults/network_delay_line.h"
 #include "faults/network_gate.h"
 #include "faults/network_group.h"
+#include "faults/network_measured.h"
 #include "faults/target_follow.h"
 #include "injector/base/quantity.h"
 #include "injector/kernel/bpf.h"
@@ -142,11 +143,39 @@ static int list_changes(const struct network_state *state, struct plan *plan, st
 	return result;
 }
 
-static int list_notes(struct network_state *state, const struct target *target, struct plan *plan,
+static int list_measured(const struct params *params, struct plan *plan)
+{
+	char words[200];
+	int result = 0;
+
+	if (*network_measured_span(params, words, sizeof(words)))
+		result = plan_add(plan, PLAN_NOTE, "replayed: %s", words);
+	if (result == 0 && *network_measured_lost(params, words, sizeof(words)))
+		result = plan_add(plan, PLAN_NOTE, "%s", words);
+	return result;
+}
+
+/* No packet can be early, in netem neither. */
+static int list_early(const struct network_state *state, struct plan *plan)
+{
+	const double early = network_effect_early(&state->effect);
+
+	if (early < 0.001)
+		return 0;
+	return plan_add(plan, PLAN_NOTE,
+			"the jitter reaches beyond the delay: about %.*f%% of the packets are not "
+			"delayed at all (none can be early), so that the mean is above the delay",
+			early < 0.01 ? 1 : 0, 100 * early);
+}
+
+static int list_notes(struct network_state *state, const struct fault *fault, struct plan *plan,
 		      struct error *err)
 {
+	const struct target *target = fault->target;
 	int result = network_list_filters(state, plan, err);
 
+	if (result == 0)
+		result = list_measured(fault->params, plan);
 	if (result == 0)
 		result = network_list_excluded(state, target, plan, err);
 	if (result == 0 && state->effect.full.rate_bytes && state->path_limit > 1)
@@ -154,6 +183,8 @@ static int list_notes(struct network_state *state, const struct target *target, 
 				  "the rate is of each interface and direction by itself");
 	if (result == 0 && state->effect.full.jitter_ns && !state->effect.full.rate_bytes)
 		result = plan_add(plan, PLAN_NOTE, "jitter lets packets overtake each other");
+	if (result == 0)
+		result = list_early(state, plan);
 	return result;
 }
 
@@ -224,7 +255,7 @@ static int fill(struct network_state *state, struct fault *fault, struct plan *p
 	if (result == 0)
 		result = list_changes(state, plan, err);
 	if (result == 0)
-		result = list_notes(state, fault->target, plan, err);
+		result = list_notes(state, fault, plan, err);
 	return result;
 }
 

@@ -155,6 +155,16 @@ static int note_line(const struct network_state *state, bool has_netem, bool has
 				  "one in every %u packets is lost: %sa delay line counts them, as "
 				  "on the wire, for each interface and direction by itself",
 				  effect->loss_every, has_netem ? "netem can only draw, " : "");
+	if (effect->jitter_ns > NETEM_JITTER_MAX_NS && !has_tun) {
+		error_set(err, ENODEV,
+			  "a jitter of more than 2s: netem cannot, and there is no /dev/net/tun "
+			  "for a delay line");
+		return error_remedy(err, "modprobe tun (in a container, pass the device into it), "
+					 "or make it smaller");
+	}
+	if (result == 0 && has_netem && effect->jitter_ns > NETEM_JITTER_MAX_NS)
+		result = plan_add(plan, PLAN_NOTE,
+				  "a jitter of more than 2s: netem cannot, a delay line does it");
 	if (result == 0 && has_netem && effect->delay_correlation_ppb)
 		result =
 			plan_add(plan, PLAN_NOTE,
@@ -171,7 +181,8 @@ static int choose_queue(struct network_state *state, const struct network_suppor
 {
 	const struct netem_config *effect = &state->effect.full;
 	const bool needs_line =
-		(effect->delay_correlation_ppb || effect->loss_every || state->effect.segment) &&
+		(effect->delay_correlation_ppb || effect->loss_every || state->effect.segment ||
+		 effect->jitter_ns > NETEM_JITTER_MAX_NS) &&
 		has_tun;
 	const bool is_plain_loss = network_effect_is_plain_loss(&state->effect);
 	bool is_bypassed = false;

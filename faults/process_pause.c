@@ -7,10 +7,9 @@
  */
 #include "faults/process_pause.h"
 
+#include "faults/process_group.h"
 #include "faults/process_match.h"
 #include "faults/process_record.h"
-#include "faults/protect.h"
-#include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
 #include "injector/kernel/proc.h"
 
@@ -18,47 +17,13 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #define FREEZE_NS (1 * NSEC_PER_SEC)	/* a group that is not frozen by then is given back */
 #define STOP_NS	  (200 * NSEC_PER_MSEC) /* who has not stopped by then waits in the kernel */
-
-/* Nothing that must not be hit may be inside of a group that is frozen. Returns the number of
- * members. */
-static int check_members(const struct pause *pause, const struct fault *fault, struct error *err)
-{
-	const struct target_guard guard = {.conductor = fault->env->conductor,
-					   .worker = fault->env->worker,
-					   .guardian = fault->env->guardian};
-	cleanup_free pid_t *pids = NULL;
-	unsigned count, hidden;
-	struct protection protection;
-	struct proc_stat stat;
-	char why[160];
-	int result = cgroup_members(&pause->cgroup, &pids, &count, &hidden, err);
-
-	if (result < 0)
-		return result;
-	if (hidden)
-		return error_set(err, EPERM,
-				 "%s holds %u processes of another pid namespace, which cannot be "
-				 "looked at",
-				 pause->cgroup.directory, hidden);
-	protect_init(&protection, &guard,
-		     params_number(&fault->target->params, PROCESS_ALLOW_CRITICAL, 0));
-	protection.means_containers = params_is_set(&fault->target->params, PROCESS_CONTAINER);
-	for (unsigned i = 0; i < count; i++) {
-		if (proc_read_stat(pids[i], &stat) < 0 ||
-		    protect_check(&protection, &stat, why, sizeof(why)) == PROTECT_NONE)
-			continue;
-		proc_make_printable(stat.comm);
-		return error_set(err, EPERM, "%s holds process %d (%s), which %s",
-				 pause->cgroup.directory, pids[i], stat.comm, why);
-	}
-	return (int)count;
-}
 
 static int open_group(struct pause *pause, struct error *err)
 {
@@ -92,7 +57,7 @@ static int choose_freezer(struct pause *pause, const struct fault *fault, struct
 				 pause->cgroup.directory);
 	result = open_group(pause, err);
 	if (result == 0)
-		result = check_members(pause, fault, err);
+		result = process_group_check(&pause->cgroup, fault, err);
 	return result < 0 ? result : 0;
 }
 
@@ -181,7 +146,7 @@ static int settle_frozen(struct pause *pause, const struct fault *fault, struct 
 	} else if (result < 0) {
 		error_errno(err, -result, "cannot wait for %s to freeze", pause->cgroup.directory);
 	} else {
-		result = check_members(pause, fault, err);
+		result = process_group_check(&pause->cgroup, fault, err);
 	}
 	if (result < 0) {
 		cgroup_write_freeze(pause->directory, false);
@@ -194,7 +159,7 @@ static int settle_frozen(struct pause *pause, const struct fault *fault, struct 
 
 static int inject_freezer(struct pause *pause, struct fault *fault, struct error *err)
 {
-	int result = check_members(pause, fault, err), was_frozen;
+	int result = process_group_check(&pause->cgroup, fault, err), was_frozen;
 
 	if (result < 0)
 		return result;

@@ -21,10 +21,16 @@
 int redirect_name(const struct fault *fault, struct redirect_record *out, struct error *err)
 {
 	const char *run = fault->env && fault->env->run_id ? fault->env->run_id : "RUN";
+	struct netlink *there = NULL;
+	int result = netlink_open_netfilter(fault->target->namespace_fd, &there, err);
 
 	snprintf(out->namespace_name, sizeof(out->namespace_name), "%s",
 		 fault->target->namespace_name);
 	snprintf(out->table, sizeof(out->table), "squall_%s_%u", run, fault->step);
+	if (result < 0)
+		return result;
+	out->namespace_cookie = netlink_namespace_cookie(there);
+	netlink_close(there);
 	return namespace_identify(fault->target->namespace_fd, &out->namespace_id, err);
 }
 
@@ -47,9 +53,20 @@ int redirect_read(const struct journal_record *record, uint32_t type, struct red
 static int open_namespace(const struct redirect_record *record, int *out_fd, struct netlink **out,
 			  struct error *err)
 {
+	uint64_t cookie;
 	int result = namespace_find(&record->namespace_id, out_fd, err);
 
-	return result < 0 ? result : netlink_open_netfilter(*out_fd, out, err);
+	if (result == 0)
+		result = netlink_open_netfilter(*out_fd, out, err);
+	if (result < 0)
+		return result;
+	/* the inode number of a namespace that is gone may be given to a new one */
+	cookie = netlink_namespace_cookie(*out);
+	if (!cookie || !record->namespace_cookie || cookie == record->namespace_cookie)
+		return 0;
+	netlink_close(*out);
+	*out = NULL;
+	return error_set(err, ENOENT, "its network namespace is gone");
 }
 
 /* Who is redirected to a port that is no more gets a reset. As good as it goes: where the kernel

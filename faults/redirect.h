@@ -17,10 +17,11 @@
 
 struct redirect_record { /* what an undo record says */
 	struct namespace_id namespace_id;
-	char namespace_name[64]; /* as in the experiment, for people; empty: the own one */
-	char table[32];		 /* of family inet */
-	uint16_t port;		 /* TCP, where to; connection tracking is to forget it. 0: it has a
-				  * zone of its own, which nobody meets again */
+	char namespace_name[64];   /* as in the experiment, for people; empty: the own one */
+	char table[32];		   /* of family inet */
+	uint64_t namespace_cookie; /* tells it from a later one with its inode; 0: unknown */
+	uint16_t port; /* TCP, where to; connection tracking is to forget it. 0: it has a
+			* zone of its own, which nobody meets again */
 };
 _Static_assert(sizeof(struct redirect_record) <= JOURNAL_PAYLOAD, "an undo record is one record");
 

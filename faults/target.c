@@ -46,7 +46,7 @@ unsigned target_size(const struct target *target)
 	unsigned endpoints;
 
 	if (target->kind == TARGET_PROCESS)
-		return target->process_count;
+		return target->process_count + target->joined_count;
 	if (target->kind == TARGET_NONE || !target->params.settings)
 		return 0;
 	if (target->kind == TARGET_FILE)

@@ -88,8 +88,9 @@ struct target {
 	/* TARGET_PROCESS */
 	struct target_process *processes;
 	unsigned process_count;
-	unsigned match_count; /* of which they were chosen */
-	uint64_t seed;	      /* for count and share */
+	unsigned match_count;  /* of which they were chosen */
+	unsigned joined_count; /* of a whole control group, when it was last hit: beyond those */
+	uint64_t seed;	       /* for count and share */
 
 	/* TARGET_TRAFFIC: endpoints are in params[TRAFFIC_TO]; host names were replaced by
 	 * addresses before they came here */

@@ -113,8 +113,9 @@ static int pick(void *context, const struct connection *connection)
 	struct target_connections *out = picking->out;
 	struct connection *grown;
 
-	if (!is_of_group(connection, picking) ||
-	    !is_in_scope(connection, picking->target, picking->usual_port))
+	/* whose it is matters of those in scope alone */
+	if (!is_in_scope(connection, picking->target, picking->usual_port) ||
+	    !is_of_group(connection, picking))
 		return 0;
 	if (out->count >= ROUND_MAX)
 		return -E2BIG;
@@ -198,8 +199,10 @@ int target_connections_end(struct netlink *diag, const struct target_connections
 	for (unsigned i = 0; result == 0 && i < connections->count; i++) {
 		result = connection_destroy(diag, &connections->found[i], err);
 		*inout_count += result == 0;
-		if (result == -ENOENT || result == -ESTALE)
-			result = 0; /* it has ended by itself */
+		/* it has ended by itself; -EOPNOTSUPP: it was closed, and is only kept in mind
+		 * (that the kernel can do it was tried in the plan) */
+		if (result == -ENOENT || result == -ESTALE || result == -EOPNOTSUPP)
+			result = 0;
 	}
 	return result < 0 ? error_prefix(err, "cannot end a connection") : 0;
 }

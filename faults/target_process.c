@@ -8,6 +8,7 @@
 
 #include "faults/process_match.h"
 #include "faults/protect.h"
+#include "faults/warden.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/quantity.h"
 #include "injector/base/random.h"
@@ -393,6 +394,8 @@ int target_process_recheck(const struct target_process *process, const struct ta
 		proc_make_printable(stat.comm);
 		return error_set(err, EPERM, "process %d (%s) %s", process->id.pid, stat.comm, why);
 	}
+	if (fault_warden_process(process->id.pid, err) < 0)
+		return -EPERM;
 	/* what was read belongs to it only if it still lives */
 	if (proc_pidfd_signal(process->pidfd, 0) == -ESRCH)
 		return error_set(err, ESRCH, "process %d (%s) is gone", process->id.pid,

@@ -35,6 +35,7 @@ static const char *const type_names[] = {
 	[PARAM_TARGET] = "name of a target",
 	[PARAM_COMPARE_NUMBER] = "comparison like \"< 60\", 200 or 200-299",
 	[PARAM_COMPARE_DURATION] = "comparison like \"< 1s\"",
+	[PARAM_STRENGTH] = "share of the strength, or value of the fault",
 };
 
 const char *param_type_name(enum param_type type)
@@ -272,6 +273,24 @@ static int check_name(const struct param *param, const char *text, struct error 
 	return 0;
 }
 
+static int parse_strength(const struct param *param, const char *text, int64_t *out,
+			  struct error *err)
+{
+	int64_t number;
+
+	if (quantity_parse_duration(text, &number, NULL) == 0 && number)
+		number = -1;
+	else if (quantity_parse_rate(text, &number, NULL) == 0 && number)
+		number = -1;
+	else if (quantity_parse_share(text, &number, err) < 0)
+		return -EINVAL;
+	if (number > param->max)
+		return error_set(err, ERANGE, "'%s' is out of range: 0%% to 100%% is allowed",
+				 text);
+	*out = number;
+	return 0;
+}
+
 static int parse_by_type(const struct param *param, const char *text, struct param_value *out,
 			 struct error *err)
 {
@@ -320,6 +339,8 @@ static int parse_by_type(const struct param *param, const char *text, struct par
 	case PARAM_COMPARE_NUMBER:
 	case PARAM_COMPARE_DURATION:
 		return parse_compare(param, text, &out->compare, err);
+	case PARAM_STRENGTH:
+		return parse_strength(param, text, &out->number, err);
 	}
 	return error_set(err, EINVAL, "unknown parameter type %d", param->type);
 }

@@ -36,6 +36,7 @@ enum param_type {
 	PARAM_TARGET,		/* name of a target of the same experiment */
 	PARAM_COMPARE_NUMBER,	/* "< 60", ">= 3", "200", "200-299" */
 	PARAM_COMPARE_DURATION, /* "< 1s" */
+	PARAM_STRENGTH,		/* share, duration or rate; number of a share alone, else -1 */
 };
 
 #define PARAM_TEXT_MAX 400 /* one value fits one request between the processes */
@@ -49,6 +50,9 @@ enum param_flags {
 	PARAM_SPARED = 1 << 3,	  /* what is named is left out */
 	PARAM_NONE_ELSE = 1 << 4, /* when nothing is named, nothing is touched */
 	PARAM_GLOB = 1 << 5,	  /* of a name: a pattern as well */
+	/* Of a fault's: it is at full strength as given, and a ramp may be written in its values.
+	 */
+	PARAM_RAMPED = 1 << 6,
 };
 
 struct param {

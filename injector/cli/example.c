@@ -31,6 +31,7 @@ void example_value(const struct param *param, char *out, size_t size)
 		[PARAM_TARGET] = "store",
 		[PARAM_COMPARE_NUMBER] = "< 100",
 		[PARAM_COMPARE_DURATION] = "< 1s",
+		[PARAM_STRENGTH] = "10%",
 	};
 	char text[QUANTITY_TEXT_SIZE];
 

@@ -13,18 +13,38 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char help[] =
+static const char help_before[] =
 	"usage: squall inject [--json] [--quiet] FAULT key=value...\n\n"
 	"Injects one fault, holds it, restores. Keys are the parameters of the fault and of its\n"
-	"target ('squall faults FAULT' lists them), and:\n\n"
-	"  for=30s      how long it lasts (needed unless the fault is instant)\n"
-	"  targets=N    most things it may touch (default 16)\n\n"
-	"Examples:\n"
+	"target ('squall faults FAULT' lists them), and:\n\n";
+static const char help_behind[] =
+	"\nExamples:\n"
 	"  squall inject network to=10.0.5.7:443 delay=100ms for=30s\n"
+	"  squall inject network to=10.0.5.7:443 loss=100% every=10s active=2s for=1m\n"
 	"  squall inject process name=nginx count=1 signal=KILL\n\n"
 	"  --json    one event a line on standard output\n"
 	"  --quiet   neither progress nor summary, only the exit code\n"
 	"  --help    this text\n";
+
+/* The keys by their table. */
+static const char *write_help(char *out, size_t size)
+{
+	struct param own[INLINE_COUNT + 1];
+	char key[40];
+	size_t used = (size_t)snprintf(out, size, "%s", help_before);
+
+	inline_params(own);
+	for (const struct param *at = own; at->name && used < size; at++) {
+		snprintf(key, sizeof(key), "%s=%s", at->name,
+			 at->type == PARAM_DURATION ? "30s" : "N");
+		used += (size_t)snprintf(out + used, size - used, "  %-12s %s%s%s%s\n", key,
+					 at->doc, at->fallback ? " (default " : "",
+					 at->fallback ? at->fallback : "", at->fallback ? ")" : "");
+	}
+	if (used < size)
+		snprintf(out + used, size - used, "%s", help_behind);
+	return out;
+}
 
 struct words {
 	const char *fault;
@@ -52,8 +72,11 @@ static const char *join(char *const *list, unsigned count, char *out, size_t siz
 
 int cli_inject(int argc, char **argv, struct error *err)
 {
-	struct options options = {
-		.help = help, .has_json = true, .has_quiet = true, .max_operands = -1};
+	char help[3000];
+	struct options options = {.help = write_help(help, sizeof(help)),
+				  .has_json = true,
+				  .has_quiet = true,
+				  .max_operands = -1};
 	struct words words;
 	char text[1024];
 	struct run_options run = {.load = load_words, .context = &words, .is_one_fault = true};

@@ -240,18 +240,19 @@ const struct param format_step[] = {
 		       .min = NSEC_PER_MSEC,
 		       .max = 7 * DAY_NS,
 		       .doc = "how long the fault takes to reach its full strength, or {from: "
-			      "10%, to: 100%, over: 30s}"},
+			      "20ms, to: 200ms, over: 30s}"},
 	{0},
 };
 
 const struct param format_ramp[] = {
 	[RAMP_FROM] = {.name = "from",
-		       .type = PARAM_SHARE,
+		       .type = PARAM_STRENGTH,
 		       .max = SHARE_ONE,
 		       .fallback = "0%",
-		       .doc = "strength at the beginning"},
+		       .doc = "strength at the beginning: a share of what the fault says, or a "
+			      "value like 20ms"},
 	[RAMP_TO] = {.name = "to",
-		     .type = PARAM_SHARE,
+		     .type = PARAM_STRENGTH,
 		     .max = SHARE_ONE,
 		     .fallback = "100%",
 		     .doc = "strength at the end"},
@@ -266,6 +267,10 @@ const struct param format_ramp[] = {
 			.min = 2,
 			.max = SHAPE_MAX_STAIRS,
 			.doc = "in so many equal steps; default: evenly"},
+	[RAMP_OF] = {.name = "of",
+		     .type = PARAM_NAME,
+		     .doc = "parameter of the fault that 'from' and 'to' are values of, like loss; "
+			    "the others change in proportion"},
 	{0},
 };
 

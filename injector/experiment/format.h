@@ -82,7 +82,7 @@ enum format_step_param {
 };
 extern const struct param format_step[];
 
-enum format_ramp_param { RAMP_FROM, RAMP_TO, RAMP_OVER, RAMP_STEPS };
+enum format_ramp_param { RAMP_FROM, RAMP_TO, RAMP_OVER, RAMP_STEPS, RAMP_OF };
 extern const struct param format_ramp[];
 
 enum format_notify_param {

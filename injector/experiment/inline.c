@@ -19,15 +19,31 @@
 #define GRACE_NS	(30 * NSEC_PER_SEC) /* to restore in, beyond the fault's own time */
 #define TARGETS_DEFAULT "16"
 
-enum inline_param { INLINE_FOR, INLINE_TARGETS };
-
 struct inline_reading {
 	struct experiment *experiment;
 	struct experiment_step *step;
 	struct experiment_target *target; /* NULL: the fault has none */
 	struct params own;		  /* of the table below */
-	struct param table[3];
+	struct param table[INLINE_COUNT + 1];
 };
+
+/* What a file says of a step, in the words of a command line. */
+void inline_params(struct param out[INLINE_COUNT + 1])
+{
+	out[INLINE_FOR] = format_step[STEP_FOR];
+	out[INLINE_FOR].doc = "how long it lasts (needed unless the fault is instant)";
+	out[INLINE_EVERY] = format_step[STEP_EVERY];
+	out[INLINE_ACTIVE] = format_step[STEP_ACTIVE];
+	out[INLINE_REPEAT] = format_step[STEP_REPEAT];
+	out[INLINE_REPEAT].doc = "pulses: how many, instead of for=";
+	out[INLINE_RAMP] = format_step[STEP_RAMP];
+	out[INLINE_RAMP].doc = "how long it takes to reach its full strength";
+	out[INLINE_SEED] = format_root[ROOT_SEED];
+	out[INLINE_TARGETS] = format_limits[LIMITS_TARGETS];
+	out[INLINE_TARGETS].fallback = TARGETS_DEFAULT;
+	out[INLINE_TARGETS].doc = "most things it may touch";
+	out[INLINE_COUNT] = (struct param){0};
+}
 
 static int unknown_fault(const char *name, struct error *err)
 {
@@ -122,6 +138,8 @@ static int take_word(struct inline_reading *reading, const char *word, struct er
 		result = ops->params[index].type == PARAM_TARGET
 				 ? unknown_key(reading, copy, err)
 				 : add_value(&reading->step->params, index, value, err);
+		if (result == 0 && own == INLINE_SEED) /* of both, as far as both take it */
+			params_add(&reading->own, INLINE_SEED, value, 0, 0, NULL);
 		break;
 	case KEY_OF_TARGET:
 		result = reading->target ? add_value(&reading->target->params, index, value, err)
@@ -153,15 +171,24 @@ static int check_required(const struct params *params, struct error *err)
 	return 0;
 }
 
+static bool is_instant(const struct inline_reading *reading)
+{
+	const struct fault_ops *ops = reading->step->ops;
+
+	return ops->is_instant && ops->is_instant(&reading->step->params);
+}
+
 static int check_for(const struct inline_reading *reading, struct error *err)
 {
 	const struct fault_ops *ops = reading->step->ops;
-	bool is_instant = ops->is_instant && ops->is_instant(&reading->step->params);
+	bool lasts = params_is_set(&reading->own, INLINE_FOR);
 	char words[200];
 
-	if (is_instant != params_is_set(&reading->own, INLINE_FOR))
+	if (is_instant(reading) != lasts)
 		return 0;
-	if (is_instant) {
+	if (!lasts && params_is_set(&reading->own, INLINE_REPEAT))
+		return 0;
+	if (is_instant(reading)) {
 		experiment_describe_effects(reading->step, words, sizeof(words));
 		return error_set(err, EINVAL,
 				 "'%s' (%s) acts at once and has no end: remove for=", ops->name,
@@ -238,9 +265,7 @@ static int prepare(struct inline_reading *reading, const struct fault_ops *ops, 
 	struct experiment *experiment = reading->experiment;
 	int result;
 
-	reading->table[INLINE_FOR] = format_step[STEP_FOR];
-	reading->table[INLINE_TARGETS] = format_limits[LIMITS_TARGETS];
-	reading->table[INLINE_TARGETS].fallback = TARGETS_DEFAULT;
+	inline_params(reading->table);
 	experiment->time_scale = 1;
 	experiment->path = strdup("command line");
 	experiment->steps = calloc(1, sizeof(*experiment->steps));
@@ -269,21 +294,79 @@ static int prepare(struct inline_reading *reading, const struct fault_ops *ops, 
 	return params_init(&reading->target->params, target_params(ops->target_kind), err);
 }
 
+/* `every` with `for` or `repeat`. */
+static int take_pulses(const struct inline_reading *reading, struct shape *out, struct error *err)
+{
+	const struct params *own = &reading->own;
+	int64_t count = params_number(own, INLINE_REPEAT, 0);
+
+	for (unsigned i = INLINE_ACTIVE; i <= INLINE_REPEAT; i++)
+		if (params_is_set(own, i) && !params_is_set(own, INLINE_EVERY))
+			return error_set(err, EINVAL,
+					 "%s= goes with every=: the time from one pulse to the "
+					 "next",
+					 own->table[i].name);
+	out->every_ns = params_number(own, INLINE_EVERY, 0);
+	out->active_ns = params_number(own, INLINE_ACTIVE, 0);
+	if (!out->every_ns)
+		return 0;
+	if (count && params_is_set(own, INLINE_FOR))
+		return error_set(err, EINVAL,
+				 "repeat= and for= both say how long the pulses go on; give one of "
+				 "the two");
+	if (!count && is_instant(reading))
+		return error_set(err, EINVAL, "repeat= is missing: how often '%s' acts",
+				 reading->step->ops->name);
+	if (!count)
+		count = shape_pulses_within(out, params_number(own, INLINE_FOR, 0));
+	out->count = count > SHAPE_MAX_INJECTIONS ? SHAPE_MAX_INJECTIONS + 1 : (unsigned)count;
+	return 0;
+}
+
+static int take_shape(struct inline_reading *reading, struct error *err)
+{
+	struct experiment_step *step = reading->step;
+	struct shape *shape = &step->shape;
+	enum shape_key key;
+	int result = take_pulses(reading, shape, err);
+
+	if (result < 0)
+		return result;
+	shape->to_ppb = SHARE_ONE;
+	shape->over_ns = params_number(&reading->own, INLINE_RAMP, 0);
+	step->for_ns = params_number(&reading->own, INLINE_FOR, 0);
+	if (!step->for_ns && shape->active_ns)
+		step->for_ns = shape_lasts_ns(shape, 0);
+	result = shape_check(shape, step->for_ns, is_instant(reading), &key, err);
+	if (result == 0 && shape->over_ns && !step->ops->set_level)
+		result = error_set(err, EINVAL,
+				   "'%s' is either there or not: it has no strength that a ramp "
+				   "could change",
+				   step->ops->name);
+	return result;
+}
+
 static int complete(struct inline_reading *reading, struct error *err)
 {
 	struct experiment *experiment = reading->experiment;
-	char words[300], title[400];
+	char words[300], title[600], shape[200];
+	int result;
 
-	reading->step->for_ns = params_number(&reading->own, INLINE_FOR, 0);
-	experiment->limits.duration_ns = reading->step->for_ns + GRACE_NS;
+	experiment_describe_step(experiment, 0, words, sizeof(words)); /* while it has no shape */
+	result = take_shape(reading, err);
+	if (result < 0)
+		return result;
+	experiment->limits.duration_ns = experiment_step_end_ns(reading->step) + GRACE_NS;
+	experiment->has_seed = params_is_set(&reading->own, INLINE_SEED);
+	experiment->seed = params_number(&reading->own, INLINE_SEED, 0);
 	experiment->limits.targets = (unsigned)params_number(&reading->own, INLINE_TARGETS, 0);
 	experiment->allow_idle = true;
-	experiment_describe_step(experiment, 0, words, sizeof(words));
-	if (reading->step->for_ns)
-		snprintf(title, sizeof(title), "%s for %s", words,
-			 params_text(&reading->own, INLINE_FOR));
+	shape_describe(&reading->step->shape, shape, sizeof(shape));
+	if (params_is_set(&reading->own, INLINE_FOR))
+		snprintf(title, sizeof(title), "%s for %s%s", words,
+			 params_text(&reading->own, INLINE_FOR), shape);
 	else
-		snprintf(title, sizeof(title), "%s", words);
+		snprintf(title, sizeof(title), "%s%s", words, shape);
 	experiment->title = strdup(title);
 	return experiment->title ? 0 : error_errno(err, ENOMEM, "cannot make an experiment");
 }

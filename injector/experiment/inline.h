@@ -8,10 +8,24 @@
 
 #include "injector/experiment/model.h"
 
-/* `words` are key=value: parameters of the fault, keys of its selector (lists with commas), `for`
- * (mandatory unless the fault is instant) and `targets` (limit, default 16). The deadline is `for`
- * and 30 s more. 0: *out is valid (caller: experiment_free + free); -EINVAL and others: `err` has
- * the first thing wrong, with the remedy. Never touches the machine. */
+enum inline_param {
+	INLINE_FOR,
+	INLINE_EVERY,
+	INLINE_ACTIVE,
+	INLINE_REPEAT,
+	INLINE_RAMP,
+	INLINE_SEED,
+	INLINE_TARGETS,
+	INLINE_COUNT,
+};
+/* The keys that are neither the fault's nor its target's; ends with a NULL name. */
+void inline_params(struct param out[INLINE_COUNT + 1]);
+
+/* `words` are key=value: parameters of the fault, keys of its selector (lists with commas) and
+ * those of inline_params(), of which `for` is mandatory unless the fault is instant or `repeat`
+ * says it. The deadline is when the step ends and 30 s more. 0: *out is valid (caller:
+ * experiment_free + free); -EINVAL and others: `err` has the first thing wrong, with the remedy.
+ * Never touches the machine. */
 int inline_experiment(const char *fault, char *const words[], unsigned count,
 		      struct experiment **out, struct error *err);
 

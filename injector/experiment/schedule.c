@@ -46,8 +46,8 @@ bool schedule_take(struct reader *reader, struct schedule_entry *entry, const st
 {
 	if (key->kind == TREE_MAPPING && strcmp(key->key->text, "ramp") == 0 &&
 	    !entry->ramp.settings) {
-		reader_table(reader, key, "'ramp'", "{from: 10%, to: 100%, over: 30s}", format_ramp,
-			     &entry->ramp);
+		reader_table(reader, key, "'ramp'", "{from: 20ms, to: 200ms, over: 30s}",
+			     format_ramp, &entry->ramp);
 		return true;
 	}
 	return reader_take(reader, &entry->times, key);
@@ -79,16 +79,98 @@ static int64_t scaled(struct reader *reader, const struct schedule_entry *entry,
 	return result;
 }
 
-static void read_ramp(struct reader *reader, const struct schedule_entry *entry,
-		      struct shape *shape)
+/* The parameter that a value of a ramp is of: the one that `of` names, or the only one of the
+ * fault's that is a strength and takes such a value. -1: none, which is said. */
+static int find_ramped(struct reader *reader, const struct schedule_entry *entry,
+		       const struct experiment_step *step, const char *text)
 {
+	const struct param *table = step->ops->params;
+	const char *of = params_text(&entry->ramp, RAMP_OF);
+	char known[200] = "";
+	int found = -1;
+
+	for (int i = 0; table[i].name; i++) {
+		const struct param any = {.type = table[i].type};
+		struct param_value value = {0};
+
+		if (!(table[i].flags & PARAM_RAMPED) || !params_is_set(&step->params, (unsigned)i))
+			continue;
+		snprintf(known + strlen(known), sizeof(known) - strlen(known), "%s%s",
+			 *known ? ", " : "", table[i].name);
+		if (of ? strcmp(of, table[i].name) != 0 : param_parse(&any, text, &value, NULL) < 0)
+			continue;
+		param_value_free(&value);
+		if (found >= 0) {
+			reader_problem(reader, key_of(entry, "ramp"),
+				       "'%s' may be a value of %s or of %s; say which with 'of'",
+				       text, table[found].name, table[i].name);
+			return -1;
+		}
+		found = i;
+	}
+	if (found < 0)
+		reader_problem(reader, key_of(entry, "ramp"),
+			       "'%s' in 'ramp': the fault has no such strength%s%s (the others are "
+			       "a share of it, like 10%%)",
+			       of ? of : text, *known ? "; it has " : "", known);
+	return found;
+}
+
+/* One end of the ramp as a share of the strength that the fault gives. Half the rate is twice the
+ * strength: so it is done (network_effect_scale()). */
+static int64_t read_end(struct reader *reader, const struct schedule_entry *entry,
+			const struct experiment_step *step, unsigned end, int64_t otherwise)
+{
+	const char *text = params_is_set(&entry->ramp, end) ? params_text(&entry->ramp, end) : NULL;
+	const bool is_share = params_number(&entry->ramp, end, otherwise) >= 0;
+	struct param_value value = {0};
+	struct error err = ERROR_INIT;
+	int64_t full, number;
+	int index;
+
+	if (!text || (is_share && (!params_is_set(&entry->ramp, RAMP_OF) || !strcmp(text, "0"))))
+		return params_number(&entry->ramp, end, otherwise);
+	index = find_ramped(reader, entry, step, text);
+	if (index < 0)
+		return otherwise;
+	if (param_parse(&step->ops->params[index], text, &value, &err) < 0) {
+		reader_problem(reader, key_of(entry, "ramp"), "'%s' in 'ramp': %s",
+			       format_ramp[end].name, err.text);
+		return otherwise;
+	}
+	number = value.number;
+	param_value_free(&value);
+	full = params_number(&step->params, (unsigned)index, 0);
+	if (step->ops->params[index].type == PARAM_RATE) {
+		const int64_t swapped = number;
+
+		number = full;
+		full = swapped;
+	}
+	if (number > full || full <= 0) {
+		reader_problem(reader, key_of(entry, "ramp"),
+			       "'%s' in 'ramp' (%s) is stronger than what the fault says (%s: %s)",
+			       format_ramp[end].name, text, step->ops->params[index].name,
+			       params_text(&step->params, (unsigned)index));
+		return otherwise;
+	}
+	return (int64_t)(((__int128)number * SHARE_ONE + full / 2) / full);
+}
+
+static void read_ramp(struct reader *reader, const struct schedule_entry *entry,
+		      struct experiment_step *step, bool is_sound)
+{
+	struct shape *shape = &step->shape;
+
 	shape->from_ppb = 0;
 	shape->to_ppb = SHARE_ONE;
 	if (params_is_set(&entry->times, STEP_RAMP)) {
 		shape->over_ns = params_number(&entry->times, STEP_RAMP, 0);
 	} else if (entry->ramp.settings) {
-		shape->from_ppb = params_number(&entry->ramp, RAMP_FROM, 0);
-		shape->to_ppb = params_number(&entry->ramp, RAMP_TO, SHARE_ONE);
+		if (is_sound) {
+			shape->from_ppb = read_end(reader, entry, step, RAMP_FROM, 0);
+			shape->to_ppb = read_end(reader, entry, step, RAMP_TO, SHARE_ONE);
+		}
 		shape->over_ns = params_number(&entry->ramp, RAMP_OVER, 0);
 		shape->stairs = (unsigned)params_number(&entry->ramp, RAMP_STEPS, 0);
 	}
@@ -193,7 +275,7 @@ void schedule_read(struct reader *reader, const struct schedule_entry *entry,
 	if (!check_for(reader, entry, step, is_instant))
 		return;
 	read_pulses(reader, entry, step);
-	read_ramp(reader, entry, &step->shape);
+	read_ramp(reader, entry, step, is_sound);
 	if (reader->problems->found.count == before)
 		check_shape(reader, entry, step, is_instant);
 }

@@ -73,6 +73,8 @@ static json_t *scalar(const struct param *param)
 		return quantity("%");
 	case PARAM_RATE:
 		return quantity("[kmg]?bit|[kmg]?bps");
+	case PARAM_STRENGTH:
+		return quantity("%|ns|us|ms|s|min|m|h|d|[kmg]?bit|[kmg]?bps");
 	case PARAM_SIZE:
 		return quantity("B|[KMGT]iB|kB|MB|GB");
 	case PARAM_PATH:

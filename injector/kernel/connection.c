@@ -11,6 +11,11 @@ enum { ESTABLISHED = 1, SYN_SENT = 2, FIN_WAIT1 = 4, FIN_WAIT2 = 5, CLOSE_WAIT =
 #define OPEN_STATES                                                                                \
 	(1U << ESTABLISHED | 1U << SYN_SENT | 1U << FIN_WAIT1 | 1U << FIN_WAIT2 | 1U << CLOSE_WAIT)
 
+/* idiag_timer of what the kernel keeps in mind of a connection that its owner has closed, and
+ * which it lists in the state it had, FIN_WAIT2: it belongs to nobody, and cannot be ended by force
+ * (tcp_abort(), -EOPNOTSUPP; inet_twsk_diag_fill()). */
+#define TIMER_TIME_WAIT 3
+
 #define CGROUP_ID 21 /* INET_DIAG_CGROUP_ID of kernel 5.8; older headers lack it */
 
 struct walk {
@@ -55,7 +60,8 @@ static void take(void *context, const struct nlmsghdr *reply)
 	struct connection found = {0};
 
 	if (walk->result != 0 || reply->nlmsg_type != SOCK_DIAG_BY_FAMILY ||
-	    reply->nlmsg_len < NLMSG_LENGTH(sizeof(*entry)))
+	    reply->nlmsg_len < NLMSG_LENGTH(sizeof(*entry)) ||
+	    entry->idiag_timer == TIMER_TIME_WAIT)
 		return;
 	found.socket_family = entry->idiag_family;
 	found.family = is_mapped(entry) ? AF_INET : entry->idiag_family;

@@ -24,12 +24,13 @@ struct connection {
 	struct inet_diag_sockid id; /* with a cookie that no later connection has */
 };
 
-/* Those that are open or being opened by connect(), until fn returns other than 0; returns that, 0
- * or -errno. fn must not use the conversation. */
+/* Those that somebody has, open or being opened by connect(), until fn returns other than 0;
+ * returns that, 0 or -errno. fn must not use the conversation. */
 typedef int (*connection_fn)(void *context, const struct connection *connection);
 int connection_each(struct netlink *netlink, connection_fn fn, void *context, struct error *err);
 /* Its owner gets ECONNABORTED, the far side a reset. -ENOENT: it is gone, or another one by now;
- * -EOPNOTSUPP: a kernel without CONFIG_INET_DIAG_DESTROY. Needs CAP_NET_ADMIN. */
+ * -EOPNOTSUPP: its owner has closed it meanwhile, or a kernel without CONFIG_INET_DIAG_DESTROY.
+ * Needs CAP_NET_ADMIN. */
 int connection_destroy(struct netlink *netlink, const struct connection *connection,
 		       struct error *err);
 /* Can the kernel do it? Asks for one that cannot be: 0 or -errno. */

@@ -5,6 +5,8 @@
  */
 #include "injector/kernel/conntrack.h"
 
+#include "injector/base/clock.h"
+
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 
@@ -131,7 +133,8 @@ int conntrack_original(struct netlink *netlink, const struct conntrack_flow *flo
 #define FILTER_PROTOCOL (1U << 3)
 #define FILTER_PORT	(1U << 4) /* of the source */
 
-#define FORGET_MAX 65536
+#define FORGET_AT_ONCE 16384 /* so much memory */
+#define FORGET_NS      (2 * NSEC_PER_SEC)
 
 struct found {
 	struct sockaddr_storage local;	  /* asked for */
@@ -152,7 +155,7 @@ static void collect(void *context, const struct nlmsghdr *reply)
 	take_address(original.target4, original.target6, original.target_port, &meant);
 	/* also of a kernel that does not compare; and who meant us was not redirected */
 	if (memcmp(&local, &found->local, sizeof(local)) != 0 ||
-	    memcmp(&meant, &local, sizeof(local)) == 0 || found->count == FORGET_MAX)
+	    memcmp(&meant, &local, sizeof(local)) == 0 || found->count == FORGET_AT_ONCE)
 		return;
 	/* the capacity is the next power of two */
 	if ((found->count & (found->count - 1)) == 0) {
@@ -195,19 +198,20 @@ static int list(struct netlink *netlink, uint8_t protocol, struct found *out, st
 	return result;
 }
 
-int conntrack_forget(struct netlink *netlink, uint8_t protocol,
-		     const struct sockaddr_storage *local, struct error *err)
+static int forget(struct netlink *netlink, uint8_t protocol, const struct found *found,
+		  int64_t until_ns, struct error *err)
 {
-	struct nfgenmsg header = {.nfgen_family = (uint8_t)local->ss_family,
+	struct nfgenmsg header = {.nfgen_family = (uint8_t)found->local.ss_family,
 				  .version = NFNETLINK_V0};
-	struct found found = {.local = *local};
-	int result = list(netlink, protocol, &found, err);
+	int result = 0;
 
-	for (unsigned i = 0; result == 0 && i < found.count; i++) {
+	for (unsigned i = 0; result == 0 && i < found->count; i++) {
 		const struct conntrack_flow flow = {
-			.protocol = protocol, .local = *local, .remote = found.remotes[i]};
+			.protocol = protocol, .local = found->local, .remote = found->remotes[i]};
 		struct netlink_request request;
 
+		if (i % 64 == 0 && clock_now_ns() >= until_ns)
+			return error_set(err, ETIMEDOUT, "there are too many redirected flows");
 		netlink_begin(&request, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE, 0,
 			      &header, sizeof(header));
 		put_reply(&request, &flow);
@@ -215,6 +219,24 @@ int conntrack_forget(struct netlink *netlink, uint8_t protocol,
 		if (result == -ENOENT)
 			result = 0; /* it went by itself */
 	}
-	free(found.remotes);
+	return result;
+}
+
+int conntrack_forget(struct netlink *netlink, uint8_t protocol,
+		     const struct sockaddr_storage *local, struct error *err)
+{
+	const int64_t until_ns = clock_now_ns() + FORGET_NS;
+	bool is_all = false;
+	int result = 0;
+
+	while (result == 0 && !is_all) {
+		struct found found = {.local = *local};
+
+		result = list(netlink, protocol, &found, err);
+		is_all = found.count < FORGET_AT_ONCE;
+		if (result == 0)
+			result = forget(netlink, protocol, &found, until_ns, err);
+		free(found.remotes);
+	}
 	return result;
 }

@@ -26,7 +26,8 @@ int conntrack_original(struct netlink *netlink, const struct conntrack_flow *flo
 
 /* Forgets every flow in the usual zone that was redirected to `local`, an address and port of ours
  * on which nobody listens any more: who comes from the same port to the same place would be led
- * there again, for as long as the kernel remembers (ten seconds to days). */
+ * there again, for as long as the kernel remembers (ten seconds to days). -ETIMEDOUT: there are so
+ * many that it is given up after two seconds. */
 int conntrack_forget(struct netlink *netlink, uint8_t protocol,
 		     const struct sockaddr_storage *local, struct error *err);
 

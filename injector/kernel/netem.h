@@ -19,6 +19,9 @@
 #define NETEM_TABLE_SIZE 4096
 /* The largest entry a table can have, in jitters. */
 #define NETEM_TABLE_REACH 4
+/* netem computes with 2 * jitter in 32 bits of nanoseconds (tabledist() in net/sched/sch_netem.c,
+ * which newer kernels enforce): beyond that only a delay line can. */
+#define NETEM_JITTER_MAX_NS 2000000000LL
 
 /* The shape of a jitter: its inverse distribution function at equal steps, in jitters from the
  * delay, times NETEM_DIST_SCALE. */

@@ -56,6 +56,10 @@ int policy_check_target(const struct policy *policy, const struct target *target
 			struct error *err);
 /* How much all targets together may touch. */
 int policy_check_reach(const struct policy *policy, unsigned targets, struct error *err);
+/* The most it allows; UINT_MAX: there is no such rule. */
+unsigned policy_most_targets(const struct policy *policy);
+/* Is there a rule about what processes run? To see it of others takes CAP_SYS_PTRACE. */
+bool policy_asks_programs(const struct policy *policy);
 
 /* "/etc/squall/policy.yaml allows it: faults network, at most 30m", for the plan. */
 void policy_describe(const struct policy *policy, char *out, size_t size);

@@ -103,6 +103,11 @@ static bool has_rule_about_paths(const struct params *protect)
 	return false;
 }
 
+bool policy_asks_programs(const struct policy *policy)
+{
+	return policy && has_rule_about_paths(policy_section(policy, POLICY_PROTECT));
+}
+
 /* What cannot be looked at is taken for what is protected. */
 static bool is_protected(const struct params *protect, const struct target_process *process,
 			 const struct place *place, unsigned *out_rule)

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <grp.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -197,17 +198,24 @@ int policy_check_limits(const struct policy *policy, int64_t duration_ns, struct
 	return policy_refuse(policy, limits, POLICY_LIMITS_DURATION, err, what);
 }
 
-int policy_check_reach(const struct policy *policy, unsigned targets, struct error *err)
+unsigned policy_most_targets(const struct policy *policy)
 {
 	const struct params *limits = policy ? policy_section(policy, POLICY_LIMITS) : NULL;
+
+	return limits ? (unsigned)params_number(limits, POLICY_LIMITS_TARGETS, UINT_MAX) : UINT_MAX;
+}
+
+int policy_check_reach(const struct policy *policy, unsigned targets, struct error *err)
+{
+	const unsigned most = policy_most_targets(policy);
 	char what[120];
 
-	if (!limits || !params_is_set(limits, POLICY_LIMITS_TARGETS) ||
-	    targets <= params_number(limits, POLICY_LIMITS_TARGETS, 0))
+	if (targets <= most)
 		return 0;
-	snprintf(what, sizeof(what), "%u targets are selected, at most %lld are allowed", targets,
-		 (long long)params_number(limits, POLICY_LIMITS_TARGETS, 0));
-	return policy_refuse(policy, limits, POLICY_LIMITS_TARGETS, err, what);
+	snprintf(what, sizeof(what), "%u targets are selected, at most %u are allowed", targets,
+		 most);
+	return policy_refuse(policy, policy_section(policy, POLICY_LIMITS), POLICY_LIMITS_TARGETS,
+			     err, what);
 }
 
 static int check_traffic(const struct policy *policy, const struct target *target,

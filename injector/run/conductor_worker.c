@@ -239,9 +239,9 @@ static void on_reply(struct conductor *conductor, const struct reply *reply)
 
 static const char *what_became_of_worker(const struct conductor *conductor)
 {
-	return conductor->worker_stopped_ns ? "the worker was stopped"
-	       : conductor->worker_hangs_ns ? "the worker hangs in the kernel"
-					    : "the worker was killed";
+	return conductor->worker_hangs_ns     ? "the worker hangs in the kernel"
+	       : conductor->worker_stopped_ns ? "the worker was stopped"
+					      : "the worker was killed";
 }
 
 /* The guardian removes the journal as its last act: its directory is what can be seen from here.
@@ -280,7 +280,22 @@ static void await_guardian(void *context)
 	timeline_on_restored(conductor);
 }
 
-static void worker_is_lost(struct conductor *conductor)
+/* Why one that is there is given up, or what has ended it. */
+static const char *why_lost(const struct conductor *conductor, bool has_ended)
+{
+	if (has_ended && conductor->worker_stopped_ns)
+		return "the worker was stopped, and then killed, as its guardian does; the kernel "
+		       "dropped what it held, the guardian undoes the rest";
+	if (has_ended)
+		return "the worker was killed; the kernel dropped what it held, the guardian "
+		       "undoes the rest";
+	return conductor->worker_hangs_ns
+		       ? "the worker hangs in the kernel, from where nothing brings it back"
+		       : "the worker was stopped, and nobody has killed it";
+}
+
+/* `has_ended`: its socket says so. */
+static void worker_is_lost(struct conductor *conductor, bool has_ended)
 {
 	conductor->is_worker_gone = true;
 	loop_unwatch(conductor->loop, conductor->options.worker_socket);
@@ -296,15 +311,8 @@ static void worker_is_lost(struct conductor *conductor)
 	}
 	/* The kernel has dropped what it held; the guardian undoes the rest right now. */
 	if (!conductor->is_stopping)
-		conductor_note_stop(
-			conductor, clock_now_ns(), STOP_INTERNAL,
-			conductor->worker_stopped_ns
-				? "the worker was stopped, and nobody has killed it"
-			: conductor->worker_hangs_ns
-				? "the worker hangs in the kernel, from where nothing brings it "
-				  "back"
-				: "the worker was killed; the kernel dropped what it held, the "
-				  "guardian undoes the rest");
+		conductor_note_stop(conductor, clock_now_ns(), STOP_INTERNAL,
+				    why_lost(conductor, has_ended));
 	conductor->guardian_patience_ns = clock_now_ns() + GUARDIAN_PATIENCE_NS;
 	await_guardian(conductor);
 }
@@ -341,13 +349,15 @@ void conductor_look_at_worker(struct conductor *conductor)
 	/* one thread that is not stopped tells all, without a look at the others */
 	is_stopped = first.state == 'T' && proc_read_stop(conductor->options.worker, &stop) == 0 &&
 		     stop == PROC_STOPPED;
-	note_since(&conductor->worker_stopped_ns, is_stopped, now_ns);
+	/* one that is on its way out was stopped before, if it was */
+	if (!first.is_dead && !first.is_exiting && proc_is_dying(conductor->options.worker) == 0)
+		note_since(&conductor->worker_stopped_ns, is_stopped, now_ns);
 	note_since(&conductor->worker_hangs_ns, is_hanging(conductor, &first), now_ns);
 	if ((conductor->worker_stopped_ns &&
 	     now_ns - conductor->worker_stopped_ns > STOPPED_PATIENCE_NS) ||
 	    (conductor->worker_hangs_ns &&
 	     now_ns - conductor->worker_hangs_ns > HANGING_PATIENCE_NS))
-		worker_is_lost(conductor);
+		worker_is_lost(conductor, false);
 }
 
 void conductor_on_worker(void *context, uint32_t events)
@@ -364,7 +374,7 @@ void conductor_on_worker(void *context, uint32_t events)
 		if (result != 1) {
 			if (fd >= 0)
 				close(fd);
-			worker_is_lost(conductor);
+			worker_is_lost(conductor, true);
 			return;
 		}
 		if (fd >= 0 && reply.type == REPLY_ARMED && conductor->result_fd < 0)

@@ -11,6 +11,7 @@
 #include "injector/experiment/model.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -254,6 +255,17 @@ static int check_limit(const struct worker *worker, unsigned *out_total, struct 
 	return error_remedy(err, "Narrow the selectors, use 'count', or raise limits.targets.");
 }
 
+void worker_measure_reach(struct worker *worker)
+{
+	const unsigned of_site = policy_most_targets(worker->options.policy);
+	unsigned total, most = worker->limits.targets;
+
+	if (most > of_site)
+		most = of_site;
+	check_limit(worker, &total, NULL);
+	worker->env.targets_more = most > total ? most - total : 0;
+}
+
 int worker_check_reach(const struct worker *worker, struct error *err)
 {
 	unsigned total;
@@ -355,6 +367,7 @@ int worker_on_plan(struct worker *worker, const struct request *request, struct 
 		result = ask_policy(worker, err);
 	if (result == 0)
 		result = resolve_targets(worker, err);
+	worker_measure_reach(worker);
 	for (unsigned i = 0; i < worker->step_count && result == 0; i++) {
 		struct worker_step *step = &worker->steps[i];
 
@@ -401,6 +414,10 @@ uint64_t worker_capabilities(const struct worker *worker)
 		if (fault->ops->more_capabilities)
 			capabilities |= fault->ops->more_capabilities(fault) &
 					fault->ops->capabilities_more;
+		/* the site is asked about each process again when it is hit */
+		if (fault->ops->target_kind == TARGET_PROCESS &&
+		    policy_asks_programs(worker->options.policy))
+			capabilities |= 1ULL << CAP_SYS_PTRACE;
 	}
 	return capabilities;
 }

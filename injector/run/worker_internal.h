@@ -114,6 +114,8 @@ int worker_on_step_ramp(struct worker *worker, const struct request *request, st
 
 /* All targets that are resolved are within the limits, and the site's. */
 int worker_check_reach(const struct worker *worker, struct error *err);
+/* How many more they may be now (fault_env.targets_more). */
+void worker_measure_reach(struct worker *worker);
 
 /* worker_follow.c */
 int worker_on_target_host(struct worker *worker, const struct request *request, struct error *err);

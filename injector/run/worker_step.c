@@ -413,6 +413,7 @@ static void inject(struct worker_step *step)
 	int64_t began_ns = clock_now_ns();
 
 	step->fault.level_ppb = worker_shape_level(step);
+	worker_measure_reach(worker);
 	if (worker->env.injections_left)
 		worker->env.injections_left--;
 	if (worker_inject_following(step, &err) == 0) {

@@ -15,6 +15,7 @@
 #include "tests/support/children.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -110,6 +111,7 @@ static inline int plan_fault(struct bench *bench, const char *selector, const ch
 	result = process_fault.check(&bench->params, &bench->err);
 	if (result < 0)
 		return result;
+	bench->env.targets_more = UINT_MAX;
 	record_count = 0;
 	plan_text[0] = '\0';
 	bench->fault = (struct fault){.ops = &process_fault,

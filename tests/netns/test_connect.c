@@ -10,6 +10,7 @@
 #include "tests/support/squall_runner.h"
 
 #include "faults/connect.h"
+#include "faults/warden.h"
 #include "injector/base/clock.h"
 #include "injector/base/quantity.h"
 #include "injector/kernel/bpf.h"
@@ -19,6 +20,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/sched.h>
+#include <poll.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -28,6 +31,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -81,14 +85,17 @@ static _Noreturn void serve(const struct netlab *lab, int line)
 	_exit(0);
 }
 
-static struct caller call_in(const struct netlab *lab, const char *group)
+/* `number`: of the process; 0: any. */
+static struct caller call_as(const struct netlab *lab, const char *group, pid_t number)
 {
+	struct clone_args args = {
+		.exit_signal = SIGCHLD, .set_tid = (uint64_t)(uintptr_t)&number, .set_tid_size = 1};
 	struct caller caller;
 	int ends[2];
 	char ready;
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-	caller.pid = fork();
+	caller.pid = number ? (pid_t)syscall(SYS_clone3, &args, sizeof(args)) : fork();
 	assert_true(caller.pid >= 0);
 	if (caller.pid == 0)
 		serve(lab, ends[1]);
@@ -99,6 +106,11 @@ static struct caller call_in(const struct netlab *lab, const char *group)
 	if (group)
 		group_write(group, "cgroup.procs", caller.text);
 	return caller;
+}
+
+static struct caller call_in(const struct netlab *lab, const char *group)
+{
+	return call_as(lab, group, 0);
 }
 
 static void hang_up(struct caller *caller)
@@ -125,13 +137,19 @@ static int try(const struct caller *caller, const char *address, uint16_t port)
 	return try_type(caller, address, port, SOCK_STREAM);
 }
 
-static void start(struct netlab *lab, struct netlab_fault *fault, const char *const *settings)
+static void start_run(struct netlab *lab, struct netlab_fault *fault, const char *run_id,
+		      const char *const *settings)
 {
 	struct error err = ERROR_INIT;
 
-	if (netlab_fault_plan(lab, fault, "cccccc", settings, &err) < 0 ||
+	if (netlab_fault_plan(lab, fault, run_id, settings, &err) < 0 ||
 	    connect_fault.inject(&fault->fault, &err) < 0)
 		fail_msg("%s; %s", err.text, err.remedy);
+}
+
+static void start(struct netlab *lab, struct netlab_fault *fault, const char *const *settings)
+{
+	start_run(lab, fault, "cccccc", settings);
 }
 
 #define START(lab, fault, ...)                                                                     \
@@ -182,6 +200,169 @@ static void test_one_process_and_not_the_next(void **state)
 	assert_int_equal(try(&one, "10.88.0.2", NETLAB_PORT), 0);
 	hang_up(&one);
 	hang_up(&next);
+}
+
+static void ignore(void *context, struct fault *fault)
+{
+	(void)context;
+	(void)fault;
+}
+
+/* What the worker's loop does when it is told. */
+static void listen_for_a_second(struct netlab_fault *fault)
+{
+	struct pollfd told = {.fd = connect_fault.listen(&fault->fault, NULL), .events = POLLIN};
+
+	assert_true(told.fd >= 0);
+	assert_int_equal(poll(&told, 1, 1000), 1);
+	connect_fault.hear(ignore, NULL);
+	assert_int_equal(poll(&told, 1, 0), 0);
+}
+
+static void test_who_gets_the_number_of_an_ended_process_is_not_met(void **state)
+{
+	struct netlab *lab = *state;
+	struct caller one = call_in(lab, NULL), other = call_in(lab, NULL), heir;
+	struct netlab_fault fault, second;
+
+	if (!can_tell_processes(lab))
+		stage_skip("processes of a pid namespace cannot be told apart before Linux 6.10");
+	for (unsigned way = 0; way < 2; way++) {
+		START(lab, &fault, "pid", one.text, "pid", other.text, "error", "ECONNREFUSED");
+		/* the same process twice: each of them lets it go */
+		start_run(lab, &second, "dddddd",
+			  (const char *[]){"fault", "connect", "pid", one.text, "error",
+					   "ETIMEDOUT", NULL});
+		hang_up(&one);
+		if (way == 0) {
+			listen_for_a_second(&fault);
+			connect_fault.evidence(&second.fault, &(struct evidence){0}, NULL);
+		} else { /* nobody listens */
+			evidence_of(&fault);
+			evidence_of(&second);
+		}
+		heir = call_as(lab, NULL, one.pid);
+		assert_int_equal(heir.pid, one.pid);
+		assert_int_equal(try(&heir, "10.88.0.2", NETLAB_PORT), 0);
+		assert_int_equal(try(&other, "10.88.0.2", NETLAB_PORT), ECONNREFUSED);
+		assert_non_null(strstr(evidence_of(&fault).detail, "1 of 2 processes have ended"));
+		netlab_fault_finish(&second, FAULT_END_SOFT);
+		netlab_fault_finish(&fault, FAULT_END_SOFT);
+		one = heir;
+	}
+	hang_up(&one);
+	hang_up(&other);
+}
+
+static void test_who_ended_before_it_begins_is_not_met(void **state)
+{
+	struct netlab *lab = *state;
+	struct caller one = call_in(lab, NULL), heir;
+	struct netlab_fault fault;
+	struct error err = ERROR_INIT;
+
+	if (!can_tell_processes(lab))
+		stage_skip("processes of a pid namespace cannot be told apart before Linux 6.10");
+	if (netlab_fault_plan(lab, &fault, "cccccc",
+			      (const char *[]){"fault", "connect", "pid", one.text, "error",
+					       "ETIMEDOUT", NULL},
+			      &err) < 0)
+		fail_msg("%s", err.text);
+	hang_up(&one);
+	heir = call_as(lab, NULL, one.pid);
+	for (unsigned pulse = 0; pulse < 2; pulse++) {
+		if (connect_fault.inject(&fault.fault, &err) < 0)
+			fail_msg("%s", err.text);
+		assert_int_equal(try(&heir, "10.88.0.2", NETLAB_PORT), 0);
+		assert_non_null(strstr(evidence_of(&fault).detail, "1 of 1 processes have ended"));
+		netlab_fault_end(&fault, FAULT_END_SOFT);
+	}
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	hang_up(&heir);
+}
+
+static pid_t spared;
+
+static int refuse_spared(pid_t pid, struct error *err)
+{
+	return pid == spared ? error_set(err, EPERM, "process %d is protected", pid) : 0;
+}
+
+static const struct fault_warden warden = {.process = refuse_spared};
+
+/* It may have become another program since the plan. */
+static void test_the_site_is_asked_again_each_time(void **state)
+{
+	struct netlab *lab = *state;
+	struct caller one = call_in(lab, NULL);
+	struct netlab_fault fault;
+	struct error err = ERROR_INIT;
+
+	if (!can_tell_processes(lab))
+		stage_skip("processes of a pid namespace cannot be told apart before Linux 6.10");
+	START(lab, &fault, "pid", one.text, "error", "ETIMEDOUT");
+	netlab_fault_end(&fault, FAULT_END_SOFT);
+	fault_warden_use(&warden);
+	spared = one.pid;
+	assert_int_equal(connect_fault.inject(&fault.fault, &err), -EPERM);
+	assert_non_null(strstr(err.text, "is protected"));
+	assert_int_equal(try(&one, "10.88.0.2", NETLAB_PORT), 0);
+	fault_warden_use(NULL);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	hang_up(&one);
+}
+
+static void leave_group(void)
+{
+	struct cgroup_mounts mounts;
+
+	assert_int_equal(cgroup_find_mounts(&mounts, NULL), 0);
+	group_write(mounts.unified, "cgroup.procs", "0");
+}
+
+static void test_a_group_with_a_protected_process_is_not_met_as_a_whole(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	struct error err = ERROR_INIT;
+	struct caller one, other;
+	char group[128];
+
+	group_make("sqco-web", group);
+	one = call_in(lab, group);
+	START(lab, &fault, "cgroup", "/sqco-web", "error", "ETIMEDOUT");
+	netlab_fault_end(&fault, FAULT_END_SOFT);
+	other = call_in(lab, group);
+	/* one more than the limits allow */
+	fault.env.targets_more = 0;
+	assert_int_equal(connect_fault.inject(&fault.fault, &err), -E2BIG);
+	assert_int_equal(try(&one, "10.88.0.2", NETLAB_PORT), 0);
+	fault.env.targets_more = 1;
+	fault_warden_use(&warden);
+	spared = other.pid;
+	assert_int_equal(connect_fault.inject(&fault.fault, &err), -EPERM);
+	assert_int_equal(try(&other, "10.88.0.2", NETLAB_PORT), 0);
+	spared = 0;
+	assert_int_equal(connect_fault.inject(&fault.fault, &err), 0);
+	assert_int_equal(try(&other, "10.88.0.2", NETLAB_PORT), ETIMEDOUT);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	fault_warden_use(NULL);
+	hang_up(&other);
+	/* squall's own kind is never met, nor a way into the machine: the others alone are */
+	other = call_in(lab, group);
+	group_write(group, "cgroup.procs", "0");
+	if (can_tell_processes(lab)) {
+		START(lab, &fault, "cgroup", "/sqco-web", "error", "ETIMEDOUT");
+		assert_non_null(strstr(fault.plan, "not the whole group"));
+		assert_int_equal(connect_to(&(struct order){"127.0.0.1", 1, SOCK_STREAM}),
+				 ECONNREFUSED);
+		assert_int_equal(try(&one, "10.88.0.2", NETLAB_PORT), ETIMEDOUT);
+		netlab_fault_finish(&fault, FAULT_END_SOFT);
+	}
+	leave_group();
+	hang_up(&other);
+	hang_up(&one);
+	group_remove(group);
 }
 
 static void test_every_error_for_a_whole_group(void **state)
@@ -439,6 +620,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_process_and_not_the_next),
+		cmocka_unit_test(test_who_gets_the_number_of_an_ended_process_is_not_met),
+		cmocka_unit_test(test_who_ended_before_it_begins_is_not_met),
+		cmocka_unit_test(test_the_site_is_asked_again_each_time),
+		cmocka_unit_test(test_a_group_with_a_protected_process_is_not_met_as_a_whole),
 		cmocka_unit_test(test_every_error_for_a_whole_group),
 		cmocka_unit_test(test_addresses_ports_and_exceptions),
 		cmocka_unit_test(test_the_longest_program),

@@ -7,6 +7,7 @@
 #include "tests/netns/dns_bench.h"
 
 #include "injector/base/clock.h"
+#include "injector/base/quantity.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -141,6 +142,42 @@ static void test_a_delay_holds_the_chosen_and_nobody_else(void **state)
 		assert_int_equal(fast.rcode, 0);
 		assert_true(fast.took_ns < 300 * NSEC_PER_MSEC);
 	}
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+}
+
+static void set_level(struct netlab_fault *fault, int64_t percent)
+{
+	fault->fault.level_ppb = percent * (SHARE_ONE / 100);
+	assert_int_equal(dns_fault.set_level(&fault->fault, NULL), 0);
+}
+
+/* A delay grows; an answer is given to more. */
+static void test_a_ramp(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	struct dns_reply half;
+	unsigned lies = 0;
+
+	START(lab, &fault, "to", "10.88.0.2", "domain", "slow.test", "delay", "1s");
+	set_level(&fault, 0);
+	assert_true(DNS_ASK(lab, .name = "slow.test").took_ns < 400 * NSEC_PER_MSEC);
+	set_level(&fault, 40);
+	half = DNS_ASK(lab, .name = "slow.test", .over_tcp = true);
+	assert_true(half.took_ns >= 400 * NSEC_PER_MSEC && half.took_ns < 1000 * NSEC_PER_MSEC);
+	set_level(&fault, 100);
+	assert_true(DNS_ASK(lab, .name = "slow.test").took_ns >= 1000 * NSEC_PER_MSEC);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+
+	START(lab, &fault, "to", "10.88.0.2", "name", "gone.test", "answer", "nxdomain");
+	set_level(&fault, 0);
+	ASSERT_SERVED(lab, .name = "gone.test");
+	set_level(&fault, 50);
+	for (unsigned i = 0; i < 100; i++)
+		lies += DNS_ASK(lab, .name = "gone.test").rcode == DNS_NXDOMAIN;
+	assert_in_range(lies, 25, 75);
+	set_level(&fault, 100);
+	assert_int_equal(DNS_ASK(lab, .name = "gone.test").rcode, DNS_NXDOMAIN);
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 }
 
@@ -320,6 +357,7 @@ int main(void)
 		cmocka_unit_test(test_a_wrong_address),
 		cmocka_unit_test(test_another_address_each_time),
 		cmocka_unit_test(test_a_delay_holds_the_chosen_and_nobody_else),
+		cmocka_unit_test(test_a_ramp),
 		cmocka_unit_test(test_each_protocol_that_is_named_is_met),
 		cmocka_unit_test(test_two_faults_add_up),
 		cmocka_unit_test(test_rules_about_marks_are_not_about_what_is_passed_on),

@@ -188,11 +188,17 @@ static void test_stop_the_worker(void **state)
 	struct stage *stage = *state;
 	pid_t child = stage_child(stage);
 	struct squall *squall;
+	json_t *stop;
 
 	squall = start_run(stage, child);
 	hit(squall, WORKER, SIGSTOP);
 	assert_restored(stage, "worker stopped", SILENCE_MS);
 	squall_assert_exit(squall, 4);
+	stop = squall_event(squall, "stopping");
+	assert_non_null(stop);
+	/* not by nobody: its guardian has killed it */
+	assert_non_null(strstr(json_string_value(json_object_get(stop, "text")),
+			       "was stopped, and then killed"));
 	assert_nothing_left(squall, stage);
 }
 

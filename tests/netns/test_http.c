@@ -7,6 +7,8 @@
 
 #include "tests/support/netlab_flow.h"
 
+#include "injector/base/quantity.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <time.h>
@@ -114,6 +116,39 @@ static void test_a_delayed_request_is_late_and_whole(void **state)
 	START(lab, &fault, "to", "10.88.0.2", "delay", "300ms", "answer", "504");
 	assert_curl(lab, "504", "http://10.88.0.2/mid");
 	assert_true(clock_now_ns() - before_ns > 300 * NSEC_PER_MSEC);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+}
+
+static void set_level(struct netlab_fault *fault, int64_t percent)
+{
+	fault->fault.level_ppb = percent * (SHARE_ONE / 100);
+	assert_int_equal(http_fault.set_level(&fault->fault, NULL), 0);
+}
+
+/* A delay grows; an answer meets more. */
+static void test_a_ramp(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	int64_t before_ns, took_ns;
+
+	START(lab, &fault, "to", "10.88.0.2", "delay", "2s");
+	set_level(&fault, 25);
+	before_ns = clock_now_ns();
+	assert_curl(lab, "200", "http://10.88.0.2/up");
+	took_ns = clock_now_ns() - before_ns;
+	assert_true(took_ns >= 500 * NSEC_PER_MSEC && took_ns < 2 * NSEC_PER_SEC);
+	set_level(&fault, 100);
+	before_ns = clock_now_ns();
+	assert_curl(lab, "200", "http://10.88.0.2/up");
+	assert_true(clock_now_ns() - before_ns >= 2 * NSEC_PER_SEC);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+
+	START(lab, &fault, "to", "10.88.0.2", "answer", "503");
+	set_level(&fault, 0);
+	assert_curl(lab, "200", "http://10.88.0.2/up");
+	set_level(&fault, 100);
+	assert_curl(lab, "503", "http://10.88.0.2/up");
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 }
 
@@ -440,6 +475,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_left_out_is_not_met),
 		cmocka_unit_test(test_an_answer_is_a_whole_one),
 		cmocka_unit_test(test_a_delayed_request_is_late_and_whole),
+		cmocka_unit_test(test_a_ramp),
 		cmocka_unit_test(test_an_aborted_request_is_a_reset_connection),
 		cmocka_unit_test(test_a_share_of_the_requests),
 		cmocka_unit_test(test_what_passes_is_the_same_to_the_byte),

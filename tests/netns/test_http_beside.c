@@ -284,7 +284,7 @@ static void test_who_gets_a_port_of_ours_is_not_us(void **state)
 	struct netlab *lab = *state;
 	struct netlab_fault fault;
 	struct sockaddr_storage address;
-	socklen_t size = netlab_socket_address("10.88.0.2", 8092, &address);
+	socklen_t size = netlab_socket_address("10.88.0.2", 8093, &address);
 	struct flood server = {netlab_own_socket(lab->far_fd, "10.88.0.2", SOCK_STREAM), {0}};
 	int silent = netlab_own_socket(lab->near_fd, "10.88.0.1", SOCK_STREAM), next;
 	const int little = 2048;
@@ -294,7 +294,7 @@ static void test_who_gets_a_port_of_ours_is_not_us(void **state)
 	assert_int_equal(bind(server.listener, (struct sockaddr *)&address, size), 0);
 	assert_int_equal(listen(server.listener, 2), 0);
 	assert_int_equal(pthread_create(&thread, NULL, flood, &server), 0);
-	START(lab, &fault, "to", "10.88.0.2:8092", "path", "/up", "answer", "503");
+	START(lab, &fault, "to", "10.88.0.2:8093", "path", "/up", "answer", "503");
 	netlab_run("ip netns exec %s sysctl -qw net.netfilter.nf_conntrack_tcp_timeout_close=1",
 		   lab->near);
 	setsockopt(silent, SOL_SOCKET, SO_RCVBUF, &little, sizeof(little));

@@ -3,11 +3,13 @@
  * TCP connections that exist are ended: those in scope and no others, never the one that controls
  * us, with a real Redis that its client can ask again at once.
  */
+#include "tests/support/children.h"
 #include "tests/support/netlab.h"
 #include "tests/support/netlab_dial.h"
 #include "tests/support/squall_runner.h"
 
 #include "faults/network.h"
+#include "injector/base/cleanup.h"
 #include "injector/kernel/connection.h"
 
 #include <errno.h>
@@ -102,6 +104,59 @@ static void test_by_the_local_port(void **state)
 	netlab_hang_up(netlab_dial(lab->far_fd, "10.88.0.1", 7006));
 	netlab_fault_finish(&fault, FAULT_END_NOW);
 	close(client), close(server), close(listener);
+}
+
+/* The kernel remembers it as FIN_WAIT2, and not whose it was. */
+static int leave_half_closed(struct netlab *lab)
+{
+	struct sockaddr_storage there;
+	socklen_t size = netlab_socket_address("10.88.0.2", 7007, &there);
+	int listener = netlab_own_socket(lab->far_fd, "10.88.0.2", SOCK_STREAM), fd;
+
+	assert_int_equal(bind(listener, (void *)&there, size), 0);
+	assert_int_equal(listen(listener, 5), 0);
+	fd = netlab_dial(lab->near_fd, "10.88.0.2", 7007);
+	assert_true(fd >= 0);
+	close(fd);
+	for (unsigned i = 0; i < 100; i++, pause_ms(20)) {
+		cleanup_free char *seen = netlab_output(
+			"ip netns exec %s ss -Htn state fin-wait-2 dport = :7007", lab->near);
+
+		if (seen[0])
+			return listener;
+	}
+	fail_msg("it is not in FIN_WAIT2");
+	return -1;
+}
+
+static void test_what_is_closed_already_is_left_alone(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	struct evidence seen;
+	int listener, open = netlab_dial(lab->near_fd, "10.88.0.2", NETLAB_PORT);
+	char group[128];
+	pid_t child;
+
+	if (!is_able)
+		stage_skip("this kernel has no CONFIG_INET_DIAG_DESTROY");
+	listener = leave_half_closed(lab);
+	group_make("sqnc-web", group);
+	child = child_start(CHILD_SLEEPS, group);
+	START(lab, &fault, "to", "10.88.0.2", "cgroup", "/sqnc-web", "reset-connections", "true");
+	assert_non_null(strstr(fault.plan, "end TCP connections in scope, 0 now"));
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+	assert_int_equal(netlab_told(open), 0);
+	START(lab, &fault, "to", "10.88.0.2", "reset-connections", "true");
+	assert_non_null(strstr(fault.plan, "end TCP connections in scope, 1 now"));
+	assert_int_equal(netlab_told(open), ECONNABORTED);
+	assert_int_equal(network_fault.evidence(&fault.fault, &seen, NULL), 0);
+	assert_string_equal(seen.detail, "1 connections ended");
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+	child_stop(child);
+	group_remove(group);
+	close(open);
+	close(listener);
 }
 
 static void test_with_a_partition_nothing_survives(void **state)
@@ -232,6 +287,7 @@ static int setup(void **state)
 	is_able =
 		netlink_open_diag(-1, &diag, NULL) == 0 && connection_try_destroy(diag, NULL) == 0;
 	netlink_close(diag);
+	children_init();
 	return netlab_setup(state);
 }
 
@@ -240,6 +296,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_those_in_scope_and_no_others),
 		cmocka_unit_test(test_by_the_local_port),
+		cmocka_unit_test(test_what_is_closed_already_is_left_alone),
 		cmocka_unit_test(test_with_a_partition_nothing_survives),
 		cmocka_unit_test(test_a_redis_subscriber_is_cut_off),
 		cmocka_unit_test(test_what_it_cannot_know_is_refused),

@@ -32,6 +32,17 @@ static void test_jitter_is_even(void **state)
 	free(seen.delays_ns);
 }
 
+/* What would be early leaves at once: of -20 to 40 ms a third. */
+static void test_jitter_beyond_the_delay(void **state)
+{
+	struct netlab_seen seen = SEE(&steady, "delay", "10ms", "jitter", "30ms");
+
+	assert_int_equal(seen.arrived, COUNT);
+	assert_true(fabs(netlab_seen_below(&seen, 1 * MSEC) - 0.35) < 0.06);
+	assert_true(fabs(netlab_seen_below(&seen, 25 * MSEC) - 0.75) < 0.06);
+	free(seen.delays_ns);
+}
+
 static void test_jitter_of_a_normal_distribution(void **state)
 {
 	struct netlab_seen seen =
@@ -145,7 +156,8 @@ static void test_reordering_with_a_gap(void **state)
 int main(void)
 {
 #define ALL(WAY)                                                                                   \
-	WAY(test_delay), WAY(test_jitter_is_even), WAY(test_jitter_of_a_normal_distribution),      \
+	WAY(test_delay), WAY(test_jitter_is_even), WAY(test_jitter_beyond_the_delay),              \
+		WAY(test_jitter_of_a_normal_distribution),                                         \
 		WAY(test_jitter_of_a_pareto_distribution), WAY(test_measured_round_trips),         \
 		WAY(test_jitter_of_pareto_and_normal), WAY(test_reordering),                       \
 		WAY(test_correlated_reordering), WAY(test_reordering_with_a_gap)

@@ -89,12 +89,57 @@ static void test_partition_comes_by_degrees(void **state)
 	free(seen.delays_ns);
 }
 
+/* Weaker is seldomer: of a fault that has been at full strength for 40 ms of 600. */
+static void test_copies_come_by_degrees(void **state)
+{
+	static const int64_t half[] = {50, -1}, none[] = {50, 0, -1};
+	struct netlab_seen seen = RAMP(half, "duplicate", "40%");
+
+	assert_in_range(seen.duplicated, COUNT * 14 / 100, COUNT * 32 / 100);
+	free(seen.delays_ns);
+	seen = RAMP(none, "duplicate", "40%");
+	assert_in_range(seen.duplicated, 1, COUNT * 14 / 100);
+	free(seen.delays_ns);
+}
+
+/* What is damaged does not get past the checksum. */
+static void test_damage_comes_by_degrees(void **state)
+{
+	static const int64_t half[] = {50, -1}, none[] = {50, 0, -1};
+	struct netlab_seen seen = RAMP(half, "corrupt", "40%");
+	const unsigned half_lost = COUNT - seen.arrived;
+
+	free(seen.delays_ns);
+	seen = RAMP(none, "corrupt", "40%");
+	assert_in_range(half_lost, COUNT * 14 / 100, COUNT * 32 / 100);
+	assert_in_range(COUNT - seen.arrived, 1, COUNT * 14 / 100);
+	free(seen.delays_ns);
+}
+
+static void test_overtaking_comes_by_degrees(void **state)
+{
+	static const int64_t half[] = {50, -1}, none[] = {50, 0, -1};
+	struct netlab_seen seen = RAMP(half, "delay", "100ms", "reorder", "40%");
+
+	/* at half the strength of 50 ms, too: a fifth is not delayed */
+	assert_true(netlab_seen_below(&seen, 10 * MSEC) > 0.14 &&
+		    netlab_seen_below(&seen, 10 * MSEC) < 0.32);
+	assert_true(seen.overtaken > COUNT / 2);
+	free(seen.delays_ns);
+	seen = RAMP(none, "delay", "100ms", "reorder", "40%");
+	/* the delay has gone as well; all the others have it or had it */
+	assert_true(seen.delays_ns[COUNT - 1] >= 40 * MSEC);
+	assert_true(netlab_seen_below(&seen, 10 * MSEC) > 0.5);
+	free(seen.delays_ns);
+}
+
 int main(void)
 {
 #define ALL(WAY)                                                                                   \
 	WAY(test_strength_changes_lose_and_reorder_nothing),                                       \
 		WAY(test_rate_changes_lose_and_reorder_nothing),                                   \
-		WAY(test_partition_comes_by_degrees)
+		WAY(test_partition_comes_by_degrees), WAY(test_copies_come_by_degrees),            \
+		WAY(test_damage_comes_by_degrees), WAY(test_overtaking_comes_by_degrees)
 	const struct CMUnitTest line[] = {ALL(LINE)};
 	const struct CMUnitTest netem[] = {ALL(NETEM)};
 

@@ -120,6 +120,56 @@ static void test_a_unit_inside_of_another_is_not_the_systems(void **state)
 		group_remove(groups[i]);
 }
 
+/* A sleep(1) that joins a group after its pause was planned. */
+static void assert_joined(struct stage *stage, const char *group, const char *policy,
+			  unsigned limit, const char *expected)
+{
+	const struct squall_how how = {.policy = policy};
+	pid_t child = child_start(CHILD_SLEEPS_AS_NOBODY, group), joined;
+	struct squall *squall;
+
+	stage_write(stage, "pause.yaml",
+		    "version: 1\ntitle: pause\nlimits: {duration: 20s, targets: %u}\nmethod:\n"
+		    "  - {at: 1s, for: 300ms, process: {cgroup: /sqpa-join, action: pause}}\n",
+		    limit);
+	squall = squall_start(stage, &how, "run --json %s", stage_path(stage, "pause.yaml"));
+	squall_await_armed(squall);
+	joined = fork();
+	if (joined == 0) {
+		setsid();
+		group_write(group, "cgroup.procs", "0");
+		execlp("sleep", "sleep", "60", NULL);
+		_exit(1);
+	}
+	if (expected)
+		squall_assert_refused(squall, expected);
+	else
+		squall_assert_exit(squall, 0);
+	assert_int_equal(group_value(group, "cgroup.freeze"), 0);
+	child_stop(joined);
+	child_stop(child);
+}
+
+static void test_who_joins_a_group_is_asked_about_when_it_is_frozen(void **state)
+{
+	struct stage *stage = *state;
+	char group[128];
+
+	group_make("sqpa-join", group);
+	assert_joined(
+		stage, group, "version: 1\nprotect: {processes: [sleep]}\n", 2,
+		"(sleep) is protected: refused by the site policy (/etc/squall/policy.yaml:2");
+	/* which takes a look at what processes of others run */
+	assert_joined(stage, group, "version: 1\nprotect: {processes: [\"/*/sleep\"]}\n", 2,
+		      "(sleep) is protected: refused");
+	assert_joined(stage, group, "version: 1\nprotect: {processes: [/usr/bin/vault]}\n", 2,
+		      NULL);
+	assert_joined(stage, group, "version: 1\n", 1, "holds 2 processes by now, planned were 1");
+	assert_joined(stage, group, "version: 1\nlimits: {targets: 1}\n", 9,
+		      "holds 2 processes by now, planned were 1");
+	group_remove(group);
+}
+
 static void test_every_act_is_in_the_trail(void **state)
 {
 	static const char file[] =
@@ -356,6 +406,7 @@ int main(void)
 		TEST(test_a_broken_policy_allows_nothing),
 		TEST(test_what_the_policy_allows_goes_on),
 		TEST(test_a_unit_inside_of_another_is_not_the_systems),
+		TEST(test_who_joins_a_group_is_asked_about_when_it_is_frozen),
 		TEST(test_every_act_is_in_the_trail),
 		TEST(test_each_kind_of_act_is_told_with_its_fields),
 		TEST(test_a_dead_run_that_is_finished_is_in_the_trail),

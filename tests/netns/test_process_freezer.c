@@ -4,6 +4,8 @@
  */
 #include "tests/netns/process_bench.h"
 
+#include "faults/warden.h"
+
 #include <sys/stat.h>
 
 static void test_freezer_for_a_whole_group(void **state)
@@ -236,6 +238,55 @@ static void test_group_with_a_protected_process_is_not_frozen(void **state)
 	group_remove(group);
 }
 
+static pid_t spared;
+
+static int refuse_spared(pid_t pid, struct error *err)
+{
+	return pid == spared ? error_set(err, EPERM, "process %d is protected", pid) : 0;
+}
+
+static void test_who_joins_after_the_plan_counts(void **state)
+{
+	static const struct fault_warden warden = {.process = refuse_spared};
+	pid_t child, joined[2];
+	char group[128];
+	struct bench bench;
+
+	(void)state;
+	group_make("sqpr-joined", group);
+	child = child_start(CHILD_SLEEPS, group);
+	must(&bench, plan_fault(&bench, "cgroup=/sqpr-joined", "action=pause"));
+	joined[0] = child_start(CHILD_SLEEPS, group);
+	joined[1] = child_start(CHILD_SLEEPS, group);
+	bench.env.targets_more = 1;
+	assert_int_equal(process_fault.inject(&bench.fault, &bench.err), -E2BIG);
+	assert_int_equal(group_value(group, "cgroup.freeze"), 0);
+	assert_int_equal(target_size(&bench.target), 1);
+	bench.env.targets_more = 2;
+	fault_warden_use(&warden);
+	spared = joined[1];
+	assert_int_equal(process_fault.inject(&bench.fault, &bench.err), -EPERM);
+	assert_non_null(strstr(bench.err.text, "sqpr-joined"));
+	assert_int_equal(group_value(group, "cgroup.freeze"), 0);
+	assert_int_equal(record_count, 0);
+	spared = 0;
+	must(&bench, process_fault.inject(&bench.fault, &bench.err));
+	assert_int_equal(target_size(&bench.target), 3);
+	undo_all();
+	end_fault(&bench);
+	/* they are among the target's now, for the next pulse */
+	bench.env.targets_more = 0;
+	must(&bench, process_fault.inject(&bench.fault, &bench.err));
+	assert_int_equal(evidence_of(&bench).hits, 3);
+	undo_all();
+	release(&bench);
+	fault_warden_use(NULL);
+	for (unsigned i = 0; i < 2; i++)
+		child_stop(joined[i]);
+	child_stop(child);
+	group_remove(group);
+}
+
 static void test_group_that_does_not_freeze_is_given_back(void **state)
 {
 	char group[128];
@@ -302,6 +353,7 @@ static int run(void)
 		cmocka_unit_test(test_thaw_of_a_group_that_was_made_again),
 		cmocka_unit_test(test_narrower_targets_are_stopped_one_by_one),
 		cmocka_unit_test(test_group_with_a_protected_process_is_not_frozen),
+		cmocka_unit_test(test_who_joins_after_the_plan_counts),
 		cmocka_unit_test(test_group_that_does_not_freeze_is_given_back),
 		cmocka_unit_test(test_fork_storm),
 	};

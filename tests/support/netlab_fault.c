@@ -7,6 +7,7 @@
 #include "injector/base/quantity.h"
 #include "injector/kernel/connection.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -77,8 +78,10 @@ static int plan_step(struct netlab *lab, struct netlab_fault *out, unsigned step
 			add_host(out, settings[1]);
 		else
 			set(out, settings[0], settings[1]);
-	out->env = (struct fault_env){
-		.run_id = out->run_id, .journal = out->journal, .seed = lab ? lab->seed : 0};
+	out->env = (struct fault_env){.run_id = out->run_id,
+				      .journal = out->journal,
+				      .targets_more = UINT_MAX,
+				      .seed = lab ? lab->seed : 0};
 	out->fault = (struct fault){.ops = ops,
 				    .level_ppb = SHARE_ONE,
 				    .step = step,

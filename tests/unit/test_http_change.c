@@ -550,6 +550,21 @@ static void test_what_is_changed_is_told(void **state)
 	params_free(&params);
 }
 
+static void test_a_ramp_changes_more_and_more_of_them(void **state)
+{
+	uint64_t random = 7;
+	unsigned drawn = 0;
+
+	(void)state;
+	PREPARE("set-status", "500", "delay", "2s");
+	http_policy_scale(&policy, SHARE_ONE / 4);
+	assert_int_equal(http_policy_delay_ns(&policy), policy.delay_ns);
+	for (unsigned i = 0; i < 10000; i++)
+		drawn += http_policy_draws(&policy, &random);
+	assert_in_range(drawn, 2300, 2700);
+	params_free(&params);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -566,6 +581,7 @@ int main(void)
 		cmocka_unit_test(test_headers_of_the_connection_are_refused),
 		cmocka_unit_test(test_no_value_ends_its_line),
 		cmocka_unit_test(test_what_is_changed_is_told),
+		cmocka_unit_test(test_a_ramp_changes_more_and_more_of_them),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#define WORDS_MAX 8
+#define WORDS_MAX 10
 
 static unsigned copy_words(const char *const *words, char **out)
 {
@@ -67,6 +67,16 @@ static const struct {
 	 {"to=10.0.0.1", "tcp-flags=fin,rst", "delay=5s", "for=1m"},
 	 "delay 5s to 10.0.0.1, tcp-flags fin, rst for 1m",
 	 60,
+	 16},
+	{"network",
+	 {"to=10.0.0.1", "delay=1s", "for=1m", "ramp=5s", "every=20s", "active=10s", "seed=7"},
+	 "delay 1s, seed 7 to 10.0.0.1 for 1m, for 10s every 20s, from 0% to 100% over 5s",
+	 60,
+	 16},
+	{"network",
+	 {"to=10.0.0.1", "loss=5%", "every=10s", "active=2s", "repeat=3"},
+	 "loss 5% to 10.0.0.1, for 2s every 10s",
+	 22,
 	 16},
 	{"process",
 	 {"name=nginx", "command=nginx: worker, or x=y", "count=1"},
@@ -143,6 +153,27 @@ static const struct {
 	 "tcp-flags selects single packets, which 'port' does not see: leave it out, or use "
 	 "network",
 	 ""},
+	{"network",
+	 {"to=10.0.0.1", "delay=5ms", "for=5s", "ramp=6s"},
+	 "the ramp takes 6s, but the step ends after 5s: it would never arrive",
+	 ""},
+	{"network",
+	 {"to=10.0.0.1", "delay=5ms", "for=5s", "active=1s"},
+	 "active= goes with every=: the time from one pulse to the next",
+	 ""},
+	{"network",
+	 {"to=10.0.0.1", "delay=5ms", "for=5s", "every=2s", "active=1s", "repeat=2"},
+	 "repeat= and for= both say how long the pulses go on; give one of the two",
+	 ""},
+	{"network",
+	 {"to=10.0.0.1", "delay=5ms", "for=5s", "every=2s"},
+	 "'active' is missing: how long each pulse lasts, like active: 2s",
+	 ""},
+	{"process", {"name=nginx", "every=2s"}, "repeat= is missing: how often 'process' acts", ""},
+	{"process",
+	 {"name=nginx", "action=pause", "for=5s", "ramp=2s"},
+	 "'process' is either there or not: it has no strength that a ramp could change",
+	 ""},
 	{"http",
 	 {"to=10.0.0.1", "answer=503", "for=5s", "share=10%"},
 	 "share: requests are chosen by server, by what is asked and by who asks, and this cannot "
@@ -188,6 +219,33 @@ static void test_words_make_an_experiment_of_one_step(void **state)
 	}
 }
 
+static void test_pulses_a_ramp_and_a_seed(void **state)
+{
+	struct experiment *experiment = NULL;
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	if (build("network",
+		  (const char *[]){"to=10.0.0.1", "delay=1s", "for=1m", "ramp=5s", "every=20s",
+				   "active=10s", "seed=7", NULL},
+		  &experiment, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(experiment->steps[0].shape.count, 3);
+	assert_int_equal(experiment->steps[0].shape.active_ns, 10 * NSEC_PER_SEC);
+	assert_int_equal(experiment->steps[0].shape.over_ns, 5 * NSEC_PER_SEC);
+	assert_true(experiment->has_seed && experiment->seed == 7);
+	experiment_free(experiment);
+	free(experiment);
+	if (build("process", (const char *[]){"name=nginx", "every=2s", "repeat=3", "seed=8", NULL},
+		  &experiment, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(experiment->steps[0].shape.count, 3);
+	assert_int_equal(experiment->limits.duration_ns, 34 * NSEC_PER_SEC);
+	assert_int_equal(experiment->seed, 8);
+	experiment_free(experiment);
+	free(experiment);
+}
+
 static void test_bad_words_are_explained(void **state)
 {
 	(void)state;
@@ -208,6 +266,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_words_make_an_experiment_of_one_step),
+		cmocka_unit_test(test_pulses_a_ramp_and_a_seed),
 		cmocka_unit_test(test_bad_words_are_explained),
 	};
 

@@ -62,8 +62,7 @@ static void test_what_makes_no_sense_together_is_refused(void **state)
 	(void)state;
 	REFUSE("no effect", "seed", "1");
 	REFUSE("no effect", "delay", "0");
-	REFUSE("jitter is greater than the delay", "delay", "1ms", "jitter", "2ms");
-	REFUSE("jitter is greater", "jitter", "2ms");
+	REFUSE("jitter needs a delay", "jitter", "2ms");
 	REFUSE("distribution is the shape of a jitter", "delay", "1ms", "distribution", "normal");
 	REFUSE("delay-correlation needs jitter", "delay", "1ms", "delay-correlation", "25%");
 	REFUSE("loss-correlation needs loss", "delay", "1ms", "loss-correlation", "25%");
@@ -119,6 +118,7 @@ static void test_everything_at_once_is_accepted(void **state)
 {
 	(void)state;
 	ACCEPT("segment", "100B");
+	ACCEPT("delay", "1ms", "jitter", "1h");
 	ACCEPT("delay", "100ms", "jitter", "10ms", "delay-correlation", "25%", "distribution",
 	       "paretonormal", "gemodel-p", "1%", "gemodel-r", "10%", "gemodel-1-h", "70%",
 	       "gemodel-1-k", "0.1%", "ecn", "true", "duplicate", "1%", "duplicate-correlation",
@@ -307,6 +307,21 @@ static void test_shapes_of_jitter(void **state)
 	assert_true(fabs(mean) < 0.05 && deviation > 0.8 && deviation < 1.2);
 }
 
+static void test_jitter_beyond_the_delay_lets_some_leave_at_once(void **state)
+{
+	struct network_effect effect = EFFECT("delay", "10ms", "jitter", "10ms");
+
+	(void)state;
+	assert_true(network_effect_early(&effect) == 0);
+	effect = EFFECT("delay", "10ms", "jitter", "40ms");
+	assert_true(fabs(network_effect_early(&effect) - 0.375) < 1e-9);
+	/* below minus one deviation */
+	effect = EFFECT("delay", "10ms", "jitter", "10ms", "distribution", "normal");
+	assert_true(fabs(network_effect_early(&effect) - 0.1587) < 0.001);
+	effect = EFFECT("delay", "10ms");
+	assert_true(network_effect_early(&effect) == 0);
+}
+
 static int read_text(void *context, const char *name, size_t max, char **out_text,
 		     size_t *out_length, struct error *err)
 {
@@ -416,6 +431,7 @@ int main(void)
 		cmocka_unit_test(test_limit_fits_into_memory),
 		cmocka_unit_test(test_bursts_keep_their_rhythm_at_half_the_strength),
 		cmocka_unit_test(test_shapes_of_jitter),
+		cmocka_unit_test(test_jitter_beyond_the_delay_lets_some_leave_at_once),
 		cmocka_unit_test(test_output_of_ping_is_read),
 		cmocka_unit_test(test_numbers_and_durations_are_read),
 		cmocka_unit_test(test_a_bad_line_is_named),

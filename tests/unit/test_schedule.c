@@ -91,11 +91,24 @@ static const struct bad bad_ramps[] = {
 	{ON_STEP("{at: 0s, for: 5s, ramp: {from: 100%, over: 1s}, " DELAY), 7, 23,
 	 "the ramp begins and ends at the same strength"},
 	{ON_STEP("{at: 0s, for: 5s, ramp: {too: 50%, over: 1s}, " DELAY), 7, 30,
-	 "unknown key 'too' in 'ramp'; did you mean 'to'? (allowed: from, to, over, steps)"},
+	 "unknown key 'too' in 'ramp'; did you mean 'to'? (allowed: from, to, over, steps, of)"},
 	{ON_STEP("{at: 0s, for: 5s, ramp: {to: 150%, over: 1s}, " DELAY), 7, 34,
 	 "to: '150%' is out of range: *"},
 	{ON_STEP("{at: 0s, for: 5s, ramp: {steps: 1, over: 1s}, " DELAY), 7, 37,
 	 "steps: '1' is out of range: 2 to 100 is allowed"},
+	{ON_STEP("{at: 0s, for: 5s, ramp: {from: 2ms, to: 9h, over: 1s}, " DELAY), 7, 23,
+	 "'to' in 'ramp': '9h' is out of range: *"},
+	{ON_STEP("{at: 0s, for: 5s, ramp: {to: 9s, over: 1s}, " DELAY), 7, 23,
+	 "'to' in 'ramp' (9s) is stronger than what the fault says (delay: *"},
+	{ON_STEP("{at: 0s, for: 5s, ramp: {to: 9mbit, over: 1s}, " DELAY), 7, 23,
+	 "'9mbit' in 'ramp': the fault has no such strength; it has delay *"},
+	{ON_STEP("{at: 0s, for: 5s, ramp: {to: 9%, of: loss, over: 1s}, " DELAY), 7, 23,
+	 "'loss' in 'ramp': the fault has no such strength; it has delay *"},
+	{ON_STEP("{at: 0s, for: 5s, ramp: {to: 9%, of: delay, over: 1s}, " DELAY), 7, 23,
+	 "'to' in 'ramp': '9%' has an unknown unit *"},
+	{ON_STEP("{at: 0s, for: 5s, ramp: {to: 1ms, over: 1s}, network: {target: store, delay: "
+		 "50ms, slot: 5ms}}\n"),
+	 7, 23, "'1ms' may be a value of delay or of slot; say which with 'of'"},
 	{ON_STEP("{at: 0s, for: 5s, ramp: [1s], " DELAY), 7, 29, "'ramp' takes one value*"},
 	{ON_STEP("{at: 0s, for: 5s, ramp: {}, " DELAY), 7, 29, "'ramp' is empty; write it like *"},
 };
@@ -274,6 +287,36 @@ static void test_a_ramp_goes_evenly_or_in_steps(void **state)
 }
 
 /* For 24 hours, at every moment that a timer could come: it arrives, and never beyond its ends. */
+static void assert_ends(const char *ramp, const char *effects, int64_t from_ppb, int64_t to_ppb)
+{
+	char text[2000];
+	struct experiment *experiment;
+
+	snprintf(text, sizeof(text),
+		 HEAD TARGETS "method:\n  - {at: 0s, for: 21s, ramp: {%s, over: 2s}, network: "
+			      "{target: store, %s}}\n",
+		 ramp, effects);
+	experiment = parse(text);
+	assert_int_equal(experiment->steps[0].shape.from_ppb, from_ppb);
+	assert_int_equal(experiment->steps[0].shape.to_ppb, to_ppb);
+	discard(experiment);
+}
+
+static void test_a_ramp_in_values_of_the_fault(void **state)
+{
+	(void)state;
+	assert_ends("from: 20ms, to: 200ms", "delay: 200ms, loss: 5%", SHARE_ONE / 10, SHARE_ONE);
+	assert_ends("from: 20ms, of: delay", "delay: 200ms, slot: 50ms", SHARE_ONE / 10, SHARE_ONE);
+	assert_ends("from: 20ms, to: 50%", "delay: 200ms", SHARE_ONE / 10, SHARE_ONE / 2);
+	assert_ends("from: 0, to: 100ms", "delay: 200ms", 0, SHARE_ONE / 2);
+	assert_ends("from: 20ms", "delay: 200ms, jitter: 50ms", SHARE_ONE / 10, SHARE_ONE);
+	/* ten times as fast is a tenth of the strength */
+	assert_ends("from: 100mbit, to: 10mbit", "rate: 10mbit", SHARE_ONE / 10, SHARE_ONE);
+	assert_ends("from: 1%, to: 5%, of: loss", "loss: 10%, delay: 1ms", SHARE_ONE / 10,
+		    SHARE_ONE / 2);
+	assert_ends("from: 1%, to: 5%", "loss: 10%", SHARE_ONE / 100, SHARE_ONE / 20);
+}
+
 static void test_a_long_ramp_never_leaves_its_way(void **state)
 {
 	const struct shape shape = {
@@ -317,6 +360,7 @@ int main(void)
 		cmocka_unit_test(test_time_scale_divides_the_method_alone),
 		cmocka_unit_test(test_divided_pulses_are_as_many_as_before),
 		cmocka_unit_test(test_a_ramp_goes_evenly_or_in_steps),
+		cmocka_unit_test(test_a_ramp_in_values_of_the_fault),
 		cmocka_unit_test(test_a_long_ramp_never_leaves_its_way),
 		cmocka_unit_test(test_where_pulses_are),
 	};

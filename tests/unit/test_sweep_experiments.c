@@ -31,6 +31,7 @@ static const struct exception exceptions[] = {
 	{"network.delay-correlation"},
 	{"network.distribution-file"},
 	{"network.distribution-samples"},
+	{"network.distribution-lost"},
 	{"network.distribution=normal"},
 	{"network.distribution=pareto"},
 	{"network.distribution=paretonormal"},

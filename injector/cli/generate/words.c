@@ -11,6 +11,7 @@
 #include "injector/base/params.h"
 #include "injector/cli/commands.h"
 #include "injector/experiment/format.h"
+#include "injector/experiment/inline.h"
 #include "injector/experiment/model.h"
 #include "injector/policy/policy_format.h"
 
@@ -213,13 +214,15 @@ static void put_options(const char *program, const char *command)
 
 static void put_keys(const struct fault_ops *ops)
 {
-	const struct param *tables[] = {ops->params, target_params(ops->target_kind)};
+	struct param own[INLINE_COUNT + 1];
+	const struct param *tables[] = {ops->params, target_params(ops->target_kind), own};
 
-	for (unsigned i = 0; i < 2; i++)
+	inline_params(own);
+	for (unsigned i = 0; i < 3; i++)
 		for (const struct param *at = tables[i]; at && at->name; at++)
-			if (at->type != PARAM_TARGET)
+			if (at->type != PARAM_TARGET &&
+			    (i < 2 || params_find(ops->params, at->name) < 0))
 				printf(" %s=", at->name);
-	printf(" for= targets=");
 }
 
 static void put_names(void)

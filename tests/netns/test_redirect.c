@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What is undone of faults that redirect: the flows that connection tracking remembers, all of
+ * them, and in no other namespace than theirs.
+ */
+#include "tests/support/netlab.h"
+#include "tests/support/squall_runner.h"
+
+#include "faults/redirect.h"
+#include "injector/kernel/conntrack.h"
+#include "injector/kernel/netlink.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define RESPONDER  40001
+#define FLOWS	   20000
+#define FIRST_PORT 1024
+
+static struct sockaddr_storage address(const char *text, uint16_t port)
+{
+	struct sockaddr_storage out = {0};
+	struct sockaddr_in *in = (void *)&out;
+
+	in->sin_family = AF_INET;
+	in->sin_port = htons(port);
+	assert_int_equal(inet_pton(AF_INET, text, &in->sin_addr), 1);
+	return out;
+}
+
+static void put_tuple(struct netlink_request *request, uint16_t which,
+		      const struct sockaddr_storage *from, const struct sockaddr_storage *to)
+{
+	const struct sockaddr_in *source = (const void *)from, *target = (const void *)to;
+	const uint8_t tcp = IPPROTO_TCP;
+
+	netlink_nest(request, which | NLA_F_NESTED);
+	netlink_nest(request, CTA_TUPLE_IP | NLA_F_NESTED);
+	netlink_put(request, CTA_IP_V4_SRC, &source->sin_addr, 4);
+	netlink_put(request, CTA_IP_V4_DST, &target->sin_addr, 4);
+	netlink_unnest(request);
+	netlink_nest(request, CTA_TUPLE_PROTO | NLA_F_NESTED);
+	netlink_put(request, CTA_PROTO_NUM, &tcp, sizeof(tcp));
+	netlink_put(request, CTA_PROTO_SRC_PORT, &source->sin_port, 2);
+	netlink_put(request, CTA_PROTO_DST_PORT, &target->sin_port, 2);
+	netlink_unnest(request);
+	netlink_unnest(request);
+}
+
+/* As if a client had been redirected to the responder. */
+static void add_flow(struct netlink *netfilter, uint16_t port)
+{
+	const struct sockaddr_storage client = address("10.88.0.1", port),
+				      server = address("10.88.0.2", 80),
+				      here = address("127.0.0.1", RESPONDER);
+	struct nfgenmsg header = {.nfgen_family = AF_INET, .version = NFNETLINK_V0};
+	const uint32_t seconds = htonl(600);
+	struct netlink_request request;
+	struct error err = ERROR_INIT;
+
+	netlink_begin(&request, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_NEW, NLM_F_CREATE,
+		      &header, sizeof(header));
+	put_tuple(&request, CTA_TUPLE_ORIG, &client, &server);
+	put_tuple(&request, CTA_TUPLE_REPLY, &here, &client);
+	netlink_put(&request, CTA_TIMEOUT, &seconds, sizeof(seconds));
+	if (netlink_call(netfilter, &request, NULL, NULL, &err) < 0)
+		fail_msg("%s", err.text);
+}
+
+static bool has_flow(struct netlink *netfilter, uint16_t port)
+{
+	const struct conntrack_flow flow = {.protocol = IPPROTO_TCP,
+					    .local = address("127.0.0.1", RESPONDER),
+					    .remote = address("10.88.0.1", port)};
+	struct sockaddr_storage meant;
+
+	return conntrack_original(netfilter, &flow, &meant, NULL) == 0;
+}
+
+static void test_every_flow_is_forgotten(void **state)
+{
+	struct netlab *lab = *state;
+	const struct sockaddr_storage here = address("127.0.0.1", RESPONDER);
+	struct netlink *netfilter = NULL;
+	struct error err = ERROR_INIT;
+
+	assert_int_equal(netlink_open_netfilter(lab->near_fd, &netfilter, NULL), 0);
+	for (unsigned i = 0; i < FLOWS; i++)
+		add_flow(netfilter, (uint16_t)(FIRST_PORT + i));
+	assert_true(has_flow(netfilter, FIRST_PORT));
+	if (conntrack_forget(netfilter, IPPROTO_TCP, &here, &err) < 0)
+		fail_msg("%s", err.text);
+	for (unsigned i = 0; i < FLOWS; i++)
+		assert_false(has_flow(netfilter, (uint16_t)(FIRST_PORT + i)));
+	netlink_close(netfilter);
+}
+
+/* It got the inode number of one that is gone. */
+static void test_a_namespace_that_took_the_number_of_another_is_left_alone(void **state)
+{
+	struct netlab *lab = *state;
+	struct redirect_record what = {.table = "squall_cookie_0", .port = RESPONDER};
+	struct netlink *netfilter = NULL;
+	char left[512] = "";
+	bool is_gone = false;
+
+	assert_int_equal(netlink_open_netfilter(lab->near_fd, &netfilter, NULL), 0);
+	if (!netlink_namespace_cookie(netfilter))
+		stage_skip("no number of a network namespace before Linux 5.14");
+	netlab_run("ip netns exec %s nft add table inet %s", lab->near, what.table);
+	add_flow(netfilter, FIRST_PORT);
+	assert_int_equal(namespace_identify(lab->near_fd, &what.namespace_id, NULL), 0);
+	what.namespace_cookie = netlink_namespace_cookie(netfilter) + 1;
+	assert_int_equal(redirect_undo(&what, NULL), 0);
+	assert_int_equal(redirect_verify(&what, &is_gone, left, sizeof(left), NULL), 0);
+	assert_true(is_gone);
+	assert_true(has_flow(netfilter, FIRST_PORT));
+	netlab_run("ip netns exec %s nft list table inet %s", lab->near, what.table);
+	what.namespace_cookie = netlink_namespace_cookie(netfilter);
+	assert_int_equal(redirect_undo(&what, NULL), 0);
+	assert_false(has_flow(netfilter, FIRST_PORT));
+	assert_true(netlab_try("ip netns exec %s nft list table inet %s", lab->near, what.table) !=
+		    0);
+	netlink_close(netfilter);
+}
+
+/* What a fault writes down of its namespace. */
+static void test_the_record_names_the_namespace_for_good(void **state)
+{
+	struct netlab *lab = *state;
+	struct target target = {.kind = TARGET_TRAFFIC, .namespace_fd = lab->near_fd};
+	const struct fault fault = {.target = &target};
+	struct netlink *netfilter = NULL;
+	struct redirect_record what = {0};
+
+	assert_int_equal(netlink_open_netfilter(lab->near_fd, &netfilter, NULL), 0);
+	assert_int_equal(redirect_name(&fault, &what, NULL), 0);
+	assert_true(what.namespace_cookie == netlink_namespace_cookie(netfilter));
+	netlink_close(netfilter);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_every_flow_is_forgotten),
+		cmocka_unit_test(test_a_namespace_that_took_the_number_of_another_is_left_alone),
+		cmocka_unit_test(test_the_record_names_the_namespace_for_good),
+	};
+
+	return cmocka_run_group_tests(tests, netlab_setup, netlab_teardown);
+}
