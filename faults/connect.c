@@ -9,6 +9,7 @@
 
 #include "faults/process_group.h"
 #include "faults/process_match.h"
+#include "injector/base/prose.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
 #include "injector/base/quantity.h"
@@ -324,9 +325,10 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 	read_counters(state);
 	*out = (struct evidence){.hits = state->last[CONNECT_HIT], .unit = "connects"};
 	snprintf(out->detail, sizeof(out->detail),
-		 "%llu of %llu attempts to connect failed with %s",
+		 "%llu of %llu attempt%s to connect failed with %s",
 		 (unsigned long long)state->last[CONNECT_HIT],
 		 (unsigned long long)state->last[CONNECT_SEEN],
+		 prose_plural(state->last[CONNECT_SEEN]),
 		 params_text(fault->params, CONNECT_ERROR));
 	used = strlen(out->detail);
 	if (state->gone)

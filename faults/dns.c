@@ -142,7 +142,8 @@ static int check_in_force(struct dns_state *state, const struct target *target, 
 	if (nft_find_table(state->netfilter, NFPROTO_INET, state->record.table, &owner, NULL) ==
 	    -ENOENT)
 		return error_set(err, ESTALE, "table %s was removed", state->record.table);
-	return target_group_check(target, err);
+	result = redirect_check_links(state->route, target, "queries", err);
+	return result < 0 ? result : target_group_check(target, err);
 }
 
 static int evidence(struct fault *fault, struct evidence *out, struct error *err)
@@ -160,8 +161,9 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 				 .passed = seen.hits > gone ? seen.hits - gone : 0,
 				 .delayed = seen.delayed,
 				 .unit = "queries"};
-	used = snprintf(out->detail, sizeof(out->detail), "%llu of %llu queries met",
-			(unsigned long long)seen.hits, (unsigned long long)seen.queries);
+	used = snprintf(out->detail, sizeof(out->detail), "%llu of %llu %s met",
+			(unsigned long long)seen.hits, (unsigned long long)seen.queries,
+			seen.queries == 1 ? "query" : "queries");
 	if (state->policy.answer < DNS_ANSWER_DROP)
 		used += snprintf(out->detail + used, sizeof(out->detail) - (size_t)used,
 				 ", %llu answered %s", (unsigned long long)seen.answered,
@@ -187,6 +189,7 @@ static void release(struct fault *fault)
 	dns_unregister(state);
 	dns_finish(state);
 	netlink_close(state->netfilter);
+	netlink_close(state->route);
 	dns_match_free(state->policy.match);
 	free(state);
 	fault->state = NULL;

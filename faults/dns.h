@@ -47,7 +47,7 @@ struct dns_state {
 	struct dns_policy policy;
 	struct dns_responder *responder; /* while in force */
 	struct netlink *owner;		 /* the same; of the table */
-	struct netlink *netfilter;
+	struct netlink *netfilter, *route;
 	struct redirect_record record;
 	uint32_t mark;
 	pid_t namespace_keeper; /* see target_namespace.h */

@@ -124,7 +124,8 @@ static int list_changes(const struct dns_state *state, struct plan *plan)
 		result = plan_add(
 			plan, PLAN_NOTE,
 			"not affected: link-local addresses, DNS over TLS and HTTPS, answers in "
-			"caches; sockets bound to an interface get no answer at all");
+			"caches, what rules put into a zone of connection tracking before priority "
+			"-301; sockets bound to an interface get no answer at all");
 	return result;
 }
 
@@ -152,6 +153,8 @@ int dns_plan(struct fault *fault, struct plan *plan, struct error *err)
 	if (result == 0)
 		result =
 			netlink_open_netfilter(fault->target->namespace_fd, &state->netfilter, err);
+	if (result == 0)
+		result = netlink_open(fault->target->namespace_fd, &state->route, err);
 	if (result == 0)
 		result = list_names(fault->params, plan);
 	if (result == 0)

@@ -170,15 +170,17 @@ static int check_in_force(struct http_state *state, const struct target *target,
 	if (nft_find_table(state->netfilter, NFPROTO_INET, state->record.table, &owner, NULL) ==
 	    -ENOENT)
 		return error_set(err, ESTALE, "table %s was removed", state->record.table);
-	return target_group_check(target, err);
+	result = redirect_check_links(state->route, target, "requests", err);
+	return result < 0 ? result : target_group_check(target, err);
 }
 
 static void say_counts(const struct http_counters *seen, uint64_t reset, struct evidence *out)
 {
 	const struct {
 		uint64_t count;
-		const char *what;
+		const char *noun, *what;
 	} counts[] = {
+<<<<<<< HEAD
 		{seen->answered, "answered"},
 		{seen->aborted, "aborted"},
 		{seen->delayed, "delayed"},
@@ -189,15 +191,26 @@ static void say_counts(const struct http_counters *seen, uint64_t reset, struct 
 		{seen->strange, "connections not understood"},
 		{seen->refused, "connections refused (too many)"},
 		{seen->left, "half-closed connections ended (too many)"},
+=======
+		{seen->answered, "", "answered"},
+		{seen->aborted, "", "aborted"},
+		{seen->delayed, "", "delayed"},
+		{reset, "connection", " ended"},
+		{seen->strange, "connection", " not understood"},
+		{seen->refused, "connection", " refused (too many)"},
+		{seen->left, "half-closed connection", " ended (too many)"},
+>>>>>>> main
 	};
 	struct prose prose;
 
 	prose_begin(&prose, out->detail, sizeof(out->detail));
-	prose_say(&prose, "%llu of %llu requests met", (unsigned long long)seen->hits,
-		  (unsigned long long)seen->requests);
+	prose_say(&prose, "%llu of %llu request%s met", (unsigned long long)seen->hits,
+		  (unsigned long long)seen->requests, prose_plural(seen->requests));
 	for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++)
 		if (counts[i].count)
-			prose_say(&prose, ", %llu %s", (unsigned long long)counts[i].count,
+			prose_say(&prose, ", %llu %s%s%s", (unsigned long long)counts[i].count,
+				  counts[i].noun,
+				  counts[i].noun[0] ? prose_plural(counts[i].count) : "",
 				  counts[i].what);
 	prose_end(&prose);
 }
@@ -211,11 +224,14 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 	if (state->responder)
 		http_responder_counters(state->responder, &seen);
 	gone = seen.aborted + seen.answered;
-	*out = (struct evidence){.hits = seen.hits,
+	/* connections that it has ended were hit, too */
+	*out = (struct evidence){.hits = seen.hits + state->reset,
 				 .dropped = seen.aborted,
 				 .passed = seen.hits > gone ? seen.hits - gone : 0,
 				 .delayed = seen.delayed,
-				 .unit = "requests"};
+				 .unit = !state->reset ? "requests"
+					 : !seen.hits  ? "connections"
+						       : "requests and connections"};
 	say_counts(&seen, state->reset, out);
 	return state->phase == HTTP_ACTIVE ? check_in_force(state, fault->target, err) : 0;
 }
@@ -242,6 +258,7 @@ static void release(struct fault *fault)
 		}
 	finish(state);
 	netlink_close(state->netfilter);
+	netlink_close(state->route);
 	netlink_close(state->diag);
 	free(state);
 	fault->state = NULL;

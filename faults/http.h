@@ -55,7 +55,7 @@ struct http_state {
 	struct http_policy policy;
 	struct http_responder *responder; /* while in force */
 	struct netlink *owner;		  /* the same; of the table */
-	struct netlink *netfilter;
+	struct netlink *netfilter, *route;
 	struct netlink *diag; /* when connections that exist are to be ended; else NULL */
 	uint64_t reset;	      /* so many were */
 	struct redirect_record record;

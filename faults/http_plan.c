@@ -18,7 +18,8 @@
 #include <string.h>
 
 #define REMEDY                                                                                     \
-	"needs Linux 5.12 or newer with CONFIG_NF_TABLES_INET and nft_redir (modprobe nft_redir)"
+	"needs Linux 5.12 or newer with CONFIG_NF_TABLES_INET, CONFIG_NF_CONNTRACK_ZONES and "     \
+	"nft_redir (modprobe nft_redir)"
 #define GROUP_REMEDY "needs Linux 5.13 or newer with CONFIG_NFT_SOCKET (modprobe nft_socket)"
 
 static int try_table(void *answer, struct error *err)
@@ -148,7 +149,8 @@ static int list_changes(const struct http_state *state, bool resets, struct plan
 	if (result == 0)
 		result = plan_add(
 			plan, PLAN_NOTE,
-			"not met: %sTLS, HTTP/2 and gRPC (they pass), link-local addresses; "
+			"not met: %sTLS, HTTP/2 and gRPC (they pass), link-local addresses, "
+			"what rules put into a zone of connection tracking; "
 			"sockets bound to an interface cannot connect",
 			resets ? "" : "connections that are open when it begins, ");
 	if (result == 0)
@@ -209,6 +211,8 @@ int http_plan(struct fault *fault, struct plan *plan, struct error *err)
 	if (result == 0)
 		result =
 			netlink_open_netfilter(fault->target->namespace_fd, &state->netfilter, err);
+	if (result == 0)
+		result = netlink_open(fault->target->namespace_fd, &state->route, err);
 	if (result == 0)
 		result = list_requests(fault->params, plan);
 	if (result == 0)

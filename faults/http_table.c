@@ -14,6 +14,7 @@
 
 #define PRIORITY_REDIRECT (-101)
 
+static const uint16_t no_zone;
 static const uint8_t tcp = IPPROTO_TCP;
 
 static void match_endpoint(struct nft_batch *batch, const struct endpoint *endpoint)
@@ -98,7 +99,9 @@ static void add_requests(struct nft_batch *batch, uint16_t port, bool has_ipv6,
 		add_to(batch, port, &params_value(params, TRAFFIC_TO, i)->endpoint, target);
 }
 
-/* A packet that begins a connection, of everybody or of some control groups. That they ask for its
+/* A packet that begins a connection, of everybody or of some control groups. What somebody's rules
+ * have put into a zone of connection tracking is left alone: our answers come from lo, in no zone,
+ * and would not be known for answers. That they ask for its
  * state keeps connection tracking on, and with it the translation of what was redirected, when the
  * redirecting rules are gone. */
 static void add_beginning(struct nft_batch *batch, const struct target *target)
@@ -111,6 +114,8 @@ static void add_beginning(struct nft_batch *batch, const struct target *target)
 		nft_load_ct(batch, 0, NFT_CT_STATE);
 		nft_mask(batch, 0, &is_new, &no_state, sizeof(is_new));
 		nft_compare(batch, 0, NFT_CMP_NEQ, &no_state, sizeof(no_state));
+		nft_load_ct(batch, 0, NFT_CT_ZONE);
+		nft_compare(batch, 0, NFT_CMP_EQ, &no_zone, sizeof(no_zone));
 		nft_match_protocols(batch, &tcp, 1);
 		nft_load_payload(batch, 0, NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1);
 		nft_mask(batch, 0, &looked_at, &none, 1);

@@ -7,6 +7,7 @@
 #include "faults/network.h"
 
 #include "faults/target_connections.h"
+#include "injector/base/prose.h"
 #include "injector/kernel/route.h"
 
 #include <errno.h>
@@ -150,6 +151,7 @@ void network_describe_connections(const struct network_state *state, struct evid
 	if (!used)
 		evidence->hits = state->connections_reset;
 	snprintf(evidence->detail + used, sizeof(evidence->detail) - used,
-		 "%s%llu connections ended", used ? ", " : "",
-		 (unsigned long long)state->connections_reset);
+		 "%s%llu connection%s ended", used ? ", " : "",
+		 (unsigned long long)state->connections_reset,
+		 prose_plural(state->connections_reset));
 }

@@ -25,7 +25,7 @@ static const char *describe_protocols(const struct params *params, char *out, si
 	out[0] = '\0';
 	if (target_protocols(params, numbers) == 0)
 		return out;
-	if (target_tcp_flags(params)) {
+	if (target_tcp_flags(params).mask) {
 		snprintf(out, size, ", protocol tcp");
 		return out;
 	}
@@ -46,19 +46,11 @@ static const char *format_local(const struct params *params, unsigned list, unsi
 /* "of that, packets with fin or syn" */
 static int list_flags(const struct params *params, struct plan *plan)
 {
-	const unsigned count = params_count(params, TRAFFIC_TCP_FLAGS);
-	struct prose prose;
-	char words[80];
+	char words[120];
 
-	if (!count)
+	if (!params_count(params, TRAFFIC_TCP_FLAGS))
 		return 0;
-	prose_begin(&prose, words, sizeof(words));
-	for (unsigned i = 0; i < count; i++)
-		prose_say(&prose, "%s%s",
-			  !i		  ? ""
-			  : i + 1 < count ? ", "
-					  : " or ",
-			  params_value(params, TRAFFIC_TCP_FLAGS, i)->text);
+	target_tcp_flags_say(params, words, sizeof(words));
 	return plan_add(plan, PLAN_TARGET, "of that, packets with the TCP flag %s", words);
 }
 

@@ -102,7 +102,7 @@ static void mix(struct gate_writer *w)
 	bpf_compute32_value(b, BPF_MUL, R3, 0x85ebca6b);
 }
 
-/* One of the flags is in the TCP header, which a later fragment has not. The protocol is known. */
+/* The flags of the TCP header, which a later fragment has not. The protocol is known. */
 static void match_flags(struct gate_writer *w)
 {
 	struct bpf_builder *b = &w->builder;
@@ -111,8 +111,11 @@ static void match_flags(struct gate_writer *w)
 	bpf_compute_value(b, BPF_ADD, OFFSET, TCP_FLAGS_AT);
 	gate_fetch(w, false, SCRATCH, 1, w->miss);
 	bpf_read(b, BPF_B, R1, STACK, SCRATCH);
-	bpf_compute_value(b, BPF_AND, R1, w->pick.tcp_flags);
-	bpf_jump_if(b, BPF_JEQ, R1, 0, w->miss);
+	bpf_compute_value(b, BPF_AND, R1, w->pick.tcp_flags.mask);
+	if (w->pick.tcp_flags.is_exact)
+		bpf_jump_if(b, BPF_JNE, R1, w->pick.tcp_flags.wanted, w->miss);
+	else
+		bpf_jump_if(b, BPF_JEQ, R1, 0, w->miss);
 }
 
 /* Only a share of the flows: near and far address and port, in this order in both directions. */
@@ -199,7 +202,7 @@ static void write_family(struct gate_writer *w, int family)
 		pick_flow(w, family);
 	if (w->pick.after_bytes)
 		network_after_match(w, family);
-	if (w->pick.tcp_flags)
+	if (w->pick.tcp_flags.mask)
 		match_flags(w);
 	bpf_jump(b, w->match);
 }

@@ -406,7 +406,9 @@ int network_list_followed_interfaces(const struct target *target, struct plan *p
 	const struct params *params = &target->params;
 	int result = 0;
 
-	if (target_follows_routes(params))
+	if (target_follows_interfaces(params) && !target->interface_count)
+		result = plan_add(plan, PLAN_TARGET, "no interface now: those that appear are met");
+	if (result == 0 && target_follows_routes(params))
 		result = plan_add(
 			plan, PLAN_TARGET,
 			"followed: the routes; when one leads elsewhere, that interface is "

@@ -80,11 +80,15 @@ static void add_share(const struct network_pick *pick, bool is_ingress, const ch
 	}
 }
 
-static void add_flags(uint8_t flags, const char *chain, const char *next, struct nft_batch *batch)
+static void add_flags(const struct target_flags *flags, const char *chain, const char *next,
+		      struct nft_batch *batch)
 {
 	nft_add_chain(batch, chain);
 	nft_rule_begin(batch, chain);
-	nft_match_tcp_flags(batch, flags);
+	if (flags->is_exact)
+		nft_match_tcp_flags_are(batch, flags->mask, flags->wanted);
+	else
+		nft_match_tcp_flags(batch, flags->mask);
 	nft_go_to(batch, next);
 	nft_rule_end(batch, "TCP flags");
 }
@@ -109,7 +113,8 @@ static const char *const words[STAGES] = {"vlan", "share", "after", "flags"};
 
 static bool has_stage(const struct network_pick *pick, enum stage stage)
 {
-	const bool has[STAGES] = {pick->vlan, pick->has_share, pick->after_bytes, pick->tcp_flags};
+	const bool has[STAGES] = {pick->vlan, pick->has_share, pick->after_bytes,
+				  pick->tcp_flags.mask};
 
 	return has[stage];
 }
@@ -145,7 +150,7 @@ void network_pick_add(const struct network_pick *pick, bool is_ingress, unsigned
 		else if (stage == STAGE_AFTER)
 			network_after_add(pick, is_ingress, at, chain, next, batch);
 		else
-			add_flags(pick->tcp_flags, chain, next, batch);
+			add_flags(&pick->tcp_flags, chain, next, batch);
 	}
 }
 

@@ -40,8 +40,8 @@ bool network_scope_meets_address(const struct network_scope *scope, int family,
 /* network_pick.c: of those, one VLAN, a share of the flows, flows that have carried so much, or
  * packets with certain TCP flags. */
 struct network_pick {
-	uint16_t vlan;	      /* 0: any */
-	uint8_t tcp_flags;    /* one of these bits; 0: any packet */
+	uint16_t vlan; /* 0: any */
+	struct target_flags tcp_flags;
 	uint64_t after_bytes; /* of each flow; 0: from the first packet on */
 	bool has_share;	      /* parts per billion of the flows, drawn by the seed */
 	uint32_t share, seed;
@@ -50,7 +50,7 @@ struct network_pick network_pick_of(const struct network_state *state, const str
 /* What is not IP has no flow. */
 static inline bool network_pick_takes_not_ip(const struct network_pick *pick)
 {
-	return !pick->has_share && !pick->after_bytes && !pick->tcp_flags;
+	return !pick->has_share && !pick->after_bytes && !pick->tcp_flags.mask;
 }
 /* Once a table. */
 void network_pick_add_sets(const struct network_pick *pick, struct nft_batch *batch);

@@ -235,16 +235,18 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 	*out = (struct evidence){.hits = held, .unit = "ports"};
 	if (!exhausts(fault->params))
 		snprintf(out->detail, sizeof(out->detail),
-			 "%u sockets held; who has tried to bind there is not known", held);
+			 "%u socket%s held; who has tried to bind there is not known", held,
+			 prose_plural(held));
 	else if (state->is_on && hold->full < hold->place_count)
-		snprintf(out->detail, sizeof(out->detail), "%u ports held so far, some are left",
-			 held);
+		snprintf(out->detail, sizeof(out->detail), "%u port%s held so far, some are left",
+			 held, prose_plural(held));
 	else if (hold->leave)
-		snprintf(out->detail, sizeof(out->detail), "%u ports held, %u left", held,
-			 hold->leave);
+		snprintf(out->detail, sizeof(out->detail), "%u port%s held, %u left", held,
+			 prose_plural(held), hold->leave);
 	else
 		snprintf(out->detail, sizeof(out->detail),
-			 "%u ports held; our own connect() failed with EADDRNOTAVAIL then", held);
+			 "%u port%s held; our own connect() failed with EADDRNOTAVAIL then", held,
+			 prose_plural(held));
 	if (state->is_on && hold->failure)
 		return error_set(err, ESTALE, "no more ports can be taken: %s",
 				 strerror(hold->failure));

@@ -150,6 +150,22 @@ int redirect_check_loopback(const struct target *target, const char *what, struc
 	return error_remedy(err, "ip link set lo up");
 }
 
+int redirect_check_links(struct netlink *route, const struct target *target, const char *what,
+			 struct error *err)
+{
+	bool has_interfaces = params_count(&target->params, TRAFFIC_INTERFACE) > 0;
+	struct link link = {0};
+
+	/* where nothing can be known now the next look tells */
+	if (link_find(route, "lo", &link, NULL) == 0 && !(link.flags & IFF_UP))
+		return error_set(err, ESTALE, "lo was taken down, and %s are answered there", what);
+	for (unsigned i = 0; has_interfaces && i < target->interface_count; i++)
+		if (link_get(route, target->interfaces[i].index, &link, NULL) == -ENODEV)
+			return error_set(err, ESTALE, "interface %s is gone",
+					 target->interfaces[i].name);
+	return 0;
+}
+
 uint32_t redirect_new_mark(uint32_t base)
 {
 	static uint32_t last;

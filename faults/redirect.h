@@ -36,6 +36,10 @@ int redirect_verify(const struct redirect_record *what, bool *out_gone, char *ou
 
 /* -ENETDOWN: lo is down in the target's namespace. */
 int redirect_check_loopback(const struct target *target, const char *what, struct error *err);
+/* -ESTALE: lo was taken down, or an interface was removed by which alone requests are met. `route`:
+ * netlink_open() in the namespace. */
+int redirect_check_links(struct netlink *route, const struct target *target, const char *what,
+			 struct error *err);
 /* The mark of what a responder sends: `base`, of four bits, and 24 bits of when it is. Later is
  * greater, so that the newest of several faults is asked first and none asks a newer one. It is the
  * priority of the packets (SO_PRIORITY): their mark proper is others' business. Firewalls drop and

@@ -27,7 +27,7 @@ enum traffic_param {
 	TRAFFIC_LOCAL_ADDRESS,	 /* list of addresses and networks on this side */
 	TRAFFIC_PROTOCOL,	 /* list of tcp, udp, icmp, icmpv6, sctp, any */
 	TRAFFIC_PROTOCOL_NUMBER, /* list, beside those */
-	TRAFFIC_TCP_FLAGS,	 /* list of fin, syn, ...: TCP packets that have one of them */
+	TRAFFIC_TCP_FLAGS,	 /* list of fin, syn, ..., !fin, ...: TCP packets */
 	TRAFFIC_EXCEPT,		 /* list of endpoints that are left out */
 	TRAFFIC_EXCEPT_FILE,
 	TRAFFIC_EXCEPT_LOCAL_PORT, /* list of ports on this side */
@@ -109,8 +109,9 @@ struct target {
 	bool may_lack_interfaces;    /* set before it is resolved: no route is no error */
 	struct target_group *groups; /* whose traffic; owned */
 	unsigned group_count;	     /* 0: everybody's in the namespace */
-	pid_t container_pid;	     /* the first process of the container, if it is one's */
-	char owner_text[160];	     /* for people: "unit nginx"; "" when it is everybody's */
+	pid_t *container_pids;	     /* the first processes of containers, if it is theirs; owned */
+	unsigned container_count;
+	char owner_text[160]; /* for people: "unit nginx"; "" when it is everybody's */
 	/* `follow: true`, see target_follow.h */
 	struct target_host *hosts; /* owned */
 	unsigned host_count;
@@ -166,9 +167,16 @@ unsigned target_protocols(const struct params *params, uint8_t out[TRAFFIC_PROTO
 /* -EINVAL: no packet can have an address of `local-address` and one of `to`. */
 int target_check_families(const struct params *params, struct error *err);
 bool target_protocol_has_ports(uint8_t number);
-/* target_flags.c: the bits in the TCP header that a packet must have one of; 0: any packet. They
- * imply TCP: target_protocols() says so. */
-uint8_t target_tcp_flags(const struct params *params);
+/* target_flags.c: the bits in the TCP header that tell; mask 0: any packet is met. They imply TCP:
+ * target_protocols() says so. */
+struct target_flags {
+	uint8_t mask;
+	bool is_exact; /* of the mask just those that are wanted; else one of the mask or more */
+	uint8_t wanted;
+};
+struct target_flags target_tcp_flags(const struct params *params);
+/* "fin or rst", "syn and not ack" */
+void target_tcp_flags_say(const struct params *params, char *out, size_t size);
 /* What that means for who uses the target, in whole sentences; empty: it is not asked for. True:
  * what is said of all packets does not hold then, as only some of each connection are met. */
 bool target_explain_tcp_flags(const struct params *params, char *out, size_t size);

@@ -10,17 +10,46 @@
 #include <netinet/in.h>
 #include <string.h>
 
-/* The words stand in the order of the bits, the lowest one first. */
-uint8_t target_tcp_flags(const struct params *params)
-{
-	uint8_t flags = 0;
+#define FLAGS 8
 
-	for (unsigned i = 0; i < params_count(params, TRAFFIC_TCP_FLAGS); i++)
-		flags |= (uint8_t)(1U << params_value(params, TRAFFIC_TCP_FLAGS, i)->number);
+/* The words stand in the order of the bits, the lowest one first, and again with a "!". */
+struct target_flags target_tcp_flags(const struct params *params)
+{
+	struct target_flags flags = {0};
+	uint8_t unwanted = 0;
+
+	for (unsigned i = 0; i < params_count(params, TRAFFIC_TCP_FLAGS); i++) {
+		int64_t word = params_value(params, TRAFFIC_TCP_FLAGS, i)->number;
+
+		if (word < FLAGS)
+			flags.wanted |= (uint8_t)(1U << word);
+		else
+			unwanted |= (uint8_t)(1U << (word - FLAGS));
+	}
+	flags.is_exact = unwanted;
+	flags.mask = flags.wanted | unwanted;
 	return flags;
 }
 
-enum { FIN = 1, SYN = 2, RST = 4 };
+void target_tcp_flags_say(const struct params *params, char *out, size_t size)
+{
+	const unsigned count = params_count(params, TRAFFIC_TCP_FLAGS);
+	const char *last = target_tcp_flags(params).is_exact ? " and " : " or ";
+	struct prose prose;
+
+	prose_begin(&prose, out, size);
+	for (unsigned i = 0; i < count; i++) {
+		const char *word = params_value(params, TRAFFIC_TCP_FLAGS, i)->text;
+
+		prose_say(&prose, "%s%s%s",
+			  !i		  ? ""
+			  : i + 1 < count ? ", "
+					  : last,
+			  word[0] == '!' ? "not " : "", word[0] == '!' ? word + 1 : word);
+	}
+}
+
+enum { FIN = 1, SYN = 2, RST = 4, ACK = 16 };
 
 bool target_explain_tcp_flags(const struct params *params, char *out, size_t size)
 {
@@ -30,21 +59,24 @@ bool target_explain_tcp_flags(const struct params *params, char *out, size_t siz
 	} moments[] = {{SYN, "is set up (syn, also in the answer)"},
 		       {FIN, "is closed (fin, with data that leave together with it)"},
 		       {RST, "is broken off (rst)"}};
-	const uint8_t flags = target_tcp_flags(params);
-	const char *separator = "Only TCP packets with ";
+	const struct target_flags match = target_tcp_flags(params);
+	const uint8_t flags = match.mask;
+	const char *separator = "A connection meets it only when it ";
 	struct prose prose;
+	char said[120];
 
 	prose_begin(&prose, out, size);
-	if (flags & ~(FIN | SYN | RST)) {
-		for (unsigned i = 0; i < params_count(params, TRAFFIC_TCP_FLAGS); i++) {
-			prose_say(&prose, "%s%s", separator,
-				  params_value(params, TRAFFIC_TCP_FLAGS, i)->text);
-			separator = " or ";
-		}
-		prose_say(&prose, " are met. ");
+	if (match.is_exact && match.wanted == SYN && match.mask == (SYN | ACK)) {
+		prose_say(&prose,
+			  "A connection meets it only when it begins (syn without ack: the "
+			  "first packet of who connects); what else it carries is as before.");
+		return true;
+	}
+	if (match.is_exact || flags & ~(FIN | SYN | RST)) {
+		target_tcp_flags_say(params, said, sizeof(said));
+		prose_say(&prose, "Only TCP packets with %s are met. ", said);
 		return false;
 	}
-	separator = "A connection meets it only when it ";
 	for (unsigned i = 0; i < sizeof(moments) / sizeof(*moments); i++)
 		if (flags & moments[i].flag) {
 			prose_say(&prose, "%s%s", separator, moments[i].when);
@@ -53,6 +85,11 @@ bool target_explain_tcp_flags(const struct params *params, char *out, size_t siz
 	if (flags)
 		prose_say(&prose, "; what else it carries is as before.");
 	return flags;
+}
+
+static const char *flag_name(const struct param_value *value)
+{
+	return value->text[0] == '!' ? value->text + 1 : value->text;
 }
 
 int target_check_tcp_flags(const struct params *params, const char *blind, struct error *err)
@@ -64,6 +101,17 @@ int target_check_tcp_flags(const struct params *params, const char *blind, struc
 				 "tcp-flags selects single packets, which '%s' does not see: leave "
 				 "it out, or use network",
 				 blind);
+	for (unsigned i = 0; i < params_count(params, TRAFFIC_TCP_FLAGS); i++) {
+		const struct param_value *value = params_value(params, TRAFFIC_TCP_FLAGS, i);
+
+		for (unsigned k = 0; k < i; k++)
+			if (params_value(params, TRAFFIC_TCP_FLAGS, k)->number % FLAGS ==
+				    value->number % FLAGS &&
+			    params_value(params, TRAFFIC_TCP_FLAGS, k)->number != value->number)
+				return error_set(err, EINVAL,
+						 "tcp-flags: no packet has %s, and has it not",
+						 flag_name(value));
+	}
 	for (unsigned i = 0; i < params_count(params, TRAFFIC_PROTOCOL); i++) {
 		const char *word = params_value(params, TRAFFIC_PROTOCOL, i)->text;
 

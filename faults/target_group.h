@@ -9,8 +9,8 @@
 
 #include "faults/fault.h"
 
-/* Fills target->groups (none: everybody's traffic) and, unless `namespace` is given, the network
- * namespace (-1: our own). */
+/* target_group_resolve.c: fills target->groups (none: everybody's traffic) and, unless `namespace`
+ * is given, the network namespace (-1: our own). */
 int target_group_resolve(struct target *target, const struct target_guard *guard,
 			 struct error *err);
 /* It selects by whose traffic it is, whether that takes groups or only a namespace. */

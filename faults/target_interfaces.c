@@ -225,6 +225,12 @@ static int add_one_named(struct target *target, struct netlink *netlink, const c
 	return result < 0 ? result : add_interface(target, &link, err);
 }
 
+/* A plain name that is not there is rather mistyped. */
+static bool may_come(const char *name)
+{
+	return strcmp(name, "all") == 0 || strpbrk(name, "*?[");
+}
+
 static int add_named(struct target *target, const struct target *now, struct netlink *netlink,
 		     struct error *err)
 {
@@ -243,7 +249,8 @@ static int add_named(struct target *target, const struct target *now, struct net
 		else
 			result = add_one_named(target, netlink, name, err);
 		/* what is not there may come later */
-		if (now && (result == -ENODEV || result == -ENETUNREACH))
+		if ((now || (target_follows(&target->params) && may_come(name))) &&
+		    (result == -ENODEV || result == -ENETUNREACH))
 			result = 0;
 	}
 	return result;

@@ -8,7 +8,7 @@
 #include "faults/target.h"
 #include "injector/kernel/netlink.h"
 
-/* Fills target->interfaces; none is an error. */
+/* Fills target->interfaces; none is an error, unless they are followed by a pattern. */
 int target_find_interfaces(struct target *target, struct netlink *netlink, struct error *err);
 /* What is selected now, of a target that has some already (which stay while they are down); what is
  * not there is no error. *out_has_routes: false where the routes decide, and to some endpoint there

@@ -20,7 +20,9 @@
 #include <unistd.h>
 
 /* In the order of their bits, the lowest one first (target_flags.c). */
-static const char *const flags[] = {"fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr", NULL};
+static const char *const flags[] = {"fin",  "syn",  "rst",  "psh",  "ack",  "urg",
+				    "ece",  "cwr",  "!fin", "!syn", "!rst", "!psh",
+				    "!ack", "!urg", "!ece", "!cwr", NULL};
 static const char *const protocols[] = {"any", "tcp", "udp", "icmp", "icmpv6", "sctp", NULL};
 
 const struct param traffic_params[] = {
@@ -57,7 +59,8 @@ const struct param traffic_params[] = {
 			       .type = PARAM_WORD,
 			       .flags = PARAM_LIST,
 			       .words = flags,
-			       .doc = "only TCP packets with one of these flags or more"},
+			       .doc = "only TCP packets with one of these flags or more; where one "
+				      "is not to be there (\"!ack\"), with all of the others"},
 	[TRAFFIC_EXCEPT] = {.name = "except",
 			    .type = PARAM_ENDPOINT,
 			    .flags = PARAM_LIST,
@@ -103,12 +106,15 @@ const struct param traffic_params[] = {
 				      "default: that of whose traffic it is, else squall's own"},
 	[TRAFFIC_CGROUP] = {.name = "cgroup",
 			    .type = PARAM_PATH,
+			    .flags = PARAM_LIST,
 			    .doc = "only of this control group (v2), itself and all below"},
 	[TRAFFIC_UNIT] = {.name = "unit",
 			  .type = PARAM_NAME,
+			  .flags = PARAM_LIST | PARAM_GLOB,
 			  .doc = "only of this systemd unit; without a suffix a service"},
 	[TRAFFIC_CONTAINER] = {.name = "container",
 			       .type = PARAM_NAME,
+			       .flags = PARAM_LIST | PARAM_GLOB,
 			       .doc = "only of this container (docker, podman, containerd, CRI-O), "
 				      "by name, POD/NAME, or at least 12 digits of its number"},
 	[TRAFFIC_OF] = {.name = "of",

@@ -160,7 +160,8 @@ static int parse(const char *text, struct endpoint *out, char *out_name, struct 
 	} else if (prefix || (strcmp(address, "*") != 0 && !is_host_name(address))) {
 		return error_set(err, EINVAL,
 				 "'%s' is neither an address, a network nor a host name; write "
-				 "10.0.5.0/24:443, [2001:db8::1]:443, store.internal:443 or *:443",
+				 "10.0.5.0/24:443, 10.0.5.1-10.0.5.9, [2001:db8::1]:443, "
+				 "store.internal:443 or *:443",
 				 text);
 	} else if (strcmp(address, "*") != 0) {
 		parsed.is_name = true;

@@ -33,6 +33,11 @@ int endpoint_parse_host(const char *text, struct endpoint_host *out, struct erro
 /* ADDRESS[/PREFIX] alone: no name, no port, no "*". */
 int endpoint_parse_network(const char *text, struct endpoint *out, struct error *err);
 
+/* endpoint_range.c: "10.0.0.1-10.0.0.9" and "10.0.0.0/8:80,443" are several: 1, and each of them
+ * was told. 0: it is one, or wrong. */
+typedef int (*endpoint_part_fn)(void *context, const char *text, struct error *err);
+int endpoint_expand(const char *text, endpoint_part_fn each, void *context, struct error *err);
+
 /* "80" or "8000-8010", 1..65535. */
 int endpoint_parse_ports(const char *text, uint16_t *out_first, uint16_t *out_last,
 			 struct error *err);

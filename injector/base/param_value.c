@@ -165,6 +165,10 @@ static int parse_operand(const struct param *param, const char *text, double *ou
 	/* strtod also takes "inf", "nan" and hexadecimal: nobody means those */
 	if (end == text || *end || errno || strspn(text, "+-.0123456789") != strlen(text))
 		return error_set(err, EINVAL, "'%s' is not a number", text);
+	if ((param->min || param->max) && (*out < (double)param->min || *out > (double)param->max))
+		return error_set(err, ERANGE,
+				 "'%s' is out of range: %" PRId64 " to %" PRId64 " is allowed",
+				 text, param->min, param->max);
 	return 0;
 }
 
@@ -179,6 +183,7 @@ static int parse_compare(const struct param *param, const char *text, struct com
 	const char *dash, *operand = text + strspn(text, " ");
 	struct compare parsed = {.op = COMPARE_EQ};
 	char low[64];
+	int result;
 
 	dash = *operand ? strchr(operand + 1, '-') : NULL; /* the first may be a sign */
 	for (unsigned i = 0; i < sizeof(signs) / sizeof(*signs); i++) {
@@ -204,9 +209,12 @@ static int parse_compare(const struct param *param, const char *text, struct com
 					 text);
 		if (parsed.low > parsed.high)
 			return error_set(err, EINVAL, "the range '%s' is empty", text);
-	} else if (parse_operand(param, operand, &parsed.low, err) < 0) {
-		return error_prefix(err, "a comparison is written like \"%s\"",
-				    param->type == PARAM_COMPARE_DURATION ? "< 1s" : "< 60");
+	} else if ((result = parse_operand(param, operand, &parsed.low, err)) < 0) {
+		return result == -ERANGE
+			       ? result
+			       : error_prefix(err, "a comparison is written like \"%s\"",
+					      param->type == PARAM_COMPARE_DURATION ? "< 1s"
+										    : "< 60");
 	} else if (param->type == PARAM_COMPARE_DURATION &&
 		   (parsed.op == COMPARE_EQ || parsed.op == COMPARE_NE)) {
 		/* no two measurements are the same: it would always fail, or never */

@@ -40,17 +40,20 @@ int params_find(const struct param *table, const char *name)
 	return -1;
 }
 
-int params_add(struct params *params, unsigned index, const char *text, int line, int column,
-	       struct error *err)
-{
-	const struct param *param = &params->table[index];
-	struct param_setting *setting = &params->settings[index];
-	struct param_value value, *values;
-	int result;
+struct place {
+	struct params *params;
+	unsigned index;
+	int line, column;
+};
 
-	if (setting->count && !(param->flags & PARAM_LIST))
-		return error_set(err, EEXIST, "'%s' is given twice", param->name);
-	result = param_parse(param, text, &value, err);
+static int add_one(void *context, const char *text, struct error *err)
+{
+	const struct place *place = context;
+	const struct param *param = &place->params->table[place->index];
+	struct param_setting *setting = &place->params->settings[place->index];
+	struct param_value value, *values;
+	int result = param_parse(param, text, &value, err);
+
 	if (result < 0)
 		return error_prefix(err, "%s", param->name);
 	/* grow by powers of two: lists may have 100,000 entries */
@@ -63,10 +66,28 @@ int params_add(struct params *params, unsigned index, const char *text, int line
 		}
 		setting->values = values;
 	}
-	value.line = line;
-	value.column = column;
+	value.line = place->line;
+	value.column = place->column;
 	setting->values[setting->count++] = value;
 	return 0;
+}
+
+int params_add(struct params *params, unsigned index, const char *text, int line, int column,
+	       struct error *err)
+{
+	const struct param *param = &params->table[index];
+	const unsigned before = params->settings[index].count;
+	struct place place = {params, index, line, column};
+	int result;
+
+	if (before && !(param->flags & PARAM_LIST))
+		return error_set(err, EEXIST, "'%s' is given twice", param->name);
+	if (!(param->flags & PARAM_LIST) || !param_is_endpoint(param))
+		return add_one(&place, text, err);
+	result = endpoint_expand(text, add_one, &place, err);
+	if (result < 0)
+		params_truncate(params, index, before);
+	return result == 0 ? add_one(&place, text, err) : result < 0 ? result : 0;
 }
 
 void params_truncate(struct params *params, unsigned index, unsigned count)

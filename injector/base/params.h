@@ -127,7 +127,8 @@ const char *params_nearest(const struct param *table, const char *name);
 /* As params_nearest over any list of names (NULL-terminated). */
 const char *names_nearest(const char *const *names, const char *name);
 
-/* Adds a value; a second value for a non-list parameter is -EEXIST. */
+/* Adds a value; a second value for a non-list parameter is -EEXIST. What stands for several
+ * endpoints (endpoint_expand()) becomes as many values. */
 int params_add(struct params *params, unsigned index, const char *text, int line, int column,
 	       struct error *err);
 /* Keeps the first `count` values of a list. */

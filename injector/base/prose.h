@@ -7,6 +7,7 @@
 #define SQUALL_PROSE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct prose {
 	char *out;
@@ -18,5 +19,11 @@ void prose_begin(struct prose *prose, char *out, size_t size);
 void prose_say(struct prose *prose, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Without the blank behind the last sentence. */
 void prose_end(struct prose *prose);
+
+/* Behind a noun: "1 request", "2 requests". */
+static inline const char *prose_plural(uint64_t count)
+{
+	return count == 1 ? "" : "s";
+}
 
 #endif

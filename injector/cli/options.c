@@ -26,7 +26,7 @@ static int unknown(const struct options *options, char **argv, int at, struct er
 				    ? strcmp(text + 2, each->name) == 0
 				    : text[0] == '-' && text[1] && text[1] == each->letter;
 	if (is_known)
-		error_set(err, EINVAL, "%s: %s needs a text behind it", argv[0], text);
+		error_set(err, EINVAL, "%s: %s needs a value behind it", argv[0], text);
 	else
 		error_set(err, EINVAL, "%s: unknown option '%.60s'", argv[0], text);
 	error_remedy(err, "squall %s --help", argv[0]);

@@ -224,6 +224,8 @@ void reader_check_required(struct reader *reader, const struct params *params,
 {
 	char allowed[256];
 
+	if (tree_find(mapping, "<<"))
+		return; /* it may be among what was to be merged */
 	for (unsigned i = 0; i < params->count; i++) {
 		const struct param *param = &params->table[i];
 

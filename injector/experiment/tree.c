@@ -309,10 +309,28 @@ static bool take_event(struct builder *builder, const yaml_event_t *event)
 static void add_syntax_problem(struct builder *builder, const yaml_parser_t *parser)
 {
 	const yaml_mark_t *at = &parser->problem_mark;
+	const size_t before = at->line > 0 ? at->line - 1 : 0;
+	const size_t first = parser->context && parser->context_mark.line < before
+				     ? parser->context_mark.line
+				     : before;
+	size_t line, column;
 	char hint[200];
 
 	if (parser->error == YAML_MEMORY_ERROR) {
 		builder->problems->is_out_of_memory = true;
+		return;
+	}
+	if (hint_find_no_break_space(builder->text, builder->length, first, at->line, &line,
+				     &column)) {
+		problems_add(builder->problems, (int)line + 1, (int)column + 1,
+			     "a no-break space (U+00A0), which is a letter in YAML; write a plain "
+			     "space");
+		return;
+	}
+	if (strstr(parser->problem, "found unexpected end of stream") && parser->context) {
+		problems_add(builder->problems, (int)parser->context_mark.line + 1,
+			     (int)parser->context_mark.column + 1,
+			     "the quote that begins here is not closed");
 		return;
 	}
 	hint_for_syntax(builder->text, builder->length, parser->problem, at->line, at->column, hint,
@@ -364,6 +382,14 @@ const struct tree_node *tree_find(const struct tree_node *mapping, const char *k
 		if (strcmp(entry->key->text, key) == 0)
 			return entry;
 	return NULL;
+}
+
+bool tree_has_broken(const struct tree_node *mapping)
+{
+	for (const struct tree_node *entry = mapping->first; entry; entry = entry->next)
+		if (entry->kind == TREE_BROKEN)
+			return true;
+	return false;
 }
 
 const char *tree_kind_name(const struct tree_node *node)

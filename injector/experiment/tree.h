@@ -45,6 +45,8 @@ void tree_free(struct tree *tree);
 
 /* The entry of a mapping with that key, or NULL. */
 const struct tree_node *tree_find(const struct tree_node *mapping, const char *key);
+/* Something in it was reported already: what seems to be missing may be that. */
+bool tree_has_broken(const struct tree_node *mapping);
 /* For what is made from a tree, and goes with it. NULL: problems->is_out_of_memory. */
 void *tree_allocate(struct tree *tree, struct problem_list *problems, size_t size);
 void tree_append(struct tree_node *parent, struct tree_node *child);

@@ -18,11 +18,12 @@ static const char target_like[] =
 static void check_selector(struct reader *reader, const struct experiment_target *target,
 			   const struct tree_node *at, const char *what)
 {
-	bool is_there = experiment_target_selects(target);
+	bool is_there = experiment_target_selects(target) || tree_has_broken(at);
 
 	/* a key that is there but wrong was reported as such */
 	for (unsigned i = PROCESS_PID; i <= PROCESS_PORT && !is_there; i++)
-		is_there = tree_find(at, target->params.table[i].name) != NULL;
+		is_there = tree_find(at, target->params.table[i].name) ||
+			   reader_has_misspelt(at, target->params.table[i].name);
 	if (!is_there)
 		reader_problem(reader, at, "%s " EXPERIMENT_SELECTS_ALL, what);
 }
@@ -248,7 +249,7 @@ static void read_fault_keys(struct reader *reader, struct experiment_step *step,
 		reader_check_required(reader, &target->params, fault, what);
 		check_selector(reader, target, fault, what);
 		reader_load_lists(reader, target);
-	} else if (!named && step->ops->target_kind != TARGET_NONE) {
+	} else if (!named && step->ops->target_kind != TARGET_NONE && !tree_has_broken(fault)) {
 		report_no_target(reader, step, fault);
 	}
 }

@@ -164,15 +164,25 @@ void nft_match_ports(struct nft_batch *batch, enum nft_side side, const struct n
 	free(ends);
 }
 
-void nft_match_tcp_flags(struct nft_batch *batch, uint8_t flags)
+static void match_flags(struct nft_batch *batch, uint8_t mask, enum nft_cmp_ops op, uint8_t flags)
 {
 	const uint8_t tcp = IPPROTO_TCP, none = 0;
 
 	nft_match_protocols(batch, &tcp, 1);
 	nft_load_port(batch, 0, NFT_SOURCE); /* a later fragment has none of them */
-	nft_load_payload(batch, 0, NFT_PAYLOAD_TRANSPORT_HEADER, 13, sizeof(flags));
-	nft_mask(batch, 0, &flags, &none, sizeof(flags));
-	nft_compare(batch, 0, NFT_CMP_NEQ, &none, sizeof(none));
+	nft_load_payload(batch, 0, NFT_PAYLOAD_TRANSPORT_HEADER, 13, sizeof(mask));
+	nft_mask(batch, 0, &mask, &none, sizeof(mask));
+	nft_compare(batch, 0, op, &flags, sizeof(flags));
+}
+
+void nft_match_tcp_flags(struct nft_batch *batch, uint8_t flags)
+{
+	match_flags(batch, flags, NFT_CMP_NEQ, 0);
+}
+
+void nft_match_tcp_flags_are(struct nft_batch *batch, uint8_t mask, uint8_t flags)
+{
+	match_flags(batch, mask, NFT_CMP_EQ, flags);
 }
 
 void nft_match_icmpv6(struct nft_batch *batch, uint8_t first, uint8_t last)

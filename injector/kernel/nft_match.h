@@ -45,6 +45,8 @@ void nft_load_port(struct nft_batch *batch, unsigned word, enum nft_side side);
 void nft_match_services(struct nft_batch *batch, int family, enum nft_side side, const char *set);
 /* TCP, and one of these flags or more. */
 void nft_match_tcp_flags(struct nft_batch *batch, uint8_t flags);
+/* TCP, and of the mask just these. */
+void nft_match_tcp_flags_are(struct nft_batch *batch, uint8_t mask, uint8_t flags);
 /* The interface it leaves by. */
 void nft_match_egress(struct nft_batch *batch, int interface_index);
 /* ICMPv6 types. */

@@ -96,6 +96,20 @@ static void check_addresses(struct reader *reader, const struct params *params, 
 	}
 }
 
+/* A rule about files that is no path would never hold. */
+static void check_paths(struct reader *reader, const struct params *params, unsigned index)
+{
+	for (unsigned i = 0; i < params_count(params, index); i++) {
+		const struct param_value *value = params_value(params, index, i);
+
+		if (value->text[0] != '/' && value->text[0] != '*')
+			problems_add(reader->problems, value->line, value->column,
+				     "'%.60s' is no path: it begins with / (or *), like "
+				     "/etc/nginx/*",
+				     value->text);
+	}
+}
+
 static int find_section(const char *name)
 {
 	for (int i = 0; i < POLICY_SECTION_COUNT; i++)
@@ -140,6 +154,8 @@ static void read_root(struct reader *reader, const struct tree_node *root, struc
 	check_faults(reader, policy);
 	check_addresses(reader, &policy->sections[POLICY_ALLOW], POLICY_ALLOW_NETWORKS);
 	check_addresses(reader, &policy->sections[POLICY_PROTECT], POLICY_PROTECT_ADDRESSES);
+	check_paths(reader, &policy->sections[POLICY_ALLOW], POLICY_ALLOW_FILES);
+	check_paths(reader, &policy->sections[POLICY_PROTECT], POLICY_PROTECT_FILES);
 }
 
 static struct policy *make_empty(struct reader *reader, const char *path)

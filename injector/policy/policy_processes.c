@@ -236,8 +236,8 @@ int policy_check_owners(const struct policy *policy, const struct target *target
 	pid_t named = namer(target);
 	int result = 0;
 
-	if (target->container_pid)
-		result = policy_check_pid(policy, target->container_pid, err);
+	for (unsigned i = 0; result == 0 && i < target->container_count; i++)
+		result = policy_check_pid(policy, target->container_pids[i], err);
 	if (result == 0 && named)
 		result = policy_check_pid(policy, named, err);
 	for (unsigned i = 0; result == 0 && i < target->group_count; i++) {

@@ -34,8 +34,8 @@ static const struct param http_params[] = {
 	{0},
 };
 static const struct param http_expect[] = {
-	[EXPECT_STATUS] = {"status", PARAM_COMPARE_NUMBER, .fallback = "200-399",
-			   .doc = "status code"},
+	[EXPECT_STATUS] = {"status", PARAM_COMPARE_NUMBER, .min = 100, .max = 999,
+			   .fallback = "200-399", .doc = "status code"},
 	[EXPECT_LATENCY] = {"latency", PARAM_COMPARE_DURATION,
 			    .doc = "time until the whole answer is there, name look-up included"},
 	[EXPECT_BODY] = {"body", PARAM_PATTERN,

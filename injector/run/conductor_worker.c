@@ -132,8 +132,9 @@ static void on_worker_stopping(struct conductor *conductor, const struct reply *
 /* As the faults call them: it lives longer than the reply. */
 static const char *unit_of(const char *name)
 {
-	static const char *const units[] = {"packets", "processes",   "queries", "ports",
-					    "opens",   "connections", "connects"};
+	static const char *const units[] = {"packets",	"processes", "queries",
+					    "ports",	"opens",     "connections",
+					    "connects", "requests",  "requests and connections"};
 
 	for (unsigned i = 0; i < sizeof(units) / sizeof(*units); i++)
 		if (strcmp(name, units[i]) == 0)

@@ -283,6 +283,54 @@ static void test_what_comes_back_is_seen(void **state)
 	see_what_comes_back(*state, true);
 }
 
+/* Whoever gives queries a zone of connection tracking before we do keeps them: they pass. Later it
+ * is too late. */
+static void test_what_has_a_zone_of_its_own_passes(void **state)
+{
+	static const int priorities[] = {-400, -300};
+	struct netlab *lab = *state;
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct netlab_fault fault;
+
+		netlab_run(
+			"ip netns exec %s nft -- add table inet fw; add chain inet fw out { type "
+			"filter hook output priority %d; }; add rule inet fw out meta l4proto "
+			"{ tcp, udp } th dport 53 ct zone set 5",
+			lab->near, priorities[i]);
+		START(lab, &fault, "to", "10.88.0.2", "name", "one.test", "answer", "nxdomain");
+		for (int tcp = 0; tcp < 2 && i == 0; tcp++)
+			ASSERT_SERVED(lab, .name = "one.test", .over_tcp = tcp);
+		for (int tcp = 0; tcp < 2 && i == 1; tcp++)
+			assert_int_equal(DNS_ASK(lab, .name = "one.test", .over_tcp = tcp).rcode,
+					 DNS_NXDOMAIN);
+		netlab_fault_finish(&fault, FAULT_END_SOFT);
+		netlab_run("ip netns exec %s nft delete table inet fw", lab->near);
+	}
+}
+
+static void test_links_that_go_are_missed(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	struct evidence seen;
+	struct error err = ERROR_INIT;
+
+	netlab_run("ip -n %s link add sqgone type veth peer name sqgone2", lab->near);
+	netlab_run("ip -n %s link set sqgone up", lab->near);
+	START(lab, &fault, "to", "10.88.0.2", "interface", "sqgone", "name", "one.test", "answer",
+	      "nxdomain");
+	netlab_run("ip -n %s link set lo down", lab->near);
+	assert_int_equal(dns_fault.evidence(&fault.fault, &seen, &err), -ESTALE);
+	assert_string_equal(err.text, "lo was taken down, and queries are answered there");
+	netlab_run("ip -n %s link set lo up", lab->near);
+	assert_int_equal(dns_fault.evidence(&fault.fault, &seen, NULL), 0);
+	netlab_run("ip -n %s link del sqgone", lab->near);
+	assert_int_equal(dns_fault.evidence(&fault.fault, &seen, &err), -ESTALE);
+	assert_string_equal(err.text, "interface sqgone is gone");
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+}
+
 /* What innocent names pay, for the log; no limit on speed, but a shape. */
 static void test_other_names_are_nearly_as_fast(void **state)
 {
@@ -362,6 +410,8 @@ int main(void)
 		cmocka_unit_test(test_two_faults_add_up),
 		cmocka_unit_test(test_rules_about_marks_are_not_about_what_is_passed_on),
 		cmocka_unit_test(test_what_comes_back_is_seen),
+		cmocka_unit_test(test_what_has_a_zone_of_its_own_passes),
+		cmocka_unit_test(test_links_that_go_are_missed),
 		cmocka_unit_test(test_other_names_are_nearly_as_fast),
 		cmocka_unit_test(test_refusals),
 	};

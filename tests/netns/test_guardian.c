@@ -195,6 +195,8 @@ static void test_guardian_tries_again_what_failed_for_a_moment(void **state)
 	(void)state;
 	mark("effect1.stuck", true);
 	kill(running.worker, SIGKILL);
+	for (unsigned i = 0; i < 500 && effects_in_force() != 1; i++)
+		sleep_ms(10);
 	sleep_ms(60);
 	assert_int_equal(effects_in_force(), 1);
 	mark("effect1.stuck", false);

@@ -350,6 +350,9 @@ static void test_connections_that_exist_are_ended_when_asked_for(void **state)
 	START(lab, &fault, "to", "10.88.0.0/24", "except", "10.88.0.3", "path", "/mid", "answer",
 	      "503", "reset-connections", "true");
 	assert_int_equal(netlab_told(met), ECONNABORTED);
+	seen = evidence_of(&fault); /* that is no "nothing" */
+	assert_int_equal(seen.hits, 1);
+	assert_string_equal(seen.unit, "connections");
 	say(spared, GET("/up"));
 	hear(spared, "\r\n\r\nup", heard, sizeof(heard));
 	/* and what goes through the worker is not ended */
@@ -359,7 +362,8 @@ static void test_connections_that_exist_are_ended_when_asked_for(void **state)
 	say(fresh, GET("/mid"));
 	hear(fresh, "503 Service", heard, sizeof(heard));
 	seen = evidence_of(&fault);
-	assert_string_equal(seen.detail, "1 of 2 requests met, 1 answered, 1 connections ended");
+	assert_int_equal(seen.hits, 2);
+	assert_string_equal(seen.detail, "1 of 2 requests met, 1 answered, 1 connection ended");
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 	close(met);
 	close(spared);

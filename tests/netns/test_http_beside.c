@@ -57,6 +57,56 @@ static void test_rules_about_marks_are_not_about_what_is_passed_on(void **state)
 	netlab_run("ip netns exec %s nft delete table inet fw", lab->near);
 }
 
+/* Answers from lo would be in another zone: such connections pass. */
+static void test_what_has_a_zone_of_its_own_passes(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	int64_t before_ns = clock_now_ns();
+
+	netlab_run("ip netns exec %s nft -- add table inet fw; add chain inet fw out { type filter "
+		   "hook output priority -300; }; add rule inet fw out tcp dport 80 ct zone set 5",
+		   lab->near);
+	START(lab, &fault, "to", "10.88.0.2", "to", "10.88.0.2:81", "to", "fd88::2", "path", "/up",
+	      "answer", "503");
+	assert_curl(lab, "200", "http://10.88.0.2/up");
+	assert_curl(lab, "200", "http://[fd88::2]/up");
+	assert_curl(lab, "503", "http://10.88.0.2:81/up");
+	assert_true(clock_now_ns() - before_ns < 10 * NSEC_PER_SEC);
+	assert_int_equal(counters_of(&fault).connections, 1);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	netlab_run("ip netns exec %s nft delete table inet fw", lab->near);
+}
+
+static void assert_stale(struct netlab_fault *fault, const char *wanted)
+{
+	struct evidence seen;
+	struct error err = ERROR_INIT;
+
+	assert_int_equal(http_fault.evidence(&fault->fault, &seen, &err), -ESTALE);
+	assert_string_equal(err.text, wanted);
+}
+
+static void test_links_that_go_are_missed(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+
+	netlab_run("ip -n %s link add sqgone type veth peer name sqgone2", lab->near);
+	netlab_run("ip -n %s link set sqgone up", lab->near);
+	START(lab, &fault, "to", "10.88.0.2", "interface", "sqv0", "interface", "sqgone", "path",
+	      "/up", "answer", "503");
+	evidence_of(&fault);
+	netlab_run("ip -n %s link set lo down", lab->near);
+	assert_stale(&fault, "lo was taken down, and requests are answered there");
+	netlab_run("ip -n %s link set lo up", lab->near);
+	assert_curl(lab, "503", "http://10.88.0.2/up");
+	evidence_of(&fault);
+	netlab_run("ip -n %s link del sqgone", lab->near);
+	assert_stale(&fault, "interface sqgone is gone");
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+}
+
 /* Whatever tells ours can be taken off: that is the end, and no storm. */
 static void test_what_comes_back_is_seen(void **state)
 {
@@ -284,7 +334,7 @@ static void test_who_gets_a_port_of_ours_is_not_us(void **state)
 	struct netlab *lab = *state;
 	struct netlab_fault fault;
 	struct sockaddr_storage address;
-	socklen_t size = netlab_socket_address("10.88.0.2", 8093, &address);
+	socklen_t size = netlab_socket_address("10.88.0.2", 8098, &address);
 	struct flood server = {netlab_own_socket(lab->far_fd, "10.88.0.2", SOCK_STREAM), {0}};
 	int silent = netlab_own_socket(lab->near_fd, "10.88.0.1", SOCK_STREAM), next;
 	const int little = 2048;
@@ -294,7 +344,7 @@ static void test_who_gets_a_port_of_ours_is_not_us(void **state)
 	assert_int_equal(bind(server.listener, (struct sockaddr *)&address, size), 0);
 	assert_int_equal(listen(server.listener, 2), 0);
 	assert_int_equal(pthread_create(&thread, NULL, flood, &server), 0);
-	START(lab, &fault, "to", "10.88.0.2:8093", "path", "/up", "answer", "503");
+	START(lab, &fault, "to", "10.88.0.2:8098", "path", "/up", "answer", "503");
 	netlab_run("ip netns exec %s sysctl -qw net.netfilter.nf_conntrack_tcp_timeout_close=1",
 		   lab->near);
 	setsockopt(silent, SOL_SOCKET, SO_RCVBUF, &little, sizeof(little));
@@ -351,6 +401,8 @@ int main(void)
 		cmocka_unit_test(test_what_follows_an_upgrade_passes),
 		cmocka_unit_test(test_rules_about_marks_are_not_about_what_is_passed_on),
 		cmocka_unit_test(test_a_link_local_client_is_not_held_up),
+		cmocka_unit_test(test_what_has_a_zone_of_its_own_passes),
+		cmocka_unit_test(test_links_that_go_are_missed),
 		cmocka_unit_test(test_what_comes_back_is_seen),
 		cmocka_unit_test(test_who_gets_a_port_of_ours_is_not_us),
 		cmocka_unit_test(test_a_refusal_is_heard_though_a_reset_follows),

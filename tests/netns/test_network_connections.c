@@ -171,7 +171,7 @@ static void test_with_a_partition_nothing_survives(void **state)
 	assert_int_equal(netlab_told(idle), ECONNABORTED);
 	assert_int_equal(netlab_dial(lab->near_fd, "10.88.0.2", NETLAB_PORT), -ECONNREFUSED);
 	assert_int_equal(network_fault.evidence(&fault.fault, &seen, NULL), 0);
-	assert_non_null(strstr(seen.detail, ", 1 connections ended"));
+	assert_non_null(strstr(seen.detail, ", 1 connection ended"));
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 	netlab_hang_up(netlab_dial(lab->near_fd, "10.88.0.2", NETLAB_PORT));
 	close(idle);

@@ -138,6 +138,62 @@ static void test_one_of_several_is_enough(void **state)
 	}
 }
 
+/* Of packets with these flags, those that arrive, as bits in their order. */
+static unsigned arriving_of(const struct netlab *lab, unsigned course, const uint8_t *sent,
+			    unsigned count)
+{
+	const bool is_back = course & 1, is_six = course & 2;
+	int family = is_six ? AF_INET6 : AF_INET;
+	const char *from = ends[is_six][is_back], *to = ends[is_six][!is_back];
+	cleanup_fd int source = netlab_socket(is_back ? lab->far_fd : lab->near_fd, family,
+					      SOCK_RAW, IPPROTO_TCP, from, 0);
+	cleanup_fd int sink = netlab_socket(is_back ? lab->near_fd : lab->far_fd, family, SOCK_RAW,
+					    IPPROTO_TCP, to, 0);
+	unsigned arrived = 0;
+	int flags;
+
+	for (unsigned i = 0; i < count; i++)
+		send_flags(source, to, sent[i]);
+	while ((flags = receive_flags(sink, is_six, wait_ms())) >= 0)
+		for (unsigned i = 0; i < count; i++)
+			arrived |= (unsigned)(sent[i] == flags) << i;
+	return arrived;
+}
+
+static void test_flags_that_must_not_be_there(void **state)
+{
+	/* SYN; SYN+ACK; ACK; SYN+ECE+CWR; SYN+FIN; nothing */
+	static const uint8_t sent[] = {2, 2 | 16, 16, 2 | 64 | 128, 2 | 1, 0};
+	static const struct {
+		const char *flags[3];
+		unsigned arrive;
+		const char *words;
+	} cases[] = {
+		{{"syn", "!ack"}, 0x06 | 0x20, "packets with the TCP flag syn and not ack"},
+		{{"syn", "!ack", "!fin"}, 0x16 | 0x20, "syn, not ack and not fin"},
+		{{"syn", "ack", "!fin"}, 0x3d, "syn, ack and not fin"},
+		{{"!syn"}, 0x1b, "not syn"},
+	};
+
+	for (unsigned course = 0; course < COURSES; course++)
+		for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+			const char *more[16] = {"loss", "100%"};
+			unsigned at = 2;
+			struct netlab_fault fault;
+
+			for (unsigned k = 0; k < 3 && cases[i].flags[k]; k++) {
+				more[at++] = "tcp-flags";
+				more[at++] = cases[i].flags[k];
+			}
+			start(*state, &fault, course, more);
+			assert_non_null(strstr(fault.plan, cases[i].words));
+			assert_int_equal(arriving_of(*state, course, sent, sizeof(sent)),
+					 cases[i].arrive);
+			netlab_fault_finish(&fault, FAULT_END_NOW);
+		}
+	assert_int_equal(arriving_of(*state, 0, sent, sizeof(sent)), 0x3f);
+}
+
 /* Behind the scope: what is left out stays left out, and other ports are not met. */
 static void test_flags_beside_ports_and_shares(void **state)
 {
@@ -336,8 +392,8 @@ int main(void)
 #define ALL(BY) BY(test_a_connection_closes_late_and_its_data_are_in_time)
 #define NOW(BY)                                                                                    \
 	BY(test_each_flag_selects_its_packets), BY(test_one_of_several_is_enough),                 \
-		BY(test_flags_beside_ports_and_shares), BY(test_a_later_fragment_has_no_flags),    \
-		BY(test_only_setting_up_fails)
+		BY(test_flags_that_must_not_be_there), BY(test_flags_beside_ports_and_shares),     \
+		BY(test_a_later_fragment_has_no_flags), BY(test_only_setting_up_fails)
 	const struct CMUnitTest line[] = {ALL(BY_LINES), NOW(BY_LINES)};
 	const struct CMUnitTest netem[] = {ALL(BY_NETEMS), NOW(BY_NETEMS),
 					   BY_LINE(test_what_has_no_flags_is_refused)};

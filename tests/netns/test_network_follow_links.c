@@ -28,6 +28,31 @@ static void rename_link(const struct stage *stage, const char *from, const char 
 	netlab_run("ip -n %s link set %s up", stage->lab->near, to);
 }
 
+/* Containers are not there yet, or the tunnel is down. */
+static void none_at_first(struct stage *stage, const char *const *extra)
+{
+	const struct squall_how how = {.extra = extra};
+	struct squall *squall = squall_start(
+		stage, &how, "inject --json network interface=veq* follow=true delay=%dms for=10m",
+		DELAY_MS);
+
+	squall_await_injected(squall);
+	assert_undelayed(stage, "10.88.0.2");
+	add_pair(stage, "veq2", 2);
+	squall_await_followed(squall, 1, true, "affected as well from now on: veq2");
+	assert_delayed(stage, "10.88.2.2");
+	assert_undelayed(stage, "10.88.0.2");
+	end(stage, squall);
+	assert_bare(stage, "veq2");
+	delete_link(stage, "veq2");
+	stage_assert_clean(stage);
+}
+
+static void test_a_pattern_of_interfaces_that_are_to_come(void **state)
+{
+	each_way(*state, none_at_first, 1);
+}
+
 /* Of ours: taps and ifbs. */
 static unsigned links_made(const struct stage *stage)
 {
@@ -284,6 +309,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, stage_setup, stage_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_what_appears_is_affected_and_what_goes_is_let_go),
+		TEST(test_a_pattern_of_interfaces_that_are_to_come),
 		TEST(test_each_that_appears_has_queues_of_its_own),
 		TEST(test_what_is_renamed_keeps_what_the_user_put_there),
 		TEST(test_what_was_away_for_a_moment_is_affected_again),

@@ -526,6 +526,14 @@ static void test_interfaces_by_pattern(void **state)
 				      &err) < 0);
 	assert_non_null(strstr(err.text, "no interface matches 'wg*'"));
 	netlab_fault_finish(&fault, FAULT_END_NOW);
+	/* those that are followed may come, one that is named alone is mistyped */
+	if (netlab_fault_plan(lab, &fault, "sssss1",
+			      (const char *[]){"to", "10.88.0.2", "interface", "wg*", "follow",
+					       "true", "loss", "100%", NULL},
+			      &err) < 0)
+		fail_msg("%s; %s", err.text, err.remedy);
+	assert_non_null(strstr(fault.plan, "no interface now: those that appear are met"));
+	netlab_fault_finish(&fault, FAULT_END_NOW);
 }
 
 static int setup_table(void **state)

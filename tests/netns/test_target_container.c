@@ -71,7 +71,7 @@ static void write_docker(const struct room *room, const char *id, const char *na
 		   pid ? "true" : "false", pid, id, name);
 }
 
-static pid_t start_process(const struct netlab *lab, const char *group)
+static pid_t start_process_at(int network, const char *group)
 {
 	int ready[2];
 	char byte;
@@ -83,7 +83,7 @@ static pid_t start_process(const struct netlab *lab, const char *group)
 	if (child == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		group_write(group, "cgroup.procs", "0");
-		if (setsid() < 0 || setns(lab->far_fd, CLONE_NEWNET) < 0 ||
+		if (setsid() < 0 || setns(network, CLONE_NEWNET) < 0 ||
 		    write(ready[1], "x", 1) != 1)
 			_exit(1);
 		for (;;)
@@ -93,6 +93,11 @@ static pid_t start_process(const struct netlab *lab, const char *group)
 	close(ready[0]);
 	close(ready[1]);
 	return child;
+}
+
+static pid_t start_process(const struct netlab *lab, const char *group)
+{
+	return start_process_at(lab->far_fd, group);
 }
 
 static void assert_found(const struct room *room, const char *name)
@@ -276,6 +281,44 @@ static void test_a_network_fault_for_a_container(void **state)
 	netlab_fault_finish(&fault, FAULT_END_NOW);
 }
 
+/* Several containers of one pod are one target; of different networks they cannot be. */
+static void test_a_network_fault_for_several_containers(void **state)
+{
+	struct room *room = *state;
+	struct netlab_fault fault;
+	struct error err = ERROR_INIT;
+	char group[128];
+	pid_t other;
+
+	group_make("docker-" OTHER_ID ".scope", group);
+	other = start_process(room->lab, group);
+	write_docker(room, ID, "shop-1", room->process);
+	write_docker(room, OTHER_ID, "shop-2", other);
+	if (netlab_fault_plan(NULL, &fault, "ccccc1",
+			      (const char *[]){"container", "shop-*", "to", "10.88.0.1", "loss",
+					       "100%", NULL},
+			      &err) < 0)
+		fail_msg("%s (%s)", err.text, err.remedy);
+	assert_non_null(strstr(fault.plan, "docker-" ID ".scope (container shop-*)"));
+	assert_non_null(strstr(fault.plan, "docker-" OTHER_ID ".scope (container shop-*)"));
+	assert_int_equal(fault.target.container_count, 2);
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+	child_stop(other);
+	other = start_process_at(room->lab->near_fd, group);
+	write_docker(room, OTHER_ID, "shop-2", other);
+	assert_int_equal(
+		netlab_fault_plan(NULL, &fault, "ccccc1",
+				  (const char *[]){"container", "shop-1", "container", "shop-2",
+						   "to", "10.88.0.1", "loss", "100%", NULL},
+				  &err),
+		-EINVAL);
+	assert_non_null(strstr(err.text, "containers shop-1 and shop-2 have different network"));
+	assert_non_null(strstr(err.remedy, "a target and a step for each"));
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+	child_stop(other);
+	group_remove(group);
+}
+
 static int setup(void **state)
 {
 	static struct room room;
@@ -315,6 +358,7 @@ int main(void)
 		TEST(test_by_number_without_any_file),
 		TEST(test_what_is_not_believed),
 		TEST(test_a_network_fault_for_a_container),
+		TEST(test_a_network_fault_for_several_containers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -146,6 +146,14 @@ static void test_explain_counts_round_trips(void **state)
 		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", tcp-flags: [psh, fin], loss: "
 		 "5%}}",
 		 "Only TCP packets with psh or fin are met. 5% of the packets are lost."},
+		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", tcp-flags: [syn, '!ack'], "
+		 "loss: "
+		 "100%}}",
+		 "only when it begins (syn without ack: the first packet of who connects); what"},
+		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", tcp-flags: ['!ack', psh], "
+		 "loss: "
+		 "5%}}",
+		 "Only TCP packets with not ack and psh are met. 5% of the packets are lost."},
 		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", after-bytes: 1MB, partition: "
 		 "reset}}",
 		 "A connection notices nothing until 1MB of its packets have passed. It ends with "

@@ -233,6 +233,66 @@ static void test_long_lists_keep_their_order(void **state)
 	params_free(&params);
 }
 
+/* One word that stands for several endpoints becomes as many. */
+static void test_ranges_of_addresses_and_lists_of_ports(void **state)
+{
+	static const struct param endpoints[] = {
+		{.name = "to", .type = PARAM_ENDPOINT, .flags = PARAM_LIST},
+		{.name = "here", .type = PARAM_NETWORK, .flags = PARAM_LIST},
+		{.name = "one", .type = PARAM_ENDPOINT},
+		{.name = NULL},
+	};
+	static const struct {
+		unsigned index;
+		const char *text, *values; /* or how the refusal begins */
+	} cases[] = {
+		{0, "10.0.0.1-10.0.0.9", "10.0.0.1 10.0.0.2/31 10.0.0.4/30 10.0.0.8/31 "},
+		{0, "10.0.0.0-10.0.0.255:443", "10.0.0.0/24:443 "},
+		{0, "10.0.0.7-10.0.0.7", "10.0.0.7 "},
+		{0, "0.0.0.0-255.255.255.255", "0.0.0.0/0 "},
+		{0, "255.255.255.254-255.255.255.255", "255.255.255.254/31 "},
+		{0, "10.0.0.0/8:80,443", "10.0.0.0/8:80 10.0.0.0/8:443 "},
+		{0, "10.0.0.1-10.0.0.2:80,90-95",
+		 "10.0.0.1:80 10.0.0.1:90-95 10.0.0.2:80 10.0.0.2:90-95 "},
+		{0, "*:80,443", "*:80 *:443 "},
+		{0, "store-a.internal:80,443", "store-a.internal:80 store-a.internal:443 "},
+		{0, "2001:db8::1-2001:db8::4", "2001:db8::1 2001:db8::2/127 2001:db8::4 "},
+		{0, "[2001:db8::-2001:db8::1]:53", "[2001:db8::/127]:53 "},
+		{0, "[2001:db8::]/32:80,443", "[2001:db8::/32]:80 [2001:db8::/32]:443 "},
+		{0, "a-b.internal", "a-b.internal "},
+		{1, "10.0.0.4-10.0.0.7", "10.0.0.4/30 "},
+		{0, "10.0.0.9-10.0.0.1", "'10.0.0.9-10.0.0.1': the range ends before it begins"},
+		{0, "10.0.0.1:80,", "to: '10.0.0.1:': '' is not a port"},
+		{0, "10.0.0.1-9", "to: '10.0.0.1-9' is neither"},
+		{2, "10.0.0.1-10.0.0.9", "one: '10.0.0.1-10.0.0.9' is neither"},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		const unsigned index = cases[i].index;
+		struct error err = ERROR_INIT;
+		struct params params;
+		char said[400] = "";
+
+		assert_int_equal(params_init(&params, endpoints, NULL), 0);
+		if (params_add(&params, index, cases[i].text, 3, 4, &err) < 0) {
+			if (strncmp(err.text, cases[i].values, strlen(cases[i].values)) != 0)
+				fail_msg("%s: %s", cases[i].text, err.text);
+			assert_int_equal(params_count(&params, index), 0);
+		}
+		for (unsigned k = 0; k < params_count(&params, index); k++) {
+			const struct param_value *value = params_value(&params, index, k);
+
+			snprintf(said + strlen(said), sizeof(said) - strlen(said), "%s ",
+				 value->text);
+			assert_int_equal(value->column, 4);
+		}
+		if (params_count(&params, index))
+			assert_string_equal(said, cases[i].values);
+		params_free(&params);
+	}
+}
+
 static void test_nearest_names(void **state)
 {
 	static const struct {
@@ -298,6 +358,7 @@ int main(void)
 		cmocka_unit_test(test_ranges_words_and_positions),
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_long_lists_keep_their_order),
+		cmocka_unit_test(test_ranges_of_addresses_and_lists_of_ports),
 		cmocka_unit_test(test_nearest_names),
 		cmocka_unit_test(test_descriptions),
 		cmocka_unit_test(test_signal_names),

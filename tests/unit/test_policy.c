@@ -27,6 +27,8 @@ static void test_bad_policies_are_refused_with_their_place(void **state)
 	static const struct {
 		const char *text, *expected;
 	} bad[] = {
+		{"version: 1\nprotect: {files: [etc/nginx]}\n",
+		 "policy.yaml:2:19: 'etc/nginx' is no path: it begins with /"},
 		{"allow: {faults: [network]}", "policy.yaml:1:1: 'version' is missing"},
 		{"version: 2", "policy.yaml:1:10: "},
 		{"version: 1\nalow: {}", "policy.yaml:2:1: unknown key 'alow' in a policy; did you "

@@ -56,7 +56,11 @@ static void test_whose_traffic_it_is_is_asked_like_processes(void **state)
 
 	(void)state;
 	assert_int_equal(policy_check_target(policy, &target, &err), 0);
-	target.container_pid = getpid();
+	target.container_pids = calloc(2, sizeof(*target.container_pids));
+	assert_non_null(target.container_pids);
+	target.container_pids[0] = 1 << 30; /* gone */
+	target.container_pids[1] = getpid();
+	target.container_count = 2;
 	policy_refused(policy_check_target(policy, &target, &err), &err, "is protected");
 	target_free(&target);
 	policy_free(policy);

@@ -58,9 +58,19 @@ static const struct bad bad_syntax[] = {
 	 "did not find expected key (while parsing a block mapping that begins in line 1); check "
 	 "the "
 	 "indentation: keys of one mapping stand in one column"},
-	{"a: \"x\nb: c\n", 3, 1,
-	 "found unexpected end of stream (while scanning a quoted scalar that begins in line 1); a "
-	 "closing quote is missing"},
+	{"a: \"x\nb: c\n", 1, 4, "the quote that begins here is not closed"},
+	{"a: \"x\nb: \"c\"\n", 2, 5,
+	 "did not find expected key (while parsing a block mapping that begins in line 1); is the "
+	 "quote in line 1 closed?"},
+	{"a:\xc2\xa0x\nb: c\n", 1, 3,
+	 "a no-break space (U+00A0), which is a letter in YAML; write a plain space"},
+	{"a: {b:}\n", 1, 6,
+	 "found unexpected ':' while scanning a plain scalar; a key is written 'key: value', with "
+	 "a space"},
+	{"a: [, x]\n", 1, 5,
+	 "did not find expected node content while parsing a flow node; a value is missing here"},
+	{"%YAML 3.0\n---\na: b\n", 1, 1,
+	 "found incompatible YAML document; leave the line with %YAML out"},
 	{"a: [[[[[[[[[1]]]]]]]]]\n", 1, 11, "nested too deeply: at most 8 levels are allowed"},
 	{ON_ROOT(HEAD TARGETS METHOD "---\ntitle: u\n"), 6, 1,
 	 "a second document begins here ('---'); a file holds one experiment"},
@@ -166,7 +176,10 @@ static const struct bad bad_probes[] = {
 	{ON_PROBE("{http: \"http://x/\", expect: {latency: 1s}}\n"), 7, 44,
 	 "latency: '1s' asks for exactly this duration; write \"< 1s\""},
 	{ON_PROBE("{http: \"http://x/\", expect: {status: [200, 204]}}\n"), 7, 43,
-	 "'status' takes one value, not a list: comparison like \"< 60\", 200 or 200-299"},
+	 "'status' takes one value, not a list: comparison like \"< 60\", 200 or 200-299, "
+	 "100 to 999"},
+	{ON_PROBE("{http: \"http://x/\", expect: {status: 2000}}\n"), 7, 43,
+	 "status: '2000' is out of range: 100 to 999 is allowed"},
 	{ON_PROBE("{http: \"http://x/\", expect: 200}\n"), 7, 34,
 	 "'expect' of probe 'p' must be a mapping like {status: ...}, not a single value"},
 	{ON_PROBE("{http: \"http://x/\", expect: {latency:1s}}\n"), 7, 35,
@@ -201,13 +214,21 @@ static const struct bad bad_targets[] = {
 	 "target 't' selects processes; 'count' cannot stand beside 'process' (keys of the "
 	 "selector "
 	 "go into it)"},
+	/* the cause, and not what follows from it */
+	{ON_TARGET("{process: {nme: nginx}}\n"), 8, 17,
+	 "unknown key 'nme' in target 't'; did you mean 'name'? (allowed: pid, pidfile, name, exe, "
+	 "command, user, cgroup, unit, port, namespace, count, share, allow-critical)"},
+	{HEAD TARGETS "method:\n  - {at: 0s, for: 1s, network: {target: *t, delay: 1ms}}\n", 6, 41,
+	 "aliases are not allowed ('*t'); a value that begins with '*' goes in quotes: \"*:443\""},
 	{ON_TARGET("{process: {count: 1}}\n"), 8, 16,
 	 "target 't' would select every process; say which: pid, pidfile, name, exe, command, "
 	 "user, "
 	 "cgroup, unit, container or port"},
 	{ON_TARGET("{to: 10.0.0.1, tcp-flags: [fin, sin]}\n"), 8, 38,
 	 "tcp-flags: 'sin' is not known; did you mean 'fin'? (one of fin, syn, rst, psh, ack, urg, "
-	 "ece, cwr)"},
+	 "ece, cwr, !fin, !syn, !rst, !psh, !ack, !urg, !ece, !cwr)"},
+	{ON_TARGET("{to: 10.0.0.1, tcp-flags: [syn, '!syn']}\n"), 8, 33,
+	 "tcp-flags: no packet has syn, and has it not"},
 	{ON_TARGET("{to: 10.0.0.1, tcp-flags: fin, protocol: [tcp, udp]}\n"), 8, 32,
 	 "tcp-flags selects packets of tcp alone, and protocol names udp: leave protocol out"},
 	{ON_TARGET("{to: 10.0.0.1, tcp-flags: fin, protocol-number: 17}\n"), 8, 32,
