@@ -366,17 +366,17 @@ static int verify(const struct journal_record *record, bool *out_gone, char *out
 		  size_t left_size, struct error *err)
 {
 	struct connect_record what;
+	char commands[256];
 	int result = read_record(record, &what, err);
 
 	if (result == 0)
-		result = bpf_links_end(what.program, true, err);
+		result = bpf_links_say(what.program, commands, sizeof(commands), err);
 	if (result < 0)
 		return result;
 	*out_gone = result == 0;
 	snprintf(out_left, left_size,
-		 "BPF programs %s at a connect hook: bpftool link list, then bpftool link detach "
-		 "id N",
-		 what.program);
+		 "BPF programs %s at a connect hook; by hand (package bpftool): %s", what.program,
+		 commands);
 	return 0;
 }
 

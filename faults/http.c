@@ -8,7 +8,6 @@
  */
 #include "faults/http.h"
 
-#include "faults/target_connections.h"
 #include "faults/target_group.h"
 #include "faults/target_namespace.h"
 #include "injector/base/clock.h"
@@ -63,6 +62,14 @@ static void finish(struct http_state *state)
 	state->phase = HTTP_IDLE;
 }
 
+int http_find_connections(struct http_state *state, const struct target *target,
+			  struct target_connections *out, struct error *err)
+{
+	return target_connections_find(
+		state->diag, target, HTTP_PORT,
+		&(struct target_spared){state->control, state->control_count}, out, err);
+}
+
 /* Those that exist, and none that is made behind the table: ours are among these. */
 static int start_anew(struct http_state *state, const struct fault *fault, struct error *err)
 {
@@ -70,7 +77,7 @@ static int start_anew(struct http_state *state, const struct fault *fault, struc
 	int result = 0;
 
 	if (state->diag)
-		result = target_connections_find(state->diag, fault->target, HTTP_PORT, &old, err);
+		result = http_find_connections(state, fault->target, &old, err);
 	if (result == 0)
 		result = http_table_commit(state, fault->target, fault->env->run_id, fault->step,
 					   err);

@@ -9,6 +9,7 @@
 
 #include "faults/http_responder.h"
 #include "faults/redirect.h"
+#include "faults/target_connections.h"
 
 extern const struct fault_ops http_fault;
 
@@ -58,6 +59,8 @@ struct http_state {
 	struct netlink *netfilter, *route;
 	struct netlink *diag; /* when connections that exist are to be ended; else NULL */
 	uint64_t reset;	      /* so many were */
+	struct session_connection control[SESSION_CONNECTIONS]; /* which are not */
+	unsigned control_count;
 	struct redirect_record record;
 	uint32_t mark;
 	pid_t namespace_keeper; /* see target_namespace.h */
@@ -83,7 +86,9 @@ int http_plan(struct fault *fault, struct plan *plan, struct error *err);
 /* "answer 503, 10% of them" */
 void http_describe(const struct http_policy *policy, char *out, size_t size);
 
-/* http.c */
+/* http.c: those that are to be ended; the caller drops them. */
+int http_find_connections(struct http_state *state, const struct target *target,
+			  struct target_connections *out, struct error *err);
 void http_register(struct http_state *state);
 
 #endif

@@ -5,7 +5,6 @@
  */
 #include "faults/http.h"
 
-#include "faults/target_connections.h"
 #include "faults/target_group.h"
 #include "injector/base/clock.h"
 #include "injector/base/prose.h"
@@ -178,13 +177,17 @@ static int plan_reset(struct http_state *state, const struct fault *fault, struc
 	result = netlink_open_diag(fault->target->namespace_fd, &state->diag, err);
 	if (result == 0)
 		result = connection_try_destroy(state->diag, err);
+	if (!params_number(&fault->target->params, TRAFFIC_ALLOW_LOCKOUT, 0))
+		state->control_count = target_session_find(state->control, SESSION_CONNECTIONS);
 	if (result == 0)
-		result = target_connections_find(state->diag, fault->target, HTTP_PORT, &old, err);
+		result = http_find_connections(state, fault->target, &old, err);
 	if (result < 0)
 		return result;
 	result =
 		plan_add(plan, PLAN_CHANGE,
 			 "end TCP connections to the servers, %u now: cannot be undone", old.count);
+	if (result == 0 && old.spared_count)
+		result = plan_add(plan, PLAN_NOTE, "not ended: this session's connection");
 	target_connections_drop(&old);
 	return result;
 }

@@ -10,6 +10,7 @@
 #include "faults/fault.h"
 #include "faults/network_effect.h"
 #include "faults/network_scope.h"
+#include "faults/target_session.h"
 #include "injector/kernel/namespace.h"
 #include "injector/kernel/netlink.h"
 #include "injector/base/quantity.h"
@@ -157,17 +158,6 @@ static inline bool network_path_is_free(const struct network_path *path)
 	return !path->index && !path->left_index;
 }
 
-/* A TCP connection, addresses in network order. */
-struct network_connection {
-	int family;
-	uint8_t local[16], remote[16];
-	uint16_t local_port, remote_port;
-};
-/* The connections that control this process: held by an sshd among our ancestors, or named by
- * SSH_CONNECTION and found established; both ends of those that are from this machine to itself. At
- * most `capacity`; returns how many. */
-unsigned network_control_connections(struct network_connection *out, unsigned capacity);
-
 /* What an undo record says. One struct for all types; unused fields are zero. */
 enum network_record_type {
 	NETWORK_RECORD_TABLE = 1, /* nf_tables table; gone with its owner */
@@ -250,7 +240,7 @@ struct network_state {
 	struct network_gate *gate;    /* NETWORK_GATE */
 	struct network_group *group;  /* whose packets, see network_group.h; NULL: everybody's */
 	struct network_record record; /* names and namespace, shared by all records */
-	struct network_connection control[8];
+	struct session_connection control[SESSION_CONNECTIONS];
 	unsigned control_count;
 	int ifb_index;	       /* 0: there is none, or each path has its own */
 	uint64_t run_seed;     /* what is drawn from when the step has no seed of its own */

@@ -15,24 +15,6 @@
 
 #define ROUTES_MAX 16
 
-/* The session that controls us, which every network fault leaves out. */
-static bool is_protected(const struct network_state *state, const struct connection *connection)
-{
-	const size_t size = connection->family == AF_INET ? 4 : 16;
-
-	for (unsigned i = 0; i < state->control_count; i++) {
-		const struct network_connection *control = &state->control[i];
-
-		if (control->family == connection->family &&
-		    control->local_port == connection->local_port &&
-		    control->remote_port == connection->remote_port &&
-		    memcmp(control->local, connection->local, size) == 0 &&
-		    memcmp(control->remote, connection->remote, size) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* Does it go through an interface of the fault's? */
 static bool passes_by(const struct network_state *state, const struct connection *connection)
 {
@@ -57,10 +39,12 @@ static int find(struct network_state *state, const struct target *target,
 		struct target_connections *out, struct error *err)
 {
 	unsigned kept = 0;
-	int result = target_connections_find(state->diag, target, 0, out, err);
+	int result = target_connections_find(
+		state->diag, target, 0,
+		&(struct target_spared){state->control, state->control_count}, out, err);
 
 	for (unsigned i = 0; result == 0 && i < out->count; i++)
-		if (!is_protected(state, &out->found[i]) && passes_by(state, &out->found[i]))
+		if (passes_by(state, &out->found[i]))
 			out->found[kept++] = out->found[i];
 	if (result == 0)
 		out->count = kept;

@@ -203,7 +203,7 @@ int network_list_excluded(const struct network_state *state, const struct target
 		result = plan_add(plan, PLAN_NOTE, "not affected: %u more on this side",
 				  count - ENDPOINTS_SHOWN);
 	for (unsigned i = 0; result == 0 && i < state->control_count; i++) {
-		const struct network_connection *c = &state->control[i];
+		const struct session_connection *c = &state->control[i];
 		char remote[INET6_ADDRSTRLEN];
 
 		inet_ntop(c->family, c->remote, remote, sizeof(remote));

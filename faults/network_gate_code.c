@@ -53,7 +53,7 @@ static void compare_address(struct gate_writer *w, int family, bool is_source,
 	}
 }
 
-static void exclude_connection(struct gate_writer *w, const struct network_connection *c)
+static void exclude_connection(struct gate_writer *w, const struct session_connection *c)
 {
 	bool is_ingress = w->is_ingress;
 	struct bpf_builder *b = &w->builder;

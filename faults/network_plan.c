@@ -220,7 +220,7 @@ static int fill(struct network_state *state, struct fault *fault, struct plan *p
 	if (result == 0)
 		result = network_after_list(fault->params, plan);
 	if (!params_number(&fault->target->params, TRAFFIC_ALLOW_LOCKOUT, 0))
-		state->control_count = network_control_connections(
+		state->control_count = target_session_find(
 			state->control, sizeof(state->control) / sizeof(*state->control));
 	if (result == 0 && params_number(fault->params, NETWORK_RESET_CONNECTIONS, 0))
 		result = network_plan_connections(state, fault->target, plan, err);

@@ -169,15 +169,15 @@ static int undo_group(const struct network_record *record, struct error *err)
 static int verify_group(const struct network_record *record, bool *out_gone, char *out_left,
 			size_t left_size, struct error *err)
 {
-	int result = bpf_links_end(record->link, true, err);
+	char commands[256];
+	int result = bpf_links_say(record->link, commands, sizeof(commands), err);
 
 	if (result < 0)
 		return result;
 	*out_gone = result == 0;
 	snprintf(out_left, left_size,
-		 "BPF programs %s at control groups: bpftool link list, then bpftool link detach "
-		 "id N",
-		 record->link);
+		 "BPF programs %s at control groups; by hand (package bpftool): %s", record->link,
+		 commands);
 	return 0;
 }
 

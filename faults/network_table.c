@@ -88,7 +88,7 @@ static void exclude_sessions(const struct network_state *state, bool is_ingress,
 	const uint8_t tcp = IPPROTO_TCP;
 
 	for (unsigned i = 0; i < state->control_count; i++) {
-		const struct network_connection *c = &state->control[i];
+		const struct session_connection *c = &state->control[i];
 
 		nft_rule_begin(batch, chain);
 		nft_match_address(batch, c->family, local, c->local);

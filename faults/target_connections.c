@@ -12,6 +12,7 @@
 struct picking {
 	const struct params *target;
 	uint16_t usual_port;
+	const struct target_spared *spared;
 	uint64_t *groups; /* sorted; owned: the target's control groups and those below */
 	unsigned group_count;
 	bool is_nameless; /* a connection was met of which the kernel does not say whose it is */
@@ -107,15 +108,36 @@ static bool is_of_group(const struct connection *connection, struct picking *pic
 		       sizeof(*picking->groups), compare);
 }
 
+static bool is_spared(const struct connection *connection, const struct target_spared *spared)
+{
+	const size_t size = connection->family == AF_INET ? 4 : 16;
+
+	for (unsigned i = 0; i < spared->count; i++) {
+		const struct session_connection *of = &spared->connections[i];
+
+		if (of->family == connection->family && of->local_port == connection->local_port &&
+		    of->remote_port == connection->remote_port &&
+		    memcmp(of->local, connection->local, size) == 0 &&
+		    memcmp(of->remote, connection->remote, size) == 0)
+			return true;
+	}
+	return false;
+}
+
 static int pick(void *context, const struct connection *connection)
 {
 	struct picking *picking = context;
 	struct target_connections *out = picking->out;
 	struct connection *grown;
 
-	/* whose it is matters of those in scope alone */
-	if (!is_in_scope(connection, picking->target, picking->usual_port) ||
-	    !is_of_group(connection, picking))
+	if (!is_in_scope(connection, picking->target, picking->usual_port))
+		return 0;
+	if (is_spared(connection, picking->spared)) {
+		out->spared_count++;
+		return 0;
+	}
+	/* whose it is matters of those alone */
+	if (!is_of_group(connection, picking))
 		return 0;
 	if (out->count >= ROUND_MAX)
 		return -E2BIG;
@@ -178,9 +200,11 @@ static int find(struct netlink *diag, const struct target *target, struct pickin
 }
 
 int target_connections_find(struct netlink *diag, const struct target *target, uint16_t usual_port,
-			    struct target_connections *out, struct error *err)
+			    const struct target_spared *spared, struct target_connections *out,
+			    struct error *err)
 {
-	struct picking picking = {.target = &target->params, .usual_port = usual_port, .out = out};
+	struct picking picking = {
+		.target = &target->params, .usual_port = usual_port, .spared = spared, .out = out};
 	int result;
 
 	*out = (struct target_connections){0};

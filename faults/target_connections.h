@@ -8,10 +8,18 @@
 #define SQUALL_TARGET_CONNECTIONS_H
 
 #include "faults/target.h"
+#include "faults/target_session.h"
 #include "injector/kernel/connection.h"
 
 struct target_connections {
 	struct connection *found; /* owned */
+	unsigned count;
+	unsigned spared_count; /* in scope, but of the session that controls us */
+};
+
+/* Of the session that controls us; none with `allow-lockout`. */
+struct target_spared {
+	const struct session_connection *connections;
 	unsigned count;
 };
 
@@ -19,7 +27,8 @@ struct target_connections {
  * `usual_port`: of an endpoint without one, 0: any. The caller drops them. -EOPNOTSUPP: the kernel
  * does not say whose a connection is. */
 int target_connections_find(struct netlink *diag, const struct target *target, uint16_t usual_port,
-			    struct target_connections *out, struct error *err);
+			    const struct target_spared *spared, struct target_connections *out,
+			    struct error *err);
 /* Counts those that were still there. */
 int target_connections_end(struct netlink *diag, const struct target_connections *connections,
 			   uint64_t *inout_count, struct error *err);

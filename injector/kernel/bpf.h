@@ -65,6 +65,9 @@ bool bpf_link_is_attached(int link_fd);
 int bpf_links_end(const char *program_name, bool count_only, struct error *err);
 /* The same for undoing: they go with the process that holds them, whose death is waited for. */
 int bpf_links_undo(const char *program_name, struct error *err);
+/* How many there are, and what ends them by hand: "bpftool link detach id 12; bpftool link detach
+ * id 13", cut behind a whole command. */
+int bpf_links_say(const char *program_name, char *out, size_t size, struct error *err);
 /* Every link of a program to a control group that exists; a negative answer of fn ends it. Needs
  * CAP_SYS_ADMIN. */
 int bpf_links_each(int (*fn)(void *context, int link_fd, const char *program_name), void *context,

@@ -181,6 +181,40 @@ int bpf_links_end(const char *program_name, bool count_only, struct error *err)
 	return result < 0 ? result : ending.found;
 }
 
+struct saying {
+	const char *name;
+	char *out;
+	size_t size;
+	int found;
+};
+
+static int say_one(void *context, int link_fd, const char *program_name)
+{
+	struct saying *saying = context;
+	struct bpf_link_info info;
+	char command[48];
+	size_t used = strlen(saying->out);
+
+	if (strcmp(program_name, saying->name) != 0 || describe(link_fd, &info, sizeof(info)) < 0)
+		return 0;
+	snprintf(command, sizeof(command), "%sbpftool link detach id %u", used ? "; " : "",
+		 info.id);
+	if (used + strlen(command) < saying->size)
+		memcpy(saying->out + used, command, strlen(command) + 1);
+	saying->found++;
+	return 0;
+}
+
+int bpf_links_say(const char *program_name, char *out, size_t size, struct error *err)
+{
+	struct saying saying = {.name = program_name, .out = out, .size = size};
+	int result;
+
+	out[0] = '\0';
+	result = bpf_links_each(say_one, &saying, err);
+	return result < 0 ? result : saying.found;
+}
+
 int bpf_links_undo(const char *program_name, struct error *err)
 {
 	int64_t deadline_ns = clock_now_ns() + OWNER_NS;

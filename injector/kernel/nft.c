@@ -126,8 +126,12 @@ int nft_remove_table(struct netlink *netlink, uint8_t family, const char *table,
 	nft_delete_table(&batch, family, table);
 	result = nft_commit(netlink, &batch, err);
 	if (result < 0 && owner) {
-		error_prefix(err, "table %s is held by process %u", table, owner);
-		error_remedy(err, "end that process: kill -9 %u", owner);
+		/* the kernel tells a port of netlink's, which is the pid of the first socket alone
+		 */
+		error_prefix(err, "table %s is held by a process that has not gone yet", table);
+		error_remedy(err,
+			     "the table goes with it; `ps -C squall -o pid,stat,wchan:32,args` "
+			     "shows what it waits for");
 	}
 	return result == -ENOENT ? 0 : result;
 }

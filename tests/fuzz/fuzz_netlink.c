@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The kernel's answers: links, addresses' settings, qdiscs, filters, routes, nf_tables, listening
- * sockets, tracked connections, a netem, a new tap, packets that it keeps; and what it announces of
- * links and qdiscs. send(), recvmsg() and poll() are ours, so that the parsers get any bytes for an
- * answer; only sequence numbers are mended, else everything would be passed over as somebody
- * else's.
+ * sockets, connections that exist, tracked ones, a netem, a new tap, packets that it keeps; and
+ * what it announces of links and qdiscs. send(), recvmsg() and poll() are ours, so that the parsers
+ * get any bytes for an answer; only sequence numbers are mended, else everything would be passed
+ * over as somebody else's.
  */
 /* what concerns whom is its own business */
 #include "faults/network_listen.c" /* NOLINT(bugprone-suspicious-include) */
 
 #include "injector/kernel/address.h"
+#include "injector/kernel/connection.h"
 #include "injector/kernel/conntrack.h"
 #include "injector/kernel/link.h"
 #include "injector/kernel/netem.h"
@@ -143,6 +144,15 @@ static void use_hook(void *context, const struct nft_hook *hook)
 {
 	*(size_t *)context += strlen(hook->table) + strlen(hook->chain) +
 			      (hook->device ? strlen(hook->device) : 0);
+}
+
+static int use_connection(void *context, const struct connection *connection)
+{
+	if (connection->family != AF_INET && connection->socket_family == AF_INET)
+		abort();
+	*(size_t *)context += connection->local[15] + connection->remote[3] +
+			      connection->local_port + (size_t)connection->cgroup;
+	return connection->remote_port == 0xffff ? -E2BIG : 0;
 }
 
 static void find_original(struct netlink *netlink)
@@ -291,6 +301,9 @@ static void ask(struct netlink *netlink, unsigned what)
 	case 17:
 		address_each(netlink, use_address, &sum, &err);
 		break;
+	case 18:
+		connection_each(netlink, use_connection, &sum, &err);
+		break;
 	}
 	if (what == 9 && socket_owner_inodes(-1, 1, 65535, &inodes, &count, NULL) == 0)
 		free(inodes);
@@ -308,6 +321,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	answer = data + 1;
 	answer_size = size - 1;
 	turns = 0;
-	ask(netlink, data[0] % 18);
+	ask(netlink, data[0] % 19);
 	return 0;
 }

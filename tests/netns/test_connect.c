@@ -560,6 +560,56 @@ static void test_undo_ends_what_outlives_its_process(void **state)
 	group_remove(group);
 }
 
+/* As `bpftool link detach id` does it. */
+static void detach_link(uint32_t id)
+{
+	union bpf_attr attributes;
+	int fd;
+
+	memset(&attributes, 0, sizeof(attributes));
+	attributes.link_id = id;
+	fd = bpf_system_call(BPF_LINK_GET_FD_BY_ID, &attributes);
+	assert_true(fd >= 0);
+	memset(&attributes, 0, sizeof(attributes));
+	attributes.link_detach.link_fd = (uint32_t)fd;
+	assert_int_equal(bpf_system_call(BPF_LINK_DETACH, &attributes), 0);
+	close(fd);
+}
+
+static void test_what_is_left_is_named_so_that_it_can_be_ended(void **state)
+{
+	struct netlab *lab = *state;
+	struct journal_record record = {.owner = "connect", .type = CONNECT_RECORD_LINKS};
+	struct netlab_fault fault;
+	struct error err = ERROR_INIT;
+	char group[128], left[512] = "", *at = left;
+	bool is_gone = true;
+	struct caller one;
+	unsigned id;
+
+	group_make("sqco-web", group);
+	one = call_in(lab, group);
+	START(lab, &fault, "cgroup", "/sqco-web", "error", "ETIMEDOUT");
+	memcpy(record.payload, &((struct connect_state *)fault.fault.state)->record,
+	       sizeof(struct connect_record));
+	assert_int_equal(connect_fault.verify(&record, &is_gone, left, sizeof(left), &err), 0);
+	assert_false(is_gone);
+	print_message("%s\n", left);
+	for (unsigned i = 0; i < 2; i++) {
+		at = strstr(at, "bpftool link detach id ");
+		assert_non_null(at);
+		assert_int_equal(sscanf(at, "bpftool link detach id %u", &id), 1);
+		detach_link(id);
+		at++;
+	}
+	assert_int_equal(try(&one, "10.88.0.2", NETLAB_PORT), 0);
+	assert_int_equal(connect_fault.verify(&record, &is_gone, left, sizeof(left), &err), 0);
+	assert_true(is_gone);
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+	hang_up(&one);
+	group_remove(group);
+}
+
 static void test_the_group_goes_away(void **state)
 {
 	struct netlab *lab = *state;
@@ -630,6 +680,7 @@ int main(void)
 		cmocka_unit_test(test_a_share_that_changes),
 		cmocka_unit_test(test_killed_and_then_restored),
 		cmocka_unit_test(test_undo_ends_what_outlives_its_process),
+		cmocka_unit_test(test_what_is_left_is_named_so_that_it_can_be_ended),
 		cmocka_unit_test(test_the_group_goes_away),
 		cmocka_unit_test(test_a_failure_at_each_step_leaves_nothing),
 	};

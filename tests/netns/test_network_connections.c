@@ -232,7 +232,7 @@ static void test_what_it_cannot_know_is_refused(void **state)
 }
 
 /* In a child: the connection is looked for in the namespace we are in. */
-static int session_child(const struct netlab *lab)
+static int session_child(const struct netlab *lab, const char *const *settings, int told)
 {
 	struct sockaddr_in own;
 	socklen_t length = sizeof(own);
@@ -249,15 +249,12 @@ static int session_child(const struct netlab *lab)
 		return 2;
 	snprintf(text, sizeof(text), "10.88.0.2 %d 10.88.0.1 %u", NETLAB_PORT, ntohs(own.sin_port));
 	setenv("SSH_CONNECTION", text, 1);
-	if (netlab_fault_plan(
-		    NULL, &fault, "kkkkk3",
-		    (const char *[]){"interface", "sqv0", "reset-connections", "true", NULL},
-		    &err) < 0 ||
-	    network_fault.inject(&fault.fault, &err) < 0) {
+	if (netlab_fault_plan(NULL, &fault, "kkkkk3", settings, &err) < 0 ||
+	    fault.fault.ops->inject(&fault.fault, &err) < 0) {
 		fprintf(stderr, "%s\n", err.text);
 		return 3;
 	}
-	if (netlab_told(session) != 0)
+	if (netlab_told(session) != told)
 		return 4;
 	if (netlab_told(other) != ECONNABORTED)
 		return 5;
@@ -265,7 +262,7 @@ static int session_child(const struct netlab *lab)
 	return 0;
 }
 
-static void test_the_controlling_session_is_spared(void **state)
+static void assert_session(struct netlab *lab, const char *const *settings, int told)
 {
 	int status;
 	pid_t pid;
@@ -275,9 +272,31 @@ static void test_the_controlling_session_is_spared(void **state)
 	fflush(stdout);
 	pid = fork();
 	if (pid == 0)
-		_exit(session_child(*state));
+		_exit(session_child(lab, settings, told));
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
+	assert_int_equal(WIFEXITED(status) ? WEXITSTATUS(status) : -1, 0);
+}
+
+static void test_the_controlling_session_is_spared(void **state)
+{
+	assert_session(*state,
+		       (const char *[]){"interface", "sqv0", "reset-connections", "true", NULL}, 0);
+	assert_session(*state,
+		       (const char *[]){"interface", "sqv0", "reset-connections", "true",
+					"allow-lockout", "true", NULL},
+		       ECONNABORTED);
+}
+
+static void test_it_is_spared_by_the_http_fault_as_well(void **state)
+{
+	assert_session(*state,
+		       (const char *[]){"fault", "http", "to", "10.88.0.2:1-65535", "answer", "503",
+					"reset-connections", "true", NULL},
+		       0);
+	assert_session(*state,
+		       (const char *[]){"fault", "http", "to", "10.88.0.2:1-65535", "answer", "503",
+					"reset-connections", "true", "allow-lockout", "true", NULL},
+		       ECONNABORTED);
 }
 
 static int setup(void **state)
@@ -301,6 +320,7 @@ int main(void)
 		cmocka_unit_test(test_a_redis_subscriber_is_cut_off),
 		cmocka_unit_test(test_what_it_cannot_know_is_refused),
 		cmocka_unit_test(test_the_controlling_session_is_spared),
+		cmocka_unit_test(test_it_is_spared_by_the_http_fault_as_well),
 	};
 
 	return cmocka_run_group_tests(tests, setup, netlab_teardown);

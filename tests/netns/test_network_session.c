@@ -208,13 +208,13 @@ static void test_connections_of_other_ancestors_are_affected(void **state)
 
 static void test_forged_session_is_not_believed(void **state)
 {
-	struct network_connection found[4];
+	struct session_connection found[4];
 
 	(void)state;
 	setenv("SSH_CONNECTION", "192.0.2.1 50000 192.0.2.2 22", 1);
-	assert_int_equal(network_control_connections(found, 4), 0);
+	assert_int_equal(target_session_find(found, 4), 0);
 	setenv("SSH_CONNECTION", "192.0.2.1 50000 192.0.2.2 22; drop", 1);
-	assert_int_equal(network_control_connections(found, 4), 0);
+	assert_int_equal(target_session_find(found, 4), 0);
 	unsetenv("SSH_CONNECTION");
 }
 

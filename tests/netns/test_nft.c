@@ -350,6 +350,25 @@ static void test_the_kernels_sentence_and_the_object_are_in_the_error(void **sta
 	nft_batch_begin(&batch);
 }
 
+/* The kernel names the holder by a port of netlink's, which is no process to end. */
+static void test_a_table_that_is_held_is_not_removed(void **state)
+{
+	struct error err = ERROR_INIT;
+	struct netlink *other;
+
+	(void)state;
+	nft_add_table(&batch, NFPROTO_NETDEV, "t", NULL);
+	commit();
+	assert_int_equal(netlink_open_netfilter(-1, &other, NULL), 0);
+	assert_int_equal(nft_remove_table(other, NFPROTO_NETDEV, "t", &err), -EPERM);
+	assert_non_null(strstr(err.text, "table t is held by a process that has not gone yet"));
+	assert_null(strstr(err.remedy, "kill"));
+	netlink_close(other);
+	nft_batch_begin(&batch);
+	nft_delete_table(&batch, NFPROTO_NETDEV, "t");
+	commit();
+}
+
 static void test_a_table_lives_as_long_as_its_conversation(void **state)
 {
 	struct netlink *other;
@@ -421,6 +440,7 @@ int main(void)
 		TEST(test_ranges_that_touch_or_overlap_are_joined),
 		TEST(test_ranges_out_of_order_are_refused_as_a_whole),
 		TEST(test_the_kernels_sentence_and_the_object_are_in_the_error),
+		TEST(test_a_table_that_is_held_is_not_removed),
 		TEST(test_a_table_lives_as_long_as_its_conversation),
 		TEST(test_nothing_to_change_asks_nobody),
 		TEST(test_a_hundred_thousand_networks),

@@ -62,7 +62,7 @@ static bool is_elsewhere(const char *program)
 		"cp",	   /* somebody removed the original: tests/netns/test_file_theirs.c */
 		"nsenter", /* a namespace without a name: tests/netns/test_network_typed.c */
 		"ip",	   /* an ifb, where there is netem: the same */
-		"bpftool", /* in words: who types it looks for a number first */
+		"bpftool", /* in words: it need not be there */
 	};
 
 	for (unsigned i = 0; i < sizeof(elsewhere) / sizeof(*elsewhere); i++)

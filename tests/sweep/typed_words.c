@@ -18,7 +18,7 @@ static const char *const words[] = {
 	"no command is shown",
 	"bring it back from a backup",
 	"to be unmounted there by hand",
-	": bpftool link list, then ",
+	"; by hand (package bpftool): ",
 	"if that is as it should be: ",
 	"; look for ",
 	"it could not be undone",

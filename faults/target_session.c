@@ -5,13 +5,15 @@
  * SSH_CONNECTION, which anybody may set, is believed only as far as the kernel knows exactly that
  * connection to be established.
  */
-#include "faults/network.h"
+#include "faults/target_session.h"
 
 #include "injector/base/cleanup.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <dirent.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -93,7 +95,7 @@ static bool parse_address(const char *text, uint8_t *out, int *out_family)
 	return true;
 }
 
-typedef bool (*connection_fn)(void *context, const struct network_connection *connection,
+typedef bool (*connection_fn)(void *context, const struct session_connection *connection,
 			      unsigned long inode);
 
 /* Established TCP connections of the namespace that a process is in. */
@@ -105,7 +107,7 @@ static void each_connection(const char *path, connection_fn fn, void *context)
 	while (file && fgets(line, sizeof(line), file)) {
 		char local[33], remote[33];
 		unsigned local_port, remote_port, status;
-		struct network_connection connection = {0};
+		struct session_connection connection = {0};
 		unsigned long inode;
 		int family;
 
@@ -125,22 +127,22 @@ static void each_connection(const char *path, connection_fn fn, void *context)
 }
 
 struct search {
-	struct network_connection *out;
+	struct session_connection *out;
 	unsigned capacity, count;
 	const unsigned long *inodes;
 	unsigned inode_count;
-	const struct network_connection *wanted; /* instead of inodes */
+	const struct session_connection *wanted; /* instead of inodes */
 };
 
-static bool is_same_connection(const struct network_connection *a,
-			       const struct network_connection *b)
+static bool is_same_connection(const struct session_connection *a,
+			       const struct session_connection *b)
 {
 	return a->family == b->family && a->local_port == b->local_port &&
 	       a->remote_port == b->remote_port && memcmp(a->local, b->local, 16) == 0 &&
 	       memcmp(a->remote, b->remote, 16) == 0;
 }
 
-static bool take_connection(void *context, const struct network_connection *connection,
+static bool take_connection(void *context, const struct session_connection *connection,
 			    unsigned long inode)
 {
 	struct search *search = context;
@@ -167,13 +169,13 @@ static void search_process(pid_t pid, struct search *search)
 }
 
 /* "CLIENT CLIENT_PORT SERVER SERVER_PORT" (ssh(1)). */
-static bool parse_environment(struct network_connection *out)
+static bool parse_environment(struct session_connection *out)
 {
 	const char *text = getenv("SSH_CONNECTION");
 	char client[64], server[64], rest;
 	unsigned client_port, server_port;
 
-	*out = (struct network_connection){.family = AF_INET};
+	*out = (struct session_connection){.family = AF_INET};
 	if (!text || strlen(text) > 128 ||
 	    sscanf(text, "%63[0-9a-fA-F.:] %5u %63[0-9a-fA-F.:] %5u%c", client, &client_port,
 		   server, &server_port, &rest) != 4 ||
@@ -194,8 +196,8 @@ static void add_other_ends(struct search *search)
 	unsigned count = search->count;
 
 	for (unsigned i = 0; i < count; i++) {
-		const struct network_connection *one = &search->out[i];
-		struct network_connection other = {.family = one->family,
+		const struct session_connection *one = &search->out[i];
+		struct session_connection other = {.family = one->family,
 						   .local_port = one->remote_port,
 						   .remote_port = one->local_port};
 
@@ -207,10 +209,10 @@ static void add_other_ends(struct search *search)
 	search->wanted = NULL;
 }
 
-unsigned network_control_connections(struct network_connection *out, unsigned capacity)
+unsigned target_session_find(struct session_connection *out, unsigned capacity)
 {
 	struct search search = {.out = out, .capacity = capacity};
-	struct network_connection named;
+	struct session_connection named;
 	pid_t pid = getpid();
 	char name[16];
 
