@@ -187,26 +187,16 @@ static void say_counts(const struct http_counters *seen, uint64_t reset, struct 
 		uint64_t count;
 		const char *noun, *what;
 	} counts[] = {
-<<<<<<< HEAD
-		{seen->answered, "answered"},
-		{seen->aborted, "aborted"},
-		{seen->delayed, "delayed"},
-		{seen->changed_requests, "requests changed"},
-		{seen->changed_responses, "responses changed"},
-		{seen->unchanged, "not changed"},
-		{reset, "connections ended"},
-		{seen->strange, "connections not understood"},
-		{seen->refused, "connections refused (too many)"},
-		{seen->left, "half-closed connections ended (too many)"},
-=======
 		{seen->answered, "", "answered"},
 		{seen->aborted, "", "aborted"},
 		{seen->delayed, "", "delayed"},
+		{seen->changed_requests, "request", " changed"},
+		{seen->changed_responses, "response", " changed"},
+		{seen->unchanged, "", "not changed"},
 		{reset, "connection", " ended"},
 		{seen->strange, "connection", " not understood"},
 		{seen->refused, "connection", " refused (too many)"},
 		{seen->left, "half-closed connection", " ended (too many)"},
->>>>>>> main
 	};
 	struct prose prose;
 

@@ -367,7 +367,7 @@ static void test_another_protocol_is_let_alone(void **state)
 	say(pair.server, "HTTP/1.1 304 Not\r\nETag: e\r\n\r\n");
 	hears(pair.client, "HTTP/1.1 304 Not\r\nETag: e\r\n\r\n");
 	part(&pair);
-	assert_string_equal(evidence_of(&fault).detail, "1 of 1 requests met, 1 not changed");
+	assert_string_equal(evidence_of(&fault).detail, "1 of 1 request met, 1 not changed");
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 	close(listener);
 }
