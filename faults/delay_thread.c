@@ -8,12 +8,12 @@
 #include "faults/delay_lane.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
+#include "injector/base/thread.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -238,19 +238,11 @@ int delay_thread_new(struct delay_budget *budget, uint64_t seed, struct delay_th
 int delay_thread_start(struct delay_thread *thread, int tap_fd, const struct tap *tap,
 		       struct error *err)
 {
-	sigset_t all, before;
-	pthread_attr_t attributes;
 	int status;
 
 	thread->lane.tap_fd = tap_fd;
 	thread->lane.tap = *tap;
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, STACK_SIZE);
-	sigfillset(&all); /* signals are the worker's business */
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	status = pthread_create(&thread->id, &attributes, run, thread);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attributes);
+	status = thread_start(&thread->id, STACK_SIZE, run, thread);
 	if (status)
 		return error_errno(err, status, "cannot start the thread of the delay line");
 	thread->is_started = true;

@@ -10,7 +10,7 @@
 #define SQUALL_DNS_H
 
 #include "faults/dns_responder.h"
-#include "faults/redirect.h"
+#include "faults/redirect_state.h"
 
 extern const struct fault_ops dns_fault;
 
@@ -37,48 +37,24 @@ int dns_read_policy(const struct params *params, struct dns_policy *policy, stru
 
 #define DNS_PORT      53
 #define DNS_MARK_BASE 0x70000000U /* see redirect.h */
-
-enum dns_phase { DNS_IDLE, DNS_ACTIVE, DNS_DRAINING };
-
-#define DNS_RECORD_TABLE 1
+#define DNS_CHAIN     "queries"
 
 struct dns_state {
-	enum dns_phase phase;
+	struct redirect_state redirect;
 	struct dns_policy policy;
-	struct dns_responder *responder; /* while in force */
-	struct netlink *owner;		 /* the same; of the table */
-	struct netlink *netfilter, *route;
-	struct redirect_record record;
-	uint32_t mark;
-	pid_t namespace_keeper; /* see target_namespace.h */
-	int64_t wait_until_ns;
 	struct dns_responder_counters last; /* once it has ended */
-	struct dns_state *next;		    /* live ones of this process */
 };
+
+/* dns.c */
+extern const struct redirect_kind dns_kind;
 
 /* dns_explain.c: fault_ops.explain */
 void dns_explain(const struct params *params, char *out, size_t size);
 
-/* dns_table.c: starts the effect. */
-int dns_table_commit(const struct dns_state *state, const struct target *target, const char *run_id,
-		     unsigned step, struct error *err);
-/* Can this kernel do it? Tried in the namespace the process is in; nothing is left. */
-int dns_table_try(bool with_groups, struct error *err);
-/* No query is redirected any more; answers under way still find back. */
-int dns_table_soften(struct dns_state *state, struct error *err);
+/* dns_table.c: redirect_kind.add_rules */
+void dns_add_rules(const struct redirect_rules *rules);
 
 /* dns_plan.c */
-int dns_probe(struct fault_support *out, struct error *err);
 int dns_plan(struct fault *fault, struct plan *plan, struct error *err);
-
-/* dns.c: takes table and responder away. */
-void dns_finish(struct dns_state *state);
-
-/* dns_restore.c */
-int dns_undo(const struct journal_record *record, struct error *err);
-int dns_verify(const struct journal_record *record, bool *out_gone, char *out_left,
-	       size_t left_size, struct error *err);
-void dns_register(struct dns_state *state);
-void dns_unregister(struct dns_state *state);
 
 #endif

@@ -5,7 +5,6 @@
  */
 #include "faults/dns_relay.h"
 
-#include "faults/redirect.h"
 #include "injector/base/clock.h"
 
 #include <errno.h>
@@ -18,7 +17,7 @@ struct dns_flow {
 	struct dns_relay *relay;
 	struct dns_flow *next;
 	struct dns_socket *socket;
-	struct sockaddr_storage client, server, own; /* own: of its socket */
+	struct redirect_way way;
 	int fd;
 	unsigned awaited; /* queries without an answer */
 	int64_t used_ns;
@@ -34,18 +33,18 @@ static void settle(struct dns_flow *flow, unsigned count)
 	if (count > flow->awaited)
 		count = flow->awaited;
 	flow->awaited -= count;
-	flow->relay->awaited -= count;
+	flow->relay->base.awaited -= count;
 }
 
 static void close_flow(struct dns_flow *flow)
 {
-	struct dns_flow **at = bucket_of(flow->relay, &flow->client);
+	struct dns_flow **at = bucket_of(flow->relay, &flow->way.client);
 
 	while (*at != flow)
 		at = &(*at)->next;
 	*at = flow->next;
 	settle(flow, flow->awaited);
-	loop_unwatch(flow->relay->loop, flow->fd);
+	loop_unwatch(flow->relay->base.loop, flow->fd);
 	close(flow->fd);
 	flow->relay->flow_count--;
 	free(flow);
@@ -79,7 +78,7 @@ static void server_answers(void *context, uint32_t events)
 		}
 		settle(flow, 1);
 		flow->used_ns = clock_now_ns();
-		answer_client(flow->socket, &flow->client, relay->buffer, (size_t)size);
+		answer_client(flow->socket, &flow->way.client, relay->buffer, (size_t)size);
 	}
 }
 
@@ -97,50 +96,43 @@ static void close_oldest(struct dns_relay *relay)
 	close_flow(oldest);
 }
 
-static struct dns_flow *find_flow(struct dns_socket *socket, const struct sockaddr_storage *client,
-				  const struct sockaddr_storage *server)
+static struct dns_flow *find_flow(struct dns_socket *socket, const struct redirect_way *way)
 {
-	for (struct dns_flow *flow = *bucket_of(socket->relay, client); flow; flow = flow->next)
-		if (flow->socket == socket && redirect_is_same(&flow->client, client) &&
-		    redirect_is_same(&flow->server, server))
+	for (struct dns_flow *flow = *bucket_of(socket->relay, &way->client); flow;
+	     flow = flow->next)
+		if (flow->socket == socket && redirect_is_same(&flow->way.client, &way->client) &&
+		    redirect_is_same(&flow->way.server, &way->server))
 			return flow;
 	return NULL;
 }
 
-/* What another one of these sends to its server: somebody's rules have taken off what tells our
- * packets, and each query would lead to one more. */
-static bool is_ours(const struct dns_relay *relay, const struct sockaddr_storage *client,
-		    const struct sockaddr_storage *server)
+static bool is_ours(const struct dns_relay *relay, const struct redirect_way *way)
 {
 	for (unsigned i = 0; i < DNS_BUCKETS; i++)
 		for (const struct dns_flow *flow = relay->flows[i]; flow; flow = flow->next)
-			if (redirect_is_same(&flow->own, client) &&
-			    redirect_is_same(&flow->server, server))
+			if (redirect_comes_back(way, &flow->way))
 				return true;
 	return false;
 }
 
-static struct dns_flow *make_flow(struct dns_socket *socket, const struct sockaddr_storage *client,
-				  const struct sockaddr_storage *server)
+static struct dns_flow *make_flow(struct dns_socket *socket, const struct redirect_way *way)
 {
 	struct dns_relay *relay = socket->relay;
-	struct dns_flow *flow, **at = bucket_of(relay, client);
-	socklen_t size = sizeof(flow->own);
+	struct dns_flow *flow, **at = bucket_of(relay, &way->client);
 
-	if (is_ours(relay, client, server))
-		relay->is_looping = true;
-	if (relay->is_looping)
+	if (is_ours(relay, way))
+		relay->base.is_looping = true;
+	if (relay->base.is_looping)
 		return NULL;
 	if (relay->flow_count >= DNS_FLOWS_MAX)
 		close_oldest(relay);
 	flow = calloc(1, sizeof(*flow));
 	if (!flow)
 		return NULL;
-	*flow = (struct dns_flow){
-		.relay = relay, .socket = socket, .client = *client, .server = *server};
-	flow->fd = dns_relay_connect(relay, SOCK_DGRAM, client, server);
-	if (flow->fd < 0 || getsockname(flow->fd, (struct sockaddr *)&flow->own, &size) < 0 ||
-	    loop_watch(relay->loop, flow->fd, EPOLLIN, server_answers, flow, NULL) < 0) {
+	*flow = (struct dns_flow){.relay = relay, .socket = socket, .way = *way};
+	flow->fd = dns_relay_connect(relay, SOCK_DGRAM, &flow->way);
+	if (flow->fd < 0 ||
+	    loop_watch(relay->base.loop, flow->fd, EPOLLIN, server_answers, flow, NULL) < 0) {
 		if (flow->fd >= 0)
 			close(flow->fd);
 		free(flow);
@@ -152,13 +144,13 @@ static struct dns_flow *make_flow(struct dns_socket *socket, const struct sockad
 	return flow;
 }
 
-static void pass(struct dns_socket *socket, const struct sockaddr_storage *client,
-		 const struct sockaddr_storage *server, const uint8_t *bytes, size_t size)
+static void pass(struct dns_socket *socket, const struct redirect_way *way, const uint8_t *bytes,
+		 size_t size)
 {
-	struct dns_flow *flow = find_flow(socket, client, server);
+	struct dns_flow *flow = find_flow(socket, way);
 
 	if (!flow)
-		flow = make_flow(socket, client, server);
+		flow = make_flow(socket, way);
 	/* a first failure may be the answer to what was sent before (ICMP) */
 	if (!flow || (send(flow->fd, bytes, size, MSG_DONTWAIT) < 0 &&
 		      send(flow->fd, bytes, size, MSG_DONTWAIT) < 0)) {
@@ -167,22 +159,22 @@ static void pass(struct dns_socket *socket, const struct sockaddr_storage *clien
 	}
 	flow->used_ns = clock_now_ns();
 	flow->awaited++;
-	flow->relay->awaited++;
+	flow->relay->base.awaited++;
 }
 
 static void handle(struct dns_socket *socket, const struct sockaddr_storage *client, size_t size)
 {
 	struct dns_relay *relay = socket->relay;
-	struct dns_held what = {.socket = socket, .client = *client};
+	struct dns_held what = {.socket = socket, .way.client = *client};
 	uint8_t answer[DNS_ANSWER_MAX];
 	size_t answer_size = 0;
 
 	/* who was not redirected gets nothing: this is no open resolver */
-	if (!dns_relay_find_server(relay, IPPROTO_UDP, socket, client, &what.server))
+	if (!dns_relay_find_server(relay, IPPROTO_UDP, socket, client, &what.way.server))
 		return;
 	switch (dns_relay_decide(relay, relay->buffer, size, answer, &answer_size)) {
 	case DNS_PASSES:
-		pass(socket, client, &what.server, relay->buffer, size);
+		pass(socket, &what.way, relay->buffer, size);
 		break;
 	case DNS_WAITS:
 		dns_relay_hold(relay, &what, relay->buffer, size);
@@ -221,9 +213,9 @@ void dns_datagram_arrives(void *context, uint32_t events)
 void dns_datagram_release(struct dns_held *held)
 {
 	if (held->is_answer)
-		answer_client(held->socket, &held->client, held->bytes, held->size);
+		answer_client(held->socket, &held->way.client, held->bytes, held->size);
 	else
-		pass(held->socket, &held->client, &held->server, held->bytes, held->size);
+		pass(held->socket, &held->way, held->bytes, held->size);
 }
 
 static void close_older_than(struct dns_relay *relay, int64_t limit_ns)

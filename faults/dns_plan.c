@@ -4,47 +4,11 @@
  */
 #include "faults/dns.h"
 
-#include "faults/target_group.h"
-
 #include "injector/base/quantity.h"
-#include "injector/kernel/trial.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-#define REMEDY                                                                                     \
-	"needs Linux 5.12 or newer with CONFIG_NF_TABLES_INET, nft_redir, nft_ct and "             \
-	"nf_conntrack_netlink (modprobe nft_redir nf_conntrack_netlink)"
-#define GROUP_REMEDY "needs Linux 5.13 or newer with CONFIG_NFT_SOCKET (modprobe nft_socket)"
-
-static int try_table(void *answer, struct error *err)
-{
-	(void)answer;
-	return dns_table_try(false, err);
-}
-
-static int try_group_table(void *answer, struct error *err)
-{
-	(void)answer;
-	return dns_table_try(true, err);
-}
-
-int dns_probe(struct fault_support *out, struct error *err)
-{
-	struct error why = ERROR_INIT;
-	int result = trial_run(try_table, NULL, 0, &why);
-
-	(void)err;
-	*out = (struct fault_support){.usable = result == 0};
-	if (result == 0)
-		snprintf(out->way, sizeof(out->way),
-			 "nftables owner table redirects queries to a responder of the worker");
-	snprintf(out->reason, sizeof(out->reason), "%.*s", (int)sizeof(out->reason) - 1, why.text);
-	snprintf(out->remedy, sizeof(out->remedy), "%s", result ? REMEDY : "");
-	return 0;
-}
 
 static void describe(const struct dns_policy *policy, char *out, size_t size)
 {
@@ -74,47 +38,17 @@ static int list_names(const struct params *params, struct plan *plan)
 	return result;
 }
 
-static int list_servers(const struct target *target, struct plan *plan)
-{
-	unsigned count = params_count(&target->params, TRAFFIC_TO);
-	char text[ENDPOINT_TEXT_SIZE] = "*";
-	int result = 0;
-
-	for (unsigned i = 0; result == 0 && i < (count ? count : 1); i++) {
-		const struct endpoint every = {.family = AF_UNSPEC}, *server = &every;
-
-		if (count)
-			server = &params_value(&target->params, TRAFFIC_TO, i)->endpoint;
-		endpoint_format(server, text);
-		result = plan_add(plan, PLAN_TARGET, "queries to %s%s%s%s", text,
-				  server->port_first ? "" : ", port 53",
-				  target->namespace_name[0] ? ", network namespace " : "",
-				  target->namespace_name);
-	}
-	return result;
-}
-
 static int list_changes(const struct dns_state *state, struct plan *plan)
 {
-	char what[120];
+	char what[120], listens[320];
 	int result;
 
 	describe(&state->policy, what, sizeof(what));
-	result = plan_add(plan, PLAN_WAY,
-			  "nf_tables redirects queries to a responder of the worker");
-	if (result == 0)
-		result = plan_add(
-			plan, PLAN_CHANGE,
-			"listen on 127.0.0.1 and ::1, %d UDP ports and a TCP port; answer: "
-			"%s; everything else is passed on to the server that was meant",
-			DNS_PORTS, what);
-	if (result == 0)
-		result = plan_add(plan, PLAN_CHANGE,
-				  "add table inet %s (owned: vanishes with its process)",
-				  state->record.table);
-	if (result == 0)
-		result = plan_add(plan, PLAN_NOTE,
-				  "connection tracking is on in the namespace while it lasts");
+	snprintf(listens, sizeof(listens),
+		 "listen on 127.0.0.1 and ::1, %d UDP ports and a TCP port; answer: %s; everything "
+		 "else is passed on to the server that was meant",
+		 DNS_PORTS, what);
+	result = redirect_list_changes(&state->redirect, listens, plan);
 	if (result == 0)
 		result = plan_add(
 			plan, PLAN_NOTE,
@@ -137,30 +71,15 @@ int dns_plan(struct fault *fault, struct plan *plan, struct error *err)
 	if (!state)
 		return error_errno(err, ENOMEM, "dns");
 	fault->state = state;
-	dns_register(state);
-	result = dns_read_policy(fault->params, &state->policy, err);
+	result = redirect_plan(&state->redirect, &dns_kind, fault, err);
+	if (result == 0)
+		result = dns_read_policy(fault->params, &state->policy, err);
 	if (result == 0)
 		result = dns_match_new(fault->params, &dns_keys, &state->policy.match, err);
-	if (result == 0 && (result = trial_run(try_table, NULL, 0, err)) < 0)
-		error_remedy(err, "%s", REMEDY);
-	if (result == 0 && fault->target->group_count &&
-	    (result = trial_run(try_group_table, NULL, 0, err)) < 0)
-		error_remedy(err, "%s", GROUP_REMEDY);
-	if (result == 0)
-		result = redirect_check_loopback(fault->target, "queries", err);
-	if (result == 0)
-		result = redirect_name(fault, &state->record, err);
-	if (result == 0)
-		result =
-			netlink_open_netfilter(fault->target->namespace_fd, &state->netfilter, err);
-	if (result == 0)
-		result = netlink_open(fault->target->namespace_fd, &state->route, err);
 	if (result == 0)
 		result = list_names(fault->params, plan);
 	if (result == 0)
-		result = list_servers(fault->target, plan);
-	if (result == 0)
-		result = target_group_list(fault->target, plan);
+		result = redirect_list_servers(&dns_kind, fault->target, plan);
 	if (result == 0)
 		result = list_changes(state, plan);
 	if (result < 0)

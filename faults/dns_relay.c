@@ -27,25 +27,24 @@ bool dns_relay_find_server(struct dns_relay *relay, int protocol, const struct d
 			   const struct sockaddr_storage *client, struct sockaddr_storage *out)
 {
 	struct conntrack_flow flow = {
-		.protocol = (uint8_t)protocol, .zone = relay->zone, .remote = *client};
+		.protocol = (uint8_t)protocol, .zone = relay->base.port, .remote = *client};
 
 	loopback(socket, &flow.local);
 	return conntrack_original(relay->netlink, &flow, out, NULL) == 0 &&
 	       !redirect_is_same(out, &flow.local);
 }
 
-int dns_relay_connect(const struct dns_relay *relay, int type,
-		      const struct sockaddr_storage *client, const struct sockaddr_storage *server)
+int dns_relay_connect(const struct dns_relay *relay, int type, struct redirect_way *way)
 {
-	return redirect_connect(relay->mark, type, client, server);
+	return redirect_connect(relay->base.mark, type, way);
 }
 
 enum dns_fate dns_relay_decide(struct dns_relay *relay, const uint8_t *message, size_t size,
 			       uint8_t *out, size_t *out_size)
 {
-	enum dns_fate fate =
-		relay->is_soft ? DNS_PASSES
-			       : dns_policy_decide(relay->policy, message, size, out, out_size);
+	enum dns_fate fate = relay->base.is_soft ? DNS_PASSES
+						 : dns_policy_decide(relay->policy, message, size,
+								     out, out_size);
 
 	relay->queries++;
 	relay->hits += fate != DNS_PASSES;
@@ -60,7 +59,7 @@ void dns_held_free(struct dns_held *held)
 {
 	struct dns_relay *relay = held->relay;
 
-	loop_timer_cancel(relay->loop, &held->timer);
+	loop_timer_cancel(relay->base.loop, &held->timer);
 	if (held->previous)
 		held->previous->next = held->next;
 	else
@@ -68,7 +67,7 @@ void dns_held_free(struct dns_held *held)
 	if (held->next)
 		held->next->previous = held->previous;
 	relay->held_count--;
-	relay->awaited--;
+	relay->base.awaited--;
 	free(held);
 }
 
@@ -105,8 +104,8 @@ struct dns_held *dns_relay_hold(struct dns_relay *relay, const struct dns_held *
 		relay->held->previous = held;
 	relay->held = held;
 	relay->held_count++;
-	relay->awaited++;
-	if (loop_timer_set(relay->loop, &held->timer,
+	relay->base.awaited++;
+	if (loop_timer_set(relay->base.loop, &held->timer,
 			   clock_now_ns() + dns_policy_delay_ns(relay->policy), is_due, held) < 0) {
 		dns_held_free(held);
 		relay->lost++;

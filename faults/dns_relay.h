@@ -7,10 +7,9 @@
 #define SQUALL_DNS_RELAY_H
 
 #include "faults/dns_responder.h"
-#include "injector/base/loop.h"
+#include "faults/redirect.h"
 #include "injector/kernel/netlink.h"
 
-#include <stdatomic.h>
 #include <sys/socket.h>
 
 #define DNS_IDLE_NS    (10LL * 1000000000)
@@ -24,9 +23,9 @@ struct dns_held {
 	struct loop_timer timer;
 	struct dns_relay *relay;
 	struct dns_held *next, *previous;
-	struct dns_stream *stream; /* NULL: it came as a datagram, from `client` at `socket` */
+	struct dns_stream *stream; /* NULL: it came as a datagram at `socket` */
 	struct dns_socket *socket;
-	struct sockaddr_storage client, server;
+	struct redirect_way way;
 	bool is_answer;
 	size_t size;
 	uint8_t bytes[];
@@ -44,26 +43,19 @@ struct dns_flow;
 struct dns_stream;
 
 struct dns_relay {
-	struct loop *loop;
+	struct responder base;
 	struct netlink *netlink; /* to the connection tracking of the namespace */
 	const struct dns_policy *policy;
-	uint32_t mark;
-	uint16_t zone;
-	int floor; /* connections have descriptors above this one */
 	struct dns_flow *flows[DNS_BUCKETS];
 	unsigned flow_count;
 	struct dns_stream *streams;
 	unsigned stream_count;
 	struct dns_held *held;
 	unsigned held_count;
-	struct loop_timer sweep;
-	bool is_soft;
 	uint8_t buffer[DNS_MESSAGE_MAX]; /* of whoever is at work */
 
 	/* read by other threads */
 	_Atomic uint64_t queries, hits, answered, dropped, delayed, lost;
-	_Atomic bool is_looping;  /* what it sends came back to it */
-	_Atomic unsigned awaited; /* answers of servers, and what is held */
 };
 
 /* The server that a client meant; false: nobody was redirected, it talks to us on purpose. */
@@ -71,8 +63,7 @@ bool dns_relay_find_server(struct dns_relay *relay, int protocol, const struct d
 			   const struct sockaddr_storage *client, struct sockaddr_storage *out);
 /* A socket to the server, marked, from the client's address; -1: cannot. It may still be
  * connecting. */
-int dns_relay_connect(const struct dns_relay *relay, int type,
-		      const struct sockaddr_storage *client, const struct sockaddr_storage *server);
+int dns_relay_connect(const struct dns_relay *relay, int type, struct redirect_way *way);
 /* Counts a query and says what becomes of it; an answer is in `out`. */
 enum dns_fate dns_relay_decide(struct dns_relay *relay, const uint8_t *message, size_t size,
 			       uint8_t *out, size_t *out_size);

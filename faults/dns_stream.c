@@ -6,7 +6,6 @@
  */
 #include "faults/dns_relay.h"
 
-#include "faults/redirect.h"
 #include "injector/base/clock.h"
 
 #include <errno.h>
@@ -30,9 +29,8 @@ struct dns_stream {
 	struct dns_relay *relay;
 	struct dns_stream *next, *previous;
 	struct dns_socket *socket;
-	struct sockaddr_storage client_address, server_address;
-	struct sockaddr_storage own_address; /* of the server's connection */
-	int client, server;		     /* descriptors; server -1: not needed yet, or gone */
+	struct redirect_way way;
+	int client, server; /* descriptors; server -1: not needed yet, or gone */
 	struct lane to_server, to_client;
 	bool is_connected; /* the server has answered the connection */
 	bool client_ended; /* sends no more */
@@ -48,7 +46,7 @@ static void close_fd(struct dns_stream *stream, int *fd)
 {
 	if (*fd < 0)
 		return;
-	loop_unwatch(stream->relay->loop, *fd);
+	loop_unwatch(stream->relay->base.loop, *fd);
 	close(*fd);
 	*fd = -1;
 }
@@ -170,22 +168,18 @@ static void take_frames(struct lane *lane, size_t size)
 
 static bool open_server(struct dns_stream *stream)
 {
-	socklen_t size = sizeof(stream->own_address);
-
 	if (stream->server >= 0)
 		return true;
-	if (stream->server_ended || stream->relay->is_looping)
+	if (stream->server_ended || stream->relay->base.is_looping)
 		return false;
-	stream->server = dns_relay_connect(stream->relay, SOCK_STREAM, &stream->client_address,
-					   &stream->server_address);
-	return stream->server >= 0 &&
-	       getsockname(stream->server, (struct sockaddr *)&stream->own_address, &size) == 0;
+	stream->server = dns_relay_connect(stream->relay, SOCK_STREAM, &stream->way);
+	return stream->server >= 0;
 }
 
 /* Watches for what can be done now. False: the stream cannot go on. */
 static bool watch(struct dns_stream *stream)
 {
-	struct loop *loop = stream->relay->loop;
+	struct loop *loop = stream->relay->base.loop;
 	uint32_t client = 0, server = 0;
 
 	/* also who does not read our answers is heard no more; nor who would get them behind half a
@@ -349,15 +343,12 @@ void dns_stream_release(struct dns_held *held)
 	go_on(stream, is_sound);
 }
 
-/* The connection that another one of these made to its server: somebody's rules have taken off what
- * tells our packets, and each connection would lead to one more. */
+/* The connection that another one of these made to its server. */
 static bool is_ours(const struct dns_stream *stream)
 {
 	const struct dns_stream *other = stream->next;
 
-	while (other && (other->server < 0 ||
-			 !redirect_is_same(&other->own_address, &stream->client_address) ||
-			 !redirect_is_same(&other->server_address, &stream->server_address) ||
+	while (other && (other->server < 0 || !redirect_comes_back(&stream->way, &other->way) ||
 			 redirect_has_closed(other->server)))
 		other = other->next;
 	return other;
@@ -366,12 +357,12 @@ static bool is_ours(const struct dns_stream *stream)
 static bool find_server(struct dns_stream *stream)
 {
 	/* who was not redirected gets nothing: this is no open resolver */
-	if (!dns_relay_find_server(stream->relay, IPPROTO_TCP, stream->socket,
-				   &stream->client_address, &stream->server_address))
+	if (!dns_relay_find_server(stream->relay, IPPROTO_TCP, stream->socket, &stream->way.client,
+				   &stream->way.server))
 		return false;
 	if (is_ours(stream))
-		stream->relay->is_looping = true;
-	return !stream->relay->is_looping;
+		stream->relay->base.is_looping = true;
+	return !stream->relay->base.is_looping;
 }
 
 void dns_stream_arrives(void *context, uint32_t events)
@@ -385,8 +376,7 @@ void dns_stream_arrives(void *context, uint32_t events)
 			 SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	(void)events;
-	fd = redirect_raise(fd, relay->floor);
-	if (fd < 0)
+	if (fd < 0 || responder_raise(&relay->base, &fd, NULL) < 0)
 		return;
 	stream = relay->stream_count < DNS_STREAM_MAX ? calloc(1, sizeof(*stream)) : NULL;
 	if (!stream) {
@@ -396,7 +386,7 @@ void dns_stream_arrives(void *context, uint32_t events)
 	}
 	*stream = (struct dns_stream){.relay = relay,
 				      .socket = socket,
-				      .client_address = client,
+				      .way.client = client,
 				      .client = fd,
 				      .server = -1,
 				      .used_ns = clock_now_ns(),

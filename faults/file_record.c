@@ -108,18 +108,12 @@ static int compare(const char *run_id, const struct file_place *place, bool exch
 {
 	cleanup_free struct journal_record *records = NULL;
 	cleanup_free struct file_swap *other = malloc(sizeof(*other));
-	struct journal *journal;
 	unsigned count = 0;
 	int result = 0;
 
 	if (!other)
 		return error_errno(err, ENOMEM, "cannot look for other runs");
-	/* one that cannot be read, or has just ended, holds nothing that could be compared */
-	if (journal_open(run_id, &journal, NULL) < 0)
-		return 0;
-	if (journal_read(journal, &records, &count, NULL) < 0)
-		count = 0;
-	journal_close(journal);
+	journal_read_other(run_id, &records, &count);
 	for (unsigned i = 1; i < count && result == 0; i++) {
 		if (!journal_is_open(records, count, i) || !is_in_the_way(&records[i], exchanges) ||
 		    file_record_read(&records[i], other, NULL) < 0 ||

@@ -1,65 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The http fault: single requests are answered with an error, late, not at all or with something
- * else, for everybody in a network namespace or for chosen control groups in it, without touching
- * client or server. Order: responder -> journal -> the table (the effect starts); the redirecting
- * rules away and nothing is met any more (the effect ends) -> exchanges under way finish ->
- * responder and table go.
+ * The http fault: single requests are answered with an error, late, not at all or changed, for
+ * everybody in a network namespace or for chosen control groups in it, without touching client or
+ * server. Its life: redirect_state.h.
  */
 #include "faults/http.h"
 
-#include "faults/target_group.h"
-#include "faults/target_namespace.h"
-#include "injector/base/clock.h"
 #include "injector/base/prose.h"
-#include "injector/kernel/nft.h"
 
-#include <errno.h>
 #include <linux/capability.h>
-#include <linux/netfilter.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#define DRAIN_SOFT_NS (2 * NSEC_PER_SEC)
-#define DRAIN_NOW_NS  (200 * NSEC_PER_MSEC)
-#define POLL_NS	      (2 * NSEC_PER_MSEC)
-
-static struct http_state *live;
-static pid_t live_in; /* a guardian is forked with the list, but has closed the sockets in it */
-
-/* Injecting. */
-
-/* When the process is killed, the kernel lets go of the highest descriptor first: connections, also
- * those that nobody has accepted yet, are reset while their addresses are still translated. Who
- * comes between that and the end of the table, some microseconds, is refused. Otherwise he would
- * wait for an answer without end. */
-static int start_responder(struct http_state *state, const struct fault *fault, struct error *err)
+static int new_responder(const struct fault *fault, struct responder **out, struct error *err)
 {
-	struct http_responder_config config = {.namespace_fd = fault->target->namespace_fd,
-					       .mark = state->mark,
-					       .seed = fault->env->seed + fault->step,
-					       .policy = &state->policy};
-	int result = netlink_open_netfilter(fault->target->namespace_fd, &state->owner, err);
+	struct http_state *state = fault->state;
+	const struct http_responder_config config = {.namespace_fd = fault->target->namespace_fd,
+						     .mark = state->redirect.mark,
+						     .seed = fault->env->seed + fault->step,
+						     .policy = &state->policy};
 
-	if (result < 0)
-		return result;
-	config.floor = netlink_last_descriptor(state->owner);
-	result = http_responder_new(&config, &state->responder, err);
-	return result < 0 ? result : http_responder_start(state->responder, err);
-}
-
-/* Takes responder and table away. */
-static void finish(struct http_state *state)
-{
-	if (state->responder)
-		http_responder_counters(state->responder, &state->last);
-	/* before the table: the connections' last words are still to be translated */
-	http_responder_free(state->responder);
-	state->responder = NULL;
-	netlink_close(state->owner);
-	state->owner = NULL;
-	state->phase = HTTP_IDLE;
+	http_policy_scale(&state->policy, fault->level_ppb);
+	state->last = (struct http_counters){0};
+	state->reset = 0;
+	return http_responder_new(&config, out, err);
 }
 
 int http_find_connections(struct http_state *state, const struct target *target,
@@ -70,49 +33,21 @@ int http_find_connections(struct http_state *state, const struct target *target,
 		&(struct target_spared){state->control, state->control_count}, out, err);
 }
 
-/* Those that exist, and none that is made behind the table: ours are among these. */
-static int start_anew(struct http_state *state, const struct fault *fault, struct error *err)
+/* Ends those that exist, and none that is made behind the table: ours are among these. */
+static int commit(struct fault *fault, struct error *err)
 {
+	struct http_state *state = fault->state;
 	struct target_connections old = {0};
 	int result = 0;
 
 	if (state->diag)
 		result = http_find_connections(state, fault->target, &old, err);
 	if (result == 0)
-		result = http_table_commit(state, fault->target, fault->env->run_id, fault->step,
-					   err);
+		result = redirect_commit(fault, err);
 	if (result == 0 && state->diag)
 		result = target_connections_end(state->diag, &old, &state->reset, err);
 	target_connections_drop(&old);
 	return result;
-}
-
-static int inject(struct fault *fault, struct error *err)
-{
-	struct http_state *state = fault->state;
-	int result;
-
-	http_policy_scale(&state->policy, fault->level_ppb);
-	state->mark = redirect_new_mark(HTTP_MARK_BASE);
-	state->last = (struct http_counters){0};
-	state->reset = 0;
-	result = start_responder(state, fault, err);
-	if (result == 0) {
-		state->record.port = http_responder_port(state->responder);
-		result =
-			journal_undo(fault->env->journal, fault->ops->name, fault->step,
-				     HTTP_RECORD_TABLE, &state->record, sizeof(state->record), err);
-	}
-	if (result >= 0)
-		result = start_anew(state, fault, err);
-	if (result < 0) {
-		finish(state);
-		return result;
-	}
-	fault->effect_started_ns = clock_now_ns();
-	fault->effect_ended_ns = 0;
-	state->phase = HTTP_ACTIVE;
-	return 0;
 }
 
 static int set_level(struct fault *fault, struct error *err)
@@ -124,61 +59,28 @@ static int set_level(struct fault *fault, struct error *err)
 	return 0;
 }
 
-/* Ending. */
-
-static int end(struct fault *fault, enum fault_end how, int64_t *out_again_ns, struct error *err)
+static void keep_counters(struct redirect_state *state)
 {
-	struct http_state *state = fault->state;
-	int64_t now_ns;
-
-	(void)err;
-	*out_again_ns = 0;
-	if (state->phase == HTTP_IDLE)
-		return 0;
-	if (state->phase == HTTP_ACTIVE) {
-		bool is_soft = state->owner && http_table_soften(state, NULL) == 0;
-
-		if (!is_soft) {
-			finish(state);
-			fault->effect_ended_ns = clock_now_ns();
-			return 0;
-		}
-		http_responder_soften(state->responder);
-		fault->effect_ended_ns = clock_now_ns();
-		state->phase = HTTP_DRAINING;
-		state->wait_until_ns = fault->effect_ended_ns + DRAIN_SOFT_NS;
-	}
-	now_ns = clock_now_ns();
-	if (how == FAULT_END_NOW && state->wait_until_ns > now_ns + DRAIN_NOW_NS)
-		state->wait_until_ns = now_ns + DRAIN_NOW_NS;
-	if (now_ns >= state->wait_until_ns || http_responder_is_empty(state->responder))
-		finish(state);
-	else
-		*out_again_ns = POLL_NS;
-	return 0;
+	http_responder_counters(state->responder, &((struct http_state *)state)->last);
 }
 
-/* Evidence. */
+const struct redirect_kind http_kind = {
+	.asked = "requests",
+	.redirected = "new connections",
+	.port = HTTP_PORT,
+	.mark_base = HTTP_MARK_BASE,
+	.needs = "needs Linux 5.12 or newer with CONFIG_NF_TABLES_INET, CONFIG_NF_CONNTRACK_ZONES "
+		 "and nft_redir (modprobe nft_redir)",
+	.chain = HTTP_CHAIN,
+	.add_rules = http_add_rules,
+	.new_responder = new_responder,
+	.commit = commit,
+	.keep_counters = keep_counters,
+};
 
-static int check_in_force(struct http_state *state, const struct target *target, struct error *err)
+static int probe(struct fault_support *out, struct error *err)
 {
-	uint32_t owner;
-	int result = target_namespace_check(
-		&(struct target_namespace){target->namespace_fd, &state->record.namespace_id,
-					   state->record.namespace_name, &state->namespace_keeper},
-		err);
-
-	if (result < 0)
-		return result;
-	if (http_responder_is_broken(state->responder))
-		return error_set(err, ESTALE, "the responder has stopped");
-	if (http_responder_is_looping(state->responder))
-		return error_set(err, ESTALE, "%s", REDIRECT_COMES_BACK);
-	if (nft_find_table(state->netfilter, NFPROTO_INET, state->record.table, &owner, NULL) ==
-	    -ENOENT)
-		return error_set(err, ESTALE, "table %s was removed", state->record.table);
-	result = redirect_check_links(state->route, target, "requests", err);
-	return result < 0 ? result : target_group_check(target, err);
+	return redirect_probe(&http_kind, out, err);
 }
 
 static void say_counts(const struct http_counters *seen, uint64_t reset, struct evidence *out)
@@ -218,8 +120,8 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 	struct http_counters seen = state->last;
 	uint64_t gone;
 
-	if (state->responder)
-		http_responder_counters(state->responder, &seen);
+	if (state->redirect.responder)
+		http_responder_counters(state->redirect.responder, &seen);
 	gone = seen.aborted + seen.answered;
 	/* connections that it has ended were hit, too */
 	*out = (struct evidence){.hits = seen.hits + state->reset,
@@ -230,16 +132,7 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 					 : !seen.hits  ? "connections"
 						       : "requests and connections"};
 	say_counts(&seen, state->reset, out);
-	return state->phase == HTTP_ACTIVE ? check_in_force(state, fault->target, err) : 0;
-}
-
-/* Restoring. */
-
-void http_register(struct http_state *state)
-{
-	state->next = live;
-	live = state;
-	live_in = getpid();
+	return redirect_check_in_force(&state->redirect, fault->target, err);
 }
 
 static void release(struct fault *fault)
@@ -248,48 +141,10 @@ static void release(struct fault *fault)
 
 	if (!state)
 		return;
-	for (struct http_state **at = &live; *at; at = &(*at)->next)
-		if (*at == state) {
-			*at = state->next;
-			break;
-		}
-	finish(state);
-	netlink_close(state->netfilter);
-	netlink_close(state->route);
+	redirect_release(&state->redirect);
 	netlink_close(state->diag);
 	free(state);
 	fault->state = NULL;
-}
-
-/* end() was not called, or failed. */
-static void finish_own(const struct redirect_record *record)
-{
-	if (live_in != getpid())
-		return;
-	for (struct http_state *state = live; state; state = state->next)
-		if (namespace_is_same(&state->record.namespace_id, &record->namespace_id) &&
-		    strcmp(state->record.table, record->table) == 0)
-			finish(state);
-}
-
-static int undo(const struct journal_record *record, struct error *err)
-{
-	struct redirect_record what;
-	int result = redirect_read(record, HTTP_RECORD_TABLE, &what, err);
-
-	if (result < 0)
-		return result;
-	finish_own(&what);
-	return redirect_undo(&what, err);
-}
-
-static int verify(const struct journal_record *record, bool *out_gone, char *out_left,
-		  size_t left_size, struct error *err)
-{
-	struct redirect_record what;
-	int result = redirect_read(record, HTTP_RECORD_TABLE, &what, err);
-
-	return result < 0 ? result : redirect_verify(&what, out_gone, out_left, left_size, err);
 }
 
 const struct fault_ops http_fault = {
@@ -306,13 +161,13 @@ const struct fault_ops http_fault = {
 	.explain = http_explain,
 	.check = http_check,
 	.check_target = http_check_target,
-	.probe = http_probe_machine,
+	.probe = probe,
 	.plan = http_plan,
-	.inject = inject,
+	.inject = redirect_inject,
 	.set_level = set_level,
-	.end = end,
-	.undo = undo,
-	.verify = verify,
+	.end = redirect_end,
+	.undo = redirect_undo,
+	.verify = redirect_verify,
 	.evidence = evidence,
 	.release = release,
 };

@@ -8,7 +8,7 @@
 #define SQUALL_FAULT_HTTP_H
 
 #include "faults/http_responder.h"
-#include "faults/redirect.h"
+#include "faults/redirect_state.h"
 #include "faults/target_connections.h"
 
 extern const struct fault_ops http_fault;
@@ -46,42 +46,28 @@ int http_check_changes(const struct params *params, struct error *err);
 
 #define HTTP_PORT      80
 #define HTTP_MARK_BASE 0x60000000U /* see redirect.h */
-
-enum http_phase { HTTP_IDLE, HTTP_ACTIVE, HTTP_DRAINING };
-
-#define HTTP_RECORD_TABLE 1
+#define HTTP_CHAIN     "requests"
 
 struct http_state {
-	enum http_phase phase;
+	struct redirect_state redirect;
 	struct http_policy policy;
-	struct http_responder *responder; /* while in force */
-	struct netlink *owner;		  /* the same; of the table */
-	struct netlink *netfilter, *route;
 	struct netlink *diag; /* when connections that exist are to be ended; else NULL */
 	uint64_t reset;	      /* so many were */
 	struct session_connection control[SESSION_CONNECTIONS]; /* which are not */
 	unsigned control_count;
-	struct redirect_record record;
-	uint32_t mark;
-	pid_t namespace_keeper; /* see target_namespace.h */
-	int64_t wait_until_ns;
 	struct http_counters last; /* once it has ended */
-	struct http_state *next;   /* live ones of this process */
 };
+
+/* http.c */
+extern const struct redirect_kind http_kind;
 
 /* http_explain.c: fault_ops.explain */
 void http_explain(const struct params *params, char *out, size_t size);
 
-/* http_table.c: starts the effect. */
-int http_table_commit(const struct http_state *state, const struct target *target,
-		      const char *run_id, unsigned step, struct error *err);
-/* Can this kernel do it? Tried in the namespace the process is in; nothing is left. */
-int http_table_try(bool with_groups, struct error *err);
-/* No connection is redirected any more; those that are go on. */
-int http_table_soften(struct http_state *state, struct error *err);
+/* http_table.c: redirect_kind.add_rules */
+void http_add_rules(const struct redirect_rules *rules);
 
 /* http_plan.c */
-int http_probe_machine(struct fault_support *out, struct error *err);
 int http_plan(struct fault *fault, struct plan *plan, struct error *err);
 /* "answer 503, 10% of them" */
 void http_describe(const struct http_policy *policy, char *out, size_t size);
@@ -89,6 +75,5 @@ void http_describe(const struct http_policy *policy, char *out, size_t size);
 /* http.c: those that are to be ended; the caller drops them. */
 int http_find_connections(struct http_state *state, const struct target *target,
 			  struct target_connections *out, struct error *err);
-void http_register(struct http_state *state);
 
 #endif

@@ -108,7 +108,7 @@ static bool at_head(struct http_stream *stream)
 		return give_up(stream);
 	stream->has_asked = true;
 	relay->requests++;
-	if (relay->is_soft || !http_policy_holds(relay->policy, &stream->request) ||
+	if (relay->base.is_soft || !http_policy_holds(relay->policy, &stream->request) ||
 	    !http_policy_draws(relay->policy, &relay->random))
 		return pass_request(stream, false);
 	relay->hits++;
@@ -164,7 +164,7 @@ static bool pass_met(struct http_stream *stream)
 {
 	const struct http_policy *policy = stream->relay->policy;
 
-	if (stream->relay->is_soft)
+	if (stream->relay->base.is_soft)
 		return pass_request(stream, false);
 	if (policy->changes_requests)
 		return pass_changed(stream);
@@ -174,7 +174,7 @@ static bool pass_met(struct http_stream *stream)
 static bool held(struct http_stream *stream)
 {
 	struct http_relay *relay = stream->relay;
-	enum http_fate fate = relay->is_soft ? HTTP_PASSES : http_policy_fate(relay->policy);
+	enum http_fate fate = relay->base.is_soft ? HTTP_PASSES : http_policy_fate(relay->policy);
 
 	if (!stream->is_due)
 		return false;

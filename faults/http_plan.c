@@ -5,49 +5,14 @@
  */
 #include "faults/http.h"
 
-#include "faults/target_group.h"
 #include "injector/base/clock.h"
 #include "injector/base/prose.h"
 #include "injector/base/quantity.h"
-#include "injector/kernel/trial.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define REMEDY                                                                                     \
-	"needs Linux 5.12 or newer with CONFIG_NF_TABLES_INET, CONFIG_NF_CONNTRACK_ZONES and "     \
-	"nft_redir (modprobe nft_redir)"
-#define GROUP_REMEDY "needs Linux 5.13 or newer with CONFIG_NFT_SOCKET (modprobe nft_socket)"
-
-static int try_table(void *answer, struct error *err)
-{
-	(void)answer;
-	return http_table_try(false, err);
-}
-
-static int try_group_table(void *answer, struct error *err)
-{
-	(void)answer;
-	return http_table_try(true, err);
-}
-
-int http_probe_machine(struct fault_support *out, struct error *err)
-{
-	struct error why = ERROR_INIT;
-	int result = trial_run(try_table, NULL, 0, &why);
-
-	(void)err;
-	*out = (struct fault_support){.usable = result == 0};
-	if (result == 0)
-		snprintf(out->way, sizeof(out->way),
-			 "nftables owner table redirects new connections to a responder of the "
-			 "worker");
-	snprintf(out->reason, sizeof(out->reason), "%.*s", (int)sizeof(out->reason) - 1, why.text);
-	snprintf(out->remedy, sizeof(out->remedy), "%s", result ? REMEDY : "");
-	return 0;
-}
 
 void http_describe(const struct http_policy *policy, char *out, size_t size)
 {
@@ -83,31 +48,6 @@ static int list_requests(const struct params *params, struct plan *plan)
 	return result;
 }
 
-static int list_servers(const struct target *target, struct plan *plan)
-{
-	const struct params *params = &target->params;
-	unsigned count = params_count(params, TRAFFIC_TO);
-	char text[ENDPOINT_TEXT_SIZE] = "*";
-	int result = 0;
-
-	for (unsigned i = 0; result == 0 && i < (count ? count : 1); i++) {
-		const struct endpoint every = {.family = AF_UNSPEC}, *server = &every;
-
-		if (count)
-			server = &params_value(params, TRAFFIC_TO, i)->endpoint;
-		endpoint_format(server, text);
-		result = plan_add(plan, PLAN_TARGET, "requests to %s%s%s%s", text,
-				  server->port_first ? "" : ", port 80",
-				  target->namespace_name[0] ? ", network namespace " : "",
-				  target->namespace_name);
-	}
-	for (unsigned i = 0; result == 0 && i < params_count(params, TRAFFIC_EXCEPT); i++) {
-		endpoint_format(&params_value(params, TRAFFIC_EXCEPT, i)->endpoint, text);
-		result = plan_add(plan, PLAN_TARGET, "not requests to %s", text);
-	}
-	return result;
-}
-
 /* What is changed in requests and responses. */
 static int list_settings(const struct params *params, struct plan *plan)
 {
@@ -124,27 +64,17 @@ static int list_settings(const struct params *params, struct plan *plan)
 
 static int list_changes(const struct http_state *state, bool resets, struct plan *plan)
 {
-	char what[120];
+	char what[120], listens[320];
 	int result;
 
 	http_describe(&state->policy, what, sizeof(what));
-	result = plan_add(plan, PLAN_WAY,
-			  "nf_tables redirects new connections to a responder of the worker");
-	if (result == 0)
-		result = plan_add(plan, PLAN_CHANGE,
-				  "listen on a TCP port of 127.0.0.1 and ::1; requests that are "
-				  "met: %s; everything else is passed on to the server that was "
-				  "meant",
-				  what);
+	snprintf(listens, sizeof(listens),
+		 "listen on a TCP port of 127.0.0.1 and ::1; requests that are met: %s; everything "
+		 "else is passed on to the server that was meant",
+		 what);
+	result = redirect_list_changes(&state->redirect, listens, plan);
 	if (result == 0)
 		result = list_settings(state->policy.params, plan);
-	if (result == 0)
-		result = plan_add(plan, PLAN_CHANGE,
-				  "add table inet %s (owned: vanishes with its process)",
-				  state->record.table);
-	if (result == 0)
-		result = plan_add(plan, PLAN_NOTE,
-				  "connection tracking is on in the namespace while it lasts");
 	if (result == 0)
 		result = plan_add(
 			plan, PLAN_NOTE,
@@ -200,28 +130,13 @@ int http_plan(struct fault *fault, struct plan *plan, struct error *err)
 	if (!state)
 		return error_errno(err, ENOMEM, "http");
 	fault->state = state;
-	http_register(state);
-	result = http_read_policy(fault->params, &state->policy, err);
-	if (result == 0 && (result = trial_run(try_table, NULL, 0, err)) < 0)
-		error_remedy(err, "%s", REMEDY);
-	if (result == 0 && fault->target->group_count &&
-	    (result = trial_run(try_group_table, NULL, 0, err)) < 0)
-		error_remedy(err, "%s", GROUP_REMEDY);
+	result = redirect_plan(&state->redirect, &http_kind, fault, err);
 	if (result == 0)
-		result = redirect_check_loopback(fault->target, "requests", err);
-	if (result == 0)
-		result = redirect_name(fault, &state->record, err);
-	if (result == 0)
-		result =
-			netlink_open_netfilter(fault->target->namespace_fd, &state->netfilter, err);
-	if (result == 0)
-		result = netlink_open(fault->target->namespace_fd, &state->route, err);
+		result = http_read_policy(fault->params, &state->policy, err);
 	if (result == 0)
 		result = list_requests(fault->params, plan);
 	if (result == 0)
-		result = list_servers(fault->target, plan);
-	if (result == 0)
-		result = target_group_list(fault->target, plan);
+		result = redirect_list_servers(&http_kind, fault->target, plan);
 	if (result == 0)
 		result = list_changes(state, params_number(fault->params, HTTP_PARAM_RESET, 0),
 				      plan);

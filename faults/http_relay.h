@@ -8,10 +8,7 @@
 
 #include "faults/http_change.h"
 #include "faults/http_responder.h"
-#include "injector/base/loop.h"
-
-#include <stdatomic.h>
-#include <sys/socket.h>
+#include "faults/redirect.h"
 
 #define HTTP_LANE_SIZE	 (32 << 10)	    /* also the longest head that is understood */
 #define HTTP_PENDING_MAX 64		    /* requests on one connection without an answer yet */
@@ -21,21 +18,16 @@
 struct http_stream;
 
 struct http_relay {
-	struct loop *loop;
+	struct responder base;
 	const struct http_policy *policy;
-	uint32_t mark;
 	uint64_t random;
 	struct http_stream *streams;
 	unsigned stream_count, stream_max;
-	struct loop_timer sweep;
-	_Atomic bool is_soft;	 /* nothing is met any more; set by another thread */
-	_Atomic bool is_looping; /* what it sends came back to it */
 
 	/* read by other threads */
 	_Atomic uint64_t connections, requests, hits, answered, aborted, delayed, strange, refused,
 		left;
 	_Atomic uint64_t changed_requests, changed_responses, unchanged;
-	_Atomic unsigned awaited; /* streams on which something may still come */
 
 	uint8_t changed[HTTP_LANE_SIZE + HTTP_GROWTH_MAX]; /* a message while it is written */
 };
@@ -44,8 +36,7 @@ struct http_relay {
 bool http_relay_find_server(int fd, struct sockaddr_storage *out);
 /* A socket to the server, marked, from the client's address; -1: cannot. It may still be
  * connecting. */
-int http_relay_connect(const struct http_relay *relay, const struct sockaddr_storage *client,
-		       const struct sockaddr_storage *server);
+int http_relay_connect(const struct http_relay *relay, struct redirect_way *way);
 
 /* http_stream.c. A client has come; owns the descriptor. */
 void http_stream_begin(struct http_relay *relay, int fd, const struct sockaddr_storage *client);

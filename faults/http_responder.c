@@ -1,8 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later
- *
- * The thread, its sockets and what other threads may ask it. It alone touches the relay once it
- * runs.
- */
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "faults/http_responder.h"
 
 #include "faults/http_relay.h"
@@ -12,18 +8,10 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 
-#define STACK_SIZE  (256 << 10)
-#define PORT_TRIES  30
-#define SWEEP_EVERY (100 * NSEC_PER_MSEC)
 /* SO_ORIGINAL_DST and IP6T_SO_ORIGINAL_DST, whose headers do not go with those of the C library */
 #define ORIGINAL 80
 #define SPARE	 96 /* descriptors for everything else in the worker */
@@ -34,15 +22,13 @@ enum { TCP4, TCP6, SOCKETS };
 struct http_responder {
 	struct http_relay relay;
 	int sockets[SOCKETS];
-	uint16_t port;
-	int floor;
-	bool is_full;	  /* no descriptor is left: who comes waits */
-	int namespace_fd; /* not owned */
-	int wake_fd;
-	pthread_t id;
-	bool is_started;
-	_Atomic bool is_softening, is_soft, is_stopping, is_broken;
+	bool is_full; /* no descriptor is left: who comes waits */
 };
+
+static struct http_responder *of(struct responder *responder)
+{
+	return (struct http_responder *)responder;
+}
 
 unsigned http_responder_room(void)
 {
@@ -72,97 +58,30 @@ bool http_relay_find_server(int fd, struct sockaddr_storage *out)
 	return !redirect_is_same(out, &ours);
 }
 
-int http_relay_connect(const struct http_relay *relay, const struct sockaddr_storage *client,
-		       const struct sockaddr_storage *server)
+int http_relay_connect(const struct http_relay *relay, struct redirect_way *way)
 {
-	return redirect_connect(relay->mark, SOCK_STREAM, client, server);
+	return redirect_connect(relay->base.mark, SOCK_STREAM, way);
 }
 
-/* Both families at the same port. */
-static int open_pair(struct http_responder *responder, bool with_ipv6)
+static void close_sockets(struct http_responder *responder)
 {
+	for (unsigned i = 0; i < SOCKETS; i++) {
+		cleanup_fd_at(&responder->sockets[i]);
+		responder->sockets[i] = -1;
+	}
+}
+
+static int open_sockets(struct responder *responder)
+{
+	int *sockets = of(responder)->sockets;
 	int result;
 
+	close_sockets(of(responder));
 	responder->port = 0;
-	cleanup_fd_at(&responder->sockets[TCP4]);
-	responder->sockets[TCP4] = -1;
-	result = redirect_listen(AF_INET, SOCK_STREAM, &responder->port, &responder->sockets[TCP4]);
-	if (result == 0 && with_ipv6)
-		result = redirect_listen(AF_INET6, SOCK_STREAM, &responder->port,
-					 &responder->sockets[TCP6]);
+	result = redirect_listen(AF_INET, SOCK_STREAM, &responder->port, &sockets[TCP4]);
+	if (result == 0 && responder->has_ipv6)
+		result = redirect_listen(AF_INET6, SOCK_STREAM, &responder->port, &sockets[TCP6]);
 	return result;
-}
-
-/* No: IPv6 is switched off, for lo or for all. */
-static int find_ipv6_loopback(bool *out)
-{
-	cleanup_fd int tried = -1;
-	uint16_t port = 0;
-	int result = redirect_listen(AF_INET6, SOCK_STREAM, &port, &tried);
-
-	*out = result == 0;
-	return result == -EADDRNOTAVAIL || result == -EAFNOSUPPORT ? 0 : result;
-}
-
-static int open_here(void *context, struct error *err)
-{
-	struct http_responder *responder = context;
-	bool with_ipv6 = false;
-	int result = find_ipv6_loopback(&with_ipv6);
-
-	if (result == 0)
-		result = -EADDRINUSE;
-	for (unsigned i = 0; i < PORT_TRIES && result == -EADDRINUSE; i++)
-		result = open_pair(responder, with_ipv6);
-	for (unsigned i = 0; i < SOCKETS && result == 0; i++)
-		if (responder->sockets[i] >= 0) {
-			responder->sockets[i] =
-				redirect_raise(responder->sockets[i], responder->floor);
-			result = responder->sockets[i] < 0 ? -EMFILE : 0;
-		}
-	if (result < 0)
-		return error_errno(err, -result, "cannot listen on 127.0.0.1");
-	return 0;
-}
-
-int http_responder_new(const struct http_responder_config *config, struct http_responder **out,
-		       struct error *err)
-{
-	struct http_responder *responder = calloc(1, sizeof(*responder));
-	int result = 0;
-
-	if (!responder)
-		return error_errno(err, ENOMEM, "responder");
-	responder->sockets[TCP4] = responder->sockets[TCP6] = -1;
-	responder->namespace_fd = config->namespace_fd;
-	responder->floor = config->floor;
-	responder->relay.mark = config->mark;
-	responder->relay.random = config->seed;
-	responder->relay.policy = config->policy;
-	responder->relay.stream_max = http_responder_room();
-	responder->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (responder->wake_fd < 0)
-		result = error_errno(err, errno, "eventfd");
-	if (result == 0)
-		result = loop_new(&responder->relay.loop, err);
-	if (result == 0)
-		result = namespace_run(config->namespace_fd, open_here, responder, err);
-	if (result < 0) {
-		http_responder_free(responder);
-		return result;
-	}
-	*out = responder;
-	return 0;
-}
-
-uint16_t http_responder_port(const struct http_responder *responder)
-{
-	return responder->port;
-}
-
-bool http_responder_has_ipv6(const struct http_responder *responder)
-{
-	return responder->sockets[TCP6] >= 0;
 }
 
 static bool is_lack(int code)
@@ -172,23 +91,22 @@ static bool is_lack(int code)
 
 static void accept_some(struct http_responder *responder, int listener, unsigned most)
 {
+	struct http_relay *relay = &responder->relay;
 	bool has_come;
-	int fd;
 
 	do {
 		struct sockaddr_storage client = {0};
 		socklen_t size = sizeof(client);
+		int fd = accept4(listener, (struct sockaddr *)&client, &size,
+				 SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-		fd = accept4(listener, (struct sockaddr *)&client, &size,
-			     SOCK_NONBLOCK | SOCK_CLOEXEC);
 		has_come = fd >= 0;
-		fd = redirect_raise(fd, responder->floor);
-		if (fd >= 0)
-			http_stream_begin(&responder->relay, fd, &client);
-		else if (has_come)
-			responder->relay.refused++;
-		else if (is_lack(errno))
-			responder->is_full = true;
+		if (!has_come)
+			responder->is_full |= is_lack(errno);
+		else if (responder_raise(&relay->base, &fd, NULL) < 0)
+			relay->refused++;
+		else
+			http_stream_begin(relay, fd, &client);
 	} while (--most && (has_come || errno == ECONNABORTED || errno == EINTR));
 }
 
@@ -199,7 +117,7 @@ static void accept_each(struct http_responder *responder, unsigned most)
 			accept_some(responder, responder->sockets[i], most);
 	/* else they would be told of again and again */
 	for (unsigned i = 0; i < SOCKETS && responder->is_full; i++)
-		loop_unwatch(responder->relay.loop, responder->sockets[i]);
+		loop_unwatch(responder->relay.base.loop, responder->sockets[i]);
 }
 
 static void have_come(void *context, uint32_t events)
@@ -208,137 +126,76 @@ static void have_come(void *context, uint32_t events)
 	accept_each(context, TURN);
 }
 
-static int listen_again(struct http_responder *responder, struct error *err)
+static int watch_sockets(struct responder *responder, struct error *err)
 {
+	int *sockets = of(responder)->sockets;
 	int result = 0;
 
-	responder->is_full = false;
-	for (unsigned i = 0; i < SOCKETS && result == 0; i++)
-		if (responder->sockets[i] >= 0)
-			result = loop_watch(responder->relay.loop, responder->sockets[i], EPOLLIN,
-					    have_come, responder, err);
+	of(responder)->is_full = false;
+	for (unsigned i = 0; i < SOCKETS && result == 0; i++) {
+		if (sockets[i] < 0)
+			continue;
+		result = responder_raise(responder, &sockets[i], err);
+		if (result == 0)
+			result = loop_watch(responder->loop, sockets[i], EPOLLIN, have_come,
+					    responder, err);
+	}
 	return result;
 }
 
-static void sweep(void *context)
+static void sweep(struct responder *responder, int64_t now_ns)
 {
-	struct http_responder *responder = context;
-	struct http_relay *relay = &responder->relay;
-	int64_t now_ns = clock_now_ns();
-
-	http_stream_sweep(relay, now_ns);
-	if (responder->is_full)
-		listen_again(responder, NULL);
-	loop_timer_set(relay->loop, &relay->sweep, now_ns + SWEEP_EVERY, sweep, responder);
+	http_stream_sweep(&of(responder)->relay, now_ns);
+	if (of(responder)->is_full)
+		watch_sockets(responder, NULL);
 }
 
 /* Whoever was redirected before is in a queue by now. */
-static void soften(struct http_responder *responder)
+static void soften(struct responder *responder)
 {
-	accept_each(responder, SOMAXCONN + 1);
-	http_stream_soften_all(&responder->relay);
-	atomic_store(&responder->is_soft, true);
+	accept_each(of(responder), SOMAXCONN + 1);
+	http_stream_soften_all(&of(responder)->relay);
 }
 
-static void is_woken(void *context, uint32_t events)
+static void hang_up(struct responder *responder)
 {
-	struct http_responder *responder = context;
-	uint64_t count;
-
-	(void)events;
-	if (read(responder->wake_fd, &count, sizeof(count)) < 0)
-		return;
-	if (atomic_load(&responder->is_softening) && !atomic_load(&responder->is_soft))
-		soften(responder);
-	if (atomic_load(&responder->is_stopping))
-		loop_stop(responder->relay.loop);
+	http_stream_close_all(&of(responder)->relay);
+	close_sockets(of(responder));
 }
 
-static int watch_sockets(struct http_responder *responder, struct error *err)
+int http_responder_new(const struct http_responder_config *config, struct responder **out,
+		       struct error *err)
 {
-	struct loop *loop = responder->relay.loop;
-	int result = loop_watch(loop, responder->wake_fd, EPOLLIN, is_woken, responder, err);
+	static const struct responder_ops ops = {.name = "squall-http",
+						 .sweep_every_ns = 100 * NSEC_PER_MSEC,
+						 .open = open_sockets,
+						 .watch = watch_sockets,
+						 .sweep = sweep,
+						 .soften = soften,
+						 .hang_up = hang_up};
+	struct http_responder *responder = calloc(1, sizeof(*responder));
+	int result;
 
-	return result < 0 ? result : listen_again(responder, err);
-}
-
-/* The thread stays in the namespace: each socket it makes has to be born there. */
-static void *run(void *context)
-{
-	struct http_responder *responder = context;
-	struct http_relay *relay = &responder->relay;
-	const struct sched_param ordinary = {0};
-	int result = 0;
-
-	sched_setscheduler(0, SCHED_OTHER, &ordinary); /* the worker's own is not for this */
-	prctl(PR_SET_NAME, "squall-http");
-	if (responder->namespace_fd >= 0)
-		result = setns(responder->namespace_fd, CLONE_NEWNET);
-	if (result == 0) {
-		sweep(responder);
-		loop_run(relay->loop, NULL);
-	}
-	if (!atomic_load(&responder->is_stopping))
-		atomic_store(&responder->is_broken, true);
-	return NULL;
-}
-
-int http_responder_start(struct http_responder *responder, struct error *err)
-{
-	sigset_t all, before;
-	pthread_attr_t attributes;
-	int result = watch_sockets(responder, err);
-
-	if (result < 0)
+	if (!responder)
+		return error_errno(err, ENOMEM, "responder");
+	responder->sockets[TCP4] = responder->sockets[TCP6] = -1;
+	responder->relay.base.namespace_fd = config->namespace_fd;
+	responder->relay.base.mark = config->mark;
+	responder->relay.random = config->seed;
+	responder->relay.policy = config->policy;
+	responder->relay.stream_max = http_responder_room();
+	result = responder_open(&responder->relay.base, &ops, err);
+	if (result < 0) {
+		responder_free(&responder->relay.base);
 		return result;
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, STACK_SIZE);
-	sigfillset(&all); /* signals are the worker's business */
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	result = pthread_create(&responder->id, &attributes, run, responder);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attributes);
-	if (result != 0)
-		return error_errno(err, result, "cannot start the responder");
-	responder->is_started = true;
+	}
+	*out = &responder->relay.base;
 	return 0;
 }
 
-static void wake(struct http_responder *responder)
+void http_responder_counters(const struct responder *responder, struct http_counters *out)
 {
-	const uint64_t one = 1;
-
-	/* can fail only when the counter is full, and then the thread is awake */
-	if (write(responder->wake_fd, &one, sizeof(one)) < 0)
-		return;
-}
-
-void http_responder_soften(struct http_responder *responder)
-{
-	atomic_store(&responder->relay.is_soft, true); /* at once, whatever the thread is at */
-	atomic_store(&responder->is_softening, true);
-	wake(responder);
-}
-
-bool http_responder_is_empty(const struct http_responder *responder)
-{
-	return http_responder_is_broken(responder) ||
-	       (atomic_load(&responder->is_soft) && atomic_load(&responder->relay.awaited) == 0);
-}
-
-bool http_responder_is_broken(const struct http_responder *responder)
-{
-	return !responder->is_started || atomic_load(&responder->is_broken);
-}
-
-bool http_responder_is_looping(const struct http_responder *responder)
-{
-	return atomic_load(&responder->relay.is_looping);
-}
-
-void http_responder_counters(const struct http_responder *responder, struct http_counters *out)
-{
-	const struct http_relay *relay = &responder->relay;
+	const struct http_relay *relay = (const struct http_relay *)responder;
 
 	*out = (struct http_counters){
 		.connections = relay->connections,
@@ -354,25 +211,4 @@ void http_responder_counters(const struct http_responder *responder, struct http
 		.refused = relay->refused,
 		.left = relay->left,
 	};
-}
-
-void http_responder_free(struct http_responder *responder)
-{
-	if (!responder)
-		return;
-	if (responder->is_started) {
-		atomic_store(&responder->is_stopping, true);
-		wake(responder);
-		pthread_join(responder->id, NULL);
-	}
-	if (responder->relay.loop) {
-		http_stream_close_all(&responder->relay);
-		loop_timer_cancel(responder->relay.loop, &responder->relay.sweep);
-	}
-	for (unsigned i = 0; i < SOCKETS; i++)
-		cleanup_fd_at(&responder->sockets[i]);
-	if (responder->relay.loop)
-		loop_free(responder->relay.loop);
-	cleanup_fd_at(&responder->wake_fd);
-	free(responder);
 }

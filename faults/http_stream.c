@@ -7,7 +7,6 @@
  */
 #include "faults/http_stream.h"
 
-#include "faults/redirect.h"
 #include "injector/base/clock.h"
 
 #include <errno.h>
@@ -45,7 +44,7 @@ static void close_socket(struct http_stream *stream, int *fd, bool is_gentle)
 		/* who does not hang up in turn shall not keep it for a minute */
 		setsockopt(*fd, IPPROTO_TCP, TCP_LINGER2, &soon, sizeof(soon));
 	}
-	loop_close(stream->relay->loop, *fd);
+	loop_close(stream->relay->base.loop, *fd);
 	*fd = -1;
 }
 
@@ -55,9 +54,9 @@ static void note_awaited(struct http_stream *stream, bool is_awaited)
 		return;
 	stream->is_awaited = is_awaited;
 	if (is_awaited)
-		stream->relay->awaited++;
+		stream->relay->base.awaited++;
 	else
-		stream->relay->awaited--;
+		stream->relay->base.awaited--;
 }
 
 static void end_stream(struct http_stream *stream, bool is_gentle)
@@ -65,7 +64,7 @@ static void end_stream(struct http_stream *stream, bool is_gentle)
 	struct http_relay *relay = stream->relay;
 
 	note_awaited(stream, false);
-	loop_timer_cancel(relay->loop, &stream->timer);
+	loop_timer_cancel(relay->base.loop, &stream->timer);
 	close_socket(stream, &stream->client, is_gentle);
 	close_socket(stream, &stream->server, is_gentle);
 	if (stream->previous)
@@ -80,16 +79,13 @@ static void end_stream(struct http_stream *stream, bool is_gentle)
 
 static bool connect_server(struct http_stream *stream)
 {
-	socklen_t size = sizeof(stream->own_address);
-
 	stream->is_connected = stream->is_told = false;
 	stream->server_events = 0;
-	stream->server =
-		http_relay_connect(stream->relay, &stream->client_address, &stream->server_address);
+	stream->server = http_relay_connect(stream->relay, &stream->way);
 	if (stream->server < 0)
 		return false;
 	prepare(stream->server);
-	return getsockname(stream->server, (struct sockaddr *)&stream->own_address, &size) == 0;
+	return true;
 }
 
 void http_stream_drop_server(struct http_stream *stream)
@@ -170,10 +166,10 @@ static bool watch_one(struct http_stream *stream, int fd, uint32_t events, uint3
 		return true;
 	*watched = events;
 	if (!events) {
-		loop_unwatch(stream->relay->loop, fd);
+		loop_unwatch(stream->relay->base.loop, fd);
 		return true;
 	}
-	return loop_watch(stream->relay->loop, fd, events, fn, stream, NULL) == 0;
+	return loop_watch(stream->relay->base.loop, fd, events, fn, stream, NULL) == 0;
 }
 
 static bool watch(struct http_stream *stream)
@@ -204,7 +200,7 @@ static bool is_over(const struct http_stream *stream)
 
 static bool may_hang_up(const struct http_stream *stream)
 {
-	return stream->relay->is_soft && http_exchange_is_idle(stream) &&
+	return stream->relay->base.is_soft && http_exchange_is_idle(stream) &&
 	       (stream->has_asked || clock_now_ns() - stream->since_ns > FRESH_NS);
 }
 
@@ -333,21 +329,18 @@ static void is_due(void *context)
 void http_stream_hold(struct http_stream *stream, int64_t delay_ns)
 {
 	stream->is_due =
-		delay_ns == 0 || loop_timer_set(stream->relay->loop, &stream->timer,
+		delay_ns == 0 || loop_timer_set(stream->relay->base.loop, &stream->timer,
 						clock_now_ns() + delay_ns, is_due, stream) < 0;
 }
 
 /* All of them. */
 
-/* The connection that another one of these made to its server: somebody's rules have taken off what
- * tells our packets, and each connection would lead to one more. */
+/* The connection that another one of these made to its server. */
 static bool is_ours(const struct http_stream *stream)
 {
 	const struct http_stream *other = stream->next;
 
-	while (other && (other->server < 0 ||
-			 !redirect_is_same(&other->own_address, &stream->client_address) ||
-			 !redirect_is_same(&other->server_address, &stream->server_address) ||
+	while (other && (other->server < 0 || !redirect_comes_back(&stream->way, &other->way) ||
 			 redirect_has_closed(other->server)))
 		other = other->next;
 	return other;
@@ -356,11 +349,11 @@ static bool is_ours(const struct http_stream *stream)
 static bool find_server(struct http_stream *stream)
 {
 	/* who was not redirected gets nothing: this is no open proxy */
-	if (!http_relay_find_server(stream->client, &stream->server_address))
+	if (!http_relay_find_server(stream->client, &stream->way.server))
 		return false;
 	if (is_ours(stream))
-		stream->relay->is_looping = true;
-	return !stream->relay->is_looping && connect_server(stream);
+		stream->relay->base.is_looping = true;
+	return !stream->relay->base.is_looping && connect_server(stream);
 }
 
 /* A client that has gone, of which its server takes no notice, or the other way round: whether the
@@ -395,7 +388,7 @@ void http_stream_begin(struct http_relay *relay, int fd, const struct sockaddr_s
 		return;
 	}
 	stream->relay = relay;
-	stream->client_address = *client;
+	stream->way.client = *client;
 	stream->client = fd;
 	stream->server = -1;
 	stream->since_ns = stream->used_ns = clock_now_ns();
@@ -415,7 +408,7 @@ void http_stream_soften_all(struct http_relay *relay)
 	for (struct http_stream *stream = relay->streams, *next; stream; stream = next) {
 		next = stream->next;
 		if (stream->mode == HTTP_HELD)
-			loop_timer_cancel(relay->loop, &stream->timer);
+			loop_timer_cancel(relay->base.loop, &stream->timer);
 		is_due(stream);
 	}
 }

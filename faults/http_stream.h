@@ -31,8 +31,7 @@ enum http_mode { /* what comes next from the client */
 struct http_stream {
 	struct http_relay *relay;
 	struct http_stream *next, *previous;
-	struct sockaddr_storage client_address, server_address;
-	struct sockaddr_storage own_address;   /* of the server's connection */
+	struct redirect_way way;
 	int client, server;		       /* descriptors; server -1: it has hung up */
 	uint32_t client_events, server_events; /* watched for */
 	bool is_connected;		       /* the server has answered the connection */

@@ -11,6 +11,10 @@
 #include "faults/network_finding.h"
 #include "faults/network_gate.h"
 #include "faults/network_group.h"
+#include "faults/network_line.h"
+#include "faults/network_netem.h"
+#include "faults/network_support.h"
+#include "faults/network_table.h"
 #include "injector/base/clock.h"
 #include "injector/kernel/link.h"
 

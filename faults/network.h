@@ -98,26 +98,6 @@ enum network_way {
 	NETWORK_LINE,	/* delay line in user space, drops by nf_tables */
 };
 
-/* What the running kernel can do, tried in a namespace thrown away afterwards. */
-struct network_support {
-	bool has_hook; /* owned table, egress hook, fwd, random numbers */
-	bool has_gate; /* filters at clsact instead; only asked when there is no hook */
-	bool has_ifb;
-	bool has_netem;		   /* ifb and netem */
-	bool has_netem_seed;	   /* and it keeps a seed (6.6) */
-	bool lacks_netem_for_good; /* the kernel does not know it: not a lack of privileges */
-	char hook_reason[200], gate_reason[200],
-		netem_reason[200]; /* the kernel's words when not */
-};
-/* Tried once a boot, see network_finding.h. In the environment SQUALL_NETEM=off plays a kernel
- * without netem, SQUALL_HOOK=clsact one without the nf_tables egress hook; SQUALL_LINE=hold lets a
- * delay line begin as one with much to carry, SQUALL_LINE=tap never become one. */
-int network_survey(struct network_support *out, struct error *err);
-/* Tried now, whatever was found before. */
-int network_survey_anew(struct network_support *out, struct error *err);
-/* What to do about a missing netem here: distribution, cloud kernel, WSL. */
-void network_netem_remedy(char *out, size_t size);
-
 /* What tells an interface from a later one with its number, beside its name. */
 struct network_identity {
 	char kind[16];
@@ -266,68 +246,6 @@ struct network_state {
 	pid_t namespace_keeper; /* of a namespace without a name: some process in it */
 };
 
-/* network_table.c: what the transaction that starts the effect adds. */
-int network_table_add(struct network_state *state, const struct target *target, const char *run_id,
-		      unsigned step, struct nft_batch *batch, struct error *err);
-/* Takes the chains away that packets come to; what a delay line still gives back finds its way. */
-int network_table_cut(struct network_state *state, struct error *err);
-/* The rest of it. */
-int network_table_remove(struct network_state *state, struct error *err);
-/* state->effect.at has changed: the loss of a NETWORK_FILTER step. */
-int network_table_change(struct network_state *state, struct error *err);
-
-/* One more path in a table that is there; one less: packets come by it no more, and what is left
- * for what a delay line gives back. What is gone already is no error. */
-int network_table_add_path(struct network_state *state, const struct target *target, unsigned at,
-			   struct error *err);
-int network_table_cut_path(struct network_state *state, const struct target *target, unsigned at);
-void network_table_remove_path(struct network_state *state, unsigned at);
-
-/* The chain that packets of a path come to first. */
-const char *network_table_chain(const struct network_path *path, unsigned at,
-				char out[NETWORK_CHAIN_SIZE]);
-
-/* The target's endpoints are others now. */
-int network_table_follow(struct network_state *state, const struct target *target,
-			 struct error *err);
-
-/* network_netem.c: the ifb; or several. What happens to a packet may depend on others (a rate, a
- * model, a seed) or on the interface's MTU: then each path has its own, as it has its own delay
- * line. Else one serves them all. */
-bool network_netem_is_split(const struct network_state *state);
-int network_hole_build(struct network_state *state, struct error *err);
-int network_netem_build(struct network_state *state, struct error *err);
-/* Where packets of a path go to. */
-int network_netem_device(const struct network_state *state, unsigned at);
-bool network_netem_has(const struct network_state *state, int index);
-/* The queue of one path, in mid-run; it is not said when there is none of its own. */
-int network_netem_add(struct network_state *state, unsigned at, struct error *err);
-void network_netem_soften_one(struct network_state *state, unsigned at);
-bool network_netem_is_drained(struct network_state *state, unsigned at);
-/* With what is still in it, which is counted. */
-void network_netem_remove(struct network_state *state, unsigned at);
-/* Before it is built: keeps what waits within a part of the memory. The most it can take, in bytes.
- */
-uint64_t network_netem_bound(struct network_state *state);
-/* state->effect.at has changed. */
-int network_netem_change(struct network_state *state, struct error *err);
-/* Lets what is queued pass in order, and new packets behind it without delay. */
-int network_netem_soften(struct network_state *state, struct error *err);
-/* The largest packet of the interfaces, link-layer header included. */
-uint32_t network_mtu(const struct network_state *state);
-/* Nothing queued and nothing on its way, in that one or in any of the step. */
-int network_netem_is_empty(struct netlink *netlink, int index, bool *out_empty, struct error *err);
-bool network_netem_all_empty(struct network_state *state);
-int network_netem_count(struct network_state *state, struct network_queue_counts *out,
-			struct error *err);
-
-/* Throws away what still waits, with the ifb, and says how many packets that were. */
-uint64_t network_netem_abandon(struct network_state *state);
-/* The MTU of an interface may have changed: so does what is cut before the queue. */
-int network_netem_resize(struct network_state *state, struct error *err);
-/* The queues are there and work. -ENODEV, -ENOENT: not. */
-int network_netem_check(struct network_state *state, struct error *err);
-
 /* network_watch.c: what was injected is still there and can do what it is for. -ESTALE: not, and
  * why; then packets in scope pass undisturbed or, worse, are all lost. */
 int network_check_in_force(struct network_state *state, struct error *err);
@@ -336,34 +254,6 @@ int network_check_in_force(struct network_state *state, struct error *err);
 int network_listen(struct fault *fault, struct error *err);
 void network_hear(void (*concerned)(void *context, struct fault *fault), void *context);
 void network_unlisten(struct network_state *state);
-
-/* network_line.c: the delay lines of all paths. */
-int network_line_prepare(struct network_state *state, int namespace_fd, const char *run_id,
-			 unsigned step, struct error *err);
-int network_line_start(struct network_state *state, const struct fault *fault, struct error *err);
-/* The line of one path, in mid-run. */
-int network_line_add(struct network_state *state, const struct fault *fault, unsigned at,
-		     struct error *err);
-void network_line_remove(struct network_state *state, unsigned at);
-/* Each path has one. */
-bool network_line_is_prepared(const struct network_state *state);
-/* What leaves goes through the egress hook again, for faults behind this one. */
-bool network_line_reenters(const struct network_state *state);
-/* The device that packets of a path are forwarded to. */
-int network_line_device(const struct network_state *state, unsigned path, int *out_index,
-			struct error *err);
-/* Their devices are there and up. -ENODEV: not. */
-int network_line_check(const struct network_state *state, struct error *err);
-/* state->effect.at has changed. */
-void network_line_change(struct network_state *state);
-void network_line_soften(struct network_state *state);
-bool network_line_is_empty(const struct network_state *state);
-void network_line_count(const struct network_state *state, struct network_line_counts *out);
-/* Looks whether one carries so much that another way is better; now and then. */
-void network_line_tend(struct network_state *state, const struct fault *fault);
-/* Processor time of their threads since they were started; also when they have ended. */
-int64_t network_line_processor_ns(struct network_state *state);
-void network_line_stop(struct network_state *state);
 
 /* network_plan.c */
 int network_plan(struct fault *fault, struct plan *plan, struct error *err);

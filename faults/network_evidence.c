@@ -6,6 +6,8 @@
 #include "faults/network.h"
 
 #include "faults/network_gate.h"
+#include "faults/network_line.h"
+#include "faults/network_netem.h"
 
 #include <errno.h>
 #include <string.h>

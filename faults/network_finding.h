@@ -8,7 +8,7 @@
 #ifndef SQUALL_NETWORK_FINDING_H
 #define SQUALL_NETWORK_FINDING_H
 
-#include "faults/network.h"
+#include "faults/network_support.h"
 
 #define NETWORK_FINDING_FILE "network-support"
 

@@ -6,6 +6,7 @@
 
 #include "faults/network_gate.h"
 #include "faults/network_group.h"
+#include "faults/network_table.h"
 #include "faults/target_follow.h"
 #include "faults/target_interfaces.h"
 

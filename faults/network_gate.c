@@ -6,6 +6,7 @@
 #include "faults/network_gate.h"
 
 #include "faults/network_after.h"
+#include "faults/network_netem.h"
 
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"

@@ -7,6 +7,7 @@
 #include "faults/network_after.h"
 #include "faults/network_gate_writer.h"
 #include "faults/network_group.h"
+#include "faults/network_line.h"
 
 #include <arpa/inet.h>
 #include <linux/icmpv6.h>

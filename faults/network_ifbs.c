@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "faults/network_ifbs.h"
 
+#include "faults/network_netem.h"
+
 #include "injector/base/clock.h"
 #include "injector/kernel/link.h"
 

@@ -4,7 +4,7 @@
  * back. On lo, IPv4 packets that come back have lost their route and are routed as if received
  * from outside, which two settings of lo must allow for the time.
  */
-#include "faults/network.h"
+#include "faults/network_line.h"
 
 #include "faults/network_delay_line.h"
 #include "faults/network_group.h"

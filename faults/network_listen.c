@@ -11,6 +11,7 @@
  */
 #include "faults/network.h"
 #include "faults/network_delay_line.h"
+#include "faults/network_netem.h"
 
 #include "injector/base/cleanup.h"
 #include "injector/kernel/proc.h"

@@ -5,7 +5,7 @@
  * do not depend on each other; where they do, each path has one, for a slow interface must not slow
  * the others.
  */
-#include "faults/network.h"
+#include "faults/network_netem.h"
 
 #include "injector/base/clock.h"
 #include "injector/base/random.h"

@@ -3,8 +3,9 @@
  * What can this kernel do for the network fault? Asked by doing it, see trial.h; a module that the
  * kernel loads for it stays.
  */
-#include "faults/network.h"
+#include "faults/network_support.h"
 
+#include "faults/network.h"
 #include "faults/network_finding.h"
 #include "faults/network_gate.h"
 #include "injector/base/cleanup.h"

@@ -5,10 +5,13 @@
  * is spared of the packets in scope, and one that does it (count, drop, forward). An operator who
  * lists the ruleset reads there what is in force, and why.
  */
-#include "faults/network.h"
+#include "faults/network_table.h"
 
 #include "faults/network_delay_line.h"
 #include "faults/network_group.h"
+#include "faults/network_line.h"
+#include "faults/network_netem.h"
+#include "faults/network_spared.h"
 
 #include "injector/base/quantity.h"
 #include "injector/kernel/nft_match.h"
@@ -20,10 +23,9 @@
 /* Of a chain or counter: a word and the number of the path. */
 #define NAME_SIZE NETWORK_CHAIN_SIZE
 
-/* Which packets: for all paths of a step. */
+/* For all paths of a step. */
 struct table {
-	const struct params *params; /* of the target */
-	struct network_scope *scope, *except;
+	struct network_selection which;
 	struct network_pick pick;
 };
 
@@ -41,98 +43,6 @@ static uint32_t hook_of(const struct network_path *path)
 const char *network_table_chain(const struct network_path *path, unsigned at, char out[NAME_SIZE])
 {
 	return name_of(path->is_ingress ? "in" : "out", at, out);
-}
-
-static void exclude_neighbours(const struct network_scope *scope, const char *chain,
-			       struct nft_batch *batch)
-{
-	/* Without neighbours nothing at all gets through once their entries expire: not what "lose
-	 * 5 % towards 10.0.5.0/24" asks for. 133-137: neighbour discovery (RFC 4861). */
-	if (network_scope_meets_not_ip(scope)) {
-		nft_rule_begin(batch, chain);
-		nft_match_not_ip(batch);
-		nft_verdict(batch, NF_ACCEPT);
-		nft_rule_end(batch, "not IP: ARP and others");
-	}
-	if (network_scope_meets_discovery(scope)) {
-		nft_rule_begin(batch, chain);
-		nft_match_icmpv6(batch, 133, 137);
-		nft_verdict(batch, NF_ACCEPT);
-		nft_rule_end(batch, "neighbour discovery");
-	}
-}
-
-static void exclude_metadata(const struct network_scope *scope, bool is_ingress, const char *chain,
-			     struct nft_batch *batch)
-{
-	static const int families[] = {AF_INET, AF_INET6};
-	const enum nft_side side = is_ingress ? NFT_SOURCE : NFT_DESTINATION;
-	const uint8_t *address;
-
-	for (unsigned i = 0; i < 2; i++)
-		for (unsigned k = 0; (address = target_metadata_address(families[i], k)); k++) {
-			if (!network_scope_meets_address(scope, families[i], address))
-				continue;
-			nft_rule_begin(batch, chain);
-			nft_match_address(batch, families[i], side, address);
-			nft_verdict(batch, NF_ACCEPT);
-			nft_rule_end(batch, "cloud metadata");
-		}
-}
-
-static void exclude_sessions(const struct network_state *state, bool is_ingress, const char *chain,
-			     struct nft_batch *batch)
-{
-	const enum nft_side local = is_ingress ? NFT_DESTINATION : NFT_SOURCE;
-	const enum nft_side remote = is_ingress ? NFT_SOURCE : NFT_DESTINATION;
-	const uint8_t tcp = IPPROTO_TCP;
-
-	for (unsigned i = 0; i < state->control_count; i++) {
-		const struct session_connection *c = &state->control[i];
-
-		nft_rule_begin(batch, chain);
-		nft_match_address(batch, c->family, local, c->local);
-		nft_match_address(batch, c->family, remote, c->remote);
-		nft_match_protocols(batch, &tcp, 1);
-		nft_match_ports(batch, local, &(struct nft_ports){c->local_port, c->local_port}, 1);
-		nft_match_ports(batch, remote, &(struct nft_ports){c->remote_port, c->remote_port},
-				1);
-		nft_verdict(batch, NF_ACCEPT);
-		nft_rule_end(batch, "controlling session");
-	}
-}
-
-/* What has been here. Also at egress: another fault's delay line may be injected before this one.
- */
-static void pass_again(const struct network_state *state, const char *chain,
-		       struct nft_batch *batch)
-{
-	nft_rule_begin(batch, chain);
-	nft_load_meta(batch, 0, NFT_META_MARK);
-	nft_to_network_order(batch, 0);
-	nft_compare_u32(batch, 0, NFT_CMP_GTE, htonl(NETWORK_MARK));
-	nft_compare_u32(batch, 0, NFT_CMP_LTE, htonl(network_mark(state)));
-	nft_verdict(batch, NF_ACCEPT);
-	nft_rule_end(batch, "back from a delay line");
-}
-
-/* What is never affected of what is in scope; `next` gets the rest. Behind the scope and not before
- * it, as six rules on each packet of everybody cost 130 ns (two processors, 6.18). */
-static void add_exclusions(const struct network_state *state, const struct table *table,
-			   bool is_ingress, const char *chain, const char *next,
-			   struct nft_batch *batch)
-{
-	if (!state->group) /* else it is asked before whose packet it is */
-		pass_again(state, chain, batch);
-	if (!params_number(table->params, TRAFFIC_NEIGHBOURS, 0))
-		exclude_neighbours(table->scope, chain, batch);
-	if (target_spares_metadata(table->params))
-		exclude_metadata(table->scope, is_ingress, chain, batch);
-	exclude_sessions(state, is_ingress, chain, batch);
-	network_scope_add_rules(table->except, is_ingress, chain, NULL, batch);
-	nft_rule_begin(batch, chain);
-	nft_go_to(batch, next);
-	nft_rule_end(batch, "the others");
 }
 
 static const char *words_of(const struct network_state *state)
@@ -276,14 +186,14 @@ static int add_path(struct network_state *state, const struct table *table, unsi
 	result = add_action(state, at, act, batch, err);
 	network_pick_add(&table->pick, path->is_ingress, at, act, batch);
 	nft_add_chain(batch, name_of("spare", at, spare));
-	add_exclusions(state, table, path->is_ingress, spare, act, batch);
+	network_spared_add_rules(state, &table->which, path->is_ingress, spare, act, batch);
 	nft_add_hook_chain(batch,
 			   &(struct nft_hook_chain){.name = network_table_chain(path, at, chain),
 						    .hook = hook_of(path),
 						    .priority = priority,
 						    .device = path->interface});
 	if (state->group)
-		pass_again(state, chain, batch);
+		network_spared_pass_again(state, chain, batch);
 	network_group_add_rules(state, at, priority, chain, batch);
 	if (state->is_followed) { /* in a chain of its own, to be replaced as a whole */
 		nft_add_chain(batch, name_of("scope", at, name));
@@ -292,7 +202,7 @@ static int add_path(struct network_state *state, const struct table *table, unsi
 		nft_rule_end(batch, "names are followed");
 		snprintf(chain, sizeof(chain), "%s", name);
 	}
-	network_scope_add_rules(table->scope, path->is_ingress, chain, spare, batch);
+	network_scope_add_rules(table->which.scope, path->is_ingress, chain, spare, batch);
 	if (result == 0 && state->way == NETWORK_LINE)
 		add_back(state, at, batch);
 	return result;
@@ -300,8 +210,8 @@ static int add_path(struct network_state *state, const struct table *table, unsi
 
 static void close_table(struct table *table)
 {
-	network_scope_free(table->scope);
-	network_scope_free(table->except);
+	network_scope_free(table->which.scope);
+	network_scope_free(table->which.except);
 }
 
 static int open_table(struct table *table, const struct network_state *state,
@@ -309,10 +219,12 @@ static int open_table(struct table *table, const struct network_state *state,
 {
 	int result;
 
-	*table = (struct table){.params = &target->params, .pick = network_pick_of(state, target)};
-	result = network_scope_new(&target->params, false, generation, &table->scope, err);
+	*table = (struct table){.which.params = &target->params,
+				.pick = network_pick_of(state, target)};
+	result = network_scope_new(&target->params, false, generation, &table->which.scope, err);
 	if (result == 0)
-		result = network_scope_new(&target->params, true, generation, &table->except, err);
+		result = network_scope_new(&target->params, true, generation, &table->which.except,
+					   err);
 	if (result < 0)
 		close_table(table);
 	return result;
@@ -320,7 +232,7 @@ static int open_table(struct table *table, const struct network_state *state,
 
 static unsigned sets_of(const struct table *table)
 {
-	return network_scope_sets(table->scope) | network_scope_sets(table->except);
+	return network_scope_sets(table->which.scope) | network_scope_sets(table->which.except);
 }
 
 int network_table_add(struct network_state *state, const struct target *target, const char *run_id,
@@ -334,8 +246,8 @@ int network_table_add(struct network_state *state, const struct target *target, 
 		return result;
 	snprintf(comment, sizeof(comment), "squall run %s step %u", run_id, step);
 	nft_add_table(batch, NFPROTO_NETDEV, state->record.table, comment);
-	network_scope_add_sets(table.scope, batch);
-	network_scope_add_sets(table.except, batch);
+	network_scope_add_sets(table.which.scope, batch);
+	network_scope_add_sets(table.which.except, batch);
 	network_group_add_sets(state, batch);
 	network_pick_add_sets(&table.pick, batch);
 	for (unsigned i = 0; i < state->path_count; i++)
@@ -428,8 +340,8 @@ static int add_sets(struct network_state *state, const struct table *table, stru
 
 	nft_batch_begin(&batch);
 	nft_use_table(&batch, NFPROTO_NETDEV, state->record.table);
-	network_scope_add_sets(table->scope, &batch);
-	network_scope_add_sets(table->except, &batch);
+	network_scope_add_sets(table->which.scope, &batch);
+	network_scope_add_sets(table->which.except, &batch);
 	return nft_commit(state->netfilter, &batch, err);
 }
 
@@ -450,8 +362,8 @@ static int use_sets(struct network_state *state, const struct table *table, stru
 		network_pick_name(&table->pick, i, act);
 		nft_flush_chain(&batch, name_of("scope", i, chain));
 		nft_flush_chain(&batch, name_of("spare", i, spare));
-		add_exclusions(state, table, is_ingress, spare, act, &batch);
-		network_scope_add_rules(table->scope, is_ingress, chain, spare, &batch);
+		network_spared_add_rules(state, &table->which, is_ingress, spare, act, &batch);
+		network_scope_add_rules(table->which.scope, is_ingress, chain, spare, &batch);
 	}
 	network_scope_delete_sets(state->sets, state->generation, &batch);
 	return nft_commit(state->netfilter, &batch, err);

@@ -10,6 +10,9 @@
 
 #include "faults/network_gate.h"
 #include "faults/network_group.h"
+#include "faults/network_line.h"
+#include "faults/network_netem.h"
+#include "faults/network_table.h"
 #include "faults/target_namespace.h"
 #include "injector/kernel/link.h"
 

@@ -6,6 +6,8 @@
  */
 #include "faults/network.h"
 
+#include "faults/network_support.h"
+
 #include <errno.h>
 #include <sys/utsname.h>
 #include <unistd.h>

@@ -5,11 +5,11 @@
 #include "faults/port.h"
 
 #include "injector/base/clock.h"
+#include "injector/base/thread.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -264,20 +264,12 @@ static void *run(void *context)
 
 static int start_thread(struct port_hold *hold, struct error *err)
 {
-	sigset_t all, before;
-	pthread_attr_t attributes;
 	int status;
 
 	hold->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (hold->wake_fd < 0)
 		return error_errno(err, errno, "eventfd");
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, STACK_SIZE);
-	sigfillset(&all); /* signals are the worker's business */
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	status = pthread_create(&hold->thread, &attributes, run, hold);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attributes);
+	status = thread_start(&hold->thread, STACK_SIZE, run, hold);
 	if (status)
 		return error_errno(err, status, "cannot start a thread");
 	hold->is_running = true;

@@ -55,16 +55,10 @@ static int compare_run(const char *run_id, const struct pause *pause, const stru
 		       struct error *err)
 {
 	cleanup_free struct journal_record *records = NULL;
-	struct journal *journal;
 	unsigned count = 0;
 	int result = 0;
 
-	/* one that cannot be read, or has just ended, holds nothing that could be compared */
-	if (journal_open(run_id, &journal, NULL) < 0)
-		return 0;
-	if (journal_read(journal, &records, &count, NULL) < 0)
-		count = 0;
-	journal_close(journal);
+	journal_read_other(run_id, &records, &count);
 	for (unsigned i = 1; i < count && result == 0; i++) {
 		const struct journal_record *record = &records[i];
 

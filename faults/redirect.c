@@ -11,129 +11,11 @@
 #include "injector/kernel/nft_match.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/netfilter.h>
 #include <net/if.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
-
-int redirect_name(const struct fault *fault, struct redirect_record *out, struct error *err)
-{
-	const char *run = fault->env && fault->env->run_id ? fault->env->run_id : "RUN";
-	struct netlink *there = NULL;
-	int result = netlink_open_netfilter(fault->target->namespace_fd, &there, err);
-
-	snprintf(out->namespace_name, sizeof(out->namespace_name), "%s",
-		 fault->target->namespace_name);
-	snprintf(out->table, sizeof(out->table), "squall_%s_%u", run, fault->step);
-	if (result < 0)
-		return result;
-	out->namespace_cookie = netlink_namespace_cookie(there);
-	netlink_close(there);
-	return namespace_identify(fault->target->namespace_fd, &out->namespace_id, err);
-}
-
-int redirect_read(const struct journal_record *record, uint32_t type, struct redirect_record *out,
-		  struct error *err)
-{
-	memcpy(out, record->payload, sizeof(*out));
-	out->namespace_name[sizeof(out->namespace_name) - 1] = '\0';
-	out->table[sizeof(out->table) - 1] = '\0';
-	if (record->type != type)
-		return error_set(err, EINVAL, "unknown %s record %u", record->owner, record->type);
-	/* It goes into the text of a transaction */
-	if (!out->table[0] ||
-	    out->table[strspn(out->table, "abcdefghijklmnopqrstuvwxyz0123456789_")] != '\0')
-		return error_set(err, EINVAL, "damaged %s record", record->owner);
-	return 0;
-}
-
-/* -ENOENT: the namespace is gone, and everything in it with it. */
-static int open_namespace(const struct redirect_record *record, int *out_fd, struct netlink **out,
-			  struct error *err)
-{
-	uint64_t cookie;
-	int result = namespace_find(&record->namespace_id, out_fd, err);
-
-	if (result == 0)
-		result = netlink_open_netfilter(*out_fd, out, err);
-	if (result < 0)
-		return result;
-	/* the inode number of a namespace that is gone may be given to a new one */
-	cookie = netlink_namespace_cookie(*out);
-	if (!cookie || !record->namespace_cookie || cookie == record->namespace_cookie)
-		return 0;
-	netlink_close(*out);
-	*out = NULL;
-	return error_set(err, ENOENT, "its network namespace is gone");
-}
-
-/* Who is redirected to a port that is no more gets a reset. As good as it goes: where the kernel
- * has no connection tracking to talk to there is no port of ours in it either. */
-static void forget(struct netlink *netfilter, uint16_t port)
-{
-	struct sockaddr_storage local4 = {0}, local6 = {0};
-	struct sockaddr_in6 *in6 = (void *)&local6;
-	struct sockaddr_in *in = (void *)&local4;
-
-	in->sin_family = AF_INET;
-	in->sin_port = htons(port);
-	in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	in6->sin6_family = AF_INET6;
-	in6->sin6_port = htons(port);
-	in6->sin6_addr = in6addr_loopback;
-	conntrack_forget(netfilter, IPPROTO_TCP, &local4, NULL);
-	conntrack_forget(netfilter, IPPROTO_TCP, &local6, NULL);
-}
-
-int redirect_undo(const struct redirect_record *what, struct error *err)
-{
-	cleanup_fd int namespace_fd = -1;
-	struct netlink *netfilter = NULL;
-	int result = open_namespace(what, &namespace_fd, &netfilter, err);
-
-	if (result < 0)
-		return result == -ENOENT ? 0 : result;
-	result = nft_remove_table(netfilter, NFPROTO_INET, what->table, err);
-	if (what->port)
-		forget(netfilter, what->port);
-	netlink_close(netfilter);
-	return result;
-}
-
-static void say_left(const struct redirect_record *what, char *out, size_t size)
-{
-	char prefix[TARGET_NAMESPACE_PREFIX];
-
-	target_namespace_prefix(what->namespace_name, &what->namespace_id, prefix, sizeof(prefix));
-	if (shell_word_is_plain(prefix))
-		snprintf(out, size, "table %s: %snft delete table inet %s", what->table, prefix,
-			 what->table);
-	else
-		snprintf(out, size,
-			 "table %s: no command is shown, since a name in it is no plain text; run: "
-			 "squall restore",
-			 what->table);
-}
-
-int redirect_verify(const struct redirect_record *what, bool *out_gone, char *out_left,
-		    size_t left_size, struct error *err)
-{
-	cleanup_fd int namespace_fd = -1;
-	struct netlink *netfilter = NULL;
-	uint32_t owner;
-	int result = open_namespace(what, &namespace_fd, &netfilter, err);
-
-	if (result == 0)
-		result = nft_find_table(netfilter, NFPROTO_INET, what->table, &owner, err);
-	netlink_close(netfilter);
-	*out_gone = result == -ENOENT;
-	if (*out_gone)
-		return 0;
-	say_left(what, out_left, left_size); /* also where it cannot be looked at */
-	return result;
-}
 
 int redirect_check_loopback(const struct target *target, const char *what, struct error *err)
 {
@@ -175,15 +57,34 @@ uint32_t redirect_new_mark(uint32_t base)
 	return base | last << 4;
 }
 
-void redirect_pass_on(struct nft_batch *batch, const char *chain, uint32_t base, uint32_t mark)
+void redirect_pass_on(const struct redirect_rules *rules, const char *chain, uint32_t base)
 {
+	struct nft_batch *batch = rules->batch;
+
 	nft_rule_begin(batch, chain);
 	nft_load_meta(batch, 0, NFT_META_PRIORITY);
 	nft_to_network_order(batch, 0);
 	nft_compare_u32(batch, 0, NFT_CMP_GTE, htonl(base));
-	nft_compare_u32(batch, 0, NFT_CMP_LTE, htonl(mark));
+	nft_compare_u32(batch, 0, NFT_CMP_LTE, htonl(rules->mark));
 	nft_verdict(batch, NF_ACCEPT);
 	nft_rule_end(batch, "passed on");
+}
+
+void redirect_lead(const struct redirect_rules *rules, const char *chain, const char *to,
+		   void (*match)(struct nft_batch *batch))
+{
+	const struct target *target = rules->target;
+	struct nft_batch *batch = rules->batch;
+
+	for (unsigned i = 0; i < target->group_count || i == 0; i++) {
+		nft_rule_begin(batch, chain);
+		if (match)
+			match(batch);
+		if (target->group_count)
+			nft_match_cgroup(batch, target->groups[i].level, target->groups[i].id);
+		nft_jump_to(batch, to);
+		nft_rule_end(batch, target->group_count ? "of the group" : NULL);
+	}
 }
 
 static void spare(struct nft_batch *batch, const char *chain, const enum nft_side *side)
@@ -199,14 +100,54 @@ static void spare(struct nft_batch *batch, const char *chain, const enum nft_sid
 	nft_rule_end(batch, side ? "link-local" : "lo has no ::1");
 }
 
-void redirect_spare_ipv6(struct nft_batch *batch, const char *chain, bool has_ipv6)
+void redirect_spare_ipv6(const struct redirect_rules *rules, const char *chain)
 {
 	static const enum nft_side sides[] = {NFT_SOURCE, NFT_DESTINATION};
 
-	if (!has_ipv6)
-		spare(batch, chain, NULL);
-	for (unsigned i = 0; i < sizeof(sides) / sizeof(*sides) && has_ipv6; i++)
-		spare(batch, chain, &sides[i]);
+	if (!rules->has_ipv6)
+		spare(rules->batch, chain, NULL);
+	for (unsigned i = 0; i < sizeof(sides) / sizeof(*sides) && rules->has_ipv6; i++)
+		spare(rules->batch, chain, &sides[i]);
+}
+
+void redirect_each_server(const struct redirect_rules *rules,
+			  void (*add)(const struct redirect_rules *rules,
+				      const struct endpoint *server, int interface))
+{
+	const struct endpoint every = {.family = AF_UNSPEC};
+	const struct target *target = rules->target;
+	unsigned count = params_count(&target->params, TRAFFIC_TO);
+	bool has_interfaces = params_count(&target->params, TRAFFIC_INTERFACE) > 0;
+	unsigned interfaces = has_interfaces ? target->interface_count : 1;
+
+	for (unsigned i = 0; i < (count ? count : 1); i++)
+		for (unsigned k = 0; k < interfaces; k++)
+			add(rules,
+			    count ? &params_value(&target->params, TRAFFIC_TO, i)->endpoint
+				  : &every,
+			    has_interfaces ? target->interfaces[k].index : 0);
+}
+
+void redirect_match_addresses(struct nft_batch *batch, const struct endpoint *endpoint)
+{
+	if (endpoint->family != AF_UNSPEC && endpoint->prefix > 0)
+		nft_match_network(batch, endpoint->family, NFT_DESTINATION, endpoint->address,
+				  endpoint->prefix);
+	else if (endpoint->family != AF_UNSPEC)
+		nft_match_family(batch, endpoint->family);
+}
+
+void redirect_match_server(struct nft_batch *batch, const struct endpoint *server, int interface,
+			   const uint8_t *protocol, uint16_t usual_port)
+{
+	const struct nft_ports usual = {usual_port, usual_port},
+			       given = {server->port_first, server->port_last};
+
+	if (interface)
+		nft_match_egress(batch, interface);
+	redirect_match_addresses(batch, server);
+	nft_match_protocols(batch, protocol, 1);
+	nft_match_ports(batch, NFT_DESTINATION, given.first ? &given : &usual, 1);
 }
 
 int redirect_listen(int family, int type, uint16_t *inout_port, int *out_fd)
@@ -229,17 +170,6 @@ int redirect_listen(int family, int type, uint16_t *inout_port, int *out_fd)
 	*inout_port = ntohs(family == AF_INET ? in.sin_port : in6.sin6_port);
 	*out_fd = steal_fd(&fd);
 	return 0;
-}
-
-int redirect_raise(int fd, int floor)
-{
-	int above;
-
-	if (fd < 0 || fd > floor)
-		return fd;
-	above = fcntl(fd, F_DUPFD_CLOEXEC, floor + 1);
-	close(fd);
-	return above;
 }
 
 socklen_t redirect_address_size(const struct sockaddr_storage *address)
@@ -269,11 +199,11 @@ bool redirect_has_closed(int fd)
 	       info.tcpi_state == TCP_CLOSE;
 }
 
-int redirect_connect(uint32_t mark, int type, const struct sockaddr_storage *client,
-		     const struct sockaddr_storage *server)
+int redirect_connect(uint32_t mark, int type, struct redirect_way *way)
 {
-	cleanup_fd int fd = socket(server->ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	struct sockaddr_storage from = *client;
+	cleanup_fd int fd = socket(way->server.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	socklen_t size = sizeof(way->own);
+	struct sockaddr_storage from = way->client;
 	const int on = 1;
 
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_PRIORITY, &mark, sizeof(mark)) < 0)
@@ -285,8 +215,17 @@ int redirect_connect(uint32_t mark, int type, const struct sockaddr_storage *cli
 	if (bind(fd, (const struct sockaddr *)&from, redirect_address_size(&from)) < 0 &&
 	    errno != EADDRNOTAVAIL)
 		return -1;
-	if (connect(fd, (const struct sockaddr *)server, redirect_address_size(server)) < 0 &&
+	if (connect(fd, (const struct sockaddr *)&way->server,
+		    redirect_address_size(&way->server)) < 0 &&
 	    errno != EINPROGRESS)
 		return -1;
+	if (getsockname(fd, (struct sockaddr *)&way->own, &size) < 0)
+		return -1;
 	return steal_fd(&fd);
+}
+
+bool redirect_comes_back(const struct redirect_way *way, const struct redirect_way *other)
+{
+	return redirect_is_same(&other->own, &way->client) &&
+	       redirect_is_same(&other->server, &way->server);
 }

@@ -5,6 +5,7 @@
 #include "faults/target.h"
 
 #include "faults/file.h"
+#include "faults/target_namespace.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/quantity.h"
 #include "injector/kernel/mount_namespace.h"
@@ -29,57 +30,11 @@ const struct param file_params[] = {
 	{.name = NULL},
 };
 
-static int open_pid(const char *text, int *out_fd, struct error *err)
-{
-	int64_t pid;
-
-	if (quantity_parse_integer(text, &pid, NULL) < 0 || pid <= 0 || pid > INT32_MAX)
-		return error_set(err, EINVAL, "namespace 'pid:%s' does not name a process", text);
-	return mount_namespace_open_pid((pid_t)pid, out_fd, err);
-}
-
-/* The namespace of a process target: all its processes must share it. */
-static int open_target(const char *name, const struct target_guard *guard, int *out_fd,
-		       struct error *err)
-{
-	struct target *found = guard && guard->find ? guard->find(guard->context, name) : NULL;
-	struct namespace_id first = {0}, id = {0};
-	cleanup_fd int kept = -1;
-
-	if (!found || found->kind != TARGET_PROCESS)
-		return error_set(err, ENOENT,
-				 "namespace 'target:%s': there is no such process target", name);
-	if (!found->is_resolved)
-		return error_set(err, EINVAL,
-				 "namespace 'target:%s': write that target above this one", name);
-	for (unsigned i = 0; i < found->process_count; i++) {
-		cleanup_fd int fd = -1;
-		int result = mount_namespace_open_pid(found->processes[i].id.pid, &fd, err);
-
-		/* the pid was still its own when the namespace was opened */
-		if (result == 0)
-			result = target_process_recheck(&found->processes[i], found, err);
-		if (result == 0)
-			result = mount_namespace_identify(fd, &id, err);
-		if (result < 0)
-			return result;
-		if (i == 0) {
-			first = id;
-			kept = steal_fd(&fd);
-		} else if (!namespace_is_same(&first, &id)) {
-			return error_set(err, EINVAL,
-					 "namespace 'target:%s': its processes live in different "
-					 "mount namespaces",
-					 name);
-		}
-	}
-	*out_fd = steal_fd(&kept);
-	return 0;
-}
-
 static int open_namespace(struct target *target, const struct target_guard *guard,
 			  struct error *err)
 {
+	static const struct target_namespace_kind kind = {"mount", mount_namespace_open_pid,
+							  mount_namespace_identify};
 	const char *name = params_text(&target->params, FILE_NAMESPACE);
 	struct namespace_id own = {0}, wanted = {0};
 	int result;
@@ -87,12 +42,7 @@ static int open_namespace(struct target *target, const struct target_guard *guar
 	if (!name)
 		return 0;
 	snprintf(target->namespace_name, sizeof(target->namespace_name), "%s", name);
-	if (strncmp(name, "pid:", 4) == 0)
-		result = open_pid(name + 4, &target->namespace_fd, err);
-	else if (strncmp(name, "target:", 7) == 0)
-		result = open_target(name + 7, guard, &target->namespace_fd, err);
-	else
-		result = error_set(err, EINVAL, "namespace '%s': write pid:N or target:NAME", name);
+	result = target_namespace_open(&kind, name, guard, &target->namespace_fd, err);
 	if (result == 0)
 		result = mount_namespace_identify(-1, &own, err);
 	if (result == 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The network namespace of a target may be deleted while a fault is in force: our own sockets keep
- * it alive when nobody else is in it any more, and nothing that the fault hangs on goes away.
+ * The namespace of a target, by its name. That of the network may be deleted while a fault is in
+ * force: our own sockets keep it alive when nobody else is in it any more, and nothing that the
+ * fault hangs on goes away.
  */
 #ifndef SQUALL_TARGET_NAMESPACE_H
 #define SQUALL_TARGET_NAMESPACE_H
@@ -10,6 +11,19 @@
 #include "injector/kernel/namespace.h"
 
 #include <sys/types.h>
+
+struct target_guard;
+
+struct target_namespace_kind {
+	const char *name; /* as in "different network namespaces" */
+	int (*open_pid)(pid_t pid, int *out_fd, struct error *err);
+	int (*identify)(int fd, struct namespace_id *out, struct error *err);
+};
+/* "pid:N" or "target:NAME", a process target, whose processes must all be in the same one. */
+bool target_namespace_is_of_process(const char *name);
+/* -EINVAL for any other name. */
+int target_namespace_open(const struct target_namespace_kind *kind, const char *name,
+			  const struct target_guard *guard, int *out_fd, struct error *err);
 
 struct target_namespace {
 	int fd; /* -1: our own, which needs neither name nor keeper */

@@ -7,6 +7,7 @@
 
 #include "faults/target_group.h"
 #include "faults/target_follow.h"
+#include "faults/target_namespace.h"
 #include "injector/base/clock.h"
 #include "injector/base/quantity.h"
 
@@ -136,72 +137,11 @@ const struct param traffic_params[] = {
 	{.name = NULL},
 };
 
-static int open_pid(const char *text, int *out_fd, struct error *err)
-{
-	char *end;
-	long pid;
-
-	errno = 0;
-	pid = strtol(text, &end, 10);
-	if (errno || end == text || *end || pid <= 0 || pid > INT32_MAX)
-		return error_set(err, EINVAL, "namespace 'pid:%s' does not name a process", text);
-	return namespace_open_pid((pid_t)pid, out_fd, err);
-}
-
-/* The namespace of a process target: all its processes must share it. */
-static int open_target(const char *name, const struct target_guard *guard, int *out_fd,
-		       struct error *err)
-{
-	struct target *found = guard && guard->find ? guard->find(guard->context, name) : NULL;
-	struct namespace_id first = {0};
-	int result, kept = -1;
-
-	if (!found)
-		return error_set(err, ENOENT, "namespace 'target:%s': there is no such target",
-				 name);
-	if (found->kind != TARGET_PROCESS)
-		return error_set(err, EINVAL, "namespace 'target:%s': it selects no processes",
-				 name);
-	if (!found->is_resolved || found->process_count == 0)
-		return error_set(err, EINVAL, "namespace 'target:%s': it is not resolved yet",
-				 name);
-	for (unsigned i = 0; i < found->process_count; i++) {
-		struct namespace_id id = {0};
-		int fd;
-
-		result = namespace_open_pid(found->processes[i].id.pid, &fd, err);
-		/* the pid was still its own when the namespace was opened */
-		if (result == 0)
-			result = target_process_recheck(&found->processes[i], found, err);
-		else
-			fd = -1;
-		if (result == 0)
-			result = namespace_identify(fd, &id, err);
-		if (result == 0 && i > 0 && !namespace_is_same(&first, &id))
-			result = error_set(err, EINVAL,
-					   "namespace 'target:%s': its processes live in "
-					   "different network namespaces",
-					   name);
-		if (result < 0 || i > 0) {
-			if (fd >= 0)
-				close(fd);
-		} else {
-			kept = fd;
-			first = id;
-		}
-		if (result < 0) {
-			if (kept >= 0)
-				close(kept);
-			return result;
-		}
-	}
-	*out_fd = kept;
-	return 0;
-}
-
 static int open_namespace(struct target *target, const struct target_guard *guard,
 			  struct error *err)
 {
+	static const struct target_namespace_kind kind = {"network", namespace_open_pid,
+							  namespace_identify};
 	const char *name = params_text(&target->params, TRAFFIC_NAMESPACE);
 	struct namespace_id own = {0}, wanted = {0};
 	int result;
@@ -209,10 +149,8 @@ static int open_namespace(struct target *target, const struct target_guard *guar
 	if (!name)
 		return 0;
 	snprintf(target->namespace_name, sizeof(target->namespace_name), "%s", name);
-	if (strncmp(name, "pid:", 4) == 0)
-		result = open_pid(name + 4, &target->namespace_fd, err);
-	else if (strncmp(name, "target:", 7) == 0)
-		result = open_target(name + 7, guard, &target->namespace_fd, err);
+	if (target_namespace_is_of_process(name))
+		result = target_namespace_open(&kind, name, guard, &target->namespace_fd, err);
 	else
 		result = namespace_open_name(name, &target->namespace_fd, err);
 	if (result == 0)

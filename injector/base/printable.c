@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "injector/base/printable.h"
 
+#include "injector/base/utf8.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-#define BROKEN UINT32_MAX
 
 struct range {
 	uint32_t first, last;
@@ -59,47 +59,19 @@ static bool is_in(uint32_t c, const struct range *ranges, size_t count)
 	return false;
 }
 
-/* Decodes one character; BROKEN (one byte) for whatever RFC 3629 does not allow. */
-static uint32_t decode(const char *text, unsigned *out_bytes)
-{
-	const unsigned char *at = (const unsigned char *)text;
-	unsigned bytes = at[0] < 0x80	? 1
-			 : at[0] < 0xc2 ? 0
-			 : at[0] < 0xe0 ? 2
-			 : at[0] < 0xf0 ? 3
-			 : at[0] < 0xf5 ? 4
-					: 0;
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	uint32_t c;
-
-	*out_bytes = 1;
-	if (bytes <= 1)
-		return bytes ? at[0] : BROKEN;
-	c = at[0] & (0xffU >> (bytes + 1));
-	for (unsigned i = 1; i < bytes; i++) {
-		if ((at[i] & 0xc0) != 0x80)
-			return BROKEN;
-		c = c << 6 | (at[i] & 0x3f);
-	}
-	if (c < least[bytes] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
-		return BROKEN;
-	*out_bytes = bytes;
-	return c;
-}
-
 /* The printable stand-in for the character at `from`: its columns, and its bytes in out (0:
  * dropped). *out_consumed is how far to go on in `from`. */
 static unsigned print_char(const char *from, bool utf8, char *out, unsigned *out_bytes,
 			   unsigned *out_consumed)
 {
-	uint32_t c = decode(from, out_consumed);
+	uint32_t c = utf8_decode(from, SIZE_MAX, out_consumed);
 
 	*out_bytes = 1;
 	if (c < 0x20 || c == 0x7f || (utf8 && (c == 0x85 || c == 0x2028 || c == 0x2029))) {
 		out[0] = ' ';
 		return 1;
 	}
-	if (c == BROKEN || (c >= 0x80 && !utf8)) {
+	if (c == UTF8_BROKEN || (c >= 0x80 && !utf8)) {
 		out[0] = '?';
 		return 1;
 	}
@@ -217,7 +189,7 @@ char *printable_valid_utf8(const char *text)
 	if (!copy)
 		return NULL;
 	for (; *text; text += bytes) {
-		if (decode(text, &bytes) == BROKEN) {
+		if (utf8_decode(text, SIZE_MAX, &bytes) == UTF8_BROKEN) {
 			memcpy(out, "\xef\xbf\xbd", 3); /* U+FFFD */
 			out += 3;
 		} else {

@@ -363,3 +363,13 @@ const char *reader_where(const struct reader *reader, int line, char *out, size_
 		 TREE_LINE(line));
 	return out;
 }
+
+bool reader_defined_twice(struct reader *reader, const struct tree_node *entry, const char *what,
+			  int line)
+{
+	char where[256];
+
+	reader_problem(reader, entry->key, "%s '%.63s' is defined in %s, too", what,
+		       entry->key->text, reader_where(reader, line, where, sizeof(where)));
+	return false;
+}

@@ -65,6 +65,10 @@ char *reader_copy(struct reader *reader, const char *text);
 
 /* "file.yaml:3" of a line that may be in another file than the problem. */
 const char *reader_where(const struct reader *reader, int line, char *out, size_t size);
+/* In one file the second of two equal keys is dropped; between files it is looked for: the entry
+ * was defined at that line, too. False, after a message. */
+bool reader_defined_twice(struct reader *reader, const struct tree_node *entry, const char *what,
+			  int line);
 /* Index of the probe, or -1 after a message at line:column. */
 int reader_find_probe(struct reader *reader, const char *name, int line, int column);
 /* Index of the named target, or -1 after a message at line:column. */

@@ -5,40 +5,10 @@
  */
 #include "injector/experiment/text.h"
 
+#include "injector/base/utf8.h"
+
 #include <stdint.h>
 #include <string.h>
-
-#define NOT_UTF8 UINT32_MAX
-
-/* One character of `text`; *out_size is 1 when it is not UTF-8 (RFC 3629: shortest form, no
- * surrogates, at most U+10FFFF). */
-static uint32_t decode(const unsigned char *text, size_t left, unsigned *out_size)
-{
-	static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-	unsigned size = text[0] < 0x80	 ? 1
-			: text[0] < 0xc0 ? 0
-			: text[0] < 0xe0 ? 2
-			: text[0] < 0xf0 ? 3
-			: text[0] < 0xf8 ? 4
-					 : 0;
-	uint32_t code;
-
-	*out_size = 1;
-	if (size == 1)
-		return text[0];
-	if (size == 0 || size > left)
-		return NOT_UTF8;
-	code = text[0] & (0x7fu >> size);
-	for (unsigned i = 1; i < size; i++) {
-		if ((text[i] & 0xc0) != 0x80)
-			return NOT_UTF8;
-		code = code << 6 | (text[i] & 0x3f);
-	}
-	if (code < smallest[size] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
-		return NOT_UTF8;
-	*out_size = size;
-	return code;
-}
 
 static bool is_control(uint32_t code)
 {
@@ -55,7 +25,7 @@ static bool is_misleading(uint32_t code)
 
 static bool add_problem(uint32_t code, int line, int column, struct problem_list *problems)
 {
-	if (code == NOT_UTF8)
+	if (code == UTF8_BROKEN)
 		problems_add(problems, line, column, "the file is not UTF-8 text");
 	else if (code == 0)
 		problems_add(problems, line, column,
@@ -72,7 +42,6 @@ static bool add_problem(uint32_t code, int line, int column, struct problem_list
 
 bool text_check(const char *text, size_t length, struct problem_list *problems)
 {
-	const unsigned char *bytes = (const unsigned char *)text;
 	int line = 1, column = 1, tab_line = 0, tab_column = 0, tabs = 0;
 	unsigned size;
 
@@ -82,7 +51,7 @@ bool text_check(const char *text, size_t length, struct problem_list *problems)
 		return false;
 	}
 	for (size_t at = 0; at < length; at += size, column++) {
-		uint32_t code = decode(bytes + at, length - at, &size);
+		uint32_t code = utf8_decode(text + at, length - at, &size);
 
 		if (code == '\t') {
 			if (!tabs++) {
@@ -90,12 +59,12 @@ bool text_check(const char *text, size_t length, struct problem_list *problems)
 				tab_column = column;
 			}
 		} else if (code == '\n' ||
-			   (code == '\r' && !(at + 1 < length && bytes[at + 1] == '\n'))) {
+			   (code == '\r' && !(at + 1 < length && text[at + 1] == '\n'))) {
 			line++;
 			column = 0;
 		} else if (code == 0xfeff && at == 0) {
 			column = 0; /* a byte order mark, with which some editors begin */
-		} else if (code == NOT_UTF8 || is_control(code) || is_misleading(code)) {
+		} else if (code == UTF8_BROKEN || is_control(code) || is_misleading(code)) {
 			return add_problem(code, line, column, problems);
 		}
 	}

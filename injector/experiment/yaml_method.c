@@ -115,20 +115,14 @@ static void read_target(struct reader *reader, const struct tree_node *entry)
 	reader_load_lists(reader, target);
 }
 
-/* In one file the second of two equal keys is dropped; between files it is looked for. */
 static bool is_new(struct reader *reader, const struct tree_node *entry)
 {
 	const struct experiment *experiment = reader->experiment;
-	char where[256];
 
 	for (unsigned i = 0; i < experiment->target_count; i++)
-		if (strcmp(experiment->targets[i].name, entry->key->text) == 0) {
-			reader_problem(reader, entry->key, "target '%.63s' is defined in %s, too",
-				       entry->key->text,
-				       reader_where(reader, experiment->targets[i].line, where,
-						    sizeof(where)));
-			return false;
-		}
+		if (strcmp(experiment->targets[i].name, entry->key->text) == 0)
+			return reader_defined_twice(reader, entry, "target",
+						    experiment->targets[i].line);
 	return true;
 }
 

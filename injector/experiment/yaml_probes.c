@@ -241,20 +241,14 @@ static void read_probe(struct reader *reader, const struct tree_node *node, stru
 			       err.remedy[0] ? "; remedy: " : "", err.remedy);
 }
 
-/* In one file the second of two equal keys is dropped; between files it is looked for. */
 static bool is_new(struct reader *reader, const struct tree_node *entry)
 {
 	const struct experiment *experiment = reader->experiment;
-	char where[256];
 
 	for (unsigned i = 0; i < experiment->probe_count; i++)
-		if (strcmp(experiment->probes[i].name, entry->key->text) == 0) {
-			reader_problem(reader, entry->key, "probe '%.63s' is defined in %s, too",
-				       entry->key->text,
-				       reader_where(reader, experiment->probes[i].line, where,
-						    sizeof(where)));
-			return false;
-		}
+		if (strcmp(experiment->probes[i].name, entry->key->text) == 0)
+			return reader_defined_twice(reader, entry, "probe",
+						    experiment->probes[i].line);
 	return true;
 }
 

@@ -383,6 +383,19 @@ int journal_read(struct journal *journal, struct journal_record **out_records, u
 	return 0;
 }
 
+void journal_read_other(const char *run_id, struct journal_record **out_records,
+			unsigned *out_count)
+{
+	struct journal *journal;
+
+	*out_records = NULL;
+	*out_count = 0;
+	if (journal_open(run_id, &journal, NULL) < 0)
+		return;
+	journal_read(journal, out_records, out_count, NULL);
+	journal_close(journal);
+}
+
 const char *journal_run_id(const struct journal *journal)
 {
 	return journal->run_id;

@@ -123,6 +123,9 @@ int journal_ended(struct journal *journal, uint32_t step, struct error *err);
  * journal_open(). records[0] is the header; texts are NUL-terminated. */
 int journal_read(struct journal *journal, struct journal_record **out_records, unsigned *out_count,
 		 struct error *err);
+/* Those of another run, for what it holds: one that cannot be read, or has just ended, has none. */
+void journal_read_other(const char *run_id, struct journal_record **out_records,
+			unsigned *out_count);
 /* Whole records that the last journal_read() had to skip. */
 unsigned journal_damaged(const struct journal *journal);
 /* How many of `bytes` are left without the empty records (zeros) at the end. */

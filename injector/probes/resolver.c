@@ -6,12 +6,11 @@
 #include "injector/probes/resolver.h"
 
 #include "injector/base/cleanup.h"
+#include "injector/base/thread.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -102,24 +101,12 @@ static void *look_up(void *argument)
 
 static int start_thread(struct lookup *lookup, struct error *err)
 {
-	sigset_t everything, before;
-	pthread_attr_t attributes;
-	pthread_t thread;
-	int code = pthread_attr_init(&attributes);
+	int code;
 
-	if (code)
-		return error_errno(err, code, "cannot look up host '%s'", lookup->host);
-	pthread_attr_setstacksize(&attributes, THREAD_STACK);
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	/* signals are for the loop's thread */
-	sigfillset(&everything);
-	pthread_sigmask(SIG_SETMASK, &everything, &before);
 	atomic_store(&lookup->users, 2);
-	code = pthread_create(&thread, &attributes, look_up, lookup);
+	code = thread_start_detached(THREAD_STACK, look_up, lookup);
 	if (code)
 		atomic_store(&lookup->users, 1);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attributes);
 	return code ? error_errno(err, code, "cannot look up host '%s'", lookup->host) : 0;
 }
 

@@ -3,8 +3,7 @@
  * DNS messages of strangers through the reader, the matcher and the writer of answers; and each
  * answer must be one: readable by the reader when it is turned into a query again.
  */
-#include "faults/dns_message.h"
-#include "faults/dns_policy.h"
+#include "faults/dns.h"
 #include "injector/base/quantity.h"
 
 #include <stdlib.h>
@@ -17,20 +16,11 @@ static struct dns_policy policy;
 
 static void prepare(void)
 {
-	static const struct param table[] = {
-		{.name = "name", .type = PARAM_TEXT, .flags = PARAM_LIST},
-		{.name = "domain", .type = PARAM_TEXT, .flags = PARAM_LIST},
-		{.name = "pattern", .type = PARAM_PATTERN, .flags = PARAM_LIST},
-		{.name = "type", .type = PARAM_WORD, .words = dns_match_types, .flags = PARAM_LIST},
-		{.name = NULL},
-	};
-	static const struct dns_match_keys keys = {0, 1, 2, 3};
-
-	if (params_init(&params, table, NULL) < 0 ||
-	    params_add(&params, 0, "gone.test", 0, 0, NULL) < 0 ||
-	    params_add(&params, 1, "test", 0, 0, NULL) < 0 ||
-	    params_add(&params, 2, "^a[0-9]*\\.", 0, 0, NULL) < 0 ||
-	    dns_match_new(&params, &keys, &policy.match, NULL) < 0)
+	if (params_init(&params, dns_params, NULL) < 0 ||
+	    params_add(&params, DNS_NAME, "gone.test", 0, 0, NULL) < 0 ||
+	    params_add(&params, DNS_DOMAIN, "test", 0, 0, NULL) < 0 ||
+	    params_add(&params, DNS_PATTERN, "^a[0-9]*\\.", 0, 0, NULL) < 0 ||
+	    dns_match_new(&params, &dns_keys, &policy.match, NULL) < 0)
 		abort();
 	policy.answer = DNS_ANSWER_ADDRESS;
 	policy.share_ppb = SHARE_ONE;

@@ -44,13 +44,12 @@ ssize_t sendto(int fd, const void *bytes, size_t size, int flags, const struct s
 	return (ssize_t)size;
 }
 
-int dns_relay_connect(const struct dns_relay *of, int type, const struct sockaddr_storage *from,
-		      const struct sockaddr_storage *to)
+int dns_relay_connect(const struct dns_relay *of, int type, struct redirect_way *way)
 {
-	unsigned at = ((const struct sockaddr_in *)from)->sin_port;
+	unsigned at = ((const struct sockaddr_in *)&way->client)->sin_port;
 	int pair[2];
 
-	(void)of, (void)to;
+	(void)of;
 	if (is_unreachable || socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, pair) < 0)
 		return -1;
 	require(at < PORTS && flows[at].fd < 0);

@@ -9,20 +9,10 @@
 
 #include "tests/fuzz/fuzz_relay.h"
 
-#include <poll.h>
-
-#define SAID_MAX   (16 << 10)
 #define FRAMES_MAX (2 * (SAID_MAX / 2 + 1))
 /* What waited, and one reading of the shortest queries, each with the longest answer */
 #define KEPT_MAX (BACKLOG + FRAME_MAX / 19 * (DNS_ANSWER_MAX + 2))
 
-/* Both ends as the other side sees them, and what was said there. */
-struct end {
-	int fd; /* -1: not there */
-	size_t said, heard;
-	uint8_t said_bytes[SAID_MAX], heard_bytes[4 * SAID_MAX];
-};
-static struct end client, server;
 static int arriving;
 
 int accept4(int fd, struct sockaddr *address, socklen_t *size, int flags)
@@ -33,30 +23,11 @@ int accept4(int fd, struct sockaddr *address, socklen_t *size, int flags)
 	return arriving;
 }
 
-int dns_relay_connect(const struct dns_relay *of, int type, const struct sockaddr_storage *from,
-		      const struct sockaddr_storage *to)
+int dns_relay_connect(const struct dns_relay *of, int type, struct redirect_way *way)
 {
-	int pair[2];
-
-	(void)of, (void)from, (void)to;
-	if (is_unreachable || socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, pair) < 0)
-		return -1;
-	require(server.fd < 0); /* one connection for one */
-	server.fd = pair[1];
-	return pair[0];
-}
-
-static void say(struct end *end, const void *bytes, size_t size)
-{
-	ssize_t sent;
-
-	if (end->fd < 0 || size > sizeof(end->said_bytes) - end->said)
-		return;
-	sent = send(end->fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (sent <= 0)
-		return;
-	memcpy(end->said_bytes + end->said, bytes, (size_t)sent);
-	end->said += (size_t)sent;
+	(void)of, (void)way;
+	require(is_unreachable || server.fd < 0); /* one connection for one */
+	return reach_server(type);
 }
 
 static void say_message(struct end *end)
@@ -75,29 +46,12 @@ static void say_message(struct end *end)
 	say(end, message, 2 + size);
 }
 
-static void hear(struct end *end)
-{
-	ssize_t got = 1;
-
-	while (end->fd >= 0 && got > 0 && end->heard < sizeof(end->heard_bytes)) {
-		got = recv(end->fd, end->heard_bytes + end->heard,
-			   sizeof(end->heard_bytes) - end->heard, MSG_DONTWAIT);
-		end->heard += got > 0 ? (size_t)got : 0;
-	}
-}
-
-/* What the loop would do. */
 static bool deliver(bool is_client)
 {
 	struct dns_stream *stream = relay.streams;
-	struct pollfd ready = {.fd = !stream ? -1 : is_client ? stream->client : stream->server};
 
-	if (ready.fd < 0 || !fake_watches[ready.fd].fn)
+	if (!stream || !deliver_to(is_client ? stream->client : stream->server))
 		return false;
-	ready.events = (short)fake_watches[ready.fd].events; /* poll's and epoll's are the same */
-	if (poll(&ready, 1, 0) <= 0)
-		return false;
-	fake_watches[ready.fd].fn(fake_watches[ready.fd].context, (uint32_t)ready.revents);
 	stream = relay.streams;
 	require(!stream || stream->to_client.out_used <= KEPT_MAX);
 	require(!stream || stream->to_server.out_used <= KEPT_MAX);
@@ -159,7 +113,7 @@ static void add_queries(bool answers)
 		enum dns_fate fate = DNS_PASSES;
 
 		frame = whole_at(bytes, client.said - at);
-		if (frame && !relay.is_soft)
+		if (frame && !relay.base.is_soft)
 			fate = dns_policy_decide(&policy, bytes + 2, frame - 2, out, &size);
 		if (answers && fate == DNS_ANSWERED) {
 			struct source *source = add_source(NULL, 2 + size);
@@ -289,13 +243,8 @@ static bool act(void)
 static void streams(void)
 {
 	bool is_counted = true;
-	int pair[2];
 
-	require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
-	client.said = client.heard = server.said = server.heard = 0;
-	client.fd = pair[0];
-	server.fd = -1;
-	arriving = pair[1];
+	arriving = ends_begin();
 	dns_stream_arrives(&socket_, EPOLLIN);
 	for (unsigned i = 0; i < 1000 && input < input_end && is_counted; i++)
 		is_counted = act();
@@ -310,9 +259,7 @@ static void streams(void)
 		check_all();
 	dns_stream_close_all(&relay);
 	require(relay.stream_count == 0 && !relay.streams);
-	if (server.fd >= 0)
-		close(server.fd);
-	close(client.fd);
+	ends_close();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

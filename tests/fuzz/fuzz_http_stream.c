@@ -14,26 +14,15 @@
 #define FAKE_TIMERS 16
 #include "tests/fuzz/fuzz_time.h"
 
-#include <poll.h>
-
 #define SAID_MAX  (24 << 10)
 #define HEARD_MAX (2 << 20) /* each message may become longer */
+#include "tests/fuzz/fuzz_ends.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* Both ends as the other side sees them, and what was said there. */
-struct end {
-	int fd; /* -1: not there */
-	size_t said, heard;
-	size_t had_said, had_heard; /* before this connection */
-	uint8_t said_bytes[SAID_MAX], heard_bytes[HEARD_MAX];
-};
-static struct end client, server;
 static struct params params, small_changes, large_changes;
 static struct http_policy policy;
 static struct http_relay relay;
-static bool is_unreachable, has_reset, has_ended;
-static const uint8_t *input, *input_end;
+static bool has_reset, has_ended;
+static size_t had_said, had_heard; /* by the server, before this connection */
 
 bool http_relay_find_server(int fd, struct sockaddr_storage *out)
 {
@@ -42,35 +31,19 @@ bool http_relay_find_server(int fd, struct sockaddr_storage *out)
 	return true;
 }
 
-static void hear(struct end *end)
+int http_relay_connect(const struct http_relay *of, struct redirect_way *way)
 {
-	ssize_t got = 1;
-
-	while (end->fd >= 0 && got > 0 && end->heard < sizeof(end->heard_bytes)) {
-		got = recv(end->fd, end->heard_bytes + end->heard,
-			   sizeof(end->heard_bytes) - end->heard, MSG_DONTWAIT);
-		end->heard += got > 0 ? (size_t)got : 0;
-	}
-}
-
-int http_relay_connect(const struct http_relay *of, const struct sockaddr_storage *from,
-		       const struct sockaddr_storage *to)
-{
-	int pair[2];
-
-	(void)of, (void)from, (void)to;
-	if (is_unreachable || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return -1;
+	(void)of, (void)way;
 	if (server.fd >= 0) { /* asked anew: the first one has answered all that it has heard */
 		hear(&server);
 		close(server.fd);
-		if (server.heard == server.had_heard) /* and says for nobody what nobody asked */
-			server.said = server.had_said;
+		server.fd = -1;
+		if (server.heard == had_heard) /* and says for nobody what nobody asked */
+			server.said = had_said;
 	}
-	server.had_said = server.said;
-	server.had_heard = server.heard;
-	server.fd = pair[1];
-	return pair[0];
+	had_said = server.said;
+	had_heard = server.heard;
+	return reach_server(SOCK_STREAM);
 }
 
 int loop_close(struct loop *loop, int fd)
@@ -79,31 +52,12 @@ int loop_close(struct loop *loop, int fd)
 	return close(fd);
 }
 
-static uint8_t take_byte(void)
-{
-	return input < input_end ? *input++ : 0;
-}
-
-static void say(struct end *end, const void *bytes, size_t size)
-{
-	ssize_t sent;
-
-	if (end->fd < 0 || size > sizeof(end->said_bytes) - end->said)
-		return;
-	sent = send(end->fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (sent <= 0)
-		return;
-	memcpy(end->said_bytes + end->said, bytes, (size_t)sent);
-	end->said += (size_t)sent;
-}
-
 static void say_some(struct end *end, size_t most)
 {
-	size_t there = (size_t)(input_end - input);
+	const uint8_t *bytes;
+	size_t there = take_bytes(&bytes, most);
 
-	there = there < most ? there : most;
-	say(end, input, there);
-	input += there;
+	say(end, bytes, there);
 }
 
 static void say_usual(struct end *end, unsigned which)
@@ -129,19 +83,11 @@ static void say_usual(struct end *end, unsigned which)
 	say(end, text, strlen(text));
 }
 
-/* What the loop would do. */
 static bool deliver(bool is_client)
 {
 	struct http_stream *stream = relay.streams;
-	struct pollfd ready = {.fd = !stream ? -1 : is_client ? stream->client : stream->server};
 
-	if (ready.fd < 0 || !fake_watches[ready.fd].fn)
-		return false;
-	ready.events = (short)fake_watches[ready.fd].events; /* poll's and epoll's are the same */
-	if (poll(&ready, 1, 0) <= 0)
-		return false;
-	fake_watches[ready.fd].fn(fake_watches[ready.fd].context, (uint32_t)ready.revents);
-	return true;
+	return stream && deliver_to(is_client ? stream->client : stream->server);
 }
 
 static void hang_up(struct end *end)
@@ -180,7 +126,7 @@ static void act(void)
 		break;
 	case 7:
 		if (take_byte() < 32) {
-			relay.is_soft = true;
+			relay.base.is_soft = true;
 			http_stream_soften_all(&relay);
 		}
 		break;
@@ -252,9 +198,7 @@ static void begin(const uint8_t *data, size_t size)
 	relay.stream_max = 1;
 	is_unreachable = data[0] == 0xff;
 	has_ended = false;
-	client.said = client.heard = server.said = server.heard = 0;
-	server.had_said = server.had_heard = 0;
-	server.fd = -1;
+	had_said = had_heard = 0;
 	input = data + 1;
 	input_end = data + size;
 }
@@ -355,7 +299,7 @@ static void check_wanted(const struct end *end, const struct http_lane *lane)
 static void check_changed(void)
 {
 	if (!(policy.changes_requests || policy.changes_responses) || !relay.streams ||
-	    relay.strange || relay.is_soft || has_ended)
+	    relay.strange || relay.base.is_soft || has_ended)
 		return;
 	want_requests();
 	check_wanted(&server, &relay.streams->to_server);
@@ -389,26 +333,16 @@ static void pump(void)
 	require(!"it comes to rest");
 }
 
-static int next_descriptor(void)
-{
-	int fd = dup(STDIN_FILENO);
-
-	require(fd >= 0);
-	close(fd);
-	return fd;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	int descriptor = next_descriptor(), pair[2];
+	int descriptor = next_descriptor(), arriving;
 	struct sockaddr_storage from = {.ss_family = AF_INET};
 
 	if (size < 2)
 		return 0;
 	begin(data, size);
-	require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
-	client.fd = pair[0];
-	http_stream_begin(&relay, pair[1], &from);
+	arriving = ends_begin();
+	http_stream_begin(&relay, arriving, &from);
 	for (unsigned i = 0; i < 500 && input < input_end; i++)
 		act();
 	pump();
@@ -423,14 +357,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* whoever has said all has heard all */
 	if (relay.streams)
 		require(!"the stream is over");
-	if (!has_reset && !relay.hits && !relay.is_soft)
+	if (!has_reset && !relay.hits && !relay.base.is_soft)
 		require(server.heard == client.said && client.heard == server.said);
 	http_stream_close_all(&relay);
-	require(relay.stream_count == 0 && !relay.streams && relay.awaited == 0);
+	require(relay.stream_count == 0 && !relay.streams && relay.base.awaited == 0);
 	require(fake_timer_count == 0);
-	if (server.fd >= 0)
-		close(server.fd);
-	close(client.fd);
+	ends_close();
 	require(next_descriptor() == descriptor);
 	return 0;
 }

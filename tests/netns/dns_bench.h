@@ -6,16 +6,13 @@
 #ifndef SQUALL_TESTS_DNS_BENCH_H
 #define SQUALL_TESTS_DNS_BENCH_H
 
+#define BENCH_FAULT "dns"
+#include "tests/netns/redirect_bench.h"
 #include "tests/support/dns_server.h"
 
 #include "faults/dns.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static inline int set_up(void **state)
 {
@@ -28,29 +25,6 @@ static inline int tear_down(void **state)
 {
 	dns_servers_stop();
 	return netlab_teardown(state);
-}
-
-static inline void start(struct netlab *lab, struct netlab_fault *fault,
-			 const char *const *settings)
-{
-	struct error err = ERROR_INIT;
-
-	if (netlab_fault_plan(lab, fault, "ddddd1", settings, &err) < 0 ||
-	    dns_fault.inject(&fault->fault, &err) < 0)
-		fail_msg("%s", err.text);
-}
-
-#define START(lab, fault, ...)                                                                     \
-	start(lab, fault, (const char *[]){"fault", "dns", __VA_ARGS__, NULL})
-
-static inline struct evidence evidence_of(struct netlab_fault *fault)
-{
-	struct evidence seen = {0};
-	struct error err = ERROR_INIT;
-
-	if (dns_fault.evidence(&fault->fault, &seen, &err) < 0)
-		fail_msg("%s", err.text);
-	return seen;
 }
 
 /* The server's own answer. */

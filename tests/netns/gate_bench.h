@@ -38,28 +38,6 @@ ssize_t send(int fd, const void *data, size_t size, int flags)
 	return -1;
 }
 
-static inline int setup(void **state)
-{
-	setenv("SQUALL_HOOK", "clsact", 1);
-	return netlab_setup(state);
-}
-
-static inline int teardown(void **state)
-{
-	unsetenv("SQUALL_HOOK");
-	return netlab_teardown(state);
-}
-
-static inline void start(struct netlab *lab, struct netlab_fault *fault, const char *run,
-			 const char *const *settings)
-{
-	struct error err = ERROR_INIT;
-
-	if (netlab_fault_plan(lab, fault, run, settings, &err) < 0 ||
-	    network_fault.inject(&fault->fault, &err) < 0)
-		fail_msg("%s (%s)", err.text, err.remedy);
-}
-
 static inline bool has_clsact_at(const struct netlab *lab, const char *interface)
 {
 	char *qdiscs = netlab_output("tc -n %s qdisc show dev %s", lab->near, interface);

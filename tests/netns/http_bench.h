@@ -11,7 +11,8 @@
 #ifndef SQUALL_TESTS_HTTP_BENCH_H
 #define SQUALL_TESTS_HTTP_BENCH_H
 
-#include "tests/support/netlab.h"
+#define BENCH_FAULT "http"
+#include "tests/netns/redirect_bench.h"
 #include "tests/support/netlab_dial.h"
 
 #include "faults/http.h"
@@ -19,16 +20,9 @@
 #include "injector/base/clock.h"
 
 #include <poll.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 #define BENCH_BIG 3000000 /* bytes of /big */
 #define BENCH_MID 500000  /* of /mid */
@@ -105,38 +99,12 @@ static inline int tear_down(void **state)
 	return netlab_teardown(state);
 }
 
-static inline void start(struct netlab *lab, struct netlab_fault *fault,
-			 const char *const *settings)
-{
-	static unsigned runs; /* one that fails leaves its journal */
-	struct error err = ERROR_INIT;
-	char run_id[RUN_ID_SIZE];
-
-	snprintf(run_id, sizeof(run_id), "hhhh%02u", ++runs % 100);
-	if (netlab_fault_plan(lab, fault, run_id, settings, &err) < 0 ||
-	    http_fault.inject(&fault->fault, &err) < 0)
-		fail_msg("%s", err.text);
-}
-
-#define START(lab, fault, ...)                                                                     \
-	start(lab, fault, (const char *[]){"fault", "http", __VA_ARGS__, NULL})
-
-static inline struct evidence evidence_of(struct netlab_fault *fault)
-{
-	struct evidence seen = {0};
-	struct error err = ERROR_INIT;
-
-	if (http_fault.evidence(&fault->fault, &seen, &err) < 0)
-		fail_msg("%s", err.text);
-	return seen;
-}
-
 static inline struct http_counters counters_of(const struct netlab_fault *fault)
 {
 	const struct http_state *http = fault->fault.state;
 	struct http_counters seen;
 
-	http_responder_counters(http->responder, &seen);
+	http_responder_counters(http->redirect.responder, &seen);
 	return seen;
 }
 

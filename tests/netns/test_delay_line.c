@@ -400,24 +400,23 @@ static void test_name_in_use_is_an_error_and_harms_nothing(void **state)
 
 int main(void)
 {
-#define LAB(test) cmocka_unit_test_setup_teardown(test, lab_setup, lab_teardown)
 #define HOLD(test)                                                                                 \
 	{                                                                                          \
 #test "_beside_tcp_kept_by_the_kernel", test, lab_setup_hold, lab_teardown, NULL   \
 	}
 	const struct CMUnitTest tests[] = {
-		LAB(test_egress_ipv4_and_its_neighbour),
-		LAB(test_ingress_ipv4_and_its_neighbour),
-		LAB(test_egress_ipv6_and_its_neighbour),
-		LAB(test_ingress_ipv6),
-		LAB(test_loopback_ipv4),
-		LAB(test_loopback_ipv6),
-		LAB(test_vlan_tag_survives_egress),
-		LAB(test_vlan_tag_of_tcp_survives_egress),
-		LAB(test_vlan_tag_survives_ingress),
-		LAB(test_device_without_link_layer_header),
-		LAB(test_start_needs_only_net_admin),
-		LAB(test_name_in_use_is_an_error_and_harms_nothing),
+		IN_LAB(test_egress_ipv4_and_its_neighbour),
+		IN_LAB(test_ingress_ipv4_and_its_neighbour),
+		IN_LAB(test_egress_ipv6_and_its_neighbour),
+		IN_LAB(test_ingress_ipv6),
+		IN_LAB(test_loopback_ipv4),
+		IN_LAB(test_loopback_ipv6),
+		IN_LAB(test_vlan_tag_survives_egress),
+		IN_LAB(test_vlan_tag_of_tcp_survives_egress),
+		IN_LAB(test_vlan_tag_survives_ingress),
+		IN_LAB(test_device_without_link_layer_header),
+		IN_LAB(test_start_needs_only_net_admin),
+		IN_LAB(test_name_in_use_is_an_error_and_harms_nothing),
 		HOLD(test_egress_ipv4_and_its_neighbour),
 		HOLD(test_egress_ipv6_and_its_neighbour),
 		HOLD(test_vlan_tag_survives_egress),

@@ -194,12 +194,11 @@ static void test_a_socket_receives_each_datagram_in_order_over_ipv6(void **state
 
 int main(void)
 {
-#define LAB(test) cmocka_unit_test_setup_teardown(test, lab_setup, lab_teardown)
 	const struct CMUnitTest tests[] = {
-		LAB(test_on_a_wire_each_datagram_is_what_was_sent),
-		LAB(test_many_datagrams_leave_as_one_packet),
-		LAB(test_a_socket_receives_each_datagram_in_order),
-		LAB(test_a_socket_receives_each_datagram_in_order_over_ipv6),
+		IN_LAB(test_on_a_wire_each_datagram_is_what_was_sent),
+		IN_LAB(test_many_datagrams_leave_as_one_packet),
+		IN_LAB(test_a_socket_receives_each_datagram_in_order),
+		IN_LAB(test_a_socket_receives_each_datagram_in_order_over_ipv6),
 	};
 
 	return cmocka_run_group_tests_name("delay line: merging", tests, NULL, NULL);

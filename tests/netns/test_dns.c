@@ -39,7 +39,7 @@ static void test_a_name_does_not_exist_over_both_protocols_and_families(void **s
 		}
 	/* the server next to it was not named */
 	ASSERT_SERVED(lab, .server = "10.88.0.3", .name = "gone.test");
-	assert_int_equal(evidence_of(&fault).hits, 4);
+	assert_int_equal(netlab_evidence(&fault).hits, 4);
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 	for (int tcp = 0; tcp < 2; tcp++)
 		ASSERT_SERVED(lab, .name = "gone.test", .over_tcp = tcp);

@@ -4,6 +4,7 @@
  * could not begin.
  */
 #include "tests/netns/dns_bench.h"
+#include "tests/netns/redirect_failing.h"
 
 #include "injector/base/clock.h"
 
@@ -26,7 +27,7 @@ static void test_what_waits_arrives_when_it_ends_in_time(void **state)
 
 	START(lab, &fault, "to", "10.88.0.2", "name", "slow.test", "delay", "30s");
 	assert_int_equal(send(fd, bytes, size, 0), size);
-	for (unsigned i = 0; i < 500 && evidence_of(&fault).hits == 0; i++)
+	for (unsigned i = 0; i < 500 && netlab_evidence(&fault).hits == 0; i++)
 		poll(NULL, 0, 10);
 	assert_int_equal(poll(&polled, 1, 50), 0);
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
@@ -57,37 +58,22 @@ static void test_injected_again_after_its_end(void **state)
 
 /* Dying. */
 
-static void live_until_killed(struct netlab *lab, const char *run_id, int ready)
+static pid_t start_to_be_killed(struct netlab *lab, const char *run_id)
 {
-	struct netlab_fault fault;
-	struct error err = ERROR_INIT;
-
-	if (netlab_fault_plan(lab, &fault, run_id,
-			      (const char *[]){"fault", "dns", "to", "10.88.0.2", "to", "fd88::2",
-					       "name", "gone.test", "answer", "nxdomain", NULL},
-			      &err) < 0 ||
-	    dns_fault.inject(&fault.fault, &err) < 0)
-		_exit(1);
-	if (write(ready, "r", 1) == 1)
-		pause();
-	_exit(2);
+	return start_elsewhere(lab, run_id,
+			       SETTINGS("to", "10.88.0.2", "to", "fd88::2", "name", "gone.test",
+					"answer", "nxdomain"));
 }
 
 static void test_killed_and_then_restored(void **state)
 {
 	struct netlab *lab = *state;
-	char *before = netlab_dump(lab), byte;
-	int ends[2], fd = dns_socket(lab, "10.88.0.2", 53, SOCK_DGRAM);
+	char *before = netlab_dump(lab);
+	int fd = dns_socket(lab, "10.88.0.2", 53, SOCK_DGRAM);
 	int64_t killed_ns;
 	pid_t child;
 
-	assert_int_equal(pipe(ends), 0);
-	child = fork();
-	if (child == 0)
-		live_until_killed(lab, "kkkkk1", ends[1]);
-	close(ends[1]);
-	assert_int_equal(read(ends[0], &byte, 1), 1);
-	close(ends[0]);
+	child = start_to_be_killed(lab, "kkkkk1");
 	assert_int_equal(DNS_ASK(lab, .name = "gone.test").rcode, DNS_NXDOMAIN);
 	assert_int_equal(DNS_ASK(lab, .name = "gone.test", .fd = fd).rcode, DNS_NXDOMAIN);
 	kill(child, SIGKILL);
@@ -110,18 +96,12 @@ static void test_stopped_and_then_killed(void **state)
 	static const char *const servers[] = {"10.88.0.2", "fd88::2"};
 	struct netlab *lab = *state;
 	uint8_t query[2 + 512] = {0};
-	int ends[2], fds[2];
+	int fds[2];
 	size_t size;
 	char byte;
 	pid_t child;
 
-	assert_int_equal(pipe(ends), 0);
-	child = fork();
-	if (child == 0)
-		live_until_killed(lab, "kkkkk3", ends[1]);
-	close(ends[1]);
-	assert_int_equal(read(ends[0], &byte, 1), 1);
-	close(ends[0]);
+	child = start_to_be_killed(lab, "kkkkk3");
 	kill(child, SIGSTOP);
 	assert_int_equal(waitpid(child, NULL, WUNTRACED), child);
 	size = dns_query("gone.test", DNS_TYPE_A, 7, query + 2);
@@ -149,68 +129,16 @@ static void test_stopped_and_then_killed(void **state)
 
 /* Failing. */
 
-static unsigned calls_left; /* 0: nothing fails */
-
-static bool fails_now(void)
+static void assert_away(const struct netlab *lab)
 {
-	return calls_left && --calls_left == 0;
-}
-
-/* In front of those of libc: each step of an injection needs one of them. */
-int bind(int fd, const struct sockaddr *address, socklen_t size)
-{
-	if (!fails_now())
-		return (int)syscall(SYS_bind, fd, address, size);
-	errno = EACCES;
-	return -1;
-}
-
-int listen(int fd, int backlog)
-{
-	if (!fails_now())
-		return (int)syscall(SYS_listen, fd, backlog);
-	errno = EACCES;
-	return -1;
-}
-
-ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
-{
-	if (!fails_now())
-		return syscall(SYS_sendmsg, fd, message, flags);
-	errno = EPERM;
-	return -1;
+	ASSERT_SERVED(lab, .name = "gone.test");
 }
 
 static void test_a_failure_at_each_step_leaves_nothing(void **state)
 {
-	struct netlab *lab = *state;
-	char *before = netlab_dump(lab);
-	unsigned failed = 0;
-
-	for (unsigned call = 1; call < 60; call++) {
-		struct netlab_fault fault;
-		struct error err = ERROR_INIT;
-		bool is_injected, is_spent;
-
-		if (netlab_fault_plan(lab, &fault, "fffff1",
-				      (const char *[]){"fault", "dns", "to", "10.88.0.2", "name",
-						       "gone.test", "answer", "nxdomain", NULL},
-				      &err) < 0)
-			fail_msg("%s", err.text);
-		calls_left = call;
-		is_injected = dns_fault.inject(&fault.fault, &err) == 0;
-		is_spent = calls_left == 0;
-		calls_left = 0;
-		failed += !is_injected;
-		assert_true(is_injected || err.text[0]);
-		netlab_fault_finish(&fault, FAULT_END_NOW);
-		ASSERT_SERVED(lab, .name = "gone.test");
-		if (!is_spent)
-			break;
-		assert_true(call < 59);
-	}
-	assert_true(failed >= 5);
-	netlab_same(lab, before);
+	fail_at_each_step(*state,
+			  SETTINGS("to", "10.88.0.2", "name", "gone.test", "answer", "nxdomain"),
+			  assert_away);
 }
 
 static void test_somebody_removes_the_table(void **state)
@@ -223,8 +151,8 @@ static void test_somebody_removes_the_table(void **state)
 
 	START(lab, &fault, "to", "10.88.0.2", "name", "gone.test", "answer", "nxdomain");
 	dns = fault.fault.state;
-	netlink_close(dns->owner); /* nobody else can */
-	dns->owner = NULL;
+	netlink_close(dns->redirect.owner); /* nobody else can */
+	dns->redirect.owner = NULL;
 	assert_int_equal(dns_fault.evidence(&fault.fault, &seen, &err), -ESTALE);
 	ASSERT_SERVED(lab, .name = "gone.test");
 	netlab_fault_finish(&fault, FAULT_END_NOW);

@@ -46,7 +46,7 @@ static void test_only_what_is_asked_for_is_answered(void **state)
 	assert_curl(lab, "200", "-H X-User:test-1 http://10.88.0.2/mid");
 	assert_curl(lab, "200", "-H X-User:test-1 http://10.88.0.2:81/up");
 	assert_curl(lab, "200", "-H X-User:test-1 http://10.88.0.3/up");
-	seen = evidence_of(&fault);
+	seen = netlab_evidence(&fault);
 	assert_int_equal(seen.hits, 3);
 	assert_string_equal(seen.detail, "3 of 7 requests met, 3 answered");
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
@@ -110,7 +110,7 @@ static void test_a_delayed_request_is_late_and_whole(void **state)
 	START(lab, &fault, "to", "10.88.0.2", "path", "/mid", "delay", "700ms");
 	assert_bytes(lab, "mid", "http://10.88.0.2/mid");
 	assert_true(clock_now_ns() - before_ns > 700 * NSEC_PER_MSEC);
-	assert_int_equal(evidence_of(&fault).delayed, 1);
+	assert_int_equal(netlab_evidence(&fault).delayed, 1);
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 	before_ns = clock_now_ns();
 	START(lab, &fault, "to", "10.88.0.2", "delay", "300ms", "answer", "504");
@@ -169,7 +169,7 @@ static void test_an_aborted_request_is_a_reset_connection(void **state)
 	close(fd);
 	assert_curl(lab, "000", "http://[fd88::2]/up");
 	assert_curl(lab, "200", "http://[fd88::2]/mid");
-	seen = evidence_of(&fault);
+	seen = netlab_evidence(&fault);
 	assert_string_equal(seen.detail, "2 of 3 requests met, 2 aborted");
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 }
@@ -185,7 +185,7 @@ static void test_a_share_of_the_requests(void **state)
 		START(lab, &fault, "to", "10.88.0.2", "answer", "503", "probability", "30%");
 		netlab_run("ip netns exec %s curl -s -o /dev/null http://10.88.0.2/up?[1-400]",
 			   lab->near);
-		hits[i] = (unsigned)evidence_of(&fault).hits;
+		hits[i] = (unsigned)netlab_evidence(&fault).hits;
 		assert_int_equal(counters_of(&fault).requests, 400);
 		netlab_assert_share(hits[i], 400, 0.3, 1);
 		netlab_fault_finish(&fault, FAULT_END_SOFT);
@@ -223,7 +223,7 @@ static void test_what_passes_is_the_same_to_the_byte(void **state)
 	assert_bytes(lab, "big", "-k --http1.1 https://10.88.0.2/big");
 	assert_bytes(lab, "big", "-k --http2 https://10.88.0.2/big");
 	assert_int_equal(counters_of(&fault).strange, 2);
-	assert_int_equal(evidence_of(&fault).hits, 0);
+	assert_int_equal(netlab_evidence(&fault).hits, 0);
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 }
 
@@ -350,7 +350,7 @@ static void test_connections_that_exist_are_ended_when_asked_for(void **state)
 	START(lab, &fault, "to", "10.88.0.0/24", "except", "10.88.0.3", "path", "/mid", "answer",
 	      "503", "reset-connections", "true");
 	assert_int_equal(netlab_told(met), ECONNABORTED);
-	seen = evidence_of(&fault); /* that is no "nothing" */
+	seen = netlab_evidence(&fault); /* that is no "nothing" */
 	assert_int_equal(seen.hits, 1);
 	assert_string_equal(seen.unit, "connections");
 	say(spared, GET("/up"));
@@ -361,7 +361,7 @@ static void test_connections_that_exist_are_ended_when_asked_for(void **state)
 	hear(fresh, "\r\n\r\nup", heard, sizeof(heard));
 	say(fresh, GET("/mid"));
 	hear(fresh, "503 Service", heard, sizeof(heard));
-	seen = evidence_of(&fault);
+	seen = netlab_evidence(&fault);
 	assert_int_equal(seen.hits, 2);
 	assert_string_equal(seen.detail, "1 of 2 requests met, 1 answered, 1 connection ended");
 	netlab_fault_finish(&fault, FAULT_END_SOFT);

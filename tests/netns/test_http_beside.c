@@ -96,12 +96,12 @@ static void test_links_that_go_are_missed(void **state)
 	netlab_run("ip -n %s link set sqgone up", lab->near);
 	START(lab, &fault, "to", "10.88.0.2", "interface", "sqv0", "interface", "sqgone", "path",
 	      "/up", "answer", "503");
-	evidence_of(&fault);
+	netlab_evidence(&fault);
 	netlab_run("ip -n %s link set lo down", lab->near);
 	assert_stale(&fault, "lo was taken down, and requests are answered there");
 	netlab_run("ip -n %s link set lo up", lab->near);
 	assert_curl(lab, "503", "http://10.88.0.2/up");
-	evidence_of(&fault);
+	netlab_evidence(&fault);
 	netlab_run("ip -n %s link del sqgone", lab->near);
 	assert_stale(&fault, "interface sqgone is gone");
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
@@ -251,7 +251,7 @@ static void test_whose_client_has_gone_makes_room(void **state)
 	struct netlab *lab = *state;
 	struct netlab_fault fault;
 	struct sockaddr_storage address;
-	socklen_t size = netlab_socket_address("10.88.0.2", 8092, &address);
+	socklen_t size = netlab_socket_address("10.88.0.2", 8093, &address);
 	int listener = netlab_own_socket(lab->far_fd, "10.88.0.2", SOCK_STREAM), first, last;
 	struct pollfd polled[2];
 
@@ -259,11 +259,11 @@ static void test_whose_client_has_gone_makes_room(void **state)
 		skip();
 	assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
 	assert_int_equal(listen(listener, 2 * HTTP_CONNECTIONS_MAX), 0); /* and never accepts */
-	START(lab, &fault, "to", "10.88.0.2:8092", "path", "/up", "answer", "503");
-	first = netlab_dial(lab->near_fd, "10.88.0.2", 8092);
+	START(lab, &fault, "to", "10.88.0.2:8093", "path", "/up", "answer", "503");
+	first = netlab_dial(lab->near_fd, "10.88.0.2", 8093);
 	assert_true(first >= 0);
 	for (unsigned i = 1; i < HTTP_CONNECTIONS_MAX; i++) {
-		int fd = netlab_dial(lab->near_fd, "10.88.0.2", 8092);
+		int fd = netlab_dial(lab->near_fd, "10.88.0.2", 8093);
 
 		assert_true(fd >= 0);
 		close(fd);
@@ -271,7 +271,7 @@ static void test_whose_client_has_gone_makes_room(void **state)
 	while (counters_of(&fault).connections < HTTP_CONNECTIONS_MAX)
 		poll(NULL, 0, 10);
 	poll(NULL, 0, (int)(HTTP_LEFT_NS / NSEC_PER_MSEC) + 500);
-	last = netlab_dial(lab->near_fd, "10.88.0.2", 8092);
+	last = netlab_dial(lab->near_fd, "10.88.0.2", 8093);
 	assert_true(last >= 0);
 	polled[0] = (struct pollfd){.fd = first, .events = POLLIN};
 	polled[1] = (struct pollfd){.fd = last, .events = POLLIN};
@@ -361,7 +361,7 @@ static void test_who_gets_a_port_of_ours_is_not_us(void **state)
 	say(next, GET("/b"));
 	hear(next, "is-no-answer", heard, sizeof(heard));
 	assert_int_equal(counters_of(&fault).connections, 2);
-	evidence_of(&fault);
+	netlab_evidence(&fault);
 	close(silent);
 	close(next);
 	pthread_join(thread, NULL);

@@ -104,7 +104,7 @@ static void test_the_server_is_asked_for_something_else(void **state)
 	}
 	assert_output(lab, "POST /echo me.", "-H X-User:me -d body http://10.88.0.2/echo");
 	assert_curl(lab, "404", "-I http://10.88.0.2/a"); /* HEAD keeps its method */
-	seen = evidence_of(&fault);
+	seen = netlab_evidence(&fault);
 	assert_string_equal(seen.detail, "3 of 4 requests met, 2 requests changed, 1 not changed");
 	assert_int_equal(seen.hits, 3);
 	assert_int_equal(seen.passed, 3);
@@ -168,7 +168,7 @@ static void test_what_the_server_answers_is_changed(void **state)
 		      "-w [%{http_code},2,%{size_download}] http://10.88.0.2/up");
 	/* one that had none */
 	assert_output(lab, "{\"ok\": maybe}", "http://10.88.0.2/empty");
-	assert_string_equal(evidence_of(&fault).detail,
+	assert_string_equal(netlab_evidence(&fault).detail,
 			    "13 of 15 requests met, 13 responses changed");
 	assert_int_equal(counters_of(&fault).strange, 0);
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
@@ -205,7 +205,7 @@ static void test_a_share_of_the_responses_late(void **state)
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 	START(lab, &fault, "to", "10.88.0.2", "set-status", "500", "probability", "30%");
 	netlab_run("ip netns exec %s curl -s -o /dev/null http://10.88.0.2/up?[1-200]", lab->near);
-	hits = (unsigned)evidence_of(&fault).hits;
+	hits = (unsigned)netlab_evidence(&fault).hits;
 	netlab_assert_share(hits, 200, 0.3, 1);
 	assert_int_equal(counters_of(&fault).changed_responses, hits);
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
@@ -367,7 +367,7 @@ static void test_another_protocol_is_let_alone(void **state)
 	say(pair.server, "HTTP/1.1 304 Not\r\nETag: e\r\n\r\n");
 	hears(pair.client, "HTTP/1.1 304 Not\r\nETag: e\r\n\r\n");
 	part(&pair);
-	assert_string_equal(evidence_of(&fault).detail, "1 of 1 request met, 1 not changed");
+	assert_string_equal(netlab_evidence(&fault).detail, "1 of 1 request met, 1 not changed");
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 	close(listener);
 }

@@ -3,14 +3,8 @@
  * Requests of one control group are answered; those of the others, in the same namespace, to the
  * same real server, are not.
  */
+#include "tests/netns/group_bench.h"
 #include "tests/netns/http_bench.h"
-
-#include "tests/support/children.h"
-
-#include "injector/kernel/cgroup.h"
-
-static char ours[128], root[300];
-static pid_t resident;
 
 static void test_only_the_requests_of_the_group(void **state)
 {
@@ -22,38 +16,30 @@ static void test_only_the_requests_of_the_group(void **state)
 	      "/up", "answer", "503");
 	assert_non_null(strstr(fault.plan, "only of control group /sqhg-ours"));
 	assert_curl(lab, "200", "http://10.88.0.2/up");
-	group_write(ours, "cgroup.procs", "0");
+	group_enter();
 	assert_curl(lab, "503", "http://10.88.0.2/up");
 	assert_curl(lab, "503", "http://[fd88::2]/up");
 	assert_curl(lab, "200", "http://10.88.0.2/mid");
-	group_write(root, "cgroup.procs", "0");
+	group_leave();
 	assert_curl(lab, "200", "http://[fd88::2]/up");
 	assert_int_equal(counters_of(&fault).connections, 3);
-	assert_int_equal(evidence_of(&fault).hits, 2);
+	assert_int_equal(netlab_evidence(&fault).hits, 2);
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
-	group_write(ours, "cgroup.procs", "0");
+	group_enter();
 	assert_curl(lab, "200", "http://10.88.0.2/up");
-	group_write(root, "cgroup.procs", "0");
+	group_leave();
 	netlab_same(lab, before);
 }
 
 static int make_group(void **state)
 {
-	struct cgroup_mounts mounts;
-
-	assert_int_equal(cgroup_find_mounts(&mounts, NULL), 0);
-	snprintf(root, sizeof(root), "%s", mounts.unified);
-	children_init();
-	group_make("sqhg-ours", ours);
-	resident = child_start(CHILD_SLEEPS, ours);
+	group_bench_begin("sqhg-ours");
 	return set_up(state);
 }
 
 static int remove_group(void **state)
 {
-	group_write(root, "cgroup.procs", "0");
-	child_stop(resident);
-	group_remove(ours);
+	group_bench_end();
 	return tear_down(state);
 }
 

@@ -4,6 +4,7 @@
  * could not begin; and what becomes of the connections that run through it.
  */
 #include "tests/netns/http_bench.h"
+#include "tests/netns/redirect_failing.h"
 
 #include <errno.h>
 #include <sys/syscall.h>
@@ -120,20 +121,11 @@ static void test_injected_again_after_its_end(void **state)
 
 /* Dying. */
 
-static void live_until_killed(struct netlab *lab, const char *run_id, int ready)
+static pid_t start_to_be_killed(struct netlab *lab, const char *run_id)
 {
-	struct netlab_fault fault;
-	struct error err = ERROR_INIT;
-
-	if (netlab_fault_plan(lab, &fault, run_id,
-			      (const char *[]){"fault", "http", "to", "10.88.0.2", "to", "fd88::2",
-					       "path", "/index.html", "answer", "503", NULL},
-			      &err) < 0 ||
-	    http_fault.inject(&fault.fault, &err) < 0)
-		_exit(1);
-	if (write(ready, "r", 1) == 1)
-		pause();
-	_exit(2);
+	return start_elsewhere(lab, run_id,
+			       SETTINGS("to", "10.88.0.2", "to", "fd88::2", "path", "/index.html",
+					"answer", "503"));
 }
 
 /* A connection that waits for an answer is told at once that there will be none. */
@@ -141,18 +133,12 @@ static void test_killed_and_then_restored(void **state)
 {
 	static const char *const servers[] = {"10.88.0.2", "fd88::2"};
 	struct netlab *lab = *state;
-	char *before = netlab_dump(lab), byte, heard[4096];
-	int ends[2], fds[2];
+	char *before = netlab_dump(lab), heard[4096];
+	int fds[2];
 	int64_t killed_ns;
 	pid_t child;
 
-	assert_int_equal(pipe(ends), 0);
-	child = fork();
-	if (child == 0)
-		live_until_killed(lab, "kkkkk1", ends[1]);
-	close(ends[1]);
-	assert_int_equal(read(ends[0], &byte, 1), 1);
-	close(ends[0]);
+	child = start_to_be_killed(lab, "kkkkk1");
 	assert_curl(lab, "503", "http://10.88.0.2/index.html");
 	for (unsigned i = 0; i < 2; i++) {
 		fds[i] = dial(lab, servers[i]);
@@ -184,17 +170,11 @@ static void test_stopped_and_then_killed(void **state)
 {
 	static const char *const servers[] = {"10.88.0.2", "fd88::2"};
 	struct netlab *lab = *state;
-	int ends[2], fds[2];
+	int fds[2];
 	char byte;
 	pid_t child;
 
-	assert_int_equal(pipe(ends), 0);
-	child = fork();
-	if (child == 0)
-		live_until_killed(lab, "kkkkk3", ends[1]);
-	close(ends[1]);
-	assert_int_equal(read(ends[0], &byte, 1), 1);
-	close(ends[0]);
+	child = start_to_be_killed(lab, "kkkkk3");
 	kill(child, SIGSTOP);
 	assert_int_equal(waitpid(child, NULL, WUNTRACED), child);
 	for (unsigned i = 0; i < 2; i++) {
@@ -283,18 +263,12 @@ static void test_who_comes_back_from_the_same_port_is_served(void **state)
 static void test_so_is_who_comes_back_after_a_death(void **state)
 {
 	struct netlab *lab = *state;
-	char heard[4096], byte;
-	int ends[2], fd;
+	char heard[4096];
+	int fd;
 	pid_t child;
 
 	keep_tracking(lab);
-	assert_int_equal(pipe(ends), 0);
-	child = fork();
-	if (child == 0)
-		live_until_killed(lab, "kkkkk2", ends[1]);
-	close(ends[1]);
-	assert_int_equal(read(ends[0], &byte, 1), 1);
-	close(ends[0]);
+	child = start_to_be_killed(lab, "kkkkk2");
 	fd = dial_from(lab, 50011);
 	say(fd, GET("/slow/big"));
 	hear(fd, "200 OK", heard, sizeof(heard));
@@ -308,68 +282,14 @@ static void test_so_is_who_comes_back_after_a_death(void **state)
 
 /* Failing. */
 
-static unsigned calls_left; /* 0: nothing fails */
-
-static bool fails_now(void)
+static void assert_away(const struct netlab *lab)
 {
-	return calls_left && --calls_left == 0;
-}
-
-/* In front of those of libc: each step of an injection needs one of them. */
-int bind(int fd, const struct sockaddr *address, socklen_t size)
-{
-	if (!fails_now())
-		return (int)syscall(SYS_bind, fd, address, size);
-	errno = EACCES;
-	return -1;
-}
-
-int listen(int fd, int backlog)
-{
-	if (!fails_now())
-		return (int)syscall(SYS_listen, fd, backlog);
-	errno = EACCES;
-	return -1;
-}
-
-ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
-{
-	if (!fails_now())
-		return syscall(SYS_sendmsg, fd, message, flags);
-	errno = EPERM;
-	return -1;
+	assert_curl(lab, "200", "http://10.88.0.2/up");
 }
 
 static void test_a_failure_at_each_step_leaves_nothing(void **state)
 {
-	struct netlab *lab = *state;
-	char *before = netlab_dump(lab);
-	unsigned failed = 0;
-
-	for (unsigned call = 1; call < 60; call++) {
-		struct netlab_fault fault;
-		struct error err = ERROR_INIT;
-		bool is_injected, is_spent;
-
-		if (netlab_fault_plan(lab, &fault, "fffff1",
-				      (const char *[]){"fault", "http", "to", "10.88.0.2", "answer",
-						       "503", NULL},
-				      &err) < 0)
-			fail_msg("%s", err.text);
-		calls_left = call;
-		is_injected = http_fault.inject(&fault.fault, &err) == 0;
-		is_spent = calls_left == 0;
-		calls_left = 0;
-		failed += !is_injected;
-		assert_true(is_injected || err.text[0]);
-		netlab_fault_finish(&fault, FAULT_END_NOW);
-		assert_curl(lab, "200", "http://10.88.0.2/up");
-		if (!is_spent)
-			break;
-		assert_true(call < 59);
-	}
-	assert_true(failed >= 5);
-	netlab_same(lab, before);
+	fail_at_each_step(*state, SETTINGS("to", "10.88.0.2", "answer", "503"), assert_away);
 }
 
 static void test_somebody_removes_the_table(void **state)
@@ -382,8 +302,8 @@ static void test_somebody_removes_the_table(void **state)
 
 	START(lab, &fault, "to", "10.88.0.2", "answer", "503");
 	http = fault.fault.state;
-	netlink_close(http->owner); /* nobody else can */
-	http->owner = NULL;
+	netlink_close(http->redirect.owner); /* nobody else can */
+	http->redirect.owner = NULL;
 	assert_int_equal(http_fault.evidence(&fault.fault, &seen, &err), -ESTALE);
 	assert_curl(lab, "200", "http://10.88.0.2/up");
 	netlab_fault_finish(&fault, FAULT_END_NOW);

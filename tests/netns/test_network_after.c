@@ -25,26 +25,11 @@
 
 #define PORT	 7311
 #define DATAGRAM 1000 /* with its headers between 1028 and 1062 bytes */
-#define COURSES	 4    /* both directions, both families */
 #define SECTION	 (20 << 10)
-
-static const char *const ends[2][2] = {{"10.88.0.1", "10.88.0.2"}, {"fd88::1", "fd88::2"}};
 
 static int wait_ms(void)
 {
 	return is_emulated() ? 300 : 80;
-}
-
-static void start(struct netlab *lab, struct netlab_fault *fault, unsigned course,
-		  const char *const *more)
-{
-	const char *settings[32] = {"to", course & 2 ? "fd88::2" : "10.88.0.2", "direction",
-				    course & 1 ? "ingress" : "egress"};
-	unsigned at = 4;
-
-	while (*more)
-		settings[at++] = *more++;
-	netlab_start(lab, fault, settings);
 }
 
 /* Of so many datagrams from one port to another, those that arrive. */
@@ -52,7 +37,7 @@ static unsigned arriving(const struct netlab *lab, unsigned course, uint16_t por
 {
 	const bool is_back = course & 1, is_six = course & 2;
 	int family = is_six ? AF_INET6 : AF_INET;
-	const char *from = ends[is_six][is_back], *to = ends[is_six][!is_back];
+	const char *from = netlab_ends[is_six][is_back], *to = netlab_ends[is_six][!is_back];
 	cleanup_fd int source = netlab_socket(is_back ? lab->far_fd : lab->near_fd, family,
 					      SOCK_DGRAM, 0, from, port);
 	cleanup_fd int sink = netlab_socket(is_back ? lab->near_fd : lab->far_fd, family,
@@ -73,11 +58,11 @@ static unsigned arriving(const struct netlab *lab, unsigned course, uint16_t por
 
 static void test_each_flow_is_met_after_its_bytes(void **state)
 {
-	for (unsigned course = 0; course < COURSES; course++) {
+	for (unsigned course = 0; course < NETLAB_COURSES; course++) {
 		struct netlab_fault fault;
 
-		start(*state, &fault, course,
-		      (const char *[]){"after-bytes", "10kB", "loss", "100%", NULL});
+		netlab_start_course(*state, &fault, course,
+				    (const char *[]){"after-bytes", "10kB", "loss", "100%", NULL});
 		assert_non_null(strstr(fault.plan, "flows of which more than 10kB have passed"));
 		assert_int_equal(arriving(*state, course, 7321, 5), 5);
 		assert_int_equal(arriving(*state, course, 7322, 20), 9);
@@ -85,8 +70,8 @@ static void test_each_flow_is_met_after_its_bytes(void **state)
 		assert_int_equal(netlab_evidence(&fault).hits, 11 + 16);
 		netlab_fault_finish(&fault, FAULT_END_NOW);
 		/* begins anew */
-		start(*state, &fault, course,
-		      (const char *[]){"after-bytes", "10kB", "loss", "100%", NULL});
+		netlab_start_course(*state, &fault, course,
+				    (const char *[]){"after-bytes", "10kB", "loss", "100%", NULL});
 		assert_int_equal(arriving(*state, course, 7322, 20), 9);
 		netlab_fault_finish(&fault, FAULT_END_NOW);
 	}
@@ -97,8 +82,8 @@ static void test_nothing_is_left(void **state)
 	char *before = netlab_dump(*state);
 	struct netlab_fault fault;
 
-	start(*state, &fault, 0,
-	      (const char *[]){"after-bytes", "10kB", "partition", "reset", NULL});
+	netlab_start_course(*state, &fault, 0,
+			    (const char *[]){"after-bytes", "10kB", "partition", "reset", NULL});
 	assert_in_range(arriving(*state, 0, 7321, 20), 9, 9);
 	netlab_fault_finish(&fault, FAULT_END_NOW);
 	netlab_same(*state, before);
@@ -107,15 +92,15 @@ static void test_nothing_is_left(void **state)
 /* A limit that needs more than 32 bits; and one below any packet. */
 static void test_limits_of_any_size(void **state)
 {
-	for (unsigned course = 0; course < COURSES; course++) {
+	for (unsigned course = 0; course < NETLAB_COURSES; course++) {
 		struct netlab_fault fault;
 
-		start(*state, &fault, course,
-		      (const char *[]){"after-bytes", "5GB", "loss", "100%", NULL});
+		netlab_start_course(*state, &fault, course,
+				    (const char *[]){"after-bytes", "5GB", "loss", "100%", NULL});
 		assert_int_equal(arriving(*state, course, 7322, 5), 5);
 		netlab_fault_finish(&fault, FAULT_END_NOW);
-		start(*state, &fault, course,
-		      (const char *[]){"after-bytes", "1B", "loss", "100%", NULL});
+		netlab_start_course(*state, &fault, course,
+				    (const char *[]){"after-bytes", "1B", "loss", "100%", NULL});
 		assert_int_equal(arriving(*state, course, 7322, 5), 0);
 		netlab_fault_finish(&fault, FAULT_END_NOW);
 	}
@@ -128,11 +113,11 @@ static void test_pings_are_a_flow(void **state)
 		struct netlab_fault fault;
 		unsigned answers = 0;
 
-		start(*state, &fault, is_six << 1,
-		      (const char *[]){"after-bytes", "400B", "loss", "100%", NULL});
+		netlab_start_course(*state, &fault, is_six << 1,
+				    (const char *[]){"after-bytes", "400B", "loss", "100%", NULL});
 		for (unsigned i = 0; i < 20; i++)
-			answers +=
-				netlab_ping(*state, ends[is_six][1], i < 2 ? 1000 : wait_ms()) >= 0;
+			answers += netlab_ping(*state, netlab_ends[is_six][1],
+					       i < 2 ? 1000 : wait_ms()) >= 0;
 		assert_in_range(answers, 2, 12);
 		netlab_fault_finish(&fault, FAULT_END_NOW);
 	}
@@ -164,7 +149,7 @@ static void open_connection(const struct netlab *lab, bool is_six, int out[2])
 	int family = is_six ? AF_INET6 : AF_INET, one = 1;
 	cleanup_fd int listener = netlab_socket(lab->far_fd, family, SOCK_STREAM, 0, NULL, 0);
 	struct sockaddr_storage address;
-	socklen_t length = netlab_address(ends[is_six][1], PORT, &address);
+	socklen_t length = netlab_address(netlab_ends[is_six][1], PORT, &address);
 
 	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	assert_int_equal(bind(listener, (void *)&address, length), 0);
@@ -215,15 +200,16 @@ static int pass(const int pair[2], unsigned from, size_t *passed)
 
 static void test_a_connection_is_reset_after_its_bytes(void **state)
 {
-	for (unsigned course = 0; course < COURSES; course++) {
+	for (unsigned course = 0; course < NETLAB_COURSES; course++) {
 		const unsigned from = course & 1;
 		struct netlab_fault fault;
 		int one[2], other[2], result = 0;
 		size_t passed = 0, others = 0;
 
 		open_connection(*state, course & 2, other);
-		start(*state, &fault, course,
-		      (const char *[]){"after-bytes", "100KiB", "partition", "reset", NULL});
+		netlab_start_course(
+			*state, &fault, course,
+			(const char *[]){"after-bytes", "100KiB", "partition", "reset", NULL});
 		open_connection(*state, course & 2, one);
 		while (!result && passed < 1 << 20)
 			result = pass(one, from, &passed);
@@ -254,7 +240,8 @@ static void test_a_full_set_meets_no_others(void **state)
 
 	if (is_emulated())
 		return; /* it is slow, and this is run outside of it */
-	start(*state, &fault, 0, (const char *[]){"after-bytes", "1B", "loss", "100%", NULL});
+	netlab_start_course(*state, &fault, 0,
+			    (const char *[]){"after-bytes", "1B", "loss", "100%", NULL});
 	for (unsigned i = 0; i < NETWORK_AFTER_FLOWS + 100; i++) {
 		const uint16_t header[4] = {htons((uint16_t)(1 + i % 60000)),
 					    htons((uint16_t)(20000 + i / 60000)), htons(8)};

@@ -94,16 +94,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void start(struct netlab *lab, struct netlab_fault *fault, const char *run,
-		  const char *const *settings)
-{
-	struct error err = ERROR_INIT;
-
-	if (netlab_fault_plan(lab, fault, run, settings, &err) < 0 ||
-	    network_fault.inject(&fault->fault, &err) < 0)
-		fail_msg("%s (%s)", err.text, err.remedy);
-}
-
 static void assert_slow(int64_t took_ns)
 {
 	assert_true(took_ns >= DELAY_NS);
@@ -141,9 +131,9 @@ static void test_on_the_bridge(void **state)
 	char *before = netlab_dump(host->lab);
 	struct netlab_fault fault;
 
-	start(host->lab, &fault, "bbbbb1",
-	      (const char *[]){"interface", "sqbr", "to", "10.77.0.2", "to", "fd77::2", "delay",
-			       "60ms", NULL});
+	netlab_fault_start(host->lab, &fault, "bbbbb1",
+			   (const char *[]){"interface", "sqbr", "to", "10.77.0.2", "to", "fd77::2",
+					    "delay", "60ms", NULL});
 	assert_slow(out(host, 0, "10.88.0.2"));
 	assert_slow(out(host, 0, "fd88::2"));
 	assert_fast(out(host, 1, "10.88.0.2"));
@@ -160,8 +150,8 @@ static void test_on_a_port(void **state)
 	char *before = netlab_dump(host->lab);
 	struct netlab_fault fault;
 
-	start(host->lab, &fault, "bbbbb2",
-	      (const char *[]){"interface", "sqp1", "delay", "60ms", NULL});
+	netlab_fault_start(host->lab, &fault, "bbbbb2",
+			   (const char *[]){"interface", "sqp1", "delay", "60ms", NULL});
 	assert_slow(out(host, 0, "10.88.0.2"));
 	assert_slow(out(host, 0, "fd88::2"));
 	assert_slow(across(host, "10.77.0.2"));
@@ -169,8 +159,9 @@ static void test_on_a_port(void **state)
 	assert_fast(out(host, 1, "10.88.0.2"));
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 	/* and what it sends, also to the other one */
-	start(host->lab, &fault, "bbbbb3",
-	      (const char *[]){"interface", "sqp1", "delay", "60ms", "direction", "ingress", NULL});
+	netlab_fault_start(host->lab, &fault, "bbbbb3",
+			   (const char *[]){"interface", "sqp1", "delay", "60ms", "direction",
+					    "ingress", NULL});
 	assert_slow(out(host, 0, "10.88.0.2"));
 	assert_slow(out(host, 0, "fd88::2"));
 	assert_slow(across(host, "10.77.0.2"));
@@ -184,9 +175,9 @@ static void check_uplink(struct host *host, const char *run, const char *directi
 	char *before = netlab_dump(host->lab);
 	struct netlab_fault fault;
 
-	start(host->lab, &fault, run,
-	      (const char *[]){"interface", "sqv0", "to", "10.88.0.2", "to", "fd88::2", "delay",
-			       "60ms", "direction", direction, NULL});
+	netlab_fault_start(host->lab, &fault, run,
+			   (const char *[]){"interface", "sqv0", "to", "10.88.0.2", "to", "fd88::2",
+					    "delay", "60ms", "direction", direction, NULL});
 	for (unsigned i = 0; i < 2; i++) {
 		assert_slow(out(host, i, "10.88.0.2"));
 		assert_slow(out(host, i, "fd88::2"));
@@ -213,8 +204,9 @@ static void test_partition_of_one_container(void **state)
 	struct host *host = *state;
 	struct netlab_fault fault;
 
-	start(host->lab, &fault, "bbbbb7",
-	      (const char *[]){"interface", "sqp1", "loss", "100%", "direction", "both", NULL});
+	netlab_fault_start(
+		host->lab, &fault, "bbbbb7",
+		(const char *[]){"interface", "sqp1", "loss", "100%", "direction", "both", NULL});
 	assert_int_equal(netlab_answers(&host->containers[0], "10.88.0.2", NETLAB_PORT, 3), 0);
 	assert_int_equal(netlab_answers(&host->containers[0], "fd88::2", NETLAB_PORT, 3), 0);
 	assert_fast(out(host, 1, "10.88.0.2"));
@@ -235,8 +227,8 @@ static void test_on_a_vlan(void **state)
 	netlab_run("ip -n %s addr add 10.66.0.2/24 dev sqv1.7", lab->far);
 	netlab_run("ip -n %s link set sqv1.7 up", lab->far);
 	assert_fast(netlab_ping(lab, "10.66.0.2", 3000));
-	start(lab, &fault, "bbbbb8",
-	      (const char *[]){"interface", "sqv0.7", "delay", "60ms", NULL});
+	netlab_fault_start(lab, &fault, "bbbbb8",
+			   (const char *[]){"interface", "sqv0.7", "delay", "60ms", NULL});
 	assert_slow(netlab_ping(lab, "10.66.0.2", 3000));
 	assert_fast(netlab_fastest(lab, "10.88.0.2", NETLAB_PORT, 3));
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
@@ -259,9 +251,9 @@ static void test_on_a_bond(void **state)
 	for (unsigned i = 0; i < 2; i++) {
 		struct netlab_fault fault;
 
-		start(lab, &fault, i ? "bbbbb9" : "bbbbba",
-		      (const char *[]){"interface", where[i], "to", "10.88.0.2", "delay", "60ms",
-				       "direction", "both", NULL});
+		netlab_fault_start(lab, &fault, i ? "bbbbb9" : "bbbbba",
+				   (const char *[]){"interface", where[i], "to", "10.88.0.2",
+						    "delay", "60ms", "direction", "both", NULL});
 		assert_true(netlab_fastest(lab, "10.88.0.2", NETLAB_PORT, 3) >= 2 * DELAY_NS);
 		assert_fast(netlab_fastest(lab, "10.88.0.3", NETLAB_PORT, 3));
 		netlab_fault_finish(&fault, FAULT_END_SOFT);

@@ -24,23 +24,6 @@ static const char *const to_address[] = {"to", "10.88.0.2", "delay", "100ms", NU
 static const char *const to_port[] = {
 	"to", "10.88.0.0/24:7001", "to", "[fd88::/64]:7001", "delay", "50ms", NULL};
 
-static void inject(struct netlab_fault *fault)
-{
-	struct error err = ERROR_INIT;
-
-	if (network_fault.inject(&fault->fault, &err) < 0)
-		fail_msg("%s (%s)", err.text, err.remedy);
-}
-
-static void plan(struct netlab *lab, struct netlab_fault *fault, const char *run_id,
-		 const char *const *settings)
-{
-	struct error err = ERROR_INIT;
-
-	if (netlab_fault_plan(lab, fault, run_id, settings, &err) < 0)
-		fail_msg("%s (%s)", err.text, err.remedy);
-}
-
 static void plan_step(struct netlab *lab, struct netlab_fault *fault,
 		      const struct netlab_fault *first, unsigned step, const char *const *settings)
 {
@@ -103,12 +86,12 @@ static void test_delays_add_up(void **state)
 	struct netlab_fault first, second;
 	char *before = netlab_dump(lab);
 
-	plan(lab, &first, "aaaaa1", to_address);
+	netlab_fault_must_plan(lab, &first, "aaaaa1", to_address);
 	plan_step(lab, &second, &first, 1, to_port);
 	assert_non_null(strstr(second.plan, "what both match meets both"));
-	inject(&first);
+	netlab_fault_inject(&first);
 	assert_sums(lab, 100, 0);
-	inject(&second);
+	netlab_fault_inject(&second);
 	assert_sums(lab, 100, 50);
 	/* each packet is counted once by each */
 	assert_true(hits(&first) > 0);
@@ -128,15 +111,15 @@ static void test_the_first_may_end_first(void **state)
 	struct netlab_fault first, second;
 	char *before = netlab_dump(lab);
 
-	plan(lab, &first, "aaaaa2", to_port);
+	netlab_fault_must_plan(lab, &first, "aaaaa2", to_port);
 	plan_step(lab, &second, &first, 1, to_address);
-	inject(&first);
-	inject(&second);
+	netlab_fault_inject(&first);
+	netlab_fault_inject(&second);
 	assert_sums(lab, 100, 50);
 	end(&first, FAULT_END_NOW);
 	assert_sums(lab, 100, 0);
 	/* and again, now behind the other */
-	inject(&first);
+	netlab_fault_inject(&first);
 	assert_sums(lab, 100, 50);
 	end(&second, FAULT_END_NOW);
 	assert_sums(lab, 0, 50);
@@ -156,10 +139,10 @@ static void test_what_arrives(void **state)
 	struct netlab_fault first, second;
 	char *before = netlab_dump(lab);
 
-	plan(lab, &first, "aaaaa3", slow);
+	netlab_fault_must_plan(lab, &first, "aaaaa3", slow);
 	plan_step(lab, &second, &first, 1, port);
-	inject(&first);
-	inject(&second);
+	netlab_fault_inject(&first);
+	netlab_fault_inject(&second);
 	assert_delay(lab, "10.88.0.2", NETLAB_PORT, 150);
 	assert_delay(lab, "10.88.0.2", NETLAB_OTHER_PORT, 100);
 	assert_delay(lab, "10.88.0.3", NETLAB_PORT, 50);
@@ -178,12 +161,12 @@ static void test_three_on_one_packet(void **state)
 	struct netlab_fault first, second, third;
 	char *before = netlab_dump(lab);
 
-	plan(lab, &first, "aaaaa4", to_address);
+	netlab_fault_must_plan(lab, &first, "aaaaa4", to_address);
 	plan_step(lab, &second, &first, 1, to_port);
 	plan_step(lab, &third, &first, 2, all);
-	inject(&first);
-	inject(&second);
-	inject(&third);
+	netlab_fault_inject(&first);
+	netlab_fault_inject(&second);
+	netlab_fault_inject(&third);
 	assert_delay(lab, "10.88.0.2", NETLAB_PORT, 190);
 	assert_delay(lab, "10.88.0.2", NETLAB_OTHER_PORT, 140);
 	assert_delay(lab, "10.88.0.3", NETLAB_PORT, 90);
@@ -210,15 +193,15 @@ static void test_two_runs(void **state)
 	struct netlab_fault first, second;
 	char *before = netlab_dump(lab);
 
-	plan(lab, &first, "aaaaa5", to_address);
-	inject(&first);
+	netlab_fault_must_plan(lab, &first, "aaaaa5", to_address);
+	netlab_fault_inject(&first);
 	/* not a live state of the same worker: it is found by what is on the interface */
 	network_unregister(first.fault.state);
-	plan(lab, &second, "aaaaa6", to_port);
+	netlab_fault_must_plan(lab, &second, "aaaaa6", to_port);
 	assert_once(second.plan, "a network fault of another run (squall_aaaaa5_0)");
 	assert_once(second.plan, "what both match meets both");
 	assert_null(strstr(second.plan, "does not meet"));
-	inject(&second);
+	netlab_fault_inject(&second);
 	assert_sums(lab, 100, 50);
 	network_register(first.fault.state);
 	end(&first, FAULT_END_SOFT);
@@ -242,12 +225,14 @@ static void test_a_partition_of_another_run(void **state)
 	struct netlab *lab = *state;
 	struct netlab_fault first, second;
 
-	plan(lab, &first, "aaaab1", (const char *[]){"to", "10.88.0.3", "loss", "100%", NULL});
-	inject(&first);
+	netlab_fault_must_plan(lab, &first, "aaaab1",
+			       (const char *[]){"to", "10.88.0.3", "loss", "100%", NULL});
+	netlab_fault_inject(&first);
 	network_unregister(first.fault.state);
-	plan(lab, &second, "aaaab2", (const char *[]){"to", "10.88.0.0/24", "delay", "50ms", NULL});
+	netlab_fault_must_plan(lab, &second, "aaaab2",
+			       (const char *[]){"to", "10.88.0.0/24", "delay", "50ms", NULL});
 	assert_once(second.plan, "another run (squall_aaaab1_0): what both match is first lost");
-	inject(&second);
+	netlab_fault_inject(&second);
 	assert_delay(lab, "10.88.0.2", NETLAB_PORT, 50);
 	assert_true(netlab_round_trip(lab, "10.88.0.3", NETLAB_PORT, 200) < 0);
 	network_register(first.fault.state);
@@ -266,12 +251,13 @@ static void test_loss_beside_a_delay_counts_wire_packets(void **state)
 	struct netlab_fault loss, slow;
 	struct evidence evidence = {0};
 
-	plan(lab, &loss, "aaaab3", (const char *[]){"to", "10.88.0.2", "loss", "1%", NULL});
+	netlab_fault_must_plan(lab, &loss, "aaaab3",
+			       (const char *[]){"to", "10.88.0.2", "loss", "1%", NULL});
 	plan_step(lab, &slow, &loss, 1,
 		  (const char *[]){"to", "10.88.0.0/24", "delay", "1ms", NULL});
 	assert_non_null(strstr(slow.plan, "what both match meets both"));
-	inject(&loss);
-	inject(&slow);
+	netlab_fault_inject(&loss);
+	netlab_fault_inject(&slow);
 	assert_true(netlab_transfer(lab, "10.88.0.2", NETLAB_PORT, 16 << 20, 60000) > 0);
 	assert_int_equal(network_fault.evidence(&loss.fault, &evidence, NULL), 0);
 	/* 116 of 11585; of what the stack hands down it would be some of some hundred */
@@ -294,13 +280,13 @@ static void test_loss_is_drawn_once(void **state)
 	int64_t took = -1;
 	unsigned answers;
 
-	plan(lab, &loss, "aaaaa7", lossy);
+	netlab_fault_must_plan(lab, &loss, "aaaaa7", lossy);
 	plan_step(lab, &slow, &loss, 1, (const char *[]){"to", "10.88.0.2", "delay", "20ms", NULL});
 	plan_step(lab, &more, &loss, 2,
 		  (const char *[]){"to", "10.88.0.2:7001", "delay", "10ms", NULL});
-	inject(&slow);
-	inject(&more);
-	inject(&loss);
+	netlab_fault_inject(&slow);
+	netlab_fault_inject(&more);
+	netlab_fault_inject(&loss);
 	answers = netlab_answers(lab, "10.88.0.2", NETLAB_PORT, PACKETS);
 	/* 280; five standard deviations (9.2) around; drawn twice it would be 196 */
 	assert_in_range(answers, 234, 326);
@@ -326,11 +312,11 @@ static void test_nothing_is_lost_when_one_ends(void **state)
 	unsigned answers, reordered;
 	int64_t until;
 
-	plan(lab, &first, "aaaaa8", to_address);
+	netlab_fault_must_plan(lab, &first, "aaaaa8", to_address);
 	plan_step(lab, &second, &first, 1, to_port);
 	netlab_stream_open(&stream, lab, "10.88.0.2", NETLAB_PORT);
-	inject(&first);
-	inject(&second);
+	netlab_fault_inject(&first);
+	netlab_fault_inject(&second);
 	/* what waits is let go at once: no more of it than a socket's buffer holds */
 	until = clock_now_ns() + 250 * MS;
 	while (clock_now_ns() < until) {
@@ -353,11 +339,12 @@ static void test_loopback(void **state)
 	struct netlab_fault first, second;
 	char *before = netlab_dump(lab);
 
-	plan(lab, &first, "aaaaa9", (const char *[]){"to", "127.0.0.1", "delay", "40ms", NULL});
+	netlab_fault_must_plan(lab, &first, "aaaaa9",
+			       (const char *[]){"to", "127.0.0.1", "delay", "40ms", NULL});
 	plan_step(lab, &second, &first, 1,
 		  (const char *[]){"to", "127.0.0.1:7001", "delay", "100ms", NULL});
-	inject(&first);
-	inject(&second);
+	netlab_fault_inject(&first);
+	netlab_fault_inject(&second);
 	/* the answer meets the first alone: its port is not the far one */
 	assert_delay(lab, "127.0.0.1", NETLAB_PORT, 180);
 	end(&second, FAULT_END_SOFT);

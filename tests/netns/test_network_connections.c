@@ -32,13 +32,9 @@ static bool is_able;
 
 static void start(struct netlab *lab, struct netlab_fault *fault, const char *const *settings)
 {
-	struct error err = ERROR_INIT;
-
 	if (!is_able)
 		stage_skip("this kernel has no CONFIG_INET_DIAG_DESTROY");
-	if (netlab_fault_plan(lab, fault, "kkkkk1", settings, &err) < 0 ||
-	    network_fault.inject(&fault->fault, &err) < 0)
-		fail_msg("%s (%s)", err.text, err.remedy);
+	netlab_fault_start(lab, fault, "kkkkk1", settings);
 }
 
 #define START(lab, fault, ...) start(lab, fault, (const char *[]){__VA_ARGS__, NULL})

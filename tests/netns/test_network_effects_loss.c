@@ -6,6 +6,7 @@
 #include "tests/netns/effects_bench.h"
 
 #include "faults/network.h"
+#include "faults/network_support.h"
 
 #include <math.h>
 

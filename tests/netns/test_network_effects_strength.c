@@ -34,15 +34,12 @@ static struct netlab_seen see_ramp(const struct both *both, const char *const *s
 	struct netlab_flow flow = steady;
 	struct netlab_fault fault;
 	struct netlab_seen seen;
-	struct error err = ERROR_INIT;
 	struct ramp ramp = {&fault, levels};
 	pthread_t thread;
 
 	flow.quiet_ms = 600;
 	netlab_need_way();
-	if (netlab_fault_plan(both->lab, &fault, "aaaaf2", settings, &err) < 0 ||
-	    network_fault.inject(&fault.fault, &err) < 0)
-		fail_msg("%s", err.text);
+	netlab_fault_start(both->lab, &fault, "aaaaf2", settings);
 	assert_int_equal(pthread_create(&thread, NULL, change_levels, &ramp), 0);
 	netlab_flow_run(both->lab, &flow, &seen);
 	pthread_join(thread, NULL);

@@ -50,12 +50,6 @@ static pid_t start_far(const struct netlab *lab, const char *name)
 	return pid;
 }
 
-static void end_process(pid_t pid)
-{
-	assert_int_equal(kill(pid, SIGKILL), 0);
-	assert_int_equal(waitpid(pid, NULL, 0), pid);
-}
-
 /* Seen from near, all at 10.88.0.2 and fd88::2; to what is near all that far sends is. */
 struct scenario {
 	const char *settings[16];
@@ -157,7 +151,7 @@ static void test_by_process(void **state)
 
 	snprintf(name, sizeof(name), "pid:%d", (int)pid);
 	check_all(lab, name);
-	end_process(pid);
+	netlab_kill(pid);
 }
 
 static void test_by_name_and_clsact(void **state)
@@ -175,16 +169,12 @@ static void test_loopback_of_another_namespace(void **state)
 	struct netlab *lab = *state;
 	struct netlab turned = *lab;
 	struct netlab_fault fault;
-	struct error err = ERROR_INIT;
 
 	turned.near_fd = lab->far_fd;
 	netlab_run("ip -n %s link set lo up", lab->far);
-	if (netlab_fault_plan(NULL, &fault, "eeeey1",
-			      (const char *[]){"namespace", lab->far, "to", "127.0.0.1", "delay",
-					       "60ms", NULL},
-			      &err) < 0 ||
-	    network_fault.inject(&fault.fault, &err) < 0)
-		fail_msg("%s (%s)", err.text, err.remedy);
+	netlab_fault_start(
+		NULL, &fault, "eeeey1",
+		(const char *[]){"namespace", lab->far, "to", "127.0.0.1", "delay", "60ms", NULL});
 	assert_true(netlab_ping(&turned, "127.0.0.1", 3000) >= 2 * DELAY_NS);
 	assert_in_range(netlab_ping(lab, "127.0.0.1", 3000), 0, DELAY_NS - 1);
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
@@ -215,7 +205,7 @@ static void test_by_the_processes_of_a_target(void **state)
 	squall_assert_exit(squall, 4);
 	stage_assert_fast(stage, "10.88.0.2", NETLAB_PORT);
 	stage_await_finished(stage);
-	end_process(pid);
+	netlab_kill(pid);
 	stage_assert_clean(stage);
 }
 

@@ -19,16 +19,6 @@
 
 #define DELAY_NS (60 * NSEC_PER_MSEC)
 
-static void start(struct netlab *lab, struct netlab_fault *fault, const char *run,
-		  const char *const *settings)
-{
-	struct error err = ERROR_INIT;
-
-	if (netlab_fault_plan(lab, fault, run, settings, &err) < 0 ||
-	    network_fault.inject(&fault->fault, &err) < 0)
-		fail_msg("%s (%s)", err.text, err.remedy);
-}
-
 static void assert_in_force(struct netlab_fault *fault)
 {
 	struct error err = ERROR_INIT;
@@ -45,7 +35,7 @@ static void test_link_down_and_up_is_no_loss(void **state)
 	struct netlab *lab = *state;
 	struct netlab_fault fault;
 
-	start(lab, &fault, "eeeee1", both);
+	netlab_fault_start(lab, &fault, "eeeee1", both);
 	netlab_run("ip -n %s link set sqv0 down", lab->near);
 	assert_in_force(&fault);
 	netlab_run("ip -n %s link set sqv0 up", lab->near);
@@ -62,11 +52,12 @@ static void check_two(struct netlab *lab, const char *direction, const char *fir
 	struct evidence evidence;
 	int64_t took_ns;
 
-	start(lab, &first, first_run,
-	      (const char *[]){"to", "10.88.0.2", "delay", "60ms", "direction", direction, NULL});
-	start(lab, &second, second_run,
-	      (const char *[]){"to", "10.88.0.0/24", "delay", "150ms", "direction", direction,
-			       NULL});
+	netlab_fault_start(
+		lab, &first, first_run,
+		(const char *[]){"to", "10.88.0.2", "delay", "60ms", "direction", direction, NULL});
+	netlab_fault_start(lab, &second, second_run,
+			   (const char *[]){"to", "10.88.0.0/24", "delay", "150ms", "direction",
+					    direction, NULL});
 	assert_non_null(strstr(second.plan, "what both match meets both"));
 	took_ns = netlab_fastest(lab, "10.88.0.2", NETLAB_PORT, 3);
 	assert_in_range(took_ns, 210 * NSEC_PER_MSEC, 265 * NSEC_PER_MSEC);
@@ -96,10 +87,12 @@ static void test_loss_beside_delay_arriving(void **state)
 	struct netlab *lab = *state;
 	struct netlab_fault delay, loss;
 
-	start(lab, &delay, "eeeeea",
-	      (const char *[]){"to", "10.88.0.2", "delay", "60ms", "direction", "ingress", NULL});
-	start(lab, &loss, "eeeeeb",
-	      (const char *[]){"to", "10.88.0.2", "loss", "50%", "direction", "ingress", NULL});
+	netlab_fault_start(
+		lab, &delay, "eeeeea",
+		(const char *[]){"to", "10.88.0.2", "delay", "60ms", "direction", "ingress", NULL});
+	netlab_fault_start(
+		lab, &loss, "eeeeeb",
+		(const char *[]){"to", "10.88.0.2", "loss", "50%", "direction", "ingress", NULL});
 	/* 50 % of 400, five standard deviations */
 	assert_in_range(netlab_answers(lab, "10.88.0.2", NETLAB_PORT, 400), 150, 250);
 	netlab_fault_finish(&delay, FAULT_END_NOW);
@@ -112,7 +105,7 @@ static void test_what_is_for_another_host_stays_so(void **state)
 	struct netlab *lab = *state;
 	struct netlab_fault fault;
 
-	start(lab, &fault, "eeeeec", both);
+	netlab_fault_start(lab, &fault, "eeeeec", both);
 	netlab_run("ip -n %s neigh replace 10.88.0.1 lladdr 02:00:00:00:00:77 dev sqv1", lab->far);
 	assert_int_equal(netlab_round_trip(lab, "10.88.0.2", NETLAB_PORT, 400), -1);
 	netlab_run("ip -n %s neigh delete 10.88.0.1 dev sqv1", lab->far);
@@ -127,11 +120,13 @@ static void test_plan_tells_of_stacked_interfaces(void **state)
 
 	netlab_run("ip -n %s link add br0 type bridge", lab->near);
 	netlab_run("ip -n %s link set sqv0 master br0", lab->near);
-	start(lab, &fault, "eeeeeg",
-	      (const char *[]){"interface", "br0", "interface", "sqv0", "delay", "60ms", NULL});
+	netlab_fault_start(
+		lab, &fault, "eeeeeg",
+		(const char *[]){"interface", "br0", "interface", "sqv0", "delay", "60ms", NULL});
 	assert_non_null(strstr(fault.plan, "br0 egress: is on top of sqv0"));
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
-	start(lab, &fault, "eeeeeh", (const char *[]){"interface", "sqv0", "delay", "60ms", NULL});
+	netlab_fault_start(lab, &fault, "eeeeeh",
+			   (const char *[]){"interface", "sqv0", "delay", "60ms", NULL});
 	assert_null(strstr(fault.plan, "on top of"));
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 }
@@ -149,9 +144,9 @@ static void test_no_mark_is_left_on_packets(void **state)
 		   lab->near);
 	netlab_run("ip netns exec %s nft add rule inet sqtest in meta mark != 0 counter",
 		   lab->near);
-	start(lab, &fault, "eeeeed",
-	      (const char *[]){"to", "127.0.0.1", "to", "10.88.0.2", "delay", "60ms", "direction",
-			       "both", NULL});
+	netlab_fault_start(lab, &fault, "eeeeed",
+			   (const char *[]){"to", "127.0.0.1", "to", "10.88.0.2", "delay", "60ms",
+					    "direction", "both", NULL});
 	assert_true(netlab_fastest(lab, "127.0.0.1", NETLAB_PORT, 2) >= DELAY_NS);
 	assert_true(netlab_fastest(lab, "10.88.0.2", NETLAB_PORT, 2) >= 2 * DELAY_NS);
 	rules = netlab_output("ip netns exec %s nft list table inet sqtest", lab->near);
@@ -167,8 +162,9 @@ static void test_mtu_may_grow(void **state)
 	struct netlab *lab = *state;
 	struct netlab_fault fault;
 
-	start(lab, &fault, "eeeeee",
-	      (const char *[]){"to", "10.88.0.2", "delay", "1ms", "loss", "0.0001%", NULL});
+	netlab_fault_start(
+		lab, &fault, "eeeeee",
+		(const char *[]){"to", "10.88.0.2", "delay", "1ms", "loss", "0.0001%", NULL});
 	netlab_run("ip -n %s link set sqv0 mtu 9000", lab->near);
 	netlab_run("ip -n %s link set sqv1 mtu 9000", lab->far);
 	assert_in_force(&fault);
@@ -185,7 +181,8 @@ static void test_what_is_abandoned_is_counted(void **state)
 	struct evidence evidence;
 	unsigned answers, reordered;
 
-	start(lab, &fault, "eeeeef", (const char *[]){"to", "10.88.0.2", "delay", "8s", NULL});
+	netlab_fault_start(lab, &fault, "eeeeef",
+			   (const char *[]){"to", "10.88.0.2", "delay", "8s", NULL});
 	netlab_stream_open(&stream, lab, "10.88.0.2", NETLAB_PORT);
 	for (unsigned i = 0; i < 50; i++)
 		netlab_stream_send(&stream);

@@ -27,13 +27,10 @@
 #define FROM_PORT 7301
 #define TO_PORT	  7302 /* nobody listens */
 #define TCP_SIZE  20
-#define COURSES	  4 /* both directions, both families */
 #define LATE_MS	  400
 
 static const char *const words[] = {"fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr"};
 enum { FIN, SYN, RST, PSH, ACK, FLAGS = 8 };
-
-static const char *const ends[2][2] = {{"10.88.0.1", "10.88.0.2"}, {"fd88::1", "fd88::2"}};
 
 static int wait_ms(void)
 {
@@ -80,7 +77,7 @@ static unsigned arriving(const struct netlab *lab, unsigned course)
 {
 	const bool is_back = course & 1, is_six = course & 2;
 	int family = is_six ? AF_INET6 : AF_INET;
-	const char *from = ends[is_six][is_back], *to = ends[is_six][!is_back];
+	const char *from = netlab_ends[is_six][is_back], *to = netlab_ends[is_six][!is_back];
 	cleanup_fd int source = netlab_socket(is_back ? lab->far_fd : lab->near_fd, family,
 					      SOCK_RAW, IPPROTO_TCP, from, 0);
 	cleanup_fd int sink = netlab_socket(is_back ? lab->near_fd : lab->far_fd, family, SOCK_RAW,
@@ -95,26 +92,15 @@ static unsigned arriving(const struct netlab *lab, unsigned course)
 	return arrived;
 }
 
-static void start(struct netlab *lab, struct netlab_fault *fault, unsigned course,
-		  const char *const *more)
-{
-	const char *settings[32] = {"to", course & 2 ? "fd88::2" : "10.88.0.2", "direction",
-				    course & 1 ? "ingress" : "egress"};
-	unsigned at = 4;
-
-	while (*more)
-		settings[at++] = *more++;
-	netlab_start(lab, fault, settings);
-}
-
 static void test_each_flag_selects_its_packets(void **state)
 {
-	for (unsigned course = 0; course < COURSES; course++)
+	for (unsigned course = 0; course < NETLAB_COURSES; course++)
 		for (unsigned flag = 0; flag < FLAGS; flag++) {
 			struct netlab_fault fault;
 
-			start(*state, &fault, course,
-			      (const char *[]){"tcp-flags", words[flag], "loss", "100%", NULL});
+			netlab_start_course(
+				*state, &fault, course,
+				(const char *[]){"tcp-flags", words[flag], "loss", "100%", NULL});
 			assert_non_null(strstr(fault.plan, ", protocol tcp"));
 			assert_non_null(strstr(fault.plan, words[flag]));
 			assert_int_equal(arriving(*state, course), 0xff & ~(1U << flag));
@@ -126,12 +112,12 @@ static void test_each_flag_selects_its_packets(void **state)
 
 static void test_one_of_several_is_enough(void **state)
 {
-	for (unsigned course = 0; course < COURSES; course++) {
+	for (unsigned course = 0; course < NETLAB_COURSES; course++) {
 		struct netlab_fault fault;
 
-		start(*state, &fault, course,
-		      (const char *[]){"tcp-flags", "fin", "tcp-flags", "rst", "protocol", "tcp",
-				       "loss", "100%", NULL});
+		netlab_start_course(*state, &fault, course,
+				    (const char *[]){"tcp-flags", "fin", "tcp-flags", "rst",
+						     "protocol", "tcp", "loss", "100%", NULL});
 		assert_non_null(strstr(fault.plan, "packets with the TCP flag fin or rst"));
 		assert_int_equal(arriving(*state, course), 0xff & ~(1U << FIN | 1U << RST));
 		netlab_fault_finish(&fault, FAULT_END_NOW);
@@ -199,15 +185,15 @@ static void test_flags_beside_ports_and_shares(void **state)
 {
 	struct netlab_fault fault;
 
-	for (unsigned course = 0; course < COURSES; course++) {
-		start(*state, &fault, course,
-		      (const char *[]){"tcp-flags", "psh", "except", "*:7302", "except", "*:7301",
-				       "loss", "100%", NULL});
+	for (unsigned course = 0; course < NETLAB_COURSES; course++) {
+		netlab_start_course(*state, &fault, course,
+				    (const char *[]){"tcp-flags", "psh", "except", "*:7302",
+						     "except", "*:7301", "loss", "100%", NULL});
 		assert_int_equal(arriving(*state, course), 0xff);
 		netlab_fault_finish(&fault, FAULT_END_NOW);
-		start(*state, &fault, course,
-		      (const char *[]){"tcp-flags", "psh", "share", "99.9999%", "loss", "100%",
-				       NULL});
+		netlab_start_course(*state, &fault, course,
+				    (const char *[]){"tcp-flags", "psh", "share", "99.9999%",
+						     "loss", "100%", NULL});
 		assert_int_equal(arriving(*state, course), 0xff & ~(1U << PSH));
 		netlab_fault_finish(&fault, FAULT_END_NOW);
 	}
@@ -230,21 +216,21 @@ static void send_fragment(const struct netlab *lab, bool is_six)
 			      .hop_limit = 64};
 	const uint8_t fragment[8] = {IPPROTO_TCP, 0, 0, 64, 0, 0, 0, 77};
 	struct sockaddr_storage address;
-	socklen_t length = netlab_address(ends[is_six][1], 0, &address);
+	socklen_t length = netlab_address(netlab_ends[is_six][1], 0, &address);
 	cleanup_fd int fd = netlab_socket(lab->near_fd, is_six ? AF_INET6 : AF_INET, SOCK_RAW,
 					  IPPROTO_RAW, NULL, 0);
 	size_t size;
 
 	memset(packet, 0xff, sizeof(packet));
 	if (is_six) {
-		inet_pton(AF_INET6, ends[1][0], &six.saddr);
-		inet_pton(AF_INET6, ends[1][1], &six.daddr);
+		inet_pton(AF_INET6, netlab_ends[1][0], &six.saddr);
+		inet_pton(AF_INET6, netlab_ends[1][1], &six.daddr);
 		memcpy(packet, &six, sizeof(six));
 		memcpy(packet + sizeof(six), fragment, sizeof(fragment));
 		size = sizeof(packet);
 	} else {
-		inet_pton(AF_INET, ends[0][0], &four.saddr);
-		inet_pton(AF_INET, ends[0][1], &four.daddr);
+		inet_pton(AF_INET, netlab_ends[0][0], &four.saddr);
+		inet_pton(AF_INET, netlab_ends[0][1], &four.daddr);
 		memcpy(packet, &four, sizeof(four));
 		size = 20 + 64;
 	}
@@ -257,12 +243,14 @@ static void test_a_later_fragment_has_no_flags(void **state)
 		for (unsigned has_flags = 0; has_flags < 2; has_flags++) {
 			struct netlab_fault fault;
 
-			start(*state, &fault, is_six << 1,
-			      has_flags
-				      ? (const char *[]){"tcp-flags", "fin", "tcp-flags", "syn",
-							 "tcp-flags", "rst", "tcp-flags", "psh",
-							 "tcp-flags", "ack", "loss", "100%", NULL}
-				      : (const char *[]){"protocol", "tcp", "loss", "100%", NULL});
+			netlab_start_course(
+				*state, &fault, is_six << 1,
+				has_flags
+					? (const char *[]){"tcp-flags", "fin", "tcp-flags", "syn",
+							   "tcp-flags", "rst", "tcp-flags", "psh",
+							   "tcp-flags", "ack", "loss", "100%", NULL}
+					: (const char *[]){"protocol", "tcp", "loss", "100%",
+							   NULL});
 			send_fragment(*state, is_six);
 			assert_int_equal(netlab_evidence(&fault).hits, !has_flags);
 			netlab_fault_finish(&fault, FAULT_END_NOW);
@@ -274,9 +262,9 @@ static void open_connection(const struct netlab *lab, bool is_six, int out[2])
 {
 	int family = is_six ? AF_INET6 : AF_INET;
 	cleanup_fd int listener =
-		netlab_socket(lab->far_fd, family, SOCK_STREAM, 0, ends[is_six][1], TO_PORT);
+		netlab_socket(lab->far_fd, family, SOCK_STREAM, 0, netlab_ends[is_six][1], TO_PORT);
 	struct sockaddr_storage address;
-	socklen_t length = netlab_address(ends[is_six][1], TO_PORT, &address);
+	socklen_t length = netlab_address(netlab_ends[is_six][1], TO_PORT, &address);
 
 	assert_int_equal(listen(listener, 1), 0);
 	out[0] = netlab_socket(lab->near_fd, family, SOCK_STREAM, 0, NULL, 0);
@@ -325,7 +313,7 @@ static void test_a_connection_closes_late_and_its_data_are_in_time(void **state)
 static int try_to_connect(const struct netlab *lab, bool is_six)
 {
 	struct sockaddr_storage address;
-	socklen_t length = netlab_address(ends[is_six][1], NETLAB_PORT, &address);
+	socklen_t length = netlab_address(netlab_ends[is_six][1], NETLAB_PORT, &address);
 	cleanup_fd int fd =
 		netlab_socket(lab->near_fd, is_six ? AF_INET6 : AF_INET, SOCK_STREAM, 0, NULL, 0);
 	struct timeval patience = {.tv_usec = 500000};
@@ -337,15 +325,15 @@ static int try_to_connect(const struct netlab *lab, bool is_six)
 /* [syn] is both packets that set one up: also when the other side's answer is what is met. */
 static void test_only_setting_up_fails(void **state)
 {
-	for (unsigned course = 0; course < COURSES; course++) {
+	for (unsigned course = 0; course < NETLAB_COURSES; course++) {
 		const bool is_six = course & 2;
 		struct netlab_fault fault;
 		ssize_t size;
 		int pair[2];
 
 		open_connection(*state, is_six, pair);
-		start(*state, &fault, course,
-		      (const char *[]){"tcp-flags", "syn", "loss", "100%", NULL});
+		netlab_start_course(*state, &fault, course,
+				    (const char *[]){"tcp-flags", "syn", "loss", "100%", NULL});
 		assert_int_not_equal(try_to_connect(*state, is_six), 0);
 		for (unsigned end = 0; end < 2; end++) {
 			assert_int_equal(send(pair[end], "hello", 5, 0), 5);

@@ -20,16 +20,6 @@
 
 #define DELAY_NS (60 * NSEC_PER_MSEC)
 
-static void start(struct netlab *lab, struct netlab_fault *fault, const char *run,
-		  const char *const *settings)
-{
-	struct error err = ERROR_INIT;
-
-	if (netlab_fault_plan(lab, fault, run, settings, &err) < 0 ||
-	    network_fault.inject(&fault->fault, &err) < 0)
-		fail_msg("%s (%s)", err.text, err.remedy);
-}
-
 static const char *write_file(const struct netlab *lab, const char *name, const char *text)
 {
 	static char path[128];
@@ -105,8 +95,9 @@ static void check_filters(struct netlab *lab, const char *run, bool is_gate)
 	struct netlab_fault fault;
 
 	assert_filtered(lab);
-	start(lab, &fault, run,
-	      (const char *[]){"interface", "sqv0", "delay", "60ms", "direction", "both", NULL});
+	netlab_fault_start(
+		lab, &fault, run,
+		(const char *[]){"interface", "sqv0", "delay", "60ms", "direction", "both", NULL});
 	assert_true(netlab_fastest(lab, "10.88.0.2", NETLAB_PORT, 2) >= 2 * DELAY_NS);
 	assert_true(netlab_fastest(lab, "fd88::2", NETLAB_PORT, 2) >= 2 * DELAY_NS);
 	assert_filtered(lab);
@@ -172,7 +163,8 @@ static void check_later_chain(struct netlab *lab, const char *run)
 	unsigned long dropped = counted(lab, "dropped"), seen = counted(lab, "seen");
 	struct netlab_fault fault;
 
-	start(lab, &fault, run, (const char *[]){"to", "10.88.0.3", "delay", "60ms", NULL});
+	netlab_fault_start(lab, &fault, run,
+			   (const char *[]){"to", "10.88.0.3", "delay", "60ms", NULL});
 	assert_non_null(strstr(fault.plan, "chain late of table user (priority 2147483647) is "
 					   "after this fault: what is delayed or lost does not "
 					   "meet it"));
@@ -249,8 +241,9 @@ static void check_actions(struct netlab *lab, const char *run, const char *says)
 	char *before = netlab_dump(lab);
 	struct netlab_fault fault;
 
-	start(lab, &fault, run,
-	      (const char *[]){"interface", "sqv0", "delay", "60ms", "direction", "both", NULL});
+	netlab_fault_start(
+		lab, &fault, run,
+		(const char *[]){"interface", "sqv0", "delay", "60ms", "direction", "both", NULL});
 	if (!strstr(fault.plan, says))
 		fail_msg("'%s' is not in: %s", says, fault.plan);
 	assert_true(netlab_fastest(lab, "10.88.0.2", NETLAB_PORT, 2) >= 2 * DELAY_NS);
@@ -290,8 +283,9 @@ static void test_actions_act_before_netem_where_packets_arrive(void **state)
 		   "10.88.0.3 action police rate 8kbit burst 100 conform-exceed drop/ok",
 		   lab->near);
 	before = netlab_dump(lab);
-	start(lab, &fault, "fffffe",
-	      (const char *[]){"interface", "sqv0", "delay", "60ms", "direction", "ingress", NULL});
+	netlab_fault_start(lab, &fault, "fffffe",
+			   (const char *[]){"interface", "sqv0", "delay", "60ms", "direction",
+					    "ingress", NULL});
 	if (netlab_has_netem())
 		assert_non_null(strstr(fault.plan, "forwards to an ifb with netem"));
 	assert_true(netlab_fastest(lab, "10.88.0.2", NETLAB_PORT, 2) >= DELAY_NS);
@@ -313,8 +307,9 @@ static void test_a_bypass_has_to_be_allowed(void **state)
 		stage_skip("no nf_tables egress hook, behind which they would be bypassed");
 	add_actions(lab);
 	before = netlab_dump(lab);
-	start(lab, &fault, "fffff6",
-	      (const char *[]){"interface", "sqv0", "delay", "60ms", "allow-bypass", "true", NULL});
+	netlab_fault_start(lab, &fault, "fffff6",
+			   (const char *[]){"interface", "sqv0", "delay", "60ms", "allow-bypass",
+					    "true", NULL});
 	assert_non_null(strstr(fault.plan, "from an ifb bypass (allow-bypass)"));
 	assert_non_null(strstr(fault.plan, "forwards to an ifb with netem"));
 	assert_true(netlab_fastest(lab, "10.88.0.3", NETLAB_PORT, 2) >= DELAY_NS);
@@ -335,16 +330,16 @@ static void check_shaper(struct netlab *lab, const char *hook)
 		       "dport 7002 0xffff flowid 1:1",
 		       lab->near) != 0)
 		stage_skip("no prio or u32 here: the test machine has them");
-	start(lab, &fault, hook ? "fffffa" : "fffff7",
-	      (const char *[]){"interface", "sqv0", "delay", "60ms", NULL});
+	netlab_fault_start(lab, &fault, hook ? "fffffa" : "fffff7",
+			   (const char *[]){"interface", "sqv0", "delay", "60ms", NULL});
 	assert_null(strstr(fault.plan, "with actions"));
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 	if (netlab_try("tc -n %s filter add dev sqv0 parent 1: prio 2 protocol ip u32 match ip "
 		       "dst 10.88.0.3 police rate 8kbit burst 100 drop flowid 1:1",
 		       lab->near) != 0)
 		stage_skip("no police here: the test machine has it");
-	start(lab, &fault, hook ? "fffffb" : "fffff8",
-	      (const char *[]){"interface", "sqv0", "delay", "60ms", NULL});
+	netlab_fault_start(lab, &fault, hook ? "fffffb" : "fffff8",
+			   (const char *[]){"interface", "sqv0", "delay", "60ms", NULL});
 	if (netlab_has_netem())
 		assert_non_null(strstr(fault.plan, "1 tc filter with actions at egress (u32)"));
 	assert_in_range(netlab_answers(lab, "10.88.0.3", NETLAB_PORT, 60), 0, 20);

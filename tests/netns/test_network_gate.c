@@ -39,8 +39,9 @@ static void test_plan_says_that_clsact_is_added(void **state)
 	struct netlab_fault fault;
 	char *before = netlab_dump(lab);
 
-	start(lab, &fault, "gggga1",
-	      (const char *[]){"to", "10.88.0.2", "to", "fd88::2", "delay", "60ms", NULL});
+	netlab_fault_start(
+		lab, &fault, "gggga1",
+		(const char *[]){"to", "10.88.0.2", "to", "fd88::2", "delay", "60ms", NULL});
 	assert_non_null(strstr(fault.plan, "add clsact to sqv0"));
 	assert_non_null(strstr(fault.plan, "SQUALL_HOOK=clsact"));
 	assert_null(strstr(fault.plan, "add table"));
@@ -65,8 +66,9 @@ static void test_a_clsact_of_the_user_is_used_and_stays(void **state)
 		   "0xffff flowid 1:1",
 		   lab->near);
 	before = netlab_dump(lab);
-	start(lab, &fault, "gggga2",
-	      (const char *[]){"to", "10.88.0.2", "loss", "100%", "direction", "both", NULL});
+	netlab_fault_start(
+		lab, &fault, "gggga2",
+		(const char *[]){"to", "10.88.0.2", "loss", "100%", "direction", "both", NULL});
 	assert_non_null(strstr(fault.plan, "sqv0 has a clsact, which is used and stays"));
 	assert_int_equal(netlab_answers(lab, "10.88.0.2", NETLAB_PORT, 3), 0);
 	netlab_fault_finish(&fault, FAULT_END_NOW);
@@ -80,8 +82,10 @@ static void test_the_last_of_two_runs_removes_what_was_added(void **state)
 	struct netlab_fault first, second;
 	char *before = netlab_dump(lab);
 
-	start(lab, &first, "gggga3", (const char *[]){"to", "10.88.0.2", "loss", "100%", NULL});
-	start(lab, &second, "gggga4", (const char *[]){"to", "10.88.0.3", "delay", "60ms", NULL});
+	netlab_fault_start(lab, &first, "gggga3",
+			   (const char *[]){"to", "10.88.0.2", "loss", "100%", NULL});
+	netlab_fault_start(lab, &second, "gggga4",
+			   (const char *[]){"to", "10.88.0.3", "delay", "60ms", NULL});
 	netlab_fault_finish(&first, FAULT_END_NOW);
 	assert_true(has_clsact(lab));
 	assert_true(is_fast(lab, "10.88.0.2", NETLAB_PORT));
@@ -98,8 +102,10 @@ static void test_an_empty_clsact_of_the_user_survives_two_runs(void **state)
 
 	netlab_run("tc -n %s qdisc add dev sqv0 clsact", lab->near);
 	before = netlab_dump(lab);
-	start(lab, &first, "gggga5", (const char *[]){"to", "10.88.0.2", "loss", "100%", NULL});
-	start(lab, &second, "gggga6", (const char *[]){"to", "10.88.0.3", "delay", "60ms", NULL});
+	netlab_fault_start(lab, &first, "gggga5",
+			   (const char *[]){"to", "10.88.0.2", "loss", "100%", NULL});
+	netlab_fault_start(lab, &second, "gggga6",
+			   (const char *[]){"to", "10.88.0.3", "delay", "60ms", NULL});
 	netlab_fault_finish(&first, FAULT_END_NOW);
 	netlab_fault_finish(&second, FAULT_END_NOW);
 	netlab_same(lab, before);
@@ -108,30 +114,12 @@ static void test_an_empty_clsact_of_the_user_survives_two_runs(void **state)
 /* A worker of its own, killed in the middle: what is left is inert, without anybody's help. */
 static void check_killed(struct netlab *lab, const char *const *settings)
 {
-	struct netlab_fault fault;
 	char *before = netlab_dump(lab);
+	pid_t pid = netlab_fault_start_apart(lab, "gggga7", settings);
 	int64_t killed_ns;
-	int ready[2];
-	char byte;
-	pid_t pid;
 
-	assert_int_equal(pipe(ready), 0);
-	fflush(stdout);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		start(lab, &fault, "gggga7", settings);
-		if (write(ready[1], "r", 1) != 1)
-			_exit(1);
-		for (;;)
-			pause();
-	}
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
 	assert_false(is_fast(lab, "10.88.0.2", NETLAB_PORT));
-	assert_int_equal(kill(pid, SIGKILL), 0);
-	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	netlab_kill(pid);
 	killed_ns = clock_now_ns();
 	while (!is_fast(lab, "10.88.0.2", NETLAB_PORT))
 		assert_true(clock_now_ns() - killed_ns < 5 * NSEC_PER_SEC);
@@ -158,9 +146,9 @@ static void test_nested_networks_add_up(void **state)
 	struct netlab *lab = *state;
 	struct netlab_fault fault;
 
-	start(lab, &fault, "gggga8",
-	      (const char *[]){"to", "10.88.0.0/24:7000-7001", "to", "10.88.0.2:7002", "to",
-			       "10.88.0.3:1-99", "delay", "60ms", NULL});
+	netlab_fault_start(lab, &fault, "gggga8",
+			   (const char *[]){"to", "10.88.0.0/24:7000-7001", "to", "10.88.0.2:7002",
+					    "to", "10.88.0.3:1-99", "delay", "60ms", NULL});
 	assert_true(is_slow(lab, "10.88.0.2", NETLAB_PORT));
 	assert_true(is_slow(lab, "10.88.0.2", NETLAB_OTHER_PORT));
 	assert_true(is_slow(lab, "10.88.0.3", NETLAB_PORT));
@@ -177,7 +165,8 @@ static void test_somebody_removes_the_filter(void **state)
 	struct error err = ERROR_INIT;
 	char *before = netlab_dump(lab);
 
-	start(lab, &fault, "gggga9", (const char *[]){"to", "10.88.0.2", "delay", "60ms", NULL});
+	netlab_fault_start(lab, &fault, "gggga9",
+			   (const char *[]){"to", "10.88.0.2", "delay", "60ms", NULL});
 	assert_int_equal(network_fault.evidence(&fault.fault, &evidence, &err), 0);
 	netlab_run("tc -n %s filter delete dev sqv0 egress", lab->near);
 	assert_int_equal(network_fault.evidence(&fault.fault, &evidence, &err), -ESTALE);
@@ -196,7 +185,8 @@ static void test_a_filter_that_cannot_be_removed_is_not_gone(void **state)
 	char *before = netlab_dump(lab);
 	bool is_told = false;
 
-	start(lab, &fault, "ggggb1", (const char *[]){"to", "10.88.0.2", "loss", "100%", NULL});
+	netlab_fault_start(lab, &fault, "ggggb1",
+			   (const char *[]){"to", "10.88.0.2", "loss", "100%", NULL});
 	filters_stay = clsact_stays = true;
 	assert_int_equal(restore_records(fault.journal, -1, &refused, &err), 0);
 	filters_stay = clsact_stays = false;
@@ -215,16 +205,11 @@ static void test_a_filter_that_cannot_be_removed_is_not_gone(void **state)
 	netlab_same(lab, before);
 }
 
-static void plan_second(struct netlab *lab, const struct netlab_fault *first,
+static void start_second(struct netlab *lab, const struct netlab_fault *first,
 			struct netlab_fault *second)
 {
-	struct error err = ERROR_INIT;
-
-	if (netlab_fault_plan_step(lab, second, first, 1,
-				   (const char *[]){"to", "10.88.0.3", "loss", "100%", NULL},
-				   &err) < 0 ||
-	    network_fault.inject(&second->fault, &err) < 0)
-		fail_msg("%s (%s)", err.text, err.remedy);
+	netlab_fault_start_step(lab, second, first, 1,
+				(const char *[]){"to", "10.88.0.3", "loss", "100%", NULL});
 }
 
 static void leave_second(struct netlab_fault *second)
@@ -240,8 +225,9 @@ static void test_the_filters_of_two_steps_cannot_be_removed(void **state)
 	struct netlab_fault first, second;
 	char *before = netlab_dump(lab);
 
-	start(lab, &first, "ggggb2", (const char *[]){"to", "10.88.0.2", "loss", "100%", NULL});
-	plan_second(lab, &first, &second);
+	netlab_fault_start(lab, &first, "ggggb2",
+			   (const char *[]){"to", "10.88.0.2", "loss", "100%", NULL});
+	start_second(lab, &first, &second);
 	netlab_fault_end(&second, FAULT_END_NOW);
 	netlab_fault_end(&first, FAULT_END_NOW);
 	assert_refused(&first, -1, 4, "qdisc delete dev sqv0 clsact");
@@ -260,8 +246,9 @@ static void test_the_clsact_takes_filters_that_cannot_be_removed(void **state)
 	struct error err = ERROR_INIT;
 	char *before = netlab_dump(lab);
 
-	start(lab, &first, "ggggb8", (const char *[]){"to", "10.88.0.2", "loss", "100%", NULL});
-	plan_second(lab, &first, &second);
+	netlab_fault_start(lab, &first, "ggggb8",
+			   (const char *[]){"to", "10.88.0.2", "loss", "100%", NULL});
+	start_second(lab, &first, &second);
 	netlab_fault_end(&second, FAULT_END_NOW);
 	netlab_fault_end(&first, FAULT_END_NOW);
 	filters_stay = true;
@@ -281,8 +268,9 @@ static void test_the_filter_of_the_first_step_cannot_be_removed(void **state)
 	struct netlab_fault first, second;
 	char *before = netlab_dump(lab);
 
-	start(lab, &first, "ggggb3", (const char *[]){"to", "10.88.0.2", "loss", "100%", NULL});
-	plan_second(lab, &first, &second);
+	netlab_fault_start(lab, &first, "ggggb3",
+			   (const char *[]){"to", "10.88.0.2", "loss", "100%", NULL});
+	start_second(lab, &first, &second);
 	netlab_fault_end(&first, FAULT_END_NOW);
 	assert_refused(&first, 0, 2, "clsact of sqv0: filters of other steps or runs are in it");
 	assert_int_equal(netlab_answers(lab, "10.88.0.3", NETLAB_PORT, 2), 0);
@@ -301,8 +289,9 @@ static void test_the_last_of_two_steps_removes_what_was_added(void **state)
 	struct netlab_fault first, second;
 	char *before = netlab_dump(lab);
 
-	start(lab, &first, "ggggb4", (const char *[]){"to", "10.88.0.2", "loss", "100%", NULL});
-	plan_second(lab, &first, &second);
+	netlab_fault_start(lab, &first, "ggggb4",
+			   (const char *[]){"to", "10.88.0.2", "loss", "100%", NULL});
+	start_second(lab, &first, &second);
 	netlab_fault_end(&first, FAULT_END_NOW);
 	netlab_undo_step("ggggb4", 0);
 	assert_true(has_clsact(lab));
@@ -323,8 +312,9 @@ static void test_every_filter_of_a_record_is_told(void **state)
 	struct netlab_fault fault;
 	char *before = netlab_dump(lab), all[512] = "";
 
-	start(lab, &fault, "ggggb5",
-	      (const char *[]){"to", "10.88.0.2", "delay", "60ms", "direction", "both", NULL});
+	netlab_fault_start(
+		lab, &fault, "ggggb5",
+		(const char *[]){"to", "10.88.0.2", "delay", "60ms", "direction", "both", NULL});
 	for (unsigned i = 0; i < 4; i++)
 		snprintf(all + strlen(all), sizeof(all) - strlen(all),
 			 "%sip netns exec %s tc filter delete dev sqv0 %s handle 0x1 bpf",
@@ -339,7 +329,8 @@ static void test_every_filter_of_a_record_is_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define IN_LAB(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define IN_LAB(test)                                                                               \
+	cmocka_unit_test_setup_teardown(test, netlab_setup_filters, netlab_teardown_ways)
 		IN_LAB(test_plan_says_that_clsact_is_added),
 		IN_LAB(test_a_clsact_of_the_user_is_used_and_stays),
 		IN_LAB(test_the_last_of_two_runs_removes_what_was_added),

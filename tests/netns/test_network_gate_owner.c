@@ -13,8 +13,9 @@ static int start_at_other(struct netlab *lab, struct netlab_fault *fault, const 
 
 	netlab_run("ip -n %s link add sqother type veth peer name sqpeer", lab->near);
 	netlab_run("ip -n %s link set sqother up", lab->near);
-	start(lab, fault, run,
-	      (const char *[]){"interface", "sqother", "to", "10.99.0.2", "loss", "100%", NULL});
+	netlab_fault_start(
+		lab, fault, run,
+		(const char *[]){"interface", "sqother", "to", "10.99.0.2", "loss", "100%", NULL});
 	netlab_fault_end(fault, FAULT_END_NOW);
 	text = netlab_output("ip netns exec %s cat /sys/class/net/sqother/ifindex", lab->near);
 	index = atoi(text);
@@ -97,7 +98,8 @@ static void test_the_clsact_of_a_renamed_interface_goes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define IN_LAB(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define IN_LAB(test)                                                                               \
+	cmocka_unit_test_setup_teardown(test, netlab_setup_filters, netlab_teardown_ways)
 		IN_LAB(test_an_idle_clsact_of_a_later_interface_stays),
 		IN_LAB(test_an_idle_clsact_of_a_later_interface_of_that_name_stays),
 		IN_LAB(test_the_clsact_of_an_interface_with_another_address_goes),

@@ -50,11 +50,7 @@ static void leave(void)
 
 static void start(struct netlab *lab, struct netlab_fault *fault, const char *const *settings)
 {
-	struct error err = ERROR_INIT;
-
-	if (netlab_fault_plan(lab, fault, RUN, settings, &err) < 0 ||
-	    network_fault.inject(&fault->fault, &err) < 0)
-		fail_msg("%s (%s)", err.text, err.remedy);
+	netlab_fault_start(lab, fault, RUN, settings);
 }
 
 #define START(lab, fault, ...)                                                                     \
@@ -220,15 +216,11 @@ static void test_two_faults_for_two_groups(void **state)
 {
 	struct netlab *lab = *state;
 	struct netlab_fault first, second;
-	struct error err = ERROR_INIT;
 
 	START(lab, &first, "to", "10.88.0.2", "loss", "100%");
-	if (netlab_fault_plan_step(lab, &second, &first, 1,
-				   (const char *[]){"cgroup", "/sqng-ours", "to", "10.88.0.3",
-						    "loss", "100%", NULL},
-				   &err) < 0 ||
-	    network_fault.inject(&second.fault, &err) < 0)
-		fail_msg("%s (%s)", err.text, err.remedy);
+	netlab_fault_start_step(
+		lab, &second, &first, 1,
+		(const char *[]){"cgroup", "/sqng-ours", "to", "10.88.0.3", "loss", "100%", NULL});
 	enter(ours);
 	assert_true(is_lost(lab, "10.88.0.2", NETLAB_PORT));
 	assert_true(is_lost(lab, "10.88.0.3", NETLAB_PORT));
@@ -400,14 +392,10 @@ static void test_refusals(void **state)
 	ASSERT_REFUSED(lab, "no process target", "of", "nobody", "to", "10.88.0.2");
 }
 
-static int setup(void **state, const char *hook)
+static void make_groups(void)
 {
 	struct cgroup_mounts mounts;
 
-	if (hook)
-		setenv("SQUALL_HOOK", hook, 1);
-	else
-		unsetenv("SQUALL_HOOK");
 	assert_int_equal(cgroup_find_mounts(&mounts, NULL), 0);
 	snprintf(root, sizeof(root), "%s", mounts.unified);
 	children_init();
@@ -415,17 +403,18 @@ static int setup(void **state, const char *hook)
 	group_make("sqng-theirs", theirs);
 	resident = child_start(CHILD_SLEEPS, ours);
 	other_resident = child_start(CHILD_SLEEPS, theirs);
-	return netlab_setup(state);
 }
 
 static int setup_table(void **state)
 {
-	return setup(state, NULL);
+	make_groups();
+	return netlab_setup_table(state);
 }
 
 static int setup_filters(void **state)
 {
-	return setup(state, "clsact");
+	make_groups();
+	return netlab_setup_filters(state);
 }
 
 static int teardown(void **state)
@@ -435,8 +424,7 @@ static int teardown(void **state)
 	child_stop(other_resident);
 	group_remove(ours);
 	group_remove(theirs);
-	unsetenv("SQUALL_HOOK");
-	return netlab_teardown(state);
+	return netlab_teardown_ways(state);
 }
 
 int main(void)

@@ -58,14 +58,6 @@ static void plan(struct netlab *lab, struct netlab_fault *fault, struct netlab_f
 		fail_msg("%s (%s)", err.text, err.remedy);
 }
 
-static void inject(struct netlab_fault *fault)
-{
-	struct error err = ERROR_INIT;
-
-	if (network_fault.inject(&fault->fault, &err) < 0)
-		fail_msg("%s (%s)", err.text, err.remedy);
-}
-
 static void assert_delay(const char *group, const struct netlab *lab, const char *address,
 			 int64_t ms)
 {
@@ -110,8 +102,8 @@ static void check_pair(struct netlab *lab, const char *const *first_settings,
 	plan(lab, &first, NULL, 0, first_settings);
 	plan(lab, &second, &first, 1, second_settings);
 	assert_null(strstr(second.plan, "belongs to no process"));
-	inject(&first);
-	inject(&second);
+	netlab_fault_inject(&first);
+	netlab_fault_inject(&second);
 	assert_sums(lab, 140, 100);
 	end_step(&second, FAULT_END_SOFT);
 	assert_delay(ours, lab, "10.88.0.2", first_alone_ms);
@@ -145,7 +137,7 @@ static void test_two_groups_behind_two_lines(void **state)
 	plan(lab, &faults[2], &faults[0], 2, to_address);
 	plan(lab, &faults[3], &faults[0], 3, more);
 	for (unsigned i = 0; i < 4; i++)
-		inject(&faults[i]);
+		netlab_fault_inject(&faults[i]);
 	assert_delay(ours, lab, "10.88.0.2", 160);
 	assert_delay(theirs, lab, "fd88::2", 160);
 	assert_delay(root, lab, "10.88.0.2", 120);
@@ -168,8 +160,8 @@ static void test_a_stream_arrives_whole(void **state)
 
 	plan(lab, &first, NULL, 0, of_ours);
 	plan(lab, &second, &first, 1, soon);
-	inject(&first);
-	inject(&second);
+	netlab_fault_inject(&first);
+	netlab_fault_inject(&second);
 	enter(ours);
 	assert_true(netlab_transfer(lab, "10.88.0.2", NETLAB_PORT, 2000000, 20000) >= 0);
 	enter(root);

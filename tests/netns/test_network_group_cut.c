@@ -53,11 +53,7 @@ static void assert_dial(const char *group, const struct netlab *lab, const char 
 
 static void start(struct netlab *lab, struct netlab_fault *fault, const char *const *settings)
 {
-	struct error err = ERROR_INIT;
-
-	if (netlab_fault_plan(lab, fault, "ggggg1", settings, &err) < 0 ||
-	    network_fault.inject(&fault->fault, &err) < 0)
-		fail_msg("%s (%s)", err.text, err.remedy);
+	netlab_fault_start(lab, fault, "ggggg1", settings);
 }
 
 #define START(lab, fault, ...)                                                                     \

@@ -23,7 +23,6 @@
 #define DELAY_NS      20e6
 #define DATAGRAM      4000 /* three fragments of either family */
 #define FRAGMENTS     3
-#define COURSES	      4	   /* both directions, both families */
 #define EXPEDITED     0xb8 /* DSCP 46 */
 #define ECN_ECT_0     2
 #define ECN_CE	      3
@@ -51,9 +50,9 @@ static void test_a_delay_leaves_the_class_of_service_alone(void **state)
 {
 	static const uint8_t classes[] = {EXPEDITED | ECN_ECT_0, ECN_CE};
 
-	for (unsigned i = 0; i < COURSES * sizeof(classes); i++) {
-		const uint8_t class = classes[i / COURSES];
-		const struct netlab_flow flow = flow_of(i % COURSES, class);
+	for (unsigned i = 0; i < NETLAB_COURSES * sizeof(classes); i++) {
+		const uint8_t class = classes[i / NETLAB_COURSES];
+		const struct netlab_flow flow = flow_of(i % NETLAB_COURSES, class);
 		struct netlab_seen seen =
 			netlab_see(*state, &flow, (const char *[]){"delay", "20ms", NULL});
 
@@ -67,7 +66,7 @@ static void test_a_delay_leaves_the_class_of_service_alone(void **state)
 
 static void test_a_mark_leaves_the_rest_of_the_class_alone(void **state)
 {
-	for (unsigned course = 0; course < COURSES; course++) {
+	for (unsigned course = 0; course < NETLAB_COURSES; course++) {
 		const struct netlab_flow flow = flow_of(course, EXPEDITED | ECN_ECT_0);
 		struct netlab_seen seen = netlab_see(
 			*state, &flow,
@@ -112,12 +111,11 @@ static unsigned count_fragments(const char *name, bool is_six)
 static unsigned fragments_that_arrive(const struct netlab *lab, bool is_back, bool is_six,
 				      int patience_ms, bool *out_whole)
 {
-	static const char *const ends[2][2] = {{"10.88.0.1", "10.88.0.2"}, {"fd88::1", "fd88::2"}};
 	uint16_t datagram[DATAGRAM / 2]; /* whoever reads ports in it finds that very port */
-	const char *to = ends[is_six][!is_back], *receiver = is_back ? lab->near : lab->far;
+	const char *to = netlab_ends[is_six][!is_back], *receiver = is_back ? lab->near : lab->far;
 	int family = is_six ? AF_INET6 : AF_INET, near = lab->near_fd, far = lab->far_fd;
 	cleanup_fd int source = netlab_socket(is_back ? far : near, family, SOCK_DGRAM, 0,
-					      ends[is_six][is_back], FRAGMENT_PORT);
+					      netlab_ends[is_six][is_back], FRAGMENT_PORT);
 	cleanup_fd int sink =
 		netlab_socket(is_back ? near : far, family, SOCK_DGRAM, 0, to, FRAGMENT_PORT);
 	struct pollfd ready = {.fd = sink, .events = POLLIN};
@@ -139,7 +137,7 @@ static void assert_passing(struct netlab *lab, unsigned passing, const char *fou
 	/* what arrives at all is there at once */
 	const int patience_ms = passing == FRAGMENTS ? 1000 : (int)wait_ms() / 3;
 
-	for (unsigned course = 0; course < COURSES; course++) {
+	for (unsigned course = 0; course < NETLAB_COURSES; course++) {
 		const bool is_back = course & 1, is_six = course & 2;
 		struct netlab_fault fault;
 		bool is_whole;

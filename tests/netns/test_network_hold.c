@@ -34,16 +34,6 @@ static const char *const far_away[] = {"to", "10.88.0.2", "delay", "20ms", NULL}
 static const char *const both[] = {"to",   "10.88.0.2", "to",	"fd88::2", "delay",
 				   "20ms", "direction", "both", NULL};
 
-static void inject(struct netlab *lab, struct netlab_fault *fault, const char *run,
-		   const char *const *settings)
-{
-	struct error err = ERROR_INIT;
-
-	if (netlab_fault_plan(lab, fault, run, settings, &err) < 0 ||
-	    network_fault.inject(&fault->fault, &err) < 0)
-		fail_msg("%s (%s)", err.text, err.remedy);
-}
-
 static unsigned count_holds(const struct netlab *lab)
 {
 	char *links = netlab_output("ip -n %s -br link show type veth", lab->near);
@@ -138,7 +128,7 @@ static void test_it_comes_about_with_much_traffic_only(void **state)
 	struct looker looker = {&fault, 0, false};
 	int64_t took_ns;
 
-	inject(lab, &fault, "hhhha1", far_away);
+	netlab_fault_start(lab, &fault, "hhhha1", far_away);
 	look(&fault);
 	assert_in_range(fastest_connect(lab, "10.88.0.2"), DELAY_NS, 3 * DELAY_NS);
 	poll(NULL, 0, 100);
@@ -166,7 +156,7 @@ static void test_every_packet_is_counted_and_none_lost(void **state)
 	struct evidence before_stream, evidence;
 	unsigned answers, reordered;
 
-	inject(lab, &fault, "hhhha2", both);
+	netlab_fault_start(lab, &fault, "hhhha2", both);
 	assert_int_equal(count_holds(lab), 1); /* what arrives goes through its tap */
 	assert_true(netlab_fastest(lab, "10.88.0.2", NETLAB_PORT, 3) >= 2 * DELAY_NS);
 	assert_true(netlab_fastest(lab, "fd88::2", NETLAB_PORT, 3) >= 2 * DELAY_NS);
@@ -196,7 +186,7 @@ static void test_by_clsact_as_well(void **state)
 	struct netlab_fault fault;
 
 	setenv("SQUALL_HOOK", "clsact", 1);
-	inject(lab, &fault, "hhhha3", both);
+	netlab_fault_start(lab, &fault, "hhhha3", both);
 	assert_int_equal(count_holds(lab), 1);
 	assert_in_range(fastest_connect(lab, "10.88.0.2"), 2 * DELAY_NS, 5 * DELAY_NS);
 	assert_true(netlab_transfer(lab, "10.88.0.2", NETLAB_PORT, 8UL << 20, 60000) > 0);
@@ -209,8 +199,8 @@ static void test_two_on_one_interface_add_up(void **state)
 	struct netlab *lab = *state;
 	struct netlab_fault first, second;
 
-	inject(lab, &first, "hhhha4", far_away);
-	inject(lab, &second, "hhhha5", far_away);
+	netlab_fault_start(lab, &first, "hhhha4", far_away);
+	netlab_fault_start(lab, &second, "hhhha5", far_away);
 	assert_in_range(fastest_connect(lab, "10.88.0.2"), 2 * DELAY_NS, 5 * DELAY_NS);
 	netlab_fault_finish(&first, FAULT_END_SOFT);
 	assert_in_range(fastest_connect(lab, "10.88.0.2"), DELAY_NS, 2 * DELAY_NS - 1);
@@ -231,7 +221,7 @@ static void test_what_cannot_be_kept_is_not(void **state)
 	for (unsigned i = 0; i < 4; i++) {
 		struct netlab_fault fault;
 
-		inject(lab, &fault, "hhhha6", settings[i]);
+		netlab_fault_start(lab, &fault, "hhhha6", settings[i]);
 		assert_int_equal(count_holds(lab), 0);
 		netlab_fault_finish(&fault, FAULT_END_NOW);
 	}
@@ -245,7 +235,7 @@ static void test_large_packets_are_not(void **state)
 
 	netlab_run("ip -n %s link set sqv0 mtu 60000", lab->near);
 	netlab_run("ip -n %s link set sqv1 mtu 60000", lab->far);
-	inject(lab, &fault, "hhhhb3", far_away);
+	netlab_fault_start(lab, &fault, "hhhhb3", far_away);
 	assert_int_equal(count_holds(lab), 0);
 	assert_true(netlab_transfer(lab, "10.88.0.2", NETLAB_PORT, 4UL << 20, 60000) > 0);
 	netlab_fault_finish(&fault, FAULT_END_NOW);
@@ -274,7 +264,7 @@ static void test_it_changes_and_ends_under_a_transfer(void **state)
 	struct error err = ERROR_INIT;
 	pthread_t thread;
 
-	inject(lab, &fault, "hhhhb4", far_away);
+	netlab_fault_start(lab, &fault, "hhhhb4", far_away);
 	assert_int_equal(pthread_create(&thread, NULL, transfer_much, &transfer), 0);
 	for (unsigned i = 1; i <= 10; i++) {
 		fault.fault.level_ppb = (int64_t)SHARE_ONE / 10 * (i % 4 + 1);
@@ -345,7 +335,7 @@ static void test_a_tunnel_keeps_its_order(void **state)
 	netlab_run("ip -n %s addr add 10.89.0.2/24 dev vx", lab->far);
 	netlab_run("ip -n %s link set vx up", lab->near);
 	netlab_run("ip -n %s link set vx up", lab->far);
-	inject(lab, &fault, "hhhhb5", tunnel);
+	netlab_fault_start(lab, &fault, "hhhhb5", tunnel);
 	assert_int_equal(count_holds(lab), 1);
 	before = netlab_counter(lab->far, "TcpExtTCPOFOQueue");
 	send_over(lab, "10.89.0.2", 7009, 64UL << 20);
@@ -367,7 +357,7 @@ static void check_taken_away(struct netlab *lab, const char *run, const char *to
 	struct pollfd ready = {.events = POLLIN};
 
 	snprintf(words, sizeof(words), "interface sq%s-0h0", run);
-	inject(lab, &fault, run, far_away);
+	netlab_fault_start(lab, &fault, run, far_away);
 	ready.fd = network_fault.listen(&fault.fault, &err);
 	if (ready.fd < 0)
 		fail_msg("%s", err.text);
@@ -410,7 +400,7 @@ static void test_death_leaves_nothing(void **state)
 	assert_int_equal(pipe(ready), 0);
 	child = fork();
 	if (child == 0) {
-		inject(lab, &fault, "hhhhb1", both);
+		netlab_fault_start(lab, &fault, "hhhhb1", both);
 		if (count_holds(lab) == 1 && write(ready[1], "r", 1) == 1)
 			pause();
 		_exit(1);
@@ -435,7 +425,7 @@ static void test_the_tap_stays_where_the_kernel_cannot(void **state)
 	char *before = netlab_dump(lab);
 	struct netlab_fault fault;
 
-	inject(lab, &fault, "hhhhb2", both);
+	netlab_fault_start(lab, &fault, "hhhhb2", both);
 	assert_int_equal(count_holds(lab), 0);
 	assert_true(fastest_connect(lab, "10.88.0.2") >= 2 * DELAY_NS);
 	netlab_fault_finish(&fault, FAULT_END_SOFT);

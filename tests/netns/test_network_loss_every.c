@@ -214,7 +214,6 @@ static void test_two_faults_count_one_behind_the_other(void **state)
 {
 	const struct netlab_flow flow = {FLOW};
 	struct netlab_fault first, second;
-	struct error err = ERROR_INIT;
 	struct netlab_seen seen;
 	unsigned lost[2];
 	char *before;
@@ -222,11 +221,8 @@ static void test_two_faults_count_one_behind_the_other(void **state)
 	netlab_need_way();
 	before = netlab_dump(*state);
 	netlab_start(*state, &first, (const char *[]){"to", "10.88.0.2", "loss-every", "10", NULL});
-	if (netlab_fault_plan_step(*state, &second, &first, 1,
-				   (const char *[]){"to", "10.88.0.2", "loss-every", "7", NULL},
-				   &err) < 0 ||
-	    network_fault.inject(&second.fault, &err) < 0)
-		fail_msg("%s", err.text);
+	netlab_fault_start_step(*state, &second, &first, 1,
+				(const char *[]){"to", "10.88.0.2", "loss-every", "7", NULL});
 	netlab_flow_run(*state, &flow, &seen);
 	want_all(1);
 	lost[1] = want_without(7, 7);

@@ -205,37 +205,6 @@ static unsigned links_left(const struct netlab *lab)
 	return left;
 }
 
-static pid_t start_worker(struct netlab *lab, const char *run)
-{
-	char byte;
-	int ready[2];
-	pid_t pid;
-
-	assert_int_equal(pipe(ready), 0);
-	fflush(stdout);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		static const char *const settings[] = {"interface", "sqv0",	 "interface",
-						       "lo",	    "direction", "both",
-						       "rate",	    "8mbit",	 NULL};
-		struct netlab_fault fault;
-		struct error err = ERROR_INIT;
-
-		if (netlab_fault_plan(lab, &fault, run, settings, &err) < 0 ||
-		    network_fault.inject(&fault.fault, &err) < 0 || write(ready[1], "r", 1) != 1) {
-			fprintf(stderr, "worker: %s\n", err.text);
-			_exit(1);
-		}
-		for (;;)
-			pause();
-	}
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
-	return pid;
-}
-
 static void test_all_of_them_are_gone_behind_a_worker_that_was_killed(void **state)
 {
 	static unsigned runs;
@@ -249,7 +218,10 @@ static void test_all_of_them_are_gone_behind_a_worker_that_was_killed(void **sta
 		stage_skip("no netem here: the test machine has it");
 	}
 	snprintf(run, sizeof(run), "aaaag%u", ++runs % 10);
-	pid = start_worker(lab, run);
+	pid = netlab_fault_start_apart(lab, run,
+				       (const char *[]){"interface", "sqv0", "interface", "lo",
+							"direction", "both", "rate", "8mbit",
+							NULL});
 	if (!getenv("SQUALL_NETEM"))
 		assert_int_equal(links_left(lab), 3); /* of lo it is what leaves */
 	assert_int_equal(kill(pid, SIGKILL), 0);

@@ -131,12 +131,42 @@ static void test_the_table_and_its_hooks_are_those_of_the_plan(void **state)
 	}
 }
 
+static void assert_planned(struct netlab *lab, const char *const *settings,
+			   const char *const *lines)
+{
+	struct netlab_fault fault;
+
+	netlab_start(lab, &fault, settings);
+	for (; *lines; lines++)
+		if (!strstr(fault.plan, *lines))
+			fail_msg("'%s' is not in the plan:\n%s", *lines, fault.plan);
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+}
+
+/* netem has 32 bits for it. */
+static void test_a_jitter_of_seconds_is_made_by_a_delay_line(void **state)
+{
+	assert_planned(*state,
+		       (const char *[]){"to", "10.88.0.2", "delay", "3s", "jitter", "4s", NULL},
+		       (const char *[]){"a delay line in user space",
+					"the jitter reaches beyond the delay: about 12% of", NULL});
+	assert_planned(*state,
+		       (const char *[]){"to", "10.88.0.2", "distribution-samples", "10ms",
+					"distribution-samples", "30s", "distribution-lost", "4%",
+					NULL},
+		       (const char *[]){"a delay line in user space",
+					"replayed: 2 round trips, 10.0ms to 30.0s, median 30.0s",
+					"that is not replayed: add loss: 4%", NULL});
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BY_NETEM(test_the_queue_is_that_of_the_plan),
 		BY_LINE(test_the_table_and_its_hooks_are_those_of_the_plan),
 		BY_NETEM(test_the_table_and_its_hooks_are_those_of_the_plan),
+		BY_LINE(test_a_jitter_of_seconds_is_made_by_a_delay_line),
+		BY_NETEM(test_a_jitter_of_seconds_is_made_by_a_delay_line),
 	};
 
 	return cmocka_run_group_tests(tests, netlab_setup, netlab_teardown_ways);

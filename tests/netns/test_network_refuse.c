@@ -82,11 +82,7 @@ static int ask_by_udp(int namespace_fd, const char *address, uint16_t port)
 
 static void start(struct netlab *lab, struct netlab_fault *fault, const char *const *settings)
 {
-	struct error err = ERROR_INIT;
-
-	if (netlab_fault_plan(lab, fault, "rrrrr1", settings, &err) < 0 ||
-	    network_fault.inject(&fault->fault, &err) < 0)
-		fail_msg("%s (%s)", err.text, err.remedy);
+	netlab_fault_start(lab, fault, "rrrrr1", settings);
 }
 
 #define START(lab, fault, ...) start(lab, fault, (const char *[]){__VA_ARGS__, NULL})
@@ -371,24 +367,12 @@ static void test_behind_a_bridge(void **state)
 static void test_killed_and_then_restored(void **state)
 {
 	struct netlab *lab = *state;
-	char *before = netlab_dump(lab), byte;
+	char *before = netlab_dump(lab);
 	int64_t killed_ns;
-	int ends[2];
 	pid_t child;
 
-	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-	child = fork();
-	if (child == 0) {
-		struct netlab_fault fault;
-
-		START(lab, &fault, "to", "10.88.0.2", "partition", "reset");
-		if (write(ends[1], "r", 1) == 1)
-			pause();
-		_exit(1);
-	}
-	close(ends[1]);
-	assert_int_equal(read(ends[0], &byte, 1), 1);
-	close(ends[0]);
+	child = netlab_fault_start_apart(
+		lab, "rrrrr1", (const char *[]){"to", "10.88.0.2", "partition", "reset", NULL});
 	assert_told(lab->near_fd, "10.88.0.2", NETLAB_PORT, ECONNREFUSED);
 	kill(child, SIGKILL);
 	killed_ns = clock_now_ns();
@@ -427,18 +411,6 @@ static void test_a_failure_at_each_step_leaves_nothing(void **state)
 	netlab_same(lab, before);
 }
 
-static int setup_gate(void **state)
-{
-	setenv("SQUALL_HOOK", "clsact", 1);
-	return netlab_setup(state);
-}
-
-static int teardown_gate(void **state)
-{
-	unsetenv("SQUALL_HOOK");
-	return netlab_teardown(state);
-}
-
 int main(void)
 {
 #define GATE(test)                                                                                 \
@@ -469,5 +441,5 @@ int main(void)
 	};
 
 	return cmocka_run_group_tests(table, netlab_setup, netlab_teardown) +
-	       cmocka_run_group_tests(gate, setup_gate, teardown_gate);
+	       cmocka_run_group_tests(gate, netlab_setup_filters, netlab_teardown_ways);
 }

@@ -7,6 +7,7 @@
 #include "tests/support/squall_runner.h"
 
 #include "faults/network.h"
+#include "faults/network_netem.h"
 #include "injector/base/clock.h"
 #include "injector/kernel/link.h"
 #include "injector/kernel/nft_match.h"
@@ -27,16 +28,6 @@
 #define DELAY_NS (60 * NSEC_PER_MSEC)
 #define FAST_NS	 (40 * NSEC_PER_MSEC)
 
-static void start(struct netlab *lab, struct netlab_fault *fault, const char *run,
-		  const char *const *settings)
-{
-	struct error err = ERROR_INIT;
-
-	if (netlab_fault_plan(lab, fault, run, settings, &err) < 0 ||
-	    network_fault.inject(&fault->fault, &err) < 0)
-		fail_msg("%s (%s)", err.text, err.remedy);
-}
-
 static bool is_slow(const struct netlab *lab, const char *address)
 {
 	return netlab_fastest(lab, address, NETLAB_PORT, 2) >= DELAY_NS;
@@ -49,50 +40,14 @@ static bool is_fast(const struct netlab *lab, const char *address)
 	return took_ns >= 0 && took_ns < FAST_NS;
 }
 
-/* A worker of its own that injects and then waits to be killed. */
-static pid_t start_worker(struct netlab *lab, const char *run, const char *const *settings)
-{
-	struct netlab_fault fault;
-	struct error err = ERROR_INIT;
-	int ready[2];
-	char byte;
-	pid_t pid;
-
-	assert_int_equal(pipe(ready), 0);
-	fflush(stdout);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		if (netlab_fault_plan(lab, &fault, run, settings, &err) < 0 ||
-		    network_fault.inject(&fault.fault, &err) < 0) {
-			fprintf(stderr, "worker: %s\n", err.text);
-			_exit(1);
-		}
-		if (write(ready[1], "r", 1) != 1)
-			_exit(1);
-		for (;;)
-			pause();
-	}
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
-	return pid;
-}
-
-static void kill_worker(pid_t pid)
-{
-	assert_int_equal(kill(pid, SIGKILL), 0);
-	assert_int_equal(waitpid(pid, NULL, 0), pid);
-}
-
 static void check_kill(struct netlab *lab, const char *address, const char *const *settings)
 {
 	char *before = netlab_dump(lab);
-	pid_t pid = start_worker(lab, "bbbbb1", settings);
+	pid_t pid = netlab_fault_start_apart(lab, "bbbbb1", settings);
 	int64_t killed_ns;
 
 	assert_true(is_slow(lab, address));
-	kill_worker(pid);
+	netlab_kill(pid);
 	killed_ns = clock_now_ns();
 	while (!is_fast(lab, address))
 		assert_true(clock_now_ns() - killed_ns < NSEC_PER_SEC);
@@ -117,12 +72,12 @@ static void test_killed_worker_with_packets_waiting(void **state)
 {
 	struct netlab *lab = *state;
 	char *before = netlab_dump(lab);
-	pid_t pid = start_worker(lab, "bbbbb2",
-				 (const char *[]){"to", "10.88.0.2", "delay", "10s", NULL});
+	pid_t pid = netlab_fault_start_apart(
+		lab, "bbbbb2", (const char *[]){"to", "10.88.0.2", "delay", "10s", NULL});
 	int64_t begin_ns;
 
 	assert_int_equal(netlab_round_trip(lab, "10.88.0.2", NETLAB_PORT, 50), -1);
-	kill_worker(pid);
+	netlab_kill(pid);
 	begin_ns = clock_now_ns();
 	netlab_undo_all("bbbbb2");
 	assert_true(clock_now_ns() - begin_ns < 5 * NSEC_PER_SEC);
@@ -135,7 +90,7 @@ static void check_foreign(struct netlab *lab, const char *run, const char *const
 	struct netlab_fault fault;
 	char *before = netlab_dump(lab);
 
-	start(lab, &fault, run, settings);
+	netlab_fault_start(lab, &fault, run, settings);
 	assert_true(is_slow(lab, "10.88.0.2"));
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 	netlab_same(lab, before);
@@ -188,7 +143,8 @@ static void test_foreign_filters_act_and_stay(void **state)
 			   "%d 0xffff action drop",
 			   lab->near, NETLAB_OTHER_PORT) == 0;
 	before = netlab_dump(lab);
-	start(lab, &fault, "bbbbb5", (const char *[]){"to", "10.88.0.2", "delay", "60ms", NULL});
+	netlab_fault_start(lab, &fault, "bbbbb5",
+			   (const char *[]){"to", "10.88.0.2", "delay", "60ms", NULL});
 	/* by clsact it is in front of ours */
 	assert_int_equal(strstr(fault.plan, "bypass") != NULL,
 			 is_filtered && netlab_has_netem() && netlab_has_egress_hook(lab));
@@ -206,9 +162,10 @@ static void test_two_runs_overlap(void **state)
 	struct netlab_fault first, second;
 	char *before = netlab_dump(lab);
 
-	start(lab, &first, "bbbbb6", (const char *[]){"to", "10.88.0.2", "delay", "60ms", NULL});
-	start(lab, &second, "bbbbb7",
-	      (const char *[]){"to", "10.88.0.0/24", "delay", "60ms", NULL});
+	netlab_fault_start(lab, &first, "bbbbb6",
+			   (const char *[]){"to", "10.88.0.2", "delay", "60ms", NULL});
+	netlab_fault_start(lab, &second, "bbbbb7",
+			   (const char *[]){"to", "10.88.0.0/24", "delay", "60ms", NULL});
 	assert_true(is_slow(lab, "10.88.0.2"));
 	assert_true(is_slow(lab, "10.88.0.3"));
 	netlab_fault_finish(&first, FAULT_END_NOW);
@@ -225,15 +182,12 @@ static void test_two_steps_on_loopback_share_its_settings(void **state)
 {
 	struct netlab *lab = *state;
 	struct netlab_fault first, second;
-	struct error err = ERROR_INIT;
 	char *before = netlab_dump(lab);
 
-	start(lab, &first, "bbbbb8", (const char *[]){"to", "127.0.0.1", "delay", "60ms", NULL});
-	if (netlab_fault_plan_step(lab, &second, &first, 1,
-				   (const char *[]){"to", "127.0.0.0/8", "delay", "60ms", NULL},
-				   &err) < 0 ||
-	    network_fault.inject(&second.fault, &err) < 0)
-		fail_msg("%s (%s)", err.text, err.remedy);
+	netlab_fault_start(lab, &first, "bbbbb8",
+			   (const char *[]){"to", "127.0.0.1", "delay", "60ms", NULL});
+	netlab_fault_start_step(lab, &second, &first, 1,
+				(const char *[]){"to", "127.0.0.0/8", "delay", "60ms", NULL});
 	assert_non_null(strstr(second.plan, "another network step"));
 	netlab_fault_end(&first, FAULT_END_NOW);
 	netlab_undo_step("bbbbb8", 0);
@@ -253,8 +207,10 @@ static void test_loss_beside_delay_composes(void **state)
 	struct netlab_fault delay, loss;
 	unsigned answers;
 
-	start(lab, &delay, "bbbbb9", (const char *[]){"to", "10.88.0.2", "delay", "60ms", NULL});
-	start(lab, &loss, "bbbbba", (const char *[]){"to", "10.88.0.2", "loss", "50%", NULL});
+	netlab_fault_start(lab, &delay, "bbbbb9",
+			   (const char *[]){"to", "10.88.0.2", "delay", "60ms", NULL});
+	netlab_fault_start(lab, &loss, "bbbbba",
+			   (const char *[]){"to", "10.88.0.2", "loss", "50%", NULL});
 	/* the fastest of twelve: one in 4096 runs would lose them all */
 	assert_true(netlab_fastest(lab, "10.88.0.2", NETLAB_PORT, 12) >= DELAY_NS);
 	answers = netlab_answers(lab, "10.88.0.2", NETLAB_PORT, 400);
@@ -271,7 +227,8 @@ static void test_interface_vanishes(void **state)
 	struct netlab *lab = *state;
 	struct netlab_fault fault;
 
-	start(lab, &fault, "bbbbbb", (const char *[]){"to", "10.88.0.2", "delay", "60ms", NULL});
+	netlab_fault_start(lab, &fault, "bbbbbb",
+			   (const char *[]){"to", "10.88.0.2", "delay", "60ms", NULL});
 	netlab_run("ip -n %s link delete sqv0", lab->near);
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 	assert_int_not_equal(netlab_try("ip -n %s link show sqbbbbbb-0", lab->near), 0);
@@ -280,10 +237,10 @@ static void test_interface_vanishes(void **state)
 static void test_namespace_vanishes(void **state)
 {
 	struct netlab *lab = *state;
-	pid_t pid = start_worker(lab, "bbbbbc",
-				 (const char *[]){"to", "10.88.0.2", "delay", "60ms", NULL});
+	pid_t pid = netlab_fault_start_apart(
+		lab, "bbbbbc", (const char *[]){"to", "10.88.0.2", "delay", "60ms", NULL});
 
-	kill_worker(pid);
+	netlab_kill(pid);
 	/* our own descriptors keep it alive until here */
 	netlab_run("ip netns delete %s", lab->near);
 	netlab_undo_all("bbbbbc");
@@ -293,11 +250,11 @@ static void test_namespace_vanishes(void **state)
 static void test_undo_leaves_what_is_not_ours(void **state)
 {
 	struct netlab *lab = *state;
-	pid_t pid = start_worker(lab, "bbbbbd",
-				 (const char *[]){"to", "10.88.0.2", "delay", "60ms", NULL});
+	pid_t pid = netlab_fault_start_apart(
+		lab, "bbbbbd", (const char *[]){"to", "10.88.0.2", "delay", "60ms", NULL});
 	char *name;
 
-	kill_worker(pid);
+	netlab_kill(pid);
 	netlab_try("ip -n %s link delete sqbbbbbd-0", lab->near);
 	netlab_run("ip -n %s link add sqbbbbbd-0 type ifb", lab->near);
 	netlab_undo_all("bbbbbd");

@@ -25,11 +25,7 @@
 
 static void start(struct netlab *lab, struct netlab_fault *fault, const char *const *settings)
 {
-	struct error err = ERROR_INIT;
-
-	if (netlab_fault_plan(lab, fault, "ccccc1", settings, &err) < 0 ||
-	    network_fault.inject(&fault->fault, &err) < 0)
-		fail_msg("%s (%s)", err.text, err.remedy);
+	netlab_fault_start(lab, fault, "ccccc1", settings);
 }
 
 static bool passes(const struct netlab *lab, const char *address, uint16_t port)

@@ -25,23 +25,14 @@
 #define PORT	7331
 #define SEGMENT 100
 #define BYTES	(150 << 10) /* more than the stack hands down as one */
-#define COURSES 4	    /* both directions, both families */
 #define WAIT_MS 20000
 
 enum { FIN = 1, PSH = 8 };
 
-static const char *const ends[2][2] = {{"10.88.0.1", "10.88.0.2"}, {"fd88::1", "fd88::2"}};
-
 static void start(struct netlab *lab, struct netlab_fault *fault, unsigned course,
 		  const char *const *more)
 {
-	const char *settings[32] = {"to", course & 2 ? "fd88::2" : "10.88.0.2", "direction",
-				    course & 1 ? "ingress" : "egress"};
-	unsigned at = 4;
-
-	while (*more)
-		settings[at++] = *more++;
-	netlab_start(lab, fault, settings);
+	netlab_start_course(lab, fault, course, more);
 	assert_non_null(strstr(fault->plan, "a delay line in user space"));
 	assert_non_null(strstr(fault->plan, "TCP leaves in pieces of at most"));
 }
@@ -61,7 +52,7 @@ static void open_stream(const struct netlab *lab, unsigned course, struct stream
 	const bool is_back = course & 1, is_six = course & 2;
 	int family = is_six ? AF_INET6 : AF_INET, buffer = 64 << 20;
 	int from = is_back ? lab->far_fd : lab->near_fd, to = is_back ? lab->near_fd : lab->far_fd;
-	const char *address = ends[is_six][!is_back];
+	const char *address = netlab_ends[is_six][!is_back];
 	cleanup_fd int listener = netlab_socket(to, family, SOCK_STREAM, 0, NULL, 0);
 	struct sockaddr_storage place, own;
 	socklen_t length = netlab_address(address, PORT, &place), own_length = sizeof(own);
@@ -73,7 +64,7 @@ static void open_stream(const struct netlab *lab, unsigned course, struct stream
 	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	assert_int_equal(bind(listener, (void *)&place, length), 0);
 	assert_int_equal(listen(listener, 1), 0);
-	out->sender = netlab_socket(from, family, SOCK_STREAM, 0, ends[is_six][is_back], 0);
+	out->sender = netlab_socket(from, family, SOCK_STREAM, 0, netlab_ends[is_six][is_back], 0);
 	assert_int_equal(connect(out->sender, (void *)&place, length), 0);
 	assert_int_equal(getsockname(out->sender, (void *)&own, &own_length), 0);
 	out->port = ntohs(((struct sockaddr_in *)&own)->sin_port); /* in the same place of both */
@@ -179,7 +170,7 @@ static void check_course(struct netlab *lab, unsigned course, const char *const 
 
 static void test_a_stream_arrives_in_pieces(void **state)
 {
-	for (unsigned course = 0; course < COURSES; course++) {
+	for (unsigned course = 0; course < NETLAB_COURSES; course++) {
 		struct stream seen;
 		int64_t first_ms;
 
@@ -217,7 +208,7 @@ static void test_otherwise_it_does_not(void **state)
 
 static void test_pieces_are_delayed(void **state)
 {
-	for (unsigned course = 0; course < COURSES; course++) {
+	for (unsigned course = 0; course < NETLAB_COURSES; course++) {
 		struct stream seen;
 		int64_t first_ms;
 
@@ -252,11 +243,10 @@ static void test_beside_a_delay_of_its_own(void **state)
 {
 	static const char *const effects[2][2] = {{"delay", "60ms"}, {"segment", "100B"}};
 
-	for (unsigned i = 0; i < 2 * COURSES; i++) {
+	for (unsigned i = 0; i < 2 * NETLAB_COURSES; i++) {
 		const unsigned order = i & 1, course = i >> 1;
 		const char *settings[2][8];
 		struct netlab_fault faults[2];
-		struct error err = ERROR_INIT;
 		struct stream seen;
 
 		for (unsigned k = 0; k < 2; k++)
@@ -267,10 +257,7 @@ static void test_beside_a_delay_of_its_own(void **state)
 			       7 * sizeof(*settings[k]));
 		open_stream(*state, course, &seen);
 		netlab_start(*state, &faults[0], settings[0]);
-		if (netlab_fault_plan_step(*state, &faults[1], &faults[0], 1, settings[1], &err) <
-			    0 ||
-		    network_fault.inject(&faults[1].fault, &err) < 0)
-			fail_msg("%s", err.text);
+		netlab_fault_start_step(*state, &faults[1], &faults[0], 1, settings[1]);
 		assert_in_range(pass(&seen, BYTES), 55, 5000);
 		look(&seen);
 		assert_in_range(seen.largest, 1, SEGMENT);
@@ -313,12 +300,12 @@ static void test_datagrams_stay_whole(void **state)
 	for (unsigned is_six = 0; is_six < 2; is_six++) {
 		const struct netlab *lab = *state;
 		int family = is_six ? AF_INET6 : AF_INET;
-		cleanup_fd int sink =
-			netlab_socket(lab->far_fd, family, SOCK_DGRAM, 0, ends[is_six][1], PORT);
+		cleanup_fd int sink = netlab_socket(lab->far_fd, family, SOCK_DGRAM, 0,
+						    netlab_ends[is_six][1], PORT);
 		cleanup_fd int source = netlab_socket(lab->near_fd, family, SOCK_DGRAM, 0, NULL, 0);
 		struct pollfd ready = {.fd = sink, .events = POLLIN};
 		struct sockaddr_storage address;
-		socklen_t length = netlab_address(ends[is_six][1], PORT, &address);
+		socklen_t length = netlab_address(netlab_ends[is_six][1], PORT, &address);
 		struct netlab_fault fault;
 		char bytes[1200] = "";
 
@@ -327,7 +314,7 @@ static void test_datagrams_stay_whole(void **state)
 				 sizeof(bytes));
 		assert_int_equal(poll(&ready, 1, WAIT_MS), 1);
 		assert_int_equal(recv(sink, bytes, sizeof(bytes), 0), sizeof(bytes));
-		assert_true(netlab_ping(*state, ends[is_six][1], WAIT_MS) >= 0);
+		assert_true(netlab_ping(*state, netlab_ends[is_six][1], WAIT_MS) >= 0);
 		netlab_fault_finish(&fault, FAULT_END_NOW);
 	}
 }

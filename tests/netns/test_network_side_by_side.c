@@ -125,15 +125,11 @@ static void run_squall(struct netlab *lab, const char *run, const char *way,
 		       struct netlab_seen *out)
 {
 	struct netlab_fault fault;
-	struct error err = ERROR_INIT;
 
-	if (netlab_fault_plan(lab, &fault, run,
-			      (const char *[]){"to", "10.88.0.2", "delay", MS(DELAY_MS), "jitter",
-					       MS(JITTER_MS), "distribution", "uniform", "loss",
-					       "10%", NULL},
-			      &err) < 0 ||
-	    network_fault.inject(&fault.fault, &err) < 0)
-		fail_msg("%s (%s)", err.text, err.remedy);
+	netlab_fault_start(lab, &fault, run,
+			   (const char *[]){"to", "10.88.0.2", "delay", MS(DELAY_MS), "jitter",
+					    MS(JITTER_MS), "distribution", "uniform", "loss", "10%",
+					    NULL});
 	run_flow(lab, out);
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 	print(way, out);

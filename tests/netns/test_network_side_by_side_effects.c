@@ -91,16 +91,13 @@ static void run_squall(struct netlab *lab, const struct effect *effect, struct n
 	const char *settings[SETTINGS_MAX + 2] = {"to", "10.88.0.2"};
 	static unsigned runs;
 	struct netlab_fault fault;
-	struct error err = ERROR_INIT;
 	char run[RUN_ID_SIZE];
 
 	for (unsigned i = 0; i < SETTINGS_MAX && effect->settings[i]; i++)
 		settings[i + 2] = effect->settings[i];
 	snprintf(run, sizeof(run), "sse%03u", ++runs % 1000);
 	lab->seed = runs; /* each draws others */
-	if (netlab_fault_plan(lab, &fault, run, settings, &err) < 0 ||
-	    network_fault.inject(&fault.fault, &err) < 0)
-		fail_msg("%s (%s)", err.text, err.remedy);
+	netlab_fault_start(lab, &fault, run, settings);
 	run_flow(lab, effect, out);
 	netlab_fault_finish(&fault, FAULT_END_NOW);
 }

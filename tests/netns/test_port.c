@@ -309,24 +309,12 @@ static void test_killed_and_then_restored(void **state)
 {
 	struct netlab *lab = *state;
 	int64_t killed_ns;
-	int ends[2], fd;
 	pid_t child;
-	char byte;
+	int fd;
 
 	narrow(lab);
-	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-	child = fork();
-	if (child == 0) {
-		struct netlab_fault fault;
-
-		START(lab, &fault, "to", "10.88.0.2:7001", "action", "exhaust");
-		if (write(ends[1], "r", 1) == 1)
-			pause();
-		_exit(1);
-	}
-	close(ends[1]);
-	assert_int_equal(read(ends[0], &byte, 1), 1);
-	close(ends[0]);
+	child = netlab_fault_start_apart(lab, "pppppp",
+					 WITH("to", "10.88.0.2:7001", "action", "exhaust"));
 	assert_int_equal(netlab_dial(lab->near_fd, "10.88.0.2", NETLAB_PORT), -EADDRNOTAVAIL);
 	kill(child, SIGKILL);
 	killed_ns = clock_now_ns();

@@ -6,7 +6,7 @@
 #include "tests/support/netlab.h"
 #include "tests/support/squall_runner.h"
 
-#include "faults/redirect.h"
+#include "faults/dns.h"
 #include "injector/kernel/conntrack.h"
 #include "injector/kernel/netlink.h"
 
@@ -102,12 +102,21 @@ static void test_every_flow_is_forgotten(void **state)
 	netlink_close(netfilter);
 }
 
+static struct journal_record record_of(const struct redirect_record *what)
+{
+	struct journal_record record = {.type = REDIRECT_RECORD_TABLE};
+
+	memcpy(record.payload, what, sizeof(*what));
+	return record;
+}
+
 /* It got the inode number of one that is gone. */
 static void test_a_namespace_that_took_the_number_of_another_is_left_alone(void **state)
 {
 	struct netlab *lab = *state;
 	struct redirect_record what = {.table = "squall_cookie_0", .port = RESPONDER};
 	struct netlink *netfilter = NULL;
+	struct journal_record record;
 	char left[512] = "";
 	bool is_gone = false;
 
@@ -118,13 +127,15 @@ static void test_a_namespace_that_took_the_number_of_another_is_left_alone(void 
 	add_flow(netfilter, FIRST_PORT);
 	assert_int_equal(namespace_identify(lab->near_fd, &what.namespace_id, NULL), 0);
 	what.namespace_cookie = netlink_namespace_cookie(netfilter) + 1;
-	assert_int_equal(redirect_undo(&what, NULL), 0);
-	assert_int_equal(redirect_verify(&what, &is_gone, left, sizeof(left), NULL), 0);
+	record = record_of(&what);
+	assert_int_equal(redirect_undo(&record, NULL), 0);
+	assert_int_equal(redirect_verify(&record, &is_gone, left, sizeof(left), NULL), 0);
 	assert_true(is_gone);
 	assert_true(has_flow(netfilter, FIRST_PORT));
 	netlab_run("ip netns exec %s nft list table inet %s", lab->near, what.table);
 	what.namespace_cookie = netlink_namespace_cookie(netfilter);
-	assert_int_equal(redirect_undo(&what, NULL), 0);
+	record = record_of(&what);
+	assert_int_equal(redirect_undo(&record, NULL), 0);
 	assert_false(has_flow(netfilter, FIRST_PORT));
 	assert_true(netlab_try("ip netns exec %s nft list table inet %s", lab->near, what.table) !=
 		    0);
@@ -138,11 +149,12 @@ static void test_the_record_names_the_namespace_for_good(void **state)
 	struct target target = {.kind = TARGET_TRAFFIC, .namespace_fd = lab->near_fd};
 	const struct fault fault = {.target = &target};
 	struct netlink *netfilter = NULL;
-	struct redirect_record what = {0};
+	struct redirect_state planned = {0};
 
 	assert_int_equal(netlink_open_netfilter(lab->near_fd, &netfilter, NULL), 0);
-	assert_int_equal(redirect_name(&fault, &what, NULL), 0);
-	assert_true(what.namespace_cookie == netlink_namespace_cookie(netfilter));
+	assert_int_equal(redirect_plan(&planned, &dns_kind, &fault, NULL), 0);
+	assert_true(planned.record.namespace_cookie == netlink_namespace_cookie(netfilter));
+	redirect_release(&planned);
 	netlink_close(netfilter);
 }
 

@@ -11,15 +11,14 @@
  * and leave what is inert (an empty group, an idle interface, a folder of a run), which the next
  * command sweeps: here the next `squall restore` must.
  *
- * Which failures there are, and which are tried, is chosen here; one is tried, and judged, in
- * tests/sweep/failure.c.
+ * Which failures are tried is chosen here, from what tests/sweep/recording.c says that there is;
+ * one is tried, and judged, in tests/sweep/failure.c.
  *
  *   test_restore_failures [seconds N] [seed N]         a sample, drawn anew each time
  *   test_restore_failures full [share N] [NAME...]   every call, every error, or one in N
  */
 #include "tests/support/squall_runner.h"
-#include "tests/sweep/failure.h"
-#include "tests/sweep/repeats.h"
+#include "tests/sweep/recording.h"
 #include "tests/sweep/sweep_options.h"
 #include "tests/sweep/typed_reasons.h"
 #include "tests/sweep/typed_undo.h"
@@ -28,15 +27,13 @@
 #include "injector/base/cleanup.h"
 
 #include <errno.h>
-#include <seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 
 #define SAMPLE_SECONDS	 40
-#define REFUSED_FOR_GOOD 2    /* of an experiment, at least */
-#define CALL_NUMBERS	 1024 /* more than there are system calls */
+#define REFUSED_FOR_GOOD 2 /* of an experiment, at least */
 
 static const int errors[] = {ENOMEM, EIO, EPERM, EBUSY, ENOBUFS};
 #define ERRORS (sizeof(errors) / sizeof(*errors))
@@ -52,113 +49,11 @@ static bool try(struct scene *scene, const struct subject *subject, const struct
 	return failure_try(scene, subject, failure, NULL, &tallies[failure->victim]);
 }
 
-/* ---- Which there are ---- */
-
-struct recording {
-	struct failure_calls seen;
-	bool *is_first; /* of the victim's; not a repeat */
-};
-
-static enum role role_of(enum victim victim)
-{
-	return victim == VICTIM_GUARDIAN ? ROLE_GUARDIAN
-	       : victim == VICTIM_WORKER ? ROLE_WORKER
-					 : ROLE_CONDUCTOR;
-}
-
-/* Of each kind of call that there is somebody has said that it fails here, or why not. */
-static void check_kinds(const struct recording *recording, enum victim victim)
-{
-	static bool is_told[CALL_NUMBERS];
-	const int *calls = recording->seen.calls[role_of(victim)];
-	unsigned count = recording->seen.counts[role_of(victim)];
-
-	for (unsigned at = 0; at < count && at < TRACE_CALLS_MAX; at++) {
-		cleanup_free char *name = NULL;
-		int call = calls[at];
-
-		if (trace_can_fail(call) || trace_why_never_fails(call) ||
-		    is_told[call % CALL_NUMBERS])
-			continue;
-		is_told[call % CALL_NUMBERS] = true;
-		name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, call);
-		printf("# RESIDUE: %s calls %s (number %d), of which tests/sweep/failing_calls.c "
-		       "does not say whether it may fail\n",
-		       victim_names[victim], name ? name : "something", call);
-		tallies[victim].residues++;
-	}
-}
-
-/* Undisturbed: the calls that there are. The guardian is recorded with what it does in its work. */
-static void record(struct scene *scene, const struct subject *subject, enum victim victim,
-		   struct recording *out)
-{
-	const struct failure none = {.victim = victim, .at = POINT_NEVER, .error = EIO};
-	unsigned chosen;
-
-	for (unsigned role = 0; role < ROLE_COUNT; role++)
-		out->seen.calls[role] = calloc(TRACE_CALLS_MAX, sizeof(int));
-	failure_try(scene, subject, &none, &out->seen, &tallies[victim]);
-	out->is_first = calls_without_repeats(out->seen.calls[role_of(victim)],
-					      out->seen.counts[role_of(victim)], &chosen);
-	if (!victim_is_memory(victim))
-		check_kinds(out, victim);
-}
-
-static void forget(struct recording *recording)
-{
-	free(recording->is_first);
-	for (unsigned role = 0; role < ROLE_COUNT; role++)
-		free(recording->seen.calls[role]);
-}
-
-/* The first call of that number of `squall restore`, from 1; 0: there is none. */
-static unsigned first_call(const struct recording *recording, int number)
-{
-	const int *calls = recording->seen.calls[ROLE_CONDUCTOR];
-	unsigned count = recording->seen.counts[ROLE_CONDUCTOR];
-
-	for (unsigned at = 0; at < count && at < TRACE_CALLS_MAX; at++)
-		if (calls[at] == number)
-			return at + 1;
-	return 0;
-}
-
-static unsigned last_of(const struct recording *recording, enum victim victim)
-{
-	unsigned count = recording->seen.counts[role_of(victim)];
-
-	if (victim_is_memory(victim))
-		return recording->seen.allocations;
-	return count < TRACE_CALLS_MAX ? count : TRACE_CALLS_MAX - 1;
-}
-
-/* Does that call send a netlink request that changes something? */
-static bool is_change(const struct recording *recording, enum victim victim, unsigned at)
-{
-	return !victim_is_memory(victim) &&
-	       recording->seen.calls[role_of(victim)][at - 1] == CALL_NETLINK_CHANGE;
-}
-
-/* The loader asks where its heap ends with its first brk(2), main() with the second: see
- * prefault_program(). A loader that gets no memory ends by a signal, which is not ours to mend, and
- * by then nothing is done. */
-static unsigned main_begins(const struct recording *recording)
-{
-	const int *calls = recording->seen.calls[ROLE_CONDUCTOR];
-	unsigned loader = first_call(recording, SYS_brk);
-
-	for (unsigned at = loader; loader && at < recording->seen.counts[ROLE_CONDUCTOR]; at++)
-		if (calls[at] == SYS_brk)
-			return at + 1;
-	return 0;
-}
-
 /* ---- A sample ---- */
 
 static unsigned draw(const struct recording *recording, enum victim victim)
 {
-	unsigned count = recording->seen.counts[role_of(victim)];
+	unsigned count = recording->seen.counts[recording_role(victim)];
 
 	if (victim_is_memory(victim))
 		return recording->seen.allocations
@@ -168,11 +63,11 @@ static unsigned draw(const struct recording *recording, enum victim victim)
 	for (unsigned tries = 0; count && tries < 200; tries++) {
 		unsigned at = 1 + (unsigned)random() % count;
 
-		if (victim == VICTIM_RESTORE ? at < main_begins(recording)
+		if (victim == VICTIM_RESTORE ? at < recording_main_begins(recording)
 					     : victim == VICTIM_WORKER && at < count / 3)
 			continue;
 		if (at < TRACE_CALLS_MAX &&
-		    trace_can_fail(recording->seen.calls[role_of(victim)][at - 1]))
+		    trace_can_fail(recording->seen.calls[recording_role(victim)][at - 1]))
 			return at;
 	}
 	return 0;
@@ -192,7 +87,7 @@ static void fail_for_good(struct scene *scene, const struct subject *subject,
 	for (unsigned i = 0; i < most; i++) {
 		struct failure failure = {.victim = VICTIM_RESTORE, .error = EPERM, .always = true};
 
-		failure.at = first_call(recording, wanted[i]);
+		failure.at = recording_first_call(recording, wanted[i]);
 		if (failure.at)
 			try(scene, subject, &failure);
 	}
@@ -204,7 +99,7 @@ static void refuse_for_good(struct scene *scene, const struct subject *subject,
 			    const struct recording *recording)
 {
 	struct failure_tally *tally = &tallies[VICTIM_RESTORE];
-	unsigned last = last_of(recording, VICTIM_RESTORE), tries = 0;
+	unsigned last = recording_last(recording, VICTIM_RESTORE), tries = 0;
 	unsigned first = last ? (unsigned)random() % last : 0;
 	bool is_undone = false;
 
@@ -217,7 +112,7 @@ static void refuse_for_good(struct scene *scene, const struct subject *subject,
 		struct failure_calls seen = {0};
 		unsigned undone = tally->undone;
 
-		if (!is_change(recording, VICTIM_RESTORE, failure.at))
+		if (!recording_is_change(recording, VICTIM_RESTORE, failure.at))
 			continue;
 		tries++;
 		is_undone |= failure_try(scene, subject, &failure, &seen, tally) &&
@@ -235,12 +130,12 @@ static void strand(struct scene *scene, const struct subject *subject,
 	const int *calls = recording->seen.calls[ROLE_CONDUCTOR];
 	struct failure_calls seen = {0};
 
-	failure.at = first_call(recording, SYS_setns);
+	failure.at = recording_first_call(recording, SYS_setns);
 	if (!failure.at)
 		return;
 	do
 		failure.at++;
-	while (failure.at <= last_of(recording, VICTIM_RESTORE) &&
+	while (failure.at <= recording_last(recording, VICTIM_RESTORE) &&
 	       calls[failure.at - 1] != SYS_setns);
 	if (failure_try(scene, subject, &failure, &seen, &tallies[VICTIM_RESTORE]) &&
 	    seen.code == 6 && seen.acts_after == 0)
@@ -254,7 +149,8 @@ static void fail_some(struct scene *scene, const struct subject *subject, int64_
 {
 	struct recording recordings[VICTIM_COUNT] = {0};
 
-	record(scene, subject, VICTIM_RESTORE, &recordings[VICTIM_RESTORE]);
+	recording_make(scene, subject, VICTIM_RESTORE, &tallies[VICTIM_RESTORE],
+		       &recordings[VICTIM_RESTORE]);
 	fail_for_good(scene, subject, &recordings[VICTIM_RESTORE]);
 	strand(scene, subject, &recordings[VICTIM_RESTORE]);
 	refuse_for_good(scene, subject, &recordings[VICTIM_RESTORE]);
@@ -266,10 +162,11 @@ static void fail_some(struct scene *scene, const struct subject *subject, int64_
 
 		/* a whole run, of seconds on an emulated machine: only of whose turn comes */
 		if (!recordings[failure.victim].seen.calls[0])
-			record(scene, subject, failure.victim, &recordings[failure.victim]);
+			recording_make(scene, subject, failure.victim, &tallies[failure.victim],
+				       &recordings[failure.victim]);
 		failure.at = draw(&recordings[failure.victim], failure.victim);
 		if (failure.at &&
-		    is_change(&recordings[failure.victim], failure.victim, failure.at)) {
+		    recording_is_change(&recordings[failure.victim], failure.victim, failure.at)) {
 			failure.is_refusal = random() & 1;
 			failure.error = refusals[(unsigned)random() % REFUSALS];
 		}
@@ -277,7 +174,7 @@ static void fail_some(struct scene *scene, const struct subject *subject, int64_
 			try(scene, subject, &failure);
 	}
 	for (enum victim victim = 0; victim < VICTIM_COUNT; victim++)
-		forget(&recordings[victim]);
+		recording_free(&recordings[victim]);
 }
 
 /* ---- All ---- */
@@ -289,7 +186,7 @@ static bool is_wanted_victim(const struct sweep_options *options, enum victim vi
 
 static bool is_start(const struct recording *recording, enum victim victim, unsigned at)
 {
-	return victim == VICTIM_RESTORE && at < main_begins(recording);
+	return victim == VICTIM_RESTORE && at < recording_main_begins(recording);
 }
 
 /* Each call on the way back fails in each way, once and (one way, drawn) from then on. In one way
@@ -310,7 +207,7 @@ static unsigned ways_of(const struct recording *recording, enum victim victim, u
 {
 	unsigned ways = ways_to_fail(recording, victim, at);
 
-	if (!is_change(recording, victim, at))
+	if (!recording_is_change(recording, victim, at))
 		return ways;
 	return ways + (ways > 1 ? REFUSALS + 1 : 1);
 }
@@ -344,7 +241,7 @@ static bool can_fail(const struct sweep_options *options, const struct recording
 
 	if (victim_is_memory(victim))
 		return options->call < 0;
-	call = recording->seen.calls[role_of(victim)][at - 1];
+	call = recording->seen.calls[recording_role(victim)][at - 1];
 	return trace_can_fail(call) &&
 	       (options->call < 0 || options->call == call ||
 		(options->call == SYS_sendto && call == CALL_NETLINK_CHANGE));
@@ -356,8 +253,8 @@ static void fail_all_of(struct scene *scene, const struct subject *subject, enum
 	struct recording recording = {0};
 	unsigned last, number = (unsigned)random() % options->share;
 
-	record(scene, subject, victim, &recording);
-	last = last_of(&recording, victim);
+	recording_make(scene, subject, victim, &tallies[victim], &recording);
+	last = recording_last(&recording, victim);
 	if (options->to && options->to <= last)
 		last = options->to - 1;
 	for (unsigned at = options->from; at <= last; at++) {
@@ -374,7 +271,7 @@ static void fail_all_of(struct scene *scene, const struct subject *subject, enum
 			sweep_options_progress();
 		}
 	}
-	forget(&recording);
+	recording_free(&recording);
 }
 
 /* "expected FAILURES CALLS STRIDE VICTIM", see scripts/sweep */
@@ -384,13 +281,13 @@ static void count_all_of(struct scene *scene, const struct subject *subject, enu
 	struct recording recording = {0};
 	unsigned failures = 0, last;
 
-	record(scene, subject, victim, &recording);
-	last = last_of(&recording, victim);
+	recording_make(scene, subject, victim, &tallies[victim], &recording);
+	last = recording_last(&recording, victim);
 	for (unsigned at = 1; at <= last; at++)
 		if (can_fail(options, &recording, victim, at))
 			failures += ways_of(&recording, victim, at);
 	printf("expected %u %u 1 %s\n", failures / options->share, last, victim_names[victim]);
-	forget(&recording);
+	recording_free(&recording);
 }
 
 static bool is_wanted(const struct sweep_options *options, const char *path)

@@ -257,16 +257,12 @@ static void test_a_network_fault_for_a_container(void **state)
 {
 	struct room *room = *state;
 	struct netlab_fault fault;
-	struct error err = ERROR_INIT;
 	struct cgroup_mounts mounts;
 
 	write_docker(room, ID, "shop", room->process);
-	if (netlab_fault_plan(
-		    NULL, &fault, "ccccc1",
-		    (const char *[]){"container", "shop", "to", "10.88.0.1", "loss", "100%", NULL},
-		    &err) < 0 ||
-	    network_fault.inject(&fault.fault, &err) < 0)
-		fail_msg("%s (%s)", err.text, err.remedy);
+	netlab_fault_start(
+		NULL, &fault, "ccccc1",
+		(const char *[]){"container", "shop", "to", "10.88.0.1", "loss", "100%", NULL});
 	assert_non_null(strstr(fault.plan, "interface sqv1 egress, network namespace pid:"));
 	assert_non_null(strstr(fault.plan, "docker-" ID ".scope (container shop)"));
 	/* answers of the laboratory's server, which is in that namespace, but not in the group */

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -323,4 +324,23 @@ int64_t lab_receive(int fd, int timeout_ms, uint64_t *out_number)
 	if (out_number)
 		*out_number = probe.number;
 	return clock_now_ns() - probe.sent_ns;
+}
+
+void lab_sleep(int64_t ns)
+{
+	struct timespec time = {.tv_sec = ns / NSEC_PER_SEC, .tv_nsec = ns % NSEC_PER_SEC};
+
+	nanosleep(&time, NULL);
+}
+
+bool lab_wait_until_empty(const struct lab *lab, int64_t timeout_ns)
+{
+	int64_t until_ns = clock_now_ns() + timeout_ns;
+
+	while (!delay_line_is_empty(lab->line)) {
+		if (clock_now_ns() > until_ns)
+			return false;
+		lab_sleep(NSEC_PER_MSEC);
+	}
+	return true;
 }

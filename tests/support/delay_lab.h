@@ -32,6 +32,11 @@ int lab_setup(void **state);
 /* The same with `holds`. */
 int lab_setup_hold(void **state);
 int lab_teardown(void **state);
+#define IN_LAB(test) cmocka_unit_test_setup_teardown(test, lab_setup, lab_teardown)
+#define IN_LAB_WITH_HOLD(test)                                                                     \
+	{                                                                                          \
+#test "_kept_by_the_kernel", test, lab_setup_hold, lab_teardown, NULL              \
+	}
 
 /* Runs fn inside a namespace and returns what it returned. */
 int lab_inside(int namespace_fd, int (*fn)(void *context), void *context);
@@ -44,6 +49,8 @@ void lab_start(struct lab *lab, const char *device, bool is_ingress, int64_t del
 	       int64_t jitter_ns);
 /* Changes the running line. */
 void lab_set(struct lab *lab, int64_t delay_ns, int64_t jitter_ns);
+/* Nothing waits in it any more; false: not within that time. */
+bool lab_wait_until_empty(const struct lab *lab, int64_t timeout_ns);
 /* The table as the injector has it: what comes back passes once, what matches goes to the line. */
 void lab_forward(struct lab *lab, const char *device, bool is_ingress, const char *peer);
 void lab_forward_protocol(struct lab *lab, const char *device, bool is_ingress, uint8_t protocol);
@@ -62,5 +69,7 @@ int lab_socket(int namespace_fd, int type, const char *address, uint16_t port);
 void lab_send(int fd, const struct lab_address *to, uint64_t number, size_t size);
 /* One-way delay of the next such datagram in ns, or -1 if none comes within the timeout. */
 int64_t lab_receive(int fd, int timeout_ms, uint64_t *out_number);
+
+void lab_sleep(int64_t ns);
 
 #endif

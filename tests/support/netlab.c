@@ -289,3 +289,15 @@ int netlab_teardown_ways(void **state)
 	unsetenv("SQUALL_NETEM");
 	return netlab_teardown(state);
 }
+
+int netlab_setup_table(void **state)
+{
+	unsetenv("SQUALL_HOOK");
+	return netlab_setup(state);
+}
+
+int netlab_setup_filters(void **state)
+{
+	setenv("SQUALL_HOOK", "clsact", 1);
+	return netlab_setup(state);
+}

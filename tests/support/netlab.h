@@ -39,6 +39,15 @@ int netlab_setup(void **state);
 int netlab_teardown(void **state);
 /* For tests that ask for another way (SQUALL_HOOK, SQUALL_NETEM), in case they fail on it. */
 int netlab_teardown_ways(void **state);
+/* Packets are taken out by the nf_tables table, or by the tc filters of older kernels: both must
+ * mean the same. */
+int netlab_setup_table(void **state);
+int netlab_setup_filters(void **state);
+#define BY_TABLE_AND_FILTERS(test)                                                                 \
+	{#test, test, netlab_setup_table, netlab_teardown_ways, NULL},                             \
+	{                                                                                          \
+#test "_by_filters", test, netlab_setup_filters, netlab_teardown_ways, NULL        \
+	}
 
 /* Runs a command (words separated by blanks, no shell); its exit status. */
 int netlab_try(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -46,6 +55,8 @@ int netlab_try(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void netlab_run(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Its output (caller frees). */
 char *netlab_output(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Ends a child, with SIGKILL. */
+void netlab_kill(pid_t child);
 /* What the commands print, one after the other; the first %s of each is `name`. Owned by the
  * caller. */
 char *netlab_outputs(const char *name, const char *const *commands, size_t count);
@@ -113,9 +124,20 @@ int netlab_fault_plan(struct netlab *lab, struct netlab_fault *out, const char *
 int netlab_fault_plan_step(struct netlab *lab, struct netlab_fault *out,
 			   const struct netlab_fault *first, unsigned step,
 			   const char *const *settings, struct error *err);
-/* Ends it to the last, undoes all records, verifies each, and releases it. */
+/* These fail the test where it is refused; `start` plans and injects. */
+void netlab_fault_must_plan(struct netlab *lab, struct netlab_fault *out, const char *run_id,
+			    const char *const *settings);
+void netlab_fault_inject(struct netlab_fault *fault);
+void netlab_fault_start(struct netlab *lab, struct netlab_fault *out, const char *run_id,
+			const char *const *settings);
+void netlab_fault_start_step(struct netlab *lab, struct netlab_fault *out,
+			     const struct netlab_fault *first, unsigned step,
+			     const char *const *settings);
+/* A worker of its own that injects and then waits to be killed. */
+pid_t netlab_fault_start_apart(struct netlab *lab, const char *run_id, const char *const *settings);
 /* What it says of itself just now. */
 struct evidence netlab_evidence(struct netlab_fault *fault);
+/* Ends it to the last, undoes all records, verifies each, and releases it. */
 void netlab_fault_finish(struct netlab_fault *fault, enum fault_end how);
 /* end() until it needs no more. */
 void netlab_fault_end(struct netlab_fault *fault, enum fault_end how);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -136,4 +137,10 @@ unsigned netlab_counter(const char *namespace_name, const char *counter)
 	count = (unsigned)strtoul(at + strlen(counter), NULL, 10);
 	free(text);
 	return count;
+}
+
+void netlab_kill(pid_t child)
+{
+	assert_int_equal(kill(child, SIGKILL), 0);
+	assert_int_equal(waitpid(child, NULL, 0), child);
 }

@@ -2,17 +2,20 @@
 #include "tests/support/netlab.h"
 
 #include "faults/network.h"
+#include "faults/network_support.h"
 #include "faults/target_follow.h"
 #include "injector/base/clock.h"
 #include "injector/base/quantity.h"
 #include "injector/kernel/connection.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -121,6 +124,70 @@ int netlab_fault_plan_step(struct netlab *lab, struct netlab_fault *out,
 	return plan_step(lab, out, step, settings, err);
 }
 
+void netlab_fault_must_plan(struct netlab *lab, struct netlab_fault *out, const char *run_id,
+			    const char *const *settings)
+{
+	struct error err = ERROR_INIT;
+
+	if (netlab_fault_plan(lab, out, run_id, settings, &err) < 0)
+		fail_msg("%s (%s)", err.text, err.remedy);
+}
+
+void netlab_fault_inject(struct netlab_fault *fault)
+{
+	struct error err = ERROR_INIT;
+
+	if (fault->fault.ops->inject(&fault->fault, &err) < 0)
+		fail_msg("%s (%s)", err.text, err.remedy);
+}
+
+void netlab_fault_start(struct netlab *lab, struct netlab_fault *out, const char *run_id,
+			const char *const *settings)
+{
+	netlab_fault_must_plan(lab, out, run_id, settings);
+	netlab_fault_inject(out);
+}
+
+void netlab_fault_start_step(struct netlab *lab, struct netlab_fault *out,
+			     const struct netlab_fault *first, unsigned step,
+			     const char *const *settings)
+{
+	struct error err = ERROR_INIT;
+
+	if (netlab_fault_plan_step(lab, out, first, step, settings, &err) < 0)
+		fail_msg("%s (%s)", err.text, err.remedy);
+	netlab_fault_inject(out);
+}
+
+pid_t netlab_fault_start_apart(struct netlab *lab, const char *run_id, const char *const *settings)
+{
+	struct netlab_fault fault;
+	struct error err = ERROR_INIT;
+	int ready[2];
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	fflush(stdout);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) { /* no failure of cmocka's, which would go on with the next test */
+		if (netlab_fault_plan(lab, &fault, run_id, settings, &err) < 0 ||
+		    fault.fault.ops->inject(&fault.fault, &err) < 0) {
+			fprintf(stderr, "worker: %s\n", err.text);
+			_exit(1);
+		}
+		if (write(ready[1], "r", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	return pid;
+}
+
 void netlab_fault_end(struct netlab_fault *fault, enum fault_end how)
 {
 	struct error err = ERROR_INIT;
@@ -177,7 +244,7 @@ struct evidence netlab_evidence(struct netlab_fault *fault)
 	struct evidence seen = {0};
 	struct error err = ERROR_INIT;
 
-	if (network_fault.evidence(&fault->fault, &seen, &err) < 0)
+	if (fault->fault.ops->evidence(&fault->fault, &seen, &err) < 0)
 		fail_msg("evidence: %s", err.text);
 	return seen;
 }

@@ -64,12 +64,24 @@ void netlab_need_way(void)
 /* `lab` NULL: the settings say in which namespace. */
 static void start(struct netlab *lab, struct netlab_fault *out, const char *const *settings)
 {
-	struct error err = ERROR_INIT;
-
 	netlab_need_way();
-	if (netlab_fault_plan(lab, out, "aaaaf1", settings, &err) < 0 ||
-	    network_fault.inject(&out->fault, &err) < 0)
-		fail_msg("%s (%s)", err.text, err.remedy);
+	netlab_fault_start(lab, out, "aaaaf1", settings);
+}
+
+const char *const netlab_ends[2][2] = {{"10.88.0.1", "10.88.0.2"}, {"fd88::1", "fd88::2"}};
+
+void netlab_start_course(struct netlab *lab, struct netlab_fault *out, unsigned course,
+			 const char *const *settings)
+{
+	const bool is_back = course & 1, is_six = course & 2;
+	const char *all[SETTINGS_MAX] = {"to", netlab_ends[is_six][1], "direction",
+					 is_back ? "ingress" : "egress"};
+
+	for (unsigned i = 0; settings[i]; i++) {
+		assert_true(i + 5 < SETTINGS_MAX);
+		all[i + 4] = settings[i];
+	}
+	netlab_start(lab, out, all);
 }
 
 void netlab_start(struct netlab *lab, struct netlab_fault *out, const char *const *settings)

@@ -37,6 +37,13 @@ void netlab_need_way(void);
 
 /* Plans and injects, or fails the test; skips it where netem was chosen, and there is none. */
 void netlab_start(struct netlab *lab, struct netlab_fault *out, const char *const *settings);
+/* A course by its number: 1 is the bit of what comes back from far, 2 that of IPv6. */
+#define NETLAB_COURSES 4
+/* [is IPv6][is far] */
+extern const char *const netlab_ends[2][2];
+/* The same of such a course, to and from .2 of far; `settings` say neither `to` nor `direction`. */
+void netlab_start_course(struct netlab *lab, struct netlab_fault *out, unsigned course,
+			 const char *const *settings);
 /* What becomes of the flow with a fault in force on its course: of everything to and from its far
  * end unless the settings begin with "to"; no `direction` is among them. The plan must name the
  * way that was chosen. */

@@ -125,6 +125,37 @@ static void test_paretonormal_is_neither_pareto_nor_normal(void **state)
 	assert_between(1 - share_below(NETWORK_NORMAL, 3.2), 0, 0.002);
 }
 
+/* Of 10 to 70 s each time is as likely, and of -20 to 40 s a third of the packets is not late. */
+static void test_a_jitter_of_half_a_minute_is_even(void **state)
+{
+	const int64_t second_ns = 1000 * MSEC;
+	struct netem_config config = {.delay_ns = 40 * second_ns, .jitter_ns = 30 * second_ns};
+	unsigned below[3] = {0}, at_once = 0;
+
+	(void)state;
+	delay_effect_init(&effect, 33);
+	delay_effect_set(&effect, &config);
+	for (unsigned i = 0; i < COUNT; i++) {
+		int64_t at_ns = delay_effect_due(&effect, 100, 0, 0).at_ns;
+
+		assert_true(at_ns >= 10 * second_ns && at_ns <= 70 * second_ns);
+		for (unsigned part = 0; part < 3; part++)
+			below[part] += at_ns < (25 + 15 * part) * second_ns;
+	}
+	for (unsigned part = 0; part < 3; part++)
+		assert_between((double)below[part] / COUNT, 0.25 * (part + 1) - 0.02,
+			       0.25 * (part + 1) + 0.02);
+	config.delay_ns = 10 * second_ns;
+	delay_effect_set(&effect, &config);
+	for (unsigned i = 0; i < COUNT; i++) {
+		int64_t at_ns = delay_effect_due(&effect, 100, 0, 0).at_ns;
+
+		assert_true(at_ns >= 0);
+		at_once += at_ns == 0;
+	}
+	assert_between((double)at_once / COUNT, 0.313, 0.353);
+}
+
 /* The number of the first packet from now on that is lost by counting, counted from 1. */
 static unsigned next_lost(void)
 {
@@ -180,6 +211,7 @@ int main(void)
 		cmocka_unit_test(test_exactly_one_of_so_many_is_lost),
 		cmocka_unit_test(test_counting_goes_on_when_the_strength_changes),
 		cmocka_unit_test(test_paretonormal_is_neither_pareto_nor_normal),
+		cmocka_unit_test(test_a_jitter_of_half_a_minute_is_even),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,7 +2,7 @@
  *
  * DNS messages and which of them a fault means, without a network.
  */
-#include "faults/dns_policy.h"
+#include "faults/dns.h"
 #include "injector/base/quantity.h"
 
 #include <setjmp.h>
@@ -15,15 +15,6 @@
 
 #define QUERY(name)	"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00" name "\x00\x00\x01\x00\x01"
 #define READ(text, out) dns_message_read((const uint8_t *)(text), sizeof(text) - 1, out)
-
-static const struct param table[] = {
-	{.name = "name", .type = PARAM_TEXT, .flags = PARAM_LIST},
-	{.name = "domain", .type = PARAM_TEXT, .flags = PARAM_LIST},
-	{.name = "pattern", .type = PARAM_PATTERN, .flags = PARAM_LIST},
-	{.name = "type", .type = PARAM_WORD, .words = dns_match_types, .flags = PARAM_LIST},
-	{.name = NULL},
-};
-static const struct dns_match_keys keys = {0, 1, 2, 3};
 
 static void test_a_question_is_read_in_lower_case(void **state)
 {
@@ -123,11 +114,11 @@ static void match(struct dns_match **out, unsigned key, const char *text)
 {
 	struct params params;
 
-	assert_int_equal(params_init(&params, table, NULL), 0);
+	assert_int_equal(params_init(&params, dns_params, NULL), 0);
 	assert_int_equal(params_add(&params, key, text, 0, 0, NULL), 0);
-	if (key == keys.type)
-		assert_int_equal(params_add(&params, keys.name, "*", 0, 0, NULL), 0);
-	assert_int_equal(dns_match_new(&params, &keys, out, NULL), 0);
+	if (key == dns_keys.type)
+		assert_int_equal(params_add(&params, dns_keys.name, "*", 0, 0, NULL), 0);
+	assert_int_equal(dns_match_new(&params, &dns_keys, out, NULL), 0);
 	params_free(&params);
 }
 
@@ -139,25 +130,26 @@ static void assert_matches(unsigned key, const char *text, const char *name, uin
 	match(&found, key, text);
 	snprintf(question.name, sizeof(question.name), "%s", name);
 	if (dns_match_holds(found, &question) != is)
-		fail_msg("%s '%s' %s '%s'", table[key].name, text, is ? "misses" : "takes", name);
+		fail_msg("%s '%s' %s '%s'", dns_params[key].name, text, is ? "misses" : "takes",
+			 name);
 	dns_match_free(found);
 }
 
 static void test_names_domains_and_patterns(void **state)
 {
 	(void)state;
-	assert_matches(keys.name, "Db.Test.", "db.test", 1, true);
-	assert_matches(keys.name, "db.test", "a.db.test", 1, false);
-	assert_matches(keys.name, "*", "anything", 1, true);
-	assert_matches(keys.domain, "test", "test", 1, true);
-	assert_matches(keys.domain, "test", "a.b.test", 1, true);
-	assert_matches(keys.domain, "test", "latest", 1, false);
-	assert_matches(keys.domain, "test", "test.com", 1, false);
-	assert_matches(keys.pattern, "^db[0-9]+\\.", "db12.test", 1, true);
-	assert_matches(keys.pattern, "^db[0-9]+\\.", "mydb12.test", 1, false);
-	assert_matches(keys.type, "AAAA", "a.test", DNS_TYPE_AAAA, true);
-	assert_matches(keys.type, "AAAA", "a.test", DNS_TYPE_A, false);
-	assert_matches(keys.type, "any", "a.test", 255, true);
+	assert_matches(dns_keys.name, "Db.Test.", "db.test", 1, true);
+	assert_matches(dns_keys.name, "db.test", "a.db.test", 1, false);
+	assert_matches(dns_keys.name, "*", "anything", 1, true);
+	assert_matches(dns_keys.domain, "test", "test", 1, true);
+	assert_matches(dns_keys.domain, "test", "a.b.test", 1, true);
+	assert_matches(dns_keys.domain, "test", "latest", 1, false);
+	assert_matches(dns_keys.domain, "test", "test.com", 1, false);
+	assert_matches(dns_keys.pattern, "^db[0-9]+\\.", "db12.test", 1, true);
+	assert_matches(dns_keys.pattern, "^db[0-9]+\\.", "mydb12.test", 1, false);
+	assert_matches(dns_keys.type, "AAAA", "a.test", DNS_TYPE_AAAA, true);
+	assert_matches(dns_keys.type, "AAAA", "a.test", DNS_TYPE_A, false);
+	assert_matches(dns_keys.type, "any", "a.test", 255, true);
 }
 
 static void test_a_share_is_a_share(void **state)
@@ -168,7 +160,7 @@ static void test_a_share_is_a_share(void **state)
 	size_t size;
 
 	(void)state;
-	match(&policy.match, keys.name, "*");
+	match(&policy.match, dns_keys.name, "*");
 	for (unsigned i = 0; i < COUNT; i++)
 		dropped += dns_policy_decide(&policy,
 					     (const uint8_t *)QUERY("\x01"

@@ -36,7 +36,7 @@ static void test_a_turn_takes_so_many(void **state)
 {
 	const struct http_policy policy = {.body = ""};
 	const struct http_responder_config config = {.namespace_fd = -1, .policy = &policy};
-	struct http_responder *responder;
+	struct responder *responder;
 
 	(void)state;
 	assert_int_equal(http_responder_new(&config, &responder, NULL), 0);
@@ -45,7 +45,7 @@ static void test_a_turn_takes_so_many(void **state)
 	assert_in_range(waiting, 1000 - SOCKETS * 64, 1000 - 64);
 	soften(responder); /* all that were redirected are in the queue */
 	assert_int_equal(waiting, 0);
-	http_responder_free(responder);
+	responder_free(responder);
 }
 
 int main(void)

@@ -40,13 +40,12 @@ bool http_relay_find_server(int fd, struct sockaddr_storage *out)
 }
 
 /* With little room, so that what a server does not read waits at our side. */
-int http_relay_connect(const struct http_relay *of, const struct sockaddr_storage *from,
-		       const struct sockaddr_storage *to)
+int http_relay_connect(const struct http_relay *of, struct redirect_way *way)
 {
 	const int little = 1;
 	int pair[2];
 
-	(void)of, (void)from, (void)to;
+	(void)of, (void)way;
 	assert_true(server_count < SERVERS_MAX);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair),
 			 0);
@@ -69,7 +68,7 @@ static int set_up(void **state)
 	relay.policy = &policy;
 	relay.stream_max = 1;
 	server_count = 0;
-	assert_int_equal(loop_new(&relay.loop, NULL), 0);
+	assert_int_equal(loop_new(&relay.base.loop, NULL), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair),
 			 0);
 	client = pair[0];
@@ -81,7 +80,7 @@ static int tear_down(void **state)
 {
 	(void)state;
 	http_stream_close_all(&relay);
-	loop_free(relay.loop);
+	loop_free(relay.base.loop);
 	close(client);
 	for (unsigned i = 0; i < server_count; i++)
 		close(servers[i]);
@@ -94,7 +93,7 @@ static void go_on_for(int64_t ns)
 	int64_t until_ns = clock_now_ns() + ns;
 
 	do
-		assert_int_equal(loop_turn(relay.loop, TURN_NS, NULL), 0);
+		assert_int_equal(loop_turn(relay.base.loop, TURN_NS, NULL), 0);
 	while (clock_now_ns() < until_ns);
 }
 

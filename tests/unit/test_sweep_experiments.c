@@ -65,7 +65,6 @@ static const struct exception exceptions[] = {
 	{"network.slot-distribution=paretonormal"},
 	{"network.slot-packets"},
 	{"network.slot-bytes"},
-	{"network.segment"},
 	{"network.seed"},
 	{"network.limit"},
 	/* another answer in place of the same packets */
