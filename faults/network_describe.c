@@ -96,8 +96,9 @@ int network_list_targets(const struct network_state *state, const struct target 
 	if (result == 0)
 		result = list_local(params, plan);
 	if (result == 0 && params_is_set(params, TRAFFIC_SHARE))
-		result = plan_add(plan, PLAN_TARGET, "of that, %s of the flows",
-				  params_text(params, TRAFFIC_SHARE));
+		result = plan_add(plan, PLAN_TARGET, "of that, %s of the %s",
+				  params_text(params, TRAFFIC_SHARE),
+				  target_shares_addresses(params) ? "far addresses" : "flows");
 	if (result == 0 && params_is_set(params, TRAFFIC_VLAN))
 		result = plan_add(plan, PLAN_TARGET, "of that, frames of VLAN %s",
 				  params_text(params, TRAFFIC_VLAN));

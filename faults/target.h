@@ -32,7 +32,8 @@ enum traffic_param {
 	TRAFFIC_EXCEPT_FILE,
 	TRAFFIC_EXCEPT_LOCAL_PORT, /* list of ports on this side */
 	TRAFFIC_EXCEPT_LOCAL_ADDRESS,
-	TRAFFIC_SHARE, /* of the flows */
+	TRAFFIC_SHARE,	  /* of the flows */
+	TRAFFIC_SHARE_OF, /* or of what else: flows, addresses */
 	TRAFFIC_VLAN,
 	TRAFFIC_NEIGHBOURS,    /* not only IP: ARP, and neighbour discovery */
 	TRAFFIC_ALLOW_LOCKOUT, /* the controlling session is affected as well */
@@ -167,6 +168,10 @@ unsigned target_protocols(const struct params *params, uint8_t out[TRAFFIC_PROTO
 /* -EINVAL: no packet can have an address of `local-address` and one of `to`. */
 int target_check_families(const struct params *params, struct error *err);
 bool target_protocol_has_ports(uint8_t number);
+/* `share` draws far addresses, not flows. */
+bool target_shares_addresses(const struct params *params);
+/* -EINVAL: it is said of what `share` is, and there is none. */
+int target_check_share(const struct params *params, struct error *err);
 /* target_flags.c: the bits in the TCP header that tell; mask 0: any packet is met. They imply TCP:
  * target_protocols() says so. */
 struct target_flags {

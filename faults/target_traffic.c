@@ -24,6 +24,7 @@
 static const char *const flags[] = {"fin",  "syn",  "rst",  "psh",  "ack",  "urg",
 				    "ece",  "cwr",  "!fin", "!syn", "!rst", "!psh",
 				    "!ack", "!urg", "!ece", "!cwr", NULL};
+static const char *const shared[] = {"flows", "addresses", NULL};
 static const char *const protocols[] = {"any", "tcp", "udp", "icmp", "icmpv6", "sctp", NULL};
 
 const struct param traffic_params[] = {
@@ -82,6 +83,12 @@ const struct param traffic_params[] = {
 			   .type = PARAM_SHARE,
 			   .max = SHARE_ONE,
 			   .doc = "only this share of the flows, whole and in both directions"},
+	[TRAFFIC_SHARE_OF] = {.name = "share-of",
+			      .type = PARAM_WORD,
+			      .words = shared,
+			      .fallback = "flows",
+			      .doc = "what share draws: flows, or addresses of the far side, each "
+				     "with all that comes and goes"},
 	[TRAFFIC_VLAN] = {.name = "vlan",
 			  .type = PARAM_INTEGER,
 			  .min = 1,
@@ -275,6 +282,19 @@ int target_check_families(const struct params *params, struct error *err)
 			 near[0] ? '4' : '6', far[0] ? '4' : '6');
 }
 
+bool target_shares_addresses(const struct params *params)
+{
+	return params_number(params, TRAFFIC_SHARE_OF, 0) == 1;
+}
+
+int target_check_share(const struct params *params, struct error *err)
+{
+	if (!params_is_set(params, TRAFFIC_SHARE_OF) || params_is_set(params, TRAFFIC_SHARE))
+		return 0;
+	return error_set(err, EINVAL,
+			 "`share-of` says what `share` draws, but there is no `share`");
+}
+
 static int check_selector(const struct target *target, struct error *err)
 {
 	const struct params *params = &target->params;
@@ -320,6 +340,8 @@ int target_traffic_resolve(struct target *target, const struct target_guard *gua
 
 	if (result == 0)
 		result = target_check_tcp_flags(&target->params, NULL, err);
+	if (result == 0)
+		result = target_check_share(&target->params, err);
 	if (result == 0)
 		result = check_selector(target, err);
 	if (result == 0)

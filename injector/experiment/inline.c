@@ -251,6 +251,8 @@ static int check(const struct inline_reading *reading, struct error *err)
 	if (result == 0 && reading->target && reading->target->kind == TARGET_TRAFFIC)
 		result = target_check_tcp_flags(&reading->target->params,
 						ops->sees_packets ? NULL : ops->name, err);
+	if (result == 0 && reading->target && reading->target->kind == TARGET_TRAFFIC)
+		result = target_check_share(&reading->target->params, err);
 	if (result == 0)
 		result = experiment_check_fault(reading->experiment, reading->step, &inputs, err);
 	if (result == 0 && reading->target && ops->check_target)

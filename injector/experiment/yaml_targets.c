@@ -102,6 +102,15 @@ static void check_families(struct reader *reader, const struct experiment_target
 		add_problem(reader, target, TRAFFIC_LOCAL_ADDRESS, &err);
 }
 
+/* share-of without a share. */
+static void check_share(struct reader *reader, const struct experiment_target *target)
+{
+	struct error err = ERROR_INIT;
+
+	if (target_check_share(&target->params, &err) < 0)
+		add_problem(reader, target, TRAFFIC_SHARE_OF, &err);
+}
+
 /* tcp-flags: no other protocol, and a fault that sees packets. */
 static void check_tcp_flags(struct reader *reader, const struct experiment_target *target)
 {
@@ -160,6 +169,7 @@ void reader_check_targets(struct reader *reader)
 		if (target->kind != TARGET_TRAFFIC)
 			continue;
 		check_families(reader, target);
+		check_share(reader, target);
 		check_follow(reader, target);
 		check_owner(reader, target);
 	}

@@ -73,10 +73,18 @@ int worker_on_target(struct worker *worker, const struct request *request, struc
 static int add_one(struct worker *worker, struct params *params, unsigned index, const char *text,
 		   struct error *err)
 {
+	const unsigned before = params_count(params, index);
+	int result;
+
 	worker->value_bytes += strlen(text) + 1;
 	if (++worker->value_count > MAX_VALUES || worker->value_bytes > MAX_VALUE_BYTES)
 		return error_set(err, E2BIG, "there are more values than an experiment can have");
-	return params_add(params, index, text, 0, 0, err);
+	result = params_add(params, index, text, 0, 0, err);
+	/* what stands for several was taken apart where the experiment was read */
+	if (result == 0 && params_count(params, index) != before + 1)
+		return error_set(err, EPROTO, "a value of '%s' stands for several",
+				 params->table[index].name);
+	return result;
 }
 
 /* There may be a hundred thousand endpoints: many to a request, which have no blanks in them. */

@@ -147,7 +147,7 @@ static void test_what_is_closed_already_is_left_alone(void **state)
 	assert_non_null(strstr(fault.plan, "end TCP connections in scope, 1 now"));
 	assert_int_equal(netlab_told(open), ECONNABORTED);
 	assert_int_equal(network_fault.evidence(&fault.fault, &seen, NULL), 0);
-	assert_string_equal(seen.detail, "1 connections ended");
+	assert_string_equal(seen.detail, "1 connection ended");
 	netlab_fault_finish(&fault, FAULT_END_NOW);
 	child_stop(child);
 	group_remove(group);

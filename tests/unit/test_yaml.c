@@ -227,6 +227,11 @@ static const struct bad bad_targets[] = {
 	{ON_TARGET("{to: 10.0.0.1, tcp-flags: [fin, sin]}\n"), 8, 38,
 	 "tcp-flags: 'sin' is not known; did you mean 'fin'? (one of fin, syn, rst, psh, ack, urg, "
 	 "ece, cwr, !fin, !syn, !rst, !psh, !ack, !urg, !ece, !cwr)"},
+	{ON_TARGET("{to: 10.0.0.1, vlan: [12, 13]}\n"), 8, 27,
+	 "'vlan' takes one value, not a list: number, 1 to 4094 (several: a target and a step for "
+	 "each)"},
+	{ON_TARGET("{to: 10.0.0.1, share-of: addresses}\n"), 8, 31,
+	 "`share-of` says what `share` draws, but there is no `share`"},
 	{ON_TARGET("{to: 10.0.0.1, tcp-flags: [syn, '!syn']}\n"), 8, 33,
 	 "tcp-flags: no packet has syn, and has it not"},
 	{ON_TARGET("{to: 10.0.0.1, tcp-flags: fin, protocol: [tcp, udp]}\n"), 8, 32,
