@@ -160,6 +160,7 @@ const struct fault_ops http_fault = {
 			1ULL << CAP_NET_BIND_SERVICE,
 	.explain = http_explain,
 	.check = http_check,
+	.use = &http_use,
 	.check_target = http_check_target,
 	.probe = probe,
 	.plan = http_plan,

@@ -35,6 +35,7 @@ enum http_param {
 };
 extern const struct param http_params[];
 int http_check(const struct params *params, struct error *err);
+extern const struct target_use http_use;
 int http_check_target(const struct params *params, const struct params *target,
 		      const struct param_value **out_blamed, struct error *err);
 #define HTTP_VALUES_MAX 20 /* of each list: every request is compared with them */

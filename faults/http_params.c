@@ -214,27 +214,20 @@ int http_check(const struct params *params, struct error *err)
 	return result < 0 ? result : http_read_policy(params, &policy, err);
 }
 
+const struct target_use http_use = {
+	.takes = TARGET_TAKES(TO) | TARGET_TAKES(TO_FILE) | TARGET_TAKES(PROTOCOL) |
+		 TARGET_TAKES(PROTOCOL_NUMBER) | TARGET_TAKES(EXCEPT) | TARGET_TAKES(EXCEPT_FILE) |
+		 TARGET_TAKES(INTERFACE) | TARGET_TAKES(ALLOW_LOCKOUT) | TARGET_TAKES_OWNERS,
+	.chosen = "requests are chosen by server, by what is asked and by who asks",
+	.spoken = "HTTP/1 is spoken over tcp alone",
+	.protocols = {IPPROTO_TCP},
+	.endpoints_max = SERVERS_MAX,
+	.example = "10.0.5.7:80",
+};
+
 int http_check_target(const struct params *params, const struct params *target,
 		      const struct param_value **out_blamed, struct error *err)
 {
-	static const unsigned unused[] = {TRAFFIC_LOCAL_PORT,
-					  TRAFFIC_LOCAL_ADDRESS,
-					  TRAFFIC_EXCEPT_LOCAL_PORT,
-					  TRAFFIC_EXCEPT_LOCAL_ADDRESS,
-					  TRAFFIC_SHARE,
-					  TRAFFIC_VLAN,
-					  TRAFFIC_NEIGHBOURS};
-	static const struct target_use use = {
-		.chosen = "requests are chosen by server, by what is asked and by who asks",
-		.allowed = "to, to-file, except, except-file, interface, namespace, cgroup, unit, "
-			   "container, of",
-		.unused = unused,
-		.unused_count = sizeof(unused) / sizeof(*unused),
-		.spoken = "HTTP/1 is spoken over tcp alone",
-		.protocols = {IPPROTO_TCP},
-		.endpoints_max = SERVERS_MAX,
-	};
-
 	if (params_number(params, HTTP_PARAM_RESET, 0) && params_count(target, TRAFFIC_INTERFACE)) {
 		*out_blamed = params_value(target, TRAFFIC_INTERFACE, 0);
 		error_set(err, EINVAL,
@@ -242,5 +235,5 @@ int http_check_target(const struct params *params, const struct params *target,
 			  "it");
 		return error_remedy(err, "leave one of them out");
 	}
-	return target_check_use(&use, target, out_blamed, err);
+	return 0;
 }
