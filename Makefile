@@ -171,6 +171,7 @@ $(BUILD)/tests/netns/test_filter_lists: $(SWEEP) | $(TELLING)
 $(BUILD)/tests/netns/test_typed_undo: $(SWEEP)
 $(BUILD)/tests/unit/test_typed_words: $(BUILD)/tests/sweep/typed_words.o
 $(BUILD)/tests/unit/test_repeats: $(BUILD)/tests/sweep/repeats.o
+$(BUILD)/tests/netns/test_redirect: $(BUILD)/tests/sweep/netlink_text.o
 $(BUILD)/tests/tools/soak $(addprefix $(BUILD)/tests/netns/,test_foreign_changes test_live_foreign_changes): $(SWEEP)
 $(BUILD)/tests/tools/soak: $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/soak/*.c)))
 

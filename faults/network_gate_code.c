@@ -119,19 +119,23 @@ static void match_flags(struct gate_writer *w)
 		bpf_jump_if(b, BPF_JEQ, R1, 0, w->miss);
 }
 
-/* Only a share of the flows: near and far address and port, in this order in both directions. */
-static void pick_flow(struct gate_writer *w, int family)
+static void mix_address(struct gate_writer *w, int family, bool is_far)
+{
+	for (int word = 0; word < (family == AF_INET ? 1 : 4); word++) {
+		bpf_read(&w->builder, BPF_W, R1, STACK,
+			 gate_address_at(family, is_far == w->is_ingress) + word * 4);
+		mix(w);
+	}
+}
+
+/* Addresses and ports, near and far, in this order in both directions; and the protocol. */
+static void mix_flow(struct gate_writer *w, int family)
 {
 	struct bpf_builder *b = &w->builder;
 	unsigned no_ports = bpf_label(b), mixed = bpf_label(b);
 
-	bpf_set(b, R3, w->pick.seed);
-	for (unsigned is_far = 0; is_far < 2; is_far++)
-		for (int word = 0; word < (family == AF_INET ? 1 : 4); word++) {
-			bpf_read(b, BPF_W, R1, STACK,
-				 gate_address_at(family, is_far == w->is_ingress) + word * 4);
-			mix(w);
-		}
+	mix_address(w, family, false);
+	mix_address(w, family, true);
 	bpf_jump_if(b, BPF_JEQ, PORTS, 0, no_ports);
 	for (unsigned is_far = 0; is_far < 2; is_far++) {
 		bpf_read(b, BPF_H, R1, STACK, PORT + (is_far == w->is_ingress ? 0 : 2));
@@ -146,6 +150,21 @@ static void pick_flow(struct gate_writer *w, int family)
 	bpf_place(b, mixed);
 	bpf_copy(b, R1, PROTOCOL);
 	mix(w);
+}
+
+/* Only a share of the flows, or of the far addresses. */
+static void pick_share(struct gate_writer *w, int family)
+{
+	struct bpf_builder *b = &w->builder;
+
+	bpf_set(b, R3, w->pick.seed);
+	if (w->pick.by_address) {
+		mix_address(w, family, true);
+		bpf_set(b, R1, family); /* neighbours differ in few bits: once more */
+		mix(w);
+	} else {
+		mix_flow(w, family);
+	}
 	bpf_compute32(b, BPF_MOV, R2, R3);
 	bpf_compute32_value(b, BPF_RSH, R2, 16);
 	bpf_compute32(b, BPF_XOR, R3, R2);
@@ -200,7 +219,7 @@ static void write_family(struct gate_writer *w, int family)
 		return;
 	bpf_place(b, in_scope);
 	if (w->pick.has_share)
-		pick_flow(w, family);
+		pick_share(w, family);
 	if (w->pick.after_bytes)
 		network_after_match(w, family);
 	if (w->pick.tcp_flags.mask)

@@ -68,6 +68,20 @@ static void add_flows(const struct network_pick *pick, int family, bool is_ingre
 	}
 }
 
+static void add_addresses(const struct network_pick *pick, int family, bool is_ingress,
+			  const char *chain, const char *next, struct nft_batch *batch)
+{
+	const unsigned size = family == AF_INET ? 4 : 16, source = family == AF_INET ? 12 : 8;
+
+	nft_rule_begin(batch, chain);
+	nft_match_family(batch, family);
+	nft_load_payload(batch, 0, NFT_PAYLOAD_NETWORK_HEADER, source + (is_ingress ? 0 : size),
+			 size);
+	nft_match_hash_share(batch, size, pick->seed, pick->share);
+	nft_go_to(batch, next);
+	nft_rule_end(batch, "share of the addresses");
+}
+
 static void add_share(const struct network_pick *pick, bool is_ingress, const char *chain,
 		      const char *next, struct nft_batch *batch)
 {
@@ -75,6 +89,10 @@ static void add_share(const struct network_pick *pick, bool is_ingress, const ch
 
 	nft_add_chain(batch, chain);
 	for (unsigned i = 0; i < 2; i++) {
+		if (pick->by_address) {
+			add_addresses(pick, families[i], is_ingress, chain, next, batch);
+			continue;
+		}
 		add_flows(pick, families[i], is_ingress, true, chain, next, batch);
 		add_flows(pick, families[i], is_ingress, false, chain, next, batch);
 	}
@@ -102,6 +120,7 @@ struct network_pick network_pick_of(const struct network_state *state, const str
 		.tcp_flags = target_tcp_flags(&target->params),
 		.after_bytes = state->after_bytes,
 		.has_share = share < SHARE_ONE,
+		.by_address = target_shares_addresses(&target->params),
 		.share = (uint32_t)share,
 		.seed = (uint32_t)(target->seed ^ target->seed >> 32) | 1, /* 0: the kernel draws */
 	};

@@ -44,6 +44,7 @@ struct network_pick {
 	struct target_flags tcp_flags;
 	uint64_t after_bytes; /* of each flow; 0: from the first packet on */
 	bool has_share;	      /* parts per billion of the flows, drawn by the seed */
+	bool by_address;      /* of the far addresses */
 	uint32_t share, seed;
 };
 struct network_pick network_pick_of(const struct network_state *state, const struct target *target);

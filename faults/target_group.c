@@ -99,6 +99,10 @@ int target_group_list(const struct target *target, struct plan *plan)
 		result = plan_add(plan, PLAN_NOTE,
 				  "sockets belong to the control group they were made in: those "
 				  "that systemd passes on (socket activation) are its own");
+	if (result == 0 && target->group_count)
+		result = plan_add(plan, PLAN_NOTE,
+				  "what the kernel says by itself is nobody's and not affected: "
+				  "answers to ping, resets");
 	return result;
 }
 

@@ -24,6 +24,7 @@
 static const char *const flags[] = {"fin",  "syn",  "rst",  "psh",  "ack",  "urg",
 				    "ece",  "cwr",  "!fin", "!syn", "!rst", "!psh",
 				    "!ack", "!urg", "!ece", "!cwr", NULL};
+static const char *const shared[] = {"flows", "addresses", NULL};
 static const char *const protocols[] = {"any", "tcp", "udp", "icmp", "icmpv6", "sctp", NULL};
 
 const struct param traffic_params[] = {
@@ -80,8 +81,15 @@ const struct param traffic_params[] = {
 						 "left out"},
 	[TRAFFIC_SHARE] = {.name = "share",
 			   .type = PARAM_SHARE,
+			   .min = 1,
 			   .max = SHARE_ONE,
 			   .doc = "only this share of the flows, whole and in both directions"},
+	[TRAFFIC_SHARE_OF] = {.name = "share-of",
+			      .type = PARAM_WORD,
+			      .words = shared,
+			      .fallback = "flows",
+			      .doc = "what share draws: flows, or addresses of the far side, each "
+				     "with all that comes and goes"},
 	[TRAFFIC_VLAN] = {.name = "vlan",
 			  .type = PARAM_INTEGER,
 			  .min = 1,
@@ -231,85 +239,34 @@ bool target_spares_metadata(const struct params *params)
 	return true;
 }
 
-/* Only those that have no ports: tcp beside them would have some. */
-static bool has_no_ports(const struct params *params)
+bool target_shares_addresses(const struct params *params)
 {
-	uint8_t numbers[TRAFFIC_PROTOCOLS_MAX];
-	unsigned count = target_protocols(params, numbers);
-
-	for (unsigned i = 0; i < count; i++)
-		if (target_protocol_has_ports(numbers[i]))
-			return false;
-	return count > 0;
+	return params_number(params, TRAFFIC_SHARE_OF, 0) == 1;
 }
 
-bool target_protocol_has_ports(uint8_t number)
+int target_check_share(const struct params *params, struct error *err)
 {
-	return number == IPPROTO_TCP || number == IPPROTO_UDP || number == IPPROTO_DCCP ||
-	       number == IPPROTO_SCTP || number == IPPROTO_UDPLITE;
-}
-
-/* [0] IPv4, [1] IPv6; none given: both */
-static void families_of(const struct params *params, unsigned list, bool out[2])
-{
-	out[0] = out[1] = params_count(params, list) == 0;
-	for (unsigned i = 0; i < params_count(params, list); i++) {
-		int family = params_value(params, list, i)->endpoint.family;
-
-		out[0] |= family != AF_INET6;
-		out[1] |= family != AF_INET;
-	}
-}
-
-int target_check_families(const struct params *params, struct error *err)
-{
-	bool near[2], far[2];
-
-	families_of(params, TRAFFIC_LOCAL_ADDRESS, near);
-	families_of(params, TRAFFIC_TO, far);
-	if ((near[0] && far[0]) || (near[1] && far[1]))
+	if (!params_is_set(params, TRAFFIC_SHARE_OF) || params_is_set(params, TRAFFIC_SHARE))
 		return 0;
 	return error_set(err, EINVAL,
-			 "nothing matches: `local-address` has addresses of IPv%c alone, `to` of "
-			 "IPv%c",
-			 near[0] ? '4' : '6', far[0] ? '4' : '6');
+			 "`share-of` says what `share` draws, but there is no `share`");
 }
 
 static int check_selector(const struct target *target, struct error *err)
 {
+	static const unsigned lists[] = {TRAFFIC_TO, TRAFFIC_EXCEPT};
 	const struct params *params = &target->params;
-	bool is_portless = has_no_ports(params);
-	char text[ENDPOINT_TEXT_SIZE];
+	const struct param_value *blamed;
 
-	if (is_portless && params_count(params, TRAFFIC_LOCAL_PORT))
-		return error_set(err, EINVAL, "the protocol has no ports, but local-port is given");
-	if (is_portless && params_count(params, TRAFFIC_EXCEPT_LOCAL_PORT))
-		return error_set(err, EINVAL,
-				 "the protocol has no ports, but except-local-port is given");
-	for (unsigned i = 0; i < params_count(params, TRAFFIC_TO); i++) {
-		const struct param_value *value = params_value(params, TRAFFIC_TO, i);
-		const struct endpoint *endpoint = &value->endpoint;
+	for (unsigned l = 0; l < sizeof(lists) / sizeof(*lists); l++)
+		for (unsigned i = 0; i < params_count(params, lists[l]); i++) {
+			const struct param_value *value = params_value(params, lists[l], i);
 
-		if (endpoint->is_name)
-			return error_set(err, EINVAL, "host name '%s' was not resolved",
-					 value->text);
-		if (is_portless && endpoint->port_first)
-			return error_set(err, EINVAL, "the protocol has no ports, but %s has one",
-					 endpoint_format(endpoint, text));
-	}
-	for (unsigned i = 0; i < params_count(params, TRAFFIC_EXCEPT); i++) {
-		const struct param_value *value = params_value(params, TRAFFIC_EXCEPT, i);
-		const struct endpoint *endpoint = &value->endpoint;
-
-		if (endpoint->is_name)
-			return error_set(err, EINVAL, "host name '%s' was not resolved",
-					 value->text);
-		if (endpoint->family == AF_UNSPEC && !endpoint->port_first)
-			return error_set(err, EINVAL,
-					 "except: '*' leaves out everything; give a port (*:22) or "
-					 "an address");
-	}
-	return target_check_families(params, err);
+			if (value->endpoint.is_name)
+				return error_set(err, EINVAL, "host name '%s' was not resolved",
+						 value->text);
+		}
+	return target_check_selector(params, &blamed, err);
 }
 
 int target_traffic_resolve(struct target *target, const struct target_guard *guard,
@@ -320,6 +277,8 @@ int target_traffic_resolve(struct target *target, const struct target_guard *gua
 
 	if (result == 0)
 		result = target_check_tcp_flags(&target->params, NULL, err);
+	if (result == 0)
+		result = target_check_share(&target->params, err);
 	if (result == 0)
 		result = check_selector(target, err);
 	if (result == 0)

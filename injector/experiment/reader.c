@@ -5,6 +5,7 @@
  */
 #include "injector/experiment/reader.h"
 
+#include "faults/target.h"
 #include "injector/base/cleanup.h"
 
 #include <errno.h>
@@ -93,12 +94,15 @@ static void add_one(struct reader *reader, struct params *params, unsigned index
 	else if (node->kind == TREE_MAPPING)
 		reader_problem(reader, node, "'%s' must be: %s; this is a mapping", param->name,
 			       allowed);
-	else if (node->kind == TREE_LIST)
-		reader_problem(reader, node,
-			       param->flags & PARAM_LIST
-				       ? "'%s' must be: %s; this is a list in a list"
-				       : "'%s' takes one value, not a list: %s",
+	else if (node->kind == TREE_LIST && param->flags & PARAM_LIST)
+		reader_problem(reader, node, "'%s' must be: %s; this is a list in a list",
 			       param->name, allowed);
+	else if (node->kind == TREE_LIST)
+		reader_problem(reader, node, "'%s' takes one value, not a list: %s%s", param->name,
+			       allowed,
+			       params->table == traffic_params
+				       ? " (several: a target and a step for each)"
+				       : "");
 	else if (params_add(params, index, node->text, node->line, node->column, &err) == -ENOMEM)
 		reader->problems->is_out_of_memory = true;
 	else if (err.code)

@@ -41,10 +41,33 @@ static void take_address(const struct addrinfo *info, struct endpoint *out)
 	}
 }
 
+/* Names that the resolver of another network knows (of containers, by docker) are not known here.
+ */
+static int say_where(const struct params *target, const char *name, struct error *err)
+{
+	static const unsigned elsewhere[] = {TRAFFIC_CONTAINER, TRAFFIC_NAMESPACE};
+
+	for (unsigned i = 0; target->table == traffic_params && i < 2; i++) {
+		const struct param_value *where = params_value(target, elsewhere[i], 0);
+
+		if (where)
+			return error_remedy(
+				err,
+				"names are looked up on this machine, not by the resolver of %s "
+				"%s: "
+				"write the address (there: getent hosts %s), or its network",
+				target->table[elsewhere[i]].name, where->text, name);
+	}
+	return error_remedy(err,
+			    "Check the name and this machine's resolver (getent ahosts %s), or "
+			    "write the address.",
+			    name);
+}
+
 /* All addresses of a name: A and AAAA, each as `blank` says, with the address in it, and its ports
  * if they are not told otherwise. */
 static int send_host(int socket, const struct request *blank, const struct param_value *value,
-		     bool has_ports, struct error *err)
+		     const struct params *target, bool has_ports, struct error *err)
 {
 	const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
 	struct request request = *blank;
@@ -62,10 +85,7 @@ static int send_host(int socket, const struct request *blank, const struct param
 	if (code != 0) {
 		error_set(err, ENOENT, "cannot resolve '%s': %s", host.name,
 			  code == EAI_SYSTEM ? strerror(errno) : gai_strerror(code));
-		return error_remedy(err,
-				    "Check the name and this machine's resolver (getent "
-				    "ahosts %s), or write the address.",
-				    host.name);
+		return say_where(target, host.name, err);
 	}
 	for (const struct addrinfo *at = list; at && result == 0; at = at->ai_next) {
 		struct endpoint address = host.endpoint;
@@ -88,6 +108,7 @@ static int send_host(int socket, const struct request *blank, const struct param
 struct sending {
 	int socket;
 	unsigned index; /* of the target */
+	const struct params *params;
 };
 
 /* The worker learns the name as well, and which addresses are its. */
@@ -101,7 +122,7 @@ static int send_followed(void *context, unsigned host, unsigned parameter,
 				traffic_params[parameter].name, value->text, err);
 
 	if (result == 0) /* the ports are the name's */
-		result = send_host(sending->socket, &request, value, false, err);
+		result = send_host(sending->socket, &request, value, sending->params, false, err);
 	request.numbers[1] = 1;
 	return result < 0 ? result : request_send(sending->socket, &request, err);
 }
@@ -144,7 +165,9 @@ static int send_parameter(int socket, unsigned index, const struct params *param
 			result = send_value(socket, REQUEST_TARGET_VALUE, index, param->name,
 					    params_value(params, p, i++)->text, err);
 		else if (value->endpoint.is_name && ++i)
-			result = is_followed ? 0 : send_host(socket, &request, value, true, err);
+			result = is_followed
+					 ? 0
+					 : send_host(socket, &request, value, params, true, err);
 		else
 			result = send_endpoints(socket, index, params, p, &i, err);
 	}
@@ -157,7 +180,7 @@ static int send_target(int socket, const struct experiment *experiment, unsigned
 	const struct experiment_target *target = &experiment->targets[index];
 	struct request request = {
 		.type = REQUEST_TARGET, .index = index, .numbers = {target->kind}};
-	struct sending sending = {.socket = socket, .index = index};
+	struct sending sending = {.socket = socket, .index = index, .params = &target->params};
 	int result;
 
 	snprintf(request.name, sizeof(request.name), "%s", target->name);

@@ -73,10 +73,18 @@ int worker_on_target(struct worker *worker, const struct request *request, struc
 static int add_one(struct worker *worker, struct params *params, unsigned index, const char *text,
 		   struct error *err)
 {
+	const unsigned before = params_count(params, index);
+	int result;
+
 	worker->value_bytes += strlen(text) + 1;
 	if (++worker->value_count > MAX_VALUES || worker->value_bytes > MAX_VALUE_BYTES)
 		return error_set(err, E2BIG, "there are more values than an experiment can have");
-	return params_add(params, index, text, 0, 0, err);
+	result = params_add(params, index, text, 0, 0, err);
+	/* what stands for several was taken apart where the experiment was read */
+	if (result == 0 && params_count(params, index) != before + 1)
+		return error_set(err, EPROTO, "a value of '%s' stands for several",
+				 params->table[index].name);
+	return result;
 }
 
 /* There may be a hundred thousand endpoints: many to a request, which have no blanks in them. */
@@ -347,9 +355,9 @@ static int check_target(const struct worker_step *step, struct error *err)
 	if (target->kind != TARGET_TRAFFIC)
 		return 0;
 	result = target_check_tcp_flags(&target->params, ops->sees_packets ? NULL : ops->name, err);
-	return result < 0 || !ops->check_target
+	return result < 0
 		       ? result
-		       : ops->check_target(step->fault.params, &target->params, &blamed, err);
+		       : fault_check_target(ops, step->fault.params, &target->params, &blamed, err);
 }
 
 int worker_on_plan(struct worker *worker, const struct request *request, struct error *err)

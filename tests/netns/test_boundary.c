@@ -57,6 +57,11 @@ static void test_values_are_parsed_again(void **state)
 	peer_expect_refused(&peer, "to: ");
 	peer_start(&peer);
 	peer_define_target(&peer);
+	/* one value is one endpoint, however much it could stand for in a file */
+	peer_say(&peer, REQUEST_TARGET_VALUE, 0, "to", "10.0.0.1-10.255.255.254", 0, 0);
+	peer_expect_refused(&peer, "a value of 'to' stands for several");
+	peer_start(&peer);
+	peer_define_target(&peer);
 	peer_say(&peer, REQUEST_TARGET_VALUE, 0, "local-address", "10.0.0.1 fd00::/8 10.0.0.1:80",
 		 0, 0);
 	peer_expect_refused(&peer, "local-address: '10.0.0.1:80' has a port");

@@ -119,6 +119,14 @@ static void test_traffic_that_leads_nowhere(void **state)
 {
 	struct stage *stage = *state;
 
+	/* a name that another network's resolver may know */
+	assert_refused(stage, NULL,
+		       "inject network to=db.invalid:5432 container=web delay=1s for=1s",
+		       "cannot resolve 'db.invalid'",
+		       "names are looked up on this machine, not by the resolver of container web");
+	assert_refused(stage, NULL, "inject network to=db.invalid:5432 delay=1s for=1s",
+		       "cannot resolve 'db.invalid'", "getent ahosts db.invalid");
+
 	assert_refused(stage, NULL, "inject network interface=sqee9 delay=1ms for=1s", "sqee9",
 		       "ip link");
 	assert_refused(stage, NULL, "inject network to=192.0.2.7:80 delay=1ms for=1s", "192.0.2.7",

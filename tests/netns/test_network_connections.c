@@ -147,7 +147,7 @@ static void test_what_is_closed_already_is_left_alone(void **state)
 	assert_non_null(strstr(fault.plan, "end TCP connections in scope, 1 now"));
 	assert_int_equal(netlab_told(open), ECONNABORTED);
 	assert_int_equal(network_fault.evidence(&fault.fault, &seen, NULL), 0);
-	assert_string_equal(seen.detail, "1 connections ended");
+	assert_string_equal(seen.detail, "1 connection ended");
 	netlab_fault_finish(&fault, FAULT_END_NOW);
 	child_stop(child);
 	group_remove(group);
@@ -210,8 +210,9 @@ static void test_a_redis_subscriber_is_cut_off(void **state)
 static void test_what_it_cannot_know_is_refused(void **state)
 {
 	static const char *const cases[][9] = {
-		{"`share` and `vlan`", "to", "10.88.0.2", "share", "10%", "reset-connections",
+		{"share draws flows", "to", "10.88.0.2", "share", "10%", "reset-connections",
 		 "true"},
+		{"vlan is a tag", "to", "10.88.0.2", "vlan", "5", "reset-connections", "true"},
 		{"only tcp", "to", "10.88.0.2", "protocol", "udp", "reset-connections", "true"},
 	};
 	struct netlab *lab = *state;

@@ -130,7 +130,7 @@ static unsigned arriving_of(const struct netlab *lab, unsigned course, const uin
 {
 	const bool is_back = course & 1, is_six = course & 2;
 	int family = is_six ? AF_INET6 : AF_INET;
-	const char *from = ends[is_six][is_back], *to = ends[is_six][!is_back];
+	const char *from = netlab_ends[is_six][is_back], *to = netlab_ends[is_six][!is_back];
 	cleanup_fd int source = netlab_socket(is_back ? lab->far_fd : lab->near_fd, family,
 					      SOCK_RAW, IPPROTO_TCP, from, 0);
 	cleanup_fd int sink = netlab_socket(is_back ? lab->near_fd : lab->far_fd, family, SOCK_RAW,
@@ -161,7 +161,7 @@ static void test_flags_that_must_not_be_there(void **state)
 		{{"!syn"}, 0x1b, "not syn"},
 	};
 
-	for (unsigned course = 0; course < COURSES; course++)
+	for (unsigned course = 0; course < NETLAB_COURSES; course++)
 		for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 			const char *more[16] = {"loss", "100%"};
 			unsigned at = 2;
@@ -171,7 +171,7 @@ static void test_flags_that_must_not_be_there(void **state)
 				more[at++] = "tcp-flags";
 				more[at++] = cases[i].flags[k];
 			}
-			start(*state, &fault, course, more);
+			netlab_start_course(*state, &fault, course, more);
 			assert_non_null(strstr(fault.plan, cases[i].words));
 			assert_int_equal(arriving_of(*state, course, sent, sizeof(sent)),
 					 cases[i].arrive);

@@ -206,7 +206,7 @@ static void test_a_filter_that_cannot_be_removed_is_not_gone(void **state)
 }
 
 static void start_second(struct netlab *lab, const struct netlab_fault *first,
-			struct netlab_fault *second)
+			 struct netlab_fault *second)
 {
 	netlab_fault_start_step(lab, second, first, 1,
 				(const char *[]){"to", "10.88.0.3", "loss", "100%", NULL});

@@ -22,8 +22,10 @@
 
 #include <cmocka.h>
 
-#define LOST_MS 150
-#define FLOWS	32
+#define LOST_MS	   150
+#define FLOWS	   32
+#define HOSTS	   20
+#define FIRST_HOST 100
 
 static void start(struct netlab *lab, struct netlab_fault *fault, const char *const *settings)
 {
@@ -138,6 +140,76 @@ static void check_share(struct netlab *lab, const char *address)
 	assert_true(flows_that_pass(lab, address, "egress", 8) != first);
 }
 
+/* All flows of an address fare alike. */
+static void assert_flows_alike(struct netlab *lab, const char *address, int lost_ms)
+{
+	unsigned passing = 0;
+
+	for (unsigned flow = 0; flow < 6; flow++)
+		for (unsigned again = 0; again < 2 && !(passing & 1U << flow); again++)
+			if (netlab_round_trip_from(lab, (uint16_t)(20000 + flow), address,
+						   NETLAB_PORT, lost_ms) >= 0)
+				passing |= 1U << flow;
+	if (passing != 0 && passing != 0x3f)
+		fail_msg("%s: some of its flows pass (%x)", address, passing);
+}
+
+/* One bit an address: it passes. */
+static uint64_t addresses_that_pass(struct netlab *lab, bool is_six, const char *direction,
+				    uint64_t seed)
+{
+	struct netlab_fault fault;
+	uint64_t passing = 0;
+	int lost_ms = getenv("SQUALL_IN_VM") ? LOST_MS : 60;
+	char address[INET6_ADDRSTRLEN];
+
+	netlab_fault_must_plan(lab, &fault, "sssss1",
+			       (const char *[]){"to", is_six ? "fd88::/64" : "10.88.0.0/24",
+						"share", "50%", "share-of", "addresses", "loss",
+						"100%", "direction", direction, NULL});
+	assert_non_null(strstr(fault.plan, "of that, 50% of the far addresses"));
+	fault.target.seed = seed;
+	netlab_fault_inject(&fault);
+	for (unsigned i = 0; i < HOSTS; i++) {
+		snprintf(address, sizeof(address), "%s%u", is_six ? "fd88::" : "10.88.0.",
+			 FIRST_HOST + i);
+		for (unsigned again = 0; again < 2 && !(passing & 1ULL << i); again++)
+			if (netlab_ping(lab, address, lost_ms) >= 0)
+				passing |= 1ULL << i;
+	}
+	assert_flows_alike(lab, is_six ? "fd88::2" : "10.88.0.2", lost_ms);
+	assert_flows_alike(lab, is_six ? "fd88::3" : "10.88.0.3", lost_ms);
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+	return passing;
+}
+
+static void check_share_of_addresses(struct netlab *lab, bool is_six)
+{
+	uint64_t first;
+	int count;
+
+	for (unsigned i = 0; i < HOSTS; i++)
+		netlab_run("ip -n %s address add %s%u/%u dev sqv1 %s", lab->far,
+			   is_six ? "fd88::" : "10.88.0.", FIRST_HOST + i, is_six ? 64 : 24,
+			   is_six ? "nodad" : "");
+	first = addresses_that_pass(lab, is_six, "egress", 7);
+	count = __builtin_popcountll(first);
+	if (count < 3 || count > HOSTS - 3)
+		fail_msg("%d of %d addresses pass", count, HOSTS);
+	assert_true(addresses_that_pass(lab, is_six, "ingress", 7) == first);
+	assert_true(addresses_that_pass(lab, is_six, "egress", 8) != first);
+}
+
+static void test_share_of_addresses(void **state)
+{
+	check_share_of_addresses(*state, false);
+}
+
+static void test_share_of_addresses_ipv6(void **state)
+{
+	check_share_of_addresses(*state, true);
+}
+
 static void test_share_of_flows(void **state)
 {
 	check_share(*state, "10.88.0.2");
@@ -224,6 +296,24 @@ static bool finds_neighbour(struct netlab *lab)
 {
 	netlab_run("ip -n %s neigh flush dev sqv0", lab->near);
 	return netlab_ping(lab, "10.88.0.2", LOST_MS) >= 0;
+}
+
+static void test_the_interface_of_a_vlan_is_asked_for(void **state)
+{
+	static const char *const note = "vlan: the routes lead by sqv0";
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+
+	netlab_fault_must_plan(
+		lab, &fault, "sssss1",
+		(const char *[]){"to", "10.88.0.2", "vlan", "5", "loss", "1%", NULL});
+	assert_non_null(strstr(fault.plan, note));
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+	netlab_fault_must_plan(lab, &fault, "sssss1",
+			       (const char *[]){"to", "10.88.0.2", "vlan", "5", "interface", "sqv0",
+						"loss", "1%", NULL});
+	assert_null(strstr(fault.plan, note));
+	netlab_fault_finish(&fault, FAULT_END_NOW);
 }
 
 /* ARP passes unless it is asked for: seen by an answer that only needs ARP to pass. */
@@ -320,8 +410,11 @@ int main(void)
 		BY_TABLE_AND_FILTERS(test_a_protocol_without_a_name),
 		BY_TABLE_AND_FILTERS(test_share_of_flows),
 		BY_TABLE_AND_FILTERS(test_share_of_flows_ipv6),
+		BY_TABLE_AND_FILTERS(test_share_of_addresses),
+		BY_TABLE_AND_FILTERS(test_share_of_addresses_ipv6),
 		BY_TABLE_AND_FILTERS(test_vlan),
 		BY_TABLE_AND_FILTERS(test_vlan_of_a_provider),
+		BY_TABLE_AND_FILTERS(test_the_interface_of_a_vlan_is_asked_for),
 		BY_TABLE_AND_FILTERS(test_neighbours_only_when_asked),
 		BY_TABLE_AND_FILTERS(test_neighbours_of_a_narrower_target),
 		BY_TABLE_AND_FILTERS(test_interfaces_by_pattern),

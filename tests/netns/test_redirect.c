@@ -5,6 +5,7 @@
  */
 #include "tests/support/netlab.h"
 #include "tests/support/squall_runner.h"
+#include "tests/sweep/netlink_text.h"
 
 #include "faults/dns.h"
 #include "injector/kernel/conntrack.h"
@@ -16,7 +17,10 @@
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -102,6 +106,40 @@ static void test_every_flow_is_forgotten(void **state)
 	netlink_close(netfilter);
 }
 
+/* The sweep looks for flows that still lead to a port of ours, and for no others. */
+static void test_the_sweep_sees_what_was_not_forgotten(void **state)
+{
+	struct netlab *lab = *state;
+	const struct sockaddr_storage here = address("127.0.0.1", RESPONDER);
+	struct netlink *netfilter = NULL;
+	struct netlink_text text;
+	char *recorded[2], *other;
+	size_t size;
+
+	assert_int_equal(netlink_open_netfilter(lab->near_fd, &netfilter, NULL), 0);
+	netlink_text_open(&text, lab->near_fd);
+	for (unsigned i = 0; i < 2; i++) {
+		FILE *file = open_memstream(&recorded[i], &size),
+		     *others = open_memstream(&other, &size);
+
+		if (i == 0)
+			add_flow(netfilter, FIRST_PORT);
+		else
+			assert_int_equal(conntrack_forget(netfilter, IPPROTO_TCP, &here, NULL), 0);
+		netlink_text_write(&text, others, file, others);
+		fclose(file);
+		fclose(others);
+		free(other);
+	}
+	assert_non_null(strstr(recorded[0], "flow to 0a580002 is led to our port 40001"));
+	assert_null(strstr(recorded[1], "flow "));
+	free(recorded[0]);
+	free(recorded[1]);
+	netlink_close(netfilter);
+	close(text.route);
+	close(text.netfilter);
+}
+
 static struct journal_record record_of(const struct redirect_record *what)
 {
 	struct journal_record record = {.type = REDIRECT_RECORD_TABLE};
@@ -162,6 +200,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_flow_is_forgotten),
+		cmocka_unit_test(test_the_sweep_sees_what_was_not_forgotten),
 		cmocka_unit_test(test_a_namespace_that_took_the_number_of_another_is_left_alone),
 		cmocka_unit_test(test_the_record_names_the_namespace_for_good),
 	};

@@ -265,6 +265,7 @@ static void test_a_network_fault_for_a_container(void **state)
 		(const char *[]){"container", "shop", "to", "10.88.0.1", "loss", "100%", NULL});
 	assert_non_null(strstr(fault.plan, "interface sqv1 egress, network namespace pid:"));
 	assert_non_null(strstr(fault.plan, "docker-" ID ".scope (container shop)"));
+	assert_non_null(strstr(fault.plan, "answers to ping, resets"));
 	/* answers of the laboratory's server, which is in that namespace, but not in the group */
 	assert_true(netlab_round_trip(room->lab, "10.88.0.2", NETLAB_PORT, 3000) >= 0);
 	assert_int_equal(netlab_try("ip netns exec %s ping -c 1 -W 2 10.88.0.1", room->lab->far),

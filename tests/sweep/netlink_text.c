@@ -3,12 +3,14 @@
 
 #include "injector/kernel/namespace.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/fib_rules.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
 #include <linux/netlink.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
@@ -142,6 +144,52 @@ static bool is_flow(const struct nlattr *attrs, int left)
 	return false;
 }
 
+static const struct nlattr *inside(const struct nlattr *nest, unsigned type)
+{
+	return nest ? find(payload(nest), nest->nla_len - NLA_HDRLEN, type) : NULL;
+}
+
+/* The IPv4 or IPv6 address of that kind. */
+static const struct nlattr *address_of(const struct nlattr *tuple, unsigned v4, unsigned v6)
+{
+	const struct nlattr *ip = inside(tuple, CTA_TUPLE_IP), *found = inside(ip, v4);
+
+	return found ? found : inside(ip, v6);
+}
+
+static bool is_loopback(const struct nlattr *address)
+{
+	static const uint8_t one[16] = {[15] = 1};
+	const uint8_t *bytes = payload(address);
+
+	return address->nla_len == NLA_HDRLEN + 4 ? bytes[0] == 127
+						  : memcmp(bytes, one, sizeof(one)) == 0;
+}
+
+/* Who comes from that port to that place is led to this machine itself: by nobody any more, when
+ * all is restored. In a zone of its own nobody comes. What else is tracked, also what a responder
+ * itself has opened, leads where it was meant to, as without it. */
+static void put_flow(FILE *out, const struct nlattr *attrs, int left)
+{
+	const struct nlattr *there = find(attrs, left, CTA_TUPLE_ORIG),
+			    *back = find(attrs, left, CTA_TUPLE_REPLY),
+			    *meant = address_of(there, CTA_IP_V4_DST, CTA_IP_V6_DST),
+			    *answers = address_of(back, CTA_IP_V4_SRC, CTA_IP_V6_SRC),
+			    *port = inside(inside(back, CTA_TUPLE_PROTO), CTA_PROTO_SRC_PORT);
+	uint16_t number;
+
+	if (find(attrs, left, CTA_ZONE) || !meant || !answers || !port || !is_loopback(answers) ||
+	    (meant->nla_len == answers->nla_len &&
+	     memcmp(payload(meant), payload(answers), meant->nla_len - NLA_HDRLEN) == 0))
+		return;
+	memcpy(&number, payload(port), sizeof(number));
+	fputs("flow to ", out);
+	put_hex(out, payload(meant), meant->nla_len - NLA_HDRLEN);
+	fprintf(out, " is led to our port %u\n", ntohs(number));
+}
+
+static const struct dump flows = {"flow", IPCTNL_MSG_CT_GET, sizeof(struct nfgenmsg), {0}};
+
 static FILE *choose(struct sink *sink, const struct dump *dump, const struct nlmsghdr *message)
 {
 	const void *body = NLMSG_DATA(message);
@@ -179,6 +227,10 @@ static void put(struct sink *sink, const struct dump *dump, const struct nlmsghd
 
 	if (dump->type == RTM_GETTCLASS && is_flow(attrs, left))
 		return;
+	if (dump == &flows) {
+		put_flow(out, attrs, left);
+		return;
+	}
 	if (!out)
 		out = choose(sink, dump, message);
 	fprintf(out, "%s ", dump->name);
@@ -295,4 +347,6 @@ void netlink_text_write(const struct netlink_text *text, FILE *held, FILE *recor
 		}
 	}
 	put_tables(&sink, text->netfilter);
+	ask(&sink, text->netfilter, &flows, (uint16_t)(NFNL_SUBSYS_CTNETLINK << 8 | flows.type),
+	    NULL, recorded);
 }

@@ -80,6 +80,8 @@ static struct {
 	 "whoever undoes it may be alive, and at it", 0},
 	{"the worker was killed and its journal /* is still there; run: squall restore",
 	 "who tells it has no rights to look", 0},
+	{"the worker was stopped and its journal /* is still there; run: squall restore",
+	 "who tells it has no rights to look", 0},
 	{"the worker hangs in the kernel and its journal /* is still there; run: squall restore",
 	 "who tells it has no rights to look", 0},
 	{"run ??????: its worker, process *, was killed, but hangs in the kernel; when it has "
