@@ -114,7 +114,7 @@ const struct fault_ops dns_fault = {
 			1ULL << CAP_NET_BIND_SERVICE,
 	.explain = dns_explain,
 	.check = dns_check,
-	.check_target = dns_check_target,
+	.use = &dns_use,
 	.probe = probe,
 	.plan = dns_plan,
 	.inject = redirect_inject,

@@ -30,8 +30,7 @@ extern const struct param dns_params[];
 extern const struct dns_match_keys dns_keys;
 extern const char *const dns_answers[]; /* by enum dns_answer */
 int dns_check(const struct params *params, struct error *err);
-int dns_check_target(const struct params *params, const struct params *target,
-		     const struct param_value **out_blamed, struct error *err);
+extern const struct target_use dns_use;
 /* Everything but the names. */
 int dns_read_policy(const struct params *params, struct dns_policy *policy, struct error *err);
 

@@ -29,7 +29,8 @@ const struct param dns_params[] = {
 	[DNS_NAME] = {.name = "name",
 		      .type = PARAM_TEXT,
 		      .flags = PARAM_LIST,
-		      .doc = "exactly these names; \"*\": every name"},
+		      .doc = "exactly these names; \"*\": every name",
+		      .example = "shop.test"},
 	[DNS_DOMAIN] = {.name = "domain",
 			.type = PARAM_TEXT,
 			.flags = PARAM_LIST,
@@ -123,29 +124,12 @@ int dns_check(const struct params *params, struct error *err)
 	return result < 0 ? result : dns_read_policy(params, &policy, err);
 }
 
-int dns_check_target(const struct params *params, const struct params *target,
-		     const struct param_value **out_blamed, struct error *err)
-{
-	static const unsigned unused[] = {TRAFFIC_LOCAL_PORT,
-					  TRAFFIC_LOCAL_ADDRESS,
-					  TRAFFIC_EXCEPT,
-					  TRAFFIC_EXCEPT_FILE,
-					  TRAFFIC_EXCEPT_LOCAL_PORT,
-					  TRAFFIC_EXCEPT_LOCAL_ADDRESS,
-					  TRAFFIC_SHARE,
-					  TRAFFIC_VLAN,
-					  TRAFFIC_NEIGHBOURS};
-	static const struct target_use use = {
-		.chosen = "queries are chosen by server, name and asker",
-		.allowed =
-			"to, to-file, protocol, interface, namespace, cgroup, unit, container, of",
-		.unused = unused,
-		.unused_count = sizeof(unused) / sizeof(*unused),
-		.spoken = "DNS is asked over udp and tcp alone",
-		.protocols = {IPPROTO_UDP, IPPROTO_TCP},
-		.endpoints_max = SERVERS_MAX,
-	};
-
-	(void)params;
-	return target_check_use(&use, target, out_blamed, err);
-}
+const struct target_use dns_use = {
+	.takes = TARGET_TAKES(TO) | TARGET_TAKES(TO_FILE) | TARGET_TAKES(PROTOCOL) |
+		 TARGET_TAKES(PROTOCOL_NUMBER) | TARGET_TAKES(INTERFACE) | TARGET_TAKES_OWNERS,
+	.chosen = "queries are chosen by server, name and asker",
+	.spoken = "DNS is asked over udp and tcp alone",
+	.protocols = {IPPROTO_UDP, IPPROTO_TCP},
+	.endpoints_max = SERVERS_MAX,
+	.example = "10.0.0.53",
+};

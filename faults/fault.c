@@ -29,3 +29,25 @@ const struct fault_ops *fault_find(const char *name)
 			return all[i];
 	return NULL;
 }
+
+bool fault_takes(const struct fault_ops *ops, unsigned key)
+{
+	if (ops->target_kind != TARGET_TRAFFIC)
+		return true;
+	if (key == TRAFFIC_TCP_FLAGS)
+		return ops->sees_packets;
+	if (key == TRAFFIC_FOLLOW || key == TRAFFIC_FOLLOW_EVERY)
+		return ops->follow;
+	return !ops->use || ops->use->takes >> key & 1;
+}
+
+int fault_check_target(const struct fault_ops *ops, const struct params *params,
+		       const struct params *target, const struct param_value **out_blamed,
+		       struct error *err)
+{
+	int result = ops->use ? target_check_use(ops->use, target, out_blamed, err) : 0;
+
+	if (result < 0 || !ops->check_target)
+		return result;
+	return ops->check_target(params, target, out_blamed, err);
+}

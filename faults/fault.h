@@ -95,6 +95,7 @@ struct fault_ops {
 	enum target_kind target_kind; /* the selector table its target uses */
 	bool needs_no_interface;      /* of traffic: it does its work though no route leads there */
 	bool sees_packets;	      /* of traffic: single ones may be selected (tcp-flags) */
+	const struct target_use *use; /* of traffic: which keys; NULL: every one */
 	uint64_t capabilities;	      /* bits 1 << CAP_*: what inject/end/undo need in the worker */
 	/* What this target needs beyond that, of `capabilities_more` and nothing else; called
 	 * before it is resolved. NULL: nothing. */
@@ -183,6 +184,13 @@ struct fault_ops {
 	/* Frees fault->state. The effect has ended before. */
 	void (*release)(struct fault *fault);
 };
+
+/* Whether a key of the selector table is of use for it; all else is refused, and not listed. */
+bool fault_takes(const struct fault_ops *ops, unsigned key);
+/* check_target(), and before it what of the target the fault does not take. */
+int fault_check_target(const struct fault_ops *ops, const struct params *params,
+		       const struct params *target, const struct param_value **out_blamed,
+		       struct error *err);
 
 /* All faults, NULL-terminated, in the order of faults.def. */
 const struct fault_ops *const *fault_all(void);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The http fault: single requests are answered with an error, late or not at all, for everybody in
- * a network namespace or for chosen control groups in it, without touching client or server. Its
- * life: redirect_state.h.
+ * The http fault: single requests are answered with an error, late, not at all or changed, for
+ * everybody in a network namespace or for chosen control groups in it, without touching client or
+ * server. Its life: redirect_state.h.
  */
 #include "faults/http.h"
 
@@ -92,6 +92,9 @@ static void say_counts(const struct http_counters *seen, uint64_t reset, struct 
 		{seen->answered, "", "answered"},
 		{seen->aborted, "", "aborted"},
 		{seen->delayed, "", "delayed"},
+		{seen->changed_requests, "request", " changed"},
+		{seen->changed_responses, "response", " changed"},
+		{seen->unchanged, "", "not changed"},
 		{reset, "connection", " ended"},
 		{seen->strange, "connection", " not understood"},
 		{seen->refused, "connection", " refused (too many)"},
@@ -146,7 +149,7 @@ static void release(struct fault *fault)
 
 const struct fault_ops http_fault = {
 	.name = "http",
-	.summary = "single HTTP/1 requests answered with an error, delayed or aborted",
+	.summary = "single HTTP/1 requests answered with an error, delayed, aborted or changed",
 	.params = http_params,
 	.target_kind = TARGET_TRAFFIC,
 	.needs_no_interface = true,
@@ -157,6 +160,7 @@ const struct fault_ops http_fault = {
 			1ULL << CAP_NET_BIND_SERVICE,
 	.explain = http_explain,
 	.check = http_check,
+	.use = &http_use,
 	.check_target = http_check_target,
 	.probe = probe,
 	.plan = http_plan,

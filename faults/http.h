@@ -20,6 +20,13 @@ enum http_param {
 	HTTP_PARAM_ANSWER,
 	HTTP_PARAM_BODY,
 	HTTP_PARAM_ABORT,
+	HTTP_PARAM_SET_PATH,
+	HTTP_PARAM_SET_QUERY,
+	HTTP_PARAM_SET_METHOD,
+	HTTP_PARAM_SET_REQUEST_HEADER,
+	HTTP_PARAM_SET_STATUS,
+	HTTP_PARAM_SET_RESPONSE_HEADER,
+	HTTP_PARAM_SET_BODY,
 	HTTP_PARAM_PATH,
 	HTTP_PARAM_METHOD,
 	HTTP_PARAM_HEADER,
@@ -28,8 +35,15 @@ enum http_param {
 };
 extern const struct param http_params[];
 int http_check(const struct params *params, struct error *err);
+extern const struct target_use http_use;
 int http_check_target(const struct params *params, const struct params *target,
 		      const struct param_value **out_blamed, struct error *err);
+#define HTTP_VALUES_MAX 20 /* of each list: every request is compared with them */
+
+/* http_change_params.c: of what is changed; `policy`: the rest of it, as it was read. */
+bool http_is_change(unsigned param);
+int http_read_changes(const struct params *params, struct http_policy *policy, struct error *err);
+int http_check_changes(const struct params *params, struct error *err);
 
 #define HTTP_PORT      80
 #define HTTP_MARK_BASE 0x60000000U /* see redirect.h */
@@ -56,7 +70,7 @@ void http_add_rules(const struct redirect_rules *rules);
 
 /* http_plan.c */
 int http_plan(struct fault *fault, struct plan *plan, struct error *err);
-/* "answer 503, 10% of the requests" */
+/* "answer 503, 10% of them" */
 void http_describe(const struct http_policy *policy, char *out, size_t size);
 
 /* http.c: those that are to be ended; the caller drops them. */

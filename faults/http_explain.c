@@ -7,6 +7,8 @@
 #include "injector/base/prose.h"
 #include "injector/base/quantity.h"
 
+#include <string.h>
+
 #define SHOWN_MAX 4 /* values in a sentence */
 
 static void say_list(struct prose *prose, const struct params *params, unsigned key,
@@ -37,6 +39,78 @@ static void say_which(struct prose *prose, const struct params *params)
 	}
 }
 
+/* Between brackets. */
+static const char *next_of(bool *has_begun)
+{
+	const char *before = *has_begun ? ", " : " (";
+
+	*has_begun = true;
+	return before;
+}
+
+/* "Name: value", or that it is removed. */
+static void say_settings(struct prose *prose, bool *has_begun, const struct params *params,
+			 unsigned key, const char *what, char between)
+{
+	unsigned count = params_count(params, key);
+
+	for (unsigned i = 0; i < count && i < SHOWN_MAX; i++) {
+		const char *text = params_value(params, key, i)->text;
+		const char *value = strchr(text, between);
+		int size = value ? (int)(value - text) : 0;
+
+		if (value && value[1 + strspn(value + 1, " \t")])
+			prose_say(prose, "%s%s %s", next_of(has_begun), what, text);
+		else
+			prose_say(prose, "%sno %s %.*s", next_of(has_begun), what, size, text);
+	}
+	if (count > SHOWN_MAX)
+		prose_say(prose, "%sother %s", next_of(has_begun),
+			  key == HTTP_PARAM_SET_QUERY ? "queries" : "headers");
+}
+
+static void say_request(struct prose *prose, const struct params *params)
+{
+	const char *path = params_text(params, HTTP_PARAM_SET_PATH);
+	const char *method = params_text(params, HTTP_PARAM_SET_METHOD);
+	bool has_begun = false;
+
+	prose_say(prose, " reaches the server changed");
+	if (method)
+		prose_say(prose, "%smethod %s", next_of(&has_begun), method);
+	if (path)
+		prose_say(prose, "%spath %s", next_of(&has_begun), path);
+	say_settings(prose, &has_begun, params, HTTP_PARAM_SET_QUERY, "query", '=');
+	say_settings(prose, &has_begun, params, HTTP_PARAM_SET_REQUEST_HEADER, "header", ':');
+	prose_say(prose, ")");
+}
+
+static void say_response(struct prose *prose, const struct http_policy *policy)
+{
+	bool has_begun = false;
+
+	prose_say(prose, ", which does what it is asked, and its answer comes back changed");
+	if (policy->new_status)
+		prose_say(prose, "%sstatus %u %s", next_of(&has_begun), policy->new_status,
+			  http_reason(policy->new_status));
+	say_settings(prose, &has_begun, policy->params, HTTP_PARAM_SET_RESPONSE_HEADER, "header",
+		     ':');
+	if (policy->new_body)
+		prose_say(prose, "%sanother body", next_of(&has_begun));
+	prose_say(prose, ")");
+}
+
+static void say_changes(struct prose *prose, const struct http_policy *policy)
+{
+	if (policy->changes_requests)
+		say_request(prose, policy->params);
+	else
+		prose_say(prose, " goes on to the server");
+	if (policy->changes_responses)
+		say_response(prose, policy);
+	prose_say(prose, ". No cache may keep what comes of it (no-store). ");
+}
+
 static void say_effect(struct prose *prose, const struct http_policy *policy)
 {
 	char text[QUANTITY_TEXT_SIZE];
@@ -53,6 +127,8 @@ static void say_effect(struct prose *prose, const struct http_policy *policy)
 		prose_say(prose,
 			  " gets no answer: its connection is reset (ECONNRESET), and the server "
 			  "has not seen it. Clients that repeat what may be repeated do so. ");
+	else if (policy->changes_requests || policy->changes_responses)
+		say_changes(prose, policy);
 	else
 		prose_say(prose, " goes on to the server; those behind it on the same connection "
 				 "wait with it. ");

@@ -330,7 +330,9 @@ bool http_read_response(const uint8_t *bytes, size_t size, bool to_head,
 	if (status < 100 || (line.size > 12 && line.at[12] != ' ') || !read_headers(rest, &said))
 		return false;
 	*out = (struct http_response_head){.status = status,
-					   .is_interim = status < 200 && status != 101};
+					   .headers = rest,
+					   .is_interim = status < 200 && status != 101,
+					   .is_last = said.closes};
 	if (status < 200 || status == 204 || status == 304 || to_head)
 		return true;
 	out->body = body_of(&said);
@@ -375,6 +377,17 @@ const char *http_reason(unsigned status)
 		const char *text;
 	} known[] = {
 		{200, "OK"},
+		{201, "Created"},
+		{202, "Accepted"},
+		{204, "No Content"},
+		{205, "Reset Content"},
+		{206, "Partial Content"},
+		{301, "Moved Permanently"},
+		{302, "Found"},
+		{303, "See Other"},
+		{304, "Not Modified"},
+		{307, "Temporary Redirect"},
+		{308, "Permanent Redirect"},
 		{400, "Bad Request"},
 		{401, "Unauthorized"},
 		{402, "Payment Required"},

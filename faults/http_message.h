@@ -39,8 +39,10 @@ struct http_request_head {
 
 struct http_response_head {
 	unsigned status;
+	struct http_text headers; /* whole lines */
 	struct http_body body;
 	bool is_interim; /* 1xx but 101: another one follows */
+	bool is_last;	 /* it says that the connection ends behind it */
 };
 
 enum http_found {

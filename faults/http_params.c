@@ -12,7 +12,6 @@
 #include <string.h>
 
 #define SERVERS_MAX 1000
-#define VALUES_MAX  20 /* of each list: every request is compared with them */
 
 const struct param http_params[] = {
 	[HTTP_PARAM_TARGET] = {.name = "target",
@@ -39,6 +38,35 @@ const struct param http_params[] = {
 			      .type = PARAM_BOOL,
 			      .fallback = "false",
 			      .doc = "the connection of the request is reset"},
+	[HTTP_PARAM_SET_PATH] = {.name = "set-path",
+				 .type = PARAM_TEXT,
+				 .doc = "what the server is asked for instead; what is behind a ? "
+					"stays, unless this has one as well"},
+	[HTTP_PARAM_SET_QUERY] = {.name = "set-query",
+				  .type = PARAM_TEXT,
+				  .flags = PARAM_LIST,
+				  .doc = "behind the ?, as \"page=2\"; \"page=\" removes it"},
+	[HTTP_PARAM_SET_METHOD] = {.name = "set-method",
+				   .type = PARAM_NAME,
+				   .doc = "the method the server sees; HEAD requests keep theirs"},
+	[HTTP_PARAM_SET_REQUEST_HEADER] = {.name = "set-request-header",
+					   .type = PARAM_TEXT,
+					   .flags = PARAM_LIST,
+					   .doc = "what the server sees, as \"X-User: test-1\"; "
+						  "\"X-User:\" removes it"},
+	[HTTP_PARAM_SET_STATUS] = {.name = "set-status",
+				   .type = PARAM_INTEGER,
+				   .min = 200,
+				   .max = 599,
+				   .doc = "the status in place of the server's, which was asked"},
+	[HTTP_PARAM_SET_RESPONSE_HEADER] = {.name = "set-response-header",
+					    .type = PARAM_TEXT,
+					    .flags = PARAM_LIST,
+					    .doc = "of the server's response, as \"Retry-After: "
+						   "60\"; \"Retry-After:\" removes it"},
+	[HTTP_PARAM_SET_BODY] = {.name = "set-body",
+				 .type = PARAM_LINE,
+				 .doc = "in place of the server's; it may be empty"},
 	[HTTP_PARAM_PATH] = {.name = "path",
 			     .type = PARAM_TEXT,
 			     .flags = PARAM_LIST,
@@ -70,12 +98,17 @@ const struct param http_params[] = {
 
 static int check_counts(const struct params *params, struct error *err)
 {
-	static const unsigned lists[] = {HTTP_PARAM_PATH, HTTP_PARAM_METHOD, HTTP_PARAM_HEADER};
+	static const unsigned lists[] = {HTTP_PARAM_PATH,
+					 HTTP_PARAM_METHOD,
+					 HTTP_PARAM_HEADER,
+					 HTTP_PARAM_SET_QUERY,
+					 HTTP_PARAM_SET_REQUEST_HEADER,
+					 HTTP_PARAM_SET_RESPONSE_HEADER};
 
 	for (unsigned i = 0; i < sizeof(lists) / sizeof(*lists); i++)
-		if (params_count(params, lists[i]) > VALUES_MAX)
+		if (params_count(params, lists[i]) > HTTP_VALUES_MAX)
 			return error_set(err, E2BIG, "%s: more than %d",
-					 params->table[lists[i]].name, VALUES_MAX);
+					 params->table[lists[i]].name, HTTP_VALUES_MAX);
 	return 0;
 }
 
@@ -124,9 +157,11 @@ static int check_each(const struct params *params, unsigned key,
 
 static int check_effects(const struct http_policy *policy, bool has_body, struct error *err)
 {
-	if (!policy->status && !policy->aborts && !policy->delay_ns) {
+	if (!policy->status && !policy->aborts && !policy->delay_ns && !policy->changes_requests &&
+	    !policy->changes_responses) {
 		error_set(err, EINVAL, "what shall become of the requests?");
-		return error_remedy(err, "give answer, delay or abort");
+		return error_remedy(err, "give answer, delay, abort or what is to be changed "
+					 "(set-status, set-path, ...)");
 	}
 	if (policy->status && policy->status != 200 && policy->status < 400) {
 		error_set(err, EINVAL, "answer: %u is no error", policy->status);
@@ -138,7 +173,7 @@ static int check_effects(const struct http_policy *policy, bool has_body, struct
 	}
 	if (has_body && !policy->status) {
 		error_set(err, EINVAL, "body: it belongs to `answer`, which is not given");
-		return error_remedy(err, "add answer: 503, or leave `body` out");
+		return error_remedy(err, "add answer: 503; of what the server answers: set-body");
 	}
 	return 0;
 }
@@ -154,8 +189,10 @@ int http_read_policy(const struct params *params, struct http_policy *out, struc
 		.delay_ns = params_number(params, HTTP_PARAM_DELAY, 0),
 		.share_ppb = params_number(params, HTTP_PARAM_PROBABILITY, SHARE_ONE),
 	};
-	int result = check_effects(&policy, body != NULL, err);
+	int result = http_read_changes(params, &policy, err);
 
+	if (result == 0)
+		result = check_effects(&policy, body != NULL, err);
 	if (result == 0)
 		*out = policy;
 	return result;
@@ -172,30 +209,25 @@ int http_check(const struct params *params, struct error *err)
 		result = check_each(params, HTTP_PARAM_METHOD, check_method, err);
 	if (result == 0)
 		result = check_each(params, HTTP_PARAM_HEADER, check_header, err);
+	if (result == 0)
+		result = http_check_changes(params, err);
 	return result < 0 ? result : http_read_policy(params, &policy, err);
 }
+
+const struct target_use http_use = {
+	.takes = TARGET_TAKES(TO) | TARGET_TAKES(TO_FILE) | TARGET_TAKES(PROTOCOL) |
+		 TARGET_TAKES(PROTOCOL_NUMBER) | TARGET_TAKES(EXCEPT) | TARGET_TAKES(EXCEPT_FILE) |
+		 TARGET_TAKES(INTERFACE) | TARGET_TAKES(ALLOW_LOCKOUT) | TARGET_TAKES_OWNERS,
+	.chosen = "requests are chosen by server, by what is asked and by who asks",
+	.spoken = "HTTP/1 is spoken over tcp alone",
+	.protocols = {IPPROTO_TCP},
+	.endpoints_max = SERVERS_MAX,
+	.example = "10.0.5.7:80",
+};
 
 int http_check_target(const struct params *params, const struct params *target,
 		      const struct param_value **out_blamed, struct error *err)
 {
-	static const unsigned unused[] = {TRAFFIC_LOCAL_PORT,
-					  TRAFFIC_LOCAL_ADDRESS,
-					  TRAFFIC_EXCEPT_LOCAL_PORT,
-					  TRAFFIC_EXCEPT_LOCAL_ADDRESS,
-					  TRAFFIC_SHARE,
-					  TRAFFIC_VLAN,
-					  TRAFFIC_NEIGHBOURS};
-	static const struct target_use use = {
-		.chosen = "requests are chosen by server, by what is asked and by who asks",
-		.allowed = "to, to-file, except, except-file, interface, namespace, cgroup, unit, "
-			   "container, of",
-		.unused = unused,
-		.unused_count = sizeof(unused) / sizeof(*unused),
-		.spoken = "HTTP/1 is spoken over tcp alone",
-		.protocols = {IPPROTO_TCP},
-		.endpoints_max = SERVERS_MAX,
-	};
-
 	if (params_number(params, HTTP_PARAM_RESET, 0) && params_count(target, TRAFFIC_INTERFACE)) {
 		*out_blamed = params_value(target, TRAFFIC_INTERFACE, 0);
 		error_set(err, EINVAL,
@@ -203,5 +235,5 @@ int http_check_target(const struct params *params, const struct params *target,
 			  "it");
 		return error_remedy(err, "leave one of them out");
 	}
-	return target_check_use(&use, target, out_blamed, err);
+	return 0;
 }

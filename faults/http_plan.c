@@ -26,6 +26,11 @@ void http_describe(const struct http_policy *policy, char *out, size_t size)
 		prose_say(&prose, "%sanswer %u", policy->delay_ns ? ", then " : "", policy->status);
 	if (policy->aborts)
 		prose_say(&prose, "%sreset", policy->delay_ns ? ", then " : "");
+	if (policy->changes_requests || policy->changes_responses)
+		prose_say(&prose, "%schange %s%s%s", policy->delay_ns ? ", then " : "",
+			  policy->changes_requests ? "the request" : "",
+			  policy->changes_requests && policy->changes_responses ? " and " : "",
+			  policy->changes_responses ? "the response" : "");
 	if (policy->share_ppb < SHARE_ONE)
 		prose_say(&prose, ", %s of them", quantity_format_share(policy->share_ppb, text));
 	prose_end(&prose);
@@ -43,6 +48,20 @@ static int list_requests(const struct params *params, struct plan *plan)
 	return result;
 }
 
+/* What is changed in requests and responses. */
+static int list_settings(const struct params *params, struct plan *plan)
+{
+	int result = 0;
+
+	for (unsigned key = 0; params->table[key].name; key++)
+		for (unsigned i = 0;
+		     result == 0 && http_is_change(key) && i < params_count(params, key); i++)
+			result = plan_add(plan, PLAN_CHANGE, "of what is met: %s \"%s\"",
+					  params->table[key].name,
+					  params_value(params, key, i)->text);
+	return result;
+}
+
 static int list_changes(const struct http_state *state, bool resets, struct plan *plan)
 {
 	char what[120], listens[320];
@@ -54,6 +73,8 @@ static int list_changes(const struct http_state *state, bool resets, struct plan
 		 "else is passed on to the server that was meant",
 		 what);
 	result = redirect_list_changes(&state->redirect, listens, plan);
+	if (result == 0)
+		result = list_settings(state->policy.params, plan);
 	if (result == 0)
 		result = plan_add(
 			plan, PLAN_NOTE,

@@ -9,26 +9,43 @@
 #include <string.h>
 #include <strings.h>
 
-/* The path of "/path?query" or of "http://host/path?query", and the query (at NULL: there is none).
- */
-static struct http_text path_of(struct http_text target, struct http_text *out_query)
+bool http_split_target(struct http_text target, struct http_text *out_origin,
+		       struct http_text *out_path, struct http_text *out_query)
 {
 	static const char scheme[] = "http://";
-	const size_t length = sizeof(scheme) - 1;
+	struct http_text origin = {target.at, 0}, path, query = {NULL, 0};
+	size_t at = 0;
+
+	if (target.size && target.at[0] != '/') {
+		at = sizeof(scheme) - 1;
+		if (target.size <= at || strncasecmp(target.at, scheme, at) != 0)
+			return false;
+		while (at < target.size && target.at[at] != '/' && target.at[at] != '?')
+			at++;
+		origin.size = at;
+	}
+	path = (struct http_text){target.at + at, 0};
+	while (at < target.size && target.at[at] != '?')
+		at++;
+	path.size = (size_t)(target.at + at - path.at);
+	if (at < target.size)
+		query = (struct http_text){target.at + at + 1, target.size - at - 1};
+	*out_origin = origin;
+	*out_path = path;
+	*out_query = query;
+	return true;
+}
+
+/* Of a target that is neither, as of "*", what comes before a "?". */
+static struct http_text path_of(struct http_text target, struct http_text *out_query)
+{
+	struct http_text origin, path;
 	const char *end;
 
+	if (http_split_target(target, &origin, &path, out_query))
+		return path.size ? path : (struct http_text){"/", 1};
 	*out_query = (struct http_text){0};
-	if (target.size > length && strncasecmp(target.at, scheme, length) == 0) {
-		const char *path = target.at + length;
-
-		while (path < target.at + target.size && *path != '/' && *path != '?')
-			path++;
-		if (path == target.at + target.size || *path == '?')
-			return (struct http_text){"/", 1};
-		target.size -= (size_t)(path - target.at);
-		target.at = path;
-	}
-	end = target.size ? memchr(target.at, '?', target.size) : NULL;
+	end = memchr(target.at, '?', target.size);
 	if (end) {
 		size_t size = (size_t)(end - target.at);
 
@@ -116,17 +133,22 @@ static int64_t scaled(const struct http_policy *policy, int64_t value)
 	return (int64_t)((__int128)value * level_ppb / SHARE_ONE);
 }
 
+/* Nothing but late; else a ramp is about how many are met. */
+static bool is_delay_alone(const struct http_policy *policy)
+{
+	return http_policy_fate(policy) == HTTP_PASSES && !policy->changes_requests &&
+	       !policy->changes_responses;
+}
+
 int64_t http_policy_delay_ns(const struct http_policy *policy)
 {
-	return http_policy_fate(policy) == HTTP_PASSES ? scaled(policy, policy->delay_ns)
-						       : policy->delay_ns;
+	return is_delay_alone(policy) ? scaled(policy, policy->delay_ns) : policy->delay_ns;
 }
 
 bool http_policy_draws(const struct http_policy *policy, uint64_t *random)
 {
-	const int64_t share_ppb = http_policy_fate(policy) == HTTP_PASSES
-					  ? policy->share_ppb
-					  : scaled(policy, policy->share_ppb);
+	const int64_t share_ppb =
+		is_delay_alone(policy) ? policy->share_ppb : scaled(policy, policy->share_ppb);
 
 	if (share_ppb >= SHARE_ONE)
 		return true;

@@ -6,12 +6,14 @@
 #ifndef SQUALL_HTTP_RELAY_H
 #define SQUALL_HTTP_RELAY_H
 
+#include "faults/http_change.h"
 #include "faults/http_responder.h"
 #include "faults/redirect.h"
 
 #define HTTP_LANE_SIZE	 (32 << 10)	    /* also the longest head that is understood */
 #define HTTP_PENDING_MAX 64		    /* requests on one connection without an answer yet */
 #define HTTP_CLOSING_NS	 (3LL * 1000000000) /* for a client to hang up after we did */
+#define HTTP_ALONE_NS	 (3LL * 1000000000) /* for a server to say what nobody gets */
 
 struct http_stream;
 
@@ -25,6 +27,9 @@ struct http_relay {
 	/* read by other threads */
 	_Atomic uint64_t connections, requests, hits, answered, aborted, delayed, strange, refused,
 		left;
+	_Atomic uint64_t changed_requests, changed_responses, unchanged;
+
+	uint8_t changed[HTTP_LANE_SIZE + HTTP_GROWTH_MAX]; /* a message while it is written */
 };
 
 /* The server that a client meant; false: nobody was redirected, it talks to us on purpose. */

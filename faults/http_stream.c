@@ -108,12 +108,8 @@ void http_stream_hang_up(struct http_stream *stream)
 
 static size_t room(struct http_lane *lane)
 {
-	if (lane->start > 0 && lane->start == lane->clear) {
-		memmove(lane->bytes, lane->bytes + lane->start, lane->used - lane->start);
-		lane->used -= lane->start;
-		lane->start = lane->clear = 0;
-	}
-	return HTTP_LANE_SIZE - lane->used;
+	http_lane_compact(lane);
+	return lane->used < HTTP_LANE_SIZE ? HTTP_LANE_SIZE - lane->used : 0;
 }
 
 /* False: the other end is gone. */
@@ -248,17 +244,19 @@ static void hear_last(struct http_stream *stream)
 	struct http_lane *lane = &stream->to_client;
 	bool has_more = stream->server >= 0 && stream->is_connected;
 
+	bool has_moved;
+
 	do {
 		size_t had;
 
-		http_exchange_go_on(stream);
+		has_moved = http_exchange_go_on(stream);
 		if (!flush(lane, stream->client))
 			return;
 		room(lane);
 		had = lane->used;
 		has_more = has_more && stream->server >= 0 && fill(lane, stream->server) &&
 			   lane->used > had;
-	} while (has_more);
+	} while (has_more || has_moved);
 }
 
 /* After anything happened. The stream may be gone behind it. */
@@ -415,14 +413,28 @@ void http_stream_soften_all(struct http_relay *relay)
 	}
 }
 
+/* Its server speaks without end, for nobody. */
+static bool is_alone_too_long(const struct http_stream *stream, int64_t now_ns)
+{
+	return stream->mode != HTTP_HANGING_UP && stream->is_dropped && stream->alone_ns &&
+	       now_ns - stream->alone_ns > HTTP_ALONE_NS;
+}
+
 void http_stream_sweep(struct http_relay *relay, int64_t now_ns)
 {
 	for (struct http_stream *stream = relay->streams, *next; stream; stream = next) {
 		next = stream->next;
-		if (stream->mode == HTTP_HANGING_UP && now_ns - stream->since_ns > HTTP_CLOSING_NS)
+		if (stream->mode == HTTP_HANGING_UP &&
+		    now_ns - stream->since_ns > HTTP_CLOSING_NS) {
 			end_stream(stream, stream->to_client.is_shut);
-		else if (may_hang_up(stream))
+			continue;
+		}
+		if (is_alone_too_long(stream, now_ns)) {
+			http_stream_hang_up(stream);
 			go_on(stream, true);
+		} else if (may_hang_up(stream)) {
+			go_on(stream, true);
+		}
 	}
 }
 

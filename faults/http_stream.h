@@ -8,9 +8,12 @@
 
 #include "faults/http_relay.h"
 
-/* One direction. bytes[start, clear) may go on, [clear, used) is not decided yet. */
+#include <string.h>
+
+/* One direction. bytes[start, clear) may go on, [clear, used) is not decided yet. That is filled up
+ * to HTTP_LANE_SIZE; beyond it there is room for a message to become longer. */
 struct http_lane {
-	uint8_t bytes[HTTP_LANE_SIZE];
+	uint8_t bytes[HTTP_LANE_SIZE + HTTP_GROWTH_MAX];
 	size_t start, clear, used;
 	bool has_ended; /* nothing more comes */
 	bool is_shut;	/* and who gets it has been told */
@@ -49,7 +52,10 @@ struct http_stream {
 	/* of the responses */
 	unsigned pending;      /* requests of which the server has not said the last byte */
 	uint64_t pending_head; /* which of them are HEAD; bit 0: the oldest */
+	uint64_t pending_met;  /* whose responses are to be changed; the same */
 	bool is_in_response;   /* behind its head */
+	bool is_dropped;       /* and the rest of it goes to nobody: the client has ours */
+	int64_t alone_ns;      /* since then only such a rest comes, and the client asks no more */
 	bool is_broken;	       /* is to be reset */
 	struct http_body response;
 };
@@ -68,6 +74,16 @@ void http_stream_hang_up(struct http_stream *stream);
 void http_stream_drop_server(struct http_stream *stream);
 /* Calls http_exchange_go_on() when the time is over. */
 void http_stream_hold(struct http_stream *stream, int64_t delay_ns);
+
+/* What has gone on makes room. */
+static inline void http_lane_compact(struct http_lane *lane)
+{
+	if (!lane->start || lane->start != lane->clear)
+		return;
+	memmove(lane->bytes, lane->bytes + lane->start, lane->used - lane->start);
+	lane->used -= lane->start;
+	lane->start = lane->clear = 0;
+}
 
 static inline bool http_lane_is_empty(const struct http_lane *lane)
 {

@@ -394,6 +394,7 @@ const struct fault_ops network_fault = {
 	.explain = network_explain,
 	.load = network_load,
 	.check = network_check,
+	.check_target = network_check_target,
 	.probe = probe,
 	.plan = network_plan,
 	.inject = inject,

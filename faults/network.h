@@ -80,6 +80,9 @@ enum network_param {
 };
 extern const struct param network_params[];
 int network_check(const struct params *params, struct error *err);
+/* network_target.c */
+int network_check_target(const struct params *params, const struct params *target,
+			 const struct param_value **out_blamed, struct error *err);
 /* It only ends connections, at once. */
 bool network_is_instant(const struct params *params);
 /* network_samples.c: see fault_ops.load. */
@@ -316,6 +319,9 @@ int network_plan_connections(struct network_state *state, const struct target *t
 int network_reset_connections(struct network_state *state, const struct target *target,
 			      struct error *err);
 void network_describe_connections(const struct network_state *state, struct evidence *evidence);
+/* Those of SSH in scope, when nobody knows which one controls us. */
+int network_list_sessions(const struct network_state *state, const struct target *target,
+			  struct plan *plan);
 
 /* network_neighbours.c: notes on what else is met on the way. */
 int network_list_stacked(const struct network_state *state, struct plan *plan);

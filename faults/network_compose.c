@@ -13,6 +13,8 @@
 #include "faults/network.h"
 
 #include "faults/network_gate.h"
+#include "injector/base/prose.h"
+#include "injector/base/quantity.h"
 #include "injector/kernel/qdisc.h"
 
 #include <errno.h>
@@ -68,12 +70,106 @@ int network_list_shared(const struct network_state *state, const char *with, boo
 			with, state->way == NETWORK_NETEM ? " then, not netem" : "");
 }
 
+/* Independent draws: of what one leaves the other takes its share. */
+static double lost_of(const struct network_state *state)
+{
+	return netem_loses(&state->effect.full)
+		       ? (double)state->effect.full.loss_ppb / (double)SHARE_ONE
+		       : 0;
+}
+
+static void say_losses(const struct network_state *a, const struct network_state *b,
+		       struct prose *prose)
+{
+	const double one = lost_of(a), other = lost_of(b);
+
+	if (one >= 1 || other >= 1)
+		prose_say(prose, "; of what is cut off nothing is left for the other");
+	else if (one > 0 && other > 0)
+		prose_say(prose, "; %.4g%% and %.4g%% of loss are %.4g%% together", 100 * one,
+			  100 * other, 100 * (1 - (1 - one) * (1 - other)));
+}
+
+static void say_delays(const struct network_state *a, const struct network_state *b,
+		       struct prose *prose)
+{
+	const struct netem_config *one = &a->effect.full, *other = &b->effect.full;
+	char first[QUANTITY_TEXT_SIZE], second[QUANTITY_TEXT_SIZE], sum[QUANTITY_TEXT_SIZE];
+
+	if (one->delay_ns && other->delay_ns)
+		prose_say(prose, "; delays add up: %s and %s are %s%s",
+			  quantity_format_duration(one->delay_ns, first),
+			  quantity_format_duration(other->delay_ns, second),
+			  quantity_format_duration(one->delay_ns + other->delay_ns, sum),
+			  one->jitter_ns || other->jitter_ns ? " on average" : "");
+	if (one->rate_bytes && other->rate_bytes)
+		prose_say(prose, "; the lower rate counts");
+}
+
+/* Which of two comes first is known where one of them loses by a filter. */
+static void say_rates(const struct network_state *a, const struct network_state *b,
+		      bool loses_first, struct prose *prose)
+{
+	const struct netem_config *one = &a->effect.full, *other = &b->effect.full;
+	const bool has_rate =
+		(one->rate_bytes && netem_loses(other)) || (other->rate_bytes && netem_loses(one));
+
+	if (has_rate && loses_first)
+		prose_say(prose, "; what is lost does not count for the rate");
+	else if (has_rate)
+		prose_say(prose, "; what is lost counts for the rate if the rate comes first");
+}
+
+static int list_pair(const struct network_state *state, const struct network_state *other,
+		     struct plan *plan)
+{
+	const bool loses_first = network_loses_first(state) || network_loses_first(other);
+	const bool both_lose = network_loses_first(state) && network_loses_first(other);
+	struct prose prose;
+	char words[400], effect[200];
+
+	prose_begin(&prose, words, sizeof(words));
+	if (both_lose)
+		prose_say(&prose, "what both match meets both while they are in force");
+	else if (loses_first)
+		prose_say(&prose, "what both match is first lost or not, then %s",
+			  state->effect.full.delay_ns || other->effect.full.delay_ns ? "delayed"
+										     : "goes on to "
+										       "the other");
+	else if (!state->has_line)
+		prose_say(&prose, "what both match meets the one injected last only (no "
+				  "/dev/net/tun here)");
+	else
+		prose_say(&prose,
+			  "while both are in force, what both match meets both, the one injected "
+			  "last first (that one is a delay line%s)",
+			  state->way == NETWORK_NETEM ? " then, not netem" : "");
+	if (loses_first || state->has_line) {
+		say_losses(state, other, &prose);
+		say_delays(state, other, &prose);
+		say_rates(state, other, loses_first, &prose);
+	}
+	return plan_add(plan, PLAN_NOTE, "shares an interface with another network step (%s): %s",
+			network_effect_describe(&other->effect, effect, sizeof(effect)), words);
+}
+
+/* One packet may come to both. */
+static bool meets(const struct network_state *state, const struct network_state *other)
+{
+	return network_shares_path(state, other) &&
+	       (!state->fault || !other->fault ||
+		target_may_share(&state->fault->target->params, &other->fault->target->params));
+}
+
 int network_compose(struct network_state *state, struct plan *plan)
 {
 	static const char with[] = "another network step";
+	int result = 0;
 
-	for (struct network_state *other = network_first_live(); other; other = other->next) {
-		if (other == state || !network_shares_path(state, other))
+	for (struct network_state *other = network_first_live(); other && result == 0;
+	     other = other->next) {
+		if (other == state || network_is_instant(state->fault->params) ||
+		    network_is_instant(other->fault->params) || !meets(state, other))
 			continue;
 		if (lose_by_filter(state, other))
 			return plan_add(
@@ -83,11 +179,9 @@ int network_compose(struct network_state *state, struct plan *plan)
 				"by %s in place of netem, with segmentation offload one "
 				"drop is up to 64 KiB of a TCP stream",
 				with, state->hook == NETWORK_GATE ? "a BPF filter" : "nf_tables");
-		return network_list_shared(state, with,
-					   network_loses_first(state) || network_loses_first(other),
-					   plan);
+		result = list_pair(state, other, plan);
 	}
-	return 0;
+	return result;
 }
 
 /* A packet that comes back from a delay line has no socket; its mark it has, in its link-layer

@@ -11,9 +11,11 @@
 #include "injector/kernel/route.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #define ROUTES_MAX 16
+#define SSH_PORT   22
 
 /* Does it go through an interface of the fault's? */
 static bool passes_by(const struct network_state *state, const struct connection *connection)
@@ -54,27 +56,32 @@ static int find(struct network_state *state, const struct target *target,
 	return result;
 }
 
-static int check_target(const struct target *target, struct error *err)
+/* Whose connection is not known could cut himself off. */
+int network_list_sessions(const struct network_state *state, const struct target *target,
+			  struct plan *plan)
 {
+	const struct target_spared nobody = {0};
+	struct target_connections open = {0};
+	struct netlink *diag = NULL;
 	uint8_t numbers[TRAFFIC_PROTOCOLS_MAX];
-	unsigned count = target_protocols(&target->params, numbers);
-	bool has_tcp = count == 0;
+	unsigned protocols = target_protocols(&target->params, numbers), count = 0;
 
-	for (unsigned i = 0; i < count; i++)
-		has_tcp |= numbers[i] == IPPROTO_TCP;
-	if (!has_tcp)
-		return error_set(err, EINVAL, "reset-connections: only tcp has connections");
-	if (params_is_set(&target->params, TRAFFIC_SHARE) ||
-	    params_is_set(&target->params, TRAFFIC_VLAN))
-		return error_set(err, EINVAL,
-				 "reset-connections does not know which flows `share` and `vlan` "
-				 "take; partition: reset ends those that send something");
-	if (params_count(&target->params, TRAFFIC_TCP_FLAGS))
-		return error_set(
-			err, EINVAL,
-			"reset-connections ends whole connections, and tcp-flags selects "
-			"packets of them; partition: reset ends those that send such a one");
-	return 0;
+	if (state->control_count || params_number(&target->params, TRAFFIC_ALLOW_LOCKOUT, 0) ||
+	    (protocols && !memchr(numbers, IPPROTO_TCP, protocols)))
+		return 0;
+	/* it is but a note: whatever fails here fails elsewhere, too, or does no harm */
+	if (netlink_open_diag(target->namespace_fd, &diag, NULL) == 0)
+		target_connections_find(diag, target, 0, &nobody, &open, NULL);
+	for (unsigned i = 0; i < open.count; i++)
+		count += open.found[i].local_port == SSH_PORT && passes_by(state, &open.found[i]);
+	target_connections_drop(&open);
+	netlink_close(diag);
+	if (!count)
+		return 0;
+	return plan_add(plan, PLAN_NOTE,
+			"no controlling SSH connection found; %u established one%s (port %d) %s in "
+			"scope: if you sit on one, name its far side in `except`",
+			count, count == 1 ? "" : "s", SSH_PORT, count == 1 ? "is" : "are");
 }
 
 int network_plan_connections(struct network_state *state, const struct target *target,
@@ -82,10 +89,8 @@ int network_plan_connections(struct network_state *state, const struct target *t
 {
 	struct target_connections connections = {0};
 	unsigned count;
-	int result = check_target(target, err);
+	int result = netlink_open_diag(target->namespace_fd, &state->diag, err);
 
-	if (result == 0)
-		result = netlink_open_diag(target->namespace_fd, &state->diag, err);
 	if (result == 0)
 		result = connection_try_destroy(state->diag, err);
 	if (result == -EOPNOTSUPP && state->effect.refusal.resets) {

@@ -76,6 +76,25 @@ static int list_local(const struct params *params, struct plan *plan)
 	return result;
 }
 
+/* "of that, frames of VLAN 5"; and where they are looked for, if nobody said it */
+static int list_vlan(const struct network_state *state, const struct params *params,
+		     struct plan *plan)
+{
+	int result;
+
+	if (!params_is_set(params, TRAFFIC_VLAN))
+		return 0;
+	result = plan_add(plan, PLAN_TARGET, "of that, frames of VLAN %s",
+			  params_text(params, TRAFFIC_VLAN));
+	if (result < 0 || params_count(params, TRAFFIC_INTERFACE) || !state->path_count)
+		return result;
+	return plan_add(plan, PLAN_NOTE,
+			"vlan: the routes lead by %s, and frames are met there only if they have "
+			"the tag, which they have on the interface below that of a VLAN: name it "
+			"with `interface`",
+			state->paths[0].interface);
+}
+
 int network_list_targets(const struct network_state *state, const struct target *target,
 			 struct plan *plan)
 {
@@ -99,9 +118,8 @@ int network_list_targets(const struct network_state *state, const struct target 
 		result = plan_add(plan, PLAN_TARGET, "of that, %s of the %s",
 				  params_text(params, TRAFFIC_SHARE),
 				  target_shares_addresses(params) ? "far addresses" : "flows");
-	if (result == 0 && params_is_set(params, TRAFFIC_VLAN))
-		result = plan_add(plan, PLAN_TARGET, "of that, frames of VLAN %s",
-				  params_text(params, TRAFFIC_VLAN));
+	if (result == 0)
+		result = list_vlan(state, params, plan);
 	if (result == 0)
 		result = list_flags(params, plan);
 	if (result == 0)
@@ -212,6 +230,8 @@ int network_list_excluded(const struct network_state *state, const struct target
 				  "not affected: this session's connection with %s port %u", remote,
 				  c->remote_port);
 	}
+	if (result == 0)
+		result = network_list_sessions(state, target, plan);
 	if (result == 0 && params_number(params, TRAFFIC_ALLOW_LOCKOUT, 0))
 		result = plan_add(plan, PLAN_NOTE,
 				  "allow-lockout: your own SSH connection is not left out");

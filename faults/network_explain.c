@@ -51,8 +51,11 @@ static void say_delay(struct prose *prose, const struct params *params, int64_t 
 		quantity_format_duration(2 * trip_ns, twice),
 		quantity_format_duration(3 * trip_ns, thrice));
 	if (jitter_ns)
-		prose_say(prose, "It varies by %s up and down%s, and packets overtake each other. ",
+		prose_say(prose, "It varies by %s %s%s, and packets overtake each other. ",
 			  quantity_format_duration(jitter_ns, once),
+			  has(params, "distribution") && number_of(params, "distribution")
+				  ? "as a standard deviation"
+				  : "up and down",
 			  jitter_ns > delay_ns ? ", but never below nothing" : "");
 	prose_say(prose,
 		  "Time-outs shorter than that fire, and what they make retry doubles the load. ");
@@ -107,6 +110,90 @@ static void say_counted_loss(struct prose *prose, int64_t every)
 		prose_say(prose, "Each request with about %d packets meets a loss",
 			  REQUEST_PACKETS);
 	prose_say(prose, " and waits for it to be sent again, 200ms or more. ");
+}
+
+static double share_of(const struct params *params, const char *name, double otherwise)
+{
+	return has(params, name) ? (double)number_of(params, name) / SHARE_ONE : otherwise;
+}
+
+static void say_mean_loss(struct prose *prose, double loss)
+{
+	prose_say(prose,
+		  "; that is about %.2g%% of all packets, and what it hits waits for each "
+		  "to be sent again, 200ms or more. ",
+		  100 * loss);
+}
+
+/* Two states, see loss_gilb_ell() in net/sched/sch_netem.c. */
+static void say_gemodel(struct prose *prose, const struct params *params)
+{
+	const double p = share_of(params, "gemodel-p", 0);
+	const double r = share_of(params, "gemodel-r", 1 - p);
+	const double bad = share_of(params, "gemodel-1-h", 1);
+	const double good = share_of(params, "gemodel-1-k", 0);
+
+	prose_say(prose, "Losses come in bursts: one packet in %.3g begins bad times", 1 / p);
+	if (r > 0)
+		prose_say(prose, ", which last %.3g packets on average", 1 / r);
+	else
+		prose_say(prose, ", which never end");
+	prose_say(prose, " and lose %.3g%% of them", 100 * bad);
+	if (good > 0)
+		prose_say(prose, "; in good times %.3g%% are lost", 100 * good);
+	say_mean_loss(prose, (p * bad + r * good) / (p + r));
+}
+
+/* Four of them: received, lost or received in a burst, lost alone; loss_4state() there. */
+static void say_state(struct prose *prose, const struct params *params)
+{
+	const double p13 = share_of(params, "state-p13", 0), p14 = share_of(params, "state-p14", 0);
+	const double p31 = share_of(params, "state-p31", 1 - p13);
+	const double p32 = share_of(params, "state-p32", 0), p23 = share_of(params, "state-p23", 1);
+	const double burst = p31 > 0 ? p13 / p31 : 0; /* for each packet outside of one */
+	const double between = p32 > 0 && p23 > 0 ? burst * p32 / p23 : 0;
+
+	prose_say(prose, "Losses come in bursts: one packet in %.3g begins one", 1 / p13);
+	if (p31 > 0)
+		prose_say(prose, ", in which %.3g packets are lost on average", 1 / p31);
+	else
+		prose_say(prose, ", which never ends");
+	if (between > 0)
+		prose_say(prose, " and %.3g arrive between them", between / p13);
+	if (p14 > 0)
+		prose_say(prose, "; outside of them %.3g%% are lost, each alone", 100 * p14);
+	if (p31 > 0 && (p32 == 0 || p23 > 0))
+		say_mean_loss(prose, (burst + p14) / (1 + p14 + burst + between));
+	else
+		prose_say(prose, ". ");
+}
+
+/* Each by itself, and what becomes of it at the other end. */
+static void say_damage(struct prose *prose, const struct params *params)
+{
+	const int64_t doubled = number_of(params, "duplicate"),
+		      spoilt = number_of(params, "corrupt"), early = number_of(params, "reorder"),
+		      gap = number_of(params, "reorder-gap");
+	char share[QUANTITY_TEXT_SIZE];
+
+	if (doubled > 0)
+		prose_say(prose,
+			  "%s of the packets arrive twice: TCP throws the copy away, who takes "
+			  "datagrams gets them twice. ",
+			  quantity_format_share(doubled, share));
+	if (spoilt > 0)
+		prose_say(prose,
+			  "In %s of the packets one bit is wrong: a checksum finds it, and the "
+			  "packet is as good as lost; what has no checksum arrives damaged. ",
+			  quantity_format_share(spoilt, share));
+	if (early <= 0)
+		return;
+	prose_say(prose, "%s of the packets are not held back and overtake those that are",
+		  quantity_format_share(early, share));
+	if (gap > 1)
+		prose_say(prose, ", at most one in %lld", (long long)gap);
+	prose_say(prose, ": TCP takes what is late for lost and sends it again, who takes "
+			 "datagrams gets them in another order. ");
 }
 
 /* What the kernel makes of it for connect(): tcp_v4_err(), tcp_v6_err(), icmp_err_convert[]. */
@@ -203,8 +290,15 @@ void network_explain(const struct params *params, char *out, size_t size)
 		say_refusal(&prose, params, partition);
 	else if (loss_ppb || is_cut)
 		say_loss(&prose, is_cut ? SHARE_ONE : loss_ppb);
+	if (number_of(params, "gemodel-p") > 0)
+		say_gemodel(&prose, params);
+	if (number_of(params, "state-p13") > 0)
+		say_state(&prose, params);
 	if (number_of(params, "loss-every") > 0)
 		say_counted_loss(&prose, number_of(params, "loss-every"));
+	if (number_of(params, "ecn") > 0)
+		prose_say(&prose, "Connections that know ECN are marked instead, and slow down. ");
+	say_damage(&prose, params);
 	if (number_of(params, "reset-connections"))
 		prose_say(&prose,
 			  "TCP connections that exist are ended at once: on this side with "

@@ -13,6 +13,7 @@
 #include "faults/network_measured.h"
 #include "faults/network_netem.h"
 #include "faults/target_follow.h"
+#include "injector/base/clock.h"
 #include "injector/base/quantity.h"
 #include "injector/kernel/bpf.h"
 
@@ -145,6 +146,32 @@ static int list_changes(const struct network_state *state, struct plan *plan, st
 	return result;
 }
 
+/* What a rate lets into a delay may be more than the queue holds: a delay line by bytes, netem by
+ * packets. */
+static int list_full(const struct network_state *state, struct plan *plan)
+{
+	const struct netem_config *full = &state->effect.full;
+	const double wait_s = (double)(full->delay_ns + full->jitter_ns) / NSEC_PER_SEC;
+	const double packets = (double)full->limit * network_mtu(state);
+	const bool by_bytes = state->way == NETWORK_LINE &&
+			      (!state->effect.is_limit_given || packets > DELAY_LINE_BYTES);
+	double holds = by_bytes ? (double)DELAY_LINE_BYTES : packets;
+	char most[60];
+
+	if (state->way == NETWORK_FILTER || !full->rate_bytes ||
+	    holds >= wait_s * (double)full->rate_bytes)
+		return 0;
+	if (by_bytes)
+		snprintf(most, sizeof(most), "%lu MiB", DELAY_LINE_BYTES >> 20);
+	else
+		snprintf(most, sizeof(most), "%u packets", full->limit);
+	return plan_add(plan, PLAN_NOTE,
+			"at the full rate the queue (%s) is full after about %.3gs of traffic, and "
+			"the rest is dropped: %.3g MB come before the first leave",
+			most, holds / (double)full->rate_bytes,
+			wait_s * (double)full->rate_bytes / 1e6);
+}
+
 static int list_measured(const struct params *params, struct plan *plan)
 {
 	char words[200];
@@ -183,6 +210,8 @@ static int list_notes(struct network_state *state, const struct fault *fault, st
 	if (result == 0 && state->effect.full.rate_bytes && state->path_limit > 1)
 		result = plan_add(plan, PLAN_NOTE,
 				  "the rate is of each interface and direction by itself");
+	if (result == 0)
+		result = list_full(state, plan);
 	if (result == 0 && state->effect.full.jitter_ns && !state->effect.full.rate_bytes)
 		result = plan_add(plan, PLAN_NOTE, "jitter lets packets overtake each other");
 	if (result == 0)
@@ -269,6 +298,7 @@ int network_plan(struct fault *fault, struct plan *plan, struct error *err)
 	if (!state)
 		return error_errno(err, ENOMEM, "network");
 	fault->state = state;
+	state->fault = fault;
 	state->is_followed = fault->target->host_count > 0;
 	state->follows_interfaces = target_follows_interfaces(&fault->target->params);
 	state->allows_bypass = params_number(fault->params, NETWORK_ALLOW_BYPASS, 0);

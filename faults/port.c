@@ -329,6 +329,7 @@ const struct fault_ops port_fault = {
 			1ULL << CAP_SYS_ADMIN | 1ULL << CAP_SYS_PTRACE,
 	.explain = explain,
 	.check = port_check,
+	.use = &port_use,
 	.check_target = port_check_target,
 	.probe = probe,
 	.plan = plan,

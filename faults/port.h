@@ -75,6 +75,7 @@ struct port_state {
 
 /* port_plan.c */
 int port_check(const struct params *params, struct error *err);
+extern const struct target_use port_use;
 int port_check_target(const struct params *params, const struct params *target,
 		      const struct param_value **out_blamed, struct error *err);
 int port_plan(struct fault *fault, struct plan *plan, struct error *err);

@@ -28,30 +28,102 @@ int port_check(const struct params *params, struct error *err)
 	return 0;
 }
 
-int port_check_target(const struct params *params, const struct params *target,
-		      const struct param_value **out_blamed, struct error *err)
-{
-	static const unsigned unused[] = {TRAFFIC_LOCAL_ADDRESS, TRAFFIC_EXCEPT_LOCAL_ADDRESS};
-	static const struct target_use use = {
-		.chosen = "ports are taken at every address of this side",
-		.allowed = "local-port, to, protocol, namespace",
-		.unused = unused,
-		.unused_count = sizeof(unused) / sizeof(*unused),
-	};
+/* Which container has a network of its own is seen in the plan. */
+const struct target_use port_use = {
+	.takes = TARGET_TAKES(LOCAL_PORT) | TARGET_TAKES(TO) | TARGET_TAKES(TO_FILE) |
+		 TARGET_TAKES(PROTOCOL) | TARGET_TAKES(PROTOCOL_NUMBER) | TARGET_TAKES(NAMESPACE) |
+		 TARGET_TAKES(CONTAINER),
+	.chosen = "ports are taken at every address of this side, from everybody in the network "
+		  "namespace",
+	.spoken = "ports are taken of tcp and udp alone",
+	.protocols = {IPPROTO_TCP, IPPROTO_UDP},
+	.example = "10.0.5.7:443",
+};
 
-	(void)params;
-	return target_check_use(&use, target, out_blamed, err);
-}
-
-static bool has_protocol(const struct target *target, uint8_t wanted)
+static bool speaks(const struct params *target, uint8_t wanted)
 {
 	uint8_t numbers[TRAFFIC_PROTOCOLS_MAX];
-	unsigned count = target_protocols(&target->params, numbers);
+	unsigned count = target_protocols(target, numbers);
 
 	for (unsigned i = 0; i < count; i++)
 		if (numbers[i] == wanted)
 			return true;
 	return count == 0 && wanted == IPPROTO_TCP;
+}
+
+/* Of a name this is the one thing that is known before it is looked up. */
+static bool is_one_place(const struct endpoint *to)
+{
+	if (!to->port_first || to->port_first != to->port_last)
+		return false;
+	return to->is_name || (to->family == AF_INET && to->prefix == 32) ||
+	       (to->family == AF_INET6 && to->prefix == 128);
+}
+
+static int check_exhausted(const struct params *target, const struct param_value **out_blamed,
+			   struct error *err)
+{
+	if (!params_count(target, TRAFFIC_TO)) {
+		error_set(err, EINVAL, "action: exhaust needs a target with `to`");
+		return error_remedy(err, "name the far sides to which no port is left: to: "
+					 "10.0.5.7:443");
+	}
+	for (unsigned i = 0; i < params_count(target, TRAFFIC_TO); i++) {
+		*out_blamed = params_value(target, TRAFFIC_TO, i);
+		if (is_one_place(&(*out_blamed)->endpoint))
+			continue;
+		error_set(err, EINVAL, "to: '%s' is not one address with one port",
+			  (*out_blamed)->text);
+		return error_remedy(err, "name each far side: to: [\"10.0.5.7:443\", "
+					 "\"10.0.5.8:443\"]");
+	}
+	if (params_count(target, TRAFFIC_LOCAL_PORT)) {
+		*out_blamed = params_value(target, TRAFFIC_LOCAL_PORT, 0);
+		error_set(err, EINVAL, "local-port: `action: exhaust` takes every local port");
+		return error_remedy(err, "leave it out, or write action: occupy");
+	}
+	if (speaks(target, IPPROTO_TCP))
+		return 0;
+	*out_blamed = params_value(target,
+				   params_count(target, TRAFFIC_PROTOCOL) ? TRAFFIC_PROTOCOL
+									  : TRAFFIC_PROTOCOL_NUMBER,
+				   0);
+	error_set(err, EINVAL, "ports towards one far side run out with tcp alone");
+	return error_remedy(err, "leave protocol out");
+}
+
+static int check_occupied(const struct params *target, const struct param_value **out_blamed,
+			  struct error *err)
+{
+	unsigned ports = 0;
+
+	if (!params_count(target, TRAFFIC_LOCAL_PORT)) {
+		error_set(err, EINVAL, "action: occupy needs a target with `local-port`");
+		return error_remedy(err, "name the ports: local-port: 8080");
+	}
+	for (unsigned i = 0; i < params_count(target, TRAFFIC_LOCAL_PORT); i++) {
+		const struct param_value *value = params_value(target, TRAFFIC_LOCAL_PORT, i);
+
+		ports += value->ports.last - value->ports.first + 1U;
+		if (ports <= OCCUPIED_MAX)
+			continue;
+		*out_blamed = value;
+		error_set(err, E2BIG, "local-port: more than %d ports", OCCUPIED_MAX);
+		return error_remedy(err, "name fewer of them");
+	}
+	if (!params_count(target, TRAFFIC_TO))
+		return 0;
+	*out_blamed = params_value(target, TRAFFIC_TO, 0);
+	error_set(err, EINVAL, "to: a port is taken whoever is at the other side");
+	return error_remedy(err, "leave it out, or write action: exhaust");
+}
+
+int port_check_target(const struct params *params, const struct params *target,
+		      const struct param_value **out_blamed, struct error *err)
+{
+	return params_number(params, PORT_ACTION, PORT_OCCUPY) == PORT_EXHAUST
+		       ? check_exhausted(target, out_blamed, err)
+		       : check_occupied(target, out_blamed, err);
 }
 
 static int add_place(struct port_state *state, const struct port_place *place, struct error *err)
@@ -91,7 +163,7 @@ static int add_port(struct port_state *state, const struct target *target, uint1
 		for (unsigned f = 0; result == 0 && f < 2; f++) {
 			struct port_place place = place_at(families[f], protocols[p], port, NULL);
 
-			if (has_protocol(target, protocols[p]))
+			if (speaks(&target->params, protocols[p]))
 				result = add_place(state, &place, err);
 		}
 	return result;
@@ -118,15 +190,11 @@ static int plan_occupied(struct port_state *state, const struct fault *fault, st
 	bool is_held;
 	int result = 0;
 
-	if (count == 0)
-		return error_set(err, EINVAL, "action: occupy needs a target with `local-port`");
 	for (unsigned i = 0; result == 0 && i < count; i++) {
 		const struct param_value *ports =
 			params_value(&target->params, TRAFFIC_LOCAL_PORT, i);
 		unsigned first = ports->ports.first, last = ports->ports.last;
 
-		if (last - first >= OCCUPIED_MAX || state->place_count >= 4 * OCCUPIED_MAX)
-			return error_set(err, E2BIG, "more than %d ports", OCCUPIED_MAX);
 		for (unsigned port = first; result == 0 && port <= last; port++)
 			result = add_port(state, target, (uint16_t)port, err);
 		if (result == 0)
@@ -147,8 +215,6 @@ static int plan_occupied(struct port_state *state, const struct fault *fault, st
 					  target->namespace_name[0] ? ", network namespace " : "",
 					  target->namespace_name);
 	}
-	if (result == 0 && state->place_count == 0)
-		return error_set(err, EINVAL, "ports are of tcp and udp");
 	return result < 0 ? result : port_hold_prepare(&state->hold, state->place_count, err);
 }
 
@@ -173,21 +239,12 @@ static int plan_exhausted(struct port_state *state, const struct fault *fault, s
 	char text[ENDPOINT_TEXT_SIZE];
 	int result = namespace_run(target->namespace_fd, read_range, &range, err);
 
-	if (result == 0 && count == 0)
-		return error_set(err, EINVAL, "action: exhaust needs a target with `to`");
-	if (result == 0 && !has_protocol(target, IPPROTO_TCP))
-		return error_set(err, EINVAL, "ports towards one far side run out with tcp alone");
 	for (unsigned i = 0; result == 0 && i < count; i++) {
 		const struct endpoint *to = &params_value(&target->params, TRAFFIC_TO, i)->endpoint;
-		const bool is_v4 = to->family == AF_INET;
 		struct port_place place =
 			place_at(to->family, IPPROTO_TCP, to->port_first, to->address);
 
 		endpoint_format(to, text);
-		if (to->family == AF_UNSPEC || to->prefix != (is_v4 ? 32 : 128) ||
-		    !to->port_first || to->port_first != to->port_last)
-			return error_set(err, EINVAL, "to: '%s' is not one address with one port",
-					 text);
 		result = add_place(state, &place, err);
 		if (result == 0)
 			result = plan_add(plan, PLAN_TARGET, "connections to %s%s%s", text,

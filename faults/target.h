@@ -165,8 +165,10 @@ void target_free(struct target *target);
 /* What a traffic selector means. Numbers of the transport protocols, ascending; 0: every one. */
 #define TRAFFIC_PROTOCOLS_MAX 256
 unsigned target_protocols(const struct params *params, uint8_t out[TRAFFIC_PROTOCOLS_MAX]);
-/* -EINVAL: no packet can have an address of `local-address` and one of `to`. */
-int target_check_families(const struct params *params, struct error *err);
+/* target_check.c: -EINVAL: it selects nothing, whatever the machine; *out_blamed is the value that
+ * is at fault. Names need not be looked up yet. */
+int target_check_selector(const struct params *params, const struct param_value **out_blamed,
+			  struct error *err);
 bool target_protocol_has_ports(uint8_t number);
 /* `share` draws far addresses, not flows. */
 bool target_shares_addresses(const struct params *params);
@@ -195,18 +197,26 @@ bool target_is_metadata(int family, const uint8_t *address);
 /* The one of that number; NULL: there are not so many. */
 const uint8_t *target_metadata_address(int family, unsigned at);
 
-/* target_use.c: what of a traffic target a fault can use. */
-#define TARGET_USE_PROTOCOLS 2
+/* target_overlap.c: one packet may be of both, by their selectors and whoever sends it. */
+bool target_may_share(const struct params *a, const struct params *b);
+
+/* target_use.c: what of a traffic target a fault can use, and which far sides fit. */
+#define TARGET_USE_PROTOCOLS  2
+#define TARGET_TAKES(keyword) (1ULL << TRAFFIC_##keyword)
+/* Whose traffic, and where. */
+#define TARGET_TAKES_OWNERS                                                                        \
+	(TARGET_TAKES(NAMESPACE) | TARGET_TAKES(CGROUP) | TARGET_TAKES(UNIT) |                     \
+	 TARGET_TAKES(CONTAINER) | TARGET_TAKES(OF))
 struct target_use {
-	const char *chosen;	/* by what: "queries are chosen by server" */
-	const char *allowed;	/* the keys that are of use, for people */
-	const unsigned *unused; /* those that are not */
-	unsigned unused_count;
+	uint64_t takes;	    /* bits of the keys that are of use */
+	const char *chosen; /* why not the others: "queries are chosen by server" */
 	const char *spoken; /* "HTTP/1 is spoken over tcp alone"; NULL: any protocol */
 	uint8_t protocols[TARGET_USE_PROTOCOLS];
 	unsigned endpoints_max; /* 0: as many as a target may have */
+	const char *example;	/* of `to` */
 };
-/* On failure *out_blamed is the value that is at fault. */
+/* On failure *out_blamed is the value that is at fault. What fault.h says of single keys (follow,
+ * tcp-flags) is told elsewhere. */
 int target_check_use(const struct target_use *use, const struct params *target,
 		     const struct param_value **out_blamed, struct error *err);
 

@@ -18,7 +18,8 @@ const struct param file_params[] = {
 	[FILE_PATH] = {.name = "path",
 		       .type = PARAM_PATH,
 		       .flags = PARAM_REQUIRED,
-		       .doc = "the file, without symbolic links on the way"},
+		       .doc = "the file, without symbolic links on the way",
+		       .example = "/etc/nginx/nginx.conf"},
 	[FILE_NAMESPACE] = {.name = "namespace",
 			    .type = PARAM_NAME,
 			    .doc = "only for the processes of this mount namespace: pid:N or "

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The connection the operator sits on must not be hit by his own experiment. It is the socket of
- * the sshd among our ancestors. Behind tmux or a detached sudo there is no such ancestor: then
- * SSH_CONNECTION, which anybody may set, is believed only as far as the kernel knows exactly that
- * connection to be established.
+ * the sshd among our ancestors. Behind tmux, screen or a detached sudo there is no such ancestor:
+ * then SSH_CONNECTION names it, our own or, as sudo takes it away, that of an ancestor, such as the
+ * shell in the pane. Anybody may set it: it is believed only as far as the kernel knows exactly
+ * that connection to be established.
  */
 #include "faults/target_session.h"
 
@@ -12,6 +13,7 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +23,7 @@
 #define ANCESTORS_MAX 64
 #define ESTABLISHED   1 /* TCP_ESTABLISHED in /proc/net/tcp, proc(5) */
 #define SOCKETS_MAX   32
+#define ENVIRON_MAX   (256 << 10) /* what is behind that is not looked at */
 
 /* Name and parent from /proc/PID/stat; the name may itself contain parentheses. */
 static bool read_stat(pid_t pid, char name[16], pid_t *out_parent)
@@ -168,25 +171,69 @@ static void search_process(pid_t pid, struct search *search)
 	each_connection(path, take_connection, search);
 }
 
-/* "CLIENT CLIENT_PORT SERVER SERVER_PORT" (ssh(1)). */
-static bool parse_environment(struct session_connection *out)
+/* Of a link-local address the interface stands behind it: "fe80::1%eth0". */
+static bool parse_end(char *address, unsigned port, int family, uint8_t *out)
 {
-	const char *text = getenv("SSH_CONNECTION");
+	address[strcspn(address, "%")] = '\0';
+	return port > 0 && port <= 65535 && inet_pton(family, address, out) == 1;
+}
+
+/* "CLIENT CLIENT_PORT SERVER SERVER_PORT" (ssh(1)). */
+static bool parse_named(const char *text, struct session_connection *out)
+{
 	char client[64], server[64], rest;
 	unsigned client_port, server_port;
 
 	*out = (struct session_connection){.family = AF_INET};
-	if (!text || strlen(text) > 128 ||
-	    sscanf(text, "%63[0-9a-fA-F.:] %5u %63[0-9a-fA-F.:] %5u%c", client, &client_port,
-		   server, &server_port, &rest) != 4 ||
-	    client_port == 0 || client_port > 65535 || server_port == 0 || server_port > 65535)
+	if (!text || strlen(text) > 192 ||
+	    sscanf(text, "%63[^ ] %5u %63[^ ] %5u%c", client, &client_port, server, &server_port,
+		   &rest) != 4)
 		return false;
 	if (strchr(client, ':'))
 		out->family = AF_INET6;
 	out->local_port = (uint16_t)server_port;
 	out->remote_port = (uint16_t)client_port;
-	return inet_pton(out->family, client, out->remote) == 1 &&
-	       inet_pton(out->family, server, out->local) == 1;
+	return parse_end(client, client_port, out->family, out->remote) &&
+	       parse_end(server, server_port, out->family, out->local);
+}
+
+/* The one that `text` names, if a process of that namespace could have it. */
+static void search_named(pid_t pid, const char *text, struct search *search)
+{
+	struct session_connection named;
+
+	if (!parse_named(text, &named))
+		return;
+	search->wanted = &named;
+	search_process(pid, search);
+	search->wanted = NULL;
+}
+
+/* It says what its owner likes. */
+static void search_environment(pid_t pid, struct search *search)
+{
+	static const char name[] = "SSH_CONNECTION=";
+	cleanup_free char *text = malloc(ENVIRON_MAX);
+	cleanup_fd int fd = -1;
+	size_t used = 0, length;
+	char path[64];
+	ssize_t more;
+
+	snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (!text || fd < 0)
+		return;
+	while (used < ENVIRON_MAX && (more = read(fd, text + used, ENVIRON_MAX - used)) > 0)
+		used += (size_t)more;
+	for (size_t at = 0; at < used; at += length + 1) {
+		length = strnlen(text + at, used - at);
+		if (at + length == used) /* cut off */
+			return;
+		if (strncmp(text + at, name, strlen(name)) != 0)
+			continue;
+		search_named(pid, text + at + strlen(name), search);
+		return; /* as getenv() finds the first one */
+	}
 }
 
 /* Who sits on this very machine (a tunnel, `ssh localhost`) has both ends of the connection here,
@@ -209,31 +256,48 @@ static void add_other_ends(struct search *search)
 	search->wanted = NULL;
 }
 
-unsigned target_session_find(struct session_connection *out, unsigned capacity)
+/* An sshd has it. */
+static void search_daemon(pid_t pid, const char *name, struct search *search)
 {
-	struct search search = {.out = out, .capacity = capacity};
-	struct session_connection named;
+	unsigned long inodes[SOCKETS_MAX];
+
+	if (strncmp(name, "sshd", 4) != 0 || (name[4] && !strchr("-:", name[4])))
+		return;
+	search->inodes = inodes;
+	search->inode_count = socket_inodes(pid, inodes, SOCKETS_MAX);
+	search_process(pid, search);
+	search->inode_count = 0;
+}
+
+static void search_ancestors(bool by_name, struct search *search)
+{
 	pid_t pid = getpid();
 	char name[16];
 
 	for (unsigned i = 0; i < ANCESTORS_MAX && pid > 1; i++) {
-		unsigned long inodes[SOCKETS_MAX];
 		pid_t parent;
 
 		if (!read_stat(pid, name, &parent))
 			break;
-		if (strncmp(name, "sshd", 4) == 0 && (!name[4] || strchr("-:", name[4]))) {
-			search.inodes = inodes;
-			search.inode_count = socket_inodes(pid, inodes, SOCKETS_MAX);
-			search_process(pid, &search);
-		}
+		if (by_name)
+			search_environment(pid, search);
+		else
+			search_daemon(pid, name, search);
+		if (by_name && search->count > 0) /* the nearest one knows best */
+			return;
 		pid = parent;
 	}
-	search.inode_count = 0;
-	if (search.count == 0 && parse_environment(&named)) {
-		search.wanted = &named;
-		search_process(getpid(), &search);
-	}
+}
+
+unsigned target_session_find(struct session_connection *out, unsigned capacity)
+{
+	struct search search = {.out = out, .capacity = capacity};
+
+	search_ancestors(false, &search);
+	if (search.count == 0)
+		search_named(getpid(), getenv("SSH_CONNECTION"), &search);
+	if (search.count == 0)
+		search_ancestors(true, &search);
 	add_other_ends(&search);
 	return search.count;
 }

@@ -17,8 +17,9 @@ struct session_connection {
 };
 
 /* The connections that control this process: held by an sshd among our ancestors, or named by
- * SSH_CONNECTION and found established; both ends of those that are from this machine to itself. At
- * most `capacity`; returns how many. Needs a look at the ancestors' descriptors: in the plan. */
+ * SSH_CONNECTION, ours or an ancestor's, and found established; both ends of those that are from
+ * this machine to itself. At most `capacity`; returns how many. Needs a look at the ancestors'
+ * descriptors: in the plan. */
 unsigned target_session_find(struct session_connection *out, unsigned capacity);
 
 #endif

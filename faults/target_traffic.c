@@ -81,6 +81,7 @@ const struct param traffic_params[] = {
 						 "left out"},
 	[TRAFFIC_SHARE] = {.name = "share",
 			   .type = PARAM_SHARE,
+			   .min = 1,
 			   .max = SHARE_ONE,
 			   .doc = "only this share of the flows, whole and in both directions"},
 	[TRAFFIC_SHARE_OF] = {.name = "share-of",
@@ -238,50 +239,6 @@ bool target_spares_metadata(const struct params *params)
 	return true;
 }
 
-/* Only those that have no ports: tcp beside them would have some. */
-static bool has_no_ports(const struct params *params)
-{
-	uint8_t numbers[TRAFFIC_PROTOCOLS_MAX];
-	unsigned count = target_protocols(params, numbers);
-
-	for (unsigned i = 0; i < count; i++)
-		if (target_protocol_has_ports(numbers[i]))
-			return false;
-	return count > 0;
-}
-
-bool target_protocol_has_ports(uint8_t number)
-{
-	return number == IPPROTO_TCP || number == IPPROTO_UDP || number == IPPROTO_DCCP ||
-	       number == IPPROTO_SCTP || number == IPPROTO_UDPLITE;
-}
-
-/* [0] IPv4, [1] IPv6; none given: both */
-static void families_of(const struct params *params, unsigned list, bool out[2])
-{
-	out[0] = out[1] = params_count(params, list) == 0;
-	for (unsigned i = 0; i < params_count(params, list); i++) {
-		int family = params_value(params, list, i)->endpoint.family;
-
-		out[0] |= family != AF_INET6;
-		out[1] |= family != AF_INET;
-	}
-}
-
-int target_check_families(const struct params *params, struct error *err)
-{
-	bool near[2], far[2];
-
-	families_of(params, TRAFFIC_LOCAL_ADDRESS, near);
-	families_of(params, TRAFFIC_TO, far);
-	if ((near[0] && far[0]) || (near[1] && far[1]))
-		return 0;
-	return error_set(err, EINVAL,
-			 "nothing matches: `local-address` has addresses of IPv%c alone, `to` of "
-			 "IPv%c",
-			 near[0] ? '4' : '6', far[0] ? '4' : '6');
-}
-
 bool target_shares_addresses(const struct params *params)
 {
 	return params_number(params, TRAFFIC_SHARE_OF, 0) == 1;
@@ -297,39 +254,19 @@ int target_check_share(const struct params *params, struct error *err)
 
 static int check_selector(const struct target *target, struct error *err)
 {
+	static const unsigned lists[] = {TRAFFIC_TO, TRAFFIC_EXCEPT};
 	const struct params *params = &target->params;
-	bool is_portless = has_no_ports(params);
-	char text[ENDPOINT_TEXT_SIZE];
+	const struct param_value *blamed;
 
-	if (is_portless && params_count(params, TRAFFIC_LOCAL_PORT))
-		return error_set(err, EINVAL, "the protocol has no ports, but local-port is given");
-	if (is_portless && params_count(params, TRAFFIC_EXCEPT_LOCAL_PORT))
-		return error_set(err, EINVAL,
-				 "the protocol has no ports, but except-local-port is given");
-	for (unsigned i = 0; i < params_count(params, TRAFFIC_TO); i++) {
-		const struct param_value *value = params_value(params, TRAFFIC_TO, i);
-		const struct endpoint *endpoint = &value->endpoint;
+	for (unsigned l = 0; l < sizeof(lists) / sizeof(*lists); l++)
+		for (unsigned i = 0; i < params_count(params, lists[l]); i++) {
+			const struct param_value *value = params_value(params, lists[l], i);
 
-		if (endpoint->is_name)
-			return error_set(err, EINVAL, "host name '%s' was not resolved",
-					 value->text);
-		if (is_portless && endpoint->port_first)
-			return error_set(err, EINVAL, "the protocol has no ports, but %s has one",
-					 endpoint_format(endpoint, text));
-	}
-	for (unsigned i = 0; i < params_count(params, TRAFFIC_EXCEPT); i++) {
-		const struct param_value *value = params_value(params, TRAFFIC_EXCEPT, i);
-		const struct endpoint *endpoint = &value->endpoint;
-
-		if (endpoint->is_name)
-			return error_set(err, EINVAL, "host name '%s' was not resolved",
-					 value->text);
-		if (endpoint->family == AF_UNSPEC && !endpoint->port_first)
-			return error_set(err, EINVAL,
-					 "except: '*' leaves out everything; give a port (*:22) or "
-					 "an address");
-	}
-	return target_check_families(params, err);
+			if (value->endpoint.is_name)
+				return error_set(err, EINVAL, "host name '%s' was not resolved",
+						 value->text);
+		}
+	return target_check_selector(params, &blamed, err);
 }
 
 int target_traffic_resolve(struct target *target, const struct target_guard *guard,

@@ -4,6 +4,8 @@
  */
 #include "faults/target.h"
 
+#include "injector/base/prose.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -33,18 +35,40 @@ static int check_protocols(const struct target_use *use, const struct params *ta
 	return 0;
 }
 
+static bool is_told_elsewhere(unsigned key)
+{
+	return key == TRAFFIC_TCP_FLAGS || key == TRAFFIC_FOLLOW || key == TRAFFIC_FOLLOW_EVERY;
+}
+
+/* `neighbours: false` is what it is anyhow. */
+static bool is_asked_for(const struct params *target, unsigned key)
+{
+	return params_is_set(target, key) &&
+	       (traffic_params[key].type != PARAM_BOOL || params_number(target, key, 0));
+}
+
+static int refuse(const struct target_use *use, unsigned key, struct error *err)
+{
+	struct prose prose;
+	char keys[300];
+
+	prose_begin(&prose, keys, sizeof(keys));
+	for (unsigned i = 0; traffic_params[i].name; i++)
+		if (use->takes >> i & 1)
+			prose_say(&prose, "%s%s", prose.used ? ", " : "", traffic_params[i].name);
+	error_set(err, EINVAL, "%s: %s, and this cannot be given", traffic_params[key].name,
+		  use->chosen);
+	return error_remedy(err, "leave it out; what can be given: %s", keys);
+}
+
 int target_check_use(const struct target_use *use, const struct params *target,
 		     const struct param_value **out_blamed, struct error *err)
 {
-	for (unsigned i = 0; i < use->unused_count; i++) {
-		unsigned key = use->unused[i];
-
-		if (!params_is_set(target, key))
+	for (unsigned key = 0; traffic_params[key].name; key++) {
+		if (use->takes >> key & 1 || is_told_elsewhere(key) || !is_asked_for(target, key))
 			continue;
 		*out_blamed = params_value(target, key, 0);
-		error_set(err, EINVAL, "%s: %s, and this cannot be given", traffic_params[key].name,
-			  use->chosen);
-		return error_remedy(err, "leave it out; what can be given: %s", use->allowed);
+		return refuse(use, key, err);
 	}
 	if (use->endpoints_max &&
 	    params_count(target, TRAFFIC_TO) + params_count(target, TRAFFIC_EXCEPT) >

@@ -82,6 +82,10 @@ static char *format_bound(enum param_type type, int64_t value, char *out)
 		return quantity_format_duration(value, out);
 	case PARAM_SHARE:
 		return quantity_format_share(value, out);
+	case PARAM_RATE:
+		return quantity_format_rate(value, out);
+	case PARAM_SIZE:
+		return quantity_format_size(value, out);
 	default:
 		snprintf(out, QUANTITY_TEXT_SIZE, "%" PRId64, value);
 		return out;

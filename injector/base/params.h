@@ -63,6 +63,7 @@ struct param {
 	const char *const *words; /* PARAM_WORD; NULL-terminated */
 	const char *fallback;	  /* default as text; NULL: none */
 	const char *doc;	  /* one line, no full stop */
+	const char *example;	  /* a value that fits; NULL: one that its type gives */
 };
 
 enum compare_op {

@@ -26,8 +26,15 @@ static const struct unit duration_units[] = {
 };
 static const struct unit share_units[] = {{"%", SHARE_ONE / 100}, {NULL, 0}};
 static const struct unit rate_units[] = {
-	{"bit", 1}, {"kbit", 1000}, {"mbit", 1000000}, {"gbit", 1000000000LL},
-	{"bps", 8}, {"kbps", 8000}, {"mbps", 8000000}, {"gbps", 8000000000LL},
+	{"bit", 1},
+	{"kbit", 1000},
+	{"mbit", 1000000},
+	{"gbit", 1000000000LL},
+	{"tbit", 1000000000000LL},
+	{"bps", 8},
+	{"kbps", 8000},
+	{"mbps", 8000000},
+	{"gbps", 8000000000LL},
 	{NULL, 0},
 };
 static const struct unit size_units[] = {
@@ -265,6 +272,36 @@ char *quantity_format_duration(int64_t ns, char *out)
 char *quantity_format_share(int64_t ppb, char *out)
 {
 	return format_exact(ppb, SHARE_ONE / 100, "%", out);
+}
+
+/* In the largest of the units that it is a whole number of. */
+static char *format_whole(int64_t value, const struct unit *units, char *out)
+{
+	for (; units->factor > 1; units++)
+		if (value && value % units->factor == 0)
+			break;
+	snprintf(out, QUANTITY_TEXT_SIZE, "%" PRId64 "%s", value / units->factor, units->name);
+	return out;
+}
+
+char *quantity_format_rate(int64_t bits_per_second, char *out)
+{
+	static const struct unit steps[] = {{"tbit", 1000000000000LL},
+					    {"gbit", 1000000000LL},
+					    {"mbit", 1000000},
+					    {"kbit", 1000},
+					    {"bit", 1}};
+
+	return format_whole(bits_per_second, steps, out);
+}
+
+char *quantity_format_size(int64_t bytes, char *out)
+{
+	static const struct unit steps[] = {
+		{"TiB", 1LL << 40}, {"GiB", 1LL << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10},
+		{"MB", 1000000},    {"kB", 1000},	{"B", 1}};
+
+	return format_whole(bytes, steps, out);
 }
 
 char *quantity_format_latency(int64_t ns, char *out)

@@ -35,6 +35,10 @@ void example_value(const struct param *param, char *out, size_t size)
 	};
 	char text[QUANTITY_TEXT_SIZE];
 
+	if (param->example) {
+		snprintf(out, size, "%s", param->example);
+		return;
+	}
 	switch (param->type) {
 	case PARAM_WORD:
 		snprintf(out, size, "%s", param->words[0]);
@@ -50,10 +54,10 @@ void example_value(const struct param *param, char *out, size_t size)
 			 quantity_format_share(within(param, SHARE_ONE / 20), text));
 		break;
 	case PARAM_RATE:
-		snprintf(out, size, "%" PRId64 "kbit", within(param, 10000000) / 1000);
+		snprintf(out, size, "%s", quantity_format_rate(within(param, 10000000), text));
 		break;
 	case PARAM_SIZE:
-		snprintf(out, size, "%" PRId64 "B", within(param, 65536));
+		snprintf(out, size, "%s", quantity_format_size(within(param, 65536), text));
 		break;
 	default:
 		snprintf(out, size, "%s", texts[param->type]);
@@ -125,7 +129,11 @@ static void add_keys(const struct fault_ops *ops, char *out, size_t size, const 
 	unsigned selector = ops->target_kind == TARGET_PROCESS ? PROCESS_NAME : 0;
 
 	out[0] = '\0';
-	add_table(out, size, target_params(ops->target_kind), selector, separator, equals);
+	if (ops->use && ops->use->example)
+		snprintf(out, size, "%s%s%s", traffic_params[TRAFFIC_TO].name, equals,
+			 ops->use->example);
+	else
+		add_table(out, size, target_params(ops->target_kind), selector, separator, equals);
 	add_table(out, size, ops->params, first_of(ops->params), separator, equals);
 }
 

@@ -53,7 +53,9 @@ static void show_list(struct page *page)
 	page_wrap(page, TONE_QUIET, 0, "Parameters of one of them: squall faults NAME");
 }
 
-static void show_table(struct page *page, const char *title, const struct param *table)
+/* What of a selector table `ops` takes; NULL: all of it. */
+static void show_table(struct page *page, const char *title, const struct param *table,
+		       const struct fault_ops *ops)
 {
 	unsigned names = 12;
 	char what[512];
@@ -69,7 +71,9 @@ static void show_table(struct page *page, const char *title, const struct param 
 		page_tab(page, 2);
 		page_wrap(page, TONE_QUIET, 2, "none");
 	}
-	for (; table->name; table++) {
+	for (unsigned key = 0; table->name; table++, key++) {
+		if (ops && !fault_takes(ops, key))
+			continue;
 		param_describe(table, what, sizeof(what));
 		page_tab(page, 2);
 		page_put(page, TONE_FAULT, "%s", table->name);
@@ -93,11 +97,11 @@ static void show_fault(struct page *page, const struct fault_ops *ops)
 	page_put(page, TONE_TITLE, "%s", ops->name);
 	page_put(page, TONE_NORMAL, "  ");
 	page_wrap(page, TONE_NORMAL, page->column, "%s", ops->summary);
-	show_table(page, "Parameters", ops->params);
+	show_table(page, "Parameters", ops->params, NULL);
 	if (target) {
 		snprintf(title, sizeof(title), "Target: %s selected by",
 			 target_kind_name(ops->target_kind));
-		show_table(page, title, target);
+		show_table(page, title, target, ops);
 	}
 	page_line(page);
 	page_wrap(page, TONE_TITLE, 0, "Example, in the method of an experiment");
@@ -111,14 +115,17 @@ static void show_fault(struct page *page, const struct fault_ops *ops)
 	page_uncut(page, TONE_NORMAL, text);
 }
 
-static json_t *table_json(const struct param *table)
+static json_t *table_json(const struct param *table, const struct fault_ops *ops)
 {
 	json_t *list = json_array();
 	char what[512];
 
-	for (; table && table->name; table++) {
-		json_t *root = json_object();
+	for (unsigned key = 0; table && table->name; table++, key++) {
+		json_t *root;
 
+		if (ops && !fault_takes(ops, key))
+			continue;
+		root = json_object();
 		param_describe(table, what, sizeof(what));
 		json_object_set_new(root, "name", json_text(table->name));
 		json_object_set_new(root, "type", json_text(param_type_name(table->type)));
@@ -144,8 +151,8 @@ static json_t *fault_json(const struct fault_ops *ops)
 			    ops->target_kind == TARGET_NONE
 				    ? json_null()
 				    : json_text(target_kind_name(ops->target_kind)));
-	json_object_set_new(root, "parameters", table_json(ops->params));
-	json_object_set_new(root, "selectors", table_json(target_params(ops->target_kind)));
+	json_object_set_new(root, "parameters", table_json(ops->params, NULL));
+	json_object_set_new(root, "selectors", table_json(target_params(ops->target_kind), ops));
 	example_step(ops, text, sizeof(text));
 	json_object_set_new(root, "example", json_text(text));
 	return root;

@@ -18,7 +18,7 @@ static void say_values(struct prose *prose, const struct params *params, unsigne
 
 	for (unsigned i = 0; i < count && i < LIST_SHOWN; i++) {
 		const char *text = params_value(params, index, i)->text;
-		const char *quote = strpbrk(text, " ,") ? "'" : "";
+		const char *quote = !*text || strpbrk(text, " ,") ? "'" : "";
 
 		prose_say(prose, "%s%s%s%s", i ? ", " : "", quote, text, quote);
 	}

@@ -255,9 +255,11 @@ static int check(const struct inline_reading *reading, struct error *err)
 		result = target_check_share(&reading->target->params, err);
 	if (result == 0)
 		result = experiment_check_fault(reading->experiment, reading->step, &inputs, err);
-	if (result == 0 && reading->target && ops->check_target)
-		result = ops->check_target(&reading->step->params, &reading->target->params,
-					   &blamed, err);
+	if (result == 0 && reading->target && reading->target->kind == TARGET_TRAFFIC)
+		result = target_check_selector(&reading->target->params, &blamed, err);
+	if (result == 0 && reading->target)
+		result = fault_check_target(ops, &reading->step->params, &reading->target->params,
+					    &blamed, err);
 	return result < 0 ? result : check_for(reading, err);
 }
 

@@ -72,9 +72,9 @@ static json_t *scalar(const struct param *param)
 	case PARAM_SHARE:
 		return quantity("%");
 	case PARAM_RATE:
-		return quantity("[kmg]?bit|[kmg]?bps");
+		return quantity("[kmgt]?bit|[kmg]?bps");
 	case PARAM_STRENGTH:
-		return quantity("%|ns|us|ms|s|min|m|h|d|[kmg]?bit|[kmg]?bps");
+		return quantity("%|ns|us|ms|s|min|m|h|d|[kmgt]?bit|[kmg]?bps");
 	case PARAM_SIZE:
 		return quantity("B|[KMGT]iB|kB|MB|GB");
 	case PARAM_PATH:
@@ -163,9 +163,9 @@ static json_t *fault(const struct fault_ops *ops)
 	json_t *object = table(ops->params);
 	const struct param *selector = target_params(ops->target_kind);
 
-	for (; selector && selector->name; selector++)
-		if (params_find(ops->params, selector->name) < 0)
-			add(object, selector->name, value(selector));
+	for (unsigned key = 0; selector && selector[key].name; key++)
+		if (params_find(ops->params, selector[key].name) < 0 && fault_takes(ops, key))
+			add(object, selector[key].name, value(&selector[key]));
 	json_object_set_new(object, "description", json_text(ops->summary));
 	return object;
 }

@@ -167,9 +167,10 @@ static void report_no_target(struct reader *reader, const struct experiment_step
 	const struct param *table = target_params(step->ops->target_kind);
 	char keys[200] = "";
 
-	for (; table && table->name && strlen(keys) + 40 < sizeof(keys); table++)
-		snprintf(keys + strlen(keys), sizeof(keys) - strlen(keys), "%s%s",
-			 keys[0] ? ", " : "", table->name);
+	for (unsigned i = 0; table && table[i].name && strlen(keys) + 40 < sizeof(keys); i++)
+		if (fault_takes(step->ops, i))
+			snprintf(keys + strlen(keys), sizeof(keys) - strlen(keys), "%s%s",
+				 keys[0] ? ", " : "", table[i].name);
 	reader_problem(reader, fault->key,
 		       "'%s' has no target: name one of 'targets' with 'target: NAME', or select "
 		       "here with: %s",
@@ -179,12 +180,15 @@ static void report_no_target(struct reader *reader, const struct experiment_step
 static void unknown_fault_key(struct reader *reader, const struct fault_ops *ops,
 			      const struct tree_node *entry)
 {
+	const struct param *selector = target_params(ops->target_kind);
 	struct name_list allowed = {0};
 	char what[80], more[160] = "";
 
 	snprintf(what, sizeof(what), "fault '%s'", ops->name);
 	name_list_add_table(&allowed, ops->params);
-	name_list_add_table(&allowed, target_params(ops->target_kind));
+	for (unsigned i = 0; selector && selector[i].name; i++)
+		if (fault_takes(ops, i))
+			name_list_add(&allowed, selector[i].name);
 	if (params_find(format_step, entry->key->text) >= 0)
 		snprintf(more, sizeof(more), "it stands beside '%s': {%s: ..., %s: {...}}",
 			 ops->name, entry->key->text, ops->name);

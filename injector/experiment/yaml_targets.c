@@ -93,13 +93,25 @@ static void check_follow(struct reader *reader, const struct experiment_target *
 	}
 }
 
-/* No packet can be of both sides. */
-static void check_families(struct reader *reader, const struct experiment_target *target)
+/* What came from a file has no place in this one, and what is missing has none at all. */
+static void blame(struct reader *reader, const struct experiment_target *target,
+		  const struct param_value *value, const char *who, const struct error *err)
 {
+	const bool has_place = value && value->line > 0;
+
+	problems_add(reader->problems, has_place ? value->line : target->line,
+		     has_place ? value->column : target->column, "%s%s%s%s%s", who,
+		     *who ? ": " : "", err->text, err->remedy[0] ? "; remedy: " : "", err->remedy);
+}
+
+/* What selects nothing. */
+static void check_selector(struct reader *reader, const struct experiment_target *target)
+{
+	const struct param_value *blamed = NULL;
 	struct error err = ERROR_INIT;
 
-	if (target_check_families(&target->params, &err) < 0)
-		add_problem(reader, target, TRAFFIC_LOCAL_ADDRESS, &err);
+	if (target_check_selector(&target->params, &blamed, &err) < 0)
+		blame(reader, target, blamed, "", &err);
 }
 
 /* share-of without a share. */
@@ -143,12 +155,14 @@ static void check_use(struct reader *reader)
 
 		if (step->target < experiment->target_count)
 			target = &experiment->targets[step->target];
-		if (target && target->params.settings && step->ops && step->ops->check_target &&
-		    target->kind == step->ops->target_kind &&
-		    step->ops->check_target(&step->params, &target->params, &blamed, &err) < 0)
-			problems_add(reader->problems, blamed->line, blamed->column, "%s: %s%s%s",
-				     step->ops->name, err.text, err.remedy[0] ? "; remedy: " : "",
-				     err.remedy);
+		if (!target || !target->params.settings || !step->ops ||
+		    target->kind != step->ops->target_kind ||
+		    fault_check_target(step->ops, &step->params, &target->params, &blamed, &err) ==
+			    0)
+			continue;
+		/* what is missing may be there, and be wrong */
+		if (blamed || !reader->problems->found.count)
+			blame(reader, target, blamed, step->ops->name, &err);
 	}
 }
 
@@ -168,7 +182,7 @@ void reader_check_targets(struct reader *reader)
 			check_namespace(reader, target);
 		if (target->kind != TARGET_TRAFFIC)
 			continue;
-		check_families(reader, target);
+		check_selector(reader, target);
 		check_share(reader, target);
 		check_follow(reader, target);
 		check_owner(reader, target);

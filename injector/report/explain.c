@@ -187,7 +187,7 @@ static void explain_effect(const struct experiment *experiment, const struct exp
 static void put_step(struct page *page, const struct experiment *experiment, unsigned index)
 {
 	const struct experiment_step *step = &experiment->steps[index];
-	char at[32], lasts[QUANTITY_TEXT_SIZE], what[300], shape[200], feels[1024] = "";
+	char at[32], lasts[QUANTITY_TEXT_SIZE], what[300], shape[200], feels[2048] = "";
 
 	experiment_describe_step(experiment, index, what, sizeof(what));
 	shape_describe(&step->shape, shape, sizeof(shape));

@@ -355,9 +355,9 @@ static int check_target(const struct worker_step *step, struct error *err)
 	if (target->kind != TARGET_TRAFFIC)
 		return 0;
 	result = target_check_tcp_flags(&target->params, ops->sees_packets ? NULL : ops->name, err);
-	return result < 0 || !ops->check_target
+	return result < 0
 		       ? result
-		       : ops->check_target(step->fault.params, &target->params, &blamed, err);
+		       : fault_check_target(ops, step->fault.params, &target->params, &blamed, err);
 }
 
 int worker_on_plan(struct worker *worker, const struct request *request, struct error *err)

@@ -16,6 +16,9 @@
 #ifndef SAID_MAX
 #define SAID_MAX (16 << 10)
 #endif
+#ifndef HEARD_MAX
+#define HEARD_MAX (4 * SAID_MAX)
+#endif
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -49,7 +52,7 @@ static inline int next_descriptor(void)
 struct end {
 	int fd; /* -1: not there */
 	size_t said, heard;
-	uint8_t said_bytes[SAID_MAX], heard_bytes[4 * SAID_MAX];
+	uint8_t said_bytes[SAID_MAX], heard_bytes[HEARD_MAX];
 };
 static struct end client, server;
 static bool is_unreachable; /* each server */

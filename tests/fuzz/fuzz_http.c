@@ -2,9 +2,10 @@
  *
  * HTTP/1 messages of strangers through the reader: a head that is found is the same one whatever
  * comes behind it and however little of it is there, and a body ends at the same byte in pieces of
- * any size.
+ * any size. What is changed of them is as sound as it was, ends where it did, or has our body.
  */
 #include "faults/http.h"
+#include "faults/http_change.h"
 #include "injector/base/quantity.h"
 
 #include <stdlib.h>
@@ -87,6 +88,104 @@ static void check_body(struct http_body body, const uint8_t *bytes, size_t size,
 	require(!is_sound || size == 0 || (at == taken && is_done == is_done_too));
 }
 
+/* What is changed, one way or another. */
+#define WAYS 5
+static struct params change_params[WAYS];
+static struct http_policy changes[WAYS];
+
+static void prepare_changes(void)
+{
+	static const char *const settings[WAYS][8][2] = {
+		{{"set-path", "/new?a=b"}, {"set-query", "c=d"}, {"set-method", "PUT"}},
+		{{"set-query", "a="},
+		 {"set-request-header", "A: b"},
+		 {"set-request-header", "Host:"},
+		 {"set-response-header", "b: c"},
+		 {"set-response-header", "etag:"}},
+		{{"set-status", "500"}},
+		{{"set-status", "204"}},
+		{{"set-body", "body"}, {"set-response-header", "Content-Encoding: gzip"}},
+	};
+
+	for (unsigned w = 0; w < WAYS; w++) {
+		require(params_init(&change_params[w], http_params, NULL) == 0);
+		for (unsigned i = 0; i < 8 && settings[w][i][0]; i++)
+			require(params_add(&change_params[w],
+					   (unsigned)params_find(http_params, settings[w][i][0]),
+					   settings[w][i][1], 0, 0, NULL) == 0);
+		require(http_check(&change_params[w], NULL) == 0);
+		require(http_read_policy(&change_params[w], &changes[w], NULL) == 0);
+	}
+}
+
+static bool is_same(struct http_text one, struct http_text other)
+{
+	return one.size == other.size && memcmp(one.at, other.at, one.size) == 0;
+}
+
+static bool ends_alike(const struct http_body *one, const struct http_body *other)
+{
+	return one->framing == other->framing && one->left == other->left;
+}
+
+static void check_changed_request(const struct http_policy *by, const uint8_t *bytes, size_t head,
+				  const struct http_request_head *request)
+{
+	size_t room = head + HTTP_GROWTH_MAX, size = 0, again = 0;
+	const char *method = params_text(by->params, HTTP_PARAM_SET_METHOD);
+	struct http_text origin, path, query;
+	struct http_request_head changed;
+	uint8_t *out = malloc(room);
+
+	require(out != NULL);
+	if (!http_change_request(by, request, bytes, head, out, room, &size)) {
+		require(request->is_tunnel || (method && request->is_head) ||
+			!http_split_target(request->target, &origin, &path, &query));
+		free(out);
+		return;
+	}
+	require(size <= room && find(http_find_request, out, size, &again) == HTTP_WHOLE);
+	require(again == size && http_read_request(out, size, &changed));
+	require(ends_alike(&changed.body, &request->body));
+	require(changed.is_last == request->is_last && changed.is_old == request->is_old &&
+		changed.may_wait == request->may_wait &&
+		changed.is_changing == request->is_changing && !changed.is_tunnel);
+	require(is_same(changed.method,
+			method ? (struct http_text){method, strlen(method)} : request->method));
+	require(!http_change_request(by, request, bytes, head, out, size - 1, &again));
+	free(out);
+}
+
+static void check_changed_response(const struct http_policy *by, const uint8_t *bytes, size_t head,
+				   bool to_head, const struct http_response_head *response)
+{
+	size_t room = head + HTTP_GROWTH_MAX, size = 0, again = 0;
+	struct http_response_head changed;
+	uint8_t *out = malloc(room);
+	bool drops = false;
+
+	require(out != NULL);
+	if (!http_change_response(by, response, bytes, head, to_head, out, room, &size, &drops)) {
+		require(by->new_body && (response->status == 204 || response->status == 205 ||
+					 response->status == 304));
+		free(out);
+		return;
+	}
+	require(size <= room && find(http_find_response, out, size, &again) == HTTP_WHOLE);
+	require(http_read_response(out, again, to_head, &changed));
+	require(changed.status == (by->new_status ? by->new_status : response->status));
+	require(changed.body.framing != HTTP_UNTIL_CLOSE ||
+		response->body.framing == HTTP_UNTIL_CLOSE);
+	if (by->new_body || drops || changed.status == 204)
+		require(changed.body.framing != HTTP_CHUNKED && changed.body.left == size - again);
+	else
+		require(size == again && ends_alike(&changed.body, &response->body));
+	require(!drops || response->body.framing != HTTP_NOTHING);
+	require(!http_change_response(by, response, bytes, head, to_head, out, size - 1, &again,
+				      &drops));
+	free(out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	struct http_request_head request;
@@ -94,8 +193,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	struct http_text name, value;
 	size_t head, piece = size ? 1 + bytes[size - 1] % 16 : 1;
 
-	if (!policy.params)
+	if (!policy.params) {
 		prepare();
+		prepare_changes();
+	}
 	head = check_head(http_find_request, bytes, size);
 	if (head && http_read_request(bytes, head, &request)) {
 		const uint8_t *end = bytes + head;
@@ -104,13 +205,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		require((const uint8_t *)request.headers.at + request.headers.size <= end);
 		require(request.method.size && request.target.size);
 		http_policy_holds(&policy, &request);
+		for (unsigned w = 0; w < WAYS; w++)
+			check_changed_request(&changes[w], bytes, head, &request);
 		while (http_next_header(&request.headers, &name, &value))
 			require((const uint8_t *)value.at + value.size <= end);
 		check_body(request.body, end, size - head, piece);
 	}
 	head = check_head(http_find_response, bytes, size);
-	if (head && http_read_response(bytes, head, size & 1, &response))
+	if (head && http_read_response(bytes, head, size & 1, &response)) {
 		check_body(response.body, bytes + head, size - head, piece);
+		for (unsigned w = 0; w < WAYS && response.status >= 200; w++)
+			check_changed_response(&changes[w], bytes, head, size & 1, &response);
+	}
 	check_body((struct http_body){.framing = HTTP_CHUNKED}, bytes, size, piece);
 	return 0;
 }

@@ -2,8 +2,8 @@
  *
  * Whatever a client and a server say on a connection through the http fault, in any pieces, one
  * before the other, and whoever hangs up in the middle: what passes is what was said, byte for
- * byte, but for requests that are answered; what is kept is bounded; when both have hung up nothing
- * is left of it.
+ * byte, but for requests that are answered, and what is changed is so wherever it was cut; what is
+ * kept is bounded; when both have hung up nothing is left of it.
  */
 /* its lanes are its own business */
 #include "faults/http_stream.c" /* NOLINT(bugprone-suspicious-include) */
@@ -14,13 +14,14 @@
 #define FAKE_TIMERS 16
 #include "tests/fuzz/fuzz_time.h"
 
-#define SAID_MAX (24 << 10)
+#define SAID_MAX  (24 << 10)
+#define HEARD_MAX (2 << 20) /* each message may become longer */
 #include "tests/fuzz/fuzz_ends.h"
 
-static struct params params;
+static struct params params, small_changes, large_changes;
 static struct http_policy policy;
 static struct http_relay relay;
-static bool has_reset;
+static bool has_reset, has_ended;
 static size_t had_said, had_heard; /* by the server, before this connection */
 
 bool http_relay_find_server(int fd, struct sockaddr_storage *out)
@@ -115,8 +116,10 @@ static void act(void)
 		hear(end);
 		break;
 	case 5:
-		if (take_byte() < 64) /* else it is over too soon */
+		if (take_byte() < 64) { /* else it is over too soon */
 			hang_up(end);
+			has_ended = true;
+		}
 		break;
 	case 6:
 		fake_timer_fire();
@@ -134,28 +137,67 @@ static void act(void)
 	}
 }
 
+static void set_up(struct params *out, const char *const (*settings)[2])
+{
+	require(params_init(out, http_params, NULL) == 0);
+	for (; (*settings)[0]; settings++)
+		require(params_add(out, (unsigned)params_find(http_params, (*settings)[0]),
+				   (*settings)[1], 0, 0, NULL) == 0);
+}
+
+static void prepare_all(void)
+{
+	static char large[2][400];
+	static const char *const answer[][2] = {
+		{"path", "/a"}, {"answer", "503"}, {"body", "no"}, {NULL}};
+	static const char *const small[][2] = {{"path", "/a"},
+					       {"set-path", "/cc"},
+					       {"set-request-header", "X: y"},
+					       {"set-response-header", "Z: z"},
+					       {NULL}};
+	const char *const larger[][2] = {{"path", "/a"},
+					 {"set-method", "PUT"},
+					 {"set-request-header", large[0]},
+					 {"set-response-header", large[1]},
+					 {NULL}};
+
+	for (unsigned i = 0; i < 2; i++) {
+		memset(large[i], 'x', sizeof(large[i]) - 1);
+		large[i][1] = ':';
+	}
+	set_up(&params, answer);
+	set_up(&small_changes, small);
+	set_up(&large_changes, larger);
+}
+
 /* The first byte says what is met, and how. */
 static void begin(const uint8_t *data, size_t size)
 {
-	static const char *const settings[][2] = {
-		{"path", "/a"}, {"answer", "503"}, {"body", "no"}};
+	bool changes = data[0] & 0x18;
 
-	if (!params.table) {
-		require(params_init(&params, http_params, NULL) == 0);
-		for (unsigned i = 0; i < sizeof(settings) / sizeof(*settings); i++)
-			require(params_add(&params,
-					   (unsigned)params_find(http_params, settings[i][0]),
-					   settings[i][1], 0, 0, NULL) == 0);
-	}
+	if (!params.table)
+		prepare_all();
 	fake_time_begin();
-	require(http_read_policy(&params, &policy, NULL) == 0);
+	require(http_read_policy(!changes	  ? &params
+				 : data[0] & 0x40 ? &large_changes
+						  : &small_changes,
+				 &policy, NULL) == 0);
 	policy.delay_ns = data[0] & 1 ? NSEC_PER_SEC : 0;
-	policy.status = data[0] & 2 ? 503 : 0;
-	policy.aborts = !policy.status && data[0] & 4;
+	policy.status = !changes && data[0] & 2 ? 503 : 0;
+	policy.aborts = !changes && !policy.status && data[0] & 4;
+	policy.changes_requests = data[0] & 0x08;
+	policy.changes_responses = data[0] & 0x10;
+	if (policy.changes_responses) {
+		policy.new_body = data[0] & 2 ? "ours" : NULL;
+		policy.new_status = data[0] & 4				 ? 404
+				    : data[0] & 0x20 && !policy.new_body ? 204
+									 : 0;
+	}
 	memset(&relay, 0, sizeof(relay));
 	relay.policy = &policy;
 	relay.stream_max = 1;
 	is_unreachable = data[0] == 0xff;
+	has_ended = false;
 	had_said = had_heard = 0;
 	input = data + 1;
 	input_end = data + size;
@@ -174,8 +216,101 @@ static bool is_within(const struct end *heard, const struct end *said)
 	return true;
 }
 
+/* What comes of `end`'s bytes when all is said in one piece. */
+#define MESSAGES_MAX (SAID_MAX / 10)
+static uint8_t wanted[HEARD_MAX];
+static size_t wanted_size;
+static bool are_met[MESSAGES_MAX], are_head[MESSAGES_MAX];
+
+static void want(const uint8_t *bytes, size_t size)
+{
+	require(size <= sizeof(wanted) - wanted_size);
+	memcpy(wanted + wanted_size, bytes, size);
+	wanted_size += size;
+}
+
+static size_t want_body(struct http_body body, const uint8_t *bytes, size_t size, bool is_dropped)
+{
+	size_t taken;
+	bool is_done;
+
+	require(http_body_take(&body, bytes, size, &taken, &is_done));
+	if (!is_dropped)
+		want(bytes, taken);
+	return taken;
+}
+
+static void want_requests(void)
+{
+	unsigned count = 0;
+
+	wanted_size = 0;
+	for (size_t at = 0, head; at < client.said; count++) {
+		const uint8_t *bytes = client.said_bytes + at;
+		size_t left = client.said - at, size = 0;
+		struct http_request_head request;
+
+		if (http_find_request(bytes, left, &head) != HTTP_WHOLE)
+			return;
+		require(http_read_request(bytes, head, &request));
+		are_head[count] = request.is_head;
+		are_met[count] = http_policy_holds(&policy, &request);
+		if (are_met[count] && policy.changes_requests)
+			are_met[count] =
+				http_change_request(&policy, &request, bytes, head, relay.changed,
+						    sizeof(relay.changed), &size);
+		want(size ? relay.changed : bytes, size ? size : head);
+		at += head + want_body(request.body, bytes + head, left - head, false);
+	}
+}
+
+static void want_responses(void)
+{
+	unsigned count = 0;
+
+	wanted_size = 0;
+	for (size_t at = 0, head; at < server.said;) {
+		const uint8_t *bytes = server.said_bytes + at;
+		size_t left = server.said - at, size = 0;
+		struct http_response_head response;
+		bool drops = false;
+
+		if (http_find_response(bytes, left, &head) != HTTP_WHOLE)
+			return;
+		require(http_read_response(bytes, head, are_head[count], &response));
+		if (are_met[count] && !response.is_interim)
+			http_change_response(&policy, &response, bytes, head, are_head[count],
+					     relay.changed, sizeof(relay.changed), &size, &drops);
+		want(size ? relay.changed : bytes, size ? size : head);
+		at += head + want_body(response.body, bytes + head, left - head, drops);
+		count += !response.is_interim;
+	}
+}
+
+static void check_wanted(const struct end *end, const struct http_lane *lane)
+{
+	require(end->heard <= wanted_size);
+	require(memcmp(end->heard_bytes, wanted, end->heard) == 0);
+	/* else it is somebody's turn to say more */
+	require(end->heard == wanted_size || !http_lane_is_empty(lane));
+}
+
+/* Where all was understood, before anybody has hung up. */
+static void check_changed(void)
+{
+	if (!(policy.changes_requests || policy.changes_responses) || !relay.streams ||
+	    relay.strange || relay.base.is_soft || has_ended)
+		return;
+	want_requests();
+	check_wanted(&server, &relay.streams->to_server);
+	want_responses();
+	check_wanted(&client, &relay.streams->to_client);
+}
+
 static void check_heard(void)
 {
+	if (policy.changes_requests || policy.changes_responses)
+		return;
 	require(is_within(&server, &client));
 	if (relay.answered)
 		return;
@@ -211,6 +346,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (unsigned i = 0; i < 500 && input < input_end; i++)
 		act();
 	pump();
+	check_changed();
 	has_reset = !relay.streams;
 	hang_up(&client);
 	for (unsigned i = 0; i < 2; i++) { /* it may be asked anew meanwhile */

@@ -3,7 +3,8 @@
  * The http fault between curl and a real nginx: started, counted, and what is asked through it. To
  * be included by one test program each.
  *
- *   10.88.0.2, 10.88.0.3, fd88::2, port 80: files, /up (200 "up"), /put/ (PUT), /slow/ (400 kB/s)
+ *   10.88.0.2, 10.88.0.3, fd88::2, port 80: files, /up (200 "up"), /put/ (PUT), /slow/ (400 kB/s),
+ * /echo (what is asked)
  *   the same at port 81; one that waits 1 s for a request at port 82; TLS at port 443, spoken to as
  * 80 is
  */
@@ -71,6 +72,7 @@ static inline void bench_start_nginx(const struct netlab *lab)
 		"gzip on; gzip_types *; gzip_min_length 1;\n"
 		"location = /up { return 200 up; }\n"
 		"location = /empty { return 204; }\n"
+		"location /echo { return 200 \"$request_method $request_uri $http_x_user.\"; }\n"
 		"location /put/ { dav_methods PUT; }\n"
 		"location /slow/ { alias %s/; limit_rate 400k; }\n"
 		"}\n"

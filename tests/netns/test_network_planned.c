@@ -131,6 +131,97 @@ static void test_the_table_and_its_hooks_are_those_of_the_plan(void **state)
 	}
 }
 
+/* A rate lets more into a long delay than waits there. */
+static void test_a_queue_that_is_too_short_is_told(void **state)
+{
+	static const char *const note = "at the full rate the queue (";
+	static const struct {
+		const char *delay, *rate, *limit, *words; /* NULL: it is long enough */
+	} cases[] = {
+		{"1h", "100mbit", "1000000", "is full after about "},
+		{"100ms", "100mbit", "1000000", NULL},
+		{"200ms", "8mbit", "10", "10 packets) is full after about 0.01"},
+		{"200ms", "8mbit", "1000", NULL},
+	};
+	struct netlab *lab = *state;
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct netlab_fault fault;
+		const char *at;
+
+		netlab_start(lab, &fault,
+			     (const char *[]){"to", "10.88.0.2", "delay", cases[i].delay, "rate",
+					      cases[i].rate, "limit", cases[i].limit, NULL});
+		at = strstr(fault.plan, note);
+		assert_int_equal(at != NULL, cases[i].words != NULL);
+		if (at)
+			assert_non_null(strstr(at, cases[i].words));
+		if (i == 0 && strstr(fault.plan, "tap interface"))
+			assert_non_null(strstr(fault.plan, "the queue (256 MiB) is full after "
+							   "about 21.5s of traffic"));
+		netlab_fault_finish(&fault, FAULT_END_NOW);
+	}
+}
+
+/* What the plan of a second step says of the first. */
+static void assert_shared(struct netlab *lab, const char *const *first, const char *const *second,
+			  const char *words)
+{
+	struct netlab_fault faults[2];
+	struct error err = ERROR_INIT;
+	const char *at;
+
+	if (netlab_fault_plan(lab, &faults[0], "ccccd1", first, &err) < 0 ||
+	    netlab_fault_plan_step(lab, &faults[1], &faults[0], 1, second, &err) < 0)
+		fail_msg("%s", err.text);
+	at = strstr(faults[1].plan, "shares an interface with another network step (");
+	if (words && (!at || !strstr(at, words)))
+		fail_msg("'%s' is not in the plan:\n%s", words, faults[1].plan);
+	if (!words && at)
+		fail_msg("%s", at);
+	faults[1].fault.ops->release(&faults[1].fault);
+	target_free(&faults[1].target);
+	params_free(&faults[1].params);
+	netlab_fault_finish(&faults[0], FAULT_END_NOW);
+}
+
+#define WORDS(...) ((const char *[]){__VA_ARGS__, NULL})
+
+static void test_what_two_steps_do_to_one_packet_is_told(void **state)
+{
+	struct netlab *lab = *state;
+
+	assert_shared(lab, WORDS("to", "10.88.0.2", "delay", "100ms"),
+		      WORDS("to", "10.88.0.0/24", "delay", "50ms"),
+		      "(delay 100ms): while both are in force, what both match meets both, the one "
+		      "injected last first (that one is a delay line); delays add up: 50ms and "
+		      "100ms are 150ms");
+	assert_shared(lab, WORDS("to", "10.88.0.2", "delay", "100ms", "rate", "1mbit"),
+		      WORDS("to", "10.88.0.2:80", "partition", "drop"),
+		      "first lost or not, then delayed; of what is cut off nothing is left for "
+		      "the other");
+	assert_shared(lab, WORDS("to", "10.88.0.2", "loss", "10%"),
+		      WORDS("interface", "sqv0", "loss", "20%"),
+		      "20% and 10% of loss are 28% together");
+	assert_shared(lab, WORDS("to", "10.88.0.2", "rate", "1mbit"),
+		      WORDS("to", "10.88.0.2", "rate", "2mbit"), "the lower rate counts");
+	assert_shared(lab, WORDS("to", "10.88.0.2", "rate", "1mbit"),
+		      WORDS("to", "10.88.0.2", "loss", "2%"), "for the rate");
+	/* no packet is of both */
+	assert_shared(lab, WORDS("to", "10.88.0.2", "delay", "1ms"),
+		      WORDS("to", "10.88.0.3", "delay", "1ms"), NULL);
+	assert_shared(lab, WORDS("to", "10.88.0.2:80", "delay", "1ms"),
+		      WORDS("to", "10.88.0.0/24:81-90", "delay", "1ms"), NULL);
+	assert_shared(lab, WORDS("to", "10.88.0.2", "protocol", "udp", "delay", "1ms"),
+		      WORDS("to", "10.88.0.2", "tcp-flags", "syn", "delay", "1ms"), NULL);
+	assert_shared(lab, WORDS("to", "10.88.0.2", "local-port", "80", "delay", "1ms"),
+		      WORDS("to", "10.88.0.2", "local-port", "1-79", "delay", "1ms"), NULL);
+	assert_shared(lab, WORDS("to", "10.88.0.2", "delay", "1ms"),
+		      WORDS("interface", "sqv0", "except", "10.88.0.0/30", "delay", "1ms"), NULL);
+	assert_shared(lab, WORDS("to", "10.88.0.2", "direction", "ingress", "delay", "1ms"),
+		      WORDS("to", "10.88.0.2", "delay", "1ms"), NULL);
+}
+
 static void assert_planned(struct netlab *lab, const char *const *settings,
 			   const char *const *lines)
 {
@@ -164,6 +255,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BY_NETEM(test_the_queue_is_that_of_the_plan),
 		BY_LINE(test_the_table_and_its_hooks_are_those_of_the_plan),
+		BY_LINE(test_what_two_steps_do_to_one_packet_is_told),
+		BY_LINE(test_a_queue_that_is_too_short_is_told),
+		BY_NETEM(test_a_queue_that_is_too_short_is_told),
 		BY_NETEM(test_the_table_and_its_hooks_are_those_of_the_plan),
 		BY_LINE(test_a_jitter_of_seconds_is_made_by_a_delay_line),
 		BY_NETEM(test_a_jitter_of_seconds_is_made_by_a_delay_line),

@@ -298,6 +298,24 @@ static bool finds_neighbour(struct netlab *lab)
 	return netlab_ping(lab, "10.88.0.2", LOST_MS) >= 0;
 }
 
+static void test_the_interface_of_a_vlan_is_asked_for(void **state)
+{
+	static const char *const note = "vlan: the routes lead by sqv0";
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+
+	netlab_fault_must_plan(
+		lab, &fault, "sssss1",
+		(const char *[]){"to", "10.88.0.2", "vlan", "5", "loss", "1%", NULL});
+	assert_non_null(strstr(fault.plan, note));
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+	netlab_fault_must_plan(lab, &fault, "sssss1",
+			       (const char *[]){"to", "10.88.0.2", "vlan", "5", "interface", "sqv0",
+						"loss", "1%", NULL});
+	assert_null(strstr(fault.plan, note));
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+}
+
 /* ARP passes unless it is asked for: seen by an answer that only needs ARP to pass. */
 static void test_neighbours_only_when_asked(void **state)
 {
@@ -325,7 +343,7 @@ static void test_neighbours_of_a_narrower_target(void **state)
 	static const struct {
 		const char *key, *value;
 		bool has_discovery;
-	} narrower[] = {{"to", "10.88.0.2", false},
+	} narrower[] = {{"to", "10.88.0.3", false},
 			{"to", "10.88.0.0/24", false},
 			{"to", "fd88::/64", true},
 			{"protocol", "tcp", false},
@@ -341,7 +359,7 @@ static void test_neighbours_of_a_narrower_target(void **state)
 	for (unsigned i = 0; i < sizeof(narrower) / sizeof(*narrower); i++) {
 		start(lab, &fault,
 		      (const char *[]){"interface", "sqv0", "neighbours", "true", narrower[i].key,
-				       narrower[i].value, "except", "10.88.0.0/24", "loss", "100%",
+				       narrower[i].value, "except", "10.88.0.2", "loss", "100%",
 				       NULL});
 		line = strstr(fault.plan, arp);
 		assert_non_null(line);
@@ -396,6 +414,7 @@ int main(void)
 		BY_TABLE_AND_FILTERS(test_share_of_addresses_ipv6),
 		BY_TABLE_AND_FILTERS(test_vlan),
 		BY_TABLE_AND_FILTERS(test_vlan_of_a_provider),
+		BY_TABLE_AND_FILTERS(test_the_interface_of_a_vlan_is_asked_for),
 		BY_TABLE_AND_FILTERS(test_neighbours_only_when_asked),
 		BY_TABLE_AND_FILTERS(test_neighbours_of_a_narrower_target),
 		BY_TABLE_AND_FILTERS(test_interfaces_by_pattern),

@@ -60,7 +60,7 @@ static void start(struct netlab *lab, struct netlab_fault *fault, const char *co
 		fail_msg("%s; %s", err.text, err.remedy);
 }
 
-#define WITH(...)	       ((const char *[]){"fault", "port", "interface", "sqv0", __VA_ARGS__, NULL})
+#define WITH(...)	       ((const char *[]){"fault", "port", __VA_ARGS__, NULL})
 #define START(lab, fault, ...) start(lab, fault, WITH(__VA_ARGS__))
 
 static struct evidence evidence_of(struct netlab_fault *fault)
@@ -288,16 +288,22 @@ static void test_targets_that_make_no_sense_are_refused(void **state)
 		 "local-port", "80", "local-address", "10.88.0.1"},
 		{"except-local-address: ports are taken at every", "action", "exhaust", "to",
 		 "10.88.0.2:80", "except-local-address", "10.88.0.1"},
+		{"interface: ports are taken", "action", "occupy", "local-port", "80", "interface",
+		 "sqv0"},
+		{"to: a port is taken whoever", "action", "occupy", "local-port", "80", "to",
+		 "10.88.0.2"},
+		{"local-port: `action: exhaust`", "action", "exhaust", "to", "10.88.0.2:80",
+		 "local-port", "80"},
 		{"more than 1000 ports", "action", "occupy", "local-port", "1-2000"},
 	};
 	struct netlab *lab = *state;
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		const char *settings[12] = {"fault", "port", "interface", "sqv0"};
+		const char *settings[12] = {"fault", "port"};
 		struct netlab_fault fault;
 		struct error err = ERROR_INIT;
 
-		memcpy(settings + 4, cases[i] + 1, 7 * sizeof(*settings));
+		memcpy(settings + 2, cases[i] + 1, 7 * sizeof(*settings));
 		assert_true(try_start(lab, &fault, settings, &err) < 0);
 		if (!strstr(err.text, cases[i][0]))
 			fail_msg("%s", err.text);
@@ -336,10 +342,11 @@ static void test_a_failure_at_each_step_leaves_nothing(void **state)
 	narrow(lab);
 	for (unsigned i = 0; i < 2; i++) {
 		struct netlab_fault fault;
+		struct error why = ERROR_INIT;
 		unsigned failed = 0;
 
-		if (netlab_fault_plan(lab, &fault, "pppppp", what[i], NULL) < 0)
-			fail_msg("plan");
+		if (netlab_fault_plan(lab, &fault, "pppppp", what[i], &why) < 0)
+			fail_msg("%s", why.text);
 		for (unsigned count = 0, is_injected = false; !is_injected;
 		     count += count < 8 ? 1 : 30) {
 			struct error err = ERROR_INIT;

@@ -71,6 +71,7 @@ static int plan_step(struct netlab *lab, struct netlab_fault *out, unsigned step
 	}
 	out->target.kind = ops->target_kind;
 	out->target.namespace_fd = -1;
+	out->target.may_lack_interfaces = ops->needs_no_interface;
 	assert_int_equal(params_init(&out->target.params, target_params(ops->target_kind), err), 0);
 	assert_int_equal(params_init(&out->params, ops->params, err), 0);
 	if (lab && ops->target_kind == TARGET_TRAFFIC)
@@ -94,8 +95,8 @@ static int plan_step(struct netlab *lab, struct netlab_fault *out, unsigned step
 	result = ops->check ? ops->check(&out->params, err) : 0;
 	if (result == 0)
 		result = target_resolve(&out->target, 10000, NULL, err);
-	if (result == 0 && ops->check_target)
-		result = ops->check_target(&out->params, &out->target.params, &blamed, err);
+	if (result == 0)
+		result = fault_check_target(ops, &out->params, &out->target.params, &blamed, err);
 	if (result == 0)
 		result = ops->plan(&out->fault, &plan, err);
 	return result;

@@ -91,6 +91,43 @@ static void test_examples_of_all_faults_are_valid(void **state)
 	}
 }
 
+/* One table says which keys of a target a fault takes: what `squall faults` lists is what check
+ * takes. */
+static void test_what_a_fault_does_not_take_is_not_listed(void **state)
+{
+	static const struct {
+		const char *fault, *taken, *refused;
+	} cases[] = {
+		{"dns", "interface", "except"},	    {"dns", "unit", "vlan"},
+		{"http", "except", "share"},	    {"http", "protocol", "follow"},
+		{"port", "local-port", "unit"},	    {"port", "to", "tcp-flags"},
+		{"network", "vlan", "nothing"},	    {"network", "follow", "nothing"},
+		{"connect", "cgroup", "interface"},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		const char *const words[] = {"faults", "--json", cases[i].fault, NULL};
+		cleanup_free char *text = NULL;
+		bool is_taken = false;
+		struct error err;
+		json_t *root, *one;
+		size_t at;
+		int code;
+
+		text = run(cli_faults, words, &code, &err);
+		root = json_loads(text, 0, NULL);
+		json_array_foreach (json_object_get(root, "selectors"), at, one) {
+			const char *name = json_string_value(json_object_get(one, "name"));
+
+			is_taken |= strcmp(name, cases[i].taken) == 0;
+			assert_string_not_equal(name, cases[i].refused);
+		}
+		assert_true(is_taken);
+		json_decref(root);
+	}
+}
+
 static void test_faults_lists_all_and_shows_one(void **state)
 {
 	static const char *const list[] = {"faults", NULL},
@@ -311,6 +348,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_examples_of_all_faults_are_valid),
+		cmocka_unit_test(test_what_a_fault_does_not_take_is_not_listed),
 		cmocka_unit_test(test_faults_lists_all_and_shows_one),
 		cmocka_unit_test(test_check_tells_position_and_exit_code),
 		cmocka_unit_test(test_caret_stands_below_the_problem),

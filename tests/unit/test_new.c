@@ -133,6 +133,34 @@ static void test_explain_counts_round_trips(void **state)
 		 "packets, one in 20 meets a loss"},
 		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", loss-every: 4}}",
 		 "Each request with about 10 packets meets a loss"},
+		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", gemodel-p: 1%, gemodel-r: "
+		 "20%}}",
+		 "Losses come in bursts: one packet in 100 begins bad times, which last 5 packets "
+		 "on average and lose 100% of them; that is about 4.8% of all packets"},
+		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", gemodel-p: 1%, gemodel-r: 9%, "
+		 "gemodel-1-h: 50%, gemodel-1-k: 1%}}",
+		 "and lose 50% of them; in good times 1% are lost; that is about 5.9% of all"},
+		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", state-p13: 1%, state-p31: 20%, "
+		 "state-p14: 0.1%}}",
+		 "one packet in 100 begins one, in which 5 packets are lost on average; outside of "
+		 "them 0.1% are lost, each alone; that is about 4.9% of all packets"},
+		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", state-p13: 1%, state-p31: 20%, "
+		 "state-p32: 10%, state-p23: 50%}}",
+		 "in which 5 packets are lost on average and 1 arrive between them; that is about "
+		 "4.7% of all packets"},
+		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", duplicate: 2%}}",
+		 "2% of the packets arrive twice: TCP throws the copy away"},
+		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", corrupt: 0.1%}}",
+		 "In 0.1% of the packets one bit is wrong: a checksum finds it"},
+		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", delay: 9ms, reorder: 5%, "
+		 "reorder-gap: 4}}",
+		 "5% of the packets are not held back and overtake those that are, at most one in "
+		 "4:"},
+		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", loss: 2%, ecn: true}}",
+		 "Connections that know ECN are marked instead, and slow down."},
+		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", delay: 9ms, jitter: 2ms, "
+		 "distribution: normal}}",
+		 "It varies by 2ms as a standard deviation"},
 		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", loss: 5%}}",
 		 "5% of the packets are lost. Of requests with about 10 packets, 40% meet a loss"},
 		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", loss: 100%}}",

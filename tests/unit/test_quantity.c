@@ -46,6 +46,7 @@ static const struct good goods[] = {
 	{quantity_parse_rate, "10mbit", 10000000},
 	{quantity_parse_rate, "800kbit", 800000},
 	{quantity_parse_rate, "1.5gbit", 1500000000},
+	{quantity_parse_rate, "1tbit", 1000000000000LL},
 	{quantity_parse_rate, "100bit", 100},
 	{quantity_parse_rate, "1mbps", 8000000},
 	{quantity_parse_size, "100B", 100},
@@ -85,11 +86,11 @@ static const struct bad bads[] = {
 	{quantity_parse_share, "50 %", "'50 %' has a space before its unit; write 50%"},
 	{quantity_parse_share, "0.000000001%", "'0.000000001%' is too small for a share"},
 	{quantity_parse_rate, "10",
-	 "'10' has no unit; write 10mbit or 10kbit (units: bit, kbit, mbit, gbit, bps, kbps, mbps, "
-	 "gbps)"},
+	 "'10' has no unit; write 10mbit or 10kbit (units: bit, kbit, mbit, gbit, tbit, bps, kbps, "
+	 "mbps, gbps)"},
 	{quantity_parse_rate, "10Mbps",
-	 "'10Mbps' has an unknown unit 'Mbps'; units of a rate: bit, kbit, mbit, gbit, bps, kbps, "
-	 "mbps, gbps (bit: bits, bps: bytes a second)"},
+	 "'10Mbps' has an unknown unit 'Mbps'; units of a rate: bit, kbit, mbit, gbit, tbit, bps, "
+	 "kbps, mbps, gbps (bit: bits, bps: bytes a second)"},
 	{quantity_parse_size, "64K",
 	 "'64K' has an unknown unit 'K'; units of a size: B, KiB, MiB, GiB, TiB, kB, MB, GB"},
 	{quantity_parse_size, "64kib", "'64kib' has an unknown unit 'kib'; write 64KiB"},
@@ -185,6 +186,37 @@ static void test_shares_are_written_exactly(void **state)
 	assert_string_equal(quantity_format_share(SHARE_ONE, text), "100%");
 }
 
+/* What is written is read as what it was. */
+static void test_rates_and_sizes_are_written_in_whole_units(void **state)
+{
+	static const struct {
+		int64_t rate;
+		const char *rate_text;
+		int64_t size;
+		const char *size_text;
+	} pairs[] = {
+		{0, "0bit", 0, "0B"},
+		{8, "8bit", 1600, "1600B"},
+		{10000000, "10mbit", 65535, "65535B"},
+		{1500000, "1500kbit", 65536, "64KiB"},
+		{1000000000001, "1000000000001bit", 5000, "5kB"},
+		{1000000000000, "1tbit", 1 << 30, "1GiB"},
+		{8000000000000, "8tbit", 1LL << 50, "1024TiB"},
+	};
+	char text[QUANTITY_TEXT_SIZE];
+	int64_t again;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
+		assert_string_equal(quantity_format_rate(pairs[i].rate, text), pairs[i].rate_text);
+		assert_int_equal(quantity_parse_rate(text, &again, NULL), 0);
+		assert_int_equal(again, pairs[i].rate);
+		assert_string_equal(quantity_format_size(pairs[i].size, text), pairs[i].size_text);
+		assert_int_equal(quantity_parse_size(text, &again, NULL), 0);
+		assert_int_equal(again, pairs[i].size);
+	}
+}
+
 static void test_latencies_are_in_milliseconds_below_a_second(void **state)
 {
 	static const struct {
@@ -211,6 +243,7 @@ int main(void)
 		cmocka_unit_test(test_failures_need_no_error_object),
 		cmocka_unit_test(test_durations_are_written_shortly_and_exactly),
 		cmocka_unit_test(test_shares_are_written_exactly),
+		cmocka_unit_test(test_rates_and_sizes_are_written_in_whole_units),
 		cmocka_unit_test(test_latencies_are_in_milliseconds_below_a_second),
 	};
 

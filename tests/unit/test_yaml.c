@@ -217,7 +217,7 @@ static const struct bad bad_targets[] = {
 	/* the cause, and not what follows from it */
 	{ON_TARGET("{process: {nme: nginx}}\n"), 8, 17,
 	 "unknown key 'nme' in target 't'; did you mean 'name'? (allowed: pid, pidfile, name, exe, "
-	 "command, user, cgroup, unit, port, namespace, count, share, allow-critical)"},
+	 "command, user, cgroup, unit, container, port, namespace, count, share, allow-critical)"},
 	{HEAD TARGETS "method:\n  - {at: 0s, for: 1s, network: {target: *t, delay: 1ms}}\n", 6, 41,
 	 "aliases are not allowed ('*t'); a value that begins with '*' goes in quotes: \"*:443\""},
 	{ON_TARGET("{process: {count: 1}}\n"), 8, 16,
@@ -247,8 +247,8 @@ static const struct bad bad_targets[] = {
 	      "  - {at: 0s, for: 1s, http: {target: t, answer: 503}}\n",
 	 5, 27,
 	 "http: vlan: requests are chosen by server, by what is asked and by who asks, and this "
-	 "cannot be given; remedy: leave it out; what can be given: to, to-file, except, "
-	 "except-file, interface, namespace, cgroup, unit, container, of"},
+	 "cannot be given; remedy: leave it out; what can be given: to, to-file, protocol, "
+	 "protocol-number, except, except-file, allow-lockout, *"},
 	{HEAD "targets:\n  t: {to: 10.0.0.1, protocol: [tcp, udp]}\nmethod:\n"
 	      "  - {at: 0s, for: 1s, http: {target: t, answer: 503}}\n",
 	 5, 32, "http: protocol: HTTP/1 is spoken over tcp alone; remedy: leave it out"},
@@ -263,15 +263,52 @@ static const struct bad bad_targets[] = {
 	{HEAD "method:\n  - {at: 0s, for: 1s, dns: {to: 10.0.0.1, except: 10.0.0.2, name: x}}\n", 5,
 	 51,
 	 "dns: except: queries are chosen by server, name and asker, and this cannot be given; "
-	 "remedy: leave it out; what can be given: to, to-file, protocol, interface, namespace, "
-	 "cgroup, unit, container, of"},
+	 "remedy: leave it out; what can be given: to, to-file, protocol, protocol-number, "
+	 "interface, namespace, cgroup, unit, container, of"},
 	{HEAD "method:\n  - {at: 0s, for: 1s, dns: {to: 10.0.0.1, protocol: icmp, name: x}}\n", 5,
 	 53, "dns: protocol: DNS is asked over udp and tcp alone; remedy: leave it out"},
 	{HEAD "method:\n  - {at: 0s, for: 1s, port: {local-port: 80, local-address: 10.0.0.2, "
 	      "action: occupy}}\n",
 	 5, 61,
-	 "port: local-address: ports are taken at every address of this side, and this cannot be "
-	 "given; remedy: leave it out; what can be given: local-port, to, protocol, namespace"},
+	 "port: local-address: ports are taken at every address of this side, from everybody in "
+	 "the network namespace, and this cannot be given; *"},
+	{HEAD "method:\n  - {at: 0s, for: 1s, port: {to: 10.0.0.1, action: occupy}}\n", 5, 23,
+	 "port: action: occupy needs a target with `local-port`; remedy: name the ports: "
+	 "local-port: 8080"},
+	{HEAD "method:\n  - {at: 0s, for: 1s, port: {local-port: 80, action: exhaust}}\n", 5, 23,
+	 "port: action: exhaust needs a target with `to`; remedy: name the far sides to which *"},
+	{HEAD "method:\n  - {at: 0s, for: 1s, port: {to: [10.0.0.1:80, 10.0.0.0/30:80], action: "
+	      "exhaust}}\n",
+	 5, 48, "port: to: '10.0.0.0/30:80' is not one address with one port; remedy: *"},
+	{HEAD "method:\n  - {at: 0s, for: 1s, port: {to: \"a.test\", action: exhaust}}\n", 5, 34,
+	 "port: to: 'a.test' is not one address with one port; remedy: *"},
+	{HEAD "method:\n  - {at: 0s, for: 1s, port: {to: \"*:80\", action: exhaust}}\n", 5, 34,
+	 "port: to: '*:80' is not one address with one port; remedy: *"},
+	{HEAD
+	 "method:\n  - {at: 0s, for: 1s, port: {local-port: 80, protocol: sctp, action: occupy}}\n",
+	 5, 56, "port: protocol: ports are taken of tcp and udp alone; remedy: leave it out"},
+	{HEAD "method:\n  - {at: 0s, for: 1s, port: {to: 10.0.0.1:80, protocol: udp, action: "
+	      "exhaust}}\n",
+	 5, 57,
+	 "port: ports towards one far side run out with tcp alone; remedy: leave protocol out"},
+	{HEAD
+	 "method:\n  - {at: 0s, for: 1s, port: {local-port: [80, 1000-1999], action: occupy}}\n",
+	 5, 47, "port: local-port: more than 1000 ports; remedy: name fewer of them"},
+	{HEAD
+	 "method:\n  - {at: 0s, for: 1s, port: {local-port: 80, to: 10.0.0.1, action: occupy}}\n",
+	 5, 50, "port: to: a port is taken whoever is at the other side; remedy: *"},
+	{HEAD "method:\n  - {at: 0s, for: 1s, port: {to: 10.0.0.1:80, local-port: 80, action: "
+	      "exhaust}}\n",
+	 5, 59, "port: local-port: `action: exhaust` takes every local port; remedy: *"},
+	{HEAD
+	 "method:\n  - {at: 0s, for: 1s, port: {local-port: 80, unit: nginx, action: occupy}}\n",
+	 5, 52,
+	 "port: unit: ports are taken at every address of this side, from everybody in the network "
+	 "namespace, and this cannot be given; remedy: leave it out; what can be given: to, "
+	 "to-file, local-port, protocol, protocol-number, namespace, container"},
+	{HEAD
+	 "method:\n  - {at: 0s, for: 1s, dns: {to: 10.0.0.1, allow-lockout: true, name: a.test}}\n",
+	 5, 58, "dns: allow-lockout: queries are chosen by server, *"},
 	{ON_TARGET("{to: 10.0.0.1, namespace: \"target:stor\"}\n"), 8, 32,
 	 "there is no target 'stor'; did you mean 'store'?"},
 	{ON_TARGET("{to: 10.0.0.1, namespace: \"target:store\"}\n"), 8, 32,
@@ -282,7 +319,60 @@ static const struct bad bad_targets[] = {
 	 "except-local-address: 'store' is neither an address nor a network; write 10.0.5.7, "
 	 "10.0.5.0/24 or 2001:db8::/64"},
 	{ON_TARGET("{to: 10.0.0.1, local-address: [\"2001:db8::/64\"]}\n"), 8, 37,
-	 "nothing matches: `local-address` has addresses of IPv6 alone, `to` of IPv4"},
+	 "local-address: nothing matches: it has addresses of IPv6 alone, `to` of IPv4; remedy: *"},
+	{ON_TARGET("{to: 10.0.0.1, protocol: icmpv6}\n"), 8, 31,
+	 "nothing matches: icmpv6 is of IPv6, and the addresses are of IPv4; remedy: write icmp, "
+	 "*"},
+	{ON_TARGET("{to: [10.0.0.1, \"*:80\"], protocol: icmp}\n"), 8, 22,
+	 "to: *:80 selects by a port, and protocol icmp has none; remedy: leave the port out, or "
+	 "name a protocol that has ports: tcp, udp, sctp"},
+	{ON_TARGET("{to: \"store.test:80\", protocol-number: 47}\n"), 8, 11,
+	 "to: store.test:80 selects by a port, and protocol-number 47 has none; remedy: *"},
+	{ON_TARGET("{local-port: 80, protocol: icmp}\n"), 8, 19,
+	 "local-port: 80 selects by a port, and protocol icmp has none; remedy: *"},
+	{ON_TARGET("{except-local-port: 1-9, protocol: icmp}\n"), 8, 26,
+	 "except-local-port: 1-9 selects by a port, and protocol icmp has none; remedy: *"},
+	{ON_TARGET("{to: 10.0.0.1, share: 0%}\n"), 8, 28,
+	 "share: '0%' is out of range: 0.0000001% to 100% is allowed"},
+	{ON_TARGET("{to: 10.0.0.0/8, except: [10.1.0.0/16, \"*\"]}\n"), 8, 45,
+	 "except: '*' leaves out everything; remedy: give a port of everybody (\"*:22\"), an "
+	 "address or a network"},
+	{ON_TARGET("{to: 10.0.0.1, except: 10.0.0.1}\n"), 8, 29,
+	 "except: nothing is left of what `to` selects; remedy: leave out less than is selected"},
+	{ON_TARGET("{to: [\"10.1.0.0/16:80\", \"[fd00::1]:443\", \"a.test:5\"], except: "
+		   "[10.0.0.0/8, \"*:400-500\", \"A.test:5\"]}\n"),
+	 8, 69, "except: nothing is left of what `to` selects; *"},
+	{ON_TARGET("{interface: eth0, except: [0.0.0.0/0, \"::/0\"]}\n"), 8, 33,
+	 "except: nothing is left of what `to` selects; *"},
+	{ON_TARGET("{local-address: 10.0.0.0/24, except-local-address: 10.0.0.0/8}\n"), 8, 57,
+	 "except-local-address: nothing is left of what `local-address` selects; *"},
+	{ON_TARGET("{local-port: [80, 81-90], except-local-port: 1-1023}\n"), 8, 51,
+	 "except-local-port: nothing is left of what `local-port` selects; *"},
+	{ON_TARGET("{to: 10.0.0.1, unit: nginx, neighbours: true}\n"), 8, 46,
+	 "neighbours: ARP and neighbour discovery are the kernel's own, not of any unit; *"},
+	{HEAD "targets:\n  t: {to: 10.0.0.1, share: 5%}\nmethod:\n  - {at: 0s, network: {target: "
+	      "t, reset-connections: true}}\n",
+	 5, 28,
+	 "network: share draws flows by their packets, and reset-connections ends connections that "
+	 "may send none; remedy: leave one of them out, or write partition: reset, which ends "
+	 "those that send something"},
+	{HEAD "method:\n  - {at: 0s, network: {to: 10.0.0.1, vlan: 5, reset-connections: true}}\n",
+	 5, 44, "network: vlan is a tag of packets, and reset-connections ends *"},
+	{HEAD "method:\n  - {at: 0s, network: {to: 10.0.0.1, tcp-flags: fin, reset-connections: "
+	      "true}}\n",
+	 5, 49, "network: tcp-flags selects packets, and reset-connections ends *"},
+	{HEAD
+	 "method:\n  - {at: 0s, network: {to: 10.0.0.1, protocol: udp, reset-connections: true}}\n",
+	 5, 48,
+	 "network: reset-connections: only tcp has connections, and the target selects udp; "
+	 "remedy: leave protocol out, or name tcp"},
+	{HEAD
+	 "method:\n  - {at: 0s, for: 1s, network: {to: 10.0.0.1, protocol: udp, segment: 9B}}\n",
+	 5, 57, "network: segment cuts what TCP sends, and the target selects udp; remedy: *"},
+	{HEAD
+	 "method:\n  - {at: 0s, for: 1s, network: {to: 10.0.0.1, unit: a, vlan: 5, loss: 1%}}\n",
+	 5, 62,
+	 "network: vlan: packets of a unit leave by the interface of the VLAN, without a tag; *"},
 	{ON_TARGET("{to: 10.0.0.1, of: stor}\n"), 8, 25,
 	 "there is no target 'stor'; did you mean 'store'?"},
 	{ON_TARGET("{to: 10.0.0.1, of: store}\n"), 8, 25,
@@ -325,6 +415,12 @@ static const struct bad bad_steps[] = {
 	 7, 61, "network: peak-rate is not above rate: it is the rate at which a burst passes"},
 	{ON_STEP("{at: 0s, for: 5s, network: {target: store, loss-every: 1}}\n"), 7, 60,
 	 "loss-every: '1' is out of range: 2 to 1000000 is allowed"},
+	{ON_STEP("{at: 0s, for: 5s, network: {target: store, rate: 0mbit}}\n"), 7, 54,
+	 "rate: '0mbit' is out of range: 8bit to 1tbit is allowed"},
+	{ON_STEP("{at: 0s, for: 5s, network: {target: store, rate: 1mbit, burst: 1B}}\n"), 7, 68,
+	 "burst: '1B' is out of range: 1600B to 1GiB is allowed"},
+	{ON_STEP("{at: 0s, for: 5s, network: {target: store, delay: 61m}}\n"), 7, 55,
+	 "delay: '61m' is out of range: 0s to 1h is allowed"},
 	{ON_STEP("{at: 0s, for: 5s, network: {target: store, seed: 1}}\n"), 7, 23,
 	 "network: no effect: give *"},
 	{ON_STEP("{at: 0s, for: 5s, network: {target: stor, delay: 1s}}\n"), 7, 41,

@@ -219,10 +219,13 @@ static void put_keys(const struct fault_ops *ops)
 
 	inline_params(own);
 	for (unsigned i = 0; i < 3; i++)
-		for (const struct param *at = tables[i]; at && at->name; at++)
-			if (at->type != PARAM_TARGET &&
+		for (unsigned key = 0; tables[i] && tables[i][key].name; key++) {
+			const struct param *at = &tables[i][key];
+
+			if (at->type != PARAM_TARGET && (i != 1 || fault_takes(ops, key)) &&
 			    (i < 2 || params_find(ops->params, at->name) < 0))
 				printf(" %s=", at->name);
+		}
 }
 
 static void put_names(void)

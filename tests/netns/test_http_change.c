@@ -1,0 +1,533 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Requests that the http fault changes before a server gets them, and responses that it changes: of
+ * a real nginx, and of a server that says what nginx would not. What is not met is the same to the
+ * byte.
+ */
+#include "tests/netns/http_bench.h"
+
+#include "tests/support/netlab_flow.h"
+
+#include <errno.h>
+
+#define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
+#define OWN_PORT  8090
+#define NO_STORE  "Cache-Control: no-store\r\n"
+
+static void assert_output(const struct netlab *lab, const char *wanted, const char *arguments)
+{
+	cleanup_free char *text =
+		netlab_output("ip netns exec %s curl -s --max-time 20 %s", lab->near, arguments);
+
+	if (strcmp(text, wanted) != 0)
+		fail_msg("curl %s: '%s' instead of '%s'", arguments, text, wanted);
+}
+
+/* A server of our own. */
+static int listen_far(const struct netlab *lab, const char *address)
+{
+	struct sockaddr_storage server;
+	socklen_t size = netlab_socket_address(address, OWN_PORT, &server);
+	int fd = netlab_own_socket(lab->far_fd, address, SOCK_STREAM), on = 1;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	assert_int_equal(bind(fd, (struct sockaddr *)&server, size), 0);
+	assert_int_equal(listen(fd, 10), 0);
+	return fd;
+}
+
+struct pair {
+	int client, server;
+};
+
+static struct pair meet(const struct netlab *lab, int listener, const char *address)
+{
+	const struct timeval limit = {.tv_sec = 10};
+	struct pair pair = {.client = netlab_dial(lab->near_fd, address, OWN_PORT)};
+
+	assert_true(pair.client >= 0);
+	pair.server = accept(listener, NULL, NULL);
+	assert_true(pair.server >= 0);
+	setsockopt(pair.client, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	setsockopt(pair.server, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	return pair;
+}
+
+static void part(const struct pair *pair)
+{
+	close(pair->client);
+	close(pair->server);
+}
+
+/* These bytes come next. */
+static void hears(int fd, const char *wanted)
+{
+	size_t size = strlen(wanted), used = 0;
+	cleanup_free char *heard = calloc(1, size + 1);
+
+	assert_non_null(heard);
+	while (used < size) {
+		ssize_t got = recv(fd, heard + used, size - used, 0);
+
+		if (got <= 0)
+			break;
+		used += (size_t)got;
+	}
+	if (strcmp(heard, wanted) != 0)
+		fail_msg("'%s' instead of '%s'", heard, wanted);
+}
+
+static void hears_the_end(int fd)
+{
+	char byte;
+
+	assert_int_equal(recv(fd, &byte, 1, 0), 0);
+}
+
+/* nginx. */
+
+static void test_the_server_is_asked_for_something_else(void **state)
+{
+	static const char *const servers[] = {"10.88.0.2", "[fd88::2]"};
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	struct evidence seen;
+	char arguments[200];
+
+	START(lab, &fault, "to", "10.88.0.2", "to", "fd88::2", "path", "/a", "set-path", "/echo/b",
+	      "set-query", "page=2", "set-query", "q=", "set-method", "DELETE",
+	      "set-request-header", "X-User: test-1", "set-request-header", "Range:");
+	for (unsigned i = 0; i < 2; i++) {
+		snprintf(arguments, sizeof(arguments), "-r 0-1 -H X-User:me http://%s/a?q=1\\&r=2",
+			 servers[i]);
+		assert_output(lab, "DELETE /echo/b?r=2&page=2 test-1.", arguments);
+	}
+	assert_output(lab, "POST /echo me.", "-H X-User:me -d body http://10.88.0.2/echo");
+	assert_curl(lab, "404", "-I http://10.88.0.2/a"); /* HEAD keeps its method */
+	seen = netlab_evidence(&fault);
+	assert_string_equal(seen.detail, "3 of 4 requests met, 2 requests changed, 1 not changed");
+	assert_int_equal(seen.hits, 3);
+	assert_int_equal(seen.passed, 3);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	assert_output(lab, "GET /echo me.", "-H X-User:me http://10.88.0.2/echo");
+}
+
+static void test_the_body_of_a_changed_request_is_the_same(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+
+	START(lab, &fault, "to", "10.88.0.2", "method", "POST", "set-method", "PUT",
+	      "set-request-header", "Expect-Nothing: here");
+	assert_curl(lab, "201",
+		    "-X POST --data-binary @/bin/bash -H Expect: http://10.88.0.2/put/changed");
+	netlab_run("cmp /bin/bash %s/put/changed", bench_home);
+	assert_curl(lab, "204",
+		    "-X POST -T /bin/bash -H Expect:100-continue http://10.88.0.2/put/changed");
+	netlab_run("cmp /bin/bash %s/put/changed", bench_home);
+	assert_curl(lab, "204",
+		    "-X POST -T /bin/bash -H Transfer-Encoding:chunked -H Expect: "
+		    "http://10.88.0.2/put/changed");
+	netlab_run("cmp /bin/bash %s/put/changed", bench_home);
+	assert_int_equal(counters_of(&fault).changed_requests, 3);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+}
+
+static void test_what_the_server_answers_is_changed(void **state)
+{
+	static const char *const servers[] = {"10.88.0.2", "[fd88::2]"};
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	char arguments[200];
+
+	START(lab, &fault, "to", "10.88.0.2", "to", "fd88::2", "path", "/up", "path", "/big",
+	      "path", "/empty", "set-status", "502", "set-response-header", "Retry-After: 60",
+	      "set-response-header", "server:", "set-response-header", "Date:", "set-body",
+	      "{\"ok\": maybe}");
+	for (unsigned i = 0; i < 2; i++) {
+		/* of a known length; in chunks; much more than a lane holds */
+		snprintf(arguments, sizeof(arguments), "-i http://%s/up", servers[i]);
+		assert_output(lab,
+			      "HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain\r\n"
+			      "Connection: keep-alive\r\nRetry-After: 60\r\n" NO_STORE
+			      "Content-Length: 13\r\n\r\n{\"ok\": maybe}",
+			      arguments);
+		snprintf(arguments, sizeof(arguments),
+			 "--compressed -w [%%{http_code},%%{num_connects}] http://%s/big "
+			 "http://%s/big http://%s/up http://%s/echo http://%s/up",
+			 servers[i], servers[i], servers[i], servers[i], servers[i]);
+		assert_output(lab,
+			      "{\"ok\": maybe}[502,1]{\"ok\": maybe}[502,0]{\"ok\": maybe}[502,0]"
+			      "GET /echo .[200,0]{\"ok\": maybe}[502,0]",
+			      arguments);
+	}
+	/* to HEAD without the body, and then the next one */
+	assert_output(lab, "[502,13,0][502,2,13]",
+		      "-w [%{http_code},%header{content-length},%{size_download}] -I "
+		      "http://10.88.0.2/up -o /dev/null --next -s -o /dev/null "
+		      "-w [%{http_code},2,%{size_download}] http://10.88.0.2/up");
+	/* one that had none */
+	assert_output(lab, "{\"ok\": maybe}", "http://10.88.0.2/empty");
+	assert_string_equal(netlab_evidence(&fault).detail,
+			    "13 of 15 requests met, 13 responses changed");
+	assert_int_equal(counters_of(&fault).strange, 0);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+}
+
+static void test_what_is_not_met_is_the_same_to_the_byte(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+
+	START(lab, &fault, "to", "10.88.0.2", "to", "fd88::2", "path", "/up", "set-status", "500",
+	      "set-body", "no", "set-request-header", "X-User: a", "set-path", "/mid");
+	assert_bytes(lab, "big", "http://10.88.0.2/big");
+	assert_bytes(lab, "big", "--compressed http://[fd88::2]/big");
+	assert_bytes(lab, "big", "--http1.0 http://10.88.0.2/big");
+	netlab_run("ip netns exec %s curl -s -o %s/got1 http://10.88.0.2/up -o %s/got "
+		   "http://10.88.0.2/mid -o %s/got1 http://10.88.0.2/up",
+		   lab->near, bench_home, bench_home, bench_home);
+	netlab_run("cmp %s/got %s/mid", bench_home, bench_home);
+	assert_int_equal(counters_of(&fault).changed_responses, 2);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+}
+
+static void test_a_share_of_the_responses_late(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	int64_t before_ns = clock_now_ns();
+	unsigned hits;
+
+	START(lab, &fault, "to", "10.88.0.2", "set-status", "500", "delay", "300ms");
+	assert_curl(lab, "500", "http://10.88.0.2/up");
+	assert_true(clock_now_ns() - before_ns > 300 * NSEC_PER_MSEC);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	START(lab, &fault, "to", "10.88.0.2", "set-status", "500", "probability", "30%");
+	netlab_run("ip netns exec %s curl -s -o /dev/null http://10.88.0.2/up?[1-200]", lab->near);
+	hits = (unsigned)netlab_evidence(&fault).hits;
+	netlab_assert_share(hits, 200, 0.3, 1);
+	assert_int_equal(counters_of(&fault).changed_responses, hits);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+}
+
+/* A server that says what it is told to. */
+
+static void test_pipelined_requests_keep_their_order(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	int listener = listen_far(lab, "fd88::2");
+	struct pair pair;
+
+	START(lab, &fault, "to", "[fd88::2]:8090", "path", "/m*", "set-request-header", "A: b",
+	      "set-status", "500", "set-body", "ours");
+	pair = meet(lab, listener, "fd88::2");
+	say(pair.client, GET("/m1") GET("/2") "HEAD /m3 HTTP/1.1\r\nHost: a\r\n\r\n");
+	say(pair.client, "POST /m4 HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nGET "
+			 "PUT /5 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+			 "1\r\nx\r\n0\r\n\r\n");
+	hears(pair.server, "GET /m1 HTTP/1.1\r\nHost: a\r\nA: b\r\n\r\n" GET(
+				   "/2") "HEAD /m3 HTTP/1.1\r\nHost: a\r\n"
+					 "A: b\r\n\r\nPOST /m4 HTTP/1.1\r\nHost: "
+					 "a\r\nContent-Length: 4\r\nA: b\r\n\r\nGET "
+					 "PUT /5 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+					 "chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n");
+	/* an interim one is nobody's answer; the end of chunks and a beginning in one piece */
+	say(pair.server, "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\n"
+			 "Transfer-Encoding: chunked\r\n\r\n5;a=b\r\nHTTP/");
+	hears(pair.client,
+	      "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+	      "HTTP/1.1 500 Internal Server Error\r\n" NO_STORE "Content-Length: 4\r\n\r\nours");
+	say(pair.server,
+	    "\r\n0\r\nX: y\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 "
+	    "200 OK\r\nContent-Length: 200\r\n\r\nHTTP/1.1 404 No\r\nContent-Length: "
+	    "1\r\n\r\nnHTTP/1.1 201 Yes\r\nContent-Length: 0\r\n\r\n");
+	hears(pair.client,
+	      "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+	      "HTTP/1.1 500 Internal Server Error\r\n" NO_STORE
+	      "Content-Length: 4\r\n\r\nHTTP/1.1 500 Internal Server Error\r\n" NO_STORE
+	      "Content-Length: 4\r\n\r\noursHTTP/1.1 201 Yes\r\nContent-Length: 0\r\n\r\n");
+	assert_int_equal(counters_of(&fault).strange, 0);
+	shutdown(pair.client, SHUT_WR);
+	hears_the_end(pair.server);
+	shutdown(pair.server, SHUT_WR);
+	hears_the_end(pair.client);
+	part(&pair);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	close(listener);
+}
+
+static void test_a_body_that_ends_with_the_connection(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	int listener = listen_far(lab, "10.88.0.2");
+	struct pair pair;
+
+	START(lab, &fault, "to", "10.88.0.2:8090", "path", "/m", "set-body", "ours");
+	pair = meet(lab, listener, "10.88.0.2");
+	say(pair.client, "GET /m HTTP/1.0\r\n\r\n");
+	hears(pair.server, "GET /m HTTP/1.0\r\n\r\n");
+	say(pair.server, "HTTP/1.0 200 OK\r\nX: y\r\n\r\nabc");
+	hears(pair.client, "HTTP/1.0 200 OK\r\nX: y\r\n" NO_STORE
+			   "Content-Length: 4\r\nConnection: close\r\n\r\nours");
+	say(pair.server, "defghi");
+	close(pair.server);
+	hears_the_end(pair.client);
+	close(pair.client);
+	/* one that is not met stays one */
+	pair = meet(lab, listener, "10.88.0.2");
+	say(pair.client, "GET /n HTTP/1.0\r\n\r\n");
+	hears(pair.server, "GET /n HTTP/1.0\r\n\r\n");
+	say(pair.server, "HTTP/1.0 200 OK\r\nX: y\r\n\r\nabc");
+	close(pair.server);
+	hears(pair.client, "HTTP/1.0 200 OK\r\nX: y\r\n\r\nabc");
+	hears_the_end(pair.client);
+	close(pair.client);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	close(listener);
+}
+
+/* What is dropped never comes behind what is ours, whatever becomes of the connection meanwhile. */
+static void test_nothing_of_a_replaced_body_arrives(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	int listener = listen_far(lab, "10.88.0.2");
+	struct pair pair;
+	const char ours[] = "HTTP/1.1 200 OK\r\n" NO_STORE "Content-Length: 4\r\n\r\nours";
+
+	START(lab, &fault, "to", "10.88.0.2:8090", "set-body", "ours");
+	/* the client says something else in the middle of it: it is passed on, as the answer is */
+	pair = meet(lab, listener, "10.88.0.2");
+	say(pair.client, GET("/"));
+	hears(pair.server, GET("/"));
+	say(pair.server, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc");
+	hears(pair.client, ours);
+	say(pair.client, "\x16\x03\x01");
+	hears(pair.server, "\x16\x03\x01");
+	say(pair.server, "defwhat?");
+	hears(pair.client, "what?");
+	assert_int_equal(counters_of(&fault).strange, 1);
+	part(&pair);
+	/* where chunks end nobody knows: the client has a whole answer, and no more */
+	pair = meet(lab, listener, "10.88.0.2");
+	say(pair.client, GET("/"));
+	hears(pair.server, GET("/"));
+	say(pair.server, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcdef\r\nghi");
+	hears(pair.client, ours);
+	hears_the_end(pair.client);
+	hears_the_end(pair.server);
+	part(&pair);
+	assert_int_equal(counters_of(&fault).strange, 2);
+	/* the server goes away in the middle */
+	pair = meet(lab, listener, "10.88.0.2");
+	say(pair.client, GET("/"));
+	hears(pair.server, GET("/"));
+	say(pair.server, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc");
+	close(pair.server);
+	hears(pair.client, ours);
+	hears_the_end(pair.client);
+	close(pair.client);
+	/* it answers before the body that it did not ask for */
+	pair = meet(lab, listener, "10.88.0.2");
+	say(pair.client, "PUT / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+	hears(pair.server, "PUT / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+	say(pair.server, "HTTP/1.1 403 No\r\nContent-Length: 3\r\n\r\nabcraw");
+	hears(pair.client, "HTTP/1.1 403 No\r\n" NO_STORE "Content-Length: 4\r\n\r\noursraw");
+	part(&pair);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	close(listener);
+}
+
+static void test_another_protocol_is_let_alone(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	int listener = listen_far(lab, "10.88.0.2");
+	struct pair pair;
+
+	START(lab, &fault, "to", "10.88.0.2:8090", "set-status", "500", "set-body", "ours");
+	pair = meet(lab, listener, "10.88.0.2");
+	say(pair.client, "GET / HTTP/1.1\r\nUpgrade: x\r\n\r\n");
+	hears(pair.server, "GET / HTTP/1.1\r\nUpgrade: x\r\n\r\n");
+	say(pair.server, "HTTP/1.1 101 Other\r\nUpgrade: x\r\n\r\nHTTP/1.1 200 OK\r\n\r\n");
+	hears(pair.client, "HTTP/1.1 101 Other\r\nUpgrade: x\r\n\r\nHTTP/1.1 200 OK\r\n\r\n");
+	part(&pair);
+	assert_int_equal(counters_of(&fault).changed_responses, 0);
+	/* a response without a body keeps everything */
+	pair = meet(lab, listener, "10.88.0.2");
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	part(&pair);
+	START(lab, &fault, "to", "10.88.0.2:8090", "set-body", "ours");
+	pair = meet(lab, listener, "10.88.0.2");
+	say(pair.client, GET("/"));
+	hears(pair.server, GET("/"));
+	say(pair.server, "HTTP/1.1 304 Not\r\nETag: e\r\n\r\n");
+	hears(pair.client, "HTTP/1.1 304 Not\r\nETag: e\r\n\r\n");
+	part(&pair);
+	assert_string_equal(netlab_evidence(&fault).detail, "1 of 1 request met, 1 not changed");
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	close(listener);
+}
+
+/* Messages that become many times as long, more of them than there is room for. */
+#define MANY  40 /* no more than may be without an answer */
+#define LARGE 390
+
+static void test_there_is_room_for_all_that_becomes_longer(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	char request[9][LARGE + 10], response[9][LARGE + 10];
+	const char *settings[4 + 2 * 18 + 1] = {"fault", "http", "to", "10.88.0.2:8090"};
+	const char get[] = "GET / HTTP/1.1\r\n\r\n",
+		   ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx";
+	cleanup_free char *asked = calloc(1, 20000), *answered = calloc(1, 20000);
+	int listener = listen_far(lab, "10.88.0.2");
+	struct pair pair;
+	unsigned at = 4;
+
+	for (unsigned i = 0; i < 5; i++) {
+		snprintf(request[i], sizeof(request[i]), "A%u: %0*u", i, LARGE - 4, i);
+		snprintf(response[i], sizeof(response[i]), "B%u: %0*u", i, LARGE - 4, i);
+		settings[at++] = "set-request-header";
+		settings[at++] = request[i];
+		settings[at++] = "set-response-header";
+		settings[at++] = response[i];
+	}
+	snprintf(asked, 20000, "GET / HTTP/1.1\r\n%s\r\n%s\r\n%s\r\n%s\r\n%s\r\n\r\n", request[0],
+		 request[1], request[2], request[3], request[4]);
+	snprintf(answered, 20000,
+		 "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n%s\r\n%s\r\n%s\r\n%s\r\n%s\r\n" NO_STORE
+		 "\r\nx",
+		 response[0], response[1], response[2], response[3], response[4]);
+	start(lab, &fault, settings);
+	pair = meet(lab, listener, "10.88.0.2");
+	for (unsigned round = 0; round < 3; round++) {
+		for (unsigned i = 0; i < MANY; i++)
+			say(pair.client, get);
+		for (unsigned i = 0; i < MANY; i++)
+			hears(pair.server, asked);
+		for (unsigned i = 0; i < MANY; i++)
+			say(pair.server, ok);
+		if (round == 2) /* what waits for room then is not lost with the connection */
+			shutdown(pair.server, SHUT_WR);
+		for (unsigned i = 0; i < MANY; i++)
+			hears(pair.client, answered);
+	}
+	hears_the_end(pair.client);
+	assert_int_equal(counters_of(&fault).changed_requests, 3 * MANY);
+	assert_int_equal(counters_of(&fault).changed_responses, 3 * MANY);
+	assert_int_equal(counters_of(&fault).strange, 0);
+	part(&pair);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	close(listener);
+}
+
+/* The end. */
+
+static void test_what_is_under_way_ends_as_it_began(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	int listener = listen_far(lab, "10.88.0.2");
+	struct pair asked, waiting;
+	char heard[1000] = "";
+	int64_t again_ns = 0;
+
+	START(lab, &fault, "to", "10.88.0.2:8090", "set-status", "500", "set-request-header",
+	      "A: b");
+	asked = meet(lab, listener, "10.88.0.2");
+	waiting = meet(lab, listener, "10.88.0.2");
+	say(asked.client, GET("/"));
+	hears(asked.server, "GET / HTTP/1.1\r\nHost: a\r\nA: b\r\n\r\n");
+	say(waiting.client, GET("/"));
+	hears(waiting.server, "GET / HTTP/1.1\r\nHost: a\r\nA: b\r\n\r\n");
+	say(waiting.client, GET("/second")); /* met, and not its turn at the server's answer */
+	hears(waiting.server, "GET /second HTTP/1.1\r\nHost: a\r\nA: b\r\n\r\n");
+	assert_int_equal(http_fault.end(&fault.fault, FAULT_END_SOFT, &again_ns, NULL), 0);
+	assert_true(again_ns > 0);
+	say(asked.client, GET("/third")); /* none of what comes now */
+	hears(asked.server, GET("/third"));
+	say(asked.server, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"
+			  "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\ny");
+	hears(asked.client, "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 1\r\n" NO_STORE
+			    "\r\nxHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\ny");
+	hears_the_end(asked.client);
+	say(waiting.server, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"
+			    "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\ny");
+	hear(waiting.client, "y", heard, sizeof(heard));
+	assert_non_null(strstr(strstr(heard, "500 Internal") + 1, "500 Internal"));
+	part(&asked);
+	part(&waiting);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	close(listener);
+}
+
+static void test_what_is_held_goes_on_unchanged_at_the_end(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	char heard[1000] = "";
+	int fd;
+
+	START(lab, &fault, "to", "10.88.0.2", "set-status", "500", "set-path", "/up", "delay",
+	      "30s");
+	fd = dial(lab, "10.88.0.2");
+	say(fd, GET("/echo"));
+	while (!counters_of(&fault).hits)
+		poll(NULL, 0, 10);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	hear(fd, "GET /echo .", heard, sizeof(heard));
+	assert_non_null(strstr(heard, "200 OK"));
+	close(fd);
+}
+
+/* A server that speaks for ever is heard for nobody only for a while. */
+static void test_a_body_without_end_for_nobody_is_cut(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	int listener = listen_far(lab, "10.88.0.2");
+	int64_t before_ns;
+	struct pair pair;
+
+	START(lab, &fault, "to", "10.88.0.2:8090", "set-body", "ours");
+	pair = meet(lab, listener, "10.88.0.2");
+	say(pair.client, GET("/"));
+	hears(pair.server, GET("/"));
+	say(pair.server, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
+	hears(pair.client, "HTTP/1.1 200 OK\r\n" NO_STORE "Content-Length: 4\r\n\r\nours");
+	close(pair.client);
+	before_ns = clock_now_ns();
+	while (send(pair.server, "x", 1, MSG_NOSIGNAL) == 1 &&
+	       clock_now_ns() - before_ns < 10 * NSEC_PER_SEC)
+		poll(NULL, 0, 20);
+	assert_in_range(clock_now_ns() - before_ns, 2 * NSEC_PER_SEC, 9 * NSEC_PER_SEC);
+	close(pair.server);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	close(listener);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_the_server_is_asked_for_something_else),
+		cmocka_unit_test(test_the_body_of_a_changed_request_is_the_same),
+		cmocka_unit_test(test_what_the_server_answers_is_changed),
+		cmocka_unit_test(test_what_is_not_met_is_the_same_to_the_byte),
+		cmocka_unit_test(test_a_share_of_the_responses_late),
+		cmocka_unit_test(test_pipelined_requests_keep_their_order),
+		cmocka_unit_test(test_a_body_that_ends_with_the_connection),
+		cmocka_unit_test(test_nothing_of_a_replaced_body_arrives),
+		cmocka_unit_test(test_another_protocol_is_let_alone),
+		cmocka_unit_test(test_there_is_room_for_all_that_becomes_longer),
+		cmocka_unit_test(test_what_is_under_way_ends_as_it_began),
+		cmocka_unit_test(test_what_is_held_goes_on_unchanged_at_the_end),
+		cmocka_unit_test(test_a_body_without_end_for_nobody_is_cut),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
