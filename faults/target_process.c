@@ -382,7 +382,8 @@ int target_process_recheck(const struct target_process *process, const struct ta
 	char why[160];
 	int result = proc_pidfd_signal(process->pidfd, 0);
 
-	if (result == 0)
+	/* not every fault holds what signals need; who may not be sent one is there */
+	if (result == 0 || result == -EPERM)
 		result = proc_read_stat(process->id.pid, &stat);
 	if (result == -ESRCH ||
 	    (result == 0 && (stat.start_time != process->id.start_time || stat.is_dead)))

@@ -153,7 +153,7 @@ static void test_wrong_options_are_refused(void **state)
 	assert_int_equal(COMMAND(cli_restore, WORD("a"), WORD("b")), -EINVAL);
 	assert_non_null(strstr(err.text, "'b'"));
 	assert_int_equal(COMMAND(cli_halt, WORD("--reason")), -EINVAL);
-	assert_non_null(strstr(err.text, "needs a text"));
+	assert_non_null(strstr(err.text, "needs a value"));
 	assert_int_equal(COMMAND(cli_resume, WORD("--quiet")), -EINVAL);
 	assert_int_equal(COMMAND(cli_status, WORD("--help")), 0);
 	assert_non_null(strstr(out, "usage: squall status"));

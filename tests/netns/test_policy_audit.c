@@ -93,6 +93,25 @@ static void test_what_the_policy_allows_goes_on(void **state)
 	stage_assert_clean(stage);
 }
 
+/* A worker that may not send them signals asks whether they are there, and what they run. */
+static void test_processes_of_others_are_met_without_the_right_to_signal_them(void **state)
+{
+	static const char *const rules[] = {NULL, "version: 1\nprotect: {processes: [postgres]}\n",
+					    "version: 1\nprotect: {processes: [/usr/bin/vault]}\n"};
+	const pid_t child = child_start(CHILD_SLEEPS_AS_NOBODY, NULL);
+
+	for (unsigned i = 0; i < 3; i++) {
+		const struct squall_how how = {.policy = rules[i]};
+
+		assert_int_equal(squall_call(*state, &how,
+					     "inject connect pid=%d to=10.88.0.2 error=EPERM "
+					     "for=100ms",
+					     child),
+				 0);
+	}
+	child_stop(child);
+}
+
 /* Real control groups: one where systemd puts its units, one below that has the same name. */
 static void test_a_unit_inside_of_another_is_not_the_systems(void **state)
 {
@@ -404,6 +423,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, stage_setup, stage_teardown)
 		TEST(test_the_policy_is_asked_by_run_and_plan),
 		TEST(test_a_broken_policy_allows_nothing),
+		TEST(test_processes_of_others_are_met_without_the_right_to_signal_them),
 		TEST(test_what_the_policy_allows_goes_on),
 		TEST(test_a_unit_inside_of_another_is_not_the_systems),
 		TEST(test_who_joins_a_group_is_asked_about_when_it_is_frozen),
