@@ -137,12 +137,15 @@ static void test_a_link_local_client_is_not_held_up(void **state)
 
 	netlab_run("ip -n %s addr del fd88::1/64 dev sqv0", lab->near);
 	netlab_run("ip -n %s route add fd88::/64 dev sqv0", lab->near);
+	/* the kernel's own is not used while it looks for duplicates */
+	netlab_run("ip -n %s addr add fe80::88/64 dev sqv0 nodad", lab->near);
 	START(lab, &fault, "to", "10.88.0.2", "to", "fd88::2", "path", "/up", "answer", "503");
 	before_ns = clock_now_ns();
 	assert_curl(lab, "503", "http://10.88.0.2/up");
 	assert_curl(lab, "200", "http://[fd88::2]/up");
 	assert_true(clock_now_ns() - before_ns < (is_emulated() ? 15 : 3) * NSEC_PER_SEC);
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	netlab_run("ip -n %s addr del fe80::88/64 dev sqv0", lab->near);
 	netlab_run("ip -n %s route del fd88::/64 dev sqv0", lab->near);
 	netlab_run("ip -n %s addr add fd88::1/64 dev sqv0 nodad", lab->near);
 }

@@ -165,7 +165,7 @@ static void test_run_ends_when_its_interface_goes(void **state)
 static void test_run_ends_when_its_namespace_is_deleted(void **state)
 {
 	static const char *const commands[] = {
-		DELAY_IN_EXTRA, IN_EXTRA("port local-port=7100 interface=sqvz action=occupy"),
+		DELAY_IN_EXTRA, IN_EXTRA("port local-port=7100 action=occupy"),
 		/* not before Linux 5.12 */
 		IN_EXTRA("dns to=192.0.2.53 interface=sqvz name=a.test answer=nxdomain"),
 		IN_EXTRA("http to=192.0.2.53 interface=sqvz answer=503")};
