@@ -364,7 +364,6 @@ static void test_a_table_that_is_held_is_not_removed(void **state)
 	assert_non_null(strstr(err.text, "table t is held by a process that has not gone yet"));
 	assert_null(strstr(err.remedy, "kill"));
 	netlink_close(other);
-	nft_batch_begin(&batch);
 	nft_delete_table(&batch, NFPROTO_NETDEV, "t");
 	commit();
 }
