@@ -69,8 +69,11 @@ int network_list_sessions(const struct network_state *state, const struct target
 	if (state->control_count || params_number(&target->params, TRAFFIC_ALLOW_LOCKOUT, 0) ||
 	    (protocols && !memchr(numbers, IPPROTO_TCP, protocols)))
 		return 0;
-	/* it is but a note: whatever fails here fails elsewhere, too, or does no harm */
-	if (netlink_open_diag(target->namespace_fd, &diag, NULL) == 0)
+	/* it is but a note: whatever fails here fails elsewhere, too, or does no harm. Listing
+	 * connections takes milliseconds, as the table of all namespaces is walked; listeners have
+	 * a small one. */
+	if (netlink_open_diag(target->namespace_fd, &diag, NULL) == 0 &&
+	    connection_is_awaited(diag, SSH_PORT, NULL) == 1)
 		target_connections_find(diag, target, 0, &nobody, &open, NULL);
 	for (unsigned i = 0; i < open.count; i++)
 		count += open.found[i].local_port == SSH_PORT && passes_by(state, &open.found[i]);

@@ -25,7 +25,7 @@
 #define LOOK_EVERY (20 * NSEC_PER_MSEC) /* to tell how much a second it is */
 
 struct delay_line {
-	int tap_fds[TAP_QUEUES_MAX], program_fd, carry_fd, link_fd, ipv6_fd;
+	int tap_fds[TAP_QUEUES_MAX], program_fd, carry_fd, link_fd;
 	bool is_here;		 /* the interface is in the worker's own namespace */
 	struct netlink *netlink; /* in the interface's namespace */
 	char name[IFNAMSIZ];
@@ -66,7 +66,7 @@ static int open_inside(void *context, struct error *err)
 	line->mtu = link.mtu;
 	for (unsigned i = 0; !status && i < line->count; i++)
 		status = tap_open(&line->tap_fds[i], err);
-	return status ? status : tap_open_ipv6(&line->ipv6_fd, err);
+	return status;
 }
 
 static int check_config(const struct delay_line_config *config, struct error *err)
@@ -137,7 +137,7 @@ int delay_line_prepare(const struct delay_line_config *config, struct delay_line
 	line = calloc(1, sizeof(*line));
 	if (!line)
 		return error_errno(err, ENOMEM, "delay line");
-	line->program_fd = line->carry_fd = line->link_fd = line->ipv6_fd = -1;
+	line->program_fd = line->carry_fd = line->link_fd = -1;
 	line->is_here = config->namespace_fd < 0;
 	for (unsigned i = 0; i < TAP_QUEUES_MAX; i++)
 		line->tap_fds[i] = -1;
@@ -225,7 +225,7 @@ int delay_line_start(struct delay_line *line, struct error *err)
 
 	line->tap.tag = tag;
 	if (!status)
-		status = tap_configure(&line->tap, line->netlink, line->ipv6_fd, err);
+		status = tap_configure(&line->tap, line->netlink, err);
 	if (!status)
 		status = attach_programs(line, err);
 	if (!status)
@@ -260,7 +260,6 @@ void delay_line_stop(struct delay_line *line)
 	cleanup_fd_at(&line->program_fd);
 	cleanup_fd_at(&line->carry_fd);
 	cleanup_fd_at(&line->link_fd);
-	cleanup_fd_at(&line->ipv6_fd);
 	netlink_close(line->netlink);
 	free(line);
 }

@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* include/net/tcp_states.h; listeners and what only waits for its end are left alone */
-enum { ESTABLISHED = 1, SYN_SENT = 2, FIN_WAIT1 = 4, FIN_WAIT2 = 5, CLOSE_WAIT = 8 };
+enum { ESTABLISHED = 1, SYN_SENT = 2, FIN_WAIT1 = 4, FIN_WAIT2 = 5, CLOSE_WAIT = 8, LISTEN = 10 };
 #define OPEN_STATES                                                                                \
 	(1U << ESTABLISHED | 1U << SYN_SENT | 1U << FIN_WAIT1 | 1U << FIN_WAIT2 | 1U << CLOSE_WAIT)
 
@@ -76,27 +76,28 @@ static void take(void *context, const struct nlmsghdr *reply)
 }
 
 static void begin(struct netlink_request *request, uint16_t type, uint16_t flags, uint8_t family,
-		  const struct inet_diag_sockid *id)
+		  uint32_t states, const struct inet_diag_sockid *id)
 {
 	struct inet_diag_req_v2 header = {
-		.sdiag_family = family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = OPEN_STATES};
+		.sdiag_family = family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = states};
 
 	if (id)
 		header.id = *id;
 	netlink_begin(request, type, flags, &header, sizeof(header));
 }
 
-int connection_each(struct netlink *netlink, connection_fn fn, void *context, struct error *err)
+static int list(struct netlink *netlink, uint32_t states, uint16_t local_port, struct walk *walk,
+		struct error *err)
 {
 	static const uint8_t families[] = {AF_INET, AF_INET6};
-	struct walk walk = {.fn = fn, .context = context};
+	const struct inet_diag_sockid id = {.idiag_sport = htons(local_port)};
 
-	for (unsigned i = 0; i < 2 && walk.result == 0; i++) {
+	for (unsigned i = 0; i < 2 && walk->result == 0; i++) {
 		struct netlink_request request;
 		int result;
 
-		begin(&request, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, families[i], NULL);
-		result = netlink_call(netlink, &request, take, &walk, err);
+		begin(&request, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, families[i], states, &id);
+		result = netlink_call(netlink, &request, take, walk, err);
 		if (result == -ENOENT && families[i] == AF_INET6)
 			continue; /* a kernel without IPv6 */
 		if (result < 0) {
@@ -104,7 +105,27 @@ int connection_each(struct netlink *netlink, connection_fn fn, void *context, st
 			return result == -ENOENT ? error_remedy(err, "modprobe tcp_diag") : result;
 		}
 	}
-	return walk.result;
+	return walk->result;
+}
+
+int connection_each(struct netlink *netlink, connection_fn fn, void *context, struct error *err)
+{
+	struct walk walk = {.fn = fn, .context = context};
+
+	return list(netlink, OPEN_STATES, 0, &walk, err);
+}
+
+static int found_one(void *context, const struct connection *connection)
+{
+	(void)context, (void)connection;
+	return 1;
+}
+
+int connection_is_awaited(struct netlink *netlink, uint16_t local_port, struct error *err)
+{
+	struct walk walk = {.fn = found_one};
+
+	return list(netlink, 1U << LISTEN, local_port, &walk, err);
 }
 
 int connection_destroy(struct netlink *netlink, const struct connection *connection,
@@ -112,7 +133,7 @@ int connection_destroy(struct netlink *netlink, const struct connection *connect
 {
 	struct netlink_request request;
 
-	begin(&request, SOCK_DESTROY, 0, connection->socket_family, &connection->id);
+	begin(&request, SOCK_DESTROY, 0, connection->socket_family, OPEN_STATES, &connection->id);
 	return netlink_call(netlink, &request, NULL, NULL, err);
 }
 

@@ -28,6 +28,9 @@ struct connection {
  * returns that, 0 or -errno. fn must not use the conversation. */
 typedef int (*connection_fn)(void *context, const struct connection *connection);
 int connection_each(struct netlink *netlink, connection_fn fn, void *context, struct error *err);
+
+/* 1: somebody listens at that TCP port, on some address; 0: nobody. */
+int connection_is_awaited(struct netlink *netlink, uint16_t local_port, struct error *err);
 /* Its owner gets ECONNABORTED, the far side a reset. -ENOENT: it is gone, or another one by now;
  * -EOPNOTSUPP: its owner has closed it meanwhile, or a kernel without CONFIG_INET_DIAG_DESTROY.
  * Needs CAP_NET_ADMIN. */

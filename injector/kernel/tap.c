@@ -7,7 +7,6 @@
 
 #include "injector/base/cleanup.h"
 #include "injector/kernel/link.h"
-#include "injector/kernel/realtime.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -117,38 +116,6 @@ int tap_create(const int *fds, unsigned count, const char *name, enum tap_kind k
 	return 0;
 }
 
-int tap_open_ipv6(int *out_fd, struct error *err)
-{
-	/* /proc/sys/net is looked up in the namespace of the caller, and what was opened stays
-	 * there (fs/proc/proc_sysctl.c) */
-	int fd = open("/proc/sys/net/ipv6/conf", O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0 && errno != ENOENT)
-		return error_errno(err, errno, "cannot open /proc/sys/net/ipv6/conf");
-	*out_fd = fd;
-	return 0;
-}
-
-static int silence_ipv6(const struct tap *tap, int ipv6_fd, struct error *err)
-{
-	struct realtime before;
-	cleanup_fd int fd = -1;
-	int code = 0;
-	char path[64];
-
-	if (ipv6_fd < 0)
-		return 0;
-	snprintf(path, sizeof(path), "%s/disable_ipv6", tap->name);
-	fd = openat(ipv6_fd, path, O_WRONLY | O_CLOEXEC);
-	/* addrconf_disable_ipv6() in net/ipv6/addrconf.c tries until it has the RTNL, which a delay
-	 * line that ends holds for long */
-	before = realtime_pause();
-	if (fd < 0 || write(fd, "1\n", 2) != 2)
-		code = errno;
-	realtime_resume(before);
-	return code ? error_errno(err, code, "cannot switch off IPv6 on %s", tap->name) : 0;
-}
-
 /* Without a queueing discipline: the tap never pushes back, so a queue in front of its ring would
  * only cost time, and one with a mind of its own (net.core.default_qdisc) would drop or pace. */
 static int set_noqueue(const struct tap *tap, struct netlink *netlink, struct error *err)
@@ -177,17 +144,14 @@ int tap_bring_up(const struct tap *tap, struct netlink *netlink, struct error *e
 	return status ? error_prefix(err, "cannot bring up the tap '%s'", tap->name) : 0;
 }
 
-int tap_configure(struct tap *tap, struct netlink *netlink, int ipv6_fd, struct error *err)
+int tap_configure(struct tap *tap, struct netlink *netlink, struct error *err)
 {
-	struct error silence = ERROR_INIT;
 	struct link link;
 	int status = link_find(netlink, tap->name, &link, err);
 
 	if (status)
 		return status;
 	tap->index = link.index;
-	if (silence_ipv6(tap, ipv6_fd, &silence) && tap->kind == TAP_IP)
-		return error_set(err, silence.code, "%s", silence.text);
 	status = set_noqueue(tap, netlink, err);
 	return status ? error_prefix(err, "cannot set up the tap '%s'", tap->name) : 0;
 }

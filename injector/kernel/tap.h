@@ -19,8 +19,12 @@
 /* The largest packet behind it: 64 KiB of segmentation offload or of lo's MTU, its link-layer
  * header and two VLAN tags. */
 #define TAP_FRAME_MAX (65536 + 14 + 8)
-/* An IPv4 packet has at most 65535 bytes, and the kernel takes the link-layer header off that. */
-#define TAP_MTU 65521
+/* Only who sends by an address of the device itself asks for it: what is redirected to it or
+ * written into it is as large as it is. Below 1280 the kernel gives a device no IPv6, with which it
+ * would solicit routers and report groups (ipv6_add_dev(), net/ipv6/addrconf.c; RFC 8200, 5). That
+ * needs no /proc/sys/net, where a name is looked up among those of all namespaces, one by one, and
+ * which is read-only in most containers. The least that there is (ETH_MIN_MTU). */
+#define TAP_MTU 68
 /* Packets its rings hold together while nobody reads; 20 ms of 200,000 a second. In the kernel, up
  * to 64 KiB each. */
 #define TAP_QUEUE 4096
@@ -64,19 +68,12 @@ struct tap {
 int tap_create(const int *fds, unsigned count, const char *name, enum tap_kind kind,
 	       enum tap_offload offload, struct tap *out, struct error *err);
 
-/* Opens this namespace's /proc/sys/net/ipv6/conf, for tap_configure(); -1 in *out_fd when the
- * kernel has no IPv6. */
-int tap_open_ipv6(int *out_fd, struct error *err);
-
-/* Fills in the index and makes the tap ready: no queue, and no word of its own. It stays down: a
- * queueing discipline that is changed on a device that is up waits for an RCU grace period, of a
- * millisecond on a busy machine (dev_deactivate_many() in net/sched/sch_generic.c). `netlink` is in
- * the tap's namespace; `ipv6_fd` by tap_open_ipv6() there. IPv6 is switched off before the device
- * is up, else it would solicit routers and report groups. Where /proc/sys is read-only that fails,
- * which is an error for TAP_IP only: an Ethernet tap's own packets can be told by their source
- * address. */
-int tap_configure(struct tap *tap, struct netlink *netlink, int ipv6_fd, struct error *err);
-/* Sets MTU and queue length, no ARP, and up: when all else is in place. */
+/* Fills in the index and takes the tap's queue away. It stays down: a queueing discipline that is
+ * changed on a device that is up waits for an RCU grace period, of a millisecond on a busy machine
+ * (dev_deactivate_many() in net/sched/sch_generic.c). `netlink` is in the tap's namespace. */
+int tap_configure(struct tap *tap, struct netlink *netlink, struct error *err);
+/* Sets MTU and queue length, no ARP, and up, in this order (do_setlink(), net/core/rtnetlink.c), so
+ * that it never has a word of its own: when all else is in place. */
 int tap_bring_up(const struct tap *tap, struct netlink *netlink, struct error *err);
 
 /* What a device needs so that its packets can come back to it. `type` is ARPHRD_*. */

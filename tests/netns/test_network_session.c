@@ -341,8 +341,10 @@ static void test_sessions_of_others_are_told(void **state)
 {
 	struct netlab *lab = *state;
 	struct sockaddr_storage to;
-	int fds[2];
+	int fds[2], daemon;
 
+	daemon = netlab_socket(lab->near_fd, AF_INET, SOCK_STREAM, 0, "127.0.0.1", 22);
+	assert_int_equal(listen(daemon, 1), 0);
 	assert_note(lab, NULL, "to", "*");
 	for (unsigned i = 0; i < 2; i++) {
 		const char *far = i ? "fd88::2" : "10.88.0.2";
@@ -362,6 +364,9 @@ static void test_sessions_of_others_are_told(void **state)
 	assert_note(lab, NULL, "protocol", "udp");
 	assert_note(lab, NULL, "local-port", "80");
 	assert_note(lab, NULL, "allow-lockout", "true");
+	/* what comes from that port where nobody listens at it is no session */
+	close(daemon);
+	assert_note(lab, NULL, "to", "*");
 	for (unsigned i = 0; i < 2; i++)
 		netlab_hang_up(fds[i]);
 }

@@ -42,14 +42,14 @@ static void on_one_processor(void)
 }
 
 /* Made and gone: closing the last descriptor takes the device away, under the RTNL. */
-static bool one_tap(const char *name, struct netlink *netlink, int ipv6_fd)
+static bool one_tap(const char *name, struct netlink *netlink)
 {
 	struct error err = ERROR_INIT;
 	struct tap tap = {0};
 	int fd;
 	bool is_made = tap_open(&fd, &err) == 0 &&
 		       tap_create(&fd, 1, name, TAP_ETHERNET, TAP_WHOLE, &tap, &err) == 0 &&
-		       (!netlink || tap_configure(&tap, netlink, ipv6_fd, &err) == 0);
+		       (!netlink || tap_configure(&tap, netlink, &err) == 0);
 
 	if (err.code)
 		fprintf(stderr, "%s\n", err.text);
@@ -70,7 +70,7 @@ static pid_t start_endings(unsigned number)
 	snprintf(name, sizeof(name), "sqends%u", number);
 	if (sched_setscheduler(0, SCHED_RR, &low) < 0)
 		_exit(3);
-	while (one_tap(name, NULL, -1))
+	while (one_tap(name, NULL))
 		;
 	_exit(2);
 }
@@ -79,18 +79,16 @@ static pid_t start_beginnings(void)
 {
 	struct netlink *netlink = NULL;
 	pid_t pid = fork();
-	int ipv6_fd;
 
 	if (pid)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	on_one_processor();
 	realtime_begin();
-	if (sched_getscheduler(0) != SCHED_RR || netlink_open(-1, &netlink, NULL) < 0 ||
-	    tap_open_ipv6(&ipv6_fd, NULL) < 0)
+	if (sched_getscheduler(0) != SCHED_RR || netlink_open(-1, &netlink, NULL) < 0)
 		_exit(3);
-	/* in real time all the way, but for that write */
-	while (one_tap("sqbegins", netlink, ipv6_fd) && sched_getscheduler(0) == SCHED_RR)
+	/* in real time all the way */
+	while (one_tap("sqbegins", netlink) && sched_getscheduler(0) == SCHED_RR)
 		atomic_fetch_add(made, 1);
 	_exit(2);
 }
