@@ -108,6 +108,7 @@ static int watch_one(struct scene *scene, struct command *command)
 	if (scene->has_late_link)
 		maker = start_to_make_link(scene);
 	status = filter_watch_run(&watch, begin, command);
+	scene_end_clients(scene);
 	if (maker < 0)
 		return status;
 	/* reaped with the rest, if it has ended */

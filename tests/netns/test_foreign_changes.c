@@ -47,6 +47,7 @@ static bool leave_dead_run(struct scene *scene, const char *name, unsigned steps
 	plan.variable = scene->variable;
 	scene_begin(scene);
 	trace_run(&plan, &result);
+	scene_end_clients(scene);
 	if (!result.was_held)
 		printf("%s\n", result.out);
 	free(result.out);

@@ -110,6 +110,7 @@ static void run_experiment(const struct trial *trial, const struct failure_calls
 	}
 	trace_run(&plan, out);
 	scene_let_link_come(trial->scene);
+	scene_end_clients(trial->scene);
 }
 
 /* What `squall restore` did with its own failure; the exit code, 128: it crashed. */

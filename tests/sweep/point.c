@@ -104,6 +104,7 @@ static bool watch(void *context)
 	int64_t looked_ns;
 
 	scene_let_link_come(judge->scene);
+	scene_end_clients(judge->scene);
 	looked_ns = clock_now_ns();
 	machine_state_take(&now);
 	if (is_effect_gone(judge, &now))
@@ -188,6 +189,7 @@ static void run_experiment(struct scene *scene, const struct subject *subject,
 	}
 	trace_run(&plan, out);
 	scene_let_link_come(scene);
+	scene_end_clients(scene);
 }
 
 /* From the death on: the effect within its limit, all else at the latest after a restore. */

@@ -193,6 +193,8 @@ static void replace(struct scene *scene, const char *name, FILE *out)
 		fprintf(out, "%d", scene->doomed);
 	else if (strcmp(name, "LATE") == 0)
 		scene->has_late_link = fputs(LATE_PATTERN, out) >= 0;
+	else if (strcmp(name, "CLIENTS") == 0)
+		scene->has_clients = fputs("clients", out) >= 0;
 	else if (strcmp(name, "GROUP") == 0)
 		fputs(SCENE_GROUP, out);
 	else if (strcmp(name, "FOLDER") == 0)
@@ -221,7 +223,7 @@ const char *scene_write_experiment(struct scene *scene, const char *path)
 		fprintf(stderr, "%s: %s\n", path, strerror(errno));
 		abort();
 	}
-	scene->has_late_link = false;
+	scene->has_late_link = scene->has_clients = false;
 	scene->variable = begins(copy, "/run/" CLSACT)	? clsact
 			  : begins(copy, "/run/" HOLD)	? hold
 			  : begins(copy, "/run/" USERS) ? sudo
@@ -240,6 +242,7 @@ void scene_begin(struct scene *scene)
 	scene_reap(scene);
 	if (kill(scene->doomed, 0) < 0 && child_start_with_number(scene->doomed) < 0)
 		abort();
+	scene_start_clients(scene);
 	if (!scene->has_late_link)
 		return;
 	netlab_run("ip -n %s link delete " LATE_LINK, scene->lab->near);

@@ -9,6 +9,7 @@
  *   @APART@    one that has mounts of               service.pid, which names SIGNALS
  *              its own                    @LATE@    interfaces, one of which appears when the
  *   @DOOMED@   one that may be killed               first step is in force
+ *   @CLIENTS@  "clients", and there are some: who asks for names and pages all the while
  *
  * An experiment whose name begins with "clsact-" is run as if the kernel had no egress hook of
  * nf_tables (SQUALL_HOOK): then filters and a clsact outlive the worker. It is restored by a squall
@@ -36,7 +37,9 @@ struct scene {
 	pid_t doomed;			/* another one of the same number after its death */
 	bool has_late_link;		/* the experiment that was written last names it */
 	bool is_link_there;
-	char *variable; /* static: of the environment of its run; NULL: none */
+	bool has_clients; /* the same: somebody asks for names and pages until the hit */
+	pid_t clients;	  /* 0: nobody asks */
+	char *variable;	  /* static: of the environment of its run; NULL: none */
 	struct machine_state before;
 };
 
@@ -51,6 +54,10 @@ const char *scene_write_experiment(struct scene *scene, const char *path);
  * it is over, the interface comes, the same one each time. */
 void scene_begin(struct scene *scene);
 void scene_let_link_come(void *scene);
+/* scene_clients.c: if it has clients, from before the run to the hit or the end. Their flows are
+ * made as long as they are there; what is compared is of a machine without them. */
+void scene_start_clients(struct scene *scene);
+void scene_end_clients(struct scene *scene);
 /* Of its method; each of them begins with "at". */
 unsigned scene_count_steps(const char *path);
 /* Traffic goes as fast as without a fault: one round trip each, in 20 ms. */
