@@ -5,7 +5,7 @@
  * sweep` tries every point.
  *
  *   test_sweep [seconds N] [kind WORD] [NAME...]   a sample (of "stop the worker" and such)
- *   test_sweep full [share N] [NAME...]            everything, or one point in N
+ *   test_sweep full [share N] [at N] [NAME...]     everything, or one point in N, or the one
  *   test_sweep count [share N] [NAME...]           how many points that would be
  *   test_sweep check                               whether it would see a mistake
  *
@@ -122,6 +122,7 @@ static struct account sum(const struct tally *tally)
 		all.by_restore += one->by_restore;
 		all.by_hand += one->by_hand;
 		all.repeated += one->repeated;
+		all.deferred += one->deferred;
 		all.residues += one->residues;
 		if (one->slowest_ns > all.slowest_ns)
 			all.slowest_ns = one->slowest_ns;
@@ -205,12 +206,13 @@ static void sweep_kind(struct scene *scene, const struct subject *subject,
 	most = recording.counts[how->counted] * 2 + 1000;
 	is_chosen = calls_without_repeats(recording.calls[how->counted],
 					  recording.counts[how->counted], &chosen);
-	for (unsigned at = options->from + (unsigned)random() % stride;
+	for (unsigned at = options->from + (options->is_one ? 0 : (unsigned)random() % stride);
 	     misses < MISSES_MAX && (!options->to || at < options->to); at += stride) {
 		bool was_hit;
 
 		/* not tried: what repeats itself */
-		if (stride == 1 && at <= recording.counts[how->counted] && !is_chosen[at - 1])
+		if (stride == 1 && !options->is_one && at <= recording.counts[how->counted] &&
+		    !is_chosen[at - 1])
 			continue;
 		was_hit = point_try(scene, subject, how, at, NULL, account, NULL);
 		misses = was_hit ? 0 : misses + 1;
@@ -222,6 +224,8 @@ static void sweep_kind(struct scene *scene, const struct subject *subject,
 			account->residues++;
 			break;
 		}
+		if (options->is_one)
+			break;
 	}
 	free(is_chosen);
 	forget(&recording);
@@ -341,6 +345,7 @@ static bool sweep_experiment(struct scene *scene, const struct sweep_options *op
 	unsigned failed_before = failed_tests;
 	struct account all;
 
+	subject.defers = options->defers;
 	if (options->is_full)
 		sweep_all(scene, &subject, options, &here);
 	else
@@ -352,7 +357,8 @@ static bool sweep_experiment(struct scene *scene, const struct sweep_options *op
 
 		tally->accounts[i] = sum(&both);
 	}
-	return !all.residues && (all.points || options->share > 1 || options->from > 1) &&
+	return !all.residues &&
+	       (all.points || all.deferred || options->share > 1 || options->from > 1) &&
 	       failed_tests == failed_before;
 }
 

@@ -153,7 +153,7 @@ static bool type_kill(const struct trace_result *result)
 
 struct outcome {
 	struct trace_result result, restore;
-	bool is_late, is_left, needed_restore, by_hand, was_hit;
+	bool is_late, is_left, is_deferred, needed_restore, by_hand, was_hit;
 	int64_t took_ns;
 };
 
@@ -253,6 +253,10 @@ static bool is_good_end(const struct subject *subject, const struct disturbance 
 
 static void add_up(struct account *account, const struct outcome *outcome)
 {
+	if (outcome->is_deferred) {
+		account->deferred++;
+		return;
+	}
 	account->residues += outcome->is_left || outcome->is_late;
 	if (!outcome->was_hit)
 		return;
@@ -294,6 +298,9 @@ bool point_try(struct scene *scene, const struct subject *subject, const struct 
 				      &outcome.result);
 			kill(scene->children[0], SIGCONT);
 			scene_take_as_it_is(scene);
+		} else if (outcome.is_late && attempt == TRIES && subject->defers) {
+			printf("# LATE %u %s\n", at, how->name);
+			outcome.is_deferred = true;
 		} else if (outcome.is_late && attempt == TRIES) {
 			tell(subject, how, at, &outcome.result, "the effect lasted too long", "");
 		}

@@ -33,6 +33,7 @@ struct account {
 	unsigned by_restore; /* ... where `squall restore` still found something to tidy up */
 	unsigned by_hand;    /* ... where a stopped process had to be killed, as squall said */
 	unsigned repeated;   /* too late at first, in time when tried again: a busy machine */
+	unsigned deferred;   /* too late each time, and not judged here */
 	unsigned residues;
 	int64_t slowest_ns; /* from the death to the end of the effect */
 };
@@ -42,6 +43,7 @@ struct subject {
 	const char *experiment; /* path, ready for squall */
 	unsigned steps;
 	bool is_quiet; /* residues are counted, not told */
+	bool defers; /* what came too late, once more when nothing else goes on, is told as that */
 };
 
 #define POINT_NEVER UINT_MAX

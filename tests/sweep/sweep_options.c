@@ -55,9 +55,14 @@ void sweep_options_read(int argc, char **argv, unsigned seconds, struct sweep_op
 			out->is_count = true;
 		else if (strcmp(word, "check") == 0)
 			out->is_check = true;
-		else if (take_number(word, value, "programs", &out->bpf[0]) ||
-			 take_number(word, value, "maps", &out->bpf[1]) ||
-			 take_number(word, value, "links", &out->bpf[2])) {
+		else if (strcmp(word, "defer") == 0)
+			out->defers = true;
+		else if (take_number(word, value, "at", &out->from)) {
+			out->is_one = true;
+			at++;
+		} else if (take_number(word, value, "programs", &out->bpf[0]) ||
+			   take_number(word, value, "maps", &out->bpf[1]) ||
+			   take_number(word, value, "links", &out->bpf[2])) {
 			out->is_bpf = true;
 			at++;
 		} else if (take_number(word, value, "share", &out->share) ||
