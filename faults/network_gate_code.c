@@ -190,14 +190,12 @@ static void write_family(struct gate_writer *w, int family)
 {
 	struct bpf_builder *b = &w->builder;
 	unsigned in_scope = bpf_label(b), wanted = bpf_label(b);
-	bool is_known;
 
-	if (gate_is_empty(&w->scope->local, family) || gate_is_empty(&w->scope->to, family)) {
+	if (!w->scope->local.has_everything &&
+	    w->scope->local.addresses[family == AF_INET6] < 0) { /* none of this family is meant */
 		bpf_jump(b, w->miss);
 		return;
 	}
-	gate_fetch_header(w, family);
-	is_known = gate_match_early(w, family, &w->scope->to);
 	if (family == AF_INET)
 		gate_parse_ipv4(w);
 	else
@@ -216,10 +214,7 @@ static void write_family(struct gate_writer *w, int family)
 	gate_match_set(w, family, &w->scope->except, w->miss, wanted);
 	bpf_place(b, wanted);
 	match_protocol(w);
-	if (is_known)
-		gate_match_known(w, in_scope, w->miss);
-	else
-		gate_match_set(w, family, &w->scope->to, in_scope, w->miss);
+	gate_match_set(w, family, &w->scope->to, in_scope, w->miss);
 	if (!bpf_is_wanted(b, in_scope))
 		return;
 	bpf_place(b, in_scope);

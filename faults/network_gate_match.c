@@ -41,11 +41,13 @@ static void look_up_address(struct gate_writer *w, int family, int map_fd, bool 
 	bpf_jump_if_null(b, R0, differs);
 }
 
-/* R1: the class of the far address. */
-static void match_ports_of(struct gate_writer *w, unsigned found, unsigned differs)
+static void match_addresses(struct gate_writer *w, int family, int map_fd, unsigned found,
+			    unsigned differs)
 {
 	struct bpf_builder *b = &w->builder;
 
+	look_up_address(w, family, map_fd, true, differs);
+	bpf_read(b, BPF_W, R1, R0, 0);
 	bpf_jump_if(b, BPF_JEQ, R1, 0, found);
 	if (w->scope->ports >= 0) {
 		bpf_jump_if(b, BPF_JEQ, PORTS, 0, differs);
@@ -56,22 +58,6 @@ static void match_ports_of(struct gate_writer *w, unsigned found, unsigned diffe
 	} else {
 		bpf_jump(b, differs);
 	}
-}
-
-bool gate_match_early(struct gate_writer *w, int family, const struct gate_set *set)
-{
-	if (set->has_everything || set->port_class)
-		return false;
-	look_up_address(w, family, set->addresses[family == AF_INET6], true, w->miss);
-	bpf_read(&w->builder, BPF_W, R1, R0, 0);
-	bpf_write(&w->builder, BPF_W, STACK, CLASS, R1);
-	return true;
-}
-
-void gate_match_known(struct gate_writer *w, unsigned found, unsigned differs)
-{
-	bpf_read(&w->builder, BPF_W, R1, STACK, CLASS);
-	match_ports_of(w, found, differs);
 }
 
 void gate_match_set(struct gate_writer *w, int family, const struct gate_set *set, unsigned found,
@@ -91,13 +77,10 @@ void gate_match_set(struct gate_writer *w, int family, const struct gate_set *se
 		bpf_jump(b, found);
 		bpf_place(b, next);
 	}
-	if (map_fd < 0) {
+	if (map_fd >= 0)
+		match_addresses(w, family, map_fd, found, differs);
+	else
 		bpf_jump(b, differs);
-		return;
-	}
-	look_up_address(w, family, map_fd, true, differs);
-	bpf_read(b, BPF_W, R1, R0, 0);
-	match_ports_of(w, found, differs);
 }
 
 void gate_match_local(struct gate_writer *w, int family)

@@ -36,17 +36,12 @@ void gate_look_up(struct gate_writer *w, int map_fd, int key)
 	bpf_call(&w->builder, BPF_FUNC_map_lookup_elem);
 }
 
-void gate_fetch_header(struct gate_writer *w, int family)
-{
-	gate_fetch(w, true, HEADER,
-		   family == AF_INET ? sizeof(struct iphdr) : sizeof(struct ipv6hdr), w->miss);
-}
-
 void gate_parse_ipv4(struct gate_writer *w)
 {
 	struct bpf_builder *b = &w->builder;
 	unsigned whole = bpf_label(b), done = bpf_label(b);
 
+	gate_fetch(w, true, HEADER, sizeof(struct iphdr), w->miss);
 	bpf_read(b, BPF_B, PROTOCOL, STACK, HEADER + (int)offsetof(struct iphdr, protocol));
 	bpf_read(b, BPF_B, OFFSET, STACK, HEADER);
 	bpf_compute_value(b, BPF_AND, OFFSET, 15);
@@ -113,6 +108,7 @@ void gate_parse_ipv6(struct gate_writer *w)
 	struct bpf_builder *b = &w->builder;
 	unsigned done = bpf_label(b);
 
+	gate_fetch(w, true, HEADER, sizeof(struct ipv6hdr), w->miss);
 	bpf_read(b, BPF_B, PROTOCOL, STACK, HEADER + (int)offsetof(struct ipv6hdr, nexthdr));
 	bpf_set(b, OFFSET, sizeof(struct ipv6hdr));
 	bpf_set(b, PORTS, 1);

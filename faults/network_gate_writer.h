@@ -30,7 +30,6 @@ enum {
 #define SCRATCH -52 /* 8 bytes */
 #define PLACE	-76 /* key of a tree of addresses: prefix length, address */
 #define SERVICE -88 /* key of the tree of ports: prefix length, class, port */
-#define CLASS	-92 /* of the far side's address: which ports of it are meant */
 
 #define SERVICE_BITS 48
 
@@ -50,24 +49,11 @@ struct gate_writer {
 void gate_fetch(struct gate_writer *w, bool is_header, int to, unsigned size, unsigned failed);
 /* R0 = address of the entry whose key is on the stack, or NULL. */
 void gate_look_up(struct gate_writer *w, int map_fd, int key);
-/* No address of this family is meant. */
-static inline bool gate_is_empty(const struct gate_set *set, int family)
-{
-	return !set->has_everything && !set->port_class && set->addresses[family == AF_INET6] < 0;
-}
-
-/* The IP header to the stack; else to `miss`. */
-void gate_fetch_header(struct gate_writer *w, int family);
-/* PROTOCOL, OFFSET, and PORTS: the packet has its transport header; else to `miss`. */
+/* Header, PROTOCOL, OFFSET, and PORTS: the packet has its transport header; else to `miss`. */
 void gate_parse_ipv4(struct gate_writer *w);
 void gate_parse_ipv6(struct gate_writer *w);
 /* Then PORTS says that it has ports, which are on the stack. */
 void gate_parse_ports(struct gate_writer *w);
-/* Most packets are of somebody else, and nothing more need be known of them: to `miss` where the
- * far address is in no network of the set. False: the set also has ports of any address, or
- * everything, and nothing was written; else gate_match_known() goes on with what was found. */
-bool gate_match_early(struct gate_writer *w, int family, const struct gate_set *set);
-void gate_match_known(struct gate_writer *w, unsigned found, unsigned differs);
 /* The far side is in the set, or not. */
 void gate_match_set(struct gate_writer *w, int family, const struct gate_set *set, unsigned found,
 		    unsigned differs);
