@@ -6,7 +6,8 @@
 #include <linux/sock_diag.h>
 #include <string.h>
 
-/* include/net/tcp_states.h; listeners and what only waits for its end are left alone */
+/* include/net/tcp_states.h. Of the open ones, listeners and what only waits for its end are left
+ * out. */
 enum { ESTABLISHED = 1, SYN_SENT = 2, FIN_WAIT1 = 4, FIN_WAIT2 = 5, CLOSE_WAIT = 8, LISTEN = 10 };
 #define OPEN_STATES                                                                                \
 	(1U << ESTABLISHED | 1U << SYN_SENT | 1U << FIN_WAIT1 | 1U << FIN_WAIT2 | 1U << CLOSE_WAIT)
