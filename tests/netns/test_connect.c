@@ -138,21 +138,28 @@ static void test_a_share_that_changes(void **state)
 	struct netlab *lab = *state;
 	struct netlab_fault fault;
 	struct error err = ERROR_INIT;
-	unsigned failed[2] = {0};
+	unsigned failed[2] = {0}, connected = 0;
 	struct caller one;
 	char group[128];
+	int result;
 
 	group_make("sqco-web", group);
 	one = caller_in(lab, group);
 	CONNECT_START(lab, &fault, "cgroup", "/sqco-web", "error", "ECONNREFUSED", "probability",
 		      "50%");
 	for (unsigned phase = 0; phase < 2; phase++) {
-		for (unsigned i = 0; i < COUNT; i++)
-			failed[phase] += caller_try_type(&one, "10.88.0.2", NETLAB_PORT,
-							 SOCK_STREAM) == ECONNREFUSED;
+		for (unsigned i = 0; i < COUNT; i++) {
+			result = caller_try(&one, "10.88.0.2", NETLAB_PORT);
+			failed[phase] += result == ECONNREFUSED;
+			connected += result == 0;
+			if (result && result != ECONNREFUSED)
+				print_message("attempt %u: %s\n", i, strerror(result));
+		}
 		fault.fault.level_ppb = 0;
 		assert_int_equal(connect_fault.set_level(&fault.fault, &err), 0);
 	}
+	print_message("failed %u and %u, connected %u of %u, hits %llu\n", failed[0], failed[1],
+		      connected, 2 * COUNT, (unsigned long long)connect_evidence(&fault).hits);
 	assert_in_range(failed[0], COUNT / 2 - 60, COUNT / 2 + 60); /* 7 sigma */
 	assert_int_equal(failed[1], 0);
 	assert_int_equal(connect_evidence(&fault).hits, failed[0]);
