@@ -45,6 +45,9 @@ static void make_foreign_state(const struct netlab *lab)
 	netlab_run("ip -n %s link add sqtheirs type veth peer name sqtheirs2", lab->near);
 	netlab_run("ip netns exec %s sysctl -qw net.ipv4.ip_local_port_range=" LOCAL_PORTS,
 		   lab->near);
+	/* who closes a connection first keeps its port for a minute (TIME_WAIT): that is TCP's, and
+	 * the count of ports is of what is kept for longer */
+	netlab_run("ip netns exec %s sysctl -qw net.ipv4.tcp_max_tw_buckets=0", lab->near);
 }
 
 /* The same addresses each time, and numbers that nobody else gets: it is a part of what is

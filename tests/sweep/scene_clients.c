@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Who asks while a redirection is in force: for names, and for pages. Always from the same ports,
- * so that what the kernel keeps in mind of such a flow would be met by the next one. Pages are of a
- * place of their own: what a responder passes on to it and closes keeps a local port towards it for
- * a minute (TIME_WAIT), and those towards NETLAB_PORT are counted.
+ * so that what the kernel keeps in mind of such a flow would be met by the next one. Pages are of
+ * another place than the one whose distance is measured.
  */
 #include "tests/sweep/scene.h"
 
