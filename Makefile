@@ -98,6 +98,7 @@ LIBRARY := $(BUILD)/libsquall.a
 SUPPORT := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/support/*.c)))
 UNIT_TESTS  := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/unit/test_*.c)))
 NETNS_TESTS := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/netns/test_*.c)))
+FUZZERS     := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 TEST_TOOLS  := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/tools/*.c)))
 
 .PHONY: all
@@ -224,7 +225,8 @@ $(BUILD)/schema/experiment.schema.json: $(BUILD)/squall
 -include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)
 
 .PHONY: test-programs
-test-programs: $(BUILD)/squall $(UNIT_TESTS) $(NETNS_TESTS) $(TEST_TOOLS)
+# The fuzzers need clang, but what they are written against changes with everybody's build.
+test-programs: $(BUILD)/squall $(UNIT_TESTS) $(NETNS_TESTS) $(TEST_TOOLS) $(FUZZERS:%=$(BUILD)/tests/fuzz/%.o)
 
 # A package list and nothing else: what is there already costs no time
 .PHONY: setup
@@ -320,7 +322,6 @@ asan ubsan sanitize:
 
 # clang for everything: the fuzzed code itself must be instrumented
 FUZZ_SECONDS ?= 60
-FUZZERS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 .PHONY: fuzz fuzzers
 fuzzers:
 	$(Q)$(MAKE) --no-print-directory VARIANT=fuzz CC=$(CLANG) \

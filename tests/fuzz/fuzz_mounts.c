@@ -27,10 +27,10 @@ static void make_tree(void)
 	char path[128];
 
 	make_root();
-	snprintf(path, sizeof(path), "%s/thread-self", root);
+	snprintf(path, sizeof(path), "%s/thread-self", tree);
 	require(mkdir(path, 0755) == 0);
 	wanted.device = makedev(8, 1);
-	folder = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	folder = open(tree, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	require(folder >= 0);
 }
 

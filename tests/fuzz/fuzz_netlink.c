@@ -176,7 +176,7 @@ static void make_tap(struct netlink *netlink)
 	struct tap tap = {.kind = TAP_ETHERNET, .queues = 1, .name = "squall_0"};
 	struct error err = ERROR_INIT;
 
-	if (tap_configure(&tap, netlink, -1, &err) == 0)
+	if (tap_configure(&tap, netlink, &err) == 0)
 		tap_bring_up(&tap, netlink, &err);
 }
 

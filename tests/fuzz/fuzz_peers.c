@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * What other programs say or have written: Prometheus' answers, the kernel's pressure figures,
- * lines of ping, state files of container runtimes, notes about metrics files, what a terminal
- * sends, the owner's site file, the halt lever, the answer of a child that tried something. The
- * first byte chooses the reader.
+ * state files of container runtimes, notes about metrics files, what a terminal sends, the owner's
+ * site file, the halt lever, the answer of a child that tried something. The first byte chooses the
+ * reader.
  */
 /* their parts are their own business */
 #include "tests/fuzz/fuzz_tree.h"
 
-#include "faults/network_samples.c"	    /* NOLINT(bugprone-suspicious-include) */
 #include "injector/kernel/file_writer.c"    /* NOLINT(bugprone-suspicious-include) */
 #include "injector/kernel/trial.c"	    /* NOLINT(bugprone-suspicious-include) */
 #include "injector/probes/prometheus.c"	    /* NOLINT(bugprone-suspicious-include) */
@@ -76,22 +75,6 @@ static void pressure(const uint8_t *data, size_t size)
 		require(err.code && strlen(err.text) < sizeof(err.text));
 }
 
-/* ---- Round trips ---- */
-
-static void round_trips(const uint8_t *data, size_t size)
-{
-	cleanup_free char *text = make_text(data, size);
-	struct samples samples = {0};
-	struct error err = ERROR_INIT;
-
-	if (read_lines(text, size, "fuzz", &samples, &err) == 0)
-		for (size_t i = 0; i < samples.count; i++)
-			require(samples.list[i] >= 0);
-	else
-		require(err.code > 0);
-	free(samples.list);
-}
-
 /* ---- Files ---- */
 
 static void put(const char *path, const uint8_t *data, size_t size)
@@ -117,14 +100,14 @@ static void make_tree(void)
 
 	make_root();
 	for (unsigned i = 0; i < sizeof(states) / sizeof(*states); i++) {
-		snprintf(path, sizeof(path), "%s/%s", root, states[i]);
-		for (char *at = path + strlen(root) + 1; (at = strchr(at, '/')); at++) {
+		snprintf(path, sizeof(path), "%s/%s", tree, states[i]);
+		for (char *at = path + strlen(tree) + 1; (at = strchr(at, '/')); at++) {
 			*at = '\0';
 			require(mkdir(path, 0755) == 0 || errno == EEXIST);
 			*at = '/';
 		}
 	}
-	target_container_set_root(root);
+	target_container_set_root(tree);
 }
 
 static const uint8_t *state_bytes; /* of the file that the input is about */
@@ -152,7 +135,7 @@ int directory_read_file(const char *path, size_t max, char **out, size_t *out_le
 		"\"io.kubernetes.cri.sandbox-name\":\"pod\"}}",
 		"1",
 	};
-	const char *name = path + strlen(root) + 1;
+	const char *name = path + strlen(tree) + 1;
 
 	for (unsigned i = 0; i < sizeof(states) / sizeof(*states); i++) {
 		bool is_it = i == state_number;
@@ -174,7 +157,7 @@ static void container(const uint8_t *data, size_t size)
 
 	if (!size)
 		return;
-	if (!root[0])
+	if (!tree[0])
 		make_tree();
 	state_number = data[0] & 7;
 	state_bytes = data + 1;
@@ -198,12 +181,12 @@ static void metrics_note(const uint8_t *data, size_t size)
 	static int folder = -1;
 	char path[100];
 
-	if (!root[0])
+	if (!tree[0])
 		make_tree();
-	snprintf(path, sizeof(path), "%s/note", root);
+	snprintf(path, sizeof(path), "%s/note", tree);
 	put(path, data, size);
 	if (folder < 0)
-		folder = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		folder = open(tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (read_note(folder, "note", &note))
 		require(note.path[0] == '/' && memchr(note.path, '\0', sizeof(note.path)) &&
 			memchr(note.boot_id, '\0', sizeof(note.boot_id)));
@@ -230,15 +213,15 @@ static int no_change(const char *text, size_t length, char **out, size_t *out_le
 static void metrics_messages(const uint8_t *data, size_t size)
 {
 	static struct place place = {.folder = -1, .name = "metrics", .next = ".metrics.squall"};
-	char path[100], seen[300];
+	char path[sizeof(tree) + sizeof(place.name)], seen[300];
 	const uint8_t *last = NULL;
 	size_t last_size = 0;
 	int pair[2], fd;
 
-	if (!root[0])
+	if (!tree[0])
 		make_tree();
 	if (place.folder < 0)
-		place.folder = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		place.folder = open(tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	require(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
 	for (unsigned sent = 0; size && sent < 20; sent++) {
 		size_t length = data[0] < size - 1 ? data[0] : size - 1;
@@ -257,7 +240,7 @@ static void metrics_messages(const uint8_t *data, size_t size)
 	close(pair[1]);
 	if (!last)
 		return;
-	snprintf(path, sizeof(path), "%s/%s", root, place.name);
+	snprintf(path, sizeof(path), "%s/%s", tree, place.name);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	require(fd >= 0 && read(fd, seen, sizeof(seen)) == (ssize_t)last_size);
 	require(memcmp(seen, last, last_size) == 0);
@@ -328,12 +311,12 @@ static void halt_lever(const uint8_t *data, size_t size)
 	struct error err = ERROR_INIT;
 	char path[100];
 
-	if (!root[0])
+	if (!tree[0])
 		make_tree();
-	snprintf(path, sizeof(path), "%s/halt", root);
+	snprintf(path, sizeof(path), "%s/halt", tree);
 	put(path, data, size);
 	journal_set_root("/nonexistent");
-	halt_set_state_directory(root);
+	halt_set_state_directory(tree);
 	halt_look(&halt);
 	require(halt.is_pulled && strcmp(halt.path, path) == 0);
 	require(memchr(halt.by, '\0', sizeof(halt.by)) && memchr(halt.at, '\0', sizeof(halt.at)));
@@ -395,9 +378,9 @@ static void trial(const uint8_t *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const readers[])(const uint8_t *data, size_t size) = {
-		answer_of_prometheus, pressure,	    round_trips, container,
-		metrics_note,	      metrics_text, terminal,	 site,
-		metrics_messages,     halt_lever,   trial};
+		answer_of_prometheus, pressure, container, metrics_note,
+		metrics_text,	      terminal, site,	   metrics_messages,
+		halt_lever,	      trial};
 
 	if (size)
 		readers[data[0] % (sizeof(readers) / sizeof(*readers))](data + 1, size - 1);

@@ -23,11 +23,11 @@ static void make_tree(void)
 	for (const char *const *each =
 		     (const char *const[]){"/7", "/7/task", "/7/task/7", "/self", NULL};
 	     *each; each++) {
-		snprintf(path, sizeof(path), "%s%s", root, *each);
+		snprintf(path, sizeof(path), "%s%s", tree, *each);
 		if (mkdir(path, 0755) < 0)
 			abort();
 	}
-	proc_set_root(root);
+	proc_set_root(tree);
 }
 
 static void put(const char *name, const uint8_t *data, size_t size)
@@ -35,7 +35,7 @@ static void put(const char *name, const uint8_t *data, size_t size)
 	char path[128];
 	int fd;
 
-	snprintf(path, sizeof(path), "%s/%s", root, name);
+	snprintf(path, sizeof(path), "%s/%s", tree, name);
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0 || write(fd, data, size) != (ssize_t)size)
 		abort();
@@ -82,7 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const char *const names[] = {"7/stat",	 "7/status", "7/comm",
 					    "7/cmdline", "7/cgroup", "self/mountinfo"};
 
-	if (!root[0])
+	if (!tree[0])
 		make_tree();
 	if (size < 1)
 		return 0;

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static char root[64]; /* "": not made yet */
+static char tree[64]; /* "": not made yet */
 
 static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *place)
 {
@@ -21,13 +21,13 @@ static int remove_one(const char *path, const struct stat *status, int kind, str
 
 static void remove_root(void)
 {
-	nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	nftw(tree, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 static void make_root(void)
 {
-	snprintf(root, sizeof(root), "/dev/shm/squall-fuzz-XXXXXX");
-	require(mkdtemp(root) != NULL);
+	snprintf(tree, sizeof(tree), "/dev/shm/squall-fuzz-XXXXXX");
+	require(mkdtemp(tree) != NULL);
 	atexit(remove_root);
 }
 
