@@ -18,7 +18,8 @@
 #include <sys/types.h>
 
 #define GUARDIAN_PING_NS    250000000LL	 /* the worker pings this often */
-#define GUARDIAN_SILENCE_NS 2000000000LL /* silence after which a stopped worker is killed */
+#define GUARDIAN_STOPPED_NS 600000000LL	 /* silence after which a stopped worker is killed */
+#define GUARDIAN_SILENCE_NS 2000000000LL /* and one that a debugger holds, or before the run */
 #define GUARDIAN_STARVED_NS 8000000000LL /* and any other: the machine may be busy */
 #define GUARDIAN_GRACE_NS                                                                          \
 	2000000000LL /* after the deadline, for the worker's own restore; with commands to reload  \

@@ -35,7 +35,6 @@
 #include <syslog.h>
 #include <time.h>
 
-#define LATE_NS (GUARDIAN_SILENCE_NS / 4) /* woken later than this: we did not run either */
 #define LOOK_MS 500 /* before the run: how often is looked whether the worker is stopped */
 /* Changing the control group waits for an RCU grace period, in which no thread of this machine's
  * can fork (cgroup_threadgroup_rwsem): tens of milliseconds that a fault must not wait for, and
@@ -268,11 +267,11 @@ static void kill_worker(struct watch *watch, const char *why)
 static int patience_ms(const struct watch *watch)
 {
 	int64_t silent = monotonic_ns() - watch->heard_ns;
-	int64_t due = watch->heard_ns + GUARDIAN_SILENCE_NS, left;
+	int64_t due = watch->heard_ns + GUARDIAN_STOPPED_NS, left;
 
 	if (!watch->run_id[0])
 		return LOOK_MS;
-	if (silent >= GUARDIAN_SILENCE_NS) /* but not stopped, see judge_silence() */
+	if (silent >= GUARDIAN_STOPPED_NS) /* but not stopped, see judge_silence() */
 		due = watch->heard_ns + silent + GUARDIAN_PING_NS;
 	if (watch->group_due_ns && watch->group_due_ns < due)
 		due = watch->group_due_ns;
@@ -281,11 +280,24 @@ static int patience_ms(const struct watch *watch)
 }
 
 /* What runs, but does not answer, may only be short of time. */
-static bool is_stopped(pid_t pid)
+static bool is_silent_too_long(const struct watch *watch, int64_t silent_ns)
 {
 	enum proc_stop stop;
 
-	return proc_read_stop(pid, &stop) == 0 && (stop == PROC_STOPPED || stop == PROC_TRACED);
+	if (silent_ns >= GUARDIAN_STARVED_NS)
+		return true;
+	if (proc_read_stop(watch->worker_pid, &stop) < 0)
+		return false;
+	return stop == PROC_STOPPED || (stop == PROC_TRACED && silent_ns >= GUARDIAN_SILENCE_NS);
+}
+
+/* Woken a quarter later than planned: we, too, were stopped (a paused machine). */
+static bool was_late(struct watch *watch, int64_t now, int64_t planned_ns)
+{
+	bool result = now - watch->judged_ns > planned_ns + planned_ns / 4;
+
+	watch->judged_ns = now;
+	return result;
 }
 
 /* What it plans nobody wants any more, and it may not come to its loop for long. */
@@ -302,11 +314,12 @@ static void judge_without_conductor(struct watch *watch, int64_t now)
 /* While it plans the worker does not ping, and may take its time; but one that is stopped for good
  * would keep its half-made journal, and the lock on all of them, for ever. A debugger that looks on
  * is no such stop: it halts what runs for a moment, again and again. */
-static void judge_before_the_run(struct watch *watch, int64_t now, bool was_late)
+static void judge_before_the_run(struct watch *watch, int64_t now)
 {
 	enum proc_stop stop;
 
-	if (was_late || proc_read_stop(watch->worker_pid, &stop) < 0 || stop != PROC_STOPPED)
+	if (was_late(watch, now, GUARDIAN_SILENCE_NS) ||
+	    proc_read_stop(watch->worker_pid, &stop) < 0 || stop != PROC_STOPPED)
 		watch->stopped_ns = 0;
 	else if (!watch->stopped_ns)
 		watch->stopped_ns = now;
@@ -319,20 +332,15 @@ static void judge_before_the_run(struct watch *watch, int64_t now, bool was_late
 static void judge_silence(struct watch *watch)
 {
 	int64_t now = monotonic_ns(), silent = now - watch->heard_ns;
-	bool was_late = now - watch->judged_ns > GUARDIAN_SILENCE_NS + LATE_NS;
 
-	watch->judged_ns = now;
 	if (!watch->run_id[0]) {
-		judge_before_the_run(watch, now, was_late);
+		judge_before_the_run(watch, now);
 		return;
 	}
-	if (silent < GUARDIAN_SILENCE_NS)
-		return;
-	/* Woken late means that we, too, were stopped (a paused machine): it gets another chance.
-	 */
-	if (was_late)
+	/* another chance for who was stopped together with us */
+	if (was_late(watch, now, GUARDIAN_STOPPED_NS) && silent >= GUARDIAN_STOPPED_NS)
 		watch->heard_ns = now;
-	else if (silent >= GUARDIAN_STARVED_NS || is_stopped(watch->worker_pid))
+	else if (silent >= GUARDIAN_STOPPED_NS && is_silent_too_long(watch, silent))
 		kill_worker(watch, "it had stopped answering");
 }
 

@@ -23,8 +23,7 @@
 #define GUARDIAN  4
 
 #define PROMPTLY_MS (is_emulated() ? 6000 : 1000)
-/* silence that is tolerated (2 s, GUARDIAN_SILENCE_NS and REQUEST_SILENCE_NS), and the work after
- */
+/* silence of the conductor that is tolerated (2 s, REQUEST_SILENCE_NS), and the work after */
 #define SILENCE_MS (2000 + PROMPTLY_MS)
 
 static bool await_counting(int64_t most_ms)
@@ -192,7 +191,7 @@ static void test_stop_the_worker(void **state)
 
 	squall = start_run(stage, child);
 	hit(squall, WORKER, SIGSTOP);
-	assert_restored(stage, "worker stopped", SILENCE_MS);
+	assert_restored(stage, "worker stopped", PROMPTLY_MS);
 	squall_assert_exit(squall, 4);
 	stop = squall_event(squall, "stopping");
 	assert_non_null(stop);

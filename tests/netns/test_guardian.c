@@ -7,6 +7,7 @@
 #include "tests/support/fake_worker.h"
 
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
 
 static void test_killed_worker_is_undone_by_the_guardian(void **state)
@@ -28,11 +29,35 @@ static void test_stopped_worker_is_killed_and_undone(void **state)
 	int status;
 
 	(void)state;
-	took = hit(running.worker, SIGSTOP, 3000);
+	took = hit(running.worker, SIGSTOP, 1000);
 	print_message("worker stopped: undone after %.0f ms\n", took);
-	assert_true(took > (double)(GUARDIAN_SILENCE_NS - GUARDIAN_PING_NS) / NSEC_PER_MSEC - 100);
+	assert_true(took > (double)(GUARDIAN_STOPPED_NS - GUARDIAN_PING_NS) / NSEC_PER_MSEC - 100);
 	status = reap(&running);
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+/* A debugger that attaches, looks and goes; and who only stops it for a moment. */
+static void test_worker_that_goes_on_is_left_alone(void **state)
+{
+	struct running running = start(&ordinary);
+	int status;
+
+	(void)state;
+	kill(running.worker, SIGSTOP);
+	sleep_ms(200);
+	kill(running.worker, SIGCONT);
+	sleep_ms(300);
+	assert_int_equal(ptrace(PTRACE_SEIZE, running.worker, NULL, NULL), 0);
+	assert_int_equal(ptrace(PTRACE_INTERRUPT, running.worker, NULL, NULL), 0);
+	assert_int_equal(waitpid(running.worker, &status, __WALL), running.worker);
+	assert_true(WIFSTOPPED(status));
+	sleep_ms(2 * GUARDIAN_STOPPED_NS / NSEC_PER_MSEC);
+	assert_int_equal(ptrace(PTRACE_DETACH, running.worker, NULL, NULL), 0);
+	sleep_ms(700);
+	assert_int_equal(effects_in_force(), EFFECTS);
+	assert_false(proc_pidfd_has_exited(running.death));
+	hit(running.worker, SIGKILL, 2000);
+	reap(&running);
 }
 
 static void test_pinging_worker_is_left_alone(void **state)
@@ -373,6 +398,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_killed_worker_is_undone_by_the_guardian),
 		TEST(test_stopped_worker_is_killed_and_undone),
+		TEST(test_worker_that_goes_on_is_left_alone),
 		TEST(test_pinging_worker_is_left_alone),
 		TEST(test_pause_of_both_is_forgiven),
 		TEST(test_overrun_deadline_ends_the_worker),

@@ -20,7 +20,6 @@ struct disturbance {
 	unsigned hold_kills; /* in full force these die first */
 	bool kills_restore;  /* ... and what is counted and killed is `squall restore` */
 	bool has_survivor;   /* somebody is left who undoes what the journal says */
-	int64_t limit_ms;    /* the effect is gone by then */
 	int behind_call;     /* > 0: see struct trace_plan */
 };
 
