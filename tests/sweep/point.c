@@ -11,9 +11,11 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#define TRIES	    3
-#define SETTLE_NS   (1 * NSEC_PER_SEC)
-#define EFFECT_NS   (1 * NSEC_PER_SEC) /* it is gone by then, without anybody's help */
+#define TRIES	  3
+#define SETTLE_NS (1 * NSEC_PER_SEC)
+/* The effect is gone by then, without anybody's help; of a run that goes on, by its planned end. */
+#define EFFECT_NS   (1 * NSEC_PER_SEC)
+#define PLANNED_NS  (4 * NSEC_PER_SEC)
 #define PATIENCE_NS ((is_emulated() ? 150 : 30) * NSEC_PER_SEC)
 
 /* A stopped worker is noticed after 0.6 seconds of silence (GUARDIAN_STOPPED_NS); behind a stopped
@@ -55,7 +57,8 @@ const struct disturbance disturbances[DISTURBANCES] = {
 	 .counted = ROLE_GUARDIAN,
 	 .victims = ROLE_BIT(ROLE_GUARDIAN),
 	 .signal = SIGSTOP,
-	 .has_survivor = true},
+	 .has_survivor = true,
+	 .goes_on = true},
 	/* asleep as long as nothing is wrong: calls of its own there are few */
 	{.name = "kill the guardian asleep",
 	 .counted = ROLE_WORKER,
@@ -66,7 +69,8 @@ const struct disturbance disturbances[DISTURBANCES] = {
 	 .counted = ROLE_WORKER,
 	 .victims = ROLE_BIT(ROLE_GUARDIAN),
 	 .signal = SIGSTOP,
-	 .has_survivor = true},
+	 .has_survivor = true,
+	 .goes_on = true},
 };
 
 struct judge {
@@ -186,7 +190,8 @@ static void judge_outcome(struct scene *scene, const struct subject *subject,
 			  struct judge *judge, struct outcome *outcome)
 {
 	struct trace_result *result = &outcome->result;
-	int64_t slack = is_emulated() ? 10 : 1, limit_ns = EFFECT_NS * slack;
+	int64_t slack = is_emulated() ? 10 : 1;
+	int64_t limit_ns = slack * (how->goes_on ? PLANNED_NS : EFFECT_NS);
 	char *diff = NULL;
 
 	while (result->was_hit && !judge->gone_ns && clock_now_ns() < result->hit_ns + limit_ns)

@@ -20,6 +20,7 @@ struct disturbance {
 	unsigned hold_kills; /* in full force these die first */
 	bool kills_restore;  /* ... and what is counted and killed is `squall restore` */
 	bool has_survivor;   /* somebody is left who undoes what the journal says */
+	bool goes_on;	     /* the run ends as planned all the same */
 	int behind_call;     /* > 0: see struct trace_plan */
 };
 
