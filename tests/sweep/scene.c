@@ -270,6 +270,10 @@ unsigned scene_count_steps(const char *path)
 
 	while (file && fgets(line, sizeof(line), file))
 		count += strncmp(line, "  - {at:", 8) == 0 || strncmp(line, "  - at:", 7) == 0;
+	if (!count) { /* without it nobody would ever be held at full force */
+		fprintf(stderr, "%s: no step begins with `at`\n", path);
+		abort();
+	}
 	return count;
 }
 
