@@ -18,12 +18,12 @@
 #define DEPTH_MAX	 32
 /* The rest is measured: just within all of them it takes a few hundredths of a second. */
 #define STACK_MAX   4  /* repetitions of repetitions: "((a+)*)?" has three */
-#define ANCHORS_MAX 20 /* "^", "\b" and such, written out */
+#define ANCHORS_MAX 20 /* "^", "\b" and such, and as many that may be nothing, written out */
 #define LOOPS_MAX   8  /* repetitions of what may be nothing, written out, beside an anchor */
 #define PATHS_MAX   16 /* anchors times such repetitions */
 
 struct part {
-	double size, anchors, loops;
+	double size, anchors, optional, loops;
 	unsigned stack;
 	bool may_be_nothing;
 };
@@ -45,6 +45,7 @@ static struct part join(const struct part *left, const struct part *right)
 	return (struct part){
 		.size = left->size + right->size,
 		.anchors = left->anchors + right->anchors,
+		.optional = left->optional + right->optional,
 		.loops = left->loops + right->loops,
 		.stack = left->stack > right->stack ? left->stack : right->stack,
 		.may_be_nothing = left->may_be_nothing && right->may_be_nothing,
@@ -125,6 +126,7 @@ static void repeat(struct estimate *estimate, double factor, double ways, bool m
 
 	last->size *= factor;
 	last->anchors *= factor;
+	last->optional = last->optional * factor + (may_be_nothing || ways > 1 ? factor : 0);
 	last->loops = last->loops * factor + (last->may_be_nothing ? ways : 0);
 	last->stack++;
 	last->may_be_nothing |= may_be_nothing;
@@ -230,7 +232,7 @@ static int refuse_costly(const char *text, struct error *err)
 		return error_set(err, EINVAL,
 				 "'%s' repeats too much: more than %d repetitions of each other",
 				 text, STACK_MAX);
-	if (whole.anchors > ANCHORS_MAX ||
+	if ((whole.anchors > ANCHORS_MAX && whole.optional > ANCHORS_MAX) ||
 	    (whole.anchors > 0 &&
 	     (whole.loops > LOOPS_MAX || whole.anchors * whole.loops > PATHS_MAX)))
 		return error_set(
