@@ -223,22 +223,37 @@ static int open_namespace(const struct redirect_record *record, int *out_fd, str
 	return error_set(err, ENOENT, "its network namespace is gone");
 }
 
-/* Who is redirected to a port that is no more gets a reset. As good as it goes: where the kernel
- * has no connection tracking to talk to there is no port of ours in it either. */
-static void forget(struct netlink *netfilter, uint16_t port)
+/* Where a responder was: 127.0.0.1 and ::1. */
+static struct sockaddr_storage local_of(unsigned version, uint16_t port)
 {
-	struct sockaddr_storage local4 = {0}, local6 = {0};
-	struct sockaddr_in6 *in6 = (void *)&local6;
-	struct sockaddr_in *in = (void *)&local4;
+	struct sockaddr_storage local = {0};
+	struct sockaddr_in6 *in6 = (void *)&local;
+	struct sockaddr_in *in = (void *)&local;
 
-	in->sin_family = AF_INET;
-	in->sin_port = htons(port);
-	in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	in6->sin6_family = AF_INET6;
-	in6->sin6_port = htons(port);
-	in6->sin6_addr = in6addr_loopback;
-	conntrack_forget(netfilter, IPPROTO_TCP, &local4, NULL);
-	conntrack_forget(netfilter, IPPROTO_TCP, &local6, NULL);
+	if (version == 0) {
+		in->sin_family = AF_INET;
+		in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	} else {
+		in6->sin6_family = AF_INET6;
+		in6->sin6_addr = in6addr_loopback;
+	}
+	in->sin_port = htons(port); /* at the same place in both */
+	return local;
+}
+
+/* Who is redirected to a port that is no more gets a reset. */
+static int forget(struct netlink *netfilter, uint16_t port, struct error *err)
+{
+	int result = 0;
+
+	for (unsigned version = 0; version < 2; version++) {
+		struct sockaddr_storage local = local_of(version, port);
+		int one = conntrack_forget(netfilter, IPPROTO_TCP, &local, result ? NULL : err);
+
+		if (!result && one < 0)
+			result = error_prefix(err, "connection tracking");
+	}
+	return result;
 }
 
 /* end() was not called, or failed. */
@@ -266,24 +281,75 @@ int redirect_undo(const struct journal_record *record, struct error *err)
 	if (result < 0)
 		return result == -ENOENT ? 0 : result;
 	result = nft_remove_table(netfilter, NFPROTO_INET, what.table, err);
-	if (what.port)
-		forget(netfilter, what.port);
+	if (what.port) {
+		int forgotten = forget(netfilter, what.port, result ? NULL : err);
+
+		result = result ? result : forgotten;
+	}
 	netlink_close(netfilter);
 	return result;
 }
 
-static void say_left(const struct redirect_record *what, char *out, size_t size)
+/* What is left, or cannot be looked at: then its command does no harm. */
+struct left {
+	bool has_table, has_flows[2]; /* of IPv4, of IPv6 */
+};
+
+static int look(struct netlink *netfilter, const struct redirect_record *what, struct left *out,
+		struct error *err)
 {
-	char prefix[TARGET_NAMESPACE_PREFIX];
+	uint32_t owner;
+	int result = nft_find_table(netfilter, NFPROTO_INET, what->table, &owner, err);
+
+	out->has_table = result != -ENOENT;
+	if (result == -ENOENT)
+		result = 0;
+	for (unsigned version = 0; what->port && version < 2; version++) {
+		struct sockaddr_storage local = local_of(version, what->port);
+		bool is_clear;
+		int one = conntrack_has_forgotten(netfilter, IPPROTO_TCP, &local, &is_clear,
+						  result ? NULL : err);
+
+		result = result ? result : one;
+		out->has_flows[version] = !is_clear;
+	}
+	return result;
+}
+
+static void say_left(const struct redirect_record *what, const struct left *left, char *out,
+		     size_t size)
+{
+	static const char *const commands[] = {
+		"conntrack -D -p tcp --reply-src 127.0.0.1 --reply-port-src",
+		"conntrack -D -f ipv6 -p tcp --reply-src ::1 --reply-port-src"};
+	char prefix[TARGET_NAMESPACE_PREFIX], flows[2 * TARGET_NAMESPACE_PREFIX + 256] = "";
+	size_t used = 0;
+	int length;
 
 	target_namespace_prefix(what->namespace_name, &what->namespace_id, prefix, sizeof(prefix));
-	if (shell_word_is_plain(prefix))
-		snprintf(out, size, "table %s: %snft delete table inet %s", what->table, prefix,
-			 what->table);
-	else
+	if (!shell_word_is_plain(prefix)) {
 		snprintf(out, size,
 			 "table %s: no command is shown, since a name in it is no plain text; run: "
 			 "squall restore",
+			 what->table);
+		return;
+	}
+	for (unsigned version = 0; version < 2; version++)
+		if (left->has_flows[version])
+			used += (size_t)snprintf(flows + used, sizeof(flows) - used, "%s%s%s %u",
+						 used ? "; " : "", prefix, commands[version],
+						 what->port);
+	if (left->has_table)
+		length = snprintf(out, size, "table %s: %snft delete table inet %s%s%s",
+				  what->table, prefix, what->table, flows[0] ? "; " : "", flows);
+	else
+		length = snprintf(out, size,
+				  "flows that were redirected to port %u; by hand (package "
+				  "conntrack): %s",
+				  what->port, flows);
+	/* half of such a command would make it forget everything */
+	if ((size_t)length >= size)
+		snprintf(out, size, "table %s, and flows that were redirected: run: squall restore",
 			 what->table);
 }
 
@@ -293,18 +359,22 @@ int redirect_verify(const struct journal_record *record, bool *out_gone, char *o
 	cleanup_fd int namespace_fd = -1;
 	struct netlink *netfilter = NULL;
 	struct redirect_record what;
-	uint32_t owner;
+	struct left left = {.has_table = true};
 	int result = read_record(record, &what, err);
 
 	if (result < 0)
 		return result;
 	result = open_namespace(&what, &namespace_fd, &netfilter, err);
-	if (result == 0)
-		result = nft_find_table(netfilter, NFPROTO_INET, what.table, &owner, err);
-	netlink_close(netfilter);
-	*out_gone = result == -ENOENT;
-	if (*out_gone)
+	if (result == -ENOENT) {
+		*out_gone = true;
 		return 0;
-	say_left(&what, out_left, left_size); /* also where it cannot be looked at */
+	}
+	left.has_flows[0] = left.has_flows[1] = result < 0 && what.port;
+	if (result == 0)
+		result = look(netfilter, &what, &left, err);
+	netlink_close(netfilter);
+	*out_gone = result == 0 && !left.has_table && !left.has_flows[0] && !left.has_flows[1];
+	if (!*out_gone)
+		say_left(&what, &left, out_left, left_size);
 	return result;
 }

@@ -169,6 +169,32 @@ static void collect(void *context, const struct nlmsghdr *reply)
 	found->remotes[found->count++] = remote;
 }
 
+static void take_count(void *context, const struct nlmsghdr *reply)
+{
+	const struct nlattr *stats[CTA_STATS_GLOBAL_MAX + 1];
+	const void *count;
+
+	if (reply->nlmsg_type != (NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET_STATS))
+		return;
+	netlink_attributes(reply, sizeof(struct nfgenmsg), stats, CTA_STATS_GLOBAL_MAX);
+	count = netlink_data(stats[CTA_STATS_GLOBAL_ENTRIES], sizeof(uint32_t));
+	if (count)
+		memcpy(context, count, sizeof(uint32_t));
+}
+
+/* Of this namespace. Listing them walks a table of all namespaces, empty or not, for
+ * milliseconds; the count is at hand (nf_conntrack_count()). */
+static bool is_empty(struct netlink *netlink)
+{
+	struct nfgenmsg header = {.version = NFNETLINK_V0};
+	struct netlink_request request;
+	uint32_t count = UINT32_MAX;
+
+	netlink_begin(&request, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET_STATS, 0, &header,
+		      sizeof(header));
+	return netlink_call(netlink, &request, take_count, &count, NULL) == 0 && count == 0;
+}
+
 static int list(struct netlink *netlink, uint8_t protocol, struct found *out, struct error *err)
 {
 	struct nfgenmsg header = {.nfgen_family = (uint8_t)out->local.ss_family,
@@ -176,6 +202,8 @@ static int list(struct netlink *netlink, uint8_t protocol, struct found *out, st
 	struct netlink_request request;
 	int result;
 
+	if (is_empty(netlink))
+		return 0;
 	netlink_begin(&request, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET, NLM_F_DUMP, &header,
 		      sizeof(header));
 	netlink_nest(&request, CTA_FILTER | NLA_F_NESTED);
@@ -193,6 +221,12 @@ static int list(struct netlink *netlink, uint8_t protocol, struct found *out, st
 	netlink_unnest(&request);
 	netlink_unnest(&request);
 	result = netlink_call(netlink, &request, collect, out, err);
+	/* nfnetlink_rcv_msg(), without nf_conntrack_netlink */
+	if (result == -EINVAL || result == -EOPNOTSUPP) {
+		if (err)
+			*err = (struct error)ERROR_INIT;
+		return 0;
+	}
 	if (result == 0 && out->is_short)
 		return error_errno(err, ENOMEM, "redirected flows");
 	return result;
@@ -238,5 +272,16 @@ int conntrack_forget(struct netlink *netlink, uint8_t protocol,
 			result = forget(netlink, protocol, &found, until_ns, err);
 		free(found.remotes);
 	}
+	return result;
+}
+
+int conntrack_has_forgotten(struct netlink *netlink, uint8_t protocol,
+			    const struct sockaddr_storage *local, bool *out, struct error *err)
+{
+	struct found found = {.local = *local};
+	int result = list(netlink, protocol, &found, err);
+
+	*out = result == 0 && !found.count;
+	free(found.remotes);
 	return result;
 }

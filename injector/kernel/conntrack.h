@@ -10,6 +10,7 @@
 #include "injector/kernel/netlink.h"
 
 #include <netinet/in.h>
+#include <stdbool.h>
 
 /* A flow as the one sees it who answers it. */
 struct conntrack_flow {
@@ -27,8 +28,12 @@ int conntrack_original(struct netlink *netlink, const struct conntrack_flow *flo
 /* Forgets every flow in the usual zone that was redirected to `local`, an address and port of ours
  * on which nobody listens any more: who comes from the same port to the same place would be led
  * there again, for as long as the kernel remembers (ten seconds to days). -ETIMEDOUT: there are so
- * many that it is given up after two seconds. */
+ * many that it is given up after two seconds. Where the kernel has no connection tracking to talk
+ * to there is none. */
 int conntrack_forget(struct netlink *netlink, uint8_t protocol,
 		     const struct sockaddr_storage *local, struct error *err);
+/* Is there none such any more? */
+int conntrack_has_forgotten(struct netlink *netlink, uint8_t protocol,
+			    const struct sockaddr_storage *local, bool *out, struct error *err);
 
 #endif

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -43,6 +44,13 @@ static int move_into(int directory)
 void guardian_cgroup_name(const struct process_identity *guardian, char out[64])
 {
 	snprintf(out, 64, GROUP_PREFIX "%d-%" PRIu64, (int)guardian->pid, guardian->start_time);
+}
+
+/* A process that has ended is in its group until it is reaped. */
+static void remove_group(int root, const char *name)
+{
+	for (int ms = 0; unlinkat(root, name, AT_REMOVEDIR) < 0 && errno == EBUSY && ms < 4; ms++)
+		poll(NULL, 0, ms);
 }
 
 static int own_name(char out[64])
@@ -86,7 +94,7 @@ void guardian_cgroup_leave(void)
 	/* In a cgroup namespace the root may refuse processes; then the next one sweeps the group.
 	 */
 	if (move_into(root) == 0)
-		unlinkat(root, name, AT_REMOVEDIR);
+		remove_group(root, name);
 }
 
 void guardian_cgroup_remove(const struct process_identity *guardian)
@@ -96,7 +104,7 @@ void guardian_cgroup_remove(const struct process_identity *guardian)
 
 	guardian_cgroup_name(guardian, name);
 	if (root >= 0)
-		unlinkat(root, name, AT_REMOVEDIR);
+		remove_group(root, name);
 }
 
 bool guardian_cgroup_sweep(void)

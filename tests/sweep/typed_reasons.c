@@ -64,6 +64,8 @@ static struct {
 	 "it cannot be seen whether there is anything, and a blind command could do harm", 0},
 	{"*step * (file): cannot note mount namespaces: *; run: squall restore",
 	 "it cannot be seen whether there is anything, and a blind command could do harm", 0},
+	{"*step * (file): cannot write the directory of * to the disk: *; run: squall restore",
+	 "the file is as it was; whether the disk has that only the disk can say", 0},
 	{"*step * (file): cannot examine *; run: squall restore",
 	 "it cannot be seen whether there is anything, and a blind command could do harm", 0},
 	{"*step * (file): * is restored, what follows is not: telling who reads it (*); when that "

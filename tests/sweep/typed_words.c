@@ -26,8 +26,8 @@ static const char *const words[] = {
 };
 
 static const char *const programs[] = {
-	"nft",	"ip", "tc", "sysctl", "nsenter", "bpftool",   "kill",
-	"echo", "rm", "mv", "cp",     "umount",	 "systemctl", "setpriv",
+	"nft", "ip", "tc", "sysctl", "nsenter",	  "bpftool", "kill",	  "echo",
+	"rm",  "mv", "cp", "umount", "systemctl", "setpriv", "conntrack",
 };
 
 #define PROGRAMS (sizeof(programs) / sizeof(*programs))
