@@ -196,9 +196,9 @@ static void test_killed_and_then_restored(void **state)
 	while (caller_try(&one, "10.88.0.2", NETLAB_PORT) != 0)
 		assert_true(clock_now_ns() < killed_ns + NSEC_PER_SEC);
 	assert_int_equal(waitpid(child, NULL, 0), child);
-	netlab_undo_all("cccccc");
-	netlab_undo_all("cccccc");
-	netlab_run("rm -r %s/cccccc", lab->root);
+	netlab_undo_all(connect_run_id);
+	netlab_undo_all(connect_run_id);
+	netlab_run("rm -r %s/%s", lab->root, connect_run_id);
 	close(ends[0]);
 	caller_hang_up(&one);
 	group_remove(group);
@@ -354,5 +354,6 @@ int main(void)
 		cmocka_unit_test(test_a_failure_at_each_step_leaves_nothing),
 	};
 
+	connect_run_id = "cccccc";
 	return cmocka_run_group_tests(tests, netlab_setup, netlab_teardown);
 }

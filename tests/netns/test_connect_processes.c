@@ -106,7 +106,7 @@ static void test_who_ended_before_it_begins_is_not_met(void **state)
 
 	if (!connect_tells_processes(lab))
 		stage_skip("processes of a pid namespace cannot be told apart before Linux 6.10");
-	if (netlab_fault_plan(lab, &fault, "cccccc",
+	if (netlab_fault_plan(lab, &fault, connect_run_id,
 			      (const char *[]){"fault", "connect", "pid", one.text, "error",
 					       "ETIMEDOUT", NULL},
 			      &err) < 0)
@@ -218,5 +218,6 @@ int main(void)
 		cmocka_unit_test(test_a_group_with_a_protected_process_is_not_met_as_a_whole),
 	};
 
+	connect_run_id = "cpcpcp";
 	return cmocka_run_group_tests(tests, netlab_setup, netlab_teardown);
 }

@@ -23,6 +23,8 @@
 
 #include <cmocka.h>
 
+const char *connect_run_id;
+
 struct order {
 	char address[48];
 	uint16_t port;
@@ -135,7 +137,7 @@ void connect_start_run(struct netlab *lab, struct netlab_fault *fault, const cha
 
 void connect_start(struct netlab *lab, struct netlab_fault *fault, const char *const *settings)
 {
-	connect_start_run(lab, fault, "cccccc", settings);
+	connect_start_run(lab, fault, connect_run_id, settings);
 }
 
 bool connect_tells_processes(struct netlab *lab)
@@ -143,7 +145,7 @@ bool connect_tells_processes(struct netlab *lab)
 	struct netlab_fault fault;
 	struct error err = ERROR_INIT;
 	bool can =
-		netlab_fault_plan(lab, &fault, "cccccc",
+		netlab_fault_plan(lab, &fault, connect_run_id,
 				  (const char *[]){"fault", "connect", "pid", "1", "allow-critical",
 						   "true", "error", "EPERM", NULL},
 				  &err) == 0;

@@ -30,6 +30,9 @@ int caller_try_type(const struct caller *caller, const char *address, uint16_t p
 /* The same by this process, where it is. */
 int caller_connect(const char *address, uint16_t port, int type);
 
+/* Of connect_start(). Links are found by the names of their programs, on the whole machine: each
+ * test program that runs beside others has one of its own. */
+extern const char *connect_run_id;
 /* A connect fault in force: settings as of netlab_fault_plan(), up to NULL. */
 void connect_start_run(struct netlab *lab, struct netlab_fault *fault, const char *run_id,
 		       const char *const *settings);
