@@ -94,13 +94,23 @@ static void test_every_flow_is_forgotten(void **state)
 	const struct sockaddr_storage here = address("127.0.0.1", RESPONDER);
 	struct netlink *netfilter = NULL;
 	struct error err = ERROR_INIT;
+	bool is_clear = false;
 
 	assert_int_equal(netlink_open_netfilter(lab->near_fd, &netfilter, NULL), 0);
+	assert_int_equal(conntrack_has_forgotten(netfilter, IPPROTO_TCP, &here, &is_clear, &err),
+			 0);
+	assert_true(is_clear);
 	for (unsigned i = 0; i < FLOWS; i++)
 		add_flow(netfilter, (uint16_t)(FIRST_PORT + i));
 	assert_true(has_flow(netfilter, FIRST_PORT));
+	assert_int_equal(conntrack_has_forgotten(netfilter, IPPROTO_TCP, &here, &is_clear, &err),
+			 0);
+	assert_false(is_clear);
 	if (conntrack_forget(netfilter, IPPROTO_TCP, &here, &err) < 0)
 		fail_msg("%s", err.text);
+	assert_int_equal(conntrack_has_forgotten(netfilter, IPPROTO_TCP, &here, &is_clear, &err),
+			 0);
+	assert_true(is_clear);
 	for (unsigned i = 0; i < FLOWS; i++)
 		assert_false(has_flow(netfilter, (uint16_t)(FIRST_PORT + i)));
 	netlink_close(netfilter);
