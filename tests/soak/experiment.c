@@ -217,7 +217,7 @@ static void write_targets(FILE *out, const struct scene *scene, unsigned slot, p
 		{"of-group", "{to: [\"10.88.0.2:7001\"], cgroup: " SCENE_GROUP "}", 0},
 		{"server", "{to: [\"10.88.0.2\"]}", 0},
 		{"other-server", "{to: [\"10.88.0.3\"]}", 0},
-		{"service", "{local-port: %d, interface: lo}", 7009 + (int)slot},
+		{"service", "{local-port: %d}", 7009 + (int)slot},
 		{"own", "{file: {path: " SCENE_FOLDER "/soak-%d.conf}}", (int)slot},
 		{"shared", "{file: {path: " SCENE_FOLDER "/service.conf}}", 0},
 		{"apart", "{file: {path: " SCENE_FOLDER "/service.conf, namespace: \"pid:%d\"}}",
