@@ -199,6 +199,9 @@ static int list(struct netlink *netlink, uint8_t protocol, struct found *out, st
 {
 	struct nfgenmsg header = {.nfgen_family = (uint8_t)out->local.ss_family,
 				  .version = NFNETLINK_V0};
+	/* ctnetlink_filter_match_tuple() passes over the IPv6 addresses that are equal (seen on
+	 * 6.18): collect() compares them */
+	const bool has_address = out->local.ss_family == AF_INET;
 	struct netlink_request request;
 	int result;
 
@@ -209,12 +212,14 @@ static int list(struct netlink *netlink, uint8_t protocol, struct found *out, st
 	netlink_nest(&request, CTA_FILTER | NLA_F_NESTED);
 	netlink_put_u32(&request, CTA_FILTER_ORIG_FLAGS, 0);
 	netlink_put_u32(&request, CTA_FILTER_REPLY_FLAGS,
-			FILTER_ADDRESS | FILTER_PROTOCOL | FILTER_PORT);
+			FILTER_PROTOCOL | FILTER_PORT | (has_address ? FILTER_ADDRESS : 0));
 	netlink_unnest(&request);
 	netlink_nest(&request, CTA_TUPLE_REPLY | NLA_F_NESTED);
-	netlink_nest(&request, CTA_TUPLE_IP | NLA_F_NESTED);
-	put_address(&request, &out->local, true);
-	netlink_unnest(&request);
+	if (has_address) {
+		netlink_nest(&request, CTA_TUPLE_IP | NLA_F_NESTED);
+		put_address(&request, &out->local, true);
+		netlink_unnest(&request);
+	}
 	netlink_nest(&request, CTA_TUPLE_PROTO | NLA_F_NESTED);
 	netlink_put(&request, CTA_PROTO_NUM, &protocol, sizeof(protocol));
 	put_port(&request, CTA_PROTO_SRC_PORT, port_of(&out->local));

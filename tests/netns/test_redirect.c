@@ -31,11 +31,15 @@
 static struct sockaddr_storage address(const char *text, uint16_t port)
 {
 	struct sockaddr_storage out = {0};
+	struct sockaddr_in6 *in6 = (void *)&out;
 	struct sockaddr_in *in = (void *)&out;
+	bool is_v6 = strchr(text, ':') != NULL;
 
-	in->sin_family = AF_INET;
-	in->sin_port = htons(port);
-	assert_int_equal(inet_pton(AF_INET, text, &in->sin_addr), 1);
+	out.ss_family = is_v6 ? AF_INET6 : AF_INET;
+	in->sin_port = htons(port); /* at the same place in both */
+	assert_int_equal(inet_pton(out.ss_family, text,
+				   is_v6 ? (void *)&in6->sin6_addr : (void *)&in->sin_addr),
+			 1);
 	return out;
 }
 
@@ -43,12 +47,18 @@ static void put_tuple(struct netlink_request *request, uint16_t which,
 		      const struct sockaddr_storage *from, const struct sockaddr_storage *to)
 {
 	const struct sockaddr_in *source = (const void *)from, *target = (const void *)to;
+	const struct sockaddr_in6 *source6 = (const void *)from, *target6 = (const void *)to;
 	const uint8_t tcp = IPPROTO_TCP;
 
 	netlink_nest(request, which | NLA_F_NESTED);
 	netlink_nest(request, CTA_TUPLE_IP | NLA_F_NESTED);
-	netlink_put(request, CTA_IP_V4_SRC, &source->sin_addr, 4);
-	netlink_put(request, CTA_IP_V4_DST, &target->sin_addr, 4);
+	if (from->ss_family == AF_INET) {
+		netlink_put(request, CTA_IP_V4_SRC, &source->sin_addr, 4);
+		netlink_put(request, CTA_IP_V4_DST, &target->sin_addr, 4);
+	} else {
+		netlink_put(request, CTA_IP_V6_SRC, &source6->sin6_addr, 16);
+		netlink_put(request, CTA_IP_V6_DST, &target6->sin6_addr, 16);
+	}
 	netlink_unnest(request);
 	netlink_nest(request, CTA_TUPLE_PROTO | NLA_F_NESTED);
 	netlink_put(request, CTA_PROTO_NUM, &tcp, sizeof(tcp));
@@ -59,23 +69,32 @@ static void put_tuple(struct netlink_request *request, uint16_t which,
 }
 
 /* As if a client had been redirected to the responder. */
-static void add_flow(struct netlink *netfilter, uint16_t port)
+static void add_flow_between(struct netlink *netfilter, const struct sockaddr_storage *client,
+			     const struct sockaddr_storage *server,
+			     const struct sockaddr_storage *here)
 {
-	const struct sockaddr_storage client = address("10.88.0.1", port),
-				      server = address("10.88.0.2", 80),
-				      here = address("127.0.0.1", RESPONDER);
-	struct nfgenmsg header = {.nfgen_family = AF_INET, .version = NFNETLINK_V0};
+	struct nfgenmsg header = {.nfgen_family = (uint8_t)here->ss_family,
+				  .version = NFNETLINK_V0};
 	const uint32_t seconds = htonl(600);
 	struct netlink_request request;
 	struct error err = ERROR_INIT;
 
 	netlink_begin(&request, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_NEW, NLM_F_CREATE,
 		      &header, sizeof(header));
-	put_tuple(&request, CTA_TUPLE_ORIG, &client, &server);
-	put_tuple(&request, CTA_TUPLE_REPLY, &here, &client);
+	put_tuple(&request, CTA_TUPLE_ORIG, client, server);
+	put_tuple(&request, CTA_TUPLE_REPLY, here, client);
 	netlink_put(&request, CTA_TIMEOUT, &seconds, sizeof(seconds));
 	if (netlink_call(netfilter, &request, NULL, NULL, &err) < 0)
 		fail_msg("%s", err.text);
+}
+
+static void add_flow(struct netlink *netfilter, uint16_t port)
+{
+	const struct sockaddr_storage client = address("10.88.0.1", port),
+				      server = address("10.88.0.2", 80),
+				      here = address("127.0.0.1", RESPONDER);
+
+	add_flow_between(netfilter, &client, &server, &here);
 }
 
 static bool has_flow(struct netlink *netfilter, uint16_t port)
@@ -113,6 +132,29 @@ static void test_every_flow_is_forgotten(void **state)
 	assert_true(is_clear);
 	for (unsigned i = 0; i < FLOWS; i++)
 		assert_false(has_flow(netfilter, (uint16_t)(FIRST_PORT + i)));
+	netlink_close(netfilter);
+}
+
+static void test_flows_of_ipv6_are_forgotten(void **state)
+{
+	struct netlab *lab = *state;
+	const struct sockaddr_storage client = address("fd88::1", FIRST_PORT),
+				      server = address("fd88::2", 80),
+				      here = address("::1", RESPONDER);
+	struct netlink *netfilter = NULL;
+	struct error err = ERROR_INIT;
+	bool is_clear = true;
+
+	assert_int_equal(netlink_open_netfilter(lab->near_fd, &netfilter, NULL), 0);
+	add_flow_between(netfilter, &client, &server, &here);
+	assert_int_equal(conntrack_has_forgotten(netfilter, IPPROTO_TCP, &here, &is_clear, &err),
+			 0);
+	assert_false(is_clear);
+	if (conntrack_forget(netfilter, IPPROTO_TCP, &here, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(conntrack_has_forgotten(netfilter, IPPROTO_TCP, &here, &is_clear, &err),
+			 0);
+	assert_true(is_clear);
 	netlink_close(netfilter);
 }
 
@@ -210,6 +252,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_flow_is_forgotten),
+		cmocka_unit_test(test_flows_of_ipv6_are_forgotten),
 		cmocka_unit_test(test_the_sweep_sees_what_was_not_forgotten),
 		cmocka_unit_test(test_a_namespace_that_took_the_number_of_another_is_left_alone),
 		cmocka_unit_test(test_the_record_names_the_namespace_for_good),
