@@ -107,29 +107,38 @@ static bool has_flow(struct netlink *netfilter, uint16_t port)
 	return conntrack_original(netfilter, &flow, &meant, NULL) == 0;
 }
 
+static bool has_forgotten(struct netlink *netfilter, const struct sockaddr_storage *here)
+{
+	struct error err = ERROR_INIT;
+	bool is_clear = false;
+
+	if (conntrack_has_forgotten(netfilter, IPPROTO_TCP, here, &is_clear, &err) < 0)
+		fail_msg("%s", err.text);
+	return is_clear;
+}
+
+static void must_forget(struct netlink *netfilter, const struct sockaddr_storage *here)
+{
+	struct error err = ERROR_INIT;
+
+	assert_false(has_forgotten(netfilter, here));
+	if (conntrack_forget(netfilter, IPPROTO_TCP, here, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_true(has_forgotten(netfilter, here));
+}
+
 static void test_every_flow_is_forgotten(void **state)
 {
 	struct netlab *lab = *state;
 	const struct sockaddr_storage here = address("127.0.0.1", RESPONDER);
 	struct netlink *netfilter = NULL;
-	struct error err = ERROR_INIT;
-	bool is_clear = false;
 
 	assert_int_equal(netlink_open_netfilter(lab->near_fd, &netfilter, NULL), 0);
-	assert_int_equal(conntrack_has_forgotten(netfilter, IPPROTO_TCP, &here, &is_clear, &err),
-			 0);
-	assert_true(is_clear);
+	assert_true(has_forgotten(netfilter, &here));
 	for (unsigned i = 0; i < FLOWS; i++)
 		add_flow(netfilter, (uint16_t)(FIRST_PORT + i));
 	assert_true(has_flow(netfilter, FIRST_PORT));
-	assert_int_equal(conntrack_has_forgotten(netfilter, IPPROTO_TCP, &here, &is_clear, &err),
-			 0);
-	assert_false(is_clear);
-	if (conntrack_forget(netfilter, IPPROTO_TCP, &here, &err) < 0)
-		fail_msg("%s", err.text);
-	assert_int_equal(conntrack_has_forgotten(netfilter, IPPROTO_TCP, &here, &is_clear, &err),
-			 0);
-	assert_true(is_clear);
+	must_forget(netfilter, &here);
 	for (unsigned i = 0; i < FLOWS; i++)
 		assert_false(has_flow(netfilter, (uint16_t)(FIRST_PORT + i)));
 	netlink_close(netfilter);
@@ -142,19 +151,10 @@ static void test_flows_of_ipv6_are_forgotten(void **state)
 				      server = address("fd88::2", 80),
 				      here = address("::1", RESPONDER);
 	struct netlink *netfilter = NULL;
-	struct error err = ERROR_INIT;
-	bool is_clear = true;
 
 	assert_int_equal(netlink_open_netfilter(lab->near_fd, &netfilter, NULL), 0);
 	add_flow_between(netfilter, &client, &server, &here);
-	assert_int_equal(conntrack_has_forgotten(netfilter, IPPROTO_TCP, &here, &is_clear, &err),
-			 0);
-	assert_false(is_clear);
-	if (conntrack_forget(netfilter, IPPROTO_TCP, &here, &err) < 0)
-		fail_msg("%s", err.text);
-	assert_int_equal(conntrack_has_forgotten(netfilter, IPPROTO_TCP, &here, &is_clear, &err),
-			 0);
-	assert_true(is_clear);
+	must_forget(netfilter, &here);
 	netlink_close(netfilter);
 }
 
