@@ -182,17 +182,26 @@ static void take_count(void *context, const struct nlmsghdr *reply)
 		memcpy(context, count, sizeof(uint32_t));
 }
 
-/* Of this namespace. Listing them walks a table of all namespaces, empty or not, for
- * milliseconds; the count is at hand (nf_conntrack_count()). */
-static bool is_empty(struct netlink *netlink)
+/* Of this namespace, however many there are. Listing them walks a table of all namespaces, empty or
+ * not, for milliseconds; the count is at hand (nf_conntrack_count()). None where the kernel has no
+ * nf_conntrack_netlink: a request as plain as this one fails in nfnetlink_rcv_msg() alone then. */
+static int count_flows(struct netlink *netlink, uint32_t *out, struct error *err)
 {
 	struct nfgenmsg header = {.version = NFNETLINK_V0};
 	struct netlink_request request;
-	uint32_t count = UINT32_MAX;
+	int result;
 
+	*out = UINT32_MAX;
 	netlink_begin(&request, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET_STATS, 0, &header,
 		      sizeof(header));
-	return netlink_call(netlink, &request, take_count, &count, NULL) == 0 && count == 0;
+	result = netlink_call(netlink, &request, take_count, out, err);
+	if (result == -EINVAL || result == -EOPNOTSUPP) {
+		if (err)
+			*err = (struct error)ERROR_INIT;
+		*out = 0;
+		return 0;
+	}
+	return result;
 }
 
 static int list(struct netlink *netlink, uint8_t protocol, struct found *out, struct error *err)
@@ -203,10 +212,11 @@ static int list(struct netlink *netlink, uint8_t protocol, struct found *out, st
 	 * 6.18): collect() compares them */
 	const bool has_address = out->local.ss_family == AF_INET;
 	struct netlink_request request;
-	int result;
+	uint32_t count;
+	int result = count_flows(netlink, &count, err);
 
-	if (is_empty(netlink))
-		return 0;
+	if (result < 0 || count == 0)
+		return result;
 	netlink_begin(&request, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET, NLM_F_DUMP, &header,
 		      sizeof(header));
 	netlink_nest(&request, CTA_FILTER | NLA_F_NESTED);
@@ -226,12 +236,6 @@ static int list(struct netlink *netlink, uint8_t protocol, struct found *out, st
 	netlink_unnest(&request);
 	netlink_unnest(&request);
 	result = netlink_call(netlink, &request, collect, out, err);
-	/* nfnetlink_rcv_msg(), without nf_conntrack_netlink */
-	if (result == -EINVAL || result == -EOPNOTSUPP) {
-		if (err)
-			*err = (struct error)ERROR_INIT;
-		return 0;
-	}
 	if (result == 0 && out->is_short)
 		return error_errno(err, ENOMEM, "redirected flows");
 	return result;
