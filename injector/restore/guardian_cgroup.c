@@ -107,6 +107,22 @@ void guardian_cgroup_remove(const struct process_identity *guardian)
 		remove_group(root, name);
 }
 
+/* No living process is in it (cgroup-v2.rst, cgroup.events). */
+static bool is_empty(int root, const char *name)
+{
+	char path[300], text[128];
+	cleanup_fd int fd = -1;
+	ssize_t size;
+
+	snprintf(path, sizeof(path), "%s/cgroup.events", name);
+	fd = openat(root, path, O_RDONLY | O_CLOEXEC);
+	size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (size < 0)
+		return false;
+	text[size] = '\0';
+	return strstr(text, "populated 0") != NULL;
+}
+
 bool guardian_cgroup_sweep(void)
 {
 	int root = open_root();
@@ -116,10 +132,14 @@ bool guardian_cgroup_sweep(void)
 
 	if (!stream && root >= 0)
 		close(root);
-	while (stream && (errno = 0, entry = readdir(stream)))
-		if (strncmp(entry->d_name, GROUP_PREFIX, strlen(GROUP_PREFIX)) == 0 &&
-		    unlinkat(dirfd(stream), entry->d_name, AT_REMOVEDIR) < 0 && errno != EBUSY &&
-		    errno != ENOENT)
+	while (stream && (errno = 0, entry = readdir(stream))) {
+		if (strncmp(entry->d_name, GROUP_PREFIX, strlen(GROUP_PREFIX)) != 0 ||
+		    unlinkat(dirfd(stream), entry->d_name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+			continue;
+		if (errno != EBUSY)
 			is_done = false;
+		else if (is_empty(dirfd(stream), entry->d_name)) /* busy for the moment only */
+			remove_group(dirfd(stream), entry->d_name);
+	}
 	return is_done && errno == 0; /* of the last readdir() */
 }
