@@ -36,6 +36,7 @@ struct trace {
 	bool is_counting;
 	unsigned behind_count; /* calls of the number of plan->behind_call so far */
 	int failing_call;      /* with fails_always */
+	bool is_mute;	       /* what fails is itself a write to the standard streams */
 	struct change refused; /* the first, with refuses */
 	bool has_written;      /* the conductor, since its events were counted */
 };

@@ -191,6 +191,13 @@ static bool fail(struct trace *trace, struct tracee *tracee, const struct ptrace
 	return true;
 }
 
+/* To the standard streams. Who cannot write a file any more must still say so. */
+static bool is_speech(const struct ptrace_syscall_info *info)
+{
+	return info->entry.nr == SYS_write &&
+	       (info->entry.args[0] == STDOUT_FILENO || info->entry.args[0] == STDERR_FILENO);
+}
+
 static void on_call_after(struct trace *trace, struct tracee *tracee,
 			  const struct ptrace_syscall_info *info)
 {
@@ -199,7 +206,7 @@ static void on_call_after(struct trace *trace, struct tracee *tracee,
 	if (call != trace->failing_call)
 		trace->result->acts_after +=
 			call_is_telling(call) && call != SYS_write && call != SYS_exit_group;
-	else if (trace->plan->fails_always)
+	else if (trace->plan->fails_always && (trace->is_mute || !is_speech(info)))
 		fail(trace, tracee, info);
 }
 
@@ -240,6 +247,7 @@ static bool on_call(struct trace *trace, unsigned role, const struct ptrace_sysc
 	result->hit_ns = clock_now_ns();
 	if (plan->fail_errno) {
 		trace->failing_call = call;
+		trace->is_mute = is_speech(info);
 		return true;
 	}
 	hit(trace, plan->victims, plan->signal);
