@@ -4,6 +4,7 @@
  * us, with a real Redis that its client can ask again at once.
  */
 #include "tests/support/children.h"
+#include "tests/support/kernel_version.h"
 #include "tests/support/netlab.h"
 #include "tests/support/netlab_dial.h"
 #include "tests/support/squall_runner.h"
@@ -286,6 +287,8 @@ static void test_the_controlling_session_is_spared(void **state)
 
 static void test_it_is_spared_by_the_http_fault_as_well(void **state)
 {
+	if (!kernel_is_at_least(5, 12))
+		stage_skip("http needs Linux 5.12");
 	assert_session(*state,
 		       (const char *[]){"fault", "http", "to", "10.88.0.2:1-65535", "answer", "503",
 					"reset-connections", "true", NULL},

@@ -238,6 +238,19 @@ static void make_namespaces(struct netlab *lab)
 		fail_msg("%s", err.text);
 }
 
+/* The kernel says a little later that a link is up ("state UNKNOWN" before), in dumps as well. */
+static void await_up(const char *name, const char *link)
+{
+	for (int tries = 0; tries < 200; tries++) {
+		cleanup_free char *text = netlab_output("ip -n %s link show %s", name, link);
+
+		if (strstr(text, "state UP"))
+			return;
+		usleep(20000);
+	}
+	fail_msg("%s does not come up", link);
+}
+
 int netlab_setup(void **state)
 {
 	struct netlab *lab = calloc(1, sizeof(*lab));
@@ -247,6 +260,8 @@ int netlab_setup(void **state)
 	assert_non_null(mkdtemp(lab->root));
 	journal_set_root(lab->root);
 	make_namespaces(lab);
+	await_up(lab->near, "sqv0");
+	await_up(lab->far, "sqv1");
 	/* each address its own socket: answers come from the address that was asked */
 	add_echo(lab, lab->far_fd, "10.88.0.2", NETLAB_PORT);
 	add_echo(lab, lab->far_fd, "10.88.0.2", NETLAB_OTHER_PORT);
