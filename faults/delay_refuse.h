@@ -15,6 +15,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* So much later an ICMP answer goes back, as from a router on the way: by then whoever called
+ * connect() has left the socket to the kernel, also where the answer is written before the client
+ * goes on (one processor, a kernel that is preempted at any time: Linux 7.2 in an emulated machine
+ * took a second, each time). */
+#define REFUSAL_NS 1000000
+
 /* What an ICMP answer says is out of reach. */
 enum refusal_reason { REFUSAL_PORT, REFUSAL_HOST, REFUSAL_NETWORK, REFUSAL_ADMIN };
 

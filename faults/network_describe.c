@@ -257,13 +257,14 @@ static const char *fate(const struct netem_config *effect)
 	return "passed";
 }
 
-/* netem counts a packet that it marks as one that it drops (netem_enqueue() in
+/* Before Linux 7.2 netem counts a packet that it marks as one that it drops (netem_enqueue() in
  * net/sched/sch_netem.c), so that what arrived can be more than is left. */
 static void describe_losses(const struct network_state *state, const struct evidence *evidence,
 			    struct prose *prose)
 {
 	const struct netem_config *effect = &state->effect.full;
-	const bool may_be_marked = state->way == NETWORK_NETEM && effect->has_ecn;
+	const bool may_be_marked =
+		state->way == NETWORK_NETEM && effect->has_ecn && !state->queue.has_fates;
 	/* with ecn: what is left at the least; all that was dropped may have been marked */
 	const uint64_t kept = !may_be_marked ? evidence->passed
 			      : evidence->hits > evidence->dropped
@@ -278,21 +279,23 @@ static void describe_losses(const struct network_state *state, const struct evid
 }
 
 /* What was asked for, also when there was none yet. */
-static void describe_counts(const struct network_state *state, struct prose *prose)
+static void describe_fates(const struct network_state *state, struct prose *prose)
 {
 	const struct netem_config *effect = &state->effect.full;
-	const struct network_line_counts *counts = &state->line_counts;
+	const bool is_netem = state->way == NETWORK_NETEM;
+	const struct network_fates *fates =
+		is_netem ? &state->queue.fates : &state->line_counts.fates;
 
-	if (state->way != NETWORK_LINE)
+	if (is_netem ? !state->queue.has_fates : state->way != NETWORK_LINE)
 		return;
 	if (effect->has_ecn)
-		prose_say(prose, ", %" PRIu64 " marked", counts->marked);
+		prose_say(prose, ", %" PRIu64 " marked", fates->marked);
 	if (effect->duplicate_ppb)
-		prose_say(prose, ", %" PRIu64 " duplicated", counts->duplicated);
+		prose_say(prose, ", %" PRIu64 " duplicated", fates->duplicated);
 	if (effect->corrupt_ppb)
-		prose_say(prose, ", %" PRIu64 " corrupted", counts->corrupted);
+		prose_say(prose, ", %" PRIu64 " corrupted", fates->corrupted);
 	if (effect->reorder_ppb)
-		prose_say(prose, ", %" PRIu64 " reordered", counts->reordered);
+		prose_say(prose, ", %" PRIu64 " reordered", fates->reordered);
 }
 
 void network_describe_evidence(const struct network_state *state, struct evidence *evidence)
@@ -308,7 +311,7 @@ void network_describe_evidence(const struct network_state *state, struct evidenc
 			  evidence->hits, refusal->resets ? "reset" : "rejected");
 	} else {
 		describe_losses(state, evidence, &prose);
-		describe_counts(state, &prose);
+		describe_fates(state, &prose);
 	}
 	for (unsigned i = 0; i < state->path_count; i++) {
 		if (!state->paths[i].index)

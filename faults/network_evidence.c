@@ -68,12 +68,15 @@ static void count_wire_packets(const struct network_state *state, struct evidenc
 
 	if (state->way == NETWORK_NETEM) {
 		out->passed = queue->sent + queue->waiting;
-		/* with ecn what is marked is in both, and copies are counted as packets */
-		at_least(&out->hits,
-			 out->passed + (state->effect.full.has_ecn ? 0 : queue->dropped));
+		if (queue->has_fates)
+			at_least(&out->hits,
+				 above(out->passed + queue->dropped, queue->fates.duplicated));
+		else /* with ecn what is marked is in both, and copies are counted as packets */
+			at_least(&out->hits,
+				 out->passed + (state->effect.full.has_ecn ? 0 : queue->dropped));
 	} else {
 		at_least(&out->hits, line->taken);
-		out->passed = above(out->hits + line->duplicated, out->dropped);
+		out->passed = above(out->hits + line->fates.duplicated, out->dropped);
 	}
 }
 

@@ -31,8 +31,11 @@ static struct netem_config config_of(const struct network_state *state)
 {
 	struct netem_config config = state->effect.at;
 
-	if (state->effect.refusal.is_on)
-		config.loss_ppb = 0; /* which ones are refused is decided in front of it */
+	if (!state->effect.refusal.is_on)
+		return config;
+	config.loss_ppb = 0; /* which ones are refused is decided in front of it */
+	if (!state->effect.refusal.resets && config.delay_ns < REFUSAL_NS)
+		config.delay_ns = REFUSAL_NS;
 	return config;
 }
 
@@ -41,10 +44,10 @@ static void add_counts(const struct delay_line_counters *counters, struct networ
 	sum->taken += counters->received + counters->dropped_device;
 	sum->dropped += counters->lost + counters->dropped_full + counters->dropped_error +
 			counters->dropped_device;
-	sum->marked += counters->marked;
-	sum->duplicated += counters->duplicated;
-	sum->corrupted += counters->corrupted;
-	sum->reordered += counters->reordered;
+	sum->fates.marked += counters->marked;
+	sum->fates.duplicated += counters->duplicated;
+	sum->fates.corrupted += counters->corrupted;
+	sum->fates.reordered += counters->reordered;
 }
 
 static int prepare_one(struct network_state *state, unsigned at, int namespace_fd,

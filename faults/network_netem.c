@@ -431,10 +431,27 @@ static void look_at_counts(void *context, const struct qdisc *qdisc)
 	 * that cannot be cut (tbf_enqueue() in net/sched/sch_tbf.c). So the root has seen all. */
 	if (qdisc->dropped > counts->dropped)
 		counts->dropped = qdisc->dropped;
+	if (qdisc->has_fates) {
+		counts->has_fates = true;
+		counts->fates = (struct network_fates){qdisc->marked, qdisc->duplicated,
+						       qdisc->corrupted, qdisc->reordered};
+	}
 	if (qdisc->parent != TC_H_ROOT)
 		return;
 	counts->sent = qdisc->sent;
 	counts->waiting = qdisc->waiting;
+}
+
+static void add_counts(const struct network_queue_counts *counts, struct network_queue_counts *sum)
+{
+	sum->sent += counts->sent;
+	sum->waiting += counts->waiting;
+	sum->dropped += counts->dropped;
+	sum->has_fates |= counts->has_fates;
+	sum->fates.marked += counts->fates.marked;
+	sum->fates.duplicated += counts->fates.duplicated;
+	sum->fates.corrupted += counts->fates.corrupted;
+	sum->fates.reordered += counts->fates.reordered;
 }
 
 int network_netem_count(struct network_state *state, struct network_queue_counts *out,
@@ -448,9 +465,7 @@ int network_netem_count(struct network_state *state, struct network_queue_counts
 		struct network_queue_counts counts = {0};
 
 		result = qdisc_each(state->route, queue.index, look_at_counts, &counts, err);
-		sum.sent += counts.sent;
-		sum.waiting += counts.waiting;
-		sum.dropped += counts.dropped;
+		add_counts(&counts, &sum);
 	}
 	if (result == 0)
 		*out = sum;
@@ -467,8 +482,9 @@ void network_netem_remove(struct network_state *state, unsigned at)
 	qdisc_each(state->route, path->ifb_index, look_at_counts, &counts, NULL);
 	link_delete(state->route, path->ifb_index, NULL);
 	path->ifb_index = 0;
-	state->left_queues.sent += counts.sent;
-	state->left_queues.dropped += counts.dropped + counts.waiting;
+	counts.dropped += counts.waiting;
+	counts.waiting = 0;
+	add_counts(&counts, &state->left_queues);
 }
 
 uint64_t network_netem_abandon(struct network_state *state)

@@ -100,6 +100,26 @@ int qdisc_change_rate(struct netlink *netlink, int index, uint32_t parent, uint3
 	return put_tbf(netlink, 0, index, parent, handle, config, err);
 }
 
+/* struct tc_netem_xstats of linux/pkt_sched.h, which older headers do not have. */
+struct netem_fates {
+	uint64_t delayed, dropped, corrupted, duplicated, reordered, marked, failed_allocations;
+};
+
+static void parse_fates(const struct nlattr *attribute, struct qdisc *out)
+{
+	const void *data = netlink_data(attribute, sizeof(struct netem_fates));
+	struct netem_fates fates;
+
+	if (!data || strcmp(out->kind, "netem") != 0)
+		return;
+	memcpy(&fates, data, sizeof(fates)); /* attributes are aligned to four bytes */
+	out->has_fates = true;
+	out->marked = fates.marked;
+	out->duplicated = fates.duplicated;
+	out->corrupted = fates.corrupted;
+	out->reordered = fates.reordered;
+}
+
 static void parse(const struct nlmsghdr *reply, struct qdisc *out)
 {
 	const struct nlattr *table[TCA_MAX + 1], *stats[TCA_STATS_MAX + 1];
@@ -134,6 +154,7 @@ static void parse(const struct nlmsghdr *reply, struct qdisc *out)
 	whole = netlink_data(stats[TCA_STATS_PKT64], sizeof(out->sent));
 	if (whole)
 		memcpy(&out->sent, whole, sizeof(out->sent));
+	parse_fates(stats[TCA_STATS_APP], out);
 }
 
 struct walk {

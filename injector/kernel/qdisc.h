@@ -44,7 +44,9 @@ struct qdisc {
 	char kind[16];
 	uint32_t waiting; /* packets in it */
 	uint32_t dropped;
-	uint64_t sent; /* packets */
+	uint64_t sent;	/* packets */
+	bool has_fates; /* netem tells what it did to them (Linux 7.2: struct tc_netem_xstats) */
+	uint64_t marked, duplicated, corrupted, reordered;
 };
 /* The qdisc at `parent` (TC_H_ROOT: the root); -ENOENT if there is none. */
 int qdisc_get(struct netlink *netlink, int index, uint32_t parent, struct qdisc *out,

@@ -48,7 +48,8 @@ static int dial(int namespace_fd, const char *address, uint16_t port, int64_t *o
 	return result;
 }
 
-/* The same error each time, and at once, unless the machine was slow every time. */
+/* The same error each time, and at once, unless the machine was slow every time; by ICMP, which
+ * whoever is still inside connect() does not hear (REFUSAL_NS), a moment later. */
 static void assert_told(int namespace_fd, const char *address, uint16_t port, int error)
 {
 	int64_t took_ns = INT64_MAX;
@@ -103,11 +104,16 @@ static void test_each_refusal_is_what_the_client_is_told(void **state)
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		struct netlab_fault fault;
 		struct evidence seen;
+		int64_t took_ns;
 
 		START(lab, &fault, "to", "10.88.0.2:7001", "to", "[fd88::2]:7001", "partition",
 		      cases[i].partition, "reject-with", cases[i].with);
 		assert_told(lab->near_fd, "10.88.0.2", NETLAB_PORT, cases[i].error4);
 		assert_told(lab->near_fd, "fd88::2", NETLAB_PORT, cases[i].error6);
+		if (i) {
+			dial(lab->near_fd, "10.88.0.2", NETLAB_PORT, &took_ns);
+			assert_true(took_ns >= REFUSAL_NS);
+		}
 		/* beside the scope */
 		assert_int_equal(dial(lab->near_fd, "10.88.0.2", NETLAB_OTHER_PORT, NULL), 0);
 		assert_int_equal(dial(lab->near_fd, "10.88.0.3", NETLAB_PORT, NULL), 0);
