@@ -102,12 +102,27 @@ static int compare_pids(const void *a, const void *b)
 	return (*one > *other) - (*one < *other);
 }
 
+/* A process of another pid namespace is listed as 0, and so is one of ours that is just ending, for
+ * a moment (task_pid_vnr() behind __unhash_process()): who stays is hidden. */
+#define HIDDEN_TRIES 4
+
+static int list_members(const struct cgroup *cgroup, struct pid_list *list)
+{
+	int result = 0;
+
+	for (unsigned i = 0; result == 0 && i < HIDDEN_TRIES && (i == 0 || list->hidden); i++) {
+		list->count = list->hidden = 0;
+		result = walk(cgroup->directory, 0, add_file, list);
+	}
+	return result;
+}
+
 int cgroup_members(const struct cgroup *cgroup, pid_t **out, unsigned *out_count,
 		   unsigned *out_hidden, struct error *err)
 {
 	struct pid_list list = {0};
 	unsigned kept = 0;
-	int result = walk(cgroup->directory, 0, add_file, &list);
+	int result = list_members(cgroup, &list);
 
 	if (result < 0) {
 		free(list.pids);
