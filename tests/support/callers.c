@@ -142,16 +142,18 @@ void connect_start(struct netlab *lab, struct netlab_fault *fault, const char *c
 
 bool connect_tells_processes(struct netlab *lab)
 {
+	struct caller caller = caller_in(lab, NULL);
 	struct netlab_fault fault;
 	struct error err = ERROR_INIT;
-	bool can =
-		netlab_fault_plan(lab, &fault, connect_run_id,
-				  (const char *[]){"fault", "connect", "pid", "1", "allow-critical",
-						   "true", "error", "EPERM", NULL},
-				  &err) == 0;
+	bool can = netlab_fault_plan(lab, &fault, connect_run_id,
+				     (const char *[]){"fault", "connect", "pid", caller.text,
+						      "error", "EPERM", NULL},
+				     &err) == 0;
 
-	can = can || !strstr(err.text, "get_ns_current_pid_tgid");
+	if (!can && !strstr(err.text, "get_ns_current_pid_tgid"))
+		fail_msg("%s", err.text);
 	netlab_fault_finish(&fault, FAULT_END_NOW);
+	caller_hang_up(&caller);
 	return can;
 }
 
