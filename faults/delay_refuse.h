@@ -17,8 +17,8 @@
 
 /* So much later an ICMP answer goes back, as from a router on the way: by then whoever called
  * connect() has left the socket to the kernel, also where the answer is written before the client
- * goes on (one processor, a kernel that is preempted at any time: Linux 7.2 in an emulated machine
- * took a second, each time). */
+ * goes on (one processor, a kernel that is preempted at any time: with Linux 7.2 in an emulated
+ * machine three clients in a row waited for a second). */
 #define REFUSAL_NS 1000000
 
 /* What an ICMP answer says is out of reach. */
