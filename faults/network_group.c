@@ -182,6 +182,7 @@ struct bit_search {
 	bool is_taken[BIT_COUNT];
 	const char *own;
 	bool is_shared; /* another program has the same letter as `own` */
+	int sibling;	/* the letter of the same step in another network namespace; else -1 */
 };
 
 static int look_at_link(void *context, int link_fd, const char *name)
@@ -193,13 +194,15 @@ static int look_at_link(void *context, int link_fd, const char *name)
 	if (strncmp(name, NAME_START, strlen(NAME_START)) != 0 || at >= BIT_COUNT)
 		return 0;
 	search->is_taken[at] = true;
+	if (strcmp(name + strlen(NAME_START) + 1, search->own + strlen(NAME_START) + 1) == 0)
+		search->sibling = (int)at;
 	search->is_shared |= name[3] == search->own[3] && strcmp(name, search->own) != 0;
 	return 0;
 }
 
 static int choose_bit(struct network_state *state, const struct fault *fault, struct error *err)
 {
-	struct bit_search search = {.own = state->group->program};
+	struct bit_search search = {.own = state->group->program, .sibling = -1};
 	unsigned at = 0;
 	int result = bpf_links_each(look_at_link, &search, err);
 
@@ -207,6 +210,9 @@ static int choose_bit(struct network_state *state, const struct fault *fault, st
 		return result;
 	while (at < BIT_COUNT && search.is_taken[at])
 		at++;
+	/* no packet meets both, or it meets the same twice: the mark is gone in another namespace */
+	if (search.sibling >= 0)
+		at = (unsigned)search.sibling;
 	if (at == BIT_COUNT) {
 		error_set(err, EBUSY, "%zu network faults by process are in force on this machine",
 			  BIT_COUNT);
@@ -220,7 +226,7 @@ static int choose_bit(struct network_state *state, const struct fault *fault, st
 /* Another run may have looked at the same moment. */
 static int check_bit(const struct network_state *state, struct error *err)
 {
-	struct bit_search search = {.own = state->group->program};
+	struct bit_search search = {.own = state->group->program, .sibling = -1};
 	int result = bpf_links_each(look_at_link, &search, err);
 
 	if (result == 0 && search.is_shared) {

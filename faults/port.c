@@ -158,7 +158,7 @@ static int plan(struct fault *fault, struct plan *plan, struct error *err)
 	live = state;
 	live_in = getpid();
 	record = &state->record;
-	record->step = fault->step;
+	record->step = fault->number;
 	snprintf(record->what, sizeof(record->what), "%s",
 		 exhausts(fault->params) ? "connections" : "ports");
 	result = port_plan(fault, plan, err);

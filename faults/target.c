@@ -79,7 +79,7 @@ static void forget(struct target *target)
 int target_resolve(struct target *target, unsigned limit, const struct target_guard *guard,
 		   struct error *err)
 {
-	char name[sizeof(target->name) + 16] = "target";
+	char name[sizeof(target->name) + sizeof(target->part_text) + 24] = "target";
 	unsigned size;
 	int result;
 
@@ -87,6 +87,9 @@ int target_resolve(struct target *target, unsigned limit, const struct target_gu
 		return 0;
 	if (target->name[0])
 		snprintf(name, sizeof(name), "target '%s'", target->name);
+	if (target->part_text[0])
+		snprintf(name + strlen(name), sizeof(name) - strlen(name), " in %s",
+			 target->part_text);
 	target->namespace_fd = -1;
 	if (target->kind == TARGET_TRAFFIC)
 		result = target_traffic_resolve(target, guard, err);

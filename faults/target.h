@@ -85,6 +85,7 @@ struct target {
 	enum target_kind kind;
 	struct params params; /* of the kind's table, owned */
 	bool is_resolved;
+	const struct target *whole; /* that it is a part of (target_parts.h), or NULL */
 
 	/* TARGET_PROCESS */
 	struct target_process *processes;
@@ -113,6 +114,7 @@ struct target {
 	pid_t *container_pids;	     /* the first processes of containers, if it is theirs; owned */
 	unsigned container_count;
 	char owner_text[160]; /* for people: "unit nginx"; "" when it is everybody's */
+	char part_text[80];   /* which of several (target_parts.h): "web-1", "pid:7"; else "" */
 	/* `follow: true`, see target_follow.h */
 	struct target_host *hosts; /* owned */
 	unsigned host_count;

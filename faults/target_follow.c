@@ -287,6 +287,32 @@ int target_follow_begin(struct target *target, struct error *err)
 	return target->host_count ? rebuild(target, err) : 0;
 }
 
+int target_follow_copy(const struct target *from, struct target *to, struct error *err)
+{
+	to->hosts = from->host_count ? calloc(from->host_count, sizeof(*to->hosts)) : NULL;
+	if (from->host_count && !to->hosts)
+		return error_errno(err, ENOMEM, "host names");
+	for (; to->host_count < from->host_count; to->host_count++) {
+		const struct target_host *host = &from->hosts[to->host_count];
+		struct target_host *copy = &to->hosts[to->host_count];
+		int result = 0;
+
+		*copy = (struct target_host){.name = strdup(host->name),
+					     .parameter = host->parameter,
+					     .port_first = host->port_first,
+					     .port_last = host->port_last};
+		if (!copy->name)
+			return error_errno(err, ENOMEM, "host names");
+		for (unsigned i = 0; result == 0 && i < host->now.count; i++)
+			result = add_address(&copy->now, &host->now.list[i], err);
+		if (result < 0) {
+			to->host_count++; /* to be freed as well */
+			return result;
+		}
+	}
+	return 0;
+}
+
 void target_follow_free(struct target *target)
 {
 	for (unsigned i = 0; i < target->host_count; i++) {

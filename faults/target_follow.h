@@ -86,6 +86,8 @@ void target_forget_interfaces(struct target *target);
 
 /* The addresses of all names join the target's endpoints. */
 int target_follow_begin(struct target *target, struct error *err);
+/* `to`, which has none yet, follows the same names, and has the addresses they have now. */
+int target_follow_copy(const struct target *from, struct target *to, struct error *err);
 void target_follow_free(struct target *target);
 
 #endif

@@ -9,6 +9,7 @@
 #include "faults/target_group.h"
 
 #include "faults/process_match.h"
+#include "faults/target_parts.h"
 #include "injector/base/cleanup.h"
 #include "injector/kernel/cgroup.h"
 #include "injector/kernel/namespace.h"
@@ -112,6 +113,7 @@ struct place {
 	bool is_given; /* by the target: it is not looked for */
 	int fd;	       /* of the network namespace, or -1 */
 	pid_t pid;     /* a process of it */
+	struct target_places *all; /* they are only looked for, each one; else NULL */
 };
 
 /* The namespace of a process joins that of the others. */
@@ -120,8 +122,11 @@ static int add_namespace(pid_t pid, struct place *place, struct error *err)
 	struct namespace_id first = {0}, id = {0};
 	cleanup_fd int found = -1;
 	struct error why = ERROR_INIT;
-	int result = place->is_given ? -ENOENT : namespace_open_pid(pid, &found, &why);
+	int result;
 
+	if (place->all)
+		return target_places_add(place->all, pid, NULL, NULL, err);
+	result = place->is_given ? -ENOENT : namespace_open_pid(pid, &found, &why);
 	if (result == -ENOENT) /* or it has ended meanwhile */
 		return 0;
 	if (result < 0) {
@@ -338,8 +343,12 @@ static int take_container(struct target *target, const struct target_container *
 	struct namespace_id own = {0}, its = {0};
 	struct cgroup_mounts mounts;
 	struct cgroup cgroup;
-	int result = note_container(target, container->pid, err);
+	int result;
 
+	if (place->all)
+		return target_places_add(place->all, container->pid, container->id,
+					 container->name, err);
+	result = note_container(target, container->pid, err);
 	if (result == 0)
 		result = add_namespace(container->pid, place, err);
 	if (result == 0)
@@ -374,15 +383,6 @@ static int find_containers(struct target *target, struct place *place, struct er
 			err);
 	for (unsigned i = 0; result == 0 && i < count; i++)
 		result = take_container(target, &found[i], place, &is_nameless, err);
-	if (result == -EINVAL && count > 1) {
-		error_set(
-			err, EINVAL,
-			"containers %s and %s have different network namespaces, and a fault acts "
-			"in one",
-			found[0].name, found[target->container_count - 1].name);
-		return error_remedy(err, "a target and a step for each of them, with the same `at` "
-					 "and `for`");
-	}
 	if (result == 0 && is_nameless && target->group_count)
 		return error_set(err, EOPNOTSUPP,
 				 "some of the containers have control groups of cgroup v2, others "
@@ -437,9 +437,40 @@ static void say_owner(struct target *target, unsigned way)
 	size_t used = (size_t)snprintf(target->owner_text, size, "%s",
 				       way == TRAFFIC_OF ? "target" : params->table[way].name);
 
+	if (way == TRAFFIC_CONTAINER && target->part_text[0]) {
+		snprintf(target->owner_text + used, size - used, " %s", target->part_text);
+		return;
+	}
 	for (unsigned i = 0; used < size && i < params_count(params, way); i++)
 		used += (size_t)snprintf(target->owner_text + used, size - used, "%s %.140s",
 					 i ? "," : "", params_value(params, way, i)->text);
+}
+
+static int find(struct target *target, const struct target_guard *guard, struct place *place,
+		struct error *err)
+{
+	const struct params *params = &target->params;
+
+	if (params_is_set(params, TRAFFIC_CGROUP) || params_is_set(params, TRAFFIC_UNIT))
+		return find_by_path(target, place, err);
+	if (params_is_set(params, TRAFFIC_CONTAINER))
+		return find_containers(target, place, err);
+	return find_by_processes(target, guard, place, err);
+}
+
+int target_group_find_places(const struct target *whole, const struct target_guard *guard,
+			     struct target_places *out, struct error *err)
+{
+	struct place place = {.fd = -1, .all = out};
+	/* of which nothing but the groups is made here */
+	struct target scratch = {.kind = whole->kind, .params = whole->params};
+	const char *way;
+	int result = check_ways(whole, &way, err);
+
+	if (result == 0 && way)
+		result = find(&scratch, guard, &place, err);
+	target_group_free(&scratch);
+	return result;
 }
 
 int target_group_resolve(struct target *target, const struct target_guard *guard, struct error *err)
@@ -451,12 +482,7 @@ int target_group_resolve(struct target *target, const struct target_guard *guard
 
 	if (result < 0 || !way)
 		return result;
-	if (params_is_set(params, TRAFFIC_CGROUP) || params_is_set(params, TRAFFIC_UNIT))
-		result = find_by_path(target, &place, err);
-	else if (params_is_set(params, TRAFFIC_CONTAINER))
-		result = find_containers(target, &place, err);
-	else
-		result = find_by_processes(target, guard, &place, err);
+	result = find(target, guard, &place, err);
 	if (result == 0 && place.fd >= 0)
 		result = take_namespace(target, &place, err);
 	if (place.fd >= 0)

@@ -111,8 +111,9 @@ const struct param traffic_params[] = {
 			"those that route to the endpoints"},
 	[TRAFFIC_NAMESPACE] = {.name = "namespace",
 			       .type = PARAM_NAME,
-			       .doc = "network namespace: NAME (ip netns), pid:N or target:NAME; "
-				      "default: that of whose traffic it is, else squall's own"},
+			       .flags = PARAM_LIST,
+			       .doc = "network namespaces: NAME (ip netns), pid:N or target:NAME; "
+				      "default: those of whose traffic it is, else squall's own"},
 	[TRAFFIC_CGROUP] = {.name = "cgroup",
 			    .type = PARAM_PATH,
 			    .flags = PARAM_LIST,

@@ -32,6 +32,40 @@ void params_free(struct params *params)
 	*params = (struct params){0};
 }
 
+static int copy_setting(const struct param_setting *from, struct param_setting *to)
+{
+	size_t room = 1; /* a power of two, as params_add() expects */
+
+	while (room < from->count)
+		room *= 2;
+	to->values = from->count ? calloc(room, sizeof(*to->values)) : NULL;
+	if (from->count && !to->values)
+		return -ENOMEM;
+	for (; to->count < from->count; to->count++) {
+		struct param_value value = from->values[to->count];
+
+		value.text = strdup(value.text);
+		if (!value.text)
+			return -ENOMEM;
+		to->values[to->count] = value;
+	}
+	return 0;
+}
+
+int params_copy(const struct params *params, struct params *out, struct error *err)
+{
+	int result = params_init(out, params->table, err);
+
+	for (unsigned i = 0; result == 0 && i < params->count; i++) {
+		result = copy_setting(&params->settings[i], &out->settings[i]);
+		if (result < 0)
+			error_errno(err, -result, "cannot keep parameters");
+	}
+	if (result < 0)
+		params_free(out);
+	return result;
+}
+
 int params_find(const struct param *table, const char *name)
 {
 	for (int i = 0; table[i].name; i++)

@@ -121,6 +121,8 @@ const char *param_type_name(enum param_type type);
 
 int params_init(struct params *params, const struct param *table, struct error *err);
 void params_free(struct params *params);
+/* `out` is another one with the same values; -ENOMEM. */
+int params_copy(const struct params *params, struct params *out, struct error *err);
 /* Index in the table, or -1. */
 int params_find(const struct param *table, const char *name);
 /* Nearest known name within a small edit distance, or NULL. */

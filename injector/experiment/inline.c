@@ -209,6 +209,14 @@ static int load_lists(struct experiment_target *target, struct error *err)
 	return result;
 }
 
+static bool names_target(const struct params *target)
+{
+	for (unsigned i = 0; i < params_count(target, TRAFFIC_NAMESPACE); i++)
+		if (strncmp(params_value(target, TRAFFIC_NAMESPACE, i)->text, "target:", 7) == 0)
+			return true;
+	return false;
+}
+
 static int check(const struct inline_reading *reading, struct error *err)
 {
 	const struct experiment_inputs inputs = {.read = experiment_read_to_run};
@@ -230,14 +238,11 @@ static int check(const struct inline_reading *reading, struct error *err)
 		return error_set(err, EINVAL,
 				 "of: a command line has no named targets; give unit, cgroup or "
 				 "container");
-	if (reading->target && reading->target->kind == TARGET_TRAFFIC) {
-		const char *space = params_text(&reading->target->params, TRAFFIC_NAMESPACE);
-
-		if (space && strncmp(space, "target:", 7) == 0)
-			return error_set(err, EINVAL,
-					 "namespace: a command line has no named targets; write "
-					 "NAME or pid:N");
-	}
+	if (reading->target && reading->target->kind == TARGET_TRAFFIC &&
+	    names_target(&reading->target->params))
+		return error_set(err, EINVAL,
+				 "namespace: a command line has no named targets; write NAME or "
+				 "pid:N");
 	result = check_required(&reading->step->params, err);
 	if (result == 0 && reading->target)
 		result = check_required(&reading->target->params, err);

@@ -28,14 +28,11 @@ static bool is_for(const struct experiment *experiment, const struct experiment_
 }
 
 /* namespace: target:NAME of a traffic or file target names a process target. */
-static void check_namespace(struct reader *reader, const struct experiment_target *target)
+static void check_namespace(struct reader *reader, const struct param_value *value)
 {
-	const struct param_value *value =
-		params_value(&target->params,
-			     target->kind == TARGET_FILE ? FILE_NAMESPACE : TRAFFIC_NAMESPACE, 0);
 	int index;
 
-	if (!value || strncmp(value->text, "target:", 7) != 0)
+	if (strncmp(value->text, "target:", 7) != 0)
 		return;
 	index = reader_find_target(reader, value->text + 7, value->line, value->column);
 	if (index >= 0 && reader->experiment->targets[index].kind == TARGET_TRAFFIC)
@@ -43,6 +40,14 @@ static void check_namespace(struct reader *reader, const struct experiment_targe
 			     "namespace: target '%s' selects traffic; only processes have a "
 			     "namespace",
 			     value->text + 7);
+}
+
+static void check_namespaces(struct reader *reader, const struct experiment_target *target)
+{
+	const unsigned key = target->kind == TARGET_FILE ? FILE_NAMESPACE : TRAFFIC_NAMESPACE;
+
+	for (unsigned i = 0; i < params_count(&target->params, key); i++)
+		check_namespace(reader, params_value(&target->params, key, i));
 }
 
 /* of: NAME of a traffic target names a process target; and one of the four ways is enough. */
@@ -179,7 +184,7 @@ void reader_check_targets(struct reader *reader)
 		if (target->kind == TARGET_TRAFFIC)
 			check_tcp_flags(reader, target);
 		if (target->kind == TARGET_TRAFFIC || target->kind == TARGET_FILE)
-			check_namespace(reader, target);
+			check_namespaces(reader, target);
 		if (target->kind != TARGET_TRAFFIC)
 			continue;
 		check_selector(reader, target);

@@ -444,10 +444,13 @@ int worker_main(const struct worker_options *options)
 	converse(&worker);
 	leave(&worker);
 	for (unsigned i = 0; i < worker.step_count; i++) {
-		if (worker.steps[i].fault.ops->release)
-			worker.steps[i].fault.ops->release(&worker.steps[i].fault);
+		for (unsigned at = 0; at < worker_fault_count(&worker.steps[i]); at++)
+			if (worker.steps[i].fault.ops->release)
+				worker.steps[i].fault.ops->release(
+					worker_fault_at(&worker.steps[i], at));
 		params_free(&worker.steps[i].params);
 	}
+	worker_free_parts(&worker);
 	for (unsigned i = 0; i < worker.target_count; i++)
 		target_free(&worker.targets[i]);
 	free(worker.steps);

@@ -39,8 +39,10 @@ int worker_on_limits(struct worker *worker, const struct request *request, struc
 
 int worker_make_room(struct worker *worker, struct error *err)
 {
-	worker->targets = calloc(EXPERIMENT_MAX_TARGETS, sizeof(*worker->targets));
-	worker->links = calloc(EXPERIMENT_MAX_TARGETS, sizeof(*worker->links));
+	const size_t targets = EXPERIMENT_MAX_TARGETS + WORKER_PARTS_MAX;
+
+	worker->targets = calloc(targets, sizeof(*worker->targets));
+	worker->links = calloc(targets, sizeof(*worker->links));
 	worker->steps = calloc(EXPERIMENT_MAX_STEPS, sizeof(*worker->steps));
 	if (!worker->targets || !worker->links || !worker->steps)
 		return error_errno(err, ENOMEM, "cannot keep targets and steps");
@@ -138,6 +140,7 @@ int worker_on_step(struct worker *worker, const struct request *request, struct 
 		.level_ppb = SHARE_ONE,
 		.ops = ops,
 		.step = request->index,
+		.number = request->index,
 		.params = &step->params,
 		.target = &worker->targets[step->target],
 		.env = &worker->env,
@@ -250,9 +253,13 @@ static int check_limit(const struct worker *worker, unsigned *out_total, struct 
 {
 	unsigned total = 0;
 
-	for (unsigned i = 0; i < worker->target_count; i++)
-		if (worker->targets[i].is_resolved)
-			total += target_size(&worker->targets[i]);
+	for (unsigned i = 0; i < worker->target_count; i++) {
+		struct target *target = &worker->targets[i];
+
+		for (unsigned at = 0; at < worker_part_count(worker, target); at++)
+			if (worker_part_at(worker, target, at)->is_resolved)
+				total += target_size(worker_part_at(worker, target, at));
+	}
 	*out_total = total;
 	if (total <= worker->limits.targets)
 		return 0;
@@ -291,6 +298,24 @@ static bool may_lack_interfaces(const struct worker *worker, const struct target
 	return true;
 }
 
+static int resolve(struct worker *worker, struct target *whole, const struct target_guard *guard,
+		   struct error *err)
+{
+	unsigned total;
+	int result = worker_split(worker, whole, guard, err);
+
+	for (unsigned i = 0; result == 0 && i < worker_part_count(worker, whole); i++) {
+		struct target *target = worker_part_at(worker, whole, i);
+
+		if (target_resolve(target, worker->limits.targets, guard, err) < 0)
+			return err->code ? -err->code : -EIO;
+		if (policy_check_target(worker->options.policy, target, err) < 0)
+			return -EPERM;
+		result = check_limit(worker, &total, err);
+	}
+	return result;
+}
+
 /* Processes first: whichever stands first in the file, the others may be about them. */
 static int resolve_targets(struct worker *worker, struct error *err)
 {
@@ -300,7 +325,6 @@ static int resolve_targets(struct worker *worker, struct error *err)
 		.find = find_target,
 		.context = worker,
 	};
-	unsigned total;
 	int result = 0;
 
 	for (unsigned i = 0; i < worker->target_count * 2 && result == 0; i++) {
@@ -309,11 +333,7 @@ static int resolve_targets(struct worker *worker, struct error *err)
 		if ((target->kind == TARGET_PROCESS) != (i < worker->target_count))
 			continue;
 		target->may_lack_interfaces = may_lack_interfaces(worker, target);
-		if (target_resolve(target, worker->limits.targets, &guard, err) < 0)
-			return err->code ? -err->code : -EIO;
-		if (policy_check_target(worker->options.policy, target, err) < 0)
-			return -EPERM;
-		result = check_limit(worker, &total, err);
+		result = resolve(worker, target, &guard, err);
 	}
 	return result < 0 ? result : worker_check_reach(worker, err);
 }
@@ -392,7 +412,7 @@ int worker_on_plan(struct worker *worker, const struct request *request, struct 
 		if (result == 0)
 			result = worker_admit_command(worker, step, err);
 		if (result == 0)
-			result = step->fault.ops->plan(&step->fault, &plan, err);
+			result = worker_plan_faults(step, &plan, err);
 		if (result == 0)
 			step->state = STEP_PLANNED;
 		else

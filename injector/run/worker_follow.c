@@ -51,39 +51,48 @@ static int take_ration(struct target_host *host, struct error *err)
 	return 0;
 }
 
-/* All steps of the target, up to `end`, or none: those that had taken them over go back. */
-static int tell_faults(struct worker *worker, const struct target *target, unsigned *out_end,
-		       char *out_note, size_t size, struct error *err)
+/* How far a target has come to its new addresses: its first parts have them, of which the first ones
+ * were told to faults, the last of these up to a step. */
+struct move {
+	unsigned changed, told, end;
+};
+
+/* All steps of a part, up to `end`, or none: those that had taken them over go back. */
+static int tell_faults(struct worker *worker, const struct target *target, unsigned until,
+		       unsigned *out_end, char *out_note, size_t size, struct error *err)
 {
 	int result = 0;
 
-	for (unsigned i = 0; result == 0 && i < worker->step_count; i++) {
+	for (unsigned i = 0; result == 0 && i < until; i++) {
 		struct worker_step *step = &worker->steps[i];
+		struct fault *fault = worker_fault_of(step, target);
 
 		*out_end = i;
-		if (step->fault.target == target && step->state != STEP_RESTORED)
-			result = step->fault.ops->follow(&step->fault, out_note, size, err);
+		if (fault && step->state != STEP_RESTORED)
+			result = fault->ops->follow(fault, out_note, size, err);
 	}
 	return result;
 }
 
 /* The old addresses are the target's again. */
-static void go_back(struct worker *worker, struct target *target, unsigned host, unsigned end)
+static void go_back(struct worker *worker, struct target *whole, unsigned host,
+		    const struct move *move)
 {
 	struct error err = ERROR_INIT;
 	char why[sizeof(err.text) + 64], note[1];
-	int result = target_swap_addresses(target, host, &err);
+	unsigned ignored;
+	int result = 0;
 
-	for (unsigned i = 0; result == 0 && i < end; i++) {
-		struct worker_step *step = &worker->steps[i];
-
-		if (step->fault.target == target && step->state != STEP_RESTORED)
-			result = step->fault.ops->follow(&step->fault, note, sizeof(note), &err);
-	}
+	for (unsigned i = 0; result == 0 && i < move->changed; i++)
+		result = target_swap_addresses(worker_part_at(worker, whole, i), host, &err);
+	for (unsigned i = 0; result == 0 && i < move->told; i++)
+		result = tell_faults(worker, worker_part_at(worker, whole, i),
+				     i + 1 == move->told ? move->end : worker->step_count, &ignored,
+				     note, sizeof(note), &err);
 	if (result == 0)
 		return;
 	snprintf(why, sizeof(why), "%s is followed by one fault and not by another: %s",
-		 target->hosts[host].name, err.text);
+		 whole->hosts[host].name, err.text);
 	worker_stop(worker, STOP_FAULT_LOST, why);
 }
 
@@ -95,7 +104,7 @@ static void report(struct worker *worker, const struct target *target, unsigned 
 	char now[300], was[300];
 
 	while (reply.index + 1 < worker->step_count &&
-	       worker->steps[reply.index].fault.target != target)
+	       !worker_step_is_of(&worker->steps[reply.index], target))
 		reply.index++;
 	target_format_addresses(&of->now, now, sizeof(now));
 	target_format_addresses(&of->next, was, sizeof(was));
@@ -109,33 +118,64 @@ static void report(struct worker *worker, const struct target *target, unsigned 
 	worker_send(worker, &reply, -1);
 }
 
-/* 0 also when they are refused: names of the world change without anybody's fault. */
-static int follow(struct worker *worker, struct target *target, unsigned host, struct error *err)
+/* What was told is all; the parts differ in nothing but where they are. */
+static int change(struct worker *worker, struct target *whole, unsigned host, struct move *move,
+		  struct error *err)
 {
+	bool is_changed = true;
+	int result = 0;
+
+	for (unsigned i = 0; result == 0 && i < worker_part_count(worker, whole); i++) {
+		result = target_end_addresses(worker_part_at(worker, whole, i), host, &is_changed,
+					      err);
+		if (is_changed)
+			move->changed = i + 1;
+	}
+	return result;
+}
+
+static int move_there(struct worker *worker, struct target *whole, struct move *move,
+		      char *out_note, size_t size, struct error *err)
+{
+	int result = worker_check_reach(worker, err);
+
+	for (unsigned i = 0; result == 0 && i < move->changed; i++)
+		result = policy_check_endpoints(worker->options.policy,
+						worker_part_at(worker, whole, i), err);
+	for (unsigned i = 0; result == 0 && i < move->changed; i++) {
+		move->told = i + 1;
+		result = tell_faults(worker, worker_part_at(worker, whole, i), worker->step_count,
+				     &move->end, out_note, size, err);
+	}
+	return result;
+}
+
+/* 0 also when they are refused: names of the world change without anybody's fault. */
+static int follow(struct worker *worker, struct target *whole, unsigned host, struct error *err)
+{
+	struct move move = {0};
 	struct error why = ERROR_INIT;
 	char note[160] = "";
-	bool is_changed;
-	unsigned end = 0;
-	int result = target_end_addresses(target, host, &is_changed, &why);
+	int result = change(worker, whole, host, &move, &why);
 
 	if (result == -EPROTO) {
 		*err = why;
 		return result;
 	}
-	if (result == 0 && !is_changed)
+	if (result == 0 && !move.changed)
 		return 0;
 	if (result == 0)
-		result = worker_check_reach(worker, &why);
-	if (result == 0)
-		result = policy_check_endpoints(worker->options.policy, target, &why);
-	if (result == 0)
-		result = tell_faults(worker, target, &end, note, sizeof(note), &why);
-	if (result < 0 && is_changed)
-		go_back(worker, target, host, end);
-	report(worker, target, host, note, result < 0 ? &why : NULL);
-	target_drop_addresses(target, host);
-	if (result == 0)
-		worker_follow_interfaces(worker, target); /* routes to them may lead elsewhere */
+		result = move_there(worker, whole, &move, note, sizeof(note), &why);
+	if (result < 0)
+		go_back(worker, whole, host, &move);
+	report(worker, worker_part_at(worker, whole, 0), host, note, result < 0 ? &why : NULL);
+	for (unsigned i = 0; i < worker_part_count(worker, whole); i++) {
+		struct target *part = worker_part_at(worker, whole, i);
+
+		target_drop_addresses(part, host);
+		if (result == 0)
+			worker_follow_interfaces(worker, part); /* routes may lead elsewhere */
+	}
 	return 0;
 }
 
@@ -149,12 +189,12 @@ void worker_follow_groups(struct worker *worker, struct target *target)
 	if (target->kind != TARGET_TRAFFIC || !target_follows_groups(&target->params) ||
 	    !target_group_look_again(target, reply.text, sizeof(reply.text)))
 		return;
-	if (tell_faults(worker, target, &end, note, sizeof(note), &err) < 0) {
+	if (tell_faults(worker, target, worker->step_count, &end, note, sizeof(note), &err) < 0) {
 		worker_stop(worker, STOP_FAULT_LOST, err.text);
 		return;
 	}
 	while (reply.index + 1 < worker->step_count &&
-	       worker->steps[reply.index].fault.target != target)
+	       !worker_step_is_of(&worker->steps[reply.index], target))
 		reply.index++;
 	worker_send(worker, &reply, -1);
 }
@@ -164,14 +204,16 @@ int worker_on_addresses(struct worker *worker, const struct request *request, st
 	struct target *target = target_of(worker, request, err);
 	bool is_changed;
 	unsigned host;
-	int result;
+	int result = 0;
 
 	if (!target)
 		return -EPROTO;
 	if (request->numbers[0] < 0 || request->numbers[0] >= target->host_count)
 		return error_set(err, EPROTO, "target %u follows no such host", request->index);
 	host = (unsigned)request->numbers[0];
-	result = target_tell_addresses(target, host, request->text, err);
+	for (unsigned i = 0; result == 0 && i < worker_part_count(worker, target); i++)
+		result = target_tell_addresses(worker_part_at(worker, target, i), host,
+					       request->text, err);
 	if (result < 0 || !request->numbers[1])
 		return result;
 	if (worker->state == WORKER_DEFINE)

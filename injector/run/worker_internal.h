@@ -3,7 +3,7 @@
  * Shared between worker.c (life of the worker), worker_define.c (what the conductor may define and
  * plan), worker_step.c (life of one step), worker_shape.c (its pulses and ramp),
  * worker_follow.c (new addresses of a host name), worker_links.c (interfaces that come and go),
- * worker_reload.c (who starts commands), worker_reply.c (what the conductor is told) and
+ * worker_parts.c (its faults in several network namespaces), worker_reload.c (who starts commands), worker_reply.c (what the conductor is told) and
  * worker_process.c (what it inherits from whoever called).
  */
 #ifndef SQUALL_RUN_WORKER_INTERNAL_H
@@ -29,9 +29,18 @@ enum step_state {
 	STEP_RESTORED, /* undone and read back; or failed to be, see is_left */
 };
 
+struct worker_fault {
+	struct fault fault;
+	int64_t end_again_ns; /* what its last end() asked for */
+};
+
 struct worker_step {
 	struct worker *worker;
-	struct fault fault;
+	struct fault fault;	  /* the first one; what all have in common is read here */
+	struct worker_fault *more; /* in other network namespaces; owned */
+	unsigned more_count;
+	int64_t first_again_ns;	      /* see worker_fault */
+	int64_t started_ns, ended_ns; /* of the effect; 0: not yet all of them */
 	struct params params;
 	unsigned target;
 	int64_t for_ns; /* 0: until told */
@@ -61,6 +70,8 @@ struct worker_links {
 	bool is_change_untold; /* and not all of them were left alone */
 };
 
+#define WORKER_PARTS_MAX 256
+
 struct worker {
 	struct worker_options options;
 	struct loop *loop;
@@ -82,9 +93,11 @@ struct worker {
 	uint64_t seed;
 	unsigned value_count; /* of all targets and steps: they are kept in memory */
 	size_t value_bytes;
-	struct target *targets;	    /* EXPERIMENT_MAX_TARGETS slots */
+	struct target *targets;	    /* EXPERIMENT_MAX_TARGETS slots, then WORKER_PARTS_MAX */
 	struct worker_links *links; /* as many */
 	unsigned target_count;
+	unsigned part_count;   /* of targets that are in several network namespaces */
+	unsigned number_count; /* of faults beyond the first one of their step */
 	struct worker_step *steps;
 	unsigned step_count;
 	unsigned injection_count; /* pulses counted one by one */
@@ -116,6 +129,32 @@ int worker_on_step_ramp(struct worker *worker, const struct request *request, st
 int worker_check_reach(const struct worker *worker, struct error *err);
 /* How many more they may be now (fault_env.targets_more). */
 void worker_measure_reach(struct worker *worker);
+
+/* worker_parts.c: the parts of a target, one in each network namespace; itself when it is in one. */
+unsigned worker_part_count(const struct worker *worker, const struct target *target);
+struct target *worker_part_at(const struct worker *worker, struct target *target, unsigned at);
+const struct target *worker_whole(const struct target *target);
+/* Before it is resolved, and its processes after that: makes its parts, if there are several, and
+ * the faults in each. */
+int worker_split(struct worker *worker, struct target *whole, const struct target_guard *guard,
+		 struct error *err);
+void worker_free_parts(struct worker *worker);
+/* The faults of a step, and that in one of its parts (NULL: the step has another target). */
+unsigned worker_fault_count(const struct worker_step *step);
+struct fault *worker_fault_at(struct worker_step *step, unsigned at);
+struct fault *worker_fault_of(struct worker_step *step, const struct target *target);
+bool worker_step_is_of(const struct worker_step *step, const struct target *target);
+/* The step's started_ns and ended_ns, from those of its faults, and the other way round. */
+void worker_sum_times(struct worker_step *step);
+void worker_set_times(struct worker_step *step, int64_t started_ns, int64_t ended_ns);
+/* What fault_ops do, to all of them. On failure of inject() none is in force, and the step is to be
+ * undone. End: what the first of them asks for that wants to be called again, 0: none does; first:
+ * it is no such call. */
+int worker_plan_faults(struct worker_step *step, struct plan *plan, struct error *err);
+int worker_inject_faults(struct worker_step *step, struct error *err);
+int worker_set_levels(struct worker_step *step, int64_t level_ppb, struct error *err);
+int64_t worker_end_faults(struct worker_step *step, enum fault_end how, bool is_first);
+int worker_gather_evidence(struct worker_step *step, struct evidence *out, struct error *err);
 
 /* worker_follow.c */
 int worker_on_target_host(struct worker *worker, const struct request *request, struct error *err);

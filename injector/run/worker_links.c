@@ -28,7 +28,7 @@
 
 static bool is_followed_by(const struct worker_step *step, const struct target *target)
 {
-	return step->fault.target == target && step->fault.ops->follow_interfaces &&
+	return worker_step_is_of(step, target) && step->fault.ops->follow_interfaces &&
 	       (step->state == STEP_PLANNED || step->state == STEP_IN_FORCE ||
 		step->state == STEP_BETWEEN);
 }
@@ -55,7 +55,7 @@ static void report(struct worker_links *links, bool is_followed, unsigned count,
 	links->paid_until_ns =
 		(links->paid_until_ns > now_ns ? links->paid_until_ns : now_ns) + TELL_NS;
 	while (reply.index + 1 < worker->step_count &&
-	       worker->steps[reply.index].fault.target != links->target)
+	       !worker_step_is_of(&worker->steps[reply.index], links->target))
 		reply.index++;
 	snprintf(reply.text, sizeof(reply.text), "%s", text);
 	worker_send(links->worker, &reply, -1);
@@ -160,8 +160,9 @@ static int tell_faults(const struct worker_links *links, int64_t until_ns, int *
 
 			if (is_followed_by(step, links->target) &&
 			    (step->state == STEP_IN_FORCE) == (pass == 1))
-				result = step->fault.ops->follow_interfaces(&step->fault, until_ns,
-									    out_index, err);
+				result = step->fault.ops->follow_interfaces(
+					worker_fault_of(step, links->target), until_ns, out_index,
+					err);
 		}
 	return result;
 }
@@ -316,9 +317,11 @@ void worker_follow_interfaces(struct worker *worker, struct target *target)
 static bool can_try_again(struct worker_step *step)
 {
 	struct restore_report report = {0};
-	bool is_undone;
+	bool is_undone, has_lost = false;
 
-	if (step->worker->state != WORKER_ARMED || !target_has_lost_interface(step->fault.target))
+	for (unsigned i = 0; i < worker_fault_count(step); i++)
+		has_lost |= target_has_lost_interface(worker_fault_at(step, i)->target);
+	if (step->worker->state != WORKER_ARMED || !has_lost)
 		return false;
 	is_undone =
 		restore_records(step->worker->journal, (int)step->fault.step, &report, NULL) == 0 &&
@@ -327,17 +330,26 @@ static bool can_try_again(struct worker_step *step)
 	return is_undone;
 }
 
+static void look_at_targets(struct worker_step *step)
+{
+	for (unsigned i = 0; i < worker_fault_count(step); i++) {
+		struct target *target = worker_fault_at(step, i)->target;
+		struct worker_links *links = links_of(step->worker, target);
+
+		worker_follow_groups(step->worker, target);
+		if (links)
+			follow(links, true);
+	}
+}
+
 int worker_inject_following(struct worker_step *step, struct error *err)
 {
 	for (unsigned at = 1;; at++) {
-		struct worker_links *links = links_of(step->worker, step->fault.target);
 		int result;
 
 		*err = (struct error)ERROR_INIT;
-		worker_follow_groups(step->worker, step->fault.target);
-		if (links)
-			follow(links, true);
-		result = step->fault.ops->inject(&step->fault, err);
+		look_at_targets(step);
+		result = worker_inject_faults(step, err);
 		if (result == 0 || at == INJECT_TRIES || !can_try_again(step))
 			return result;
 	}

@@ -39,8 +39,7 @@ static void level_is_due(void *context)
 	if (step->state != STEP_IN_FORCE || step->worker->state != WORKER_ARMED)
 		return;
 	if (level_ppb != step->fault.level_ppb) {
-		step->fault.level_ppb = level_ppb;
-		if (step->fault.ops->set_level(&step->fault, &err) < 0) {
+		if (worker_set_levels(step, level_ppb, &err) < 0) {
 			snprintf(why, sizeof(why),
 				 "the strength of fault %u (%s) stays as it is: %s",
 				 step->fault.step + 1, step->fault.ops->name, err.text);

@@ -29,7 +29,7 @@ static int send_evidence(struct worker_step *step, struct error *err)
 
 	if (!step->fault.ops->evidence)
 		return 0;
-	result = step->fault.ops->evidence(&step->fault, &evidence, err);
+	result = worker_gather_evidence(step, &evidence, err);
 	if (result < 0 && result != -ESTALE)
 		return result;
 	if (!is_instant(step)) /* that one goes on counting by itself */
@@ -87,12 +87,23 @@ static void on_heard(void *context, uint32_t events)
 static void listen_to(struct worker_step *step)
 {
 	struct error err = ERROR_INIT;
-	int fd = step->fault.ops->listen ? step->fault.ops->listen(&step->fault, &err) : -ENOSYS;
 
-	if (fd >= 0)
-		loop_watch(step->worker->loop, fd, EPOLLIN, on_heard, step, NULL);
-	else if (fd == -ESTALE)
-		watch_step(step);
+	for (unsigned i = 0; step->fault.ops->listen && i < worker_fault_count(step); i++) {
+		int fd = step->fault.ops->listen(worker_fault_at(step, i), &err);
+
+		if (fd >= 0)
+			loop_watch(step->worker->loop, fd, EPOLLIN, on_heard, step, NULL);
+		else if (fd == -ESTALE && !watch_step(step))
+			return;
+	}
+}
+
+static void follow_targets(struct worker_step *step)
+{
+	for (unsigned i = 0; i < worker_fault_count(step); i++) {
+		worker_follow_groups(step->worker, worker_fault_at(step, i)->target);
+		worker_follow_interfaces(step->worker, worker_fault_at(step, i)->target);
+	}
 }
 
 static void send_all_evidence(void *context)
@@ -102,8 +113,7 @@ static void send_all_evidence(void *context)
 
 	for (unsigned i = 0; i < worker->step_count; i++)
 		if (worker->steps[i].state == STEP_IN_FORCE) {
-			worker_follow_groups(worker, worker->steps[i].fault.target);
-			worker_follow_interfaces(worker, worker->steps[i].fault.target);
+			follow_targets(&worker->steps[i]);
 			if (!watch_step(&worker->steps[i]))
 				return;
 			any = true;
@@ -118,7 +128,7 @@ void worker_look_back(struct worker *worker)
 	for (unsigned i = 0; i < worker->step_count; i++) {
 		struct worker_step *step = &worker->steps[i];
 
-		if (step->fault.effect_started_ns && is_instant(step))
+		if (step->started_ns && is_instant(step))
 			send_evidence(step, NULL);
 	}
 }
@@ -127,11 +137,11 @@ static void report_end(struct worker_step *step)
 {
 	struct worker *worker = step->worker;
 
-	if (step->is_end_reported || !step->fault.effect_ended_ns)
+	if (step->is_end_reported || !step->ended_ns)
 		return;
 	step->is_end_reported = true;
-	worker_reply_numbers(worker, REPLY_ENDED, step->fault.step, step->fault.effect_ended_ns,
-			     step->fault.effect_ended_ns - step->end_began_ns);
+	worker_reply_numbers(worker, REPLY_ENDED, step->fault.step, step->ended_ns,
+			     step->ended_ns - step->end_began_ns);
 	journal_ended(worker->journal, step->fault.step, NULL);
 	send_evidence(step, NULL);
 }
@@ -147,10 +157,10 @@ static void settle_steps(struct worker *worker)
 		const struct worker_step *step = &worker->steps[i];
 
 		if ((step->state == STEP_IN_FORCE || step->state == STEP_ENDING) &&
-		    !step->fault.effect_ended_ns)
+		    !step->ended_ns)
 			return;
-		if (step->fault.effect_ended_ns > last_ns)
-			last_ns = step->fault.effect_ended_ns;
+		if (step->ended_ns > last_ns)
+			last_ns = step->ended_ns;
 	}
 	if (!worker->has_stopped) {
 		worker->has_stopped = true;
@@ -176,8 +186,9 @@ static void undo_step(struct worker_step *step)
 	int result = restore_records(worker->journal, (int)step->fault.step, &report, &err);
 
 	step->state = STEP_RESTORED;
-	if (!step->fault.effect_ended_ns)
-		step->fault.effect_ended_ns = clock_now_ns();
+	worker_sum_times(step);
+	if (!step->ended_ns)
+		worker_set_times(step, step->started_ns, clock_now_ns());
 	report_end(step);
 	if (result < 0) {
 		worker->left_count++;
@@ -206,15 +217,11 @@ static void undo_step(struct worker_step *step)
 
 static void continue_end(void *context);
 
-/* One call of ops->end(); the effect is over, or undo() has to end it. */
-static void call_end(struct worker_step *step, enum fault_end how)
+/* One call of ops->end(); the effect is over, or undo() has to end it. First: of a soft end, or of
+ * one that is cut short. */
+static void call_end(struct worker_step *step, enum fault_end how, bool is_first)
 {
-	struct error err = ERROR_INIT;
-
-	step->end_again_ns = 0;
-	if (step->fault.ops->end &&
-	    step->fault.ops->end(&step->fault, how, &step->end_again_ns, &err) < 0)
-		step->end_again_ns = 0;
+	step->end_again_ns = worker_end_faults(step, how, is_first);
 }
 
 /* Behind call_end(): tells the end, comes again or goes on to the undo. */
@@ -234,7 +241,7 @@ static void continue_end(void *context)
 	struct worker_step *step = context;
 	bool is_stopping = step->worker->state == WORKER_STOPPING;
 
-	call_end(step, is_stopping ? FAULT_END_NOW : FAULT_END_SOFT);
+	call_end(step, is_stopping ? FAULT_END_NOW : FAULT_END_SOFT, false);
 	follow_end(step);
 }
 
@@ -254,7 +261,7 @@ static void end_softly(struct worker_step *step)
 	if (step->state != STEP_IN_FORCE || !watch_step(step))
 		return;
 	begin_end(step);
-	call_end(step, FAULT_END_SOFT);
+	call_end(step, FAULT_END_SOFT, true);
 	follow_end(step);
 }
 
@@ -283,7 +290,7 @@ static void cut_steps(struct worker *worker, bool lasting)
 		if (step->state != STEP_IN_FORCE && step->state != STEP_ENDING)
 			continue;
 		begin_end(step);
-		call_end(step, FAULT_END_NOW);
+		call_end(step, FAULT_END_NOW, true);
 	}
 }
 
@@ -300,7 +307,7 @@ static void undo_steps(struct worker *worker, bool lasting)
 		struct worker_step *step = &worker->steps[i];
 
 		if (is_lasting(step) == lasting && step->state == STEP_ENDING &&
-		    !step->fault.effect_ended_ns && !step->end_again_ns)
+		    !step->ended_ns && !step->end_again_ns)
 			undo_step(step);
 	}
 }
@@ -361,7 +368,7 @@ static void describe(struct worker_step *step)
 {
 	snprintf(step->text, sizeof(step->text), "%s", step->fault.ops->name);
 	describe_params(&step->params, step->text, sizeof(step->text));
-	describe_params(&step->fault.target->params, step->text, sizeof(step->text));
+	describe_params(&worker_whole(step->fault.target)->params, step->text, sizeof(step->text));
 }
 
 static void arm_end(struct worker_step *step)
@@ -379,18 +386,18 @@ static void step_is_in_force(struct worker_step *step, int64_t began_ns)
 	struct worker *worker = step->worker;
 	struct fault *fault = &step->fault;
 
-	if (!fault->effect_started_ns)
-		fault->effect_started_ns = clock_now_ns();
+	if (!step->started_ns)
+		worker_set_times(step, clock_now_ns(), step->ended_ns);
 	if (!step->first_ns)
-		step->first_ns = fault->effect_started_ns;
+		step->first_ns = step->started_ns;
 	step->injections++;
 	describe(step);
-	worker_reply_numbers(worker, REPLY_INJECTED, fault->step, fault->effect_started_ns,
-			     fault->effect_started_ns - began_ns);
+	worker_reply_numbers(worker, REPLY_INJECTED, fault->step, step->started_ns,
+			     step->started_ns - began_ns);
 	if (is_instant(step)) {
 		send_evidence(step, NULL);
-		fault->effect_ended_ns = fault->effect_started_ns;
-		step->end_began_ns = fault->effect_ended_ns;
+		worker_set_times(step, step->started_ns, step->started_ns);
+		step->end_began_ns = step->ended_ns;
 		undo_step(step);
 		return;
 	}
@@ -414,8 +421,8 @@ static void inject(struct worker_step *step)
 
 	step->fault.level_ppb = worker_shape_level(step);
 	worker_measure_reach(worker);
-	if (worker->env.injections_left)
-		worker->env.injections_left--;
+	if (worker->env.injections_left >= worker_fault_count(step))
+		worker->env.injections_left -= worker_fault_count(step);
 	if (worker_inject_following(step, &err) == 0) {
 		step_is_in_force(step, began_ns);
 		return;
@@ -435,14 +442,14 @@ static void next_pulse(void *context)
 		return;
 	/* a fault that lasts begins to count anew, one that is instant goes on counting */
 	if (!is_instant(step) && step->fault.ops->evidence &&
-	    step->fault.ops->evidence(&step->fault, &evidence, NULL) == 0) {
+	    worker_gather_evidence(step, &evidence, NULL) == 0) {
 		step->before.hits += evidence.hits;
 		step->before.dropped += evidence.dropped;
 		step->before.passed += evidence.passed;
 		step->before.delayed += evidence.delayed;
 		step->before.processor_ns += evidence.processor_ns;
 	}
-	step->fault.effect_started_ns = step->fault.effect_ended_ns = 0;
+	worker_set_times(step, 0, 0);
 	step->is_end_reported = false;
 	inject(step);
 }

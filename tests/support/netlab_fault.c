@@ -89,6 +89,7 @@ static int plan_step(struct netlab *lab, struct netlab_fault *out, unsigned step
 	out->fault = (struct fault){.ops = ops,
 				    .level_ppb = SHARE_ONE,
 				    .step = step,
+				    .number = step,
 				    .params = &out->params,
 				    .target = &out->target,
 				    .env = &out->env};

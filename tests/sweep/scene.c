@@ -198,6 +198,10 @@ static void replace(struct scene *scene, const char *name, FILE *out)
 		scene->has_late_link = fputs(LATE_PATTERN, out) >= 0;
 	else if (strcmp(name, "CLIENTS") == 0)
 		scene->has_clients = fputs("clients", out) >= 0;
+	else if (strcmp(name, "NEAR") == 0)
+		fputs(scene->lab->near, out);
+	else if (strcmp(name, "FAR") == 0)
+		fputs(scene->lab->far, out);
 	else if (strcmp(name, "GROUP") == 0)
 		fputs(SCENE_GROUP, out);
 	else if (strcmp(name, "FOLDER") == 0)
