@@ -110,9 +110,9 @@ static int add_group(struct target *target, const struct cgroup *cgroup, struct 
 
 /* Where they live. */
 struct place {
-	bool is_given; /* by the target: it is not looked for */
-	int fd;	       /* of the network namespace, or -1 */
-	pid_t pid;     /* a process of it */
+	bool is_given;		   /* by the target: it is not looked for */
+	int fd;			   /* of the network namespace, or -1 */
+	pid_t pid;		   /* a process of it */
 	struct target_places *all; /* they are only looked for, each one; else NULL */
 };
 
@@ -346,8 +346,8 @@ static int take_container(struct target *target, const struct target_container *
 	int result;
 
 	if (place->all)
-		return target_places_add(place->all, container->pid, container->id,
-					 container->name, err);
+		return target_places_add(place->all, container->pid, container->id, container->name,
+					 err);
 	result = note_container(target, container->pid, err);
 	if (result == 0)
 		result = add_namespace(container->pid, place, err);

@@ -108,9 +108,8 @@ static int add_named(struct target_places *places, const char *name,
 	}
 	/* what is wrong with it is told when it is resolved */
 	found = guard && guard->find ? guard->find(guard->context, name + 7) : NULL;
-	for (unsigned i = 0; result == 0 && found && found->kind == TARGET_PROCESS &&
-			     i < found->process_count;
-	     i++)
+	for (unsigned i = 0;
+	     result == 0 && found && found->kind == TARGET_PROCESS && i < found->process_count; i++)
 		result = target_places_add(places, found->processes[i].id.pid, NULL, NULL, err);
 	return result;
 }

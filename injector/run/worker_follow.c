@@ -51,8 +51,8 @@ static int take_ration(struct target_host *host, struct error *err)
 	return 0;
 }
 
-/* How far a target has come to its new addresses: its first parts have them, of which the first ones
- * were told to faults, the last of these up to a step. */
+/* How far a target has come to its new addresses: its first parts have them, of which the first
+ * ones were told to faults, the last of these up to a step. */
 struct move {
 	unsigned changed, told, end;
 };

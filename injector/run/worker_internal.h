@@ -3,8 +3,9 @@
  * Shared between worker.c (life of the worker), worker_define.c (what the conductor may define and
  * plan), worker_step.c (life of one step), worker_shape.c (its pulses and ramp),
  * worker_follow.c (new addresses of a host name), worker_links.c (interfaces that come and go),
- * worker_parts.c (its faults in several network namespaces), worker_reload.c (who starts commands), worker_reply.c (what the conductor is told) and
- * worker_process.c (what it inherits from whoever called).
+ * worker_parts.c (its faults in several network namespaces), worker_reload.c (who starts commands),
+ * worker_reply.c (what the conductor is told) and worker_process.c (what it inherits from whoever
+ * called).
  */
 #ifndef SQUALL_RUN_WORKER_INTERNAL_H
 #define SQUALL_RUN_WORKER_INTERNAL_H
@@ -36,7 +37,7 @@ struct worker_fault {
 
 struct worker_step {
 	struct worker *worker;
-	struct fault fault;	  /* the first one; what all have in common is read here */
+	struct fault fault;	   /* the first one; what all have in common is read here */
 	struct worker_fault *more; /* in other network namespaces; owned */
 	unsigned more_count;
 	int64_t first_again_ns;	      /* see worker_fault */
@@ -130,7 +131,8 @@ int worker_check_reach(const struct worker *worker, struct error *err);
 /* How many more they may be now (fault_env.targets_more). */
 void worker_measure_reach(struct worker *worker);
 
-/* worker_parts.c: the parts of a target, one in each network namespace; itself when it is in one. */
+/* worker_parts.c: the parts of a target, one in each network namespace; itself when it is in one.
+ */
 unsigned worker_part_count(const struct worker *worker, const struct target *target);
 struct target *worker_part_at(const struct worker *worker, struct target *target, unsigned at);
 const struct target *worker_whole(const struct target *target);

@@ -156,8 +156,7 @@ static void settle_steps(struct worker *worker)
 	for (unsigned i = 0; i < worker->step_count; i++) {
 		const struct worker_step *step = &worker->steps[i];
 
-		if ((step->state == STEP_IN_FORCE || step->state == STEP_ENDING) &&
-		    !step->ended_ns)
+		if ((step->state == STEP_IN_FORCE || step->state == STEP_ENDING) && !step->ended_ns)
 			return;
 		if (step->ended_ns > last_ns)
 			last_ns = step->ended_ns;
@@ -306,8 +305,8 @@ static void undo_steps(struct worker *worker, bool lasting)
 	for (unsigned i = worker->step_count; i-- > 0;) {
 		struct worker_step *step = &worker->steps[i];
 
-		if (is_lasting(step) == lasting && step->state == STEP_ENDING &&
-		    !step->ended_ns && !step->end_again_ns)
+		if (is_lasting(step) == lasting && step->state == STEP_ENDING && !step->ended_ns &&
+		    !step->end_again_ns)
 			undo_step(step);
 	}
 }

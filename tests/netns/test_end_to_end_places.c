@@ -63,9 +63,9 @@ static const char *write_two(const struct stage *stage, const char *step)
 static void slow_both(struct stage *stage, const char *const *extra)
 {
 	const struct squall_how how = {.extra = extra};
-	struct squall *squall = squall_start(
-		stage, &how, "run --json %s",
-		write_two(stage, "for: 30s, network: {target: both, delay: 60ms}"));
+	struct squall *squall =
+		squall_start(stage, &how, "run --json %s",
+			     write_two(stage, "for: 30s, network: {target: both, delay: 60ms}"));
 	char words[160];
 
 	squall_await_injected(squall);
@@ -112,8 +112,7 @@ static void test_the_limit_counts_each(void **state)
 {
 	struct stage *stage = *state;
 	struct squall *squall = squall_start(
-		stage, NULL,
-		"run %s",
+		stage, NULL, "run %s",
 		stage_write(stage, "limit.yaml",
 			    "version: 1\ntitle: Limit\n"
 			    "limits: {duration: 1m, targets: 3}\n"
@@ -131,9 +130,9 @@ static void test_killed(void **state)
 {
 	struct stage *stage = *state;
 	const struct squall_how how = {.extra = line};
-	struct squall *squall = squall_start(
-		stage, &how, "run --json %s",
-		write_two(stage, "for: 30s, network: {target: both, delay: 60ms}"));
+	struct squall *squall =
+		squall_start(stage, &how, "run --json %s",
+			     write_two(stage, "for: 30s, network: {target: both, delay: 60ms}"));
 
 	squall_await_injected(squall);
 	stage_assert_delay(stage, "10.88.0.2", NETLAB_PORT, 2 * DELAY_MS);
