@@ -210,7 +210,8 @@ static int choose_bit(struct network_state *state, const struct fault *fault, st
 		return result;
 	while (at < BIT_COUNT && search.is_taken[at])
 		at++;
-	/* no packet meets both, or it meets the same twice: the mark is gone in another namespace */
+	/* no packet meets both, or it meets the same twice: the mark is gone in another namespace
+	 */
 	if (search.sibling >= 0)
 		at = (unsigned)search.sibling;
 	if (at == BIT_COUNT) {
