@@ -113,6 +113,12 @@ static void take_in(struct delay_lane *lane, unsigned char *packet, size_t lengt
 	int64_t now_ns = clock_now_ns();
 	void *copy;
 
+	if (lane->payload.count &&
+	    !delay_payload_is_in(&lane->payload, packet, length, lane->tap.kind)) {
+		add(&lane->spared, 1);
+		delay_queue_commit(lane->queue, length, now_ns, now_ns, false);
+		return;
+	}
 	if (lane->refusal.is_on) {
 		length = delay_refuse(packet, length, lane->tap.kind, &lane->refusal);
 		if (!length)

@@ -8,6 +8,7 @@
 
 #include "faults/delay_effect.h"
 #include "faults/delay_merge.h"
+#include "faults/delay_payload.h"
 #include "faults/delay_queue.h"
 #include "faults/delay_refuse.h"
 #include "injector/base/error.h"
@@ -24,9 +25,10 @@
 struct delay_lane {
 	int tap_fd; /* not owned */
 	struct tap tap;
-	struct delay_queue *queue; /* owned */
-	struct refusal refusal;	   /* set before anything comes */
-	uint32_t segment;	   /* the same: TCP is cut into so many bytes; 0: it is not */
+	struct delay_queue *queue;    /* owned */
+	struct refusal refusal;	      /* set before anything comes */
+	uint32_t segment;	      /* the same: TCP is cut into so many bytes; 0: it is not */
+	struct delay_payload payload; /* the same: which packets are met */
 	bool had_rate;
 	/* The other source of packets, see delay_hold.h; NULL until it is there. Not owned. */
 	const struct packet_queue *_Atomic hold;
@@ -43,6 +45,7 @@ struct delay_lane {
 	_Atomic bool is_crowded; /* the kernel keeps nearly as many as it can */
 	_Atomic uint64_t received, sent, lost, marked, duplicated, corrupted, reordered;
 	_Atomic uint64_t dropped_full, dropped_error, foreign;
+	_Atomic uint64_t spared; /* without the payload that is meant: sent on at once */
 
 	struct delay_effect effect;			      /* its last member is large */
 	unsigned char spare[TAP_HEADER_SIZE + TAP_FRAME_MAX]; /* while a packet is doubled */

@@ -280,6 +280,11 @@ void delay_thread_refuse(struct delay_thread *thread, const struct refusal *refu
 	thread->lane.refusal = *refusal;
 }
 
+void delay_thread_pick(struct delay_thread *thread, const struct delay_payload *payload)
+{
+	thread->lane.payload = *payload;
+}
+
 void delay_thread_cut(struct delay_thread *thread, uint32_t segment)
 {
 	thread->lane.segment = segment;
@@ -344,6 +349,7 @@ void delay_thread_counters(const struct delay_thread *thread, struct delay_threa
 		.dropped_full = get(&lane->dropped_full),
 		.dropped_error = get(&lane->dropped_error),
 		.foreign = get(&lane->foreign),
+		.spared = get(&lane->spared),
 		.queued = get(&thread->queued),
 		.memory = get(&thread->memory),
 	};

@@ -8,6 +8,7 @@
 #define SQUALL_DELAY_THREAD_H
 
 #include "faults/delay_queue.h"
+#include "faults/delay_payload.h"
 #include "faults/delay_refuse.h"
 #include "injector/base/error.h"
 #include "injector/kernel/netem.h"
@@ -28,6 +29,7 @@ int delay_thread_start(struct delay_thread *thread, int tap_fd, const struct tap
 /* Before it is started: what comes is refused, and only the answers wait. */
 void delay_thread_refuse(struct delay_thread *thread, const struct refusal *refusal);
 /* Before it is started: TCP is cut into pieces of so many bytes; 0: it is not. */
+void delay_thread_pick(struct delay_thread *thread, const struct delay_payload *payload);
 void delay_thread_cut(struct delay_thread *thread, uint32_t segment);
 /* While it runs: packets come from there as well, see delay_hold.h. Stays the caller's, for as long
  * as the thread runs. */
@@ -46,7 +48,7 @@ bool delay_thread_is_broken(const struct delay_thread *thread);
 
 struct delay_thread_counters {
 	uint64_t bulk, kept, received, sent, lost, marked, duplicated, corrupted, reordered,
-		dropped_full, dropped_error, foreign, queued, memory;
+		dropped_full, dropped_error, foreign, spared, queued, memory;
 	int64_t processor_ns;
 };
 void delay_thread_counters(const struct delay_thread *thread, struct delay_thread_counters *out);

@@ -75,6 +75,7 @@ enum network_param {
 	NETWORK_SEED,
 	NETWORK_LIMIT,
 	NETWORK_AFTER_BYTES,
+	NETWORK_PAYLOAD,
 	NETWORK_DIRECTION,
 	NETWORK_ALLOW_BYPASS,
 };
@@ -188,6 +189,7 @@ struct network_fates {
 /* What delay lines took in and did. */
 struct network_line_counts {
 	uint64_t taken, dropped;
+	uint64_t spared; /* without the payload that is meant, and not taken */
 	struct network_fates fates;
 };
 /* The same of the queues of an ifb: behind where packets are cut, if they are. */

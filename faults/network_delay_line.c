@@ -159,8 +159,9 @@ int delay_line_prepare(const struct delay_line_config *config, struct delay_line
 	for (unsigned i = 0; i < line->count; i++) {
 		delay_thread_refuse(line->threads[i], &config->refusal);
 		delay_thread_cut(line->threads[i], config->segment);
+		delay_thread_pick(line->threads[i], &config->payload);
 	}
-	line->may_hold = config->only_delays && !config->segment && !config->cuts_to_wire &&
+	line->may_hold = config->only_delays && !config->segment && !config->payload.count && !config->cuts_to_wire &&
 			 !config->refusal.is_on && !config->is_loopback &&
 			 line->tap.kind == TAP_ETHERNET && line->carry_fd < 0 &&
 			 !config->reenters && !config->is_ingress && line->mtu <= HOLD_MTU_MAX;
@@ -293,6 +294,7 @@ static void add_counters(const struct delay_thread *thread, struct delay_line_co
 	sum->dropped_full += counters.dropped_full;
 	sum->dropped_error += counters.dropped_error;
 	sum->foreign += counters.foreign;
+	sum->spared += counters.spared;
 	sum->queued += counters.queued;
 	sum->memory += counters.memory;
 	sum->processor_ns += counters.processor_ns;

@@ -33,6 +33,7 @@
 #ifndef SQUALL_NETWORK_DELAY_LINE_H
 #define SQUALL_NETWORK_DELAY_LINE_H
 
+#include "faults/delay_payload.h"
 #include "faults/delay_refuse.h"
 #include "injector/base/error.h"
 #include "injector/kernel/netem.h"
@@ -83,6 +84,7 @@ struct delay_line_config {
 	unsigned threads;
 	/* Nothing comes through: answers leave by the other direction of the interface. */
 	struct refusal refusal;
+	struct delay_payload payload; /* what is not among it passes at once; copied */
 	uint32_t segment; /* TCP leaves in pieces of so many bytes of data; 0: as it came */
 	const char *name; /* of the tap; copied */
 	uint64_t seed;	  /* of all that is random */
@@ -146,6 +148,7 @@ struct delay_line_counters {
 	uint64_t dropped_full;					 /* the memory limit was reached */
 	uint64_t dropped_error;	 /* the kernel could not hand it over or take it back */
 	uint64_t dropped_device; /* the tap's ring was full: the thread got no processor time */
+	uint64_t spared;  /* without the payload that is meant */
 	uint64_t foreign; /* sent by the tap itself (DHCP clients and the like); not passed on */
 	uint64_t queued;  /* waiting now */
 	uint64_t memory;  /* bytes touched for them; looked at once a second */

@@ -54,6 +54,22 @@ static int list_flags(const struct params *params, struct plan *plan)
 	return plan_add(plan, PLAN_TARGET, "of that, packets with the TCP flag %s", words);
 }
 
+/* "of that, packets with the payload "DELETE /cart" or hex:0d0a" */
+static int list_payload(const struct params *params, struct plan *plan)
+{
+	struct prose prose;
+	char words[300];
+
+	if (!params_count(params, NETWORK_PAYLOAD))
+		return 0;
+	prose_begin(&prose, words, sizeof(words));
+	for (unsigned i = 0; i < params_count(params, NETWORK_PAYLOAD); i++)
+		prose_say(&prose, "%s\"%s\"", i ? " or " : "",
+			  params_value(params, NETWORK_PAYLOAD, i)->text);
+	prose_end(&prose);
+	return plan_add(plan, PLAN_TARGET, "of that, packets with the payload %s", words);
+}
+
 /* "of that, 10.0.5.7 on this side", and how that tells the interfaces, if it does */
 static int list_local(const struct params *params, struct plan *plan)
 {
@@ -122,6 +138,8 @@ int network_list_targets(const struct network_state *state, const struct target 
 		result = list_vlan(state, params, plan);
 	if (result == 0)
 		result = list_flags(params, plan);
+	if (result == 0)
+		result = list_payload(state->fault->params, plan);
 	if (result == 0)
 		result = network_list_followed(target, plan);
 	if (result == 0)

@@ -29,8 +29,9 @@ bool network_effect_only_delays(const struct network_effect *effect)
 {
 	const struct netem_config *full = &effect->full;
 
-	return !effect->segment && !network_effect_needs_wire_packets(effect) && !full->jitter_ns &&
-	       !full->table && !full->rate_bytes && !full->slot_max_ns && !full->has_ecn;
+	return !effect->segment && !effect->payload.count &&
+	       !network_effect_needs_wire_packets(effect) && !full->jitter_ns && !full->table &&
+	       !full->rate_bytes && !full->slot_max_ns && !full->has_ecn;
 }
 
 bool network_effect_is_independent(const struct network_effect *effect)
@@ -46,17 +47,17 @@ bool network_effect_is_independent(const struct network_effect *effect)
 bool network_effect_is_partition(const struct network_effect *effect)
 {
 	return effect->full.loss_ppb >= SHARE_ONE && !effect->full.has_ecn &&
-	       !effect->refusal.is_on;
+	       !effect->refusal.is_on && !effect->payload.count;
 }
 
 bool network_effect_is_plain_loss(const struct network_effect *effect)
 {
 	const struct netem_config *full = &effect->full;
 
-	return full->loss_ppb && !effect->segment && !effect->refusal.is_on &&
-	       !full->loss_correlation_ppb && !full->loss_every && !full->has_ecn &&
-	       !full->delay_ns && !full->duplicate_ppb && !full->corrupt_ppb && !full->rate_bytes &&
-	       !full->slot_max_ns && !full->has_seed;
+	return full->loss_ppb && !effect->segment && !effect->payload.count &&
+	       !effect->refusal.is_on && !full->loss_correlation_ppb && !full->loss_every &&
+	       !full->has_ecn && !full->delay_ns && !full->duplicate_ppb && !full->corrupt_ppb &&
+	       !full->rate_bytes && !full->slot_max_ns && !full->has_seed;
 }
 
 int64_t network_effect_longest_ns(const struct network_effect *effect, uint32_t mtu)
@@ -233,6 +234,13 @@ int network_effect_read(const struct params *params, struct network_effect *out,
 		return result;
 	}
 	read_partition(params, &effect);
+	for (unsigned i = 0; result == 0 && i < params_count(params, NETWORK_PAYLOAD); i++)
+		result = delay_payload_add(&effect.payload,
+					   params_value(params, NETWORK_PAYLOAD, i)->text, err);
+	if (result < 0) {
+		network_effect_free(&effect);
+		return result;
+	}
 	effect.segment = (uint32_t)params_number(params, NETWORK_SEGMENT, 0);
 	full->limit = params_is_set(params, NETWORK_LIMIT)
 			      ? (uint32_t)params_number(params, NETWORK_LIMIT, 0)
@@ -447,6 +455,8 @@ char *network_effect_describe(const struct network_effect *effect, char *out, si
 	say_slot(&prose, effect);
 	if (effect->segment)
 		prose_say(&prose, "%ssegment %uB", prose.used ? " " : "", effect->segment);
+	if (effect->payload.count)
+		prose_say(&prose, " of what has a certain payload");
 	if (at->has_seed)
 		prose_say(&prose, " seed %" PRIu64, at->seed);
 	return out;

@@ -6,6 +6,7 @@
 #ifndef SQUALL_NETWORK_EFFECT_H
 #define SQUALL_NETWORK_EFFECT_H
 
+#include "faults/delay_payload.h"
 #include "faults/delay_refuse.h"
 #include "injector/base/params.h"
 #include "injector/kernel/netem.h"
@@ -17,6 +18,7 @@ struct network_effect {
 	struct netem_config full;     /* at strength SHARE_ONE */
 	struct refusal refusal;	      /* of what is lost, which is then refused */
 	bool is_limit_given;	      /* by the user: memory does not lower it */
+	struct delay_payload payload; /* of which alone all this is */
 	uint32_t segment;	      /* bytes of data that TCP leaves in; 0: as it comes */
 	uint32_t burst;		      /* bytes; 0: the rate admits no bursts */
 	struct netem_table *measured; /* owned, or NULL */

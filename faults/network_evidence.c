@@ -85,6 +85,7 @@ static void count_fates(const struct network_state *state, struct evidence *out)
 	const struct netem_config *effect = &state->effect.full;
 
 	out->dropped += state->queue.dropped + state->line_counts.dropped;
+	out->hits = above(out->hits, state->line_counts.spared);
 	out->passed = above(out->hits, out->dropped);
 	if (state->way != NETWORK_FILTER && !state->effect.refusal.is_on &&
 	    (state->effect.segment || network_effect_needs_wire_packets(&state->effect)))

@@ -282,6 +282,11 @@ void network_explain(const struct params *params, char *out, size_t size)
 		prose_say(&prose,
 			  "A connection notices nothing until %s of its packets have passed. ",
 			  params_text(params, (unsigned)params_find(params->table, "after-bytes")));
+	if (has(params, "payload"))
+		prose_say(
+			&prose,
+			"Only packets are met in which a certain text stands, others pass as they "
+			"are; so does everything in TLS. ");
 	if (delay_ns && !is_cut)
 		say_delay(&prose, params, delay_ns);
 	if (params->table == network_params)

@@ -41,7 +41,8 @@ static struct netem_config config_of(const struct network_state *state)
 
 static void add_counts(const struct delay_line_counters *counters, struct network_line_counts *sum)
 {
-	sum->taken += counters->received + counters->dropped_device;
+	sum->taken += counters->received + counters->dropped_device - counters->spared;
+	sum->spared += counters->spared;
 	sum->dropped += counters->lost + counters->dropped_full + counters->dropped_error +
 			counters->dropped_device;
 	sum->fates.marked += counters->marked;
@@ -74,6 +75,7 @@ static int prepare_one(struct network_state *state, unsigned at, int namespace_f
 		.threads = network_effect_is_independent(&state->effect) ? 0 : 1,
 		.refusal = state->effect.refusal,
 		.segment = state->effect.segment,
+		.payload = state->effect.payload,
 		.name = name};
 	int result;
 

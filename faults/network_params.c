@@ -195,6 +195,12 @@ const struct param network_params[] = {
 				 .max = 1LL << 50,
 				 .doc = "a flow is met only once more bytes of its packets have "
 					"passed, since it began"},
+	[NETWORK_PAYLOAD] = {.name = "payload",
+			     .type = PARAM_TEXT,
+			     .flags = PARAM_LIST,
+			     .doc = "only packets in whose data one of these texts stands; "
+				    "\"hex:0d0a\" for bytes",
+			     .example = "DELETE /cart"},
 	[NETWORK_DIRECTION] =
 		{.name = "direction",
 		 .type = PARAM_WORD,
@@ -205,8 +211,9 @@ const struct param network_params[] = {
 		{.name = "allow-bypass",
 		 .type = PARAM_BOOL,
 		 .fallback = "false",
-		 .doc = "netem also where packets then bypass filters of yours: tc "
-			"filters with actions (drop, police) at egress"},
+		 .doc =
+			 "netem also where packets then bypass filters of yours: tc "
+			 "filters with actions (drop, police) at egress"},
 	{.name = NULL},
 };
 
@@ -407,6 +414,31 @@ static int check_rate(const struct params *params, struct error *err)
 	return 0;
 }
 
+/* What passes a delay line that refuses has nowhere to go on. */
+static int check_payload(const struct params *params, struct error *err)
+{
+	struct delay_payload payload = {0};
+	int result = 0;
+
+	for (unsigned i = 0; result == 0 && i < params_count(params, NETWORK_PAYLOAD); i++) {
+		result = delay_payload_add(&payload, params_value(params, NETWORK_PAYLOAD, i)->text,
+					   err);
+		if (result < 0)
+			return error_prefix(err, "payload");
+	}
+	if (!payload.count)
+		return 0;
+	if (params_number(params, NETWORK_PARTITION, NETWORK_DROP) != NETWORK_DROP) {
+		error_set(err, EINVAL, "payload does not go with `partition: reject` or reset");
+		return error_remedy(err, "partition: drop loses such packets without a word");
+	}
+	if (params_number(params, NETWORK_RESET_CONNECTIONS, 0))
+		return error_set(err, EINVAL,
+				 "payload is in packets, and reset-connections ends connections, "
+				 "whatever they carry");
+	return 0;
+}
+
 /* They end when it begins, whatever they have carried. */
 static int check_after(const struct params *params, struct error *err)
 {
@@ -455,6 +487,8 @@ int network_check(const struct params *params, struct error *err)
 		result = check_partition(params, err);
 	if (result == 0)
 		result = check_after(params, err);
+	if (result == 0)
+		result = check_payload(params, err);
 	if (result == 0 && !has_effect(params) && !network_is_instant(params))
 		result = error_set(err, EINVAL,
 				   "no effect: give delay, distribution-file, partition, loss, "

@@ -134,6 +134,26 @@ static int note_cut(const struct network_state *state, bool has_netem, bool has_
 		segment, has_netem ? "netem cannot, " : "");
 }
 
+/* Neither netem nor tables look into packets. */
+static int note_payload(const struct network_state *state, bool has_tun, struct plan *plan,
+			struct error *err)
+{
+	if (!state->effect.payload.count)
+		return 0;
+	if (!has_tun) {
+		error_set(err, ENODEV,
+			  "payload: a delay line looks into the packets, and there is no "
+			  "/dev/net/tun");
+		return error_remedy(err, "modprobe tun (in a container, pass the device into it), "
+					 "or leave payload out");
+	}
+	return plan_add(
+		plan, PLAN_NOTE,
+		"a delay line looks into each packet in scope for the payload, and sends on "
+		"at once what has none of it; a text that is cut between two packets is in "
+		"neither, and in TLS none is to be read");
+}
+
 /* What netem lacks and a delay line has. */
 static int note_line(const struct network_state *state, bool has_netem, bool has_tun,
 		     struct plan *plan, struct error *err)
@@ -141,6 +161,8 @@ static int note_line(const struct network_state *state, bool has_netem, bool has
 	const struct netem_config *effect = &state->effect.full;
 	int result = note_cut(state, has_netem, has_tun, plan, err);
 
+	if (result == 0)
+		result = note_payload(state, has_tun, plan, err);
 	if (result < 0)
 		return result;
 	if (effect->loss_every && !has_tun) {
@@ -184,7 +206,7 @@ static int choose_queue(struct network_state *state, const struct network_suppor
 	const struct netem_config *effect = &state->effect.full;
 	const bool needs_line =
 		(effect->delay_correlation_ppb || effect->loss_every || state->effect.segment ||
-		 effect->jitter_ns > NETEM_JITTER_MAX_NS) &&
+		 state->effect.payload.count || effect->jitter_ns > NETEM_JITTER_MAX_NS) &&
 		has_tun;
 	const bool is_plain_loss = network_effect_is_plain_loss(&state->effect);
 	bool is_bypassed = false;
