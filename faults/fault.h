@@ -65,7 +65,7 @@ struct evidence {
 /* One step of the method, alive in the worker. */
 struct fault {
 	const struct fault_ops *ops;
-	unsigned step;		     /* index in the method; goes into the journal */
+	unsigned step; /* index in the method; goes into the journal */
 	/* of all faults of the run, for names: a step whose target is in several network namespaces
 	 * has one in each. The first one's is the step. */
 	unsigned number;

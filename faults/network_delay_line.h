@@ -148,7 +148,7 @@ struct delay_line_counters {
 	uint64_t dropped_full;					 /* the memory limit was reached */
 	uint64_t dropped_error;	 /* the kernel could not hand it over or take it back */
 	uint64_t dropped_device; /* the tap's ring was full: the thread got no processor time */
-	uint64_t spared;  /* without the payload that is meant */
+	uint64_t spared;	 /* without the payload that is meant */
 	uint64_t foreign; /* sent by the tap itself (DHCP clients and the like); not passed on */
 	uint64_t queued;  /* waiting now */
 	uint64_t memory;  /* bytes touched for them; looked at once a second */
