@@ -43,8 +43,9 @@ enum traffic_param {
 	TRAFFIC_CGROUP,
 	TRAFFIC_UNIT,
 	TRAFFIC_CONTAINER,
-	TRAFFIC_OF,	/* name of a process target */
-	TRAFFIC_FOLLOW, /* host names are looked up again while it lasts */
+	TRAFFIC_CONTAINER_COUNT, /* at most so many of these */
+	TRAFFIC_OF,		 /* name of a process target */
+	TRAFFIC_FOLLOW,		 /* host names are looked up again while it lasts */
 	TRAFFIC_FOLLOW_EVERY,
 };
 extern const struct param traffic_params[];
@@ -114,7 +115,8 @@ struct target {
 	pid_t *container_pids;	     /* the first processes of containers, if it is theirs; owned */
 	unsigned container_count;
 	char owner_text[160]; /* for people: "unit nginx"; "" when it is everybody's */
-	char part_text[80];   /* which of several (target_parts.h): "web-1", "pid:7"; else "" */
+	char part_text[80]; /* which of several (target_parts.h, container-count): "web-1", "pid:7";
+			       else "" */
 	/* `follow: true`, see target_follow.h */
 	struct target_host *hosts; /* owned */
 	unsigned host_count;
@@ -208,7 +210,7 @@ bool target_may_share(const struct params *a, const struct params *b);
 /* Whose traffic, and where. */
 #define TARGET_TAKES_OWNERS                                                                        \
 	(TARGET_TAKES(NAMESPACE) | TARGET_TAKES(CGROUP) | TARGET_TAKES(UNIT) |                     \
-	 TARGET_TAKES(CONTAINER) | TARGET_TAKES(OF))
+	 TARGET_TAKES(CONTAINER) | TARGET_TAKES(CONTAINER_COUNT) | TARGET_TAKES(OF))
 struct target_use {
 	uint64_t takes;	    /* bits of the keys that are of use */
 	const char *chosen; /* why not the others: "queries are chosen by server" */

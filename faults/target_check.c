@@ -229,6 +229,17 @@ static int check_owner(const struct params *params, const struct param_value **o
 	return 0;
 }
 
+static int check_count(const struct params *params, const struct param_value **out_blamed,
+		       struct error *err)
+{
+	if (!params_is_set(params, TRAFFIC_CONTAINER_COUNT) ||
+	    params_is_set(params, TRAFFIC_CONTAINER))
+		return 0;
+	*out_blamed = params_value(params, TRAFFIC_CONTAINER_COUNT, 0);
+	error_set(err, EINVAL, "container-count: there is no container to choose among");
+	return error_remedy(err, "name them: container: \"web-*\"");
+}
+
 int target_check_selector(const struct params *params, const struct param_value **out_blamed,
 			  struct error *err)
 {
@@ -238,5 +249,7 @@ int target_check_selector(const struct params *params, const struct param_value 
 		result = check_families(params, out_blamed, err);
 	if (result == 0)
 		result = check_exceptions(params, out_blamed, err);
+	if (result == 0)
+		result = check_count(params, out_blamed, err);
 	return result < 0 ? result : check_owner(params, out_blamed, err);
 }

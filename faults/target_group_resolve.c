@@ -6,7 +6,7 @@
  * Nobody else's traffic is met by accident: processes that share their group with others are
  * refused, and the remedy says how to select or to separate them.
  */
-#include "faults/target_group.h"
+#include "faults/target_group_resolve.h"
 
 #include "faults/process_match.h"
 #include "faults/target_parts.h"
@@ -24,8 +24,6 @@
 #include <unistd.h>
 
 #define GROUPS_MAX 32 /* of one target */
-#define REMEDY_HYBRID                                                                              \
-	"boot with systemd.unified_cgroup_hierarchy=1, or start them in a group of cgroup v2"
 
 static const unsigned ways[] = {TRAFFIC_CGROUP, TRAFFIC_UNIT, TRAFFIC_CONTAINER, TRAFFIC_OF};
 
@@ -39,7 +37,7 @@ bool target_group_is_asked(const struct params *params)
 
 /* `ip netns exec` hides the mounts: then by a mount of our own that nobody sees, kept for the life
  * of this process, because that is how a run finds its groups. */
-static int find_mounts(struct cgroup_mounts *out, struct error *err)
+int target_group_find_mounts(struct cgroup_mounts *out, struct error *err)
 {
 	static int root = -1;
 	struct cgroup_mounts mounts = {0};
@@ -73,7 +71,7 @@ static bool is_covered(const struct target *target, const struct cgroup *cgroup)
 	return false;
 }
 
-static int add_group(struct target *target, const struct cgroup *cgroup, struct error *err)
+int target_group_add(struct target *target, const struct cgroup *cgroup, struct error *err)
 {
 	struct target_group group = {.cgroup = *cgroup, .level = level_of(cgroup_path(cgroup))};
 	struct target_group *grown;
@@ -85,7 +83,7 @@ static int add_group(struct target *target, const struct cgroup *cgroup, struct 
 			"control group %s is one of cgroup v1: the kernel tells whose a packet is "
 			"by groups of cgroup v2 only",
 			cgroup_path(cgroup));
-		return error_remedy(err, "%s", REMEDY_HYBRID);
+		return error_remedy(err, "%s", TARGET_GROUP_REMEDY);
 	}
 	if (is_covered(target, cgroup))
 		return 0;
@@ -108,16 +106,8 @@ static int add_group(struct target *target, const struct cgroup *cgroup, struct 
 	return 0;
 }
 
-/* Where they live. */
-struct place {
-	bool is_given;		   /* by the target: it is not looked for */
-	int fd;			   /* of the network namespace, or -1 */
-	pid_t pid;		   /* a process of it */
-	struct target_places *all; /* they are only looked for, each one; else NULL */
-};
-
 /* The namespace of a process joins that of the others. */
-static int add_namespace(pid_t pid, struct place *place, struct error *err)
+int target_group_add_namespace(pid_t pid, struct target_group_place *place, struct error *err)
 {
 	struct namespace_id first = {0}, id = {0};
 	cleanup_fd int found = -1;
@@ -149,7 +139,8 @@ static int add_namespace(pid_t pid, struct place *place, struct error *err)
 }
 
 /* Those of a group and the groups below. */
-static int look_at_members(const struct cgroup *cgroup, struct place *place, struct error *err)
+static int look_at_members(const struct cgroup *cgroup, struct target_group_place *place,
+			   struct error *err)
 {
 	cleanup_free pid_t *pids = NULL;
 	unsigned count = 0, hidden = 0;
@@ -162,17 +153,17 @@ static int look_at_members(const struct cgroup *cgroup, struct place *place, str
 		return error_remedy(err, "start what is meant before");
 	}
 	for (unsigned i = 0; result == 0 && i < count; i++)
-		result = add_namespace(pids[i], place, err);
+		result = target_group_add_namespace(pids[i], place, err);
 	return result;
 }
 
 static int add_found(struct target *target, const struct cgroup *found, unsigned count,
-		     struct place *place, struct error *err)
+		     struct target_group_place *place, struct error *err)
 {
 	int result = 0;
 
 	for (unsigned i = 0; result == 0 && i < count; i++) {
-		result = add_group(target, &found[i], err);
+		result = target_group_add(target, &found[i], err);
 		if (result == 0)
 			result = look_at_members(&found[i], place, err);
 	}
@@ -180,7 +171,7 @@ static int add_found(struct target *target, const struct cgroup *found, unsigned
 }
 
 static int find_units(struct target *target, const struct cgroup_mounts *mounts, const char *unit,
-		      struct place *place, struct error *err)
+		      struct target_group_place *place, struct error *err)
 {
 	cleanup_free struct cgroup *found = NULL;
 	struct cgroup one;
@@ -195,13 +186,13 @@ static int find_units(struct target *target, const struct cgroup_mounts *mounts,
 	return result < 0 ? result : add_found(target, found, count, place, err);
 }
 
-static int find_by_path(struct target *target, struct place *place, struct error *err)
+static int find_by_path(struct target *target, struct target_group_place *place, struct error *err)
 {
 	const bool is_unit = params_is_set(&target->params, TRAFFIC_UNIT);
 	const unsigned key = is_unit ? TRAFFIC_UNIT : TRAFFIC_CGROUP;
 	struct cgroup_mounts mounts;
 	struct cgroup cgroup;
-	int result = find_mounts(&mounts, err);
+	int result = target_group_find_mounts(&mounts, err);
 
 	for (unsigned i = 0; result == 0 && i < params_count(&target->params, key); i++) {
 		const char *name = params_value(&target->params, key, i)->text;
@@ -227,7 +218,7 @@ static int group_of(pid_t pid, struct cgroup *out, struct error *err)
 
 	if (result < 0 || strcmp(path, "/") == 0 || strncmp(path, "/..", 3) == 0)
 		return -ENOENT;
-	result = find_mounts(&mounts, err);
+	result = target_group_find_mounts(&mounts, err);
 	if (result < 0 || !*mounts.unified)
 		return -ENOENT;
 	return cgroup_open_path(&mounts, path, out, err);
@@ -281,16 +272,16 @@ static int add_process(struct target *target, const struct target *processes, pi
 			"of '%s': process %d is in no control group of cgroup v2 but the root, as "
 			"everybody else",
 			processes->name, pid);
-		return error_remedy(err, "%s", REMEDY_HYBRID);
+		return error_remedy(err, "%s", TARGET_GROUP_REMEDY);
 	}
 	if (result < 0 || is_covered(target, &cgroup))
 		return result;
 	result = refuse_strangers(&cgroup, processes, err);
-	return result < 0 ? result : add_group(target, &cgroup, err);
+	return result < 0 ? result : target_group_add(target, &cgroup, err);
 }
 
 static int find_by_processes(struct target *target, const struct target_guard *guard,
-			     struct place *place, struct error *err)
+			     struct target_group_place *place, struct error *err)
 {
 	const char *name = params_text(&target->params, TRAFFIC_OF);
 	const struct target *found =
@@ -310,83 +301,8 @@ static int find_by_processes(struct target *target, const struct target_guard *g
 	for (unsigned i = 0; result == 0 && i < found->process_count; i++) {
 		result = add_process(target, found, found->processes[i].id.pid, err);
 		if (result == 0)
-			result = add_namespace(found->processes[i].id.pid, place, err);
+			result = target_group_add_namespace(found->processes[i].id.pid, place, err);
 	}
-	return result;
-}
-
-static int note_container(struct target *target, pid_t pid, struct error *err)
-{
-	pid_t *grown =
-		reallocarray(target->container_pids, target->container_count + 1, sizeof(*grown));
-
-	if (!grown)
-		return error_errno(err, ENOMEM, "containers");
-	target->container_pids = grown;
-	grown[target->container_count++] = pid;
-	return 0;
-}
-
-static int refuse_groupless(const struct target_container *container, struct error *err)
-{
-	error_set(err, EOPNOTSUPP,
-		  "container '%s' has neither a network namespace nor a control group of cgroup v2 "
-		  "of its own: its packets cannot be told from others'",
-		  container->name);
-	return error_remedy(err, "%s", REMEDY_HYBRID);
-}
-
-/* *inout_is_nameless: its namespace alone tells it from others. */
-static int take_container(struct target *target, const struct target_container *container,
-			  struct place *place, bool *inout_is_nameless, struct error *err)
-{
-	struct namespace_id own = {0}, its = {0};
-	struct cgroup_mounts mounts;
-	struct cgroup cgroup;
-	int result;
-
-	if (place->all)
-		return target_places_add(place->all, container->pid, container->id, container->name,
-					 err);
-	result = note_container(target, container->pid, err);
-	if (result == 0)
-		result = add_namespace(container->pid, place, err);
-	if (result == 0)
-		result = namespace_identify(-1, &own, err);
-	if (result == 0 && place->fd >= 0)
-		result = namespace_identify(place->fd, &its, err);
-	if (result < 0)
-		return result;
-	if (container->group[0]) {
-		result = find_mounts(&mounts, err);
-		if (result == 0)
-			result = cgroup_open_path(&mounts, container->group, &cgroup, err);
-		return result < 0 ? result : add_group(target, &cgroup, err);
-	}
-	if (place->fd < 0 || namespace_is_same(&own, &its))
-		return refuse_groupless(container, err);
-	*inout_is_nameless = true; /* everything in its namespace is its, and its pod's */
-	return 0;
-}
-
-static int find_containers(struct target *target, struct place *place, struct error *err)
-{
-	cleanup_free struct target_container *found = NULL;
-	bool is_nameless = false;
-	unsigned count = 0;
-	int result = 0;
-
-	for (unsigned i = 0; result == 0 && i < params_count(&target->params, TRAFFIC_CONTAINER);
-	     i++)
-		result = target_containers_find(
-			params_value(&target->params, TRAFFIC_CONTAINER, i)->text, &found, &count,
-			err);
-	for (unsigned i = 0; result == 0 && i < count; i++)
-		result = take_container(target, &found[i], place, &is_nameless, err);
-	if (result == 0 && is_nameless && target->group_count)
-		return error_set(err, EOPNOTSUPP,
-				 "some of the containers have control groups of cgroup v2, others "
-				 "have not: give each a target of its own");
 	return result;
 }
 
@@ -415,7 +331,8 @@ static int check_ways(const struct target *target, const char **out_name, struct
 }
 
 /* Unless it is ours. */
-static int take_namespace(struct target *target, struct place *place, struct error *err)
+static int take_namespace(struct target *target, struct target_group_place *place,
+			  struct error *err)
 {
 	struct namespace_id own = {0}, its = {0};
 	int result = namespace_identify(-1, &own, err);
@@ -446,24 +363,24 @@ static void say_owner(struct target *target, unsigned way)
 					 i ? "," : "", params_value(params, way, i)->text);
 }
 
-static int find(struct target *target, const struct target_guard *guard, struct place *place,
-		struct error *err)
+static int find(struct target *target, const struct target_guard *guard,
+		struct target_group_place *place, struct error *err)
 {
 	const struct params *params = &target->params;
 
 	if (params_is_set(params, TRAFFIC_CGROUP) || params_is_set(params, TRAFFIC_UNIT))
 		return find_by_path(target, place, err);
 	if (params_is_set(params, TRAFFIC_CONTAINER))
-		return find_containers(target, place, err);
+		return target_group_find_containers(target, place, err);
 	return find_by_processes(target, guard, place, err);
 }
 
 int target_group_find_places(const struct target *whole, const struct target_guard *guard,
 			     struct target_places *out, struct error *err)
 {
-	struct place place = {.fd = -1, .all = out};
+	struct target_group_place place = {.fd = -1, .all = out};
 	/* of which nothing but the groups is made here */
-	struct target scratch = {.kind = whole->kind, .params = whole->params};
+	struct target scratch = {.kind = whole->kind, .params = whole->params, .seed = whole->seed};
 	const char *way;
 	int result = check_ways(whole, &way, err);
 
@@ -476,7 +393,8 @@ int target_group_find_places(const struct target *whole, const struct target_gua
 int target_group_resolve(struct target *target, const struct target_guard *guard, struct error *err)
 {
 	const struct params *params = &target->params;
-	struct place place = {.is_given = params_is_set(params, TRAFFIC_NAMESPACE), .fd = -1};
+	struct target_group_place place = {.is_given = params_is_set(params, TRAFFIC_NAMESPACE),
+					   .fd = -1};
 	const char *way;
 	int result = check_ways(target, &way, err);
 

@@ -149,6 +149,7 @@ static int narrow(struct target *part, const struct target_place *place, struct 
 	int result = 0;
 
 	params_truncate(&part->params, key, 0);
+	params_truncate(&part->params, TRAFFIC_CONTAINER_COUNT, 0); /* that is drawn */
 	if (key == TRAFFIC_NAMESPACE)
 		return params_add(&part->params, key, place->name, 0, 0, err);
 	for (unsigned i = 0; result == 0 && i < place->container_count; i++)

@@ -127,6 +127,12 @@ const struct param traffic_params[] = {
 			       .flags = PARAM_LIST | PARAM_GLOB,
 			       .doc = "only of this container (docker, podman, containerd, CRI-O), "
 				      "by name, POD/NAME, or at least 12 digits of its number"},
+	[TRAFFIC_CONTAINER_COUNT] =
+		{.name = "container-count",
+		 .type = PARAM_INTEGER,
+		 .min = 1,
+		 .max = TARGET_CONTAINERS_MAX,
+		 .doc = "at most so many of these containers, chosen at random"},
 	[TRAFFIC_OF] = {.name = "of",
 			.type = PARAM_NAME,
 			.doc = "only of a process target of this experiment"},

@@ -279,6 +279,37 @@ static void test_a_network_fault_for_a_container(void **state)
 	netlab_fault_finish(&fault, FAULT_END_NOW);
 }
 
+/* One of two, drawn by the seed; both in one network namespace. */
+static void assert_drawn(void)
+{
+	unsigned chosen[2] = {0};
+	struct error err = ERROR_INIT;
+
+	for (uint64_t seed = 0; seed < 40; seed++) {
+		char last[80] = "";
+
+		for (unsigned again = 0; again < 2; again++) {
+			struct target target = {.kind = TARGET_TRAFFIC, .seed = seed};
+
+			assert_int_equal(params_init(&target.params, traffic_params, &err), 0);
+			params_add(&target.params, TRAFFIC_CONTAINER, "shop-*", 0, 0, &err);
+			params_add(&target.params, TRAFFIC_CONTAINER_COUNT, "1", 0, 0, &err);
+			params_add(&target.params, TRAFFIC_TO, "10.88.0.1", 0, 0, &err);
+			if (target_resolve(&target, 10, NULL, &err) < 0)
+				fail_msg("%s (%s)", err.text, err.remedy);
+			assert_int_equal(target.group_count, 1);
+			if (again)
+				assert_string_equal(target.part_text, last);
+			snprintf(last, sizeof(last), "%s", target.part_text);
+			chosen[0] += strcmp(last, "shop-1") == 0;
+			chosen[1] += strcmp(last, "shop-2") == 0;
+			target_free(&target);
+		}
+	}
+	assert_int_equal(chosen[0] + chosen[1], 80);
+	assert_in_range(chosen[0], 12, 68);
+}
+
 static void assert_split(const char *name)
 {
 	struct target whole = {.kind = TARGET_TRAFFIC}, *parts;
@@ -322,6 +353,7 @@ static void test_a_network_fault_for_several_containers(void **state)
 	assert_non_null(strstr(fault.plan, "docker-" OTHER_ID ".scope (container shop-*)"));
 	assert_int_equal(fault.target.container_count, 2);
 	netlab_fault_finish(&fault, FAULT_END_NOW);
+	assert_drawn();
 	child_stop(other);
 	other = start_process_at(room->lab->near_fd, group);
 	write_docker(room, OTHER_ID, "shop-2", other);
