@@ -161,8 +161,8 @@ int delay_line_prepare(const struct delay_line_config *config, struct delay_line
 		delay_thread_cut(line->threads[i], config->segment);
 		delay_thread_pick(line->threads[i], &config->payload);
 	}
-	line->may_hold = config->only_delays && !config->segment && !config->payload.count && !config->cuts_to_wire &&
-			 !config->refusal.is_on && !config->is_loopback &&
+	line->may_hold = config->only_delays && !config->segment && !config->payload.count &&
+			 !config->cuts_to_wire && !config->refusal.is_on && !config->is_loopback &&
 			 line->tap.kind == TAP_ETHERNET && line->carry_fd < 0 &&
 			 !config->reenters && !config->is_ingress && line->mtu <= HOLD_MTU_MAX;
 	delay_line_set(line, config->effect);
