@@ -264,7 +264,7 @@ static const struct bad bad_targets[] = {
 	 51,
 	 "dns: except: queries are chosen by server, name and asker, and this cannot be given; "
 	 "remedy: leave it out; what can be given: to, to-file, protocol, protocol-number, "
-	 "interface, namespace, cgroup, unit, container, of"},
+	 "interface, namespace, cgroup, unit, container, container-count, of"},
 	{HEAD "method:\n  - {at: 0s, for: 1s, dns: {to: 10.0.0.1, protocol: icmp, name: x}}\n", 5,
 	 53, "dns: protocol: DNS is asked over udp and tcp alone; remedy: leave it out"},
 	{HEAD "method:\n  - {at: 0s, for: 1s, port: {local-port: 80, local-address: 10.0.0.2, "
