@@ -103,7 +103,7 @@ static const struct {
 	{"network",
 	 {"dealy=5ms"},
 	 "unknown key 'dealy'; did you mean 'delay'?",
-	 "container, of, follow, follow-every, delay, "},
+	 "container-count, of, follow, follow-every, delay, "},
 	{"network",
 	 {"target=store"},
 	 "a command line has no named targets; select with the keys themselves",
