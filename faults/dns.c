@@ -41,6 +41,7 @@ const struct redirect_kind dns_kind = {
 	.port = DNS_PORT,
 	.mark_base = DNS_MARK_BASE,
 	.has_zone = true,
+	.means = &redirect_by_table,
 	.needs = "needs Linux 5.12 or newer with CONFIG_NF_TABLES_INET, nft_redir, nft_ct and "
 		 "nf_conntrack_netlink (modprobe nft_redir nf_conntrack_netlink)",
 	.chain = DNS_CHAIN,

@@ -9,13 +9,21 @@
 #include "injector/base/prose.h"
 
 #include <linux/capability.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int new_responder(const struct fault *fault, struct responder **out, struct error *err)
 {
 	struct http_state *state = fault->state;
+	const struct redirect_pass *pass = &state->redirect.lookup.pass;
+	/* what has come to a server is nothing that any table shall redirect: the mark of the
+	 * oldest passes all */
+	const bool is_at_server = http_is_at_server(&fault->target->params);
 	const struct http_responder_config config = {.namespace_fd = fault->target->namespace_fd,
-						     .mark = state->redirect.mark,
+						     .mark = is_at_server ? HTTP_MARK_BASE
+									  : state->redirect.mark,
+						     .pass = is_at_server ? pass : NULL,
 						     .seed = fault->env->seed + fault->step,
 						     .policy = &state->policy};
 
@@ -28,9 +36,14 @@ static int new_responder(const struct fault *fault, struct responder **out, stru
 int http_find_connections(struct http_state *state, const struct target *target,
 			  struct target_connections *out, struct error *err)
 {
-	return target_connections_find(
-		state->diag, target, HTTP_PORT,
+	const bool is_at_server = http_is_at_server(&target->params);
+	int result = target_connections_find(
+		state->diag, target, is_at_server ? 0 : HTTP_PORT,
 		&(struct target_spared){state->control, state->control_count}, out, err);
+
+	if (result == 0 && is_at_server)
+		result = http_keep_awaited(state->diag, out, err);
+	return result;
 }
 
 /* Ends those that exist, and none that is made behind the table: ours are among these. */
@@ -69,6 +82,7 @@ const struct redirect_kind http_kind = {
 	.redirected = "new connections",
 	.port = HTTP_PORT,
 	.mark_base = HTTP_MARK_BASE,
+	.means = &redirect_by_table,
 	.needs = "needs Linux 5.12 or newer with CONFIG_NF_TABLES_INET, CONFIG_NF_CONNTRACK_ZONES "
 		 "and nft_redir (modprobe nft_redir)",
 	.chain = HTTP_CHAIN,
@@ -78,9 +92,38 @@ const struct redirect_kind http_kind = {
 	.keep_counters = keep_counters,
 };
 
+const struct redirect_kind http_server_kind = {
+	.asked = "requests",
+	.redirected = "new connections",
+	.mark_base = HTTP_MARK_BASE,
+	.has_zone = true, /* nothing is translated */
+	.means = &redirect_by_lookup,
+	.needs = "`local-port` needs Linux 5.9 or newer with CONFIG_BPF_SYSCALL, and CAP_BPF in "
+		 "the machine's own user namespace",
+	.listener = http_responder_listener,
+	.new_responder = new_responder,
+	.commit = commit,
+	.keep_counters = keep_counters,
+};
+
 static int probe(struct fault_support *out, struct error *err)
 {
-	return redirect_probe(&http_kind, out, err);
+	char reason[120];
+	size_t used;
+	int result = redirect_probe(&http_kind, out, err);
+
+	redirect_lookup_probe(reason, sizeof(reason));
+	used = strlen(out->way);
+	if (result == 0 && out->usable && used < sizeof(out->way))
+		snprintf(out->way + used, sizeof(out->way) - used, "; at servers %s%.60s",
+			 reason[0] ? "not: " : "BPF at the socket lookup", reason);
+	return result;
+}
+
+/* For servers: to load a program, attach it and fill its maps. */
+static uint64_t more_capabilities(const struct fault *fault)
+{
+	return http_is_at_server(&fault->target->params) ? 1ULL << CAP_BPF : 0;
 }
 
 static void say_counts(const struct http_counters *seen, uint64_t reset, struct evidence *out)
@@ -158,6 +201,8 @@ const struct fault_ops http_fault = {
 	 * sockets of its own, see sandbox_lists.c */
 	.capabilities = 1ULL << CAP_NET_ADMIN | 1ULL << CAP_SYS_ADMIN | 1ULL << CAP_SYS_PTRACE |
 			1ULL << CAP_NET_BIND_SERVICE,
+	.capabilities_more = 1ULL << CAP_BPF,
+	.more_capabilities = more_capabilities,
 	.explain = http_explain,
 	.check = http_check,
 	.use = &http_use,

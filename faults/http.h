@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The http fault, shared by its files. New connections to the servers that leave the target's
- * network namespace are redirected to the responder (http_responder.h) by an nf_tables table that
- * vanishes with the worker; those that exist already are not touched.
+ * The http fault, shared by its files. New connections to the servers are redirected to the
+ * responder (http_responder.h): those that leave the target's network namespace by an nf_tables
+ * table, or, with `local-port`, those that come to servers in it by a BPF program. Either vanishes
+ * with the worker; connections that exist already are not touched.
  */
 #ifndef SQUALL_FAULT_HTTP_H
 #define SQUALL_FAULT_HTTP_H
@@ -60,7 +61,18 @@ struct http_state {
 };
 
 /* http.c */
-extern const struct redirect_kind http_kind;
+extern const struct redirect_kind http_kind, http_server_kind;
+
+/* http_server.c: it meets requests where they arrive. */
+bool http_is_at_server(const struct params *target);
+int http_check_server(const struct params *target, const struct param_value **out_blamed,
+		      struct error *err);
+/* In the plan: whose requests to which servers; and what is changed. */
+int http_list_clients(const struct target *target, struct plan *plan);
+int http_list_server(const struct http_state *state, const char *listens, struct plan *plan,
+		     struct error *err);
+/* Those alone at whose local port somebody listens: they came to a server. */
+int http_keep_awaited(struct netlink *diag, struct target_connections *inout, struct error *err);
 
 /* http_explain.c: fault_ops.explain */
 void http_explain(const struct params *params, char *out, size_t size);

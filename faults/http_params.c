@@ -14,12 +14,14 @@
 #define SERVERS_MAX 1000
 
 const struct param http_params[] = {
-	[HTTP_PARAM_TARGET] = {.name = "target",
-			       .type = PARAM_TARGET,
-			       .flags = PARAM_REQUIRED,
-			       .doc = "the servers (port 80 unless given), and whose requests: its "
-				      "namespace; only "
-				      "on connections that begin while it lasts"},
+	[HTTP_PARAM_TARGET] =
+		{.name = "target",
+		 .type = PARAM_TARGET,
+		 .flags = PARAM_REQUIRED,
+		 .doc = "the servers (port 80 unless given), and whose requests: its "
+			"namespace; with local-port: everybody's requests to the "
+			"servers in its namespace at these ports, to: the clients; only "
+			"on connections that begin while it lasts"},
 	[HTTP_PARAM_DELAY] = {.name = "delay",
 			      .type = PARAM_DURATION,
 			      .max = 600 * NSEC_PER_SEC,
@@ -217,7 +219,9 @@ int http_check(const struct params *params, struct error *err)
 const struct target_use http_use = {
 	.takes = TARGET_TAKES(TO) | TARGET_TAKES(TO_FILE) | TARGET_TAKES(PROTOCOL) |
 		 TARGET_TAKES(PROTOCOL_NUMBER) | TARGET_TAKES(EXCEPT) | TARGET_TAKES(EXCEPT_FILE) |
-		 TARGET_TAKES(INTERFACE) | TARGET_TAKES(ALLOW_LOCKOUT) | TARGET_TAKES_OWNERS,
+		 TARGET_TAKES(INTERFACE) | TARGET_TAKES(ALLOW_LOCKOUT) | TARGET_TAKES_OWNERS |
+		 TARGET_TAKES(LOCAL_PORT) | TARGET_TAKES(LOCAL_ADDRESS) |
+		 TARGET_TAKES(EXCEPT_LOCAL_PORT) | TARGET_TAKES(EXCEPT_LOCAL_ADDRESS),
 	.chosen = "requests are chosen by server, by what is asked and by who asks",
 	.spoken = "HTTP/1 is spoken over tcp alone",
 	.protocols = {IPPROTO_TCP},
@@ -228,6 +232,10 @@ const struct target_use http_use = {
 int http_check_target(const struct params *params, const struct params *target,
 		      const struct param_value **out_blamed, struct error *err)
 {
+	int result = http_check_server(target, out_blamed, err);
+
+	if (result < 0)
+		return result;
 	if (params_number(params, HTTP_PARAM_RESET, 0) && params_count(target, TRAFFIC_INTERFACE)) {
 		*out_blamed = params_value(target, TRAFFIC_INTERFACE, 0);
 		error_set(err, EINVAL,

@@ -62,7 +62,25 @@ static int list_settings(const struct params *params, struct plan *plan)
 	return result;
 }
 
-static int list_changes(const struct http_state *state, bool resets, struct plan *plan)
+static int list_unmet(const struct http_state *state, bool resets, struct plan *plan)
+{
+	const char *open = resets ? "" : "connections that are open when it begins, ";
+
+	if (state->redirect.kind == &http_server_kind)
+		return plan_add(plan, PLAN_NOTE,
+				"not met: %sTLS, HTTP/2 and gRPC (they pass), link-local "
+				"addresses, what rules (TPROXY) or a mesh give to a socket "
+				"themselves",
+				open);
+	return plan_add(plan, PLAN_NOTE,
+			"not met: %sTLS, HTTP/2 and gRPC (they pass), link-local addresses, "
+			"what rules put into a zone of connection tracking; "
+			"sockets bound to an interface cannot connect",
+			open);
+}
+
+static int list_changes(const struct http_state *state, bool resets, struct plan *plan,
+			struct error *err)
 {
 	char what[120], listens[320];
 	int result;
@@ -72,16 +90,14 @@ static int list_changes(const struct http_state *state, bool resets, struct plan
 		 "listen on a TCP port of 127.0.0.1 and ::1; requests that are met: %s; everything "
 		 "else is passed on to the server that was meant",
 		 what);
-	result = redirect_list_changes(&state->redirect, listens, plan);
+	if (state->redirect.kind == &http_server_kind)
+		result = http_list_server(state, listens, plan, err);
+	else
+		result = redirect_list_changes(&state->redirect, listens, plan);
 	if (result == 0)
 		result = list_settings(state->policy.params, plan);
 	if (result == 0)
-		result = plan_add(
-			plan, PLAN_NOTE,
-			"not met: %sTLS, HTTP/2 and gRPC (they pass), link-local addresses, "
-			"what rules put into a zone of connection tracking; "
-			"sockets bound to an interface cannot connect",
-			resets ? "" : "connections that are open when it begins, ");
+		result = list_unmet(state, resets, plan);
 	if (result == 0)
 		result = plan_add(plan, PLAN_NOTE,
 				  "at most %u connections at a time, further ones are reset unless "
@@ -125,21 +141,25 @@ static int plan_reset(struct http_state *state, const struct fault *fault, struc
 int http_plan(struct fault *fault, struct plan *plan, struct error *err)
 {
 	struct http_state *state = calloc(1, sizeof(*state));
+	const struct target *target = fault->target;
+	const bool is_at_server = http_is_at_server(&target->params);
 	int result;
 
 	if (!state)
 		return error_errno(err, ENOMEM, "http");
 	fault->state = state;
-	result = redirect_plan(&state->redirect, &http_kind, fault, err);
+	result = redirect_plan(&state->redirect, is_at_server ? &http_server_kind : &http_kind,
+			       fault, err);
 	if (result == 0)
 		result = http_read_policy(fault->params, &state->policy, err);
 	if (result == 0)
 		result = list_requests(fault->params, plan);
 	if (result == 0)
-		result = redirect_list_servers(&http_kind, fault->target, plan);
+		result = is_at_server ? http_list_clients(target, plan)
+				      : redirect_list_servers(&http_kind, target, plan);
 	if (result == 0)
 		result = list_changes(state, params_number(fault->params, HTTP_PARAM_RESET, 0),
-				      plan);
+				      plan, err);
 	if (result == 0)
 		result = plan_reset(state, fault, plan, err);
 	if (result < 0)

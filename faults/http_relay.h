@@ -8,7 +8,7 @@
 
 #include "faults/http_change.h"
 #include "faults/http_responder.h"
-#include "faults/redirect.h"
+#include "faults/redirect_lookup.h"
 
 #define HTTP_LANE_SIZE	 (32 << 10)	    /* also the longest head that is understood */
 #define HTTP_PENDING_MAX 64		    /* requests on one connection without an answer yet */
@@ -20,6 +20,7 @@ struct http_stream;
 struct http_relay {
 	struct responder base;
 	const struct http_policy *policy;
+	const struct redirect_pass *pass; /* how its connections are known; NULL: they are marked */
 	uint64_t random;
 	struct http_stream *streams;
 	unsigned stream_count, stream_max;
@@ -33,10 +34,12 @@ struct http_relay {
 };
 
 /* The server that a client meant; false: nobody was redirected, it talks to us on purpose. */
-bool http_relay_find_server(int fd, struct sockaddr_storage *out);
-/* A socket to the server, marked, from the client's address; -1: cannot. It may still be
- * connecting. */
+bool http_relay_find_server(const struct http_relay *relay, int fd, struct sockaddr_storage *out);
+/* A socket to the server, marked, from the client's address where it can be; -1: cannot. It may
+ * still be connecting. */
 int http_relay_connect(const struct http_relay *relay, struct redirect_way *way);
+/* It is closed. */
+void http_relay_forget(const struct http_relay *relay, const struct redirect_way *way);
 
 /* http_stream.c. A client has come; owns the descriptor. */
 void http_stream_begin(struct http_relay *relay, int fd, const struct sockaddr_storage *client);

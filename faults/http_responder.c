@@ -45,7 +45,20 @@ unsigned http_responder_room(void)
 	return (unsigned)(limit.rlim_cur - SPARE) / 2;
 }
 
-bool http_relay_find_server(int fd, struct sockaddr_storage *out)
+/* Where we are ourselves: no server can be there. */
+static bool is_own_address(const struct http_relay *relay, const struct sockaddr_storage *address)
+{
+	const struct sockaddr_in6 *in6 = (const void *)address;
+	const struct sockaddr_in *in = (const void *)address;
+
+	if (ntohs(in->sin_port) != relay->base.port)
+		return false;
+	if (address->ss_family == AF_INET)
+		return in->sin_addr.s_addr == htonl(INADDR_LOOPBACK);
+	return IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
+}
+
+bool http_relay_find_server(const struct http_relay *relay, int fd, struct sockaddr_storage *out)
 {
 	struct sockaddr_storage ours = {0};
 	socklen_t ours_size = sizeof(ours), size = sizeof(*out);
@@ -53,6 +66,10 @@ bool http_relay_find_server(int fd, struct sockaddr_storage *out)
 	memset(out, 0, sizeof(*out));
 	if (getsockname(fd, (struct sockaddr *)&ours, &ours_size) < 0)
 		return false;
+	if (relay->pass) {
+		*out = ours;
+		return !is_own_address(relay, &ours);
+	}
 	if (getsockopt(fd, ours.ss_family == AF_INET ? SOL_IP : SOL_IPV6, ORIGINAL, out, &size) < 0)
 		return false;
 	return !redirect_is_same(out, &ours);
@@ -60,7 +77,14 @@ bool http_relay_find_server(int fd, struct sockaddr_storage *out)
 
 int http_relay_connect(const struct http_relay *relay, struct redirect_way *way)
 {
-	return redirect_connect(relay->base.mark, SOCK_STREAM, way);
+	return relay->pass ? redirect_connect_inside(relay->pass, relay->base.mark, way)
+			   : redirect_connect(relay->base.mark, SOCK_STREAM, way);
+}
+
+void http_relay_forget(const struct http_relay *relay, const struct redirect_way *way)
+{
+	if (relay->pass)
+		redirect_pass_forget(relay->pass, way);
 }
 
 static void close_sockets(struct http_responder *responder)
@@ -183,6 +207,7 @@ int http_responder_new(const struct http_responder_config *config, struct respon
 	responder->relay.base.mark = config->mark;
 	responder->relay.random = config->seed;
 	responder->relay.policy = config->policy;
+	responder->relay.pass = config->pass;
 	responder->relay.stream_max = http_responder_room();
 	result = responder_open(&responder->relay.base, &ops, err);
 	if (result < 0) {
@@ -191,6 +216,11 @@ int http_responder_new(const struct http_responder_config *config, struct respon
 	}
 	*out = &responder->relay.base;
 	return 0;
+}
+
+int http_responder_listener(const struct responder *responder, int family)
+{
+	return ((const struct http_responder *)responder)->sockets[family == AF_INET ? TCP4 : TCP6];
 }
 
 void http_responder_counters(const struct responder *responder, struct http_counters *out)

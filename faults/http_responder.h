@@ -9,6 +9,7 @@
 #define SQUALL_HTTP_RESPONDER_H
 
 #include "faults/http_policy.h"
+#include "faults/redirect_lookup.h"
 #include "faults/responder.h"
 
 #define HTTP_CONNECTIONS_MAX 1000 /* at a time; each has two descriptors and 73 KiB */
@@ -31,6 +32,9 @@ struct http_counters {
 struct http_responder_config {
 	int namespace_fd; /* -1: ours */
 	uint32_t mark;	  /* on everything it sends to servers */
+	/* Who connects meant the address that the connection has: see redirect_lookup.h. NULL:
+	 * connection tracking knows it. Not owned; must outlive it. */
+	const struct redirect_pass *pass;
 	uint64_t seed;
 	const struct http_policy *policy; /* not owned; must outlive it */
 };
@@ -41,6 +45,8 @@ unsigned http_responder_room(void);
 /* Opens the sockets. */
 int http_responder_new(const struct http_responder_config *config, struct responder **out,
 		       struct error *err);
+/* The socket that awaits connections of a family; -1: none. */
+int http_responder_listener(const struct responder *responder, int family);
 void http_responder_counters(const struct responder *responder, struct http_counters *out);
 
 #endif

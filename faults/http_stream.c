@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define FRESH_NS (500 * NSEC_PER_MSEC) /* for who has connected to ask something */
+#define ROUND_NS (100 * NSEC_PER_MSEC) /* from us to us */
 
 static void client_is_ready(void *context, uint32_t events);
 static void server_is_ready(void *context, uint32_t events);
@@ -48,6 +49,14 @@ static void close_socket(struct http_stream *stream, int *fd, bool is_gentle)
 	*fd = -1;
 }
 
+static void close_server(struct http_stream *stream, bool is_gentle)
+{
+	if (stream->server < 0)
+		return;
+	close_socket(stream, &stream->server, is_gentle);
+	http_relay_forget(stream->relay, &stream->way);
+}
+
 static void note_awaited(struct http_stream *stream, bool is_awaited)
 {
 	if (stream->is_awaited == is_awaited)
@@ -66,7 +75,7 @@ static void end_stream(struct http_stream *stream, bool is_gentle)
 	note_awaited(stream, false);
 	loop_timer_cancel(relay->base.loop, &stream->timer);
 	close_socket(stream, &stream->client, is_gentle);
-	close_socket(stream, &stream->server, is_gentle);
+	close_server(stream, is_gentle);
 	if (stream->previous)
 		stream->previous->next = stream->next;
 	else
@@ -92,7 +101,7 @@ void http_stream_drop_server(struct http_stream *stream)
 {
 	stream->to_client.used = stream->to_client.clear;
 	stream->to_client.has_ended = false;
-	close_socket(stream, &stream->server, true);
+	close_server(stream, true);
 }
 
 void http_stream_hang_up(struct http_stream *stream)
@@ -335,12 +344,20 @@ void http_stream_hold(struct http_stream *stream, int64_t delay_ns)
 
 /* All of them. */
 
+static bool has_come_back(const struct http_stream *stream, const struct http_stream *other)
+{
+	if (redirect_comes_back(&stream->way, &other->way))
+		return true;
+	return stream->relay->pass && stream->since_ns - other->since_ns < ROUND_NS &&
+	       redirect_is_translated(stream->relay->pass, &stream->way, &other->way);
+}
+
 /* The connection that another one of these made to its server. */
 static bool is_ours(const struct http_stream *stream)
 {
 	const struct http_stream *other = stream->next;
 
-	while (other && (other->server < 0 || !redirect_comes_back(&stream->way, &other->way) ||
+	while (other && (other->server < 0 || !has_come_back(stream, other) ||
 			 redirect_has_closed(other->server)))
 		other = other->next;
 	return other;
@@ -349,7 +366,7 @@ static bool is_ours(const struct http_stream *stream)
 static bool find_server(struct http_stream *stream)
 {
 	/* who was not redirected gets nothing: this is no open proxy */
-	if (!http_relay_find_server(stream->client, &stream->way.server))
+	if (!http_relay_find_server(stream->relay, stream->client, &stream->way.server))
 		return false;
 	if (is_ours(stream))
 		stream->relay->base.is_looping = true;

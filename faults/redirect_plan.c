@@ -73,20 +73,35 @@ int redirect_probe(const struct redirect_kind *kind, struct fault_support *out, 
 	return 0;
 }
 
-static int name_table(struct redirect_state *state, const struct fault *fault, struct error *err)
+int redirect_table_plan(struct redirect_state *state, const struct fault *fault, struct error *err)
 {
 	const char *run = fault->env && fault->env->run_id ? fault->env->run_id : "RUN";
-	struct redirect_record *record = &state->record;
-	int result = netlink_open_netfilter(fault->target->namespace_fd, &state->netfilter, err);
+	int result;
 
-	if (result == 0)
-		result = netlink_open(fault->target->namespace_fd, &state->route, err);
+	tried = state->kind;
+	if ((result = trial_run(try_table, NULL, 0, err)) < 0)
+		error_remedy(err, "%s", state->kind->needs);
+	if (result == 0 && fault->target->group_count &&
+	    (result = trial_run(try_group_table, NULL, 0, err)) < 0)
+		error_remedy(err, "%s", GROUP_REMEDY);
+	snprintf(state->record.table, sizeof(state->record.table), "squall_%s_%u", run,
+		 fault->step);
+	return result < 0 ? result
+			  : netlink_open_netfilter(fault->target->namespace_fd, &state->netfilter,
+						   err);
+}
+
+static int name_namespace(struct redirect_state *state, const struct fault *fault,
+			  struct error *err)
+{
+	struct redirect_record *record = &state->record;
+	int result = netlink_open(fault->target->namespace_fd, &state->route, err);
+
 	if (result < 0)
 		return result;
 	snprintf(record->namespace_name, sizeof(record->namespace_name), "%s",
 		 fault->target->namespace_name);
-	snprintf(record->table, sizeof(record->table), "squall_%s_%u", run, fault->step);
-	record->namespace_cookie = netlink_namespace_cookie(state->netfilter);
+	record->namespace_cookie = netlink_namespace_cookie(state->route);
 	return namespace_identify(fault->target->namespace_fd, &record->namespace_id, err);
 }
 
@@ -95,16 +110,13 @@ int redirect_plan(struct redirect_state *state, const struct redirect_kind *kind
 {
 	int result;
 
-	state->kind = tried = kind;
+	state->kind = kind;
+	state->lookup = REDIRECT_LOOKUP_CLOSED;
 	redirect_register(state);
-	if ((result = trial_run(try_table, NULL, 0, err)) < 0)
-		error_remedy(err, "%s", kind->needs);
-	if (result == 0 && fault->target->group_count &&
-	    (result = trial_run(try_group_table, NULL, 0, err)) < 0)
-		error_remedy(err, "%s", GROUP_REMEDY);
+	result = name_namespace(state, fault, err);
 	if (result == 0)
-		result = redirect_check_loopback(fault->target, kind->asked, err);
-	return result < 0 ? result : name_table(state, fault, err);
+		result = kind->means->plan(state, fault, err);
+	return result < 0 ? result : redirect_check_loopback(fault->target, kind->asked, err);
 }
 
 int redirect_list_servers(const struct redirect_kind *kind, const struct target *target,

@@ -55,6 +55,15 @@ int bpf_link_cgroup(int program_fd, int cgroup_fd, enum bpf_attach_type attach, 
 int bpf_link_arriving(int program_fd, int interface_index, int *out_link_fd);
 /* To what leaves by it. */
 int bpf_link_leaving(int program_fd, int interface_index, int *out_link_fd);
+/* Attaches a program that chooses the sockets of new connections to a network namespace (-1: our
+ * own), behind those that are there, for as long as the descriptor lives. Linux 5.9. */
+int bpf_link_lookup(int program_fd, int namespace_fd, int *out_link_fd, struct error *err);
+struct bpf_lookup_link {
+	uint32_t id;
+	uint32_t namespace_inode;
+};
+/* False: it is no such link, or attached to nothing any more. */
+bool bpf_link_describe_lookup(int link_fd, struct bpf_lookup_link *out);
 /* Runs a program of tc on a frame, which it may change; *out_answer is what it returned. */
 int bpf_try(int program_fd, const void *frame, size_t size, uint32_t *out_answer,
 	    struct error *err);
@@ -68,8 +77,8 @@ int bpf_links_undo(const char *program_name, struct error *err);
 /* How many there are, and what ends them by hand: "bpftool link detach id 12; bpftool link detach
  * id 13", cut behind a whole command. */
 int bpf_links_say(const char *program_name, char *out, size_t size, struct error *err);
-/* Every link of a program to a control group that exists; a negative answer of fn ends it. Needs
- * CAP_SYS_ADMIN. */
+/* Every link of a program to a control group or network namespace that exists; a negative answer of
+ * fn ends it. Needs CAP_SYS_ADMIN. */
 int bpf_links_each(int (*fn)(void *context, int link_fd, const char *program_name), void *context,
 		   struct error *err);
 

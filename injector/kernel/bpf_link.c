@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Links to control groups. A link is an object of its own, held by its descriptor; the name of its
- * program is what finds it again from another process.
+ * Links to control groups, interfaces and network namespaces. A link is an object of its own, held
+ * by its descriptor; the name of its program is what finds it again from another process.
  */
 #include "injector/kernel/bpf.h"
 
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
+#include "injector/kernel/namespace.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -31,6 +32,25 @@ int bpf_link_cgroup(int program_fd, int cgroup_fd, enum bpf_attach_type attach, 
 	fd = bpf_system_call(BPF_LINK_CREATE, &attributes);
 	if (fd < 0)
 		return error_errno(err, -fd, "cannot attach a BPF program to a control group");
+	*out_link_fd = fd;
+	return 0;
+}
+
+int bpf_link_lookup(int program_fd, int namespace_fd, int *out_link_fd, struct error *err)
+{
+	cleanup_fd int own = -1;
+	union bpf_attr attributes;
+	int fd = namespace_fd < 0 ? namespace_open_self(&own, err) : 0;
+
+	if (fd < 0)
+		return fd;
+	memset(&attributes, 0, sizeof(attributes));
+	attributes.link_create.prog_fd = (uint32_t)program_fd;
+	attributes.link_create.target_fd = (uint32_t)(namespace_fd < 0 ? own : namespace_fd);
+	attributes.link_create.attach_type = BPF_SK_LOOKUP;
+	fd = bpf_system_call(BPF_LINK_CREATE, &attributes);
+	if (fd < 0)
+		return error_errno(err, -fd, "cannot attach a BPF program to a network namespace");
 	*out_link_fd = fd;
 	return 0;
 }
@@ -91,6 +111,17 @@ static int describe(int fd, void *info, size_t size)
 	return bpf_system_call(BPF_OBJ_GET_INFO_BY_FD, &attributes);
 }
 
+bool bpf_link_describe_lookup(int link_fd, struct bpf_lookup_link *out)
+{
+	struct bpf_link_info info;
+
+	if (describe(link_fd, &info, sizeof(info)) < 0 || info.type != BPF_LINK_TYPE_NETNS ||
+	    info.netns.attach_type != BPF_SK_LOOKUP || info.netns.netns_ino == 0)
+		return false;
+	*out = (struct bpf_lookup_link){info.id, info.netns.netns_ino};
+	return true;
+}
+
 bool bpf_link_is_attached(int link_fd)
 {
 	struct bpf_link_info info;
@@ -108,15 +139,21 @@ static int open_by_id(enum bpf_cmd command, uint32_t id)
 	return bpf_system_call(command, &attributes);
 }
 
-/* The name of the program of a link to a control group that exists. */
+/* What it is attached to, of the kinds that are found again by name, is still there. */
+static bool is_attached(const struct bpf_link_info *link)
+{
+	return (link->type == BPF_LINK_TYPE_CGROUP && link->cgroup.cgroup_id != 0) ||
+	       (link->type == BPF_LINK_TYPE_NETNS && link->netns.netns_ino != 0);
+}
+
+/* The name of the program of such a link. */
 static bool read_name(int link_fd, char out[BPF_OBJ_NAME_LEN])
 {
 	struct bpf_link_info link;
 	struct bpf_prog_info program;
 	cleanup_fd int program_fd = -1;
 
-	if (describe(link_fd, &link, sizeof(link)) < 0 || link.type != BPF_LINK_TYPE_CGROUP ||
-	    link.cgroup.cgroup_id == 0)
+	if (describe(link_fd, &link, sizeof(link)) < 0 || !is_attached(&link))
 		return false;
 	program_fd = open_by_id(BPF_PROG_GET_FD_BY_ID, link.prog_id);
 	if (program_fd < 0 || describe(program_fd, &program, sizeof(program)) < 0)

@@ -24,9 +24,9 @@ static struct http_relay relay;
 static bool has_reset, has_ended;
 static size_t had_said, had_heard; /* by the server, before this connection */
 
-bool http_relay_find_server(int fd, struct sockaddr_storage *out)
+bool http_relay_find_server(const struct http_relay *of, int fd, struct sockaddr_storage *out)
 {
-	(void)fd;
+	(void)of, (void)fd;
 	memset(out, 0, sizeof(*out));
 	return true;
 }
@@ -44,6 +44,11 @@ int http_relay_connect(const struct http_relay *of, struct redirect_way *way)
 	had_said = server.said;
 	had_heard = server.heard;
 	return reach_server(SOCK_STREAM);
+}
+
+void http_relay_forget(const struct http_relay *of, const struct redirect_way *way)
+{
+	(void)of, (void)way;
 }
 
 int loop_close(struct loop *loop, int fd)

@@ -451,7 +451,8 @@ static void test_targets_that_mean_nothing_are_refused(void **state)
 	static const struct {
 		const char *key, *value, *wanted;
 	} cases[] = {
-		{"local-port", "80", "local-port: requests are chosen by server"},
+		{"local-address", "10.88.0.1", "local-address: it is about servers on this side"},
+		{"except-local-port", "1", "which ones is said by local-port"},
 		{"share", "10%", "share: requests are chosen by server"},
 		{"protocol", "udp", "over tcp alone"},
 		{"neighbours", "true", "neighbours: requests are chosen by server"},

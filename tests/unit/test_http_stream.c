@@ -30,11 +30,11 @@ static struct http_relay relay;
 static struct http_policy policy;
 static struct params params;
 static int client, servers[SERVERS_MAX];
-static unsigned server_count;
+static unsigned server_count, forgotten;
 
-bool http_relay_find_server(int fd, struct sockaddr_storage *out)
+bool http_relay_find_server(const struct http_relay *of, int fd, struct sockaddr_storage *out)
 {
-	(void)fd;
+	(void)of, (void)fd;
 	memset(out, 0, sizeof(*out));
 	return true;
 }
@@ -54,6 +54,12 @@ int http_relay_connect(const struct http_relay *of, struct redirect_way *way)
 	return pair[0];
 }
 
+void http_relay_forget(const struct http_relay *of, const struct redirect_way *way)
+{
+	(void)of, (void)way;
+	forgotten++;
+}
+
 /* What is met: /x and all below it. */
 static int set_up(void **state)
 {
@@ -67,7 +73,7 @@ static int set_up(void **state)
 	policy = (struct http_policy){.params = &params, .body = "no", .share_ppb = SHARE_ONE};
 	relay.policy = &policy;
 	relay.stream_max = 1;
-	server_count = 0;
+	server_count = forgotten = 0;
 	assert_int_equal(loop_new(&relay.base.loop, NULL), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair),
 			 0);
@@ -80,6 +86,7 @@ static int tear_down(void **state)
 {
 	(void)state;
 	http_stream_close_all(&relay);
+	assert_int_equal(forgotten, server_count); /* of every connection to a server */
 	loop_free(relay.base.loop);
 	close(client);
 	for (unsigned i = 0; i < server_count; i++)
