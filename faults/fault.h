@@ -120,6 +120,9 @@ struct fault_ops {
 	 * the manual. On parameters that passed check(). NULL: the summary is all there is to say.
 	 */
 	void (*explain)(const struct params *params, char *out, size_t size);
+	/* The same, behind it, of what depends on the target; "" where nothing is to be said. NULL:
+	 * nothing ever is. */
+	void (*explain_target)(const struct params *target, char *out, size_t size);
 	/* The parameters make sense together; called unprivileged by `check` as well. May be NULL.
 	 */
 	int (*check)(const struct params *params, struct error *err);

@@ -106,18 +106,25 @@ const struct redirect_kind http_server_kind = {
 	.keep_counters = keep_counters,
 };
 
+/* Either of the two ways is of use without the other. */
 static int probe(struct fault_support *out, struct error *err)
 {
+	static const char way[] = "BPF at the socket lookup";
 	char reason[120];
 	size_t used;
 	int result = redirect_probe(&http_kind, out, err);
 
 	redirect_lookup_probe(reason, sizeof(reason));
 	used = strlen(out->way);
-	if (result == 0 && out->usable && used < sizeof(out->way))
-		snprintf(out->way + used, sizeof(out->way) - used, "; at servers %s%.60s",
-			 reason[0] ? "not: " : "BPF at the socket lookup", reason);
-	return result;
+	if (result < 0)
+		return result;
+	if (out->usable)
+		snprintf(out->way + used, sizeof(out->way) - used, "; with local-port %s%.60s",
+			 reason[0] ? "not: " : way, reason);
+	else if (!reason[0])
+		snprintf(out->way, sizeof(out->way), "with local-port alone: %s", way);
+	out->usable |= !reason[0];
+	return 0;
 }
 
 /* For servers: to load a program, attach it and fill its maps. */
@@ -204,6 +211,7 @@ const struct fault_ops http_fault = {
 	.capabilities_more = 1ULL << CAP_BPF,
 	.more_capabilities = more_capabilities,
 	.explain = http_explain,
+	.explain_target = http_explain_server,
 	.check = http_check,
 	.use = &http_use,
 	.check_target = http_check_target,

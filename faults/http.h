@@ -67,10 +67,14 @@ extern const struct redirect_kind http_kind, http_server_kind;
 bool http_is_at_server(const struct params *target);
 int http_check_server(const struct params *target, const struct param_value **out_blamed,
 		      struct error *err);
+/* fault_ops.explain_target */
+void http_explain_server(const struct params *target, char *out, size_t size);
 /* In the plan: whose requests to which servers; and what is changed. */
 int http_list_clients(const struct target *target, struct plan *plan);
-int http_list_server(const struct http_state *state, const char *listens, struct plan *plan,
-		     struct error *err);
+int http_list_server(const struct http_state *state, const struct params *target,
+		     const char *listens, struct plan *plan, struct error *err);
+/* A container among others in our own network namespace is not told from these. */
+int http_check_container(const struct target *target, struct error *err);
 /* Those alone at whose local port somebody listens: they came to a server. */
 int http_keep_awaited(struct netlink *diag, struct target_connections *inout, struct error *err);
 

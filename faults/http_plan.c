@@ -69,8 +69,8 @@ static int list_unmet(const struct http_state *state, bool resets, struct plan *
 	if (state->redirect.kind == &http_server_kind)
 		return plan_add(plan, PLAN_NOTE,
 				"not met: %sTLS, HTTP/2 and gRPC (they pass), link-local "
-				"addresses, what rules (TPROXY) or a mesh give to a socket "
-				"themselves",
+				"addresses of IPv6, what rules (TPROXY) or a mesh give to a socket "
+				"themselves, from elsewhere to 127.0.0.1",
 				open);
 	return plan_add(plan, PLAN_NOTE,
 			"not met: %sTLS, HTTP/2 and gRPC (they pass), link-local addresses, "
@@ -79,8 +79,8 @@ static int list_unmet(const struct http_state *state, bool resets, struct plan *
 			open);
 }
 
-static int list_changes(const struct http_state *state, bool resets, struct plan *plan,
-			struct error *err)
+static int list_changes(const struct http_state *state, const struct params *target, bool resets,
+			struct plan *plan, struct error *err)
 {
 	char what[120], listens[320];
 	int result;
@@ -91,7 +91,7 @@ static int list_changes(const struct http_state *state, bool resets, struct plan
 		 "else is passed on to the server that was meant",
 		 what);
 	if (state->redirect.kind == &http_server_kind)
-		result = http_list_server(state, listens, plan, err);
+		result = http_list_server(state, target, listens, plan, err);
 	else
 		result = redirect_list_changes(&state->redirect, listens, plan);
 	if (result == 0)
@@ -140,11 +140,14 @@ static int plan_reset(struct http_state *state, const struct fault *fault, struc
 
 int http_plan(struct fault *fault, struct plan *plan, struct error *err)
 {
-	struct http_state *state = calloc(1, sizeof(*state));
 	const struct target *target = fault->target;
 	const bool is_at_server = http_is_at_server(&target->params);
-	int result;
+	struct http_state *state;
+	int result = is_at_server ? http_check_container(target, err) : 0;
 
+	if (result < 0)
+		return result;
+	state = calloc(1, sizeof(*state));
 	if (!state)
 		return error_errno(err, ENOMEM, "http");
 	fault->state = state;
@@ -158,8 +161,8 @@ int http_plan(struct fault *fault, struct plan *plan, struct error *err)
 		result = is_at_server ? http_list_clients(target, plan)
 				      : redirect_list_servers(&http_kind, target, plan);
 	if (result == 0)
-		result = list_changes(state, params_number(fault->params, HTTP_PARAM_RESET, 0),
-				      plan, err);
+		result = list_changes(state, &target->params,
+				      params_number(fault->params, HTTP_PARAM_RESET, 0), plan, err);
 	if (result == 0)
 		result = plan_reset(state, fault, plan, err);
 	if (result < 0)

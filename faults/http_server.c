@@ -91,6 +91,17 @@ int http_check_server(const struct params *target, const struct param_value **ou
 	return check_size(target, out_blamed, err);
 }
 
+int http_check_container(const struct target *target, struct error *err)
+{
+	if (!target->container_count || target->namespace_fd >= 0)
+		return 0;
+	error_set(err, EINVAL,
+		  "%s has no network namespace of its own, and with local-port requests are met "
+		  "whoever serves them",
+		  target->owner_text);
+	return error_remedy(err, "leave it out: local-port alone is everybody's requests to it");
+}
+
 /* "8080, 9000-9010" */
 static void say_ports(const struct params *params, unsigned key, char *out, size_t size)
 {
@@ -99,6 +110,24 @@ static void say_ports(const struct params *params, unsigned key, char *out, size
 	prose_begin(&prose, out, size);
 	for (unsigned i = 0; i < params_count(params, key); i++)
 		prose_say(&prose, "%s%s", i ? ", " : "", params_value(params, key, i)->text);
+	prose_end(&prose);
+}
+
+void http_explain_server(const struct params *target, char *out, size_t size)
+{
+	const char *of = params_count(target, TRAFFIC_TO) ? "of the clients that are named"
+							  : "whoever sends them";
+	char ports[200];
+	struct prose prose;
+
+	prose_begin(&prose, out, size);
+	if (!http_is_at_server(target))
+		return;
+	say_ports(target, TRAFFIC_LOCAL_PORT, ports, sizeof(ports));
+	prose_say(&prose,
+		  " Requests are met where they arrive, at port %s of the servers here, %s; to the "
+		  "servers those of other machines seem to come from this one. ",
+		  ports, of);
 	prose_end(&prose);
 }
 
@@ -130,16 +159,24 @@ int http_list_clients(const struct target *target, struct plan *plan)
 	int result;
 
 	say_ports(&target->params, TRAFFIC_LOCAL_PORT, ports, sizeof(ports));
-	result = plan_add(
-		plan, PLAN_TARGET, "requests that come to port %s here, from anywhere%s%s%s%s",
-		ports, name[0] ? ", network namespace " : "", name,
-		target->owner_text[0] ? ", where it is that of " : "", target->owner_text);
+	result =
+		plan_add(plan, PLAN_TARGET, "requests that come to port %s here%s%s%s%s", ports,
+			 name[0] ? ", network namespace " : "", name,
+			 target->owner_text[0] ? ", where it is that of " : "", target->owner_text);
 	for (unsigned i = 0; result == 0 && i < sizeof(lists) / sizeof(*lists); i++)
 		result = list_values(&target->params, lists[i].key, lists[i].what, plan);
 	return result;
 }
 
-static int list_notes(struct plan *plan)
+static bool has_ports(const struct params *params, unsigned key)
+{
+	for (unsigned i = 0; i < params_count(params, key); i++)
+		if (params_value(params, key, i)->endpoint.port_first)
+			return true;
+	return false;
+}
+
+static int list_notes(const struct params *target, struct plan *plan)
 {
 	int result = plan_add(
 		plan, PLAN_NOTE,
@@ -151,11 +188,14 @@ static int list_notes(struct plan *plan)
 		result = plan_add(plan, PLAN_NOTE,
 				  "a port at which nobody listens accepts and resets, instead of "
 				  "refusing; servers bound to an interface cannot be reached");
+	if (result == 0 && (has_ports(target, TRAFFIC_TO) || has_ports(target, TRAFFIC_EXCEPT)))
+		result = plan_add(plan, PLAN_NOTE,
+				  "a port behind the address of a client is the one it sends from");
 	return result;
 }
 
-int http_list_server(const struct http_state *state, const char *listens, struct plan *plan,
-		     struct error *err)
+int http_list_server(const struct http_state *state, const struct params *target,
+		     const char *listens, struct plan *plan, struct error *err)
 {
 	const char *program = state->redirect.record.table;
 	char other[32];
@@ -171,7 +211,7 @@ int http_list_server(const struct http_state *state, const char *listens, struct
 		result = plan_add(plan, PLAN_CHANGE,
 				  "attach program %s (vanishes with its process)", program);
 	if (result == 0)
-		result = list_notes(plan);
+		result = list_notes(target, plan);
 	if (result == 0 && other[0])
 		result = plan_add(
 			plan, PLAN_NOTE,

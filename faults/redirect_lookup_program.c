@@ -217,6 +217,21 @@ static void spare_addresses(struct bpf_builder *builder, const struct params *pa
 		}
 }
 
+/* What a rule translates to 127.0.0.1 for another machine: passed on it would seem to come from
+ * there, whom servers trust. */
+static void spare_loopback(struct bpf_builder *builder, unsigned away)
+{
+	static const uint8_t loopback4[16] = {127}, loopback6[16] = {[15] = 1};
+	unsigned elsewhere4 = bpf_label(builder), elsewhere6 = bpf_label(builder);
+
+	test_network(builder, SERVER, AF_INET, loopback4, 8, elsewhere4);
+	test_network(builder, CLIENT, AF_INET, loopback4, 8, away);
+	bpf_place(builder, elsewhere4);
+	test_network(builder, SERVER, AF_INET6, loopback6, 128, elsewhere6);
+	test_network(builder, CLIENT, AF_INET6, loopback6, 128, away);
+	bpf_place(builder, elsewhere6);
+}
+
 /* One that somebody's program in front of ours has chosen is replaced: it is the server, which is
  * found again when we connect to it. */
 static void choose(struct bpf_builder *builder, int sockets, unsigned away)
@@ -250,6 +265,7 @@ static void write_program(struct bpf_builder *builder, const struct redirect_loo
 	spare_responders(builder, scope->pass, away);
 	find_client(builder, scope->pass, away);
 	spare_addresses(builder, params, away);
+	spare_loopback(builder, away);
 	test_list(builder, params, TRAFFIC_EXCEPT, CLIENT, away);
 	test_wanted(builder, params, TRAFFIC_TO, CLIENT, away);
 	test_list(builder, params, TRAFFIC_EXCEPT_LOCAL_ADDRESS, SERVER, away);

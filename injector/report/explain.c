@@ -182,6 +182,9 @@ static void explain_effect(const struct experiment *experiment, const struct exp
 	used = strlen(out);
 	if (step->ops->explain)
 		step->ops->explain(&step->params, out + used, size - used);
+	used = strlen(out);
+	if (step->ops->explain_target && target)
+		step->ops->explain_target(&target->params, out + used, size - used);
 }
 
 static void put_step(struct page *page, const struct experiment *experiment, unsigned index)

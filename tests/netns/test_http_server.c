@@ -185,6 +185,29 @@ static void test_metadata_is_not_met(void **state)
 	netlab_run("ip -n %s route del 169.254.169.254", lab->near);
 }
 
+/* A server that answers 127.0.0.1 alone shall not see others come from there. */
+static void test_nobody_seems_to_come_from_loopback(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+
+	netlab_run("ip netns exec %s sysctl -qw net.ipv4.conf.sqv1.route_localnet=1", lab->far);
+	netlab_run("ip netns exec %s nft add table ip theirs", lab->far);
+	netlab_run("ip netns exec %s nft add chain ip theirs in {type nat hook prerouting priority "
+		   "-100;}",
+		   lab->far);
+	netlab_run("ip netns exec %s nft add rule ip theirs in tcp dport 8088 dnat to 127.0.0.1:80",
+		   lab->far);
+	START(at_server(lab), &fault, "local-port", "80", "answer", "503");
+	assert_curl(lab, "200", "http://10.88.0.2:8088/up");
+	assert_curl(at_server(lab), "200", "--interface 10.88.0.2 http://127.0.0.1/up");
+	assert_curl(at_server(lab), "503", "--interface 127.0.0.2 http://127.0.0.1/up");
+	assert_curl(at_server(lab), "503", "http://[::1]/up");
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+	netlab_run("ip netns exec %s nft delete table ip theirs", lab->far);
+	netlab_run("ip netns exec %s sysctl -qw net.ipv4.conf.sqv1.route_localnet=0", lab->far);
+}
+
 static void test_connections_that_exist_are_ended_when_asked_for(void **state)
 {
 	static const char *const servers[] = {"10.88.0.2", "fd88::2"};
@@ -548,7 +571,7 @@ static void test_the_plan_says_what_servers_see(void **state)
 	struct netlab *lab = *state;
 	struct netlab_fault fault;
 	static const char *const wanted[] = {
-		"requests that come to port 80, 8000-8010 here, from anywhere",
+		"requests that come to port 80, 8000-8010 here, network namespace ",
 		"not of clients 10.88.0.9",
 		"BPF at the socket lookup of the network namespace",
 		"attach program sq_pppppp_0 (vanishes with its process)",
@@ -584,6 +607,7 @@ int main(void)
 		cmocka_unit_test(test_clients_are_chosen_by_address),
 		cmocka_unit_test(test_servers_are_chosen_by_address_and_port),
 		cmocka_unit_test(test_metadata_is_not_met),
+		cmocka_unit_test(test_nobody_seems_to_come_from_loopback),
 		cmocka_unit_test(test_connections_that_exist_are_ended_when_asked_for),
 		cmocka_unit_test(test_what_goes_out_is_not_ended),
 		cmocka_unit_test(test_a_strict_firewall_is_no_matter),

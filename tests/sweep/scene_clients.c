@@ -21,10 +21,12 @@
 
 #define NAMES_FROM 30001 /* outside of the few that the scene leaves for everybody */
 #define PAGES_FROM 30002
+#define LOCAL_FROM 30003 /* of the servers' own machine */
 #define NAMES_AT   53
 #define PAUSE_US   3000
 #define PATIENCE   5 /* ms */
 
+static const char client[] = "10.88.0.1", here[] = "127.0.0.1";
 static const char *const servers[] = {"10.88.0.2", "10.88.0.3"};
 
 static struct sockaddr_in place(const char *address, uint16_t port)
@@ -36,12 +38,12 @@ static struct sockaddr_in place(const char *address, uint16_t port)
 }
 
 /* Sends `text` and waits a moment for any answer. Closed at once: with a reset, of TCP. */
-static void ask(int type, uint16_t from, const char *server, uint16_t port, const void *text,
-		size_t size)
+static void ask(int type, const char *own, uint16_t from, const char *server, uint16_t port,
+		const void *text, size_t size)
 {
 	const struct linger none = {.l_onoff = 1};
 	const int on = 1;
-	struct sockaddr_in near = place("10.88.0.1", from), far = place(server, port);
+	struct sockaddr_in near = place(own, from), far = place(server, port);
 	struct pollfd polled = {.fd = socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
 	char answer[512];
 
@@ -73,8 +75,10 @@ static int start(void *context, struct error *err)
 		return pid < 0 ? error_errno(err, errno, "clients") : pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (unsigned at = 0;; at = !at) {
-		ask(SOCK_DGRAM, NAMES_FROM, servers[at], NAMES_AT, name, sizeof(name));
-		ask(SOCK_STREAM, PAGES_FROM, servers[0], NETLAB_OTHER_PORT, page, sizeof(page) - 1);
+		ask(SOCK_DGRAM, client, NAMES_FROM, servers[at], NAMES_AT, name, sizeof(name));
+		ask(SOCK_STREAM, client, PAGES_FROM, servers[0], NETLAB_OTHER_PORT, page,
+		    sizeof(page) - 1);
+		ask(SOCK_STREAM, here, LOCAL_FROM, here, NETLAB_PORT, page, sizeof(page) - 1);
 		usleep(PAUSE_US);
 	}
 }

@@ -178,7 +178,7 @@ static const struct {
 	 {"to=10.0.0.1", "answer=503", "for=5s", "share=10%"},
 	 "share: requests are chosen by server, by what is asked and by who asks, and this cannot "
 	 "be given",
-	 "leave it out; what can be given: to, to-file, protocol, protocol-number, except"},
+	 "leave it out; what can be given: to, to-file, local-port, local-address, protocol"},
 	{"process",
 	 {"name=nginx", "for=5s"},
 	 "'process' (kill) acts at once and has no end: remove "

@@ -247,8 +247,26 @@ static const struct bad bad_targets[] = {
 	      "  - {at: 0s, for: 1s, http: {target: t, answer: 503}}\n",
 	 5, 27,
 	 "http: vlan: requests are chosen by server, by what is asked and by who asks, and this "
-	 "cannot be given; remedy: leave it out; what can be given: to, to-file, protocol, "
-	 "protocol-number, except, except-file, allow-lockout, *"},
+	 "cannot be given; remedy: leave it out; what can be given: to, to-file, local-port, "
+	 "local-address, protocol, protocol-number, except, except-file, *"},
+	{HEAD "targets:\n  t: {local-port: 8080, unit: nginx}\nmethod:\n"
+	      "  - {at: 0s, for: 1s, http: {target: t, answer: 503}}\n",
+	 5, 31,
+	 "http: unit: with local-port requests are met where they arrive, whoever has sent them "
+	 "and "
+	 "whoever serves them; remedy: leave it out: local-port alone is everybody's requests to "
+	 "it; `to` chooses clients by address"},
+	{HEAD "targets:\n  t: {local-port: 8080, interface: lo}\nmethod:\n"
+	      "  - {at: 0s, for: 1s, http: {target: t, answer: 503}}\n",
+	 5, 36,
+	 "http: interface: with local-port it is not known by which interface a request came; "
+	 "remedy: leave it out; local-address chooses the servers' addresses, `to` the clients'"},
+	{HEAD "targets:\n  t: {local-address: 10.0.0.1}\nmethod:\n"
+	      "  - {at: 0s, for: 1s, http: {target: t, answer: 503}}\n",
+	 5, 22,
+	 "http: local-address: it is about servers on this side, and which ones is said by "
+	 "local-port; remedy: add local-port: 80; requests that are sent from here are chosen by "
+	 "`to`"},
 	{HEAD "targets:\n  t: {to: 10.0.0.1, protocol: [tcp, udp]}\nmethod:\n"
 	      "  - {at: 0s, for: 1s, http: {target: t, answer: 503}}\n",
 	 5, 32, "http: protocol: HTTP/1 is spoken over tcp alone; remedy: leave it out"},
