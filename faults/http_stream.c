@@ -151,6 +151,17 @@ static bool fill(struct http_lane *lane, int fd)
 	return true;
 }
 
+/* The server was told the end and has nothing more to say. Waiting for its own would keep our port
+ * for a minute (TIME_WAIT), and where all clients come from this machine these would run out for
+ * everybody on it; the reset behind the end is no news to the server. */
+static void leave_server(struct http_stream *stream)
+{
+	if (!stream->relay->pass || stream->server < 0 || !http_exchange_is_idle(stream))
+		return;
+	close_server(stream, false);
+	stream->to_client.has_ended = true;
+}
+
 static void pass_ends(struct http_stream *stream)
 {
 	struct http_lane *to_server = &stream->to_server, *to_client = &stream->to_client;
@@ -160,6 +171,7 @@ static void pass_ends(struct http_stream *stream)
 		to_server->is_shut = true;
 		if (stream->server >= 0)
 			shutdown(stream->server, SHUT_WR);
+		leave_server(stream);
 	}
 	if (to_client->has_ended && !to_client->is_shut && http_lane_is_empty(to_client)) {
 		to_client->is_shut = true;

@@ -453,6 +453,75 @@ static void test_new_connections_go_to_the_server_at_once(void **state)
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 }
 
+/* Its last packet is on its way when new ones are not met any more. */
+static void test_a_handshake_across_the_end_is_served(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	int64_t again_ns = 0;
+	char heard[4096];
+	int fd;
+
+	START(at_server(lab), &fault, "local-port", "80", "path", "/none", "answer", "503");
+	netlab_run("ip netns exec %s nft add table ip theirs", lab->far);
+	netlab_run("ip netns exec %s nft add chain ip theirs in {type filter hook input priority "
+		   "0;}",
+		   lab->far);
+	netlab_run("ip netns exec %s nft add rule ip theirs in tcp dport 80 tcp flags ack drop",
+		   lab->far);
+	fd = dial(lab, "10.88.0.2");
+	say(fd, GET("/up"));
+	assert_int_equal(http_fault.end(&fault.fault, FAULT_END_SOFT, &again_ns, NULL), 0);
+	assert_true(again_ns > 0);
+	netlab_run("ip netns exec %s nft delete table ip theirs", lab->far);
+	netlab_fault_end(&fault, FAULT_END_SOFT);
+	hear(fd, "\r\n\r\nup", heard, sizeof(heard));
+	close(fd);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+}
+
+static unsigned count_waiting(const struct netlab *lab)
+{
+	cleanup_free char *text =
+		netlab_output("ip netns exec %s ss -Htan state time-wait", lab->far);
+	unsigned count = 0;
+
+	for (const char *at = text; (at = strchr(at, '\n')); at++)
+		count++;
+	return count;
+}
+
+/* What comes from everywhere is passed on from one address: its ports are not to run out. The
+ * server is told the end all the same. */
+static void test_clients_that_hang_up_leave_no_ports_behind(void **state)
+{
+	static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+	struct netlab *lab = *state;
+	int listener = netlab_socket(lab->far_fd, AF_INET, SOCK_STREAM, 0, "10.88.0.3", 7005);
+	unsigned before = count_waiting(lab);
+	struct netlab_fault fault;
+	char heard[4096];
+
+	assert_int_equal(listen(listener, 5), 0);
+	START(at_server(lab), &fault, "local-port", "7005", "path", "/none", "answer", "503");
+	for (unsigned i = 0; i < 20; i++) {
+		int client = netlab_dial(lab->near_fd, "10.88.0.3", 7005), server;
+
+		say(client, GET("/"));
+		server = accept(listener, NULL, NULL);
+		hear(server, "\r\n\r\n", heard, sizeof(heard));
+		say(server, answer);
+		hear(client, "\r\n\r\n", heard, sizeof(heard));
+		close(client);
+		poll(NULL, 0, 20);				/* a real one is later */
+		assert_int_equal(recv(server, heard, 1, 0), 0); /* no reset */
+		close(server);
+	}
+	assert_int_equal(count_waiting(lab), before);
+	close(listener);
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+}
+
 static void test_an_abort_resets(void **state)
 {
 	struct netlab *lab = *state;
@@ -618,6 +687,8 @@ int main(void)
 		cmocka_unit_test(test_the_responder_serves_nobody_directly),
 		cmocka_unit_test(test_what_comes_back_is_seen),
 		cmocka_unit_test(test_new_connections_go_to_the_server_at_once),
+		cmocka_unit_test(test_a_handshake_across_the_end_is_served),
+		cmocka_unit_test(test_clients_that_hang_up_leave_no_ports_behind),
 		cmocka_unit_test(test_an_abort_resets),
 		cmocka_unit_test(test_injected_again_after_its_end),
 		cmocka_unit_test(test_killed_and_then_restored),
