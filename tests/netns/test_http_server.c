@@ -374,6 +374,63 @@ static void test_a_second_run_is_refused(void **state)
 	netlab_fault_finish(&fault, FAULT_END_NOW);
 }
 
+/* Gives what comes to port 80 to a socket of its own, as a service manager may; the link. */
+static int choose_sockets(const struct netlab *lab, int listener, struct redirect_pass *none)
+{
+	const struct bpf_map_shape passes = {"none", BPF_MAP_TYPE_HASH,
+					     sizeof(struct redirect_pass_key),
+					     sizeof(struct redirect_pass_value), 1};
+	const struct bpf_map_shape sockets = {"theirs", BPF_MAP_TYPE_SOCKMAP, 4, 4, 2};
+	struct target port = {.kind = TARGET_TRAFFIC};
+	struct redirect_lookup_scope scope = {.target = &port, .pass = none};
+	const uint32_t key = 0, value = (uint32_t)listener;
+	struct error err = ERROR_INIT;
+	int program, link;
+
+	assert_int_equal(params_init(&port.params, traffic_params, &err), 0);
+	assert_int_equal(params_add(&port.params, TRAFFIC_LOCAL_PORT, "80", 0, 0, &err), 0);
+	assert_int_equal(bpf_map_new(&passes, &none->map, &err), 0);
+	assert_int_equal(bpf_map_new(&sockets, &scope.sockets, &err), 0);
+	assert_int_equal(bpf_map_set(scope.sockets, &key, &value, &err), 0);
+	assert_int_equal(redirect_lookup_program_load(&scope, "theirs", &program, &err), 0);
+	assert_int_equal(bpf_link_lookup(program, lab->far_fd, &link, &err), 0);
+	close(program);
+	close(scope.sockets);
+	params_free(&port.params);
+	return link;
+}
+
+static void test_behind_a_program_of_somebody(void **state)
+{
+	struct netlab *lab = *state;
+	int listener = netlab_socket(lab->far_fd, AF_INET, SOCK_STREAM, 0, "127.0.0.1", 7006);
+	struct redirect_pass none = {.map = -1};
+	struct netlab_fault fault;
+	char heard[4096];
+	int link, fds[2];
+
+	assert_int_equal(listen(listener, 5), 0);
+	link = choose_sockets(lab, listener, &none);
+	START(at_server(lab), &fault, "local-port", "80", "path", "/up", "answer", "503");
+	assert_non_null(strstr(fault.plan, "somebody's program theirs chooses sockets here"));
+	assert_both(lab, "503", "http://10.88.0.2/up");
+	/* what is passed on goes where it went before */
+	fds[0] = dial(lab, "10.88.0.2");
+	say(fds[0], GET("/mid"));
+	for (unsigned i = 0; i < 3; i++) { /* those of the two above, which were not asked */
+		fds[1] = accept(listener, NULL, NULL);
+		if (i == 2)
+			hear(fds[1], "GET /mid", heard, sizeof(heard));
+		close(fds[1]);
+	}
+	close(fds[0]);
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+	close(link);
+	close(none.map);
+	close(listener);
+	assert_both(lab, "200", "http://10.88.0.2/up");
+}
+
 /* Who finds its port is no client. */
 static void test_the_responder_serves_nobody_directly(void **state)
 {
@@ -635,6 +692,19 @@ static void test_a_failure_at_each_step_leaves_nothing(void **state)
 
 /* What is told. */
 
+static void test_a_container_among_others_is_refused(void **state)
+{
+	struct target target = {
+		.container_count = 1, .namespace_fd = -1, .owner_text = "container a"};
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	assert_int_equal(http_check_container(&target, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "container a has no network namespace of its own"));
+	target.namespace_fd = 0;
+	assert_int_equal(http_check_container(&target, &err), 0);
+}
+
 static void test_the_plan_says_what_servers_see(void **state)
 {
 	struct netlab *lab = *state;
@@ -684,6 +754,7 @@ int main(void)
 		cmocka_unit_test(test_the_newer_one_passes_to_the_older),
 		cmocka_unit_test(test_beside_one_where_requests_are_sent),
 		cmocka_unit_test(test_a_second_run_is_refused),
+		cmocka_unit_test(test_behind_a_program_of_somebody),
 		cmocka_unit_test(test_the_responder_serves_nobody_directly),
 		cmocka_unit_test(test_what_comes_back_is_seen),
 		cmocka_unit_test(test_new_connections_go_to_the_server_at_once),
@@ -695,6 +766,7 @@ int main(void)
 		cmocka_unit_test(test_undone_while_its_process_is_there),
 		cmocka_unit_test(test_somebody_detaches_the_program),
 		cmocka_unit_test(test_a_failure_at_each_step_leaves_nothing),
+		cmocka_unit_test(test_a_container_among_others_is_refused),
 		cmocka_unit_test(test_the_plan_says_what_servers_see),
 	};
 
