@@ -112,9 +112,10 @@ static void write_http(FILE *out, unsigned at_ms)
 		"abort: true",
 		"path: \"*\", abort: true, delay: 20ms, probability: 30%",
 	};
+	static const char *const where[] = {"far", "net", "far", "net", "here"};
 
 	write_time(out, at_ms, false);
-	fprintf(out, "http: {target: %s, %s}}", soak_pick(2) ? "far" : "net", PICK(effects));
+	fprintf(out, "http: {target: %s, %s}}", PICK(where), PICK(effects));
 }
 
 static void write_connect(FILE *out, unsigned at_ms)
@@ -217,6 +218,7 @@ static void write_targets(FILE *out, const struct scene *scene, unsigned slot, p
 		{"of-group", "{to: [\"10.88.0.2:7001\"], cgroup: " SCENE_GROUP "}", 0},
 		{"server", "{to: [\"10.88.0.2\"]}", 0},
 		{"other-server", "{to: [\"10.88.0.3\"]}", 0},
+		{"here", "{local-port: 7001}", 0}, /* of one run at a time */
 		{"service", "{local-port: %d}", 7009 + (int)slot},
 		{"own", "{file: {path: " SCENE_FOLDER "/soak-%d.conf}}", (int)slot},
 		{"shared", "{file: {path: " SCENE_FOLDER "/service.conf}}", 0},

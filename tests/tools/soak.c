@@ -110,7 +110,7 @@ static void show(unsigned slot)
 static void count_refusal(const struct run *run, unsigned slot)
 {
 	static const char *const reasons[] = {" is held ", " a mount of its own",
-					      "another run affects"};
+					      "another run affects", "another run meets"};
 	cleanup_free char *log = NULL;
 	bool is_known = false;
 
