@@ -169,6 +169,43 @@ static void test_servers_are_chosen_by_address_and_port(void **state)
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 }
 
+/* The program is as long as it can be, and the last of each list counts. */
+static void test_as_much_as_may_be_given(void **state)
+{
+	static const char *const formats[][2] = {
+		{"local-port", "%u"},
+		{"except-local-port", "%u"},
+		{"to", "[fd99:1:2:3:4:5:6:%x]:1-65534"},
+		{"except", "[fd99:1:2:3:5:5:6:%x]:1-65534"},
+		{"local-address", "fd99:1:2:3:6:5:6:%x/127"},
+		{"except-local-address", "fd99:1:2:3:7:5:6:%x/127"}};
+	static const char *const last[] = {"80",	  "81",	     "fd88::1",
+					   "10.88.0.254", "fd88::2", "fd88::3"};
+	static char texts[6 * REDIRECT_LOOKUP_VALUES][48];
+	const char *settings[4 + 12 * REDIRECT_LOOKUP_VALUES + 1] = {"fault", "http", "answer",
+								     "503"};
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	unsigned count = 4;
+
+	for (unsigned i = 0; i < 6 * REDIRECT_LOOKUP_VALUES; i++) {
+		unsigned at = i / REDIRECT_LOOKUP_VALUES, number = i % REDIRECT_LOOKUP_VALUES;
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+		snprintf(texts[i], sizeof(texts[i]), formats[at][1], 2 * number + 1000 * (at + 1));
+#pragma GCC diagnostic pop
+		settings[count++] = formats[at][0];
+		settings[count++] = number + 1 < REDIRECT_LOOKUP_VALUES ? texts[i] : last[at];
+	}
+	start(at_server(lab), &fault, settings);
+	assert_curl(lab, "503", "http://[fd88::2]/up");
+	assert_curl(lab, "200", "http://[fd88::3]/up");
+	assert_curl(at_server(lab), "200", "http://[fd88::2]/up");
+	assert_curl(lab, "200", "http://10.88.0.2/up");
+	netlab_fault_finish(&fault, FAULT_END_SOFT);
+}
+
 /* Credentials of a cloud, which something on this machine hands out. */
 static void test_metadata_is_not_met(void **state)
 {
@@ -745,6 +782,7 @@ int main(void)
 		cmocka_unit_test(test_delayed_aborted_changed),
 		cmocka_unit_test(test_clients_are_chosen_by_address),
 		cmocka_unit_test(test_servers_are_chosen_by_address_and_port),
+		cmocka_unit_test(test_as_much_as_may_be_given),
 		cmocka_unit_test(test_metadata_is_not_met),
 		cmocka_unit_test(test_nobody_seems_to_come_from_loopback),
 		cmocka_unit_test(test_connections_that_exist_are_ended_when_asked_for),
