@@ -16,6 +16,10 @@
 
 #include <cmocka.h>
 
+#ifndef BENCH_RUNS
+#define BENCH_RUNS "bbbb" /* their numbers begin with it */
+#endif
+
 #define SETTINGS(...)                                                                              \
 	(const char *[])                                                                           \
 	{                                                                                          \
@@ -29,7 +33,7 @@ static inline void start(struct netlab *lab, struct netlab_fault *fault,
 	struct error err = ERROR_INIT;
 	char run_id[RUN_ID_SIZE];
 
-	snprintf(run_id, sizeof(run_id), "bbbb%02u", ++runs % 100);
+	snprintf(run_id, sizeof(run_id), BENCH_RUNS "%02u", ++runs % 100);
 	if (netlab_fault_plan(lab, fault, run_id, settings, &err) < 0 ||
 	    fault->fault.ops->inject(&fault->fault, &err) < 0)
 		fail_msg("%s (%s)", err.text, err.remedy);
