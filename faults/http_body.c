@@ -5,6 +5,8 @@
  */
 #include "faults/http_message.h"
 
+#include <string.h>
+
 /* Of the chunks; zero is where a body begins. */
 enum {
 	SIZE_BEGINS, /* the first digit */
@@ -129,4 +131,29 @@ bool http_body_take(struct http_body *body, const uint8_t *bytes, size_t size, s
 	}
 	*out_taken = size;
 	return true;
+}
+
+size_t http_body_strip(enum http_framing framing, const uint8_t *bytes, size_t size, uint8_t *out)
+{
+	struct http_body body = {.framing = framing};
+	size_t used = 0;
+	bool is_done = false;
+
+	if (framing != HTTP_CHUNKED) {
+		memcpy(out, bytes, size);
+		return size;
+	}
+	for (size_t at = 0, taken; at < size && !is_done; at += taken) {
+		bool is_data = body.state == DATA;
+		size_t next = is_data && body.left < size - at ? (size_t)body.left
+			      : is_data			       ? size - at
+							       : 1;
+
+		if (!take_chunks(&body, bytes + at, next, &taken, &is_done))
+			break;
+		if (is_data)
+			memcpy(out + used, bytes + at, taken);
+		used += is_data ? taken : 0;
+	}
+	return used;
 }

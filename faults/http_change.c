@@ -125,6 +125,63 @@ static void put_settings(struct writer *writer, const struct params *params, uns
 	}
 }
 
+/* Bodies. */
+
+/* How the message ends. */
+static const char *const framing[] = {"Content-Length", "Transfer-Encoding", "Trailer", NULL};
+/* What is true of the body that was there alone; by the last two a program could believe later that
+ * it has it. */
+static const char *const of_the_body[] = {"Content-Encoding",
+					  "Content-MD5",
+					  "Digest",
+					  "Content-Digest",
+					  "Repr-Digest",
+					  "Content-Range",
+					  "ETag",
+					  "Last-Modified",
+					  NULL};
+/* Somebody who waits for it gets it from us. */
+static const char *const expect[] = {"Expect", NULL};
+
+static void put_length(struct writer *writer, size_t length)
+{
+	char line[64];
+
+	snprintf(line, sizeof(line), "Content-Length: %zu", length);
+	put_line(writer, line);
+}
+
+/* "application/json; charset=utf-8", "application/problem+json" */
+static bool is_json(struct http_text type)
+{
+	static const char *const json[] = {"application/json", NULL}, *const suffix[] = {"+json",
+											 NULL};
+	const char *end = memchr(type.at, ';', type.size);
+
+	if (end)
+		type.size = (size_t)(end - type.at);
+	while (type.size && (type.at[type.size - 1] == ' ' || type.at[type.size - 1] == '\t'))
+		type.size--;
+	if (is_one_of(type, json))
+		return true;
+	return type.size > 5 && is_one_of((struct http_text){type.at + type.size - 5, 5}, suffix);
+}
+
+bool http_change_can_merge(struct http_text headers)
+{
+	static const char *const type[] = {"Content-Type", NULL};
+	static const char *const spoils[] = {"Content-Encoding", "Content-Range", NULL};
+	struct http_text name, value;
+	unsigned types = 0;
+
+	while (http_next_header(&headers, &name, &value)) {
+		if (is_one_of(name, spoils) || (is_one_of(name, type) && !is_json(value)))
+			return false;
+		types += is_one_of(name, type);
+	}
+	return types == 1;
+}
+
 /* Requests. */
 
 static void put_query(struct writer *writer, const struct params *params, struct http_text query)
@@ -181,17 +238,58 @@ static bool put_target(struct writer *writer, const struct params *params, struc
 	return true;
 }
 
+/* A body means something there (RFC 9110 9.3); of another method that may be. */
+static bool may_have_body(struct http_text method)
+{
+	static const char *const without[] = {"GET", "HEAD", "DELETE", "TRACE", "OPTIONS", NULL};
+
+	return !is_one_of(method, without);
+}
+
+/* None, or one that we can satisfy. */
+static bool is_expected(struct http_text headers)
+{
+	static const char *const known[] = {"100-continue", NULL};
+	struct http_text name, value;
+
+	while (http_next_header(&headers, &name, &value))
+		if (is_one_of(name, expect) && !is_one_of(value, known))
+			return false;
+	return true;
+}
+
+bool http_change_can_collect(const struct http_request_head *request)
+{
+	return is_expected(request->headers) && http_change_can_merge(request->headers);
+}
+
+static bool can_have_body(const struct http_policy *policy, const struct http_request_head *request,
+			  const struct http_text *merged)
+{
+	const char *set = params_text(policy->params, HTTP_PARAM_SET_METHOD);
+	struct http_text method = set ? (struct http_text){set, strlen(set)} : request->method;
+
+	if (policy->merged_request && !merged)
+		return false;
+	return is_expected(request->headers) &&
+	       (request->body.framing != HTTP_NOTHING || may_have_body(method));
+}
+
 bool http_change_request(const struct http_policy *policy, const struct http_request_head *request,
-			 const uint8_t *bytes, size_t size, uint8_t *out, size_t room,
-			 size_t *out_size)
+			 const uint8_t *bytes, size_t size, const struct http_text *merged,
+			 uint8_t *out, size_t room, size_t *out_size, bool *out_drops)
 {
 	const struct params *params = policy->params;
 	const char *method = params_text(params, HTTP_PARAM_SET_METHOD);
 	const char *start = (const char *)bytes,
 		   *behind = request->target.at + request->target.size;
+	const char *body = policy->new_request_body;
+	bool replaces = body || policy->merged_request;
+	const char *const *const dropped[] = {replaces ? framing : NULL, of_the_body, expect, NULL};
 	struct writer writer = begin(bytes, size, out, room);
 
-	if (request->is_tunnel || (method && request->is_head))
+	if (request->is_tunnel || (method && request->is_head) ||
+	    (replaces && !can_have_body(policy, request, merged)))
 		return false;
 	put(&writer, start, (size_t)(request->method.at - start)); /* empty lines */
 	if (method)
@@ -202,30 +300,22 @@ bool http_change_request(const struct http_policy *policy, const struct http_req
 	if (!put_target(&writer, params, request->target))
 		return false;
 	put(&writer, behind, (size_t)(request->headers.at - behind));
-	put_others(&writer, request->headers, params, HTTP_PARAM_SET_REQUEST_HEADER, NULL);
+	put_others(&writer, request->headers, params, HTTP_PARAM_SET_REQUEST_HEADER, dropped);
 	put_settings(&writer, params, HTTP_PARAM_SET_REQUEST_HEADER);
+	if (replaces)
+		put_length(&writer, merged ? merged->size : strlen(body));
 	put_text(&writer, writer.line_end);
+	if (replaces && !merged)
+		put_string(&writer, body);
 	if (writer.is_short)
 		return false;
 	*out_size = writer.used;
+	*out_drops = replaces && !merged && request->body.framing != HTTP_NOTHING;
 	return true;
 }
 
 /* Responses. */
 
-/* How the message ends. */
-static const char *const framing[] = {"Content-Length", "Transfer-Encoding", "Trailer", NULL};
-/* What is true of the server's body alone; by the last two a program could believe later that it
- * has it. */
-static const char *const of_the_body[] = {"Content-Encoding",
-					  "Content-MD5",
-					  "Digest",
-					  "Content-Digest",
-					  "Repr-Digest",
-					  "Content-Range",
-					  "ETag",
-					  "Last-Modified",
-					  NULL};
 /* How long it may be kept. */
 static const char *const of_caches[] = {"Cache-Control", "Expires", "CDN-Cache-Control",
 					"Surrogate-Control", NULL};
@@ -234,14 +324,6 @@ static const char *const of_caches[] = {"Cache-Control", "Expires", "CDN-Cache-C
 static bool is_bare(unsigned status)
 {
 	return status == 204 || status == 205 || status == 304;
-}
-
-static void put_length(struct writer *writer, size_t length)
-{
-	char line[64];
-
-	snprintf(line, sizeof(line), "Content-Length: %zu", length);
-	put_line(writer, line);
 }
 
 static void put_status_line(struct writer *writer, const struct http_policy *policy,
@@ -261,13 +343,13 @@ static void put_status_line(struct writer *writer, const struct http_policy *pol
 
 bool http_change_response(const struct http_policy *policy,
 			  const struct http_response_head *response, const uint8_t *bytes,
-			  size_t size, bool to_head, uint8_t *out, size_t room, size_t *out_size,
-			  bool *out_drops)
+			  size_t size, bool to_head, const struct http_text *merged, uint8_t *out,
+			  size_t room, size_t *out_size, bool *out_drops)
 {
 	const struct params *params = policy->params;
 	unsigned status = policy->new_status ? policy->new_status : response->status;
 	bool had_none = response->status == 204 || response->status == 304;
-	bool replaces = policy->new_body != NULL;
+	bool replaces = policy->new_body || policy->merged_body;
 	bool is_reframed = replaces || (policy->new_status && (is_bare(status) || had_none));
 	bool drops = is_reframed && response->body.framing != HTTP_NOTHING;
 	const char *const *const dropped[] = {of_caches, is_reframed ? framing : NULL,
@@ -276,12 +358,18 @@ bool http_change_response(const struct http_policy *policy,
 
 	if (replaces && is_bare(status))
 		return false;
+	/* to HEAD: what GET would get is JSON, of a length that nobody knows */
+	if (policy->merged_body && !merged &&
+	    !(to_head && http_change_can_merge(response->headers)))
+		return false;
 	put_status_line(&writer, policy, response, bytes);
 	put_others(&writer, response->headers, params, HTTP_PARAM_SET_RESPONSE_HEADER, dropped);
 	put_settings(&writer, params, HTTP_PARAM_SET_RESPONSE_HEADER);
 	if (!is_set(params, HTTP_PARAM_SET_RESPONSE_HEADER, (struct http_text){of_caches[0], 13}))
 		put_line(&writer, "Cache-Control: no-store");
-	if (replaces)
+	if (merged)
+		put_length(&writer, merged->size);
+	else if (policy->new_body)
 		put_length(&writer, strlen(policy->new_body));
 	else if (is_reframed && (status == 205 || !is_bare(status)) && !to_head)
 		put_length(&writer, 0);
@@ -289,7 +377,7 @@ bool http_change_response(const struct http_policy *policy,
 	if (drops && response->body.framing == HTTP_UNTIL_CLOSE && !response->is_last)
 		put_line(&writer, "Connection: close");
 	put_text(&writer, writer.line_end);
-	if (replaces && !to_head)
+	if (policy->new_body && !to_head)
 		put_string(&writer, policy->new_body);
 	if (writer.is_short)
 		return false;

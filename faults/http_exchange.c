@@ -1,58 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What is said on one connection: requests are found and decided about, one behind the other, and
- * responses are followed as far as needed to know whose turn it is, and which of them is to be
- * changed. An answer of ours comes when
- * the server has answered all that was asked before. What is not understood passes, and everything
- * behind it: a mistake here makes a fault miss, never a byte be lost.
+ * What is said on one connection: requests are found and decided about, one behind the other. An
+ * answer of ours comes when the server has answered all that was asked before. What is not
+ * understood passes, and everything behind it: a mistake here makes a fault miss, never a byte be
+ * lost.
  */
-#include "faults/http_stream.h"
+#include "faults/http_exchange.h"
 
-#include "injector/base/clock.h"
+#include "faults/http_collect.h"
 
 #include <string.h>
 
-static size_t undecided(const struct http_lane *lane)
-{
-	return lane->used - lane->clear;
-}
-
-static const uint8_t *next_bytes(const struct http_lane *lane)
-{
-	return lane->bytes + lane->clear;
-}
-
-/* No more can come before some of it has gone. */
-static bool is_full(const struct http_lane *lane)
-{
-	return lane->start == lane->clear && undecided(lane) == HTTP_LANE_SIZE;
-}
-
-static void drop(struct http_lane *lane, size_t size)
-{
-	memmove(lane->bytes + lane->clear, lane->bytes + lane->clear + size,
-		undecided(lane) - size);
-	lane->used -= size;
-}
-
-/* A changed message is longer. False: what is decided has to go on first. */
-static bool has_room_to_grow(struct http_lane *lane)
-{
-	http_lane_compact(lane);
-	return sizeof(lane->bytes) - lane->used >= HTTP_GROWTH_MAX;
-}
-
-/* The next `size` bytes become others. */
-static void replace(struct http_lane *lane, size_t size, const uint8_t *bytes, size_t new_size)
-{
-	memmove(lane->bytes + lane->clear + new_size, lane->bytes + lane->clear + size,
-		undecided(lane) - size);
-	memcpy(lane->bytes + lane->clear, bytes, new_size);
-	lane->used = lane->used - size + new_size;
-}
-
-/* What is left of the body of a request that was answered here would be a request to the server: it
- * never passes. */
+/* What is left of the body of a request that was answered here, or got another one, would be a
+ * request to the server: it never passes. */
 static void pass_all(struct http_stream *stream)
 {
 	if (stream->mode == HTTP_IN_DROPPED) {
@@ -61,11 +21,14 @@ static void pass_all(struct http_stream *stream)
 	}
 	stream->mode = HTTP_RAW;
 	stream->pending = 0;
+	stream->is_collected = false;
+	http_collect_release(&stream->to_server);
+	http_collect_release(&stream->to_client);
 	/* what is dropped still is: behind ours it would be taken for something else */
 	stream->is_in_response = stream->is_dropped;
 }
 
-static bool give_up(struct http_stream *stream)
+bool http_exchange_give_up(struct http_stream *stream)
 {
 	stream->relay->strange++;
 	pass_all(stream);
@@ -81,7 +44,7 @@ static bool pass_request(struct http_stream *stream, bool is_met)
 
 	stream->to_server.clear += stream->head_size;
 	if (stream->request.is_tunnel)
-		return give_up(stream);
+		return http_exchange_give_up(stream);
 	stream->pending_head &= ~bit;
 	stream->pending_head |= stream->request.is_head ? bit : 0;
 	stream->pending_met &= ~bit;
@@ -97,21 +60,22 @@ static bool at_head(struct http_stream *stream)
 	struct http_relay *relay = stream->relay;
 	enum http_found found;
 
-	if (!undecided(lane) || stream->pending == HTTP_PENDING_MAX ||
+	if (!http_lane_undecided(lane) || stream->pending == HTTP_PENDING_MAX ||
 	    (stream->pending && stream->request.is_changing))
 		return false;
-	found = http_find_request(next_bytes(lane), undecided(lane), &stream->head_size);
-	if (found == HTTP_PART && !is_full(lane) && !lane->has_ended)
+	found = http_find_request(http_lane_next(lane), http_lane_undecided(lane),
+				  &stream->head_size);
+	if (found == HTTP_PART && !http_lane_is_full(lane) && !lane->has_ended)
 		return false;
 	if (found != HTTP_WHOLE ||
-	    !http_read_request(next_bytes(lane), stream->head_size, &stream->request))
-		return give_up(stream);
+	    !http_read_request(http_lane_next(lane), stream->head_size, &stream->request))
+		return http_exchange_give_up(stream);
 	stream->has_asked = true;
 	relay->requests++;
 	if (relay->base.is_soft || !http_policy_holds(relay->policy, &stream->request) ||
 	    !http_policy_draws(relay->policy, &relay->random))
 		return pass_request(stream, false);
-	relay->hits++;
+	relay->hits += !relay->policy->selects_responses;
 	stream->mode = HTTP_HELD;
 	http_stream_hold(stream, http_policy_delay_ns(relay->policy));
 	return true;
@@ -129,7 +93,7 @@ static bool answer(struct http_stream *stream)
 	lane->start = 0;
 	lane->used = lane->clear = http_write_answer(policy->status, policy->body, request->is_head,
 						     closes, lane->bytes);
-	drop(&stream->to_server, stream->head_size);
+	http_lane_drop(&stream->to_server, stream->head_size);
 	stream->relay->answered++;
 	stream->mode = HTTP_IN_DROPPED;
 	if (closes)
@@ -138,26 +102,96 @@ static bool answer(struct http_stream *stream)
 }
 
 /* In whole or not at all: then its response stays as it is, too. */
-static bool pass_changed(struct http_stream *stream)
+static bool pass_unchanged(struct http_stream *stream)
+{
+	stream->relay->unchanged++;
+	return pass_request(stream, false);
+}
+
+/* A client that waits until its body is wanted is told so by us: the server gets another one, or
+ * this one late. False: it is not its turn. */
+static bool ask_for_body(struct http_stream *stream, const struct http_request_head *request)
+{
+	static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+	struct http_lane *lane = &stream->to_client;
+
+	if (!request->may_wait || request->is_old)
+		return true;
+	if (stream->pending || !http_lane_is_empty(lane))
+		return false;
+	lane->start = 0;
+	lane->used = lane->clear = sizeof(text) - 1;
+	memcpy(lane->bytes, text, lane->used);
+	return true;
+}
+
+static bool pass_replaced(struct http_stream *stream, const struct http_request_head *request)
 {
 	struct http_relay *relay = stream->relay;
 	struct http_lane *lane = &stream->to_server;
-	struct http_request_head request;
+	bool drops;
 	size_t size;
 
-	if (!has_room_to_grow(lane))
+	if (!http_change_request(relay->policy, request, http_lane_next(lane), stream->head_size,
+				 NULL, relay->changed, sizeof(relay->changed), &size, &drops))
+		return pass_unchanged(stream);
+	if (drops && !ask_for_body(stream, request))
 		return false;
-	/* what was read of it may lie elsewhere by now */
-	if (!http_read_request(next_bytes(lane), stream->head_size, &request) ||
-	    !http_change_request(relay->policy, &request, next_bytes(lane), stream->head_size,
-				 relay->changed, sizeof(relay->changed), &size)) {
-		relay->unchanged++;
-		return pass_request(stream, false);
-	}
-	replace(lane, stream->head_size, relay->changed, size);
+	http_lane_replace(lane, stream->head_size, relay->changed, size);
 	stream->head_size = size;
 	relay->changed_requests++;
-	return pass_request(stream, true);
+	pass_request(stream, true);
+	if (drops)
+		stream->mode = HTTP_IN_DROPPED;
+	return true;
+}
+
+static bool pass_collected(struct http_stream *stream, const struct http_request_head *request)
+{
+	if (!http_change_can_collect(request))
+		return pass_unchanged(stream);
+	if (!ask_for_body(stream, request))
+		return false;
+	if (!http_collect_begin(stream->relay, &stream->to_server, stream->head_size,
+				&request->body))
+		return pass_unchanged(stream);
+	stream->mode = HTTP_IN_COLLECTED;
+	return true;
+}
+
+static bool pass_changed(struct http_stream *stream)
+{
+	struct http_lane *lane = &stream->to_server;
+	struct http_request_head request;
+
+	if (!http_lane_may_grow(lane))
+		return false;
+	/* what was read of it may lie elsewhere by now */
+	if (!http_read_request(http_lane_next(lane), stream->head_size, &request))
+		return pass_unchanged(stream);
+	return stream->relay->policy->merged_request ? pass_collected(stream, &request)
+						     : pass_replaced(stream, &request);
+}
+
+static bool in_collected(struct http_stream *stream)
+{
+	struct http_relay *relay = stream->relay;
+	enum http_collected collected = HTTP_NOT_COLLECTED;
+	bool has_moved, is_changed;
+
+	if (!relay->base.is_soft)
+		collected = http_collect_go_on(relay, &stream->to_server, &stream->request.body,
+					       &has_moved);
+	if (collected == HTTP_COLLECTING)
+		return has_moved;
+	is_changed = collected == HTTP_COLLECTED && http_collect_change_request(stream);
+	relay->changed_requests += is_changed;
+	relay->unchanged += !is_changed && !relay->base.is_soft;
+	if (collected == HTTP_COLLECTED)
+		stream->request.body = (struct http_body){.framing = HTTP_NOTHING};
+	http_collect_release(&stream->to_server);
+	stream->head_size = 0;
+	return pass_request(stream, is_changed);
 }
 
 static bool pass_met(struct http_stream *stream)
@@ -168,7 +202,7 @@ static bool pass_met(struct http_stream *stream)
 		return pass_request(stream, false);
 	if (policy->changes_requests)
 		return pass_changed(stream);
-	return pass_request(stream, policy->changes_responses);
+	return pass_request(stream, http_policy_meets_responses(policy));
 }
 
 static bool held(struct http_stream *stream)
@@ -195,15 +229,15 @@ static bool in_body(struct http_stream *stream, bool is_dropped)
 	size_t taken;
 	bool is_done;
 
-	if (!http_body_take(&stream->request.body, next_bytes(lane), undecided(lane), &taken,
-			    &is_done)) {
+	if (!http_body_take(&stream->request.body, http_lane_next(lane), http_lane_undecided(lane),
+			    &taken, &is_done)) {
 		if (!is_dropped)
-			return give_up(stream);
+			return http_exchange_give_up(stream);
 		http_stream_hang_up(stream);
 		return true;
 	}
 	if (is_dropped)
-		drop(lane, taken);
+		http_lane_drop(lane, taken);
 	else
 		lane->clear += taken;
 	if (is_done)
@@ -217,14 +251,18 @@ static bool go_on_with_requests(struct http_stream *stream)
 
 	/* a server that says no more is asked no more by rights; what it has said may wait for room
 	 */
-	if (stream->to_client.has_ended && !undecided(&stream->to_client) &&
-	    stream->mode != HTTP_HANGING_UP)
+	if (stream->to_client.has_ended && !http_lane_undecided(&stream->to_client) &&
+	    !stream->to_client.store.bytes && stream->mode != HTTP_HANGING_UP)
 		pass_all(stream);
+	if (lane->store.is_released)
+		return http_collect_pour(stream->relay, lane);
 	switch (stream->mode) {
 	case HTTP_AT_HEAD:
 		return at_head(stream);
 	case HTTP_HELD:
 		return held(stream);
+	case HTTP_IN_COLLECTED:
+		return in_collected(stream);
 	case HTTP_IN_BODY:
 		return in_body(stream, false);
 	case HTTP_IN_DROPPED:
@@ -233,133 +271,17 @@ static bool go_on_with_requests(struct http_stream *stream)
 		lane->clear = lane->used;
 		break;
 	case HTTP_HANGING_UP:
-		drop(lane, undecided(lane));
+		http_lane_drop(lane, http_lane_undecided(lane));
 		break;
 	}
 	return false;
-}
-
-/* Responses. */
-
-static bool end_response(struct http_stream *stream)
-{
-	stream->is_in_response = false;
-	stream->pending--;
-	stream->pending_head >>= 1;
-	stream->pending_met >>= 1;
-	return true;
-}
-
-/* The head of a response that is whole; of what it is now, *size. */
-static void change_response(struct http_stream *stream, const struct http_response_head *response,
-			    size_t *size)
-{
-	struct http_relay *relay = stream->relay;
-	struct http_lane *lane = &stream->to_client;
-	size_t new_size;
-
-	if (!http_change_response(relay->policy, response, next_bytes(lane), *size,
-				  stream->pending_head & 1, relay->changed, sizeof(relay->changed),
-				  &new_size, &stream->is_dropped)) {
-		relay->unchanged++;
-		return;
-	}
-	replace(lane, *size, relay->changed, new_size);
-	*size = new_size;
-	relay->changed_responses += relay->policy->changes_responses;
-}
-
-static bool at_response(struct http_stream *stream)
-{
-	struct http_lane *lane = &stream->to_client;
-	bool is_met = stream->pending && stream->pending_met & 1;
-	struct http_response_head response;
-	enum http_found found;
-	size_t size = 0;
-
-	if (!undecided(lane) || (is_met && !has_room_to_grow(lane)))
-		return false;
-	if (!stream->pending && !stream->is_told &&
-	    (stream->mode == HTTP_HELD || stream->mode == HTTP_IN_DROPPED)) {
-		http_stream_drop_server(stream); /* that it will wait no longer, of which we know */
-		return false;
-	}
-	if (!stream->pending) /* nobody has asked */
-		return give_up(stream);
-	found = http_find_response(next_bytes(lane), undecided(lane), &size);
-	if (found == HTTP_PART && !is_full(lane) && !lane->has_ended)
-		return false;
-	if (found != HTTP_WHOLE ||
-	    !http_read_response(next_bytes(lane), size, stream->pending_head & 1, &response))
-		return give_up(stream);
-	if (is_met && !response.is_interim && response.status != 101)
-		change_response(stream, &response, &size);
-	lane->clear += size;
-	if (response.is_interim)
-		return true;
-	stream->response = response.body;
-	/* another protocol from here; or it has answered without the body that it was to ask for,
-	 * and whether that still comes nobody knows */
-	if (response.status == 101 ||
-	    (stream->mode == HTTP_IN_BODY && stream->pending == 1 && stream->request.may_wait))
-		return give_up(stream);
-	stream->is_in_response = true;
-	return true;
-}
-
-/* The rest of a response of which the client has all: our own one. */
-static bool drop_response(struct http_stream *stream)
-{
-	struct http_lane *lane = &stream->to_client;
-	size_t taken;
-	bool is_done;
-
-	if (!http_body_take(&stream->response, next_bytes(lane), undecided(lane), &taken,
-			    &is_done)) {
-		/* where it ends nobody knows, and nothing else can come from there */
-		stream->relay->strange++;
-		http_stream_hang_up(stream);
-		return true;
-	}
-	drop(lane, taken);
-	if (is_done) {
-		stream->is_dropped = false;
-		stream->alone_ns = 0;
-		if (stream->mode != HTTP_RAW)
-			return end_response(stream);
-		stream->is_in_response = false;
-		return true;
-	}
-	if (stream->to_server.has_ended && !stream->alone_ns)
-		stream->alone_ns = clock_now_ns();
-	return taken > 0;
-}
-
-static bool go_on_with_responses(struct http_stream *stream)
-{
-	struct http_lane *lane = &stream->to_client;
-	size_t taken;
-	bool is_done;
-
-	if (stream->is_dropped && stream->mode != HTTP_HANGING_UP)
-		return drop_response(stream);
-	if (stream->mode == HTTP_RAW)
-		lane->clear = lane->used;
-	if (stream->mode == HTTP_RAW || stream->mode == HTTP_HANGING_UP)
-		return false;
-	if (!stream->is_in_response)
-		return at_response(stream);
-	if (!http_body_take(&stream->response, next_bytes(lane), undecided(lane), &taken, &is_done))
-		return give_up(stream);
-	lane->clear += taken;
-	return is_done ? end_response(stream) : taken > 0;
 }
 
 bool http_exchange_go_on(struct http_stream *stream)
 {
 	bool has_moved = false;
 
-	while (!stream->is_broken && go_on_with_responses(stream))
+	while (!stream->is_broken && http_exchange_respond(stream))
 		has_moved = true;
 	while (!stream->is_broken && go_on_with_requests(stream))
 		has_moved = true;

@@ -3,6 +3,7 @@
  * What who sends a request meets, in the words of RFC 9110 and connect(2).
  */
 #include "faults/http.h"
+#include "faults/http_collect.h"
 
 #include "injector/base/prose.h"
 #include "injector/base/quantity.h"
@@ -69,8 +70,17 @@ static void say_settings(struct prose *prose, bool *has_begun, const struct para
 			  key == HTTP_PARAM_SET_QUERY ? "queries" : "headers");
 }
 
-static void say_request(struct prose *prose, const struct params *params)
+static void say_body(struct prose *prose, bool *has_begun, const char *body, const char *patch)
 {
+	if (body)
+		prose_say(prose, "%sanother body", next_of(has_begun));
+	if (patch)
+		prose_say(prose, "%sits JSON merged with %s", next_of(has_begun), patch);
+}
+
+static void say_request(struct prose *prose, const struct http_policy *policy)
+{
+	const struct params *params = policy->params;
 	const char *path = params_text(params, HTTP_PARAM_SET_PATH);
 	const char *method = params_text(params, HTTP_PARAM_SET_METHOD);
 	bool has_begun = false;
@@ -82,33 +92,70 @@ static void say_request(struct prose *prose, const struct params *params)
 		prose_say(prose, "%spath %s", next_of(&has_begun), path);
 	say_settings(prose, &has_begun, params, HTTP_PARAM_SET_QUERY, "query", '=');
 	say_settings(prose, &has_begun, params, HTTP_PARAM_SET_REQUEST_HEADER, "header", ':');
+	say_body(prose, &has_begun, policy->new_request_body, policy->merged_request);
 	prose_say(prose, ")");
+}
+
+/* Which of them. */
+static void say_chosen(struct prose *prose, const struct params *params)
+{
+	if (params_count(params, HTTP_PARAM_STATUS)) {
+		prose_say(prose, " with status ");
+		say_list(prose, params, HTTP_PARAM_STATUS, " or ");
+	}
+	if (params_count(params, HTTP_PARAM_RESPONSE_HEADER)) {
+		prose_say(prose, " with the header ");
+		say_list(prose, params, HTTP_PARAM_RESPONSE_HEADER, " and ");
+	}
 }
 
 static void say_response(struct prose *prose, const struct http_policy *policy)
 {
 	bool has_begun = false;
 
-	prose_say(prose, ", which does what it is asked, and its answer comes back changed");
+	char text[QUANTITY_TEXT_SIZE];
+
+	prose_say(prose, ", which does what it is asked, and its answer");
+	if (policy->selects_responses) {
+		prose_say(prose, ", if it is one");
+		say_chosen(prose, policy->params);
+		prose_say(prose, ",");
+	}
+	if (policy->response_delay_ns)
+		prose_say(prose, " waits %s%s",
+			  quantity_format_duration(policy->response_delay_ns, text),
+			  policy->aborts_responses || policy->changes_responses ? " and then" : "");
+	if (policy->aborts_responses)
+		prose_say(prose, " is lost: the connection is reset (ECONNRESET), and clients that "
+				 "repeat it have it done twice");
+	if (!policy->changes_responses)
+		return;
+	prose_say(prose, " comes back changed");
 	if (policy->new_status)
 		prose_say(prose, "%sstatus %u %s", next_of(&has_begun), policy->new_status,
 			  http_reason(policy->new_status));
 	say_settings(prose, &has_begun, policy->params, HTTP_PARAM_SET_RESPONSE_HEADER, "header",
 		     ':');
-	if (policy->new_body)
-		prose_say(prose, "%sanother body", next_of(&has_begun));
+	say_body(prose, &has_begun, policy->new_body, policy->merged_body);
 	prose_say(prose, ")");
 }
 
 static void say_changes(struct prose *prose, const struct http_policy *policy)
 {
 	if (policy->changes_requests)
-		say_request(prose, policy->params);
+		say_request(prose, policy);
 	else
 		prose_say(prose, " goes on to the server");
-	if (policy->changes_responses)
+	if (http_policy_meets_responses(policy))
 		say_response(prose, policy);
-	prose_say(prose, ". No cache may keep what comes of it (no-store). ");
+	prose_say(prose, ". ");
+	if (policy->changes_requests || policy->changes_responses)
+		prose_say(prose, "No cache may keep what comes of it (no-store). ");
+	if (policy->merged_request || policy->merged_body)
+		prose_say(prose,
+			  "JSON is merged when all of it has come, up to %d KiB; what is longer, "
+			  "compressed or none is not changed. ",
+			  HTTP_KEPT_MAX >> 10);
 }
 
 static void say_effect(struct prose *prose, const struct http_policy *policy)
@@ -127,7 +174,7 @@ static void say_effect(struct prose *prose, const struct http_policy *policy)
 		prose_say(prose,
 			  " gets no answer: its connection is reset (ECONNRESET), and the server "
 			  "has not seen it. Clients that repeat what may be repeated do so. ");
-	else if (policy->changes_requests || policy->changes_responses)
+	else if (policy->changes_requests || http_policy_meets_responses(policy))
 		say_changes(prose, policy);
 	else
 		prose_say(prose, " goes on to the server; those behind it on the same connection "

@@ -65,6 +65,9 @@ bool http_read_response(const uint8_t *bytes, size_t size, bool to_head,
 bool http_body_take(struct http_body *body, const uint8_t *bytes, size_t size, size_t *out_taken,
 		    bool *out_done);
 
+/* All of a body without what stands between its bytes; `out` holds as many as there are. */
+size_t http_body_strip(enum http_framing framing, const uint8_t *bytes, size_t size, uint8_t *out);
+
 /* The next line of `headers`, which becomes what is behind it; false: there is none. */
 bool http_next_header(struct http_text *headers, struct http_text *out_name,
 		      struct http_text *out_value);

@@ -40,6 +40,16 @@ const struct param http_params[] = {
 			      .type = PARAM_BOOL,
 			      .fallback = "false",
 			      .doc = "the connection of the request is reset"},
+	[HTTP_PARAM_DELAY_RESPONSE] = {.name = "delay-response",
+				       .type = PARAM_DURATION,
+				       .max = 600 * NSEC_PER_SEC,
+				       .doc = "time the server's response waits, which was asked "
+					      "at once"},
+	[HTTP_PARAM_ABORT_RESPONSE] = {.name = "abort-response",
+				       .type = PARAM_BOOL,
+				       .fallback = "false",
+				       .doc = "the connection is reset when the server has done "
+					      "what it was asked"},
 	[HTTP_PARAM_SET_PATH] = {.name = "set-path",
 				 .type = PARAM_TEXT,
 				 .doc = "what the server is asked for instead; what is behind a ? "
@@ -56,6 +66,17 @@ const struct param http_params[] = {
 					   .flags = PARAM_LIST,
 					   .doc = "what the server sees, as \"X-User: test-1\"; "
 						  "\"X-User:\" removes it"},
+	[HTTP_PARAM_SET_REQUEST_BODY] = {.name = "set-request-body",
+					 .type = PARAM_LINE,
+					 .doc = "what the server gets in place of the client's; of "
+						"a request that has none only where its method "
+						"may have one"},
+	[HTTP_PARAM_MERGE_REQUEST_BODY] = {.name = "merge-request-body",
+					   .type = PARAM_TEXT,
+					   .doc = "a JSON object that is merged into the client's "
+						  "JSON (RFC 7396), before the server gets it; "
+						  "null removes a value",
+					   .example = "{\"amount\": -1}"},
 	[HTTP_PARAM_SET_STATUS] = {.name = "set-status",
 				   .type = PARAM_INTEGER,
 				   .min = 200,
@@ -69,6 +90,11 @@ const struct param http_params[] = {
 	[HTTP_PARAM_SET_BODY] = {.name = "set-body",
 				 .type = PARAM_LINE,
 				 .doc = "in place of the server's; it may be empty"},
+	[HTTP_PARAM_MERGE_BODY] = {.name = "merge-body",
+				   .type = PARAM_TEXT,
+				   .doc = "a JSON object that is merged into the server's JSON "
+					  "(RFC 7396); null removes a value",
+				   .example = "{\"stock\": 0, \"price\": null}"},
 	[HTTP_PARAM_PATH] = {.name = "path",
 			     .type = PARAM_TEXT,
 			     .flags = PARAM_LIST,
@@ -84,6 +110,19 @@ const struct param http_params[] = {
 			       .type = PARAM_TEXT,
 			       .flags = PARAM_LIST,
 			       .doc = "only requests with all of these, as \"User: test-*\""},
+	[HTTP_PARAM_STATUS] = {.name = "status",
+			       .type = PARAM_COMPARE_NUMBER,
+			       .flags = PARAM_LIST,
+			       .min = 200,
+			       .max = 599,
+			       .doc = "of the responses only those with one of these are changed, "
+				      "delayed or aborted; default: any",
+			       .example = "500-599"},
+	[HTTP_PARAM_RESPONSE_HEADER] = {.name = "response-header",
+					.type = PARAM_TEXT,
+					.flags = PARAM_LIST,
+					.doc = "of the responses only those with all of these, as "
+					       "\"Content-Type: text/*\""},
 	[HTTP_PARAM_PROBABILITY] = {.name = "probability",
 				    .type = PARAM_SHARE,
 				    .min = 1,
@@ -103,6 +142,8 @@ static int check_counts(const struct params *params, struct error *err)
 	static const unsigned lists[] = {HTTP_PARAM_PATH,
 					 HTTP_PARAM_METHOD,
 					 HTTP_PARAM_HEADER,
+					 HTTP_PARAM_STATUS,
+					 HTTP_PARAM_RESPONSE_HEADER,
 					 HTTP_PARAM_SET_QUERY,
 					 HTTP_PARAM_SET_REQUEST_HEADER,
 					 HTTP_PARAM_SET_RESPONSE_HEADER};
@@ -137,14 +178,24 @@ static int check_method(const char *text, struct error *err)
 	return error_remedy(err, "they are written in capitals: GET, POST");
 }
 
-static int check_header(const char *text, struct error *err)
+static int check_a_header(const char *key, const char *text, struct error *err)
 {
 	size_t name = strcspn(text, ": \t");
 
 	if (name && text[name] == ':')
 		return 0;
-	error_set(err, EINVAL, "header: '%.60s' has no name and colon", text);
-	return error_remedy(err, "header: \"X-User: test-*\"; with any value: \"X-User: *\"");
+	error_set(err, EINVAL, "%s: '%.60s' has no name and colon", key, text);
+	return error_remedy(err, "%s: \"X-User: test-*\"; with any value: \"X-User: *\"", key);
+}
+
+static int check_header(const char *text, struct error *err)
+{
+	return check_a_header("header", text, err);
+}
+
+static int check_response_header(const char *text, struct error *err)
+{
+	return check_a_header("response-header", text, err);
 }
 
 static int check_each(const struct params *params, unsigned key,
@@ -160,7 +211,7 @@ static int check_each(const struct params *params, unsigned key,
 static int check_effects(const struct http_policy *policy, bool has_body, struct error *err)
 {
 	if (!policy->status && !policy->aborts && !policy->delay_ns && !policy->changes_requests &&
-	    !policy->changes_responses) {
+	    !http_policy_meets_responses(policy)) {
 		error_set(err, EINVAL, "what shall become of the requests?");
 		return error_remedy(err, "give answer, delay, abort or what is to be changed "
 					 "(set-status, set-path, ...)");
@@ -189,6 +240,8 @@ int http_read_policy(const struct params *params, struct http_policy *out, struc
 		.body = body ? body : "",
 		.aborts = params_number(params, HTTP_PARAM_ABORT, 0),
 		.delay_ns = params_number(params, HTTP_PARAM_DELAY, 0),
+		.response_delay_ns = params_number(params, HTTP_PARAM_DELAY_RESPONSE, 0),
+		.aborts_responses = params_number(params, HTTP_PARAM_ABORT_RESPONSE, 0),
 		.share_ppb = params_number(params, HTTP_PARAM_PROBABILITY, SHARE_ONE),
 	};
 	int result = http_read_changes(params, &policy, err);
@@ -211,6 +264,8 @@ int http_check(const struct params *params, struct error *err)
 		result = check_each(params, HTTP_PARAM_METHOD, check_method, err);
 	if (result == 0)
 		result = check_each(params, HTTP_PARAM_HEADER, check_header, err);
+	if (result == 0)
+		result = check_each(params, HTTP_PARAM_RESPONSE_HEADER, check_response_header, err);
 	if (result == 0)
 		result = http_check_changes(params, err);
 	return result < 0 ? result : http_read_policy(params, &policy, err);

@@ -4,6 +4,7 @@
  * changed.
  */
 #include "faults/http.h"
+#include "faults/http_collect.h"
 
 #include "injector/base/clock.h"
 #include "injector/base/prose.h"
@@ -13,6 +14,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* What becomes of responses before they are changed, or instead. */
+static void describe_late(const struct http_policy *policy, struct prose *prose)
+{
+	bool has_begun = policy->delay_ns || policy->changes_requests || policy->changes_responses;
+	char text[QUANTITY_TEXT_SIZE];
+
+	if (policy->response_delay_ns)
+		prose_say(prose, "%sdelay the response %s", has_begun ? ", " : "",
+			  quantity_format_duration(policy->response_delay_ns, text));
+	if (policy->aborts_responses)
+		prose_say(prose, "%sreset instead of the response",
+			  has_begun || policy->response_delay_ns ? ", " : "");
+}
 
 void http_describe(const struct http_policy *policy, char *out, size_t size)
 {
@@ -31,6 +46,7 @@ void http_describe(const struct http_policy *policy, char *out, size_t size)
 			  policy->changes_requests ? "the request" : "",
 			  policy->changes_requests && policy->changes_responses ? " and " : "",
 			  policy->changes_responses ? "the response" : "");
+	describe_late(policy, &prose);
 	if (policy->share_ppb < SHARE_ONE)
 		prose_say(&prose, ", %s of them", quantity_format_share(policy->share_ppb, text));
 	prose_end(&prose);
@@ -38,7 +54,8 @@ void http_describe(const struct http_policy *policy, char *out, size_t size)
 
 static int list_requests(const struct params *params, struct plan *plan)
 {
-	static const unsigned lists[] = {HTTP_PARAM_PATH, HTTP_PARAM_METHOD, HTTP_PARAM_HEADER};
+	static const unsigned lists[] = {HTTP_PARAM_PATH, HTTP_PARAM_METHOD, HTTP_PARAM_HEADER,
+					 HTTP_PARAM_STATUS, HTTP_PARAM_RESPONSE_HEADER};
 	int result = 0;
 
 	for (unsigned l = 0; l < sizeof(lists) / sizeof(*lists); l++)
@@ -96,6 +113,13 @@ static int list_changes(const struct http_state *state, const struct params *tar
 		result = redirect_list_changes(&state->redirect, listens, plan);
 	if (result == 0)
 		result = list_settings(state->policy.params, plan);
+	if (result == 0 && (state->policy.merged_request || state->policy.merged_body))
+		result = plan_add(
+			plan, PLAN_NOTE,
+			"JSON is merged when all of it has come: up to %d KiB, not "
+			"compressed; at most %d MiB wait at a time; everything else is not "
+			"changed",
+			HTTP_KEPT_MAX >> 10, HTTP_KEPT_ALL_MAX >> 20);
 	if (result == 0)
 		result = list_unmet(state, resets, plan);
 	if (result == 0)

@@ -121,6 +121,22 @@ bool http_policy_holds(const struct http_policy *policy, const struct http_reque
 	return true;
 }
 
+bool http_policy_takes(const struct http_policy *policy, const struct http_response_head *response)
+{
+	const struct params *params = policy->params;
+	unsigned count = params_count(params, HTTP_PARAM_STATUS);
+	bool is_wanted = count == 0;
+
+	for (unsigned i = 0; i < count && !is_wanted; i++)
+		is_wanted = compare_holds(&params_value(params, HTTP_PARAM_STATUS, i)->compare,
+					  response->status);
+	for (unsigned i = 0; i < params_count(params, HTTP_PARAM_RESPONSE_HEADER); i++)
+		is_wanted = is_wanted &&
+			    has_header(response->headers,
+				       params_value(params, HTTP_PARAM_RESPONSE_HEADER, i)->text);
+	return is_wanted;
+}
+
 void http_policy_scale(struct http_policy *policy, int64_t level_ppb)
 {
 	__atomic_store_n(&policy->weaker_ppb, SHARE_ONE - level_ppb, __ATOMIC_RELAXED);
@@ -137,12 +153,23 @@ static int64_t scaled(const struct http_policy *policy, int64_t value)
 static bool is_delay_alone(const struct http_policy *policy)
 {
 	return http_policy_fate(policy) == HTTP_PASSES && !policy->changes_requests &&
-	       !policy->changes_responses;
+	       !policy->changes_responses && !policy->aborts_responses;
 }
 
 int64_t http_policy_delay_ns(const struct http_policy *policy)
 {
 	return is_delay_alone(policy) ? scaled(policy, policy->delay_ns) : policy->delay_ns;
+}
+
+int64_t http_policy_response_delay_ns(const struct http_policy *policy)
+{
+	return is_delay_alone(policy) ? scaled(policy, policy->response_delay_ns)
+				      : policy->response_delay_ns;
+}
+
+bool http_policy_meets_responses(const struct http_policy *policy)
+{
+	return policy->changes_responses || policy->aborts_responses || policy->response_delay_ns;
 }
 
 bool http_policy_draws(const struct http_policy *policy, uint64_t *random)

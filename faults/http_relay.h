@@ -30,6 +30,7 @@ struct http_relay {
 		left;
 	_Atomic uint64_t changed_requests, changed_responses, unchanged;
 
+	size_t kept; /* bytes of all messages: http_collect.h */
 	uint8_t changed[HTTP_LANE_SIZE + HTTP_GROWTH_MAX]; /* a message while it is written */
 };
 

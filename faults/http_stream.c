@@ -7,13 +7,12 @@
  */
 #include "faults/http_stream.h"
 
+#include "faults/http_collect.h"
 #include "injector/base/clock.h"
 
-#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #define FRESH_NS (500 * NSEC_PER_MSEC) /* for who has connected to ask something */
@@ -74,6 +73,7 @@ static void end_stream(struct http_stream *stream, bool is_gentle)
 
 	note_awaited(stream, false);
 	loop_timer_cancel(relay->base.loop, &stream->timer);
+	loop_timer_cancel(relay->base.loop, &stream->response_timer);
 	close_socket(stream, &stream->client, is_gentle);
 	close_server(stream, is_gentle);
 	if (stream->previous)
@@ -83,6 +83,8 @@ static void end_stream(struct http_stream *stream, bool is_gentle)
 	if (stream->next)
 		stream->next->previous = stream->previous;
 	relay->stream_count--;
+	http_collect_forget(relay, &stream->to_server);
+	http_collect_forget(relay, &stream->to_client);
 	free(stream);
 }
 
@@ -101,6 +103,8 @@ void http_stream_drop_server(struct http_stream *stream)
 {
 	stream->to_client.used = stream->to_client.clear;
 	stream->to_client.has_ended = false;
+	stream->is_collected = false;
+	http_collect_forget(stream->relay, &stream->to_client);
 	close_server(stream, true);
 }
 
@@ -108,47 +112,10 @@ void http_stream_hang_up(struct http_stream *stream)
 {
 	http_stream_drop_server(stream);
 	stream->mode = HTTP_HANGING_UP;
+	http_collect_forget(stream->relay, &stream->to_server);
 	stream->since_ns = clock_now_ns();
 	stream->to_client.has_ended = true;
 	stream->to_server.start = stream->to_server.clear; /* room, to hear the client's end */
-}
-
-/* Lanes. */
-
-static size_t room(struct http_lane *lane)
-{
-	http_lane_compact(lane);
-	return lane->used < HTTP_LANE_SIZE ? HTTP_LANE_SIZE - lane->used : 0;
-}
-
-/* False: the other end is gone. */
-static bool flush(struct http_lane *lane, int fd)
-{
-	while (lane->start < lane->clear) {
-		ssize_t sent = send(fd, lane->bytes + lane->start, lane->clear - lane->start,
-				    MSG_DONTWAIT | MSG_NOSIGNAL);
-
-		if (sent < 0)
-			return errno == EAGAIN || errno == EINTR;
-		lane->start += (size_t)sent;
-	}
-	return true;
-}
-
-/* False: the other end is gone. */
-static bool fill(struct http_lane *lane, int fd)
-{
-	size_t free_bytes = room(lane);
-	ssize_t size;
-
-	if (!free_bytes || lane->has_ended)
-		return true;
-	size = recv(fd, lane->bytes + lane->used, free_bytes, MSG_DONTWAIT);
-	if (size < 0)
-		return errno == EAGAIN || errno == EINTR;
-	lane->used += (size_t)size;
-	lane->has_ended = size == 0;
-	return true;
 }
 
 /* The server was told the end and has nothing more to say. Waiting for its own would keep our port
@@ -198,11 +165,11 @@ static bool watch(struct http_stream *stream)
 	struct http_lane *to_server = &stream->to_server, *to_client = &stream->to_client;
 	uint32_t client = 0, server = 0;
 
-	if (!to_server->has_ended && room(to_server))
+	if (!to_server->has_ended && http_lane_room(to_server))
 		client |= EPOLLIN;
 	if (to_client->start < to_client->clear)
 		client |= EPOLLOUT;
-	if (!to_client->has_ended && room(to_client) && stream->is_connected)
+	if (!to_client->has_ended && http_lane_room(to_client) && stream->is_connected)
 		server |= EPOLLIN;
 	if (!stream->is_connected || to_server->start < to_server->clear)
 		server |= EPOLLOUT;
@@ -228,7 +195,7 @@ static bool may_hang_up(const struct http_stream *stream)
 static bool flush_server(struct http_stream *stream)
 {
 	size_t start = stream->to_server.start;
-	bool is_sound = flush(&stream->to_server, stream->server);
+	bool is_sound = http_lane_flush(&stream->to_server, stream->server);
 
 	stream->is_told |= stream->to_server.start > start;
 	return is_sound;
@@ -237,7 +204,7 @@ static bool flush_server(struct http_stream *stream)
 static bool move(struct http_stream *stream)
 {
 	do {
-		if (!flush(&stream->to_client, stream->client) ||
+		if (!http_lane_flush(&stream->to_client, stream->client) ||
 		    (stream->server >= 0 && stream->is_connected && !flush_server(stream)))
 			return false;
 	} while (http_exchange_go_on(stream));
@@ -267,17 +234,25 @@ static void hear_last(struct http_stream *stream)
 
 	bool has_moved;
 
+	if (stream->response_wait == HTTP_WAITS)
+		stream->response_wait = HTTP_HAS_WAITED; /* it would be lost */
 	do {
 		size_t had;
 
 		has_moved = http_exchange_go_on(stream);
-		if (!flush(lane, stream->client))
+		if (!http_lane_flush(lane, stream->client))
 			return;
-		room(lane);
+		http_lane_room(lane);
 		had = lane->used;
-		has_more = has_more && stream->server >= 0 && fill(lane, stream->server) &&
-			   lane->used > had;
+		has_more = has_more && stream->server >= 0 &&
+			   http_lane_fill(lane, stream->server) && lane->used > had;
 	} while (has_more || has_moved);
+	if (stream->is_broken)
+		return;
+	http_collect_release(lane); /* what is not whole came all the same */
+	while (lane->store.bytes && http_collect_pour(stream->relay, lane) &&
+	       http_lane_flush(lane, stream->client))
+		;
 }
 
 /* After anything happened. The stream may be gone behind it. */
@@ -307,7 +282,7 @@ static void client_is_ready(void *context, uint32_t events)
 	struct http_stream *stream = context;
 
 	stream->used_ns = clock_now_ns();
-	go_on(stream, !(events & EPOLLERR) && fill(&stream->to_server, stream->client));
+	go_on(stream, !(events & EPOLLERR) && http_lane_fill(&stream->to_server, stream->client));
 }
 
 /* A server that hangs up now has no part in what is held; unless the rest of an earlier request, of
@@ -316,7 +291,8 @@ static bool may_be_asked_anew(const struct http_stream *stream)
 {
 	const struct http_lane *to_server = &stream->to_server;
 
-	return stream->mode == HTTP_HELD && !stream->pending && stream->to_client.has_ended &&
+	return (stream->mode == HTTP_HELD || stream->mode == HTTP_IN_COLLECTED) &&
+	       !stream->pending && stream->to_client.has_ended &&
 	       http_lane_is_empty(&stream->to_client) && to_server->start == to_server->clear;
 }
 
@@ -324,13 +300,14 @@ static void server_is_ready(void *context, uint32_t events)
 {
 	struct http_stream *stream = context;
 	/* refused; or reset, when there is no room for what it has said before */
-	bool is_sound = !(events & EPOLLERR) || (stream->is_connected && room(&stream->to_client));
+	bool is_sound = !(events & EPOLLERR) ||
+			(stream->is_connected && http_lane_room(&stream->to_client));
 
 	stream->used_ns = clock_now_ns();
 	if (is_sound && !stream->is_connected && events & EPOLLOUT)
 		stream->is_connected = true;
 	else if (is_sound)
-		is_sound = fill(&stream->to_client, stream->server);
+		is_sound = http_lane_fill(&stream->to_client, stream->server);
 	if (is_sound && may_be_asked_anew(stream))
 		http_stream_drop_server(stream);
 	go_on(stream, is_sound);
@@ -352,6 +329,24 @@ void http_stream_hold(struct http_stream *stream, int64_t delay_ns)
 	stream->is_due =
 		delay_ns == 0 || loop_timer_set(stream->relay->base.loop, &stream->timer,
 						clock_now_ns() + delay_ns, is_due, stream) < 0;
+}
+
+static void response_is_due(void *context)
+{
+	struct http_stream *stream = context;
+
+	stream->relay->delayed += stream->response_wait == HTTP_WAITS;
+	stream->response_wait = HTTP_HAS_WAITED;
+	go_on(stream, true);
+}
+
+void http_stream_hold_response(struct http_stream *stream, int64_t delay_ns)
+{
+	bool is_held =
+		delay_ns && loop_timer_set(stream->relay->base.loop, &stream->response_timer,
+					   clock_now_ns() + delay_ns, response_is_due, stream) == 0;
+
+	stream->response_wait = is_held ? HTTP_WAITS : HTTP_HAS_WAITED;
 }
 
 /* All of them. */
@@ -438,6 +433,10 @@ void http_stream_soften_all(struct http_relay *relay)
 		next = stream->next;
 		if (stream->mode == HTTP_HELD)
 			loop_timer_cancel(relay->base.loop, &stream->timer);
+		if (stream->response_wait == HTTP_WAITS) {
+			loop_timer_cancel(relay->base.loop, &stream->response_timer);
+			stream->response_wait = HTTP_HAS_WAITED;
+		}
 		is_due(stream);
 	}
 }

@@ -6,24 +6,14 @@
 #ifndef SQUALL_HTTP_STREAM_H
 #define SQUALL_HTTP_STREAM_H
 
-#include "faults/http_relay.h"
-
-#include <string.h>
-
-/* One direction. bytes[start, clear) may go on, [clear, used) is not decided yet. That is filled up
- * to HTTP_LANE_SIZE; beyond it there is room for a message to become longer. */
-struct http_lane {
-	uint8_t bytes[HTTP_LANE_SIZE + HTTP_GROWTH_MAX];
-	size_t start, clear, used;
-	bool has_ended; /* nothing more comes */
-	bool is_shut;	/* and who gets it has been told */
-};
+#include "faults/http_lane.h"
 
 enum http_mode { /* what comes next from the client */
 		 HTTP_AT_HEAD,
 		 HTTP_HELD, /* a request that is met, which waits for its time or its turn */
+		 HTTP_IN_COLLECTED, /* the body of one that waits for its end */
 		 HTTP_IN_BODY,
-		 HTTP_IN_DROPPED, /* the body of a request that was answered here */
+		 HTTP_IN_DROPPED, /* the body of a request that was answered here, or got another */
 		 HTTP_RAW,	  /* anything: it is not understood, and passes, both ways */
 		 HTTP_HANGING_UP, /* nothing that matters: we have said our last */
 };
@@ -54,9 +44,12 @@ struct http_stream {
 	uint64_t pending_head; /* which of them are HEAD; bit 0: the oldest */
 	uint64_t pending_met;  /* whose responses are to be changed; the same */
 	bool is_in_response;   /* behind its head */
-	bool is_dropped;       /* and the rest of it goes to nobody: the client has ours */
-	int64_t alone_ns;      /* since then only such a rest comes, and the client asks no more */
-	bool is_broken;	       /* is to be reset */
+	struct loop_timer response_timer;
+	enum http_wait { HTTP_MAY_WAIT, HTTP_WAITS, HTTP_HAS_WAITED } response_wait;
+	bool is_collected; /* which waits for its end */
+	bool is_dropped;   /* and the rest of it goes to nobody: the client has ours */
+	int64_t alone_ns;  /* since then only such a rest comes, and the client asks no more */
+	bool is_broken;	   /* is to be reset */
 	struct http_body response;
 };
 _Static_assert(HTTP_PENDING_MAX <= 64, "a bit each");
@@ -74,20 +67,7 @@ void http_stream_hang_up(struct http_stream *stream);
 void http_stream_drop_server(struct http_stream *stream);
 /* Calls http_exchange_go_on() when the time is over. */
 void http_stream_hold(struct http_stream *stream, int64_t delay_ns);
-
-/* What has gone on makes room. */
-static inline void http_lane_compact(struct http_lane *lane)
-{
-	if (!lane->start || lane->start != lane->clear)
-		return;
-	memmove(lane->bytes, lane->bytes + lane->start, lane->used - lane->start);
-	lane->used -= lane->start;
-	lane->start = lane->clear = 0;
-}
-
-static inline bool http_lane_is_empty(const struct http_lane *lane)
-{
-	return lane->start == lane->used;
-}
+/* The same of a response, which begins what comes next to the client. */
+void http_stream_hold_response(struct http_stream *stream, int64_t delay_ns);
 
 #endif

@@ -69,8 +69,26 @@ static size_t check_head(finder *finds, const uint8_t *bytes, size_t size)
 	return found == HTTP_WHOLE ? head : 0;
 }
 
+/* What is between chunks goes, and nothing else. */
+static void check_strip(enum http_framing framing, const uint8_t *bytes, size_t size)
+{
+	uint8_t *out = malloc(size ? size : 1);
+	size_t used;
+
+	require(out != NULL);
+	used = http_body_strip(framing, bytes, size, out);
+	require(framing == HTTP_CHUNKED ? used <= size : used == size);
+	for (size_t i = 0, at = 0; i < used; i++, at++) {
+		while (at < size && bytes[at] != out[i])
+			at++;
+		require(at < size);
+	}
+	free(out);
+}
+
 static void check_body(struct http_body body, const uint8_t *bytes, size_t size, size_t piece)
 {
+	enum http_framing framing = body.framing;
 	struct http_body pieces = body;
 	size_t taken, at = 0, some = 0;
 	bool is_done, is_done_too = false, is_sound, is_sound_too = true;
@@ -86,10 +104,12 @@ static void check_body(struct http_body body, const uint8_t *bytes, size_t size,
 	}
 	require(is_sound == is_sound_too);
 	require(!is_sound || size == 0 || (at == taken && is_done == is_done_too));
+	if (is_done && is_sound)
+		check_strip(framing, bytes, taken);
 }
 
 /* What is changed, one way or another. */
-#define WAYS 5
+#define WAYS 9
 static struct params change_params[WAYS];
 static struct http_policy changes[WAYS];
 
@@ -105,6 +125,10 @@ static void prepare_changes(void)
 		{{"set-status", "500"}},
 		{{"set-status", "204"}},
 		{{"set-body", "body"}, {"set-response-header", "Content-Encoding: gzip"}},
+		{{"set-request-body", "body"}, {"set-query", "c=d"}},
+		{{"set-request-body", ""}, {"set-method", "POST"}},
+		{{"merge-request-body", "{\"a\":1}"}, {"merge-body", "{\"a\":1}"}},
+		{{"merge-body", "{\"a\":1}"}, {"set-status", "404"}},
 	};
 
 	for (unsigned w = 0; w < WAYS; w++) {
@@ -128,9 +152,28 @@ static bool ends_alike(const struct http_body *one, const struct http_body *othe
 	return one->framing == other->framing && one->left == other->left;
 }
 
+/* What a body that is merged becomes: how long it is counts. */
+static const struct http_text merged = {"{\"a\":1}", 7};
+
+/* Our body, or that of which only the length is written; or where it ended before. */
+static void check_framing(const struct http_body *body, const char *ours, bool is_merged,
+			  const struct http_body *before, size_t behind)
+{
+	size_t size = is_merged ? merged.size : ours ? strlen(ours) : 0;
+
+	if (!ours && !is_merged) {
+		require(ends_alike(body, before) && behind == 0);
+		return;
+	}
+	require(body->framing == (size ? HTTP_COUNTED : HTTP_NOTHING) && body->left == size);
+	require(behind == (is_merged ? 0 : size));
+}
+
 static void check_changed_request(const struct http_policy *by, const uint8_t *bytes, size_t head,
 				  const struct http_request_head *request)
 {
+	const struct http_text *body = by->merged_request ? &merged : NULL;
+	bool replaces = by->new_request_body || body, drops = false;
 	size_t room = head + HTTP_GROWTH_MAX, size = 0, again = 0;
 	const char *method = params_text(by->params, HTTP_PARAM_SET_METHOD);
 	struct http_text origin, path, query;
@@ -138,36 +181,44 @@ static void check_changed_request(const struct http_policy *by, const uint8_t *b
 	uint8_t *out = malloc(room);
 
 	require(out != NULL);
-	if (!http_change_request(by, request, bytes, head, out, room, &size)) {
-		require(request->is_tunnel || (method && request->is_head) ||
+	require(!body ||
+		!http_change_request(by, request, bytes, head, NULL, out, room, &size, &drops));
+	if (!http_change_request(by, request, bytes, head, body, out, room, &size, &drops)) {
+		require(request->is_tunnel || (method && request->is_head) || replaces ||
 			!http_split_target(request->target, &origin, &path, &query));
 		free(out);
 		return;
 	}
 	require(size <= room && find(http_find_request, out, size, &again) == HTTP_WHOLE);
-	require(again == size && http_read_request(out, size, &changed));
-	require(ends_alike(&changed.body, &request->body));
+	require(http_read_request(out, again, &changed));
+	check_framing(&changed.body, by->new_request_body, body, &request->body, size - again);
 	require(changed.is_last == request->is_last && changed.is_old == request->is_old &&
-		changed.may_wait == request->may_wait &&
+		changed.may_wait == (request->may_wait && !replaces) &&
 		changed.is_changing == request->is_changing && !changed.is_tunnel);
+	require(drops == (by->new_request_body && request->body.framing != HTTP_NOTHING));
 	require(is_same(changed.method,
 			method ? (struct http_text){method, strlen(method)} : request->method));
-	require(!http_change_request(by, request, bytes, head, out, size - 1, &again));
+	require(!http_change_request(by, request, bytes, head, body, out, size - 1, &again,
+				     &drops));
 	free(out);
 }
 
 static void check_changed_response(const struct http_policy *by, const uint8_t *bytes, size_t head,
 				   bool to_head, const struct http_response_head *response)
 {
+	const struct http_text *body = by->merged_body && !to_head ? &merged : NULL;
 	size_t room = head + HTTP_GROWTH_MAX, size = 0, again = 0;
 	struct http_response_head changed;
 	uint8_t *out = malloc(room);
 	bool drops = false;
 
 	require(out != NULL);
-	if (!http_change_response(by, response, bytes, head, to_head, out, room, &size, &drops)) {
-		require(by->new_body && (response->status == 204 || response->status == 205 ||
-					 response->status == 304));
+	if (!http_change_response(by, response, bytes, head, to_head, body, out, room, &size,
+				  &drops)) {
+		require((by->merged_body && to_head && !http_change_can_merge(response->headers)) ||
+			((by->new_body || by->merged_body) &&
+			 (response->status == 204 || response->status == 205 ||
+			  response->status == 304)));
 		free(out);
 		return;
 	}
@@ -176,13 +227,15 @@ static void check_changed_response(const struct http_policy *by, const uint8_t *
 	require(changed.status == (by->new_status ? by->new_status : response->status));
 	require(changed.body.framing != HTTP_UNTIL_CLOSE ||
 		response->body.framing == HTTP_UNTIL_CLOSE);
-	if (by->new_body || drops || changed.status == 204)
+	if (body)
+		check_framing(&changed.body, NULL, true, &response->body, size - again);
+	else if (by->new_body || drops || changed.status == 204)
 		require(changed.body.framing != HTTP_CHUNKED && changed.body.left == size - again);
 	else
 		require(size == again && ends_alike(&changed.body, &response->body));
 	require(!drops || response->body.framing != HTTP_NOTHING);
-	require(!http_change_response(by, response, bytes, head, to_head, out, size - 1, &again,
-				      &drops));
+	require(!http_change_response(by, response, bytes, head, to_head, body, out, size - 1,
+				      &again, &drops));
 	free(out);
 }
 

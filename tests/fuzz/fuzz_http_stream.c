@@ -18,7 +18,7 @@
 #define HEARD_MAX (2 << 20) /* each message may become longer */
 #include "tests/fuzz/fuzz_ends.h"
 
-static struct params params, small_changes, large_changes;
+static struct params params, small_changes, large_changes, chosen_changes;
 static struct http_policy policy;
 static struct http_relay relay;
 static bool has_reset, has_ended;
@@ -82,6 +82,17 @@ static void say_usual(struct end *end, unsigned which)
 		"HTTP/1.1 101 Other\r\n\r\n",
 		"HTTP/1.0 200 OK\r\n\r\nuntil the end",
 		"xyz",
+		"PUT /a HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n"
+		"{\"a\":1}",
+		"PUT /a HTTP/1.1\r\nContent-Type: a/b+json\r\nTransfer-Encoding: chunked\r\n\r\n"
+		"3\r\n{\"b\r\n4\r\n\":1}\r\n0\r\n\r\n",
+		"PUT /a HTTP/1.1\r\nContent-Type: application/json\r\nExpect: 100-continue\r\n"
+		"Content-Length: 7\r\n\r\n",
+		"{\"a\":2}",
+		"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n",
+		"HTTP/1.1 404 No\r\nContent-Type: a/b+json\r\nTransfer-Encoding: chunked\r\n\r\n"
+		"3\r\n{\"b\r\n4\r\n\":1}\r\n0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n",
 	};
 	const char *text = usual[which % (sizeof(usual) / sizeof(*usual))];
 
@@ -166,6 +177,9 @@ static void prepare_all(void)
 					 {"set-response-header", large[1]},
 					 {NULL}};
 
+	static const char *const chosen[][2] = {
+		{"path", "/a"}, {"status", "200-299"}, {"set-response-header", "Z: z"}, {NULL}};
+
 	for (unsigned i = 0; i < 2; i++) {
 		memset(large[i], 'x', sizeof(large[i]) - 1);
 		large[i][1] = ':';
@@ -173,6 +187,27 @@ static void prepare_all(void)
 	set_up(&params, answer);
 	set_up(&small_changes, small);
 	set_up(&large_changes, larger);
+	set_up(&chosen_changes, chosen);
+}
+
+/* Instead of heads alone. */
+static void change_bodies(uint8_t how)
+{
+	static const char patch[] = "{\"a\":{\"c\":[]},\"b\":null}";
+	bool replaces = how & 2, chooses = how & 0x20 && !policy.changes_requests;
+
+	if (chooses)
+		require(http_read_policy(&chosen_changes, &policy, NULL) == 0);
+	if (policy.changes_requests) {
+		policy.new_request_body = replaces ? "ours" : NULL;
+		policy.merged_request = replaces ? NULL : patch;
+	}
+	if (policy.changes_responses) {
+		policy.new_body = how & 4 ? "ours" : NULL;
+		policy.merged_body = how & 4 ? NULL : patch;
+		policy.response_delay_ns = how & 0x40 ? 2 * NSEC_PER_SEC : 0;
+		policy.aborts_responses = chooses && how & 2;
+	}
 }
 
 /* The first byte says what is met, and how. */
@@ -192,7 +227,9 @@ static void begin(const uint8_t *data, size_t size)
 	policy.aborts = !changes && !policy.status && data[0] & 4;
 	policy.changes_requests = data[0] & 0x08;
 	policy.changes_responses = data[0] & 0x10;
-	if (policy.changes_responses) {
+	if (changes && data[0] & 0x80) {
+		change_bodies(data[0]);
+	} else if (policy.changes_responses) {
 		policy.new_body = data[0] & 2 ? "ours" : NULL;
 		policy.new_status = data[0] & 4				 ? 404
 				    : data[0] & 0x20 && !policy.new_body ? 204
@@ -221,76 +258,7 @@ static bool is_within(const struct end *heard, const struct end *said)
 	return true;
 }
 
-/* What comes of `end`'s bytes when all is said in one piece. */
-#define MESSAGES_MAX (SAID_MAX / 10)
-static uint8_t wanted[HEARD_MAX];
-static size_t wanted_size;
-static bool are_met[MESSAGES_MAX], are_head[MESSAGES_MAX];
-
-static void want(const uint8_t *bytes, size_t size)
-{
-	require(size <= sizeof(wanted) - wanted_size);
-	memcpy(wanted + wanted_size, bytes, size);
-	wanted_size += size;
-}
-
-static size_t want_body(struct http_body body, const uint8_t *bytes, size_t size, bool is_dropped)
-{
-	size_t taken;
-	bool is_done;
-
-	require(http_body_take(&body, bytes, size, &taken, &is_done));
-	if (!is_dropped)
-		want(bytes, taken);
-	return taken;
-}
-
-static void want_requests(void)
-{
-	unsigned count = 0;
-
-	wanted_size = 0;
-	for (size_t at = 0, head; at < client.said; count++) {
-		const uint8_t *bytes = client.said_bytes + at;
-		size_t left = client.said - at, size = 0;
-		struct http_request_head request;
-
-		if (http_find_request(bytes, left, &head) != HTTP_WHOLE)
-			return;
-		require(http_read_request(bytes, head, &request));
-		are_head[count] = request.is_head;
-		are_met[count] = http_policy_holds(&policy, &request);
-		if (are_met[count] && policy.changes_requests)
-			are_met[count] =
-				http_change_request(&policy, &request, bytes, head, relay.changed,
-						    sizeof(relay.changed), &size);
-		want(size ? relay.changed : bytes, size ? size : head);
-		at += head + want_body(request.body, bytes + head, left - head, false);
-	}
-}
-
-static void want_responses(void)
-{
-	unsigned count = 0;
-
-	wanted_size = 0;
-	for (size_t at = 0, head; at < server.said;) {
-		const uint8_t *bytes = server.said_bytes + at;
-		size_t left = server.said - at, size = 0;
-		struct http_response_head response;
-		bool drops = false;
-
-		if (http_find_response(bytes, left, &head) != HTTP_WHOLE)
-			return;
-		require(http_read_response(bytes, head, are_head[count], &response));
-		if (are_met[count] && !response.is_interim)
-			http_change_response(&policy, &response, bytes, head, are_head[count],
-					     relay.changed, sizeof(relay.changed), &size, &drops);
-		want(size ? relay.changed : bytes, size ? size : head);
-		at += head + want_body(response.body, bytes + head, left - head, drops);
-		count += !response.is_interim;
-	}
-}
+#include "tests/fuzz/fuzz_http_wanted.h"
 
 static void check_wanted(const struct end *end, const struct http_lane *lane)
 {
@@ -308,6 +276,8 @@ static void check_changed(void)
 		return;
 	want_requests();
 	check_wanted(&server, &relay.streams->to_server);
+	if (relay.streams->server < 0 && server.heard == had_heard)
+		server.said = had_said; /* the next one is not asked yet, and this one was not */
 	want_responses();
 	check_wanted(&client, &relay.streams->to_client);
 }
@@ -366,6 +336,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		require(server.heard == client.said && client.heard == server.said);
 	http_stream_close_all(&relay);
 	require(relay.stream_count == 0 && !relay.streams && relay.base.awaited == 0);
+	require(relay.kept == 0);
 	require(fake_timer_count == 0);
 	ends_close();
 	require(next_descriptor() == descriptor);

@@ -4,7 +4,7 @@
  * be included by one test program each.
  *
  *   10.88.0.2, 10.88.0.3, fd88::2, port 80: files, /up (200 "up"), /put/ (PUT), /slow/ (400 kB/s),
- * /echo (what is asked)
+ * /echo (what is asked), /json/, /chunks/ (files as JSON)
  *   the same at port 81; one that waits 1 s for a request at port 82; TLS at port 443, spoken to as
  * 80 is
  */
@@ -74,10 +74,13 @@ static inline void bench_start_nginx(const struct netlab *lab)
 		"location = /empty { return 204; }\n"
 		"location /echo { return 200 \"$request_method $request_uri $http_x_user.\"; }\n"
 		"location /put/ { dav_methods PUT; }\n"
+		"location /json/ { default_type application/json; alias %s/; }\n"
+		"location /chunks/ { default_type application/json; gzip off; ssi on; ssi_types *;"
+		" alias %s/; }\n"
 		"location /slow/ { alias %s/; limit_rate 400k; }\n"
 		"}\n"
 		"server { listen 82; client_header_timeout 1s; return 200 patient; } }\n",
-		bench_home, bench_home, bench_home, bench_home);
+		bench_home, bench_home, bench_home, bench_home, bench_home, bench_home);
 	fclose(file);
 	netlab_run("ip netns exec %s nginx -p %s -c %s -e %s/errors", lab->far, bench_home, path,
 		   bench_home);

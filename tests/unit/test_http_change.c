@@ -50,12 +50,12 @@ static bool change(const char *text, size_t size, bool is_request, bool to_head,
 	memcpy(bytes, text, size);
 	if (is_request) {
 		assert_true(http_read_request(bytes, size, &request));
-		is_changed = http_change_request(&policy, &request, bytes, size, changed, room,
-						 out_size);
+		is_changed = http_change_request(&policy, &request, bytes, size, NULL, changed,
+						 room, out_size, out_drops);
 	} else {
 		assert_true(http_read_response(bytes, size, to_head, &response));
-		is_changed = http_change_response(&policy, &response, bytes, size, to_head, changed,
-						  room, out_size, out_drops);
+		is_changed = http_change_response(&policy, &response, bytes, size, to_head, NULL,
+						  changed, room, out_size, out_drops);
 	}
 	free(bytes);
 	*out = calloc(1, room + 1);
@@ -70,7 +70,8 @@ static void assert_request(const char *text, const char *wanted)
 {
 	size_t size = 0;
 	char *out;
-	bool is_changed = change(text, strlen(text), true, false, 4000, &out, &size, NULL);
+	bool drops;
+	bool is_changed = change(text, strlen(text), true, false, 4000, &out, &size, &drops);
 
 	if (!is_changed)
 		out[0] = '\0';
