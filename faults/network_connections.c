@@ -36,17 +36,28 @@ static bool passes_by(const struct network_state *state, const struct connection
 	return false;
 }
 
+/* Its packets are drawn by what lets on only a share. */
+static bool is_drawn(const struct network_state *state, const struct network_pick *pick,
+		     const struct connection *connection)
+{
+	if (!pick->has_share)
+		return true;
+	return state->hook == NETWORK_GATE ? gate_share_takes(pick, connection)
+					   : network_pick_takes(pick, connection);
+}
+
 /* The caller drops what was found. */
 static int find(struct network_state *state, const struct target *target,
 		struct target_connections *out, struct error *err)
 {
+	const struct network_pick pick = network_pick_of(state, target);
 	unsigned kept = 0;
 	int result = target_connections_find(
 		state->diag, target, 0,
 		&(struct target_spared){state->control, state->control_count}, out, err);
 
 	for (unsigned i = 0; result == 0 && i < out->count; i++)
-		if (passes_by(state, &out->found[i]))
+		if (is_drawn(state, &pick, &out->found[i]) && passes_by(state, &out->found[i]))
 			out->found[kept++] = out->found[i];
 	if (result == 0)
 		out->count = kept;

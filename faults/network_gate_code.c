@@ -86,23 +86,6 @@ static void match_protocol(struct gate_writer *w)
 	bpf_place(&w->builder, same);
 }
 
-/* R3 = a hash of R3 and R1: two steps of MurmurHash3 by Austin Appleby (public domain). */
-static void mix(struct gate_writer *w)
-{
-	struct bpf_builder *b = &w->builder;
-
-	bpf_compute32_value(b, BPF_MUL, R1, 0xcc9e2d51);
-	bpf_compute32(b, BPF_MOV, R2, R1);
-	bpf_compute32_value(b, BPF_RSH, R2, 17);
-	bpf_compute32_value(b, BPF_LSH, R1, 15);
-	bpf_compute32(b, BPF_OR, R1, R2);
-	bpf_compute32(b, BPF_XOR, R3, R1);
-	bpf_compute32(b, BPF_MOV, R2, R3);
-	bpf_compute32_value(b, BPF_RSH, R2, 13);
-	bpf_compute32(b, BPF_XOR, R3, R2);
-	bpf_compute32_value(b, BPF_MUL, R3, 0x85ebca6b);
-}
-
 /* The flags of the TCP header, which a later fragment has not. The protocol is known. */
 static void match_flags(struct gate_writer *w)
 {
@@ -117,60 +100,6 @@ static void match_flags(struct gate_writer *w)
 		bpf_jump_if(b, BPF_JNE, R1, w->pick.tcp_flags.wanted, w->miss);
 	else
 		bpf_jump_if(b, BPF_JEQ, R1, 0, w->miss);
-}
-
-static void mix_address(struct gate_writer *w, int family, bool is_far)
-{
-	for (int word = 0; word < (family == AF_INET ? 1 : 4); word++) {
-		bpf_read(&w->builder, BPF_W, R1, STACK,
-			 gate_address_at(family, is_far == w->is_ingress) + word * 4);
-		mix(w);
-	}
-}
-
-/* Addresses and ports, near and far, in this order in both directions; and the protocol. */
-static void mix_flow(struct gate_writer *w, int family)
-{
-	struct bpf_builder *b = &w->builder;
-	unsigned no_ports = bpf_label(b), mixed = bpf_label(b);
-
-	mix_address(w, family, false);
-	mix_address(w, family, true);
-	bpf_jump_if(b, BPF_JEQ, PORTS, 0, no_ports);
-	for (unsigned is_far = 0; is_far < 2; is_far++) {
-		bpf_read(b, BPF_H, R1, STACK, PORT + (is_far == w->is_ingress ? 0 : 2));
-		mix(w);
-	}
-	bpf_jump(b, mixed);
-	/* a later fragment of a flow that has some: which flow cannot be known */
-	bpf_place(b, no_ports);
-	for (unsigned i = 0; i < TRAFFIC_PROTOCOLS_MAX; i++)
-		if (target_protocol_has_ports((uint8_t)i))
-			bpf_jump_if(b, BPF_JEQ, PROTOCOL, i, w->miss);
-	bpf_place(b, mixed);
-	bpf_copy(b, R1, PROTOCOL);
-	mix(w);
-}
-
-/* Only a share of the flows, or of the far addresses. */
-static void pick_share(struct gate_writer *w, int family)
-{
-	struct bpf_builder *b = &w->builder;
-
-	bpf_set(b, R3, w->pick.seed);
-	if (w->pick.by_address) {
-		mix_address(w, family, true);
-		bpf_set(b, R1, family); /* neighbours differ in few bits: once more */
-		mix(w);
-	} else {
-		mix_flow(w, family);
-	}
-	bpf_compute32(b, BPF_MOV, R2, R3);
-	bpf_compute32_value(b, BPF_RSH, R2, 16);
-	bpf_compute32(b, BPF_XOR, R3, R2);
-	/* share of 2^32; 100 % is not picked at all */
-	bpf_jump_if(b, BPF_JGE, R3, (uint32_t)(((uint64_t)w->pick.share << 32) / SHARE_ONE),
-		    w->miss);
 }
 
 static void exclude_metadata(struct gate_writer *w, int family)
@@ -219,7 +148,7 @@ static void write_family(struct gate_writer *w, int family)
 		return;
 	bpf_place(b, in_scope);
 	if (w->pick.has_share)
-		pick_share(w, family);
+		gate_match_share(w, family);
 	if (w->pick.after_bytes)
 		network_after_match(w, family);
 	if (w->pick.tcp_flags.mask)

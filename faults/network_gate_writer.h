@@ -59,6 +59,8 @@ void gate_match_set(struct gate_writer *w, int family, const struct gate_set *se
 		    unsigned differs);
 /* The near side is left out, or is not meant: to `miss`. */
 void gate_match_local(struct gate_writer *w, int family);
+/* Only a share of the flows or of the far addresses; the rest to `miss`. */
+void gate_match_share(struct gate_writer *w, int family);
 /* Of source or destination in the header on the stack. */
 int gate_address_at(int family, bool is_source);
 

@@ -9,10 +9,12 @@
  */
 #include "faults/network_after.h"
 
+#include "injector/kernel/connection.h"
 #include "injector/kernel/nft_match.h"
 
 #include <linux/if_ether.h>
 #include <netinet/in.h>
+#include <string.h>
 
 static void add_vlan(uint16_t vlan, const char *chain, const char *next, struct nft_batch *batch)
 {
@@ -96,6 +98,22 @@ static void add_share(const struct network_pick *pick, bool is_ingress, const ch
 		add_flows(pick, families[i], is_ingress, true, chain, next, batch);
 		add_flows(pick, families[i], is_ingress, false, chain, next, batch);
 	}
+}
+
+/* The same words as are loaded above. */
+bool network_pick_takes(const struct network_pick *pick, const struct connection *connection)
+{
+	const unsigned size = connection->family == AF_INET ? 4 : 16;
+	const in_port_t ports[] = {htons(connection->local_port), htons(connection->remote_port)};
+	uint8_t key[2 * 16 + 2 * sizeof(uint32_t)] = {0};
+
+	if (pick->by_address)
+		return nft_hash_share_takes(connection->remote, size, pick->seed, pick->share);
+	memcpy(key, connection->local, size);
+	memcpy(key + size, connection->remote, size);
+	for (unsigned i = 0; i < 2; i++) /* each in a word of its own, at its beginning */
+		memcpy(key + 2UL * size + i * sizeof(uint32_t), &ports[i], sizeof(ports[i]));
+	return nft_hash_share_takes(key, 2 * size + 2 * sizeof(uint32_t), pick->seed, pick->share);
 }
 
 static void add_flags(const struct target_flags *flags, const char *chain, const char *next,

@@ -12,6 +12,7 @@
 #include "faults/network_line.h"
 #include "faults/network_measured.h"
 #include "faults/network_netem.h"
+#include "faults/network_support.h"
 #include "faults/target_follow.h"
 #include "injector/base/clock.h"
 #include "injector/base/quantity.h"
@@ -235,6 +236,20 @@ static int set_names(struct network_state *state, const struct fault *fault, str
 	return namespace_identify(fault->target->namespace_fd, &record->namespace_id, err);
 }
 
+/* It takes out no packets; but of a share it ends those that another step would. */
+static int plan_instant(struct network_state *state, const struct fault *fault, struct plan *plan,
+			struct error *err)
+{
+	const bool is_drawn = params_is_set(&fault->target->params, TRAFFIC_SHARE);
+	struct network_support support = {.has_hook = true};
+	int result = is_drawn ? network_survey(&support, err) : 0;
+
+	state->hook = support.has_hook ? NETWORK_TABLE : NETWORK_GATE;
+	if (result == 0)
+		result = network_plan_connections(state, fault->target, plan, err);
+	return result < 0 ? result : network_list_excluded(state, fault->target, plan, err);
+}
+
 static int fill(struct network_state *state, struct fault *fault, struct plan *plan,
 		struct error *err)
 {
@@ -253,14 +268,14 @@ static int fill(struct network_state *state, struct fault *fault, struct plan *p
 	if (!params_number(&fault->target->params, TRAFFIC_ALLOW_LOCKOUT, 0))
 		state->control_count = target_session_find(
 			state->control, sizeof(state->control) / sizeof(*state->control));
-	if (result == 0 && params_number(fault->params, NETWORK_RESET_CONNECTIONS, 0))
-		result = network_plan_connections(state, fault->target, plan, err);
-	if (network_is_instant(fault->params))
-		return result < 0 ? result : network_list_excluded(state, fault->target, plan, err);
+	if (result == 0 && network_is_instant(fault->params))
+		return plan_instant(state, fault, plan, err);
 	if (result == 0)
 		result = network_list_stacked(state, plan);
 	if (result == 0)
 		result = network_choose_way(state, plan, err);
+	if (result == 0 && params_number(fault->params, NETWORK_RESET_CONNECTIONS, 0))
+		result = network_plan_connections(state, fault->target, plan, err);
 	if (result == 0)
 		result = network_after_plan(state, plan, err);
 	if (result == 0)

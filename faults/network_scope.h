@@ -63,6 +63,12 @@ void network_pick_delete(const struct network_pick *pick, unsigned at, struct nf
 void network_pick_name(const struct network_pick *pick, unsigned at,
 		       char chain[NETWORK_CHAIN_SIZE]);
 
+/* A TCP connection of this side's is of the share: by the rules of nf_tables, or by a program
+ * behind a gate (network_gate_share.c), which draw differently. */
+struct connection;
+bool network_pick_takes(const struct network_pick *pick, const struct connection *connection);
+bool gate_share_takes(const struct network_pick *pick, const struct connection *connection);
+
 /* Near and far address and, if it has any, port into the first registers; how many words. */
 unsigned network_flow_load(struct nft_batch *batch, int family, bool is_ingress, bool has_ports);
 

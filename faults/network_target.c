@@ -35,8 +35,6 @@ static int check_reset(const struct params *target, const struct param_value **o
 		unsigned key;
 		const char *why;
 	} unknown[] = {
-		{TRAFFIC_SHARE, "share draws flows by their packets, and reset-connections ends "
-				"connections that may send none"},
 		{TRAFFIC_VLAN, "vlan is a tag of packets, and reset-connections ends connections, "
 			       "of which it is not known"},
 		{TRAFFIC_TCP_FLAGS,

@@ -64,5 +64,7 @@ void nft_match_packet_share(struct nft_batch *batch, uint32_t share);
 void nft_match_flow_share(struct nft_batch *batch, uint32_t share);
 /* Of the values that the first registers can have, `size` bytes: always the same ones of a seed. */
 void nft_match_hash_share(struct nft_batch *batch, unsigned size, uint32_t seed, uint32_t share);
+/* nft_hash.c: the same, said of one value. */
+bool nft_hash_share_takes(const void *key, unsigned size, uint32_t seed, uint32_t share);
 
 #endif

@@ -211,8 +211,6 @@ static void test_a_redis_subscriber_is_cut_off(void **state)
 static void test_what_it_cannot_know_is_refused(void **state)
 {
 	static const char *const cases[][9] = {
-		{"share draws flows", "to", "10.88.0.2", "share", "10%", "reset-connections",
-		 "true"},
 		{"vlan is a tag", "to", "10.88.0.2", "vlan", "5", "reset-connections", "true"},
 		{"only tcp", "to", "10.88.0.2", "protocol", "udp", "reset-connections", "true"},
 	};

@@ -368,11 +368,11 @@ static const struct bad bad_targets[] = {
 	 "except-local-port: nothing is left of what `local-port` selects; *"},
 	{ON_TARGET("{to: 10.0.0.1, unit: nginx, neighbours: true}\n"), 8, 46,
 	 "neighbours: ARP and neighbour discovery are the kernel's own, not of any unit; *"},
-	{HEAD "targets:\n  t: {to: 10.0.0.1, share: 5%}\nmethod:\n  - {at: 0s, network: {target: "
+	{HEAD "targets:\n  t: {to: 10.0.0.1, vlan: 5}\nmethod:\n  - {at: 0s, network: {target: "
 	      "t, reset-connections: true}}\n",
-	 5, 28,
-	 "network: share draws flows by their packets, and reset-connections ends connections that "
-	 "may send none; remedy: leave one of them out, or write partition: reset, which ends "
+	 5, 27,
+	 "network: vlan is a tag of packets, and reset-connections ends connections, of which it "
+	 "is not known; remedy: leave one of them out, or write partition: reset, which ends "
 	 "those that send something"},
 	{HEAD "method:\n  - {at: 0s, network: {to: 10.0.0.1, vlan: 5, reset-connections: true}}\n",
 	 5, 44, "network: vlan is a tag of packets, and reset-connections ends *"},
