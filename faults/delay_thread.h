@@ -47,8 +47,9 @@ bool delay_thread_is_empty(const struct delay_thread *thread);
 bool delay_thread_is_broken(const struct delay_thread *thread);
 
 struct delay_thread_counters {
-	uint64_t bulk, kept, received, sent, lost, marked, duplicated, corrupted, reordered,
-		dropped_full, dropped_error, foreign, spared, queued, memory;
+	uint64_t bulk, kept, received, sent, lost, dropped_full, dropped_error, foreign, spared,
+		queued, memory;
+	struct netem_fates fates;
 	int64_t processor_ns;
 };
 void delay_thread_counters(const struct delay_thread *thread, struct delay_thread_counters *out);

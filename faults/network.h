@@ -182,22 +182,18 @@ _Static_assert(sizeof(struct network_record) <= JOURNAL_PAYLOAD, "an undo record
 
 enum network_phase { NETWORK_IDLE, NETWORK_ACTIVE, NETWORK_EMPTYING, NETWORK_DRAINING };
 
-/* What became of packets besides being delayed or dropped. */
-struct network_fates {
-	uint64_t marked, duplicated, corrupted, reordered;
-};
 /* What delay lines took in and did. */
 struct network_line_counts {
 	uint64_t taken, dropped;
 	uint64_t spared; /* without the payload that is meant, and not taken */
-	struct network_fates fates;
+	struct netem_fates fates;
 };
 /* The same of the queues of an ifb: behind where packets are cut, if they are. */
 struct network_queue_counts {
 	uint64_t sent, waiting;
 	uint64_t dropped; /* by intent or because it was full */
 	bool has_fates;	  /* else what was marked is among them (netem before Linux 7.2) */
-	struct network_fates fates;
+	struct netem_fates fates;
 };
 
 struct network_gate;

@@ -287,10 +287,7 @@ static void add_counters(const struct delay_thread *thread, struct delay_line_co
 	sum->received += counters.received;
 	sum->sent += counters.sent;
 	sum->lost += counters.lost;
-	sum->marked += counters.marked;
-	sum->duplicated += counters.duplicated;
-	sum->corrupted += counters.corrupted;
-	sum->reordered += counters.reordered;
+	netem_add_fates(&sum->fates, &counters.fates);
 	sum->dropped_full += counters.dropped_full;
 	sum->dropped_error += counters.dropped_error;
 	sum->foreign += counters.foreign;

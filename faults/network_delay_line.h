@@ -141,14 +141,15 @@ bool delay_line_is_empty(const struct delay_line *line);
 bool delay_line_is_broken(const struct delay_line *line);
 
 struct delay_line_counters {
-	uint64_t bulk;		 /* bytes of TCP that the stack handed down as one */
-	uint64_t kept;		 /* packets received, by the kernel */
-	uint64_t received, sent; /* packets as the stack made them, up to 64 KiB each */
-	uint64_t lost, marked, duplicated, corrupted, reordered; /* as asked for */
-	uint64_t dropped_full;					 /* the memory limit was reached */
-	uint64_t dropped_error;	 /* the kernel could not hand it over or take it back */
-	uint64_t dropped_device; /* the tap's ring was full: the thread got no processor time */
-	uint64_t spared;	 /* without the payload that is meant */
+	uint64_t bulk;		  /* bytes of TCP that the stack handed down as one */
+	uint64_t kept;		  /* packets received, by the kernel */
+	uint64_t received, sent;  /* packets as the stack made them, up to 64 KiB each */
+	uint64_t lost;		  /* as asked for */
+	struct netem_fates fates; /* the same */
+	uint64_t dropped_full;	  /* the memory limit was reached */
+	uint64_t dropped_error;	  /* the kernel could not hand it over or take it back */
+	uint64_t dropped_device;  /* the tap's ring was full: the thread got no processor time */
+	uint64_t spared;	  /* without the payload that is meant */
 	uint64_t foreign; /* sent by the tap itself (DHCP clients and the like); not passed on */
 	uint64_t queued;  /* waiting now */
 	uint64_t memory;  /* bytes touched for them; looked at once a second */

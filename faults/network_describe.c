@@ -301,7 +301,7 @@ static void describe_fates(const struct network_state *state, struct prose *pros
 {
 	const struct netem_config *effect = &state->effect.full;
 	const bool is_netem = state->way == NETWORK_NETEM;
-	const struct network_fates *fates =
+	const struct netem_fates *fates =
 		is_netem ? &state->queue.fates : &state->line_counts.fates;
 
 	if (is_netem ? !state->queue.has_fates : state->way != NETWORK_LINE)

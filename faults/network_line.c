@@ -45,10 +45,7 @@ static void add_counts(const struct delay_line_counters *counters, struct networ
 	sum->spared += counters->spared;
 	sum->dropped += counters->lost + counters->dropped_full + counters->dropped_error +
 			counters->dropped_device;
-	sum->fates.marked += counters->marked;
-	sum->fates.duplicated += counters->duplicated;
-	sum->fates.corrupted += counters->corrupted;
-	sum->fates.reordered += counters->reordered;
+	netem_add_fates(&sum->fates, &counters->fates);
 }
 
 static int prepare_one(struct network_state *state, unsigned at, int namespace_fd,

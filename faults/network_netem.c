@@ -112,7 +112,7 @@ int network_hole_build(struct network_state *state, struct error *err)
 			       state->record.alias, &state->ifb_index, err);
 }
 
-static uint32_t largest_packet(const struct network_state *state)
+uint32_t network_mtu(const struct network_state *state)
 {
 	uint32_t mtu = 0;
 
@@ -124,7 +124,7 @@ static uint32_t largest_packet(const struct network_state *state)
 
 static uint32_t largest_of(const struct network_state *state, const struct queue *queue)
 {
-	return queue->path ? queue->path->mtu + LINK_HEADER_MAX : largest_packet(state);
+	return queue->path ? queue->path->mtu + LINK_HEADER_MAX : network_mtu(state);
 }
 
 static uint32_t at_least(uint32_t size, uint32_t least)
@@ -152,7 +152,7 @@ uint64_t network_netem_bound(struct network_state *state)
 {
 	const uint64_t head = 1024, whole = 65536;
 	struct sysinfo machine = {0};
-	uint64_t largest = largest_packet(state), queues = 1;
+	uint64_t largest = network_mtu(state), queues = 1;
 
 	if (network_netem_is_split(state) && state->path_count)
 		queues = state->path_count;
@@ -377,11 +377,6 @@ void network_netem_soften_one(struct network_state *state, unsigned at)
 	soften(state, &(struct queue){path->ifb_index, at, path}, NULL);
 }
 
-uint32_t network_mtu(const struct network_state *state)
-{
-	return largest_packet(state);
-}
-
 int network_netem_is_empty(struct netlink *netlink, int index, bool *out_empty, struct error *err)
 {
 	struct qdisc root = {0};
@@ -433,8 +428,7 @@ static void look_at_counts(void *context, const struct qdisc *qdisc)
 		counts->dropped = qdisc->dropped;
 	if (qdisc->has_fates) {
 		counts->has_fates = true;
-		counts->fates = (struct network_fates){qdisc->marked, qdisc->duplicated,
-						       qdisc->corrupted, qdisc->reordered};
+		counts->fates = qdisc->fates;
 	}
 	if (qdisc->parent != TC_H_ROOT)
 		return;
@@ -448,10 +442,7 @@ static void add_counts(const struct network_queue_counts *counts, struct network
 	sum->waiting += counts->waiting;
 	sum->dropped += counts->dropped;
 	sum->has_fates |= counts->has_fates;
-	sum->fates.marked += counts->fates.marked;
-	sum->fates.duplicated += counts->fates.duplicated;
-	sum->fates.corrupted += counts->fates.corrupted;
-	sum->fates.reordered += counts->fates.reordered;
+	netem_add_fates(&sum->fates, &counts->fates);
 }
 
 int network_netem_count(struct network_state *state, struct network_queue_counts *out,

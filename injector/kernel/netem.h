@@ -45,6 +45,18 @@ struct netem_state {
 	uint64_t p13_ppb, p31_ppb, p32_ppb, p23_ppb, p14_ppb;
 };
 
+/* What became of packets besides being delayed or dropped. */
+struct netem_fates {
+	uint64_t marked, duplicated, corrupted, reordered;
+};
+static inline void netem_add_fates(struct netem_fates *sum, const struct netem_fates *more)
+{
+	sum->marked += more->marked;
+	sum->duplicated += more->duplicated;
+	sum->corrupted += more->corrupted;
+	sum->reordered += more->reordered;
+}
+
 /* Shares are parts per billion (SHARE_ONE is all). */
 struct netem_config {
 	int64_t delay_ns, jitter_ns;

@@ -101,23 +101,23 @@ int qdisc_change_rate(struct netlink *netlink, int index, uint32_t parent, uint3
 }
 
 /* struct tc_netem_xstats of linux/pkt_sched.h, which older headers do not have. */
-struct netem_fates {
+struct xstats {
 	uint64_t delayed, dropped, corrupted, duplicated, reordered, marked, failed_allocations;
 };
 
 static void parse_fates(const struct nlattr *attribute, struct qdisc *out)
 {
-	const void *data = netlink_data(attribute, sizeof(struct netem_fates));
-	struct netem_fates fates;
+	const void *data = netlink_data(attribute, sizeof(struct xstats));
+	struct xstats all;
 
 	if (!data || strcmp(out->kind, "netem") != 0)
 		return;
-	memcpy(&fates, data, sizeof(fates)); /* attributes are aligned to four bytes */
+	memcpy(&all, data, sizeof(all)); /* attributes are aligned to four bytes */
 	out->has_fates = true;
-	out->marked = fates.marked;
-	out->duplicated = fates.duplicated;
-	out->corrupted = fates.corrupted;
-	out->reordered = fates.reordered;
+	out->fates = (struct netem_fates){.marked = all.marked,
+					  .duplicated = all.duplicated,
+					  .corrupted = all.corrupted,
+					  .reordered = all.reordered};
 }
 
 static void parse(const struct nlmsghdr *reply, struct qdisc *out)

@@ -8,6 +8,7 @@
 #define SQUALL_QDISC_H
 
 #include "injector/base/error.h"
+#include "injector/kernel/netem.h"
 #include "injector/kernel/netlink.h"
 
 #include <linux/pkt_sched.h> /* TC_H_* */
@@ -46,7 +47,7 @@ struct qdisc {
 	uint32_t dropped;
 	uint64_t sent;	/* packets */
 	bool has_fates; /* netem tells what it did to them (Linux 7.2: struct tc_netem_xstats) */
-	uint64_t marked, duplicated, corrupted, reordered;
+	struct netem_fates fates;
 };
 /* The qdisc at `parent` (TC_H_ROOT: the root); -ENOENT if there is none. */
 int qdisc_get(struct netlink *netlink, int index, uint32_t parent, struct qdisc *out,
