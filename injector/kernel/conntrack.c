@@ -182,10 +182,9 @@ static void take_count(void *context, const struct nlmsghdr *reply)
 		memcpy(context, count, sizeof(uint32_t));
 }
 
-/* Of this namespace, however many there are. Listing them walks a table of all namespaces, empty or
- * not, for milliseconds; the count is at hand (nf_conntrack_count()). None where the kernel has no
- * nf_conntrack_netlink: a request as plain as this one fails in nfnetlink_rcv_msg() alone then. */
-static int count_flows(struct netlink *netlink, uint32_t *out, struct error *err)
+/* A request as plain as this one fails in nfnetlink_rcv_msg() alone where there is no
+ * nf_conntrack_netlink. */
+int conntrack_count(struct netlink *netlink, uint32_t *out, struct error *err)
 {
 	struct nfgenmsg header = {.version = NFNETLINK_V0};
 	struct netlink_request request;
@@ -213,7 +212,7 @@ static int list(struct netlink *netlink, uint8_t protocol, struct found *out, st
 	const bool has_address = out->local.ss_family == AF_INET;
 	struct netlink_request request;
 	uint32_t count;
-	int result = count_flows(netlink, &count, err);
+	int result = conntrack_count(netlink, &count, err);
 
 	if (result < 0 || count == 0)
 		return result;

@@ -25,6 +25,11 @@ struct conntrack_flow {
 int conntrack_original(struct netlink *netlink, const struct conntrack_flow *flow,
 		       struct sockaddr_storage *out, struct error *err);
 
+/* How many flows there are in its namespace, those included that are not listed yet. Listing them
+ * walks a table of all namespaces, lock by lock, for milliseconds; the count is at hand
+ * (nf_conntrack_count()). None where the kernel has no connection tracking to talk to. */
+int conntrack_count(struct netlink *netlink, uint32_t *out, struct error *err);
+
 /* Forgets every flow in the usual zone that was redirected to `local`, an address and port of ours
  * on which nobody listens any more: who comes from the same port to the same place would be led
  * there again, for as long as the kernel remembers (ten seconds to days). -ETIMEDOUT: there are so

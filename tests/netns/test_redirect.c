@@ -188,6 +188,7 @@ static void test_the_sweep_sees_what_was_not_forgotten(void **state)
 	free(recorded[0]);
 	free(recorded[1]);
 	netlink_close(netfilter);
+	netlink_close(text.counting);
 	close(text.route);
 	close(text.netfilter);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/sweep/netlink_text.h"
 
+#include "injector/kernel/conntrack.h"
 #include "injector/kernel/namespace.h"
 
 #include <arpa/inet.h>
@@ -67,8 +68,14 @@ static int open_in(int namespace_fd, int protocol)
 
 void netlink_text_open(struct netlink_text *out, int namespace_fd)
 {
+	struct error err = ERROR_INIT;
+
 	out->route = open_in(namespace_fd, NETLINK_ROUTE);
 	out->netfilter = open_in(namespace_fd, NETLINK_NETFILTER);
+	if (netlink_open_netfilter(namespace_fd, &out->counting, &err) < 0) {
+		fprintf(stderr, "%s\n", err.text);
+		abort();
+	}
 }
 
 static void put_hex(FILE *out, const void *data, size_t size)
@@ -327,30 +334,12 @@ static void put_tables(struct sink *sink, int fd)
 	free(text);
 }
 
-/* Listing them walks a table of all namespaces, lock by lock, which took a third of a sweep's time.
- * The kernel counts those of this namespace, also the ones it has not listed yet
- * (nf_conntrack_count()). */
-static bool may_have_flows(int fd)
+/* Listing them took a third of a sweep's time. */
+static bool may_have_flows(struct netlink *netfilter)
 {
-	char buffer[4096] __attribute__((aligned(8)));
-	struct {
-		struct nlmsghdr header;
-		struct nfgenmsg body;
-	} request = {.header = {.nlmsg_len = sizeof(request),
-				.nlmsg_type = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET_STATS,
-				.nlmsg_flags = NLM_F_REQUEST}};
-	const struct nlmsghdr *message = (const void *)buffer;
-	const struct nlattr *count;
-	ssize_t size = -1;
+	uint32_t count;
 
-	if (send(fd, &request, sizeof(request), 0) > 0)
-		size = recv(fd, buffer, sizeof(buffer), 0);
-	if (size < 0 || !NLMSG_OK(message, (unsigned)size) || message->nlmsg_type == NLMSG_ERROR ||
-	    message->nlmsg_len < NLMSG_LENGTH(sizeof(request.body)))
-		return true;
-	count = find((const void *)((const char *)NLMSG_DATA(message) + sizeof(request.body)),
-		     (int)NLMSG_PAYLOAD(message, sizeof(request.body)), CTA_STATS_GLOBAL_ENTRIES);
-	return !count || *(const uint32_t *)payload(count) != 0;
+	return conntrack_count(netfilter, &count, NULL) < 0 || count;
 }
 
 void netlink_text_write(const struct netlink_text *text, FILE *held, FILE *recorded, FILE *inert)
@@ -373,7 +362,7 @@ void netlink_text_write(const struct netlink_text *text, FILE *held, FILE *recor
 		}
 	}
 	put_tables(&sink, text->netfilter);
-	if (may_have_flows(text->netfilter))
+	if (may_have_flows(text->counting))
 		ask(&sink, text->netfilter, &flows,
 		    (uint16_t)(NFNL_SUBSYS_CTNETLINK << 8 | flows.type), NULL, recorded);
 }

@@ -9,8 +9,10 @@
 
 #include <stdio.h>
 
+struct netlink;
 struct netlink_text {
 	int route, netfilter; /* sockets in the namespace */
+	struct netlink *counting;
 };
 
 void netlink_text_open(struct netlink_text *out, int namespace_fd);
