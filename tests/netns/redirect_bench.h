@@ -41,30 +41,4 @@ static inline void start(struct netlab *lab, struct netlab_fault *fault,
 
 #define START(lab, fault, ...) start(lab, fault, SETTINGS(__VA_ARGS__))
 
-/* A child that has injected it, and waits. */
-static inline pid_t start_elsewhere(struct netlab *lab, const char *run_id,
-				    const char *const *settings)
-{
-	struct netlab_fault fault;
-	struct error err = ERROR_INIT;
-	int ends[2];
-	pid_t child;
-	char byte;
-
-	assert_int_equal(pipe(ends), 0);
-	child = fork();
-	if (child == 0) {
-		if (netlab_fault_plan(lab, &fault, run_id, settings, &err) < 0 ||
-		    fault.fault.ops->inject(&fault.fault, &err) < 0)
-			_exit(1);
-		if (write(ends[1], "r", 1) == 1)
-			pause();
-		_exit(2);
-	}
-	close(ends[1]);
-	assert_int_equal(read(ends[0], &byte, 1), 1);
-	close(ends[0]);
-	return child;
-}
-
 #endif

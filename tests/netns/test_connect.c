@@ -16,7 +16,6 @@
 #include "injector/kernel/cgroup.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -171,25 +170,16 @@ static void test_a_share_that_changes(void **state)
 static void test_killed_and_then_restored(void **state)
 {
 	struct netlab *lab = *state;
-	char group[128], byte;
-	struct netlab_fault fault;
+	char group[128];
 	struct caller one;
 	int64_t killed_ns;
-	int ends[2];
 	pid_t child;
 
 	group_make("sqco-web", group);
 	one = caller_in(lab, group);
-	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-	child = fork();
-	if (child == 0) {
-		CONNECT_START(lab, &fault, "cgroup", "/sqco-web", "error", "ETIMEDOUT");
-		if (write(ends[1], "r", 1) == 1)
-			pause();
-		_exit(1);
-	}
-	close(ends[1]);
-	assert_int_equal(read(ends[0], &byte, 1), 1);
+	child = netlab_fault_start_apart(lab, connect_run_id,
+					 (const char *[]){"fault", "connect", "cgroup", "/sqco-web",
+							  "error", "ETIMEDOUT", NULL});
 	assert_int_equal(caller_try(&one, "10.88.0.2", NETLAB_PORT), ETIMEDOUT);
 	kill(child, SIGKILL);
 	killed_ns = clock_now_ns();
@@ -199,7 +189,6 @@ static void test_killed_and_then_restored(void **state)
 	netlab_undo_all(connect_run_id);
 	netlab_undo_all(connect_run_id);
 	netlab_run("rm -r %s/%s", lab->root, connect_run_id);
-	close(ends[0]);
 	caller_hang_up(&one);
 	group_remove(group);
 }

@@ -5,6 +5,7 @@
  * Needs root.
  */
 #include "injector/journal/crc32.h"
+#include "tests/support/children.h"
 #include "tests/support/fake_worker.h"
 
 #include <poll.h>
@@ -194,35 +195,30 @@ static void test_run_that_begins_meanwhile_is_left_alone(void **state)
 	close(fd);
 }
 
+/* The more it has, the longer it dies. */
+static bool take_memory(void *context)
+{
+	const size_t memory = 192UL << 20;
+	char *much = malloc(memory);
+
+	(void)context;
+	if (much)
+		memset(much, 1, memory);
+	return much;
+}
+
 /* The kernel takes its time to end a process: it must not be taken for a live one meanwhile. */
 static void test_dying_worker_is_not_live(void **state)
 {
 	struct journal_header header = {0};
 	struct error err = ERROR_INIT;
 	struct restore_report report;
-	const size_t memory = 192UL << 20;
 	struct journal *journal;
-	int ready[2], status;
+	int status;
 	pid_t worker;
-	char byte;
 
 	(void)state;
-	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
-	worker = fork();
-	if (worker == 0) {
-		char *much = malloc(memory);
-
-		/* the more it has, the longer it dies */
-		if (much)
-			memset(much, 1, memory);
-		if (!much || write(ready[1], much, 1) != 1)
-			_exit(1);
-		for (;;)
-			pause();
-	}
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
-	close(ready[1]);
+	worker = child_start_ready(take_memory, NULL);
 	assert_int_equal(journal_new_run_id(run_id, &err), 0);
 	fill_header(&header, 0, INT64_MAX);
 	assert_int_equal(proc_identity(worker, &header.worker), 0);

@@ -4,6 +4,7 @@
  * or speaks on it.
  */
 #include "injector/base/clock.h"
+#include "tests/support/children.h"
 #include "tests/support/delay_lab.h"
 
 #include <linux/if_ether.h>
@@ -64,27 +65,13 @@ static void test_full_line_drops_counts_and_gives_memory_back(void **state)
 }
 
 /* A process that holds line and table until it is killed. */
-static pid_t start_holder(struct lab *lab)
+static bool hold(void *context)
 {
-	int ready[2];
-	pid_t child;
-	char byte;
+	struct lab *lab = context;
 
-	assert_int_equal(pipe(ready), 0);
-	child = fork();
-	assert_true(child >= 0);
-	if (!child) {
-		lab_start(lab, "sqdla", false, 200 * NSEC_PER_MSEC, 0);
-		lab_forward(lab, "sqdla", false, "10.77.0.2");
-		if (write(ready[1], "r", 1) == 1)
-			pause();
-		_exit(1);
-	}
-	close(ready[1]);
-	if (read(ready[0], &byte, 1) != 1)
-		fail_msg("the holder died");
-	close(ready[0]);
-	return child;
+	lab_start(lab, "sqdla", false, 200 * NSEC_PER_MSEC, 0);
+	lab_forward(lab, "sqdla", false, "10.77.0.2");
+	return true;
 }
 
 static void test_killed_holder_leaves_nothing_within_a_second(void **state)
@@ -95,7 +82,7 @@ static void test_killed_holder_leaves_nothing_within_a_second(void **state)
 	int to = lab_socket(lab->far_fd, SOCK_DGRAM, "10.77.0.2", 7000);
 	int64_t killed_ns, back_ns = 0, gone_ns = 0, delay = -1;
 	uint64_t number = 0, first = 0;
-	pid_t holder = start_holder(lab);
+	pid_t holder = child_start_ready(hold, lab);
 
 	lab_send(from, &address, 0, 64);
 	assert_true(lab_receive(to, 2000, NULL) >= 200 * NSEC_PER_MSEC);

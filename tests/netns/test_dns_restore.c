@@ -60,9 +60,9 @@ static void test_injected_again_after_its_end(void **state)
 
 static pid_t start_to_be_killed(struct netlab *lab, const char *run_id)
 {
-	return start_elsewhere(lab, run_id,
-			       SETTINGS("to", "10.88.0.2", "to", "fd88::2", "name", "gone.test",
-					"answer", "nxdomain"));
+	return netlab_fault_start_apart(lab, run_id,
+					SETTINGS("to", "10.88.0.2", "to", "fd88::2", "name",
+						 "gone.test", "answer", "nxdomain"));
 }
 
 static void test_killed_and_then_restored(void **state)

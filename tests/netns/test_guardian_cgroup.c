@@ -3,18 +3,18 @@
  * Control groups of guardians that are gone: swept, also when the kernel is busy with one for the
  * moment. That of a living guardian stays.
  */
+#include "tests/support/children.h"
+
 #include "injector/kernel/cgroup.h"
 #include "injector/restore/guardian_cgroup.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -44,26 +44,18 @@ static bool is_there(void)
 	return access(path, F_OK) == 0;
 }
 
+static bool enter_group(void *context)
+{
+	(void)context;
+	return guardian_cgroup_enter() >= 0;
+}
+
 /* A process in a group of its own, until it is killed. */
 static pid_t start_guardian(void)
 {
 	struct process_identity identity;
-	int ready[2];
-	char byte;
-	pid_t pid;
+	pid_t pid = child_start_ready(enter_group, NULL);
 
-	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
-	pid = fork();
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (guardian_cgroup_enter() < 0 || write(ready[1], "", 1) < 0)
-			_exit(1);
-		pause();
-		_exit(0);
-	}
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
 	assert_int_equal(proc_identity(pid, &identity), 0);
 	guardian_cgroup_name(&identity, group);
 	assert_true(is_there());

@@ -123,9 +123,9 @@ static void test_injected_again_after_its_end(void **state)
 
 static pid_t start_to_be_killed(struct netlab *lab, const char *run_id)
 {
-	return start_elsewhere(lab, run_id,
-			       SETTINGS("to", "10.88.0.2", "to", "fd88::2", "path", "/index.html",
-					"answer", "503"));
+	return netlab_fault_start_apart(lab, run_id,
+					SETTINGS("to", "10.88.0.2", "to", "fd88::2", "path",
+						 "/index.html", "answer", "503"));
 }
 
 /* A connection that waits for an answer is told at once that there will be none. */

@@ -103,8 +103,8 @@ static void test_a_second_run_is_refused(void **state)
 	struct netlab *lab = *state;
 	struct netlab_fault fault;
 	struct error err = ERROR_INIT;
-	pid_t child = start_elsewhere(at_server(lab), "kkkkk4",
-				      SETTINGS("local-port", "81", "answer", "503"));
+	pid_t child = netlab_fault_start_apart(at_server(lab), "kkkkk4",
+					       SETTINGS("local-port", "81", "answer", "503"));
 
 	assert_int_equal(netlab_fault_plan(at_server(lab), &fault, "kkkkk5",
 					   SETTINGS("local-port", "80", "answer", "503"), &err),

@@ -156,8 +156,9 @@ static void test_killed_and_then_restored(void **state)
 {
 	struct netlab *lab = *state;
 	char *before = netlab_dump(at_server(lab)), heard[4096];
-	pid_t child = start_elsewhere(at_server(lab), "kkkkk6",
-				      SETTINGS("local-port", "80", "path", "/up", "answer", "503"));
+	pid_t child = netlab_fault_start_apart(
+		at_server(lab), "kkkkk6",
+		SETTINGS("local-port", "80", "path", "/up", "answer", "503"));
 	ssize_t size;
 	int fd;
 
@@ -183,8 +184,9 @@ static void test_killed_and_then_restored(void **state)
 static void test_undone_while_its_process_is_there(void **state)
 {
 	struct netlab *lab = *state;
-	pid_t child = start_elsewhere(at_server(lab), "kkkkk7",
-				      SETTINGS("local-port", "80", "path", "/up", "answer", "503"));
+	pid_t child = netlab_fault_start_apart(
+		at_server(lab), "kkkkk7",
+		SETTINGS("local-port", "80", "path", "/up", "answer", "503"));
 
 	assert_both(lab, "503", "http://10.88.0.2/up");
 	assert_int_equal(kill(child, SIGSTOP), 0);

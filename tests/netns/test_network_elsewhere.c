@@ -4,6 +4,7 @@
  * process, or by the processes of another target: what the network fault does does not depend on
  * where it does it, and nothing happens where squall is.
  */
+#include "tests/support/children.h"
 #include "tests/support/netlab.h"
 #include "tests/support/squall_runner.h"
 
@@ -12,6 +13,7 @@
 #include "injector/base/clock.h"
 
 #include <sched.h>
+#include <sys/prctl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -24,30 +26,23 @@
 
 #define DELAY_NS (60 * NSEC_PER_MSEC)
 
+struct far_program {
+	int namespace_fd;
+	const char *name;
+};
+
+static bool enter_far(void *context)
+{
+	const struct far_program *program = context;
+
+	return setns(program->namespace_fd, CLONE_NEWNET) == 0 &&
+	       prctl(PR_SET_NAME, program->name) == 0;
+}
+
 /* A process in the far namespace; its program is known by the name of its thread. */
 static pid_t start_far(const struct netlab *lab, const char *name)
 {
-	int ready[2];
-	char byte;
-	pid_t pid;
-
-	assert_int_equal(pipe(ready), 0);
-	fflush(stdout);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		FILE *comm = fopen("/proc/self/comm", "we");
-
-		if (setns(lab->far_fd, CLONE_NEWNET) < 0 || !comm || fputs(name, comm) < 0 ||
-		    fclose(comm) != 0 || write(ready[1], "r", 1) != 1)
-			_exit(1);
-		for (;;)
-			pause();
-	}
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
-	close(ready[1]);
-	return pid;
+	return child_start_ready(enter_far, &(struct far_program){lab->far_fd, name});
 }
 
 /* Seen from near, all at 10.88.0.2 and fd88::2; to what is near all that far sends is. */

@@ -308,20 +308,12 @@ static unsigned count_programs(void)
 static void test_killed_and_then_restored(void **state)
 {
 	struct netlab *lab = *state;
-	char *before = netlab_dump(lab), byte;
-	int ready[2];
-	pid_t child;
+	char *before = netlab_dump(lab);
+	pid_t child = netlab_fault_start_apart(
+		lab, RUN,
+		(const char *[]){"cgroup", "/sqng-ours", "to", "10.88.0.2", "to", "fd88::2", "loss",
+				 "100%", "direction", "both", NULL});
 
-	assert_int_equal(pipe(ready), 0);
-	child = fork();
-	if (child == 0) {
-		struct netlab_fault fault;
-
-		START(lab, &fault, "to", "10.88.0.2", "to", "fd88::2", "loss", "100%", "direction",
-		      "both");
-		_exit(write(ready[1], "x", 1) == 1 ? (pause(), 0) : 1);
-	}
-	assert_int_equal(read(ready[0], &byte, 1), 1);
 	enter(ours);
 	assert_met(lab);
 	assert_int_equal(count_programs(), 1);
@@ -335,8 +327,6 @@ static void test_killed_and_then_restored(void **state)
 	netlab_undo_all(RUN);
 	assert_int_equal(count_programs(), 0);
 	netlab_same(lab, before);
-	close(ready[0]);
-	close(ready[1]);
 }
 
 static void test_a_group_that_is_removed_ends_the_fault(void **state)

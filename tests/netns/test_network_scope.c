@@ -3,6 +3,7 @@
  * Which packets: targets resolved to interfaces, and scopes that hold on real traffic. A partition
  * (loss 100%) shows by what does not come back.
  */
+#include "tests/support/children.h"
 #include "tests/support/netlab.h"
 
 #include "faults/network.h"
@@ -302,27 +303,19 @@ static void test_multipath_routes_give_all_interfaces(void **state)
 	assert_non_null(strstr(fault.plan, "interface sqv2 "));
 }
 
+static bool enter_near(void *context)
+{
+	return setns(((const struct netlab *)context)->near_fd, CLONE_NEWNET) == 0;
+}
+
 static void test_namespace_by_pid_and_name(void **state)
 {
 	struct netlab *lab = *state;
 	struct netlab_fault fault;
 	struct error err;
 	char text[32];
-	int ready[2];
-	char byte;
-	pid_t pid;
+	pid_t pid = child_start_ready(enter_near, lab);
 
-	assert_int_equal(pipe(ready), 0);
-	pid = fork();
-	if (pid == 0) {
-		setns(lab->near_fd, CLONE_NEWNET);
-		if (write(ready[1], "r", 1) == 1)
-			pause();
-		_exit(0);
-	}
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
-	close(ready[1]);
 	snprintf(text, sizeof(text), "pid:%d", pid);
 	assert_int_equal(
 		resolve(NULL, &fault,

@@ -3,6 +3,7 @@
  * A network namespace, or what is in it, is taken away while a fault is in force there: the kernel
  * tells of that, the run ends restored, and our own sockets do not keep the namespace alive.
  */
+#include "tests/support/children.h"
 #include "tests/support/netlab_watch.h"
 #include "tests/support/squall_runner.h"
 
@@ -34,26 +35,17 @@ static void test_namespace_deleted(void **state)
 	netlab_fault_finish(&watched.fault, FAULT_END_NOW);
 }
 
+static bool leave_namespace(void *context)
+{
+	(void)context;
+	return unshare(CLONE_NEWNET) == 0;
+}
+
 /* A process in a network namespace of its own, with lo up. */
 static pid_t start_in_namespace(void)
 {
-	int ready[2];
-	char byte;
-	pid_t pid;
+	pid_t pid = child_start_ready(leave_namespace, NULL);
 
-	assert_int_equal(pipe(ready), 0);
-	fflush(stdout);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		if (unshare(CLONE_NEWNET) < 0 || write(ready[1], "r", 1) != 1)
-			_exit(1);
-		for (;;)
-			pause();
-	}
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
-	close(ready[1]);
 	netlab_run("nsenter --net=/proc/%d/ns/net ip link set lo up", (int)pid);
 	return pid;
 }

@@ -11,8 +11,11 @@
 #include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sched.h>
+#include <setjmp.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +28,8 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 static atomic_uint *counter;
 
@@ -192,32 +197,76 @@ static void prepare(enum child_kind kind, const char *group)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
-pid_t child_start(enum child_kind kind, const char *group)
+/* It says that it is up, or does so by going. */
+static pid_t start(child_fn fn, void *context, void (*live_on)(void *context), bool is_told)
 {
 	int ready[2];
 	pid_t child;
 	char byte;
 
-	*counter = 0;
 	if (pipe2(ready, O_CLOEXEC) < 0)
 		abort();
+	fflush(stdout);
 	child = fork();
 	if (child < 0)
 		abort();
 	if (child == 0) {
 		close(ready[0]);
-		prepare(kind, group);
-		if (write(ready[1], "x", 1) != 1)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (!fn(context) || write(ready[1], "x", 1) != 1)
 			_exit(1);
 		close(ready[1]);
-		live(kind);
+		live_on(context);
 		_exit(0);
 	}
 	close(ready[1]);
-	if (read(ready[0], &byte, 1) != 1)
-		abort();
+	if (read(ready[0], &byte, 1) != is_told)
+		fail_msg("the child did not become what it should be");
 	close(ready[0]);
 	return child;
+}
+
+static void wait_for_ever(void *context)
+{
+	(void)context;
+	for (;;)
+		pause();
+}
+
+pid_t child_start_ready(child_fn fn, void *context)
+{
+	return start(fn, context, wait_for_ever, true);
+}
+
+pid_t child_start_program(child_fn fn, void *context)
+{
+	return start(fn, context, wait_for_ever, false);
+}
+
+struct birth {
+	enum child_kind kind;
+	const char *group;
+};
+
+static bool prepare_kind(void *context)
+{
+	const struct birth *birth = context;
+
+	prepare(birth->kind, birth->group);
+	return true;
+}
+
+static void live_as_kind(void *context)
+{
+	live(((const struct birth *)context)->kind);
+}
+
+pid_t child_start(enum child_kind kind, const char *group)
+{
+	struct birth birth = {kind, group};
+
+	*counter = 0;
+	return start(prepare_kind, &birth, live_as_kind, true);
 }
 
 pid_t child_start_with_number(pid_t number)

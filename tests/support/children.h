@@ -28,6 +28,12 @@ enum child_kind {
 void children_init(void);
 /* group: directory of a control group, or NULL. Returns when the child is up. */
 pid_t child_start(enum child_kind kind, const char *group);
+/* Prepares a child for what it is there for; false: it cannot. */
+typedef bool (*child_fn)(void *context);
+/* One that has done so, and waits until it is killed; or the test fails. */
+pid_t child_start_ready(child_fn fn, void *context);
+/* One that becomes another program there; it has, or it has ended. */
+pid_t child_start_program(child_fn fn, void *context);
 /* One that sleeps, with a number of old; -1: it is taken, or the kernel is too old. */
 pid_t child_start_with_number(pid_t number);
 /* SIGKILL, and reaped. */

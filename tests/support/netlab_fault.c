@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/support/netlab.h"
 
+#include "tests/support/children.h"
+
 #include "faults/network.h"
 #include "faults/network_support.h"
 #include "faults/target_follow.h"
@@ -161,33 +163,29 @@ void netlab_fault_start_step(struct netlab *lab, struct netlab_fault *out,
 	netlab_fault_inject(out);
 }
 
+struct apart {
+	struct netlab *lab;
+	const char *run_id;
+	const char *const *settings;
+};
+
+/* No failure of cmocka's, which would go on with the next test. */
+static bool inject_apart(void *context)
+{
+	static struct netlab_fault fault; /* as long as the process */
+	const struct apart *apart = context;
+	struct error err = ERROR_INIT;
+
+	if (netlab_fault_plan(apart->lab, &fault, apart->run_id, apart->settings, &err) == 0 &&
+	    fault.fault.ops->inject(&fault.fault, &err) == 0)
+		return true;
+	fprintf(stderr, "worker: %s\n", err.text);
+	return false;
+}
+
 pid_t netlab_fault_start_apart(struct netlab *lab, const char *run_id, const char *const *settings)
 {
-	struct netlab_fault fault;
-	struct error err = ERROR_INIT;
-	int ready[2];
-	char byte;
-	pid_t pid;
-
-	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
-	fflush(stdout);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) { /* no failure of cmocka's, which would go on with the next test */
-		if (netlab_fault_plan(lab, &fault, run_id, settings, &err) < 0 ||
-		    fault.fault.ops->inject(&fault.fault, &err) < 0) {
-			fprintf(stderr, "worker: %s\n", err.text);
-			_exit(1);
-		}
-		if (write(ready[1], "r", 1) != 1)
-			_exit(1);
-		for (;;)
-			pause();
-	}
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
-	return pid;
+	return child_start_ready(inject_apart, &(struct apart){lab, run_id, settings});
 }
 
 void netlab_fault_end(struct netlab_fault *fault, enum fault_end how)

@@ -3,6 +3,8 @@
  * The kinds process and pressure, on real processes, on the machine's own figures, and over fake
  * ones.
  */
+#include "tests/support/children.h"
+
 #include "injector/kernel/proc.h"
 #include "injector/probes/pressure.h"
 #include "tests/support/probe_fixture.h"
@@ -27,36 +29,23 @@
 
 /* process ------------------------------------------------------------------------- */
 
-/* A process of this name, sleeping. */
-static pid_t start_named(const char *name, bool is_zombie)
+/* NULL: it ends. */
+static bool become_named(void *context)
 {
-	int ready[2];
-	char byte;
-	pid_t pid;
+	const char *name = context;
+	char script[64];
 
-	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
-	pid = fork();
-	if (pid == 0) {
-		char script[64];
-
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (is_zombie)
-			_exit(0);
-		snprintf(script, sizeof(script), "printf %s > /proc/$$/comm; kill -STOP $$", name);
-		execl("/bin/sh", "sh", "-c", script, "marker-of-the-test", NULL);
-		_exit(127);
-	}
-	close(ready[1]);
-	while (read(ready[0], &byte, 1) > 0)
-		;
-	close(ready[0]);
-	return pid;
+	if (!name)
+		return false;
+	snprintf(script, sizeof(script), "printf %s > /proc/$$/comm; kill -STOP $$", name);
+	return execl("/bin/sh", "sh", "-c", script, "marker-of-the-test", NULL) == 0;
 }
 
 static void test_process_lives_and_dies(void **state)
 {
-	char comm[64] = "", pid_key[32], pidfile[] = "/tmp/squall-pidfile-XXXXXX", pidfile_key[64];
-	pid_t pid = start_named("squall-probe-a", false);
+	char name[] = "squall-probe-a", comm[64] = "", pid_key[32],
+	     pidfile[] = "/tmp/squall-pidfile-XXXXXX", pidfile_key[64];
+	pid_t pid = child_start_program(become_named, name);
 	int fd = mkstemp(pidfile);
 
 	(void)state;
@@ -94,7 +83,7 @@ static void test_process_lives_and_dies(void **state)
 
 static void test_process_that_is_a_zombie_does_not_live(void **state)
 {
-	pid_t pid = start_named("x", true);
+	pid_t pid = child_start_program(become_named, NULL);
 	char key[32];
 
 	(void)state;
