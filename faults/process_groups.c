@@ -72,15 +72,9 @@ static int add_units(struct groups *groups, const struct cgroup_mounts *mounts, 
 		     struct error *err)
 {
 	cleanup_free struct cgroup *found = NULL;
-	struct cgroup one;
 	unsigned count = 0;
-	int result;
+	int result = cgroup_find_units(mounts, unit, &found, &count, err);
 
-	if (!param_is_glob(unit)) {
-		result = cgroup_find_unit(mounts, unit, &one, err);
-		return result < 0 ? result : add(groups, &one, err);
-	}
-	result = cgroup_find_units(mounts, unit, &found, &count, err);
 	for (unsigned i = 0; result == 0 && i < count; i++)
 		result = add(groups, &found[i], err);
 	return result;

@@ -174,15 +174,9 @@ static int find_units(struct target *target, const struct cgroup_mounts *mounts,
 		      struct target_group_place *place, struct error *err)
 {
 	cleanup_free struct cgroup *found = NULL;
-	struct cgroup one;
 	unsigned count = 0;
-	int result;
+	int result = cgroup_find_units(mounts, unit, &found, &count, err);
 
-	if (!param_is_glob(unit)) {
-		result = cgroup_find_unit(mounts, unit, &one, err);
-		return result < 0 ? result : add_found(target, &one, 1, place, err);
-	}
-	result = cgroup_find_units(mounts, unit, &found, &count, err);
 	return result < 0 ? result : add_found(target, found, count, place, err);
 }
 

@@ -7,6 +7,7 @@
 
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
+#include "injector/base/params.h"
 #include "injector/kernel/proc.h"
 
 #include <errno.h>
@@ -267,6 +268,18 @@ static int full_name(const char *unit, char *out, size_t size, struct error *err
 	return 0;
 }
 
+/* One that is named, and found more than once. */
+static bool is_ambiguous(const char *unit, struct unit_search *search, struct error *err)
+{
+	if (search->count < 2 || param_is_glob(unit))
+		return false;
+	error_set(err, ENOTUNIQ, "unit '%s' runs more than once: %s and %s", unit,
+		  cgroup_path(&search->found[0]), cgroup_path(&search->found[1]));
+	error_remedy(err, "select it by `cgroup: %s`", cgroup_path(&search->found[0]));
+	search->failure = -ENOTUNIQ;
+	return true;
+}
+
 int cgroup_find_units(const struct cgroup_mounts *mounts, const char *pattern, struct cgroup **out,
 		      unsigned *out_count, struct error *err)
 {
@@ -284,12 +297,14 @@ int cgroup_find_units(const struct cgroup_mounts *mounts, const char *pattern, s
 		if (!*search.mount)
 			continue;
 		search_unit(&search, "", false, 0);
-		if (search.count && !search.failure) {
+		if (search.count && !search.failure && !is_ambiguous(pattern, &search, err)) {
 			*out = search.found;
 			*out_count = search.count;
 			return 0;
 		}
 		free(search.found);
+		if (search.failure == -ENOTUNIQ)
+			return search.failure;
 		if (search.failure == -E2BIG)
 			return error_set(err, E2BIG, "unit '%s': more than %d match", full,
 					 UNITS_MAX);
@@ -298,30 +313,12 @@ int cgroup_find_units(const struct cgroup_mounts *mounts, const char *pattern, s
 	}
 	if (result < 0)
 		return result;
-	if (full[strcspn(full, "*?[")]) {
+	if (param_is_glob(full)) {
 		error_set(err, ENOENT, "no unit that runs here matches '%s'", full);
 		return error_remedy(err, "systemctl list-units '%s'", full);
 	}
 	error_set(err, ENOENT, "unit '%s' has no control group: it does not run here", full);
 	return error_remedy(err, "systemctl status %s", full);
-}
-
-int cgroup_find_unit(const struct cgroup_mounts *mounts, const char *unit, struct cgroup *out,
-		     struct error *err)
-{
-	cleanup_free struct cgroup *found = NULL;
-	unsigned count = 0;
-	int result = cgroup_find_units(mounts, unit, &found, &count, err);
-
-	if (result < 0)
-		return result;
-	if (count > 1) {
-		error_set(err, ENOTUNIQ, "unit '%s' runs more than once: %s and %s", unit,
-			  cgroup_path(&found[0]), cgroup_path(&found[1]));
-		return error_remedy(err, "select it by `cgroup: %s`", cgroup_path(&found[0]));
-	}
-	*out = found[0];
-	return 0;
 }
 
 bool cgroup_contains(const struct cgroup *cgroup, const char *path)

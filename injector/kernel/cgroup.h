@@ -48,13 +48,11 @@ int cgroup_open_root(int *out_fd, struct error *err);
  * machine without it, in name=systemd. The root group is -EINVAL: it is the whole machine. */
 int cgroup_open_path(const struct cgroup_mounts *mounts, const char *path, struct cgroup *out,
 		     struct error *err);
-/* A unit of the system's manager ("nginx" means nginx.service); else of the only user manager that
- * has it. -ENOENT, or -ENOTUNIQ with the candidates named. Asks the kernel, not the manager. */
-int cgroup_find_unit(const struct cgroup_mounts *mounts, const char *unit, struct cgroup *out,
-		     struct error *err);
-/* All units of the system's manager whose name matches (fnmatch; "web-*" means "web-*.service");
- * else those of the user managers. At least one, newly allocated, or -ENOENT. */
-int cgroup_find_units(const struct cgroup_mounts *mounts, const char *pattern, struct cgroup **out,
+/* A unit of the system's manager ("nginx" means nginx.service), else of the only user manager that
+ * has it: -ENOTUNIQ with the candidates named. Or all units of the system's manager whose name
+ * matches a pattern (fnmatch; "web-*" means "web-*.service"), else those of the user managers. At
+ * least one, newly allocated, or -ENOENT. Asks the kernel, not the manager. */
+int cgroup_find_units(const struct cgroup_mounts *mounts, const char *unit, struct cgroup **out,
 		      unsigned *out_count, struct error *err);
 
 /* All processes in it and below, sorted, newly allocated (the caller frees; NULL for none).

@@ -102,19 +102,22 @@ static void test_path_of_a_group(void **state)
 static void find(const struct cgroup_mounts *mounts, const char *unit, const char *path)
 {
 	struct error err = ERROR_INIT;
-	struct cgroup group;
-	int result = cgroup_find_unit(mounts, unit, &group, &err);
+	struct cgroup *found = NULL;
+	unsigned count = 0;
 
-	if (result < 0)
+	if (cgroup_find_units(mounts, unit, &found, &count, &err) < 0)
 		fail_msg("%s: %s", unit, err.text);
-	assert_string_equal(cgroup_path(&group), path);
+	assert_int_equal(count, 1);
+	assert_string_equal(cgroup_path(found), path);
+	free(found);
 }
 
 static void test_unit_is_found_where_systemd_puts_it(void **state)
 {
 	struct error err = ERROR_INIT;
 	struct cgroup_mounts mounts;
-	struct cgroup group;
+	struct cgroup *found = NULL;
+	unsigned count;
 
 	(void)state;
 	make_mounts(&mounts);
@@ -135,8 +138,8 @@ static void test_unit_is_found_where_systemd_puts_it(void **state)
 	find(&mounts, "system-getty.slice", "/system.slice/system-getty.slice");
 	find(&mounts, "own", "/user.slice/user-1000.slice/user@1000.service/app.slice/own.service");
 	/* not that of a container */
-	assert_int_equal(cgroup_find_unit(&mounts, "inner", &group, &err), -ENOENT);
-	assert_int_equal(cgroup_find_unit(&mounts, "both", &group, &err), -ENOTUNIQ);
+	assert_int_equal(cgroup_find_units(&mounts, "inner", &found, &count, &err), -ENOENT);
+	assert_int_equal(cgroup_find_units(&mounts, "both", &found, &count, &err), -ENOTUNIQ);
 	assert_non_null(strstr(err.text, "user@1000.service"));
 	assert_non_null(strstr(err.text, "user@1001.service"));
 	assert_non_null(strstr(err.remedy, "cgroup:"));
