@@ -165,7 +165,7 @@ static void report_no_target(struct reader *reader, const struct experiment_step
 			     const struct tree_node *fault)
 {
 	const struct param *table = target_params(step->ops->target_kind);
-	char keys[200] = "";
+	char keys[400] = "";
 
 	for (unsigned i = 0; table && table[i].name && strlen(keys) + 40 < sizeof(keys); i++)
 		if (fault_takes(step->ops, i))

@@ -242,7 +242,9 @@ static const struct bad bad_steps[] = {
 	 "'targets', or leave 'target' away"},
 	{ON_STEP("{at: 0s, for: 5s, network: {delay: 1s}}\n"), 7, 23,
 	 "'network' has no target: name one of 'targets' with 'target: NAME', or select here with: "
-	 "to, *"},
+	 "to, to-file, local-port, local-address, protocol, protocol-number, tcp-flags, except, "
+	 "except-file, except-local-port, except-local-address, share, share-of, vlan, neighbours, "
+	 "allow-lockout, interface, *"},
 	{ON_STEP("{at: 0s, for: 5s, network: {target: store, delay: 1s, for: 5s}}\n"), 7, 59,
 	 "unknown key 'for' in fault 'network'; it stands beside 'network': {for: ..., network: "
 	 "{...}}"},
