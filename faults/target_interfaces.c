@@ -110,9 +110,13 @@ static int add_some_default_routes(struct target *target, struct netlink *netlin
 	inet_pton(AF_INET6, somewhere6, address);
 	result6 = add_route(target, netlink, AF_INET6, address, result < 0 ? NULL : err);
 	if (result == -ENETUNREACH && result6 == -ENETUNREACH) {
-		error_set(err, ENETUNREACH,
-			  "every address is selected, but there is no default "
-			  "route that would tell the interface");
+		error_set(err, ENETUNREACH, "%s there is no default route%s",
+			  params_count(&target->params, TRAFFIC_INTERFACE)
+				  ? "interface: default-route:"
+				  : "every address is selected, but",
+			  params_count(&target->params, TRAFFIC_INTERFACE)
+				  ? ""
+				  : " that would tell the interface");
 		return error_remedy(err, "name it: interface: eth0");
 	}
 	if (result < 0 && result != -ENETUNREACH)

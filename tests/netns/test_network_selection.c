@@ -392,6 +392,13 @@ static void test_interfaces_by_pattern(void **state)
 				      &err) < 0);
 	assert_non_null(strstr(err.text, "no interface matches 'wg*'"));
 	netlab_fault_finish(&fault, FAULT_END_NOW);
+	netlab_run("ip -n %s route delete default", lab->near);
+	assert_true(netlab_fault_plan(lab, &fault, "sssss1",
+				      (const char *[]){"to", "10.88.0.2", "interface",
+						       "default-route", "loss", "100%", NULL},
+				      &err) < 0);
+	assert_non_null(strstr(err.text, "interface: default-route: there is no default route"));
+	netlab_fault_finish(&fault, FAULT_END_NOW);
 	/* those that are followed may come, one that is named alone is mistyped */
 	if (netlab_fault_plan(lab, &fault, "sssss1",
 			      (const char *[]){"to", "10.88.0.2", "interface", "wg*", "follow",
