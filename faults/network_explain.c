@@ -27,6 +27,11 @@ static bool has(const struct params *params, const char *name)
 	return index >= 0 && params_is_set(params, (unsigned)index);
 }
 
+static const char *text_of(const struct params *params, const char *name)
+{
+	return params_text(params, (unsigned)params_find(params->table, name));
+}
+
 static bool is_both(const struct params *params)
 {
 	int direction = params_find(params->table, "direction");
@@ -135,7 +140,7 @@ static void say_gemodel(struct prose *prose, const struct params *params)
 
 	prose_say(prose, "Losses come in bursts: one packet in %.3g begins bad times", 1 / p);
 	if (r > 0)
-		prose_say(prose, ", which last %.3g packets on average", 1 / r);
+		prose_say(prose, ", which last %.3g packet%s on average", 1 / r, r < 1 ? "s" : "");
 	else
 		prose_say(prose, ", which never end");
 	prose_say(prose, " and lose %.3g%% of them", 100 * bad);
@@ -155,11 +160,12 @@ static void say_state(struct prose *prose, const struct params *params)
 
 	prose_say(prose, "Losses come in bursts: one packet in %.3g begins one", 1 / p13);
 	if (p31 > 0)
-		prose_say(prose, ", in which %.3g packets are lost on average", 1 / p31);
+		prose_say(prose, ", in which %.3g %s lost on average", 1 / p31,
+			  p31 < 1 ? "packets are" : "packet is");
 	else
 		prose_say(prose, ", which never ends");
 	if (between > 0)
-		prose_say(prose, " and %.3g arrive between them", between / p13);
+		prose_say(prose, " and %.3g come through between them", between / p13);
 	if (p14 > 0)
 		prose_say(prose, "; outside of them %.3g%% are lost, each alone", 100 * p14);
 	if (p31 > 0 && (p32 == 0 || p23 > 0))
@@ -260,13 +266,21 @@ static void say_slot(struct prose *prose, const struct params *params, int64_t s
 		jitter_ns = number_of(params, "slot-jitter");
 	char least[QUANTITY_TEXT_SIZE], most[QUANTITY_TEXT_SIZE];
 
-	prose_say(prose, "Packets are collected and leave together, %s apart",
+	prose_say(prose, "Packets are collected and leave together, %s",
 		  quantity_format_duration(slot_ns, least));
 	if (most_ns > slot_ns)
 		prose_say(prose, " to %s", quantity_format_duration(most_ns, most));
+	prose_say(prose, " apart");
 	if (jitter_ns)
 		prose_say(prose, ", give or take %s", quantity_format_duration(jitter_ns, most));
-	prose_say(prose, ": one that comes in between waits for the next time. ");
+	prose_say(prose, ": one that comes in between waits for the next time");
+	if (has(params, "slot-packets"))
+		prose_say(prose, ", and so does what is more than %s packets",
+			  text_of(params, "slot-packets"));
+	if (has(params, "slot-bytes"))
+		prose_say(prose, ", and so does what is more than %s",
+			  text_of(params, "slot-bytes"));
+	prose_say(prose, ". ");
 }
 
 void network_explain(const struct params *params, char *out, size_t size)
@@ -281,7 +295,7 @@ void network_explain(const struct params *params, char *out, size_t size)
 	if (has(params, "after-bytes"))
 		prose_say(&prose,
 			  "A connection notices nothing until %s of its packets have passed. ",
-			  params_text(params, (unsigned)params_find(params->table, "after-bytes")));
+			  text_of(params, "after-bytes"));
 	if (has(params, "payload"))
 		prose_say(
 			&prose,
@@ -316,7 +330,7 @@ void network_explain(const struct params *params, char *out, size_t size)
 			&prose,
 			"What is sent over TCP leaves in pieces of %s at most, each a packet: who "
 			"takes what one read returns for a whole message is found out. ",
-			params_text(params, (unsigned)params_find(params->table, "segment")));
+			text_of(params, "segment"));
 	if (slot_ns > 0)
 		say_slot(&prose, params, slot_ns);
 	prose_end(&prose);

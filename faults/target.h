@@ -176,6 +176,8 @@ int target_check_selector(const struct params *params, const struct param_value 
 bool target_protocol_has_ports(uint8_t number);
 /* `share` draws far addresses, not flows. */
 bool target_shares_addresses(const struct params *params);
+/* What that means for those who use it; nothing without a share. */
+void target_explain_share(const struct params *params, char *out, size_t size);
 /* -EINVAL: it is said of what `share` is, and there is none. */
 int target_check_share(const struct params *params, struct error *err);
 /* target_flags.c: the bits in the TCP header that tell; mask 0: any packet is met. They imply TCP:

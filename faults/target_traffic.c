@@ -9,6 +9,7 @@
 #include "faults/target_follow.h"
 #include "faults/target_namespace.h"
 #include "injector/base/clock.h"
+#include "injector/base/prose.h"
 #include "injector/base/quantity.h"
 
 #include "injector/kernel/namespace.h"
@@ -249,6 +250,19 @@ bool target_spares_metadata(const struct params *params)
 bool target_shares_addresses(const struct params *params)
 {
 	return params_number(params, TRAFFIC_SHARE_OF, 0) == 1;
+}
+
+void target_explain_share(const struct params *params, char *out, size_t size)
+{
+	struct prose prose;
+
+	prose_begin(&prose, out, size);
+	if (params_is_set(params, TRAFFIC_SHARE))
+		prose_say(&prose,
+			  "Of the %s %s meet it, the same ones from beginning to end; the others "
+			  "notice nothing. ",
+			  target_shares_addresses(params) ? "far addresses" : "connections",
+			  params_text(params, TRAFFIC_SHARE));
 }
 
 int target_check_share(const struct params *params, struct error *err)

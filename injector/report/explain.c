@@ -176,9 +176,12 @@ static void explain_effect(const struct experiment *experiment, const struct exp
 	size_t used;
 
 	out[0] = '\0';
-	if (target && target->kind == TARGET_TRAFFIC &&
-	    target_explain_tcp_flags(&target->params, out, size))
-		return;
+	if (target && target->kind == TARGET_TRAFFIC) {
+		target_explain_share(&target->params, out, size);
+		used = strlen(out);
+		if (target_explain_tcp_flags(&target->params, out + used, size - used))
+			return;
+	}
 	used = strlen(out);
 	if (step->ops->explain)
 		step->ops->explain(&step->params, out + used, size - used);

@@ -146,8 +146,22 @@ static void test_explain_counts_round_trips(void **state)
 		 "them 0.1% are lost, each alone; that is about 4.9% of all packets"},
 		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", state-p13: 1%, state-p31: 20%, "
 		 "state-p32: 10%, state-p23: 50%}}",
-		 "in which 5 packets are lost on average and 1 arrive between them; that is about "
-		 "4.7% of all packets"},
+		 "in which 5 packets are lost on average and 1 come through between them; that is "
+		 "about 4.7% of all packets"},
+		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", gemodel-p: 1%, gemodel-r: "
+		 "100%}}",
+		 "begins bad times, which last 1 packet on average"},
+		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", share: 10%, loss: 100%}}",
+		 "Of the connections 10% meet it, the same ones from beginning to end; the others "
+		 "notice nothing. Nothing gets through and nothing is refused"},
+		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", share: 5%, share-of: "
+		 "addresses, tcp-flags: fin, delay: 5s}}",
+		 "Of the far addresses 5% meet it, the same ones from beginning to end; the others "
+		 "notice nothing. A connection meets it only when it is closed"},
+		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", slot: 100ms, slot-max: 200ms, "
+		 "slot-packets: 5}}",
+		 "leave together, 100ms to 200ms apart: one that comes in between waits for the "
+		 "next time, and so does what is more than 5 packets."},
 		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", duplicate: 2%}}",
 		 "2% of the packets arrive twice: TCP throws the copy away"},
 		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", corrupt: 0.1%}}",
