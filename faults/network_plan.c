@@ -88,7 +88,7 @@ static int list_hold(const struct network_state *state, struct plan *plan)
 
 static int list_queue(const struct network_state *state, struct plan *plan)
 {
-	char words[600];
+	char words[600], most[40] = "";
 	int result;
 
 	network_effect_describe(&state->effect, words, sizeof(words));
@@ -111,10 +111,12 @@ static int list_queue(const struct network_state *state, struct plan *plan)
 				(unsigned long long)(state->queue_bytes >> 20));
 	if (state->way != NETWORK_LINE)
 		return 0;
+	if (state->effect.is_limit_given)
+		snprintf(most, sizeof(most), "%u packets and ", state->effect.at.limit);
 	result = plan_add(plan, PLAN_CHANGE,
-			  "add %u tap interface%s, %s; at most %lu MiB wait in each, about %lu in "
-			  "all of the run",
-			  state->path_count, state->path_count == 1 ? "" : "s", words,
+			  "add %u tap interface%s, %s; at most %s%lu MiB wait in each, about %lu "
+			  "MiB in all of the run",
+			  state->path_count, state->path_count == 1 ? "" : "s", words, most,
 			  DELAY_LINE_BYTES >> 20, DELAY_LINES_BYTES >> 20);
 	return result < 0 ? result : list_hold(state, plan);
 }
