@@ -103,7 +103,10 @@ int network_add_paths(struct network_state *state, const struct fault *fault,
 					  link.name);
 		return result;
 	}
-	if (direction != NETWORK_INGRESS)
+	if (plan && !(link.flags & IFF_UP))
+		result = plan_add(plan, PLAN_NOTE,
+				  "%s is down: nothing passes there until it is up", link.name);
+	if (result == 0 && direction != NETWORK_INGRESS)
 		result = add_path(state, &link, false, err);
 	if (result == 0 && direction != NETWORK_EGRESS)
 		result = add_path(state, &link, true, err);

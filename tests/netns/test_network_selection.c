@@ -370,6 +370,22 @@ static void test_neighbours_of_a_narrower_target(void **state)
 	}
 }
 
+static void test_an_interface_that_is_down_is_told(void **state)
+{
+	static const char *const note = "sqv0 is down: nothing passes there until it is up";
+	static const char *const settings[] = {"interface", "sqv0", "loss", "1%", NULL};
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+
+	netlab_fault_must_plan(lab, &fault, "sssss1", settings);
+	assert_null(strstr(fault.plan, note));
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+	netlab_run("ip -n %s link set sqv0 down", lab->near);
+	netlab_fault_must_plan(lab, &fault, "sssss1", settings);
+	assert_non_null(strstr(fault.plan, note));
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+}
+
 static void test_interfaces_by_pattern(void **state)
 {
 	static const char *const patterns[] = {"sqv*", "sq?0", "all", "default-route"};
@@ -424,6 +440,7 @@ int main(void)
 		BY_TABLE_AND_FILTERS(test_the_interface_of_a_vlan_is_asked_for),
 		BY_TABLE_AND_FILTERS(test_neighbours_only_when_asked),
 		BY_TABLE_AND_FILTERS(test_neighbours_of_a_narrower_target),
+		BY_TABLE_AND_FILTERS(test_an_interface_that_is_down_is_told),
 		BY_TABLE_AND_FILTERS(test_interfaces_by_pattern),
 	};
 
