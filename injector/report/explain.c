@@ -190,6 +190,19 @@ static void explain_effect(const struct experiment *experiment, const struct exp
 		step->ops->explain_target(&target->params, out + used, size - used);
 }
 
+/* A ramp that never comes to what was said. */
+static void put_reach(struct page *page, const struct shape *shape)
+{
+	const int64_t most_ppb = shape->from_ppb > shape->to_ppb ? shape->from_ppb : shape->to_ppb;
+	char text[QUANTITY_TEXT_SIZE];
+
+	if (!shape->over_ns || most_ppb >= SHARE_ONE)
+		return;
+	page_tab(page, INDENT + 7);
+	page_wrap(page, TONE_NORMAL, INDENT + 7, "The ramp goes no further than %s of that.",
+		  quantity_format_share(most_ppb, text));
+}
+
 static void put_step(struct page *page, const struct experiment *experiment, unsigned index)
 {
 	const struct experiment_step *step = &experiment->steps[index];
@@ -209,6 +222,7 @@ static void put_step(struct page *page, const struct experiment *experiment, uns
 	explain_effect(experiment, step, feels, sizeof(feels));
 	page_tab(page, INDENT + 7);
 	page_wrap(page, TONE_NORMAL, INDENT + 7, "%s", feels[0] ? feels : step->ops->summary);
+	put_reach(page, &step->shape);
 	if (step->ops->target_kind != TARGET_NONE)
 		put_followed(page, experiment, step->target);
 }

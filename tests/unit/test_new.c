@@ -151,6 +151,9 @@ static void test_explain_counts_round_trips(void **state)
 		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", gemodel-p: 1%, gemodel-r: "
 		 "100%}}",
 		 "begins bad times, which last 1 packet on average"},
+		{"{at: 0s, for: 10s, ramp: {from: 1%, to: 50%, over: 5s}, network: {to: "
+		 "\"10.0.0.1:80\", loss: 50%}}",
+		 "a lost attempt to connect costs 1s. The ramp goes no further than 50% of that."},
 		{"{at: 0s, for: 10s, network: {to: \"10.0.0.1:80\", share: 10%, loss: 100%}}",
 		 "Of the connections 10% meet it, the same ones from beginning to end; the others "
 		 "notice nothing. Nothing gets through and nothing is refused"},
