@@ -178,8 +178,8 @@ bool target_protocol_has_ports(uint8_t number);
 bool target_shares_addresses(const struct params *params);
 /* What that means for those who use it; nothing without a share. */
 void target_explain_share(const struct params *params, char *out, size_t size);
-/* -EINVAL: it is said of what `share` is, and there is none. */
-int target_check_share(const struct params *params, struct error *err);
+/* -EINVAL: a key says more of another one, which is not given. */
+int target_check_companions(const struct params *params, unsigned *out_key, struct error *err);
 /* target_flags.c: the bits in the TCP header that tell; mask 0: any packet is met. They imply TCP:
  * target_protocols() says so. */
 struct target_flags {

@@ -265,12 +265,20 @@ void target_explain_share(const struct params *params, char *out, size_t size)
 			  params_text(params, TRAFFIC_SHARE));
 }
 
-int target_check_share(const struct params *params, struct error *err)
+int target_check_companions(const struct params *params, unsigned *out_key, struct error *err)
 {
-	if (!params_is_set(params, TRAFFIC_SHARE_OF) || params_is_set(params, TRAFFIC_SHARE))
-		return 0;
-	return error_set(err, EINVAL,
-			 "`share-of` says what `share` draws, but there is no `share`");
+	if (params_is_set(params, TRAFFIC_SHARE_OF) && !params_is_set(params, TRAFFIC_SHARE)) {
+		*out_key = TRAFFIC_SHARE_OF;
+		return error_set(err, EINVAL,
+				 "`share-of` says what `share` draws, but there is no `share`");
+	}
+	if (params_is_set(params, TRAFFIC_FOLLOW_EVERY) && !target_follows(params)) {
+		*out_key = TRAFFIC_FOLLOW_EVERY;
+		error_set(err, EINVAL,
+			  "`follow-every` says how often `follow` looks, but nothing is followed");
+		return error_remedy(err, "add follow: true");
+	}
+	return 0;
 }
 
 static int check_selector(const struct target *target, struct error *err)
@@ -293,13 +301,14 @@ static int check_selector(const struct target *target, struct error *err)
 int target_traffic_resolve(struct target *target, const struct target_guard *guard,
 			   struct error *err)
 {
+	unsigned key;
 	struct netlink *netlink = NULL;
 	int result = target_follow_begin(target, err);
 
 	if (result == 0)
 		result = target_check_tcp_flags(&target->params, NULL, err);
 	if (result == 0)
-		result = target_check_share(&target->params, err);
+		result = target_check_companions(&target->params, &key, err);
 	if (result == 0)
 		result = check_selector(target, err);
 	if (result == 0)

@@ -223,6 +223,7 @@ static int check(const struct inline_reading *reading, struct error *err)
 	const struct fault_ops *ops = reading->step->ops;
 	const struct param_value *blamed;
 	char keys[300] = "";
+	unsigned key;
 	int result;
 
 	if (reading->target && !is_any_set(&reading->target->params)) {
@@ -257,7 +258,7 @@ static int check(const struct inline_reading *reading, struct error *err)
 		result = target_check_tcp_flags(&reading->target->params,
 						ops->sees_packets ? NULL : ops->name, err);
 	if (result == 0 && reading->target && reading->target->kind == TARGET_TRAFFIC)
-		result = target_check_share(&reading->target->params, err);
+		result = target_check_companions(&reading->target->params, &key, err);
 	if (result == 0)
 		result = experiment_check_fault(reading->experiment, reading->step, &inputs, err);
 	if (result == 0 && reading->target && reading->target->kind == TARGET_TRAFFIC)

@@ -120,12 +120,13 @@ static void check_selector(struct reader *reader, const struct experiment_target
 }
 
 /* share-of without a share. */
-static void check_share(struct reader *reader, const struct experiment_target *target)
+static void check_companions(struct reader *reader, const struct experiment_target *target)
 {
 	struct error err = ERROR_INIT;
+	unsigned key;
 
-	if (target_check_share(&target->params, &err) < 0)
-		add_problem(reader, target, TRAFFIC_SHARE_OF, &err);
+	if (target_check_companions(&target->params, &key, &err) < 0)
+		add_problem(reader, target, key, &err);
 }
 
 /* tcp-flags: no other protocol, and a fault that sees packets. */
@@ -188,7 +189,7 @@ void reader_check_targets(struct reader *reader)
 		if (target->kind != TARGET_TRAFFIC)
 			continue;
 		check_selector(reader, target);
-		check_share(reader, target);
+		check_companions(reader, target);
 		check_follow(reader, target);
 		check_owner(reader, target);
 	}

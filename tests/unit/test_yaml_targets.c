@@ -54,6 +54,11 @@ static const struct bad bad_targets[] = {
 	 "each)"},
 	{ON_TARGET("{to: 10.0.0.1, share-of: addresses}\n"), 8, 31,
 	 "`share-of` says what `share` draws, but there is no `share`"},
+	{ON_TARGET("{to: a.test, follow-every: 2s}\n"), 8, 33,
+	 "`follow-every` says how often `follow` looks, but nothing is followed; remedy: add "
+	 "follow: true"},
+	{ON_TARGET("{to: a.test, follow: false, follow-every: 2s}\n"), 8, 48,
+	 "`follow-every` says how often `follow` looks, but nothing is followed; *"},
 	{ON_TARGET("{to: 10.0.0.1, tcp-flags: [syn, '!syn']}\n"), 8, 33,
 	 "tcp-flags: no packet has syn, and has it not"},
 	{ON_TARGET("{to: 10.0.0.1, tcp-flags: fin, protocol: [tcp, udp]}\n"), 8, 32,
