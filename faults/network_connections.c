@@ -150,9 +150,11 @@ void network_describe_connections(const struct network_state *state, struct evid
 {
 	size_t used = strlen(evidence->detail);
 
-	/* where nothing else is done, it is what there is to count */
-	if (!used)
+	/* whoever was ended sends nothing that could be met: it was hit all the same */
+	if (!evidence->hits && state->connections_reset) {
 		evidence->hits = state->connections_reset;
+		evidence->unit = "connections";
+	}
 	snprintf(evidence->detail + used, sizeof(evidence->detail) - used,
 		 "%s%llu connection%s ended", used ? ", " : "",
 		 (unsigned long long)state->connections_reset,

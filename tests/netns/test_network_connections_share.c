@@ -235,6 +235,7 @@ static void assert_ended(const struct course *course, struct netlab_fault *fault
 	if (!course->is_lo && !strstr(fault->plan, words)) /* there it sees both ends */
 		fail_msg("not \"%s\" in:\n%s", words, fault->plan);
 	assert_int_equal(network_fault.evidence(&fault->fault, &seen, NULL), 0);
+	assert_true(seen.hits > 0);
 	snprintf(words, sizeof(words), "%u connections ended", ended);
 	assert_non_null(strstr(seen.detail, words));
 }
