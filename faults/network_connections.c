@@ -8,6 +8,7 @@
 
 #include "faults/target_connections.h"
 #include "injector/base/prose.h"
+#include "injector/kernel/conntrack.h"
 #include "injector/kernel/route.h"
 
 #include <errno.h>
@@ -36,31 +37,90 @@ static bool passes_by(const struct network_state *state, const struct connection
 	return false;
 }
 
-/* Its packets are drawn by what lets on only a share. */
-static bool is_drawn(const struct network_state *state, const struct network_pick *pick,
-		     const struct connection *connection)
+static struct sockaddr_storage address_of(int family, const uint8_t *address, uint16_t port)
 {
-	if (!pick->has_share)
-		return true;
-	return state->hook == NETWORK_GATE ? gate_share_takes(pick, connection)
-					   : network_pick_takes(pick, connection);
+	struct sockaddr_storage out = {.ss_family = (sa_family_t)family};
+
+	if (family == AF_INET)
+		memcpy(&((struct sockaddr_in *)&out)->sin_addr, address, 4);
+	else
+		memcpy(&((struct sockaddr_in6 *)&out)->sin6_addr, address, 16);
+	((struct sockaddr_in *)&out)->sin_port = htons(port); /* at the same place in both */
+	return out;
+}
+
+static void take_address(const struct sockaddr_storage *from, uint8_t *address, uint16_t *port)
+{
+	if (from->ss_family == AF_INET)
+		memcpy(address, &((const struct sockaddr_in *)from)->sin_addr, 4);
+	else
+		memcpy(address, &((const struct sockaddr_in6 *)from)->sin6_addr, 16);
+	*port = ntohs(((const struct sockaddr_in *)from)->sin_port);
+}
+
+/* As its packets are on an interface, where rules may have translated them. */
+static struct connection outside_of(struct netlink *conntrack, const struct connection *connection)
+{
+	struct conntrack_flow flow = {
+		.protocol = IPPROTO_TCP,
+		.local = address_of(connection->family, connection->local, connection->local_port),
+		.remote = address_of(connection->family, connection->remote,
+				     connection->remote_port)};
+	struct connection outside = *connection;
+
+	if (conntrack && conntrack_outside(conntrack, &flow, &flow, NULL) == 0) {
+		take_address(&flow.local, outside.local, &outside.local_port);
+		take_address(&flow.remote, outside.remote, &outside.remote_port);
+	}
+	return outside;
+}
+
+/* Of those found, the ones whose packets are drawn by what lets on only a share. */
+static int keep_drawn(const struct network_state *state, const struct target *target,
+		      struct target_connections *inout, struct error *err)
+{
+	const struct network_pick pick = network_pick_of(state, target);
+	struct netlink *conntrack = NULL;
+	unsigned kept = 0;
+	uint32_t flows = 0;
+	int result;
+
+	if (!pick.has_share || !inout->count)
+		return 0;
+	result = netlink_open_netfilter(target->namespace_fd, &conntrack, err);
+	if (result == 0)
+		result = conntrack_count(conntrack, &flows, err);
+	for (unsigned i = 0; result == 0 && i < inout->count; i++) {
+		const struct connection seen =
+			outside_of(flows ? conntrack : NULL, &inout->found[i]);
+
+		if (state->hook == NETWORK_GATE ? gate_share_takes(&pick, &seen)
+						: network_pick_takes(&pick, &seen))
+			inout->found[kept++] = inout->found[i];
+	}
+	netlink_close(conntrack);
+	if (result < 0)
+		return error_prefix(err, "cannot tell which connections are of the share");
+	inout->count = kept;
+	return 0;
 }
 
 /* The caller drops what was found. */
 static int find(struct network_state *state, const struct target *target,
 		struct target_connections *out, struct error *err)
 {
-	const struct network_pick pick = network_pick_of(state, target);
 	unsigned kept = 0;
 	int result = target_connections_find(
 		state->diag, target, 0,
 		&(struct target_spared){state->control, state->control_count}, out, err);
 
 	for (unsigned i = 0; result == 0 && i < out->count; i++)
-		if (is_drawn(state, &pick, &out->found[i]) && passes_by(state, &out->found[i]))
+		if (passes_by(state, &out->found[i]))
 			out->found[kept++] = out->found[i];
-	if (result == 0)
+	if (result == 0) {
 		out->count = kept;
+		result = keep_drawn(state, target, out, err);
+	}
 	if (result == -EOPNOTSUPP)
 		error_remedy(err, "needs Linux 5.8 with CONFIG_SOCK_CGROUP_DATA; partition: reset "
 				  "ends those that send something");

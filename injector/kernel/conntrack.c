@@ -128,6 +128,57 @@ int conntrack_original(struct netlink *netlink, const struct conntrack_flow *flo
 	return result;
 }
 
+struct outside {
+	const struct conntrack_flow *inside;
+	struct conntrack_flow found;
+};
+
+/* Of its two tuples one is the flow as we see it, and the other one as the far side does. */
+static void take_outside(void *context, const struct nlmsghdr *reply)
+{
+	struct outside *outside = context;
+
+	for (unsigned i = 0; i < 2; i++) {
+		const struct tuple ours = tuple_of(reply, i ? CTA_TUPLE_REPLY : CTA_TUPLE_ORIG);
+		const struct tuple theirs = tuple_of(reply, i ? CTA_TUPLE_ORIG : CTA_TUPLE_REPLY);
+		struct sockaddr_storage local = {0}, remote = {0};
+
+		take_address(ours.source4, ours.source6, ours.source_port, &local);
+		take_address(ours.target4, ours.target6, ours.target_port, &remote);
+		if (memcmp(&local, &outside->inside->local, sizeof(local)) != 0 ||
+		    memcmp(&remote, &outside->inside->remote, sizeof(remote)) != 0)
+			continue;
+		take_address(theirs.target4, theirs.target6, theirs.target_port,
+			     &outside->found.local);
+		take_address(theirs.source4, theirs.source6, theirs.source_port,
+			     &outside->found.remote);
+	}
+}
+
+int conntrack_outside(struct netlink *netlink, const struct conntrack_flow *flow,
+		      struct conntrack_flow *out, struct error *err)
+{
+	struct nfgenmsg header = {.nfgen_family = (uint8_t)flow->local.ss_family,
+				  .version = NFNETLINK_V0};
+	struct outside outside = {.inside = flow};
+	struct netlink_request request;
+	int result;
+
+	netlink_begin(&request, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET, 0, &header,
+		      sizeof(header));
+	put_reply(&request, flow);
+	result = netlink_call(netlink, &request, take_outside, &outside, err);
+	if (result < 0)
+		return result;
+	if (outside.found.local.ss_family == AF_UNSPEC ||
+	    outside.found.remote.ss_family == AF_UNSPEC)
+		return error_set(err, ENOENT, "the kernel names no such flow");
+	*out = *flow;
+	out->local = outside.found.local;
+	out->remote = outside.found.remote;
+	return 0;
+}
+
 /* Forgetting. What the kernel compares of a tuple (nf_internals.h): */
 #define FILTER_ADDRESS	(1U << 0) /* of the source */
 #define FILTER_PROTOCOL (1U << 3)

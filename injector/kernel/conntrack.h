@@ -25,6 +25,11 @@ struct conntrack_flow {
 int conntrack_original(struct netlink *netlink, const struct conntrack_flow *flow,
 		       struct sockaddr_storage *out, struct error *err);
 
+/* The same flow as it is on the way, where rules translate one of its addresses or ports: `local`
+ * what the network takes us for, `remote` where the packets go. -ENOENT: not known. */
+int conntrack_outside(struct netlink *netlink, const struct conntrack_flow *flow,
+		      struct conntrack_flow *out, struct error *err);
+
 /* How many flows there are in its namespace, those included that are not listed yet. Listing them
  * walks a table of all namespaces, lock by lock, for milliseconds; the count is at hand
  * (nf_conntrack_count()). None where the kernel has no connection tracking to talk to. */

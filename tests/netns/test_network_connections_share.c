@@ -41,6 +41,7 @@ struct course {
 	const char *to;		     /* of the fault */
 	bool is_back;		     /* the far side dials, and the near one is the server */
 	bool is_lo;		     /* both are near */
+	bool is_by_interface;	     /* so `to` is named */
 	bool is_several;	     /* `dials` is what the addresses of many hosts begin with */
 };
 
@@ -60,6 +61,11 @@ static const struct course several4 = {
 	.listens = "0.0.0.0", .dials = "10.88.0.", .to = "10.88.0.0/24", .is_several = true};
 static const struct course several6 = {
 	.listens = "::", .dials = "fd88::", .to = "fd88::/64", .is_several = true};
+
+/* The near side knows a server by an address that nobody has, and goes by one that is not its own.
+ */
+static const struct course translated = {
+	.listens = "0.0.0.0", .dials = "10.88.7.7", .to = "sqv0", .is_by_interface = true};
 
 static int near_end(const struct course *course, const struct pair *pair)
 {
@@ -201,8 +207,12 @@ static void start(struct netlab *lab, struct netlab_fault *fault, const struct c
 		  const struct expectation *expected, const struct netlab_fault *first)
 {
 	const bool ends = !first, cuts = first || !expected->is_apart;
-	const char *settings[20] = {"to",	course->to,  "share", expected->share,
-				    "share-of", expected->of};
+	const char *settings[20] = {course->is_by_interface ? "interface" : "to",
+				    course->to,
+				    "share",
+				    expected->share,
+				    "share-of",
+				    expected->of};
 	unsigned count = 6;
 
 	if (ends) {
@@ -323,6 +333,24 @@ static void test_with_partition_reset(void **state)
 	check(*state, &out4, &refused);
 }
 
+/* By what the socket knows another share would be drawn: packets have neither of its addresses. */
+static void test_of_flows_that_are_translated(void **state)
+{
+	static const char *const rules[] = {
+		"add table ip theirs",
+		"add chain ip theirs out { type nat hook output priority -100; }",
+		"add rule ip theirs out ip daddr 10.88.7.7 dnat to 10.88.0.2",
+		"add chain ip theirs post { type nat hook postrouting priority 100; }",
+		"add rule ip theirs post oif sqv0 snat to 10.88.0.77"};
+	struct netlab *lab = *state;
+
+	netlab_run("ip -n %s address add 10.88.0.77/24 dev sqv0", lab->near);
+	netlab_run("ip -n %s route add 10.88.7.7 dev sqv0", lab->near);
+	for (unsigned i = 0; i < sizeof(rules) / sizeof(*rules); i++)
+		netlab_run("ip netns exec %s nft %s", lab->near, rules[i]);
+	check(lab, &translated, &lost);
+}
+
 static void add_hosts(const struct netlab *lab, bool is_six)
 {
 	for (unsigned i = 0; i < ADDRESSES; i++)
@@ -357,6 +385,7 @@ int main(void)
 		BY_TABLE_AND_FILTERS(test_of_flows_of_a_server_ipv6),
 		BY_TABLE_AND_FILTERS(test_of_flows_of_a_server_that_is_mapped),
 		BY_TABLE_AND_FILTERS(test_of_flows_on_lo),
+		BY_TABLE_AND_FILTERS(test_of_flows_that_are_translated),
 		BY_TABLE_AND_FILTERS(test_by_a_step_before),
 		BY_TABLE_AND_FILTERS(test_with_partition_reset),
 		BY_TABLE_AND_FILTERS(test_of_addresses),
