@@ -22,7 +22,7 @@ int target_split(const struct target *whole, const struct target_guard *guard,
 struct target_places {
 	struct target_place {
 		struct namespace_id id;
-		char name[64];		/* as `namespace` names it */
+		char name[256];		/* as `namespace` names it; a file has no longer one */
 		char (*containers)[80]; /* their numbers, if it is theirs; owned */
 		unsigned container_count;
 		char text[80]; /* for people: "web-1, web-2", if it is containers' */

@@ -107,6 +107,39 @@ static void test_what_is_planned_is_said_for_each(void **state)
 	stage_assert_clean(stage);
 }
 
+/* What it begins with is the name of another one. */
+static void test_a_long_name_is_not_cut(void **state)
+{
+	struct stage *stage = *state;
+	char meant[90], other[64];
+
+	memset(meant, 'n', sizeof(meant));
+	meant[sizeof(meant) - 1] = '\0';
+	memcpy(meant, stage->lab->near, strlen(stage->lab->near));
+	snprintf(other, sizeof(other), "%.63s", meant);
+	netlab_run("ip netns add %s", meant);
+	netlab_run("ip netns add %s", other);
+	netlab_run("ip -n %s link add sqlong type veth peer name sqpeer netns %s", meant,
+		   stage->lab->near);
+	netlab_run("ip -n %s link set sqlong up", meant);
+	netlab_run("ip -n %s link set sqpeer up", stage->lab->near);
+	squall_assert_exit(
+		squall_start(stage, NULL, "plan %s",
+			     stage_write(stage, "long.yaml",
+					 "version: 1\ntitle: Long\n"
+					 "limits: {duration: 1m, targets: 8}\n"
+					 "targets: {both: {interface: [\"sq[lp]*\"], namespace: "
+					 "[%s, %s]}}\n"
+					 "method: [{at: 0s, for: 1s, network: {target: both, "
+					 "loss: 1%%}}]\n",
+					 stage->lab->near, meant)),
+		0);
+	netlab_run("ip netns delete %s", other);
+	netlab_run("ip -n %s link delete sqpeer", stage->lab->near);
+	netlab_run("ip netns delete %s", meant);
+	stage_assert_clean(stage);
+}
+
 /* Two networks in either of them are four. */
 static void test_the_limit_counts_each(void **state)
 {
@@ -352,6 +385,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		STAGED(test_a_list_of_namespaces),
 		STAGED(test_what_is_planned_is_said_for_each),
+		STAGED(test_a_long_name_is_not_cut),
 		STAGED(test_the_limit_counts_each),
 		STAGED(test_killed),
 		STAGED(test_pulses_and_ramp),
