@@ -24,15 +24,19 @@
 #define STACK_SIZE (128 << 10)
 #define POLL_MS	   2
 
+/* To all holds of this process: one in each network namespace, and other steps. */
+static unsigned promised;
+
 int port_hold_prepare(struct port_hold *hold, unsigned capacity, struct error *err)
 {
-	const rlim_t needed = (rlim_t)capacity + SPARE;
+	const rlim_t needed = (rlim_t)promised + capacity + SPARE;
 	struct rlimit limit, wider;
 
 	hold->fds = calloc(capacity, sizeof(*hold->fds));
 	if (!hold->fds)
 		return error_errno(err, ENOMEM, "%u ports", capacity);
 	hold->capacity = capacity;
+	promised += capacity;
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return error_errno(err, errno, "limit of open files");
 	if (limit.rlim_cur >= needed)
@@ -40,7 +44,7 @@ int port_hold_prepare(struct port_hold *hold, unsigned capacity, struct error *e
 	wider = (struct rlimit){needed, limit.rlim_max > needed ? limit.rlim_max : needed};
 	if (setrlimit(RLIMIT_NOFILE, &wider) == 0)
 		return 0;
-	error_errno(err, errno, "%u ports need as many descriptors, and %llu may be open", capacity,
+	error_errno(err, errno, "%u ports need as many descriptors, and %llu may be open", promised,
 		    (unsigned long long)limit.rlim_cur);
 	return error_remedy(err,
 			    "ulimit -n %llu before, or narrow net.ipv4.ip_local_port_range there",
@@ -312,6 +316,8 @@ void port_hold_end(struct port_hold *hold)
 void port_hold_free(struct port_hold *hold)
 {
 	port_hold_end(hold);
+	if (hold->fds)
+		promised -= hold->capacity;
 	free(hold->fds);
 	hold->fds = NULL;
 }

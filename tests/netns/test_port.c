@@ -273,6 +273,30 @@ static void test_some_are_left(void **state)
 	netlab_fault_finish(&fault, FAULT_END_SOFT);
 }
 
+/* Those of several faults, in one namespace or in several, are descriptors of one process. */
+static void test_all_have_descriptors(void **state)
+{
+	const unsigned spare = 256;
+	struct rlimit before, after;
+	struct netlab *lab = *state;
+	struct netlab_fault faults[2];
+
+	narrow(lab);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	after = (struct rlimit){PORTS_LEFT + spare, before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &after), 0);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(
+			netlab_fault_plan(lab, &faults[i], i ? "pppppq" : "pppppp",
+					  WITH("to", "10.88.0.2:7001", "action", "exhaust"), NULL),
+			0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &after), 0);
+	assert_true(after.rlim_cur >= 2 * PORTS_LEFT + spare);
+	for (unsigned i = 0; i < 2; i++)
+		netlab_fault_finish(&faults[i], FAULT_END_NOW);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 static void test_targets_that_make_no_sense_are_refused(void **state)
 {
 	static const char *const cases[][8] = {
@@ -374,6 +398,7 @@ int main(void)
 		cmocka_unit_test(test_ranges_and_datagrams),
 		cmocka_unit_test(test_no_port_is_left_towards_one_far_side),
 		cmocka_unit_test(test_some_are_left),
+		cmocka_unit_test(test_all_have_descriptors),
 		cmocka_unit_test(test_targets_that_make_no_sense_are_refused),
 		cmocka_unit_test(test_killed_and_then_restored),
 		cmocka_unit_test(test_a_failure_at_each_step_leaves_nothing),
