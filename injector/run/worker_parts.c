@@ -228,6 +228,8 @@ int worker_inject_faults(struct worker_step *step, struct error *err)
 		fault->level_ppb = step->fault.level_ppb;
 		*again_of(step, i) = 0;
 		result = fault->ops->inject(fault, err);
+		if (result < 0 && step->more_count)
+			error_prefix(err, "in %s", fault->target->part_text);
 		/* the others are not left to wait for the undo */
 		for (unsigned before = i; result < 0 && before-- > 0;) {
 			struct fault *other = worker_fault_at(step, before);
@@ -284,31 +286,45 @@ static void add(struct evidence *sum, const struct evidence *more)
 	sum->unit = more->unit;
 }
 
-/* "web-1 120, web-2 0"; as many as there is room for. */
-static void say_each(const struct fault *fault, const struct evidence *its, char *out, size_t size)
-{
-	const size_t used = strlen(out), room = size - used;
+/* "web-1 120, web-2 0, and 62 more": as many as there is room for. */
+struct each_text {
+	char text[120];
+	unsigned left_out;
+};
 
-	if ((size_t)snprintf(out + used, room, "%s%.48s %llu", used ? ", " : "",
-			     fault->target->part_text, (unsigned long long)its->hits) >= room)
-		out[used] = '\0';
+static void say_each(const struct fault *fault, const struct evidence *its, struct each_text *each)
+{
+	const size_t used = strlen(each->text);
+	const size_t room = sizeof(each->text) - sizeof(", and 64 more") - used;
+
+	if (!each->left_out &&
+	    (size_t)snprintf(each->text + used, room, "%s%.48s %llu", used ? ", " : "",
+			     fault->target->part_text, (unsigned long long)its->hits) < room)
+		return;
+	if (!each->left_out++)
+		each->text[used] = '\0';
 }
 
-static void say_sum(struct evidence *sum, const char *each)
+static void say_sum(struct evidence *sum, struct each_text *each)
 {
+	const size_t used = strlen(each->text);
 	char dropped[32] = "";
+
+	if (each->left_out)
+		snprintf(each->text + used, sizeof(each->text) - used, ", and %u more",
+			 each->left_out);
 
 	if (sum->dropped)
 		snprintf(dropped, sizeof(dropped), ", %llu dropped",
 			 (unsigned long long)sum->dropped);
-	snprintf(sum->detail, sizeof(sum->detail), "%llu %s%s: %.100s",
-		 (unsigned long long)sum->hits, sum->unit ? sum->unit : "hits", dropped, each);
+	snprintf(sum->detail, sizeof(sum->detail), "%llu %s%s: %s", (unsigned long long)sum->hits,
+		 sum->unit ? sum->unit : "hits", dropped, each->text);
 }
 
 int worker_gather_evidence(struct worker_step *step, struct evidence *out, struct error *err)
 {
 	struct evidence sum = {.unit = ""};
-	char each[100] = "";
+	struct each_text each = {.text = ""};
 	int result = 0;
 
 	if (!step->more_count)
@@ -326,9 +342,9 @@ int worker_gather_evidence(struct worker_step *step, struct evidence *out, struc
 		if (one < 0 && one != -ESTALE)
 			continue;
 		add(&sum, &its);
-		say_each(worker_fault_at(step, i), &its, each, sizeof(each));
+		say_each(worker_fault_at(step, i), &its, &each);
 	}
-	say_sum(&sum, each);
+	say_sum(&sum, &each);
 	*out = sum;
 	return result;
 }

@@ -140,6 +140,32 @@ static void test_a_long_name_is_not_cut(void **state)
 	stage_assert_clean(stage);
 }
 
+/* There is no room for each: how many are left out is said. */
+static void test_many_are_counted(void **state)
+{
+	enum { COUNT = 4 };
+	static char names[COUNT][50];
+	struct stage *stage = *state;
+	struct squall *squall;
+	char words[160];
+
+	for (unsigned i = 0; i < COUNT; i++) {
+		memset(names[i], 'a' + (int)i, sizeof(names[i]) - 1);
+		memcpy(names[i], stage->lab->near, strlen(stage->lab->near));
+		netlab_run("ip netns add %s", names[i]);
+	}
+	squall = squall_start(stage, NULL,
+			      "inject --json port action=occupy local-port=80 protocol=tcp for=1s "
+			      "namespace=%s namespace=%s namespace=%s namespace=%s",
+			      names[0], names[1], names[2], names[3]);
+	squall_assert_exit(squall, 0);
+	snprintf(words, sizeof(words), "8 ports: %.48s 2, %.48s 2, and 2 more", names[0], names[1]);
+	assert_true(squall_has_said(squall, words));
+	for (unsigned i = 0; i < COUNT; i++)
+		netlab_run("ip netns delete %s", names[i]);
+	stage_assert_clean(stage);
+}
+
 /* Two networks in either of them are four. */
 static void test_the_limit_counts_each(void **state)
 {
@@ -214,6 +240,7 @@ static void test_all_or_none(void **state)
 	struct stage *stage = *state;
 	const struct squall_how how = {.extra = line};
 	struct squall *squall;
+	char words[80];
 
 	for (unsigned i = 0; i < 2; i++) {
 		const char *name = i ? stage->lab->far : stage->lab->near;
@@ -233,6 +260,8 @@ static void test_all_or_none(void **state)
 	netlab_run("ip -n %s link delete sqother", stage->lab->far);
 	assert_int_not_equal(squall_await_exit(squall), 0);
 	assert_null(squall_event(squall, "injected"));
+	snprintf(words, sizeof(words), "in %s: interface sqother", stage->lab->far);
+	assert_true(squall_has_said(squall, words));
 	assert_far_is_clean(stage);
 	netlab_run("ip -n %s link delete sqother", stage->lab->near);
 	stage_assert_clean(stage);
@@ -386,6 +415,7 @@ int main(void)
 		STAGED(test_a_list_of_namespaces),
 		STAGED(test_what_is_planned_is_said_for_each),
 		STAGED(test_a_long_name_is_not_cut),
+		STAGED(test_many_are_counted),
 		STAGED(test_the_limit_counts_each),
 		STAGED(test_killed),
 		STAGED(test_pulses_and_ramp),
