@@ -113,12 +113,6 @@ static void take_in(struct delay_lane *lane, unsigned char *packet, size_t lengt
 	int64_t now_ns = clock_now_ns();
 	void *copy;
 
-	if (lane->payload.count &&
-	    !delay_payload_is_in(&lane->payload, packet, length, lane->tap.kind)) {
-		add(&lane->spared, 1);
-		delay_queue_commit(lane->queue, length, now_ns, now_ns, false);
-		return;
-	}
 	if (lane->refusal.is_on) {
 		length = delay_refuse(packet, length, lane->tap.kind, &lane->refusal);
 		if (!length)
@@ -141,12 +135,27 @@ static void take_in(struct delay_lane *lane, unsigned char *packet, size_t lengt
 	decide(lane, packet, length, now_ns);
 }
 
+/* Not meant: it goes on at once. Asked before it is cut, a text may be longer than a piece. */
+static bool spare(struct delay_lane *lane, const unsigned char *packet, size_t length)
+{
+	const int64_t now_ns = clock_now_ns();
+
+	if (!lane->payload.count ||
+	    delay_payload_is_in(&lane->payload, packet, length, lane->tap.kind))
+		return false;
+	add(&lane->spared, 1);
+	delay_queue_commit(lane->queue, length, now_ns, now_ns, false);
+	return true;
+}
+
 /* Each of its pieces as if it had come so. How many there are. */
 static unsigned cut_in(struct delay_lane *lane, unsigned char *packet, size_t length)
 {
 	struct delay_cut cut;
 	void *room = packet;
 
+	if (spare(lane, packet, length))
+		return 1;
 	if (!lane->segment ||
 	    !delay_cut_begin(&cut, packet, length, lane->tap.kind, lane->segment)) {
 		take_in(lane, packet, length);

@@ -28,8 +28,9 @@ int delay_thread_start(struct delay_thread *thread, int tap_fd, const struct tap
 		       struct error *err);
 /* Before it is started: what comes is refused, and only the answers wait. */
 void delay_thread_refuse(struct delay_thread *thread, const struct refusal *refusal);
-/* Before it is started: TCP is cut into pieces of so many bytes; 0: it is not. */
+/* Before it is started: the others are sent on at once, and whole. */
 void delay_thread_pick(struct delay_thread *thread, const struct delay_payload *payload);
+/* Before it is started: TCP is cut into pieces of so many bytes; 0: it is not. */
 void delay_thread_cut(struct delay_thread *thread, uint32_t segment);
 /* While it runs: packets come from there as well, see delay_hold.h. Stays the caller's, for as long
  * as the thread runs. */

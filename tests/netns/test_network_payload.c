@@ -135,6 +135,24 @@ static void test_a_stream_is_late_where_it_stands(void **state)
 	}
 }
 
+/* Pieces of it, in none of which the text stands. */
+static void test_what_is_cut_is_looked_at_whole(void **state)
+{
+	const int least = sizeof(wanted) - 1;
+	struct netlab_fault fault;
+	struct pair pair;
+
+	open_stream(*state, 0, &pair);
+	assert_int_equal(setsockopt(pair.sink, SOL_SOCKET, SO_RCVLOWAT, &least, sizeof(least)), 0);
+	netlab_start_course(*state, &fault, 0,
+			    (const char *[]){"payload", "DELETE /cart", "segment", "4B", "delay",
+					     "300ms", NULL});
+	assert_in_range(PASS(&pair, wanted, WAIT_MS), DELAY_MS - 5, WAIT_MS);
+	assert_true(netlab_evidence(&fault).hits >= sizeof(wanted) / 4);
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+	drop(&pair);
+}
+
 /* The kernel does not get to keep them, however many there are: it cannot look into them. */
 static void test_much_without_it_passes(void **state)
 {
@@ -225,6 +243,7 @@ int main(void)
 	const struct CMUnitTest line[] = {
 		BY_LINES(test_datagrams_with_it_are_lost),
 		BY_LINES(test_a_stream_is_late_where_it_stands),
+		BY_LINES(test_what_is_cut_is_looked_at_whole),
 		BY_LINES(test_much_without_it_passes),
 		BY_LINES(test_on_the_loopback_interface),
 		cmocka_unit_test(test_what_does_not_go),
