@@ -32,7 +32,7 @@ int port_check(const struct params *params, struct error *err)
 const struct target_use port_use = {
 	.takes = TARGET_TAKES(LOCAL_PORT) | TARGET_TAKES(TO) | TARGET_TAKES(TO_FILE) |
 		 TARGET_TAKES(PROTOCOL) | TARGET_TAKES(PROTOCOL_NUMBER) | TARGET_TAKES(NAMESPACE) |
-		 TARGET_TAKES(CONTAINER),
+		 TARGET_TAKES(CONTAINER) | TARGET_TAKES(CONTAINER_COUNT),
 	.chosen = "ports are taken at every address of this side, from everybody in the network "
 		  "namespace",
 	.spoken = "ports are taken of tcp and udp alone",

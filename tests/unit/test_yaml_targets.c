@@ -150,7 +150,7 @@ static const struct bad bad_targets[] = {
 	 5, 52,
 	 "port: unit: ports are taken at every address of this side, from everybody in the network "
 	 "namespace, and this cannot be given; remedy: leave it out; what can be given: to, "
-	 "to-file, local-port, protocol, protocol-number, namespace, container"},
+	 "to-file, local-port, protocol, protocol-number, namespace, container, container-count"},
 	{HEAD
 	 "method:\n  - {at: 0s, for: 1s, dns: {to: 10.0.0.1, allow-lockout: true, name: a.test}}\n",
 	 5, 58, "dns: allow-lockout: queries are chosen by server, *"},
