@@ -13,6 +13,7 @@
 #include "injector/base/params.h"
 #include "injector/journal/journal.h"
 #include "injector/kernel/cgroup.h"
+#include "injector/kernel/namespace.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -87,6 +88,8 @@ struct target {
 	struct params params; /* of the kind's table, owned */
 	bool is_resolved;
 	const struct target *whole; /* that it is a part of (target_parts.h), or NULL */
+	bool is_part;
+	struct namespace_id part_id; /* where it was found */
 
 	/* TARGET_PROCESS */
 	struct target_process *processes;

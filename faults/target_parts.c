@@ -165,6 +165,8 @@ static int make_part(const struct target *whole, const struct target_place *plac
 	*out = (struct target){.kind = whole->kind,
 			       .namespace_fd = -1,
 			       .seed = whole->seed,
+			       .is_part = true,
+			       .part_id = place->id,
 			       .may_lack_interfaces = whole->may_lack_interfaces};
 	snprintf(out->name, sizeof(out->name), "%s", whole->name);
 	snprintf(out->part_text, sizeof(out->part_text), "%s",
@@ -175,12 +177,33 @@ static int make_part(const struct target *whole, const struct target_place *plac
 	return result < 0 ? result : narrow(out, place, err);
 }
 
-static int make_parts(const struct target *whole, const struct target_places *places,
-		      struct target **out_parts, unsigned *out_count, struct error *err)
+/* There may be a hundred thousand addresses. */
+static int take_room(const struct target *whole, unsigned count, struct target_room *room,
+		     struct error *err)
 {
-	struct target *parts = calloc(places->count, sizeof(*parts));
-	int result = 0;
+	size_t values, bytes;
 
+	params_measure(&whole->params, &values, &bytes);
+	if (values * count > room->values || bytes * count > room->bytes) {
+		error_set(err, E2BIG,
+			  "%zu values in each of %u network namespaces are more than can be kept",
+			  values, count);
+		return error_remedy(err, "select fewer, or name networks in place of addresses");
+	}
+	room->values -= values * count;
+	room->bytes -= bytes * count;
+	return 0;
+}
+
+static int make_parts(const struct target *whole, const struct target_places *places,
+		      struct target_room *room, struct target **out_parts, unsigned *out_count,
+		      struct error *err)
+{
+	int result = take_room(whole, places->count, room, err);
+	struct target *parts = result < 0 ? NULL : calloc(places->count, sizeof(*parts));
+
+	if (result < 0)
+		return result;
 	if (!parts)
 		return error_errno(err, ENOMEM, "targets");
 	for (unsigned i = 0; result == 0 && i < places->count; i++)
@@ -196,8 +219,20 @@ static int make_parts(const struct target *whole, const struct target_places *pl
 	return 0;
 }
 
+int target_check_part(const struct target *part, struct error *err)
+{
+	struct namespace_id id;
+	int result = part->is_part ? namespace_identify(part->namespace_fd, &id, err) : 0;
+
+	if (result < 0 || !part->is_part || namespace_is_same(&id, &part->part_id))
+		return result;
+	error_set(err, EAGAIN, "it has just moved to another network namespace");
+	return error_remedy(err, "run it again");
+}
+
 int target_split(const struct target *whole, const struct target_guard *guard,
-		 struct target **out_parts, unsigned *out_count, struct error *err)
+		 struct target_room *inout_room, struct target **out_parts, unsigned *out_count,
+		 struct error *err)
 {
 	struct target_places *places;
 	int result;
@@ -211,7 +246,7 @@ int target_split(const struct target *whole, const struct target_guard *guard,
 		return error_errno(err, ENOMEM, "targets");
 	result = find_places(whole, guard, places, err);
 	if (result == 0 && places->count > 1)
-		result = make_parts(whole, places, out_parts, out_count, err);
+		result = make_parts(whole, places, inout_room, out_parts, out_count, err);
 	drop_places(places);
 	free(places);
 	if (result < 0 && whole->name[0])

@@ -12,11 +12,19 @@
 
 #define TARGET_PARTS_MAX 64
 
+/* What the copies that are made of targets may still take. */
+struct target_room {
+	size_t values, bytes;
+};
 /* Looks where it is. 0 parts: in one namespace, and it is to be resolved as it is. Else each is to
  * be resolved by itself, in place of the whole, and no host name is looked up anew; the caller
- * frees the array, and each of them with target_free(). -E2BIG: more than TARGET_PARTS_MAX. */
+ * frees the array, and each of them with target_free(). -E2BIG: more than TARGET_PARTS_MAX, or
+ * more than there is room for. */
 int target_split(const struct target *whole, const struct target_guard *guard,
-		 struct target **out_parts, unsigned *out_count, struct error *err);
+		 struct target_room *inout_room, struct target **out_parts, unsigned *out_count,
+		 struct error *err);
+/* When a part is resolved: -EAGAIN, it is not where it was found any more. */
+int target_check_part(const struct target *part, struct error *err);
 
 /* Where the processes of a target live; filled by target_group_find_places(). */
 struct target_places {

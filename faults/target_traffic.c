@@ -8,6 +8,7 @@
 #include "faults/target_group.h"
 #include "faults/target_follow.h"
 #include "faults/target_namespace.h"
+#include "faults/target_parts.h"
 #include "injector/base/clock.h"
 #include "injector/base/prose.h"
 #include "injector/base/quantity.h"
@@ -315,6 +316,8 @@ int target_traffic_resolve(struct target *target, const struct target_guard *gua
 		result = target_group_resolve(target, guard, err);
 	if (result == 0)
 		result = open_namespace(target, guard, err);
+	if (result == 0)
+		result = target_check_part(target, err);
 	if (result == 0)
 		result = netlink_open(target->namespace_fd, &netlink, err);
 	if (result < 0)

@@ -66,6 +66,16 @@ int params_copy(const struct params *params, struct params *out, struct error *e
 	return result;
 }
 
+void params_measure(const struct params *params, size_t *out_values, size_t *out_bytes)
+{
+	*out_values = *out_bytes = 0;
+	for (unsigned i = 0; i < params->count; i++)
+		for (unsigned at = 0; at < params_count(params, i); at++) {
+			++*out_values;
+			*out_bytes += strlen(params_value(params, i, at)->text) + 1;
+		}
+}
+
 int params_find(const struct param *table, const char *name)
 {
 	for (int i = 0; table[i].name; i++)

@@ -123,6 +123,8 @@ int params_init(struct params *params, const struct param *table, struct error *
 void params_free(struct params *params);
 /* `out` is another one with the same values; -ENOMEM. */
 int params_copy(const struct params *params, struct params *out, struct error *err);
+/* How many values there are, and what their texts take. */
+void params_measure(const struct params *params, size_t *out_values, size_t *out_bytes);
 /* Index in the table, or -1. */
 int params_find(const struct param *table, const char *name);
 /* Nearest known name within a small edit distance, or NULL. */

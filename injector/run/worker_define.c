@@ -22,6 +22,9 @@
  * know. */
 #define MAX_VALUES	(4 * MAX_TARGETS)
 #define MAX_VALUE_BYTES (12 << 20)
+/* A copy in each network namespace */
+#define MAX_COPIES     (1 << 20)
+#define MAX_COPY_BYTES (64 << 20)
 
 int worker_on_limits(struct worker *worker, const struct request *request, struct error *err)
 {
@@ -41,6 +44,7 @@ int worker_make_room(struct worker *worker, struct error *err)
 {
 	const size_t targets = EXPERIMENT_MAX_TARGETS + WORKER_PARTS_MAX;
 
+	worker->copies = (struct target_room){MAX_COPIES, MAX_COPY_BYTES};
 	worker->targets = calloc(targets, sizeof(*worker->targets));
 	worker->links = calloc(targets, sizeof(*worker->links));
 	worker->steps = calloc(EXPERIMENT_MAX_STEPS, sizeof(*worker->steps));

@@ -11,6 +11,7 @@
 #define SQUALL_RUN_WORKER_INTERNAL_H
 
 #include "faults/fault.h"
+#include "faults/target_parts.h"
 #include "injector/base/loop.h"
 #include "injector/experiment/shape.h"
 #include "injector/restore/guardian.h"
@@ -97,7 +98,8 @@ struct worker {
 	struct target *targets;	    /* EXPERIMENT_MAX_TARGETS slots, then WORKER_PARTS_MAX */
 	struct worker_links *links; /* as many */
 	unsigned target_count;
-	unsigned part_count;   /* of targets that are in several network namespaces */
+	unsigned part_count; /* of targets that are in several network namespaces */
+	struct target_room copies;
 	unsigned number_count; /* of faults beyond the first one of their step */
 	struct worker_step *steps;
 	unsigned step_count;

@@ -6,7 +6,6 @@
  */
 #include "injector/run/worker_internal.h"
 
-#include "faults/target_parts.h"
 #include "injector/base/cleanup.h"
 
 #include <errno.h>
@@ -73,7 +72,7 @@ int worker_split(struct worker *worker, struct target *whole, const struct targe
 	struct target *slots = &worker->targets[EXPERIMENT_MAX_TARGETS + worker->part_count];
 	cleanup_free struct target *parts = NULL;
 	unsigned count = 0;
-	int result = target_split(whole, guard, &parts, &count, err);
+	int result = target_split(whole, guard, &worker->copies, &parts, &count, err);
 
 	if (result < 0 || !count)
 		return result;

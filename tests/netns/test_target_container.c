@@ -313,14 +313,19 @@ static void assert_drawn(void)
 static void assert_split(const char *name)
 {
 	struct target whole = {.kind = TARGET_TRAFFIC}, *parts;
+	struct target_room room = {1, 1000};
 	struct error err = ERROR_INIT;
 	unsigned count;
 
 	assert_int_equal(params_init(&whole.params, traffic_params, &err), 0);
 	assert_int_equal(params_add(&whole.params, TRAFFIC_CONTAINER, name, 0, 0, &err), 0);
-	if (target_split(&whole, NULL, &parts, &count, &err) < 0)
+	assert_int_equal(target_split(&whole, NULL, &room, &parts, &count, &err), -E2BIG);
+	assert_int_equal(room.values, 1);
+	room.values = 5;
+	if (target_split(&whole, NULL, &room, &parts, &count, &err) < 0)
 		fail_msg("%s (%s)", err.text, err.remedy);
 	assert_int_equal(count, 2);
+	assert_int_equal(room.values, 3);
 	assert_string_equal(parts[0].part_text, "shop-1");
 	assert_string_equal(params_text(&parts[0].params, TRAFFIC_CONTAINER), ID);
 	assert_string_equal(parts[1].part_text, "shop-2");
