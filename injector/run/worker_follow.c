@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #define CHANGE_NS NSEC_PER_SEC	     /* a conductor asks no more often (follow-every) ... */
 #define BURST_NS  (8 * NSEC_PER_SEC) /* ... but may have been stopped for a while */
@@ -185,9 +186,12 @@ void worker_follow_groups(struct worker *worker, struct target *target)
 	struct error err = ERROR_INIT;
 	char note[160];
 	unsigned end;
+	size_t used;
 
-	if (target->kind != TARGET_TRAFFIC || !target_follows_groups(&target->params) ||
-	    !target_group_look_again(target, reply.text, sizeof(reply.text)))
+	if (target->kind != TARGET_TRAFFIC || !target_follows_groups(&target->params))
+		return;
+	used = strlen(worker_say_part(target, reply.text));
+	if (!target_group_look_again(target, reply.text + used, sizeof(reply.text) - used))
 		return;
 	if (tell_faults(worker, target, worker->step_count, &end, note, sizeof(note), &err) < 0) {
 		worker_stop(worker, STOP_FAULT_LOST, err.text);

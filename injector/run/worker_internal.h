@@ -73,6 +73,7 @@ struct worker_links {
 };
 
 #define WORKER_PARTS_MAX 256
+#define WORKER_PART_TEXT 88
 
 struct worker {
 	struct worker_options options;
@@ -138,6 +139,8 @@ void worker_measure_reach(struct worker *worker);
 unsigned worker_part_count(const struct worker *worker, const struct target *target);
 struct target *worker_part_at(const struct worker *worker, struct target *target, unsigned at);
 const struct target *worker_whole(const struct target *target);
+/* "in web-1: ", for what is told of a part; else "". */
+const char *worker_say_part(const struct target *target, char out[WORKER_PART_TEXT]);
 /* Before it is resolved, and its processes after that: makes its parts, if there are several, and
  * the faults in each. */
 int worker_split(struct worker *worker, struct target *whole, const struct target_guard *guard,

@@ -46,6 +46,7 @@ static void report(struct worker_links *links, bool is_followed, unsigned count,
 	const struct worker *worker = links->worker;
 	const int64_t now_ns = clock_now_ns();
 	struct reply reply = {.type = REPLY_FOLLOWED, .numbers = {is_followed}};
+	char part[WORKER_PART_TEXT];
 
 	if (!may_tell(links)) {
 		links->untold += count;
@@ -57,7 +58,8 @@ static void report(struct worker_links *links, bool is_followed, unsigned count,
 	while (reply.index + 1 < worker->step_count &&
 	       !worker_step_is_of(&worker->steps[reply.index], links->target))
 		reply.index++;
-	snprintf(reply.text, sizeof(reply.text), "%s", text);
+	snprintf(reply.text, sizeof(reply.text), "%s%s", worker_say_part(links->target, part),
+		 text);
 	worker_send(links->worker, &reply, -1);
 }
 

@@ -40,6 +40,14 @@ const struct target *worker_whole(const struct target *target)
 	return target->whole ? target->whole : target;
 }
 
+const char *worker_say_part(const struct target *target, char out[WORKER_PART_TEXT])
+{
+	out[0] = '\0';
+	if (target->is_part)
+		snprintf(out, WORKER_PART_TEXT, "in %s: ", target->part_text);
+	return out;
+}
+
 /* Each step of the target gets a fault for each part. */
 static int spread_step(struct worker *worker, struct worker_step *step, struct target *parts,
 		       unsigned count, struct error *err)

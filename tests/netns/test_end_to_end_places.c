@@ -406,6 +406,35 @@ static void test_a_name_is_followed_in_each(void **state)
 	stage_assert_clean(stage);
 }
 
+static void test_an_interface_is_followed_in_one(void **state)
+{
+	struct stage *stage = *state;
+	const struct squall_how how = {.extra = line};
+	struct squall *squall = squall_start(
+		stage, &how, "run --json %s",
+		stage_write(stage, "links.yaml",
+			    "version: 1\ntitle: Links\nlimits: {duration: 1m, targets: 8}\n"
+			    "targets: {both: {namespace: [%s, %s], interface: [\"sqv*\"], "
+			    "follow: true}}\n"
+			    "method: [{at: 0s, for: 40s, network: {target: both, delay: 60ms}}]\n",
+			    stage->lab->near, stage->lab->far));
+	char words[80];
+
+	squall_await_injected(squall);
+	netlab_run("ip -n %s link add sqv7 type veth peer name sqother", stage->lab->far);
+	netlab_run("ip -n %s link set sqv7 up", stage->lab->far);
+	snprintf(words, sizeof(words), "in %s: affected as well from now on: sqv7",
+		 stage->lab->far);
+	squall_await_followed(squall, 1, true, words);
+	netlab_run("ip -n %s link delete sqv7", stage->lab->far);
+	snprintf(words, sizeof(words), "in %s: no longer affected: sqv7", stage->lab->far);
+	squall_await_followed(squall, 2, true, words);
+	squall_signal(squall, SIGINT);
+	squall_assert_exit(squall, 4);
+	assert_far_is_clean(stage);
+	stage_assert_clean(stage);
+}
+
 /* Containers. */
 
 static char groups[2][128], root[300];
@@ -519,6 +548,7 @@ int main(void)
 		STAGED(test_pulses_and_ramp),
 		STAGED(test_all_or_none),
 		STAGED(test_a_name_is_followed_in_each),
+		STAGED(test_an_interface_is_followed_in_one),
 		cmocka_unit_test_setup_teardown(test_containers_by_a_pattern, setup_containers,
 						teardown_containers),
 	};
