@@ -29,6 +29,7 @@
 
 #define FILE_MAX   (4 << 20)
 #define ID_SHORT   12 /* digits that docker and podman show */
+#define ID_LONG	   64 /* all of them; no container has such a name */
 #define DEPTH_MAX  10
 #define CONTAINERD "run/containerd/io.containerd.runtime.v2.task"
 
@@ -66,6 +67,13 @@ static bool is_named(const struct search *search, const char *id, const char *na
 	if (name && fnmatch(search->name, name, FNM_PATHNAME) == 0)
 		return true;
 	return is_number(search->name) && strncmp(id, search->name, strlen(search->name)) == 0;
+}
+
+/* Its files need not be read: each of many containers may be looked for among many others. */
+static bool is_other(const struct search *search, const char *id)
+{
+	return strlen(search->name) == ID_LONG && is_number(search->name) &&
+	       strcmp(id, search->name) != 0;
 }
 
 /* A pidfile stays when its container has ended. */
@@ -164,6 +172,8 @@ static void look_at_docker(struct search *search, const char *directory, const c
 	json_t *config, *state;
 	const char *id, *given;
 
+	if (is_other(search, name))
+		return;
 	snprintf(path, sizeof(path), "%s/%s/config.v2.json", directory, name);
 	config = read_json(search, path);
 	state = json_object_get(config, "State");
@@ -222,7 +232,7 @@ static void look_at_task(struct search *search, const char *directory, const cha
 	const char *given, *pod, *other;
 	json_t *config, *notes;
 
-	if (strlen(id) >= sizeof(search->found->id))
+	if (strlen(id) >= sizeof(search->found->id) || is_other(search, id))
 		return;
 	snprintf(path, sizeof(path), "%s/%s/config.json", directory, id);
 	config = read_json(search, path);

@@ -234,6 +234,8 @@ static void test_by_number_without_any_file(void **state)
 
 static void test_what_is_not_believed(void **state)
 {
+	struct target_container found;
+	struct error err = ERROR_INIT;
 	struct room *room = *state;
 	char path[512];
 
@@ -249,6 +251,9 @@ static void test_what_is_not_believed(void **state)
 	assert_found(room, "shop");
 	assert_int_equal(chmod(path, 0666), 0);
 	assert_not_found("shop", ENOENT, "only root can have written");
+	/* by its whole number in its own file alone, which there is none of */
+	assert_int_equal(target_container_find(OTHER_ID, &found, &err), -ENOENT);
+	assert_null(strstr(err.text, "only root can have written"));
 	write_file(room, "var/lib/docker/containers/" OTHER_ID "/config.v2.json", "{\"State\":");
 	assert_not_found("stopped", ENOENT, "no container");
 }
