@@ -66,8 +66,8 @@ struct evidence {
 struct fault {
 	const struct fault_ops *ops;
 	unsigned step; /* index in the method; goes into the journal */
-	/* of all faults of the run, for names: a step whose target is in several network namespaces
-	 * has one in each. The first one's is the step. */
+	/* of all faults of the run, for names and what is drawn: a step whose target is in several
+	 * network namespaces has one in each. The first one's is the step. */
 	unsigned number;
 	const struct params *params; /* of ops->params */
 	struct target *target;	     /* resolved and pinned; shared between steps, not owned */

@@ -320,7 +320,9 @@ int network_plan(struct fault *fault, struct plan *plan, struct error *err)
 	state->follows_interfaces = target_follows_interfaces(&fault->target->params);
 	state->allows_bypass = params_number(fault->params, NETWORK_ALLOW_BYPASS, 0);
 	network_register(state);
-	state->run_seed = fault->env->seed + fault->step;
+	/* in each network namespace others, as on machines of their own */
+	state->run_seed =
+		fault->env->seed + fault->step + ((uint64_t)(fault->number - fault->step) << 32);
 	state->after_bytes = (uint64_t)params_number(fault->params, NETWORK_AFTER_BYTES, 0);
 	result = network_effect_read(fault->params, &state->effect, err);
 	if (result == 0)

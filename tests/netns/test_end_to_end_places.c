@@ -91,6 +91,53 @@ static void test_a_list_of_namespaces(void **state)
 		slow_both(*state, netem);
 }
 
+#define DATAGRAMS 100
+
+/* Which of the datagrams arrive that one side sends. */
+static void send_many(const struct stage *stage, bool is_back, bool *out_arrived)
+{
+	const struct netlab *lab = stage->lab;
+	const char *from = is_back ? "10.88.0.2" : "10.88.0.1";
+	const char *to = is_back ? "10.88.0.1" : "10.88.0.2";
+	struct sockaddr_storage address;
+	socklen_t length = netlab_address(to, 7171, &address);
+	cleanup_fd int source = netlab_socket(is_back ? lab->far_fd : lab->near_fd, AF_INET,
+					      SOCK_DGRAM, 0, from, 0);
+	cleanup_fd int sink = netlab_socket(is_back ? lab->near_fd : lab->far_fd, AF_INET,
+					    SOCK_DGRAM, 0, to, 7171);
+	char byte;
+
+	memset(out_arrived, 0, DATAGRAMS);
+	assert_int_equal(connect(source, (void *)&address, length), 0);
+	for (char i = 0; i < DATAGRAMS; i++)
+		assert_int_equal(send(source, &i, 1, 0), 1);
+	pause_ms(300);
+	while (recv(sink, &byte, 1, MSG_DONTWAIT) == 1)
+		out_arrived[(unsigned)byte] = true;
+}
+
+/* As on two machines: what is drawn in one says nothing of the other. */
+static void test_others_are_lost_in_each(void **state)
+{
+	struct stage *stage = *state;
+	const struct squall_how how = {.extra = line};
+	struct squall *squall = squall_start(
+		stage, &how, "run --json --seed 7 %s",
+		write_two(stage, "for: 30s, network: {target: both, loss: 50%, delay: 1ms}"));
+	bool arrived[2][DATAGRAMS];
+	unsigned alike = 0;
+
+	squall_await_injected(squall);
+	for (unsigned i = 0; i < 2; i++)
+		send_many(stage, i, arrived[i]);
+	for (unsigned i = 0; i < DATAGRAMS; i++)
+		alike += arrived[0][i] == arrived[1][i];
+	assert_in_range(alike, DATAGRAMS / 4, DATAGRAMS * 3 / 4);
+	squall_signal(squall, SIGINT);
+	squall_assert_exit(squall, 4);
+	stage_assert_clean(stage);
+}
+
 static void test_what_is_planned_is_said_for_each(void **state)
 {
 	struct stage *stage = *state;
@@ -365,6 +412,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		STAGED(test_a_list_of_namespaces),
+		STAGED(test_others_are_lost_in_each),
 		STAGED(test_what_is_planned_is_said_for_each),
 		STAGED(test_killed),
 		STAGED(test_pulses_and_ramp),
