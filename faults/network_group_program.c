@@ -22,6 +22,22 @@
 
 _Static_assert(FLOW + (int)sizeof(struct network_flow) <= SERVICE, "beside the parser's places");
 
+/* Its processes may be in other network namespaces as well, where the numbers of interfaces mean
+ * others. Before Linux 6.16 the program cannot tell. */
+static void write_place(struct gate_writer *w)
+{
+	const uint64_t cookie = w->state->record.namespace_cookie;
+	struct bpf_builder *b = &w->builder;
+
+	bpf_copy(b, R1, PACKET);
+	bpf_call(b, BPF_FUNC_get_netns_cookie);
+	bpf_set(b, R1, (uint32_t)(cookie >> 32));
+	bpf_compute_value(b, BPF_LSH, R1, 32);
+	bpf_set(b, R2, (uint32_t)cookie);
+	bpf_compute(b, BPF_OR, R1, R2);
+	bpf_jump_if_register(b, BPF_JNE, R0, R1, w->miss);
+}
+
 /* Only where a chain of ours takes it off again: on lo a mark would arrive with the packet. */
 static void write_marking(struct gate_writer *w)
 {
@@ -107,7 +123,7 @@ static void write_remembering(struct gate_writer *w, int family)
 	bpf_jump(b, w->miss);
 }
 
-static void write_program(struct gate_writer *w)
+static void write_program(struct gate_writer *w, bool knows_place)
 {
 	struct bpf_builder *b = &w->builder;
 	unsigned ipv6 = bpf_label(b);
@@ -118,6 +134,8 @@ static void write_program(struct gate_writer *w)
 	bpf_jump_if_null(b, R0, w->miss);
 	bpf_read(b, BPF_W, R1, R0, 0);
 	bpf_jump_if(b, BPF_JEQ, R1, 0, w->miss);
+	if (knows_place)
+		write_place(w);
 	if (w->state->hook == NETWORK_TABLE) {
 		write_marking(w);
 	} else {
@@ -133,7 +151,8 @@ static void write_program(struct gate_writer *w)
 	bpf_exit(b);
 }
 
-int network_group_load(const struct network_state *state, int *out_program_fd, struct error *err)
+static int load(const struct network_state *state, bool knows_place, int *out_program_fd,
+		struct error *err)
 {
 	struct gate_writer *w = calloc(1, sizeof(*w)); /* large for a stack */
 	struct bpf_code code = {.name = state->group->program,
@@ -147,11 +166,18 @@ int network_group_load(const struct network_state *state, int *out_program_fd, s
 	bpf_builder_init(&w->builder);
 	w->miss = bpf_label(&w->builder);
 	w->match = bpf_label(&w->builder);
-	write_program(w);
+	write_program(w, knows_place);
 	result = bpf_builder_finish(&w->builder, &code, err);
 	if (result == 0)
 		result = bpf_load(&code, out_program_fd, err);
 	bpf_builder_free(&w->builder);
 	free(w);
 	return result;
+}
+
+int network_group_load(const struct network_state *state, int *out_program_fd, struct error *err)
+{
+	if (state->record.namespace_cookie && load(state, true, out_program_fd, NULL) == 0)
+		return 0;
+	return load(state, false, out_program_fd, err);
 }

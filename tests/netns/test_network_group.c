@@ -6,6 +6,7 @@
  * of taking packets out of an interface, which must mean the same.
  */
 #include "tests/support/children.h"
+#include "tests/support/kernel_version.h"
 #include "tests/support/netlab.h"
 #include "tests/support/squall_runner.h"
 
@@ -287,6 +288,43 @@ static void test_the_users_marks_stay(void **state)
 	netlab_fault_finish(&fault, FAULT_END_NOW);
 }
 
+/* Nobody there would take it off again: the interface has the number of the one that is met. */
+static void test_nothing_is_marked_in_another_namespace(void **state)
+{
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	struct sockaddr_storage address;
+	socklen_t length = netlab_address("127.0.0.1", 7172, &address);
+	char *seen, byte;
+	int source, sink;
+
+	if (!kernel_is_at_least(6, 16))
+		stage_skip("before Linux 6.16 a program at a control group cannot tell");
+	netlab_run("ip -n %s link set lo up", lab->far);
+	netlab_run("ip netns exec %s nft add table inet user", lab->far);
+	netlab_run("ip netns exec %s nft add chain inet user in {type filter hook input priority "
+		   "0;}",
+		   lab->far);
+	netlab_run("ip netns exec %s nft add rule inet user in meta mark != 0 counter", lab->far);
+	START(lab, &fault, "to", "127.0.0.1", "loss", "100%");
+	enter(ours);
+	source = netlab_socket(lab->far_fd, AF_INET, SOCK_DGRAM, 0, NULL, 0);
+	sink = netlab_socket(lab->far_fd, AF_INET, SOCK_DGRAM, 0, "127.0.0.1", 7172);
+	assert_int_equal(connect(source, (void *)&address, length), 0);
+	assert_int_equal(send(source, "x", 1, 0), 1);
+	assert_int_equal(recv(sink, &byte, 1, 0), 1);
+	leave();
+	close(source);
+	close(sink);
+	seen = netlab_output("ip netns exec %s nft list chain inet user in", lab->far);
+	if (!strstr(seen, "counter packets 0 "))
+		fail_msg("%s", seen);
+	free(seen);
+	netlab_run("ip netns exec %s nft delete table inet user", lab->far);
+	netlab_run("ip -n %s link set lo down", lab->far);
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+}
+
 static unsigned count_programs(void)
 {
 	unsigned count = 0;
@@ -432,6 +470,8 @@ int main(void)
 		BOTH(test_two_faults_for_two_groups),
 		{"test_the_users_marks_stay", test_the_users_marks_stay, setup_table, teardown,
 		 NULL},
+		{"test_nothing_is_marked_in_another_namespace",
+		 test_nothing_is_marked_in_another_namespace, setup_table, teardown, NULL},
 		BOTH(test_killed_and_then_restored),
 		BOTH(test_a_group_that_is_removed_ends_the_fault),
 		{"test_refusals", test_refusals, setup_table, teardown, NULL},
