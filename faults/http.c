@@ -24,7 +24,7 @@ static int new_responder(const struct fault *fault, struct responder **out, stru
 						     .mark = is_at_server ? HTTP_MARK_BASE
 									  : state->redirect.mark,
 						     .pass = is_at_server ? pass : NULL,
-						     .seed = fault->env->seed + fault->step,
+						     .seed = fault->env->seed + fault->number,
 						     .policy = &state->policy};
 
 	http_policy_scale(&state->policy, fault->level_ppb);
