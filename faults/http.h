@@ -96,6 +96,9 @@ int http_plan(struct fault *fault, struct plan *plan, struct error *err);
 /* "answer 503, 10% of them" */
 void http_describe(const struct http_policy *policy, char *out, size_t size);
 
+/* http_follow.c: fault_ops.follow */
+int http_follow(struct fault *fault, char *out_note, size_t size, struct error *err);
+
 /* http.c: those that are to be ended; the caller drops them. */
 int http_find_connections(struct http_state *state, const struct target *target,
 			  struct target_connections *out, struct error *err);

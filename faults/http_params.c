@@ -132,8 +132,9 @@ const struct param http_params[] = {
 	[HTTP_PARAM_RESET] = {.name = "reset-connections",
 			      .type = PARAM_BOOL,
 			      .fallback = "false",
-			      .doc = "when it begins, connections to the servers that exist are "
-				     "ended, so that new ones come; cannot be undone"},
+			      .doc = "when it begins, or follows the servers, connections to them "
+				     "that exist are ended, so that new ones come; cannot be "
+				     "undone"},
 	{.name = NULL},
 };
 

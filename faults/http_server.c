@@ -77,6 +77,12 @@ int http_check_server(const struct params *target, const struct param_value **ou
 		return check_client_side(target, out_blamed, err);
 	if (params_count(target, TRAFFIC_INTERFACE))
 		return refuse_interface(target, out_blamed, err);
+	if (params_number(target, TRAFFIC_FOLLOW, 0)) {
+		*out_blamed = params_value(target, TRAFFIC_FOLLOW, 0);
+		error_set(err, EINVAL,
+			  "follow: with local-port the addresses that it begins with are kept");
+		return error_remedy(err, "leave it out");
+	}
 	for (unsigned i = 0; i < sizeof(owners) / sizeof(*owners); i++) {
 		if (!params_count(target, owners[i]))
 			continue;

@@ -283,9 +283,8 @@ int network_list_targets(const struct network_state *state, const struct target 
 int network_list_excluded(const struct network_state *state, const struct target *target,
 			  struct plan *plan, struct error *err);
 
-/* network_follow.c: fault_ops.follow; and what the plan says of it. */
+/* network_follow.c: fault_ops.follow */
 int network_follow(struct fault *fault, char *out_note, size_t size, struct error *err);
-int network_list_followed(const struct target *target, struct plan *plan);
 
 /* network_links.c: fault_ops.follow_interfaces. Paths of an interface: those that it can have, in
  * places that are free or new; `plan` may be NULL. */
@@ -302,7 +301,6 @@ void network_forget_left(struct network_state *state);
 bool network_take_again(struct network_state *state, unsigned at);
 /* -ESTALE: one cannot be let go, though packets still come by it. */
 int network_check_left(const struct network_state *state, struct error *err);
-int network_list_followed_interfaces(const struct target *target, struct plan *plan);
 /* network_plan.c: the owner of the table, or what else ends the effect at the death of its process:
  * before the taps do. */
 int network_open_netfilter(struct network_state *state, int namespace_fd, struct error *err);

@@ -4,6 +4,7 @@
  */
 #include "faults/network.h"
 
+#include "faults/target_follow.h"
 #include "injector/base/clock.h"
 #include "injector/base/prose.h"
 #include "injector/base/quantity.h"
@@ -141,9 +142,7 @@ int network_list_targets(const struct network_state *state, const struct target 
 	if (result == 0)
 		result = list_payload(state->fault->params, plan);
 	if (result == 0)
-		result = network_list_followed(target, plan);
-	if (result == 0)
-		result = network_list_followed_interfaces(target, plan);
+		result = target_list_followed(target, plan);
 	for (unsigned i = 0; result == 0 && i < state->path_count; i++)
 		result = plan_add(plan, PLAN_TARGET, "interface %s %s%s%s",
 				  state->paths[i].interface,

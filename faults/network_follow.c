@@ -68,19 +68,3 @@ int network_follow(struct fault *fault, char *out_note, size_t size, struct erro
 		note_routes(state, fault->target, out_note, size);
 	return result;
 }
-
-int network_list_followed(const struct target *target, struct plan *plan)
-{
-	int result = 0;
-
-	for (unsigned i = 0; result == 0 && i < target->host_count; i++) {
-		const struct target_host *host = &target->hosts[i];
-		char now[160];
-
-		target_format_addresses(&host->now, now, sizeof(now));
-		result = plan_add(plan, PLAN_TARGET, "followed: %s%.128s (now %s), every %s",
-				  host->parameter == TRAFFIC_EXCEPT ? "except " : "", host->name,
-				  now, params_text(&target->params, TRAFFIC_FOLLOW_EVERY));
-	}
-	return result;
-}

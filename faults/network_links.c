@@ -404,33 +404,3 @@ void network_forget_left(struct network_state *state)
 	state->left_queues = (struct network_queue_counts){0};
 	state->left_processor_ns = 0;
 }
-
-/* Words. */
-
-int network_list_followed_interfaces(const struct target *target, struct plan *plan)
-{
-	const struct params *params = &target->params;
-	int result = 0;
-
-	if (target_follows_interfaces(params) && !target->interface_count)
-		result = plan_add(plan, PLAN_TARGET, "no interface now: those that appear are met");
-	if (result == 0 && target_follows_routes(params))
-		result = plan_add(
-			plan, PLAN_TARGET,
-			"followed: the routes; when one leads elsewhere, that interface is "
-			"affected, and the one that it leaves is let go");
-	for (unsigned i = 0; target_follows_interfaces(params) && result == 0 &&
-			     i < params_count(params, TRAFFIC_INTERFACE);
-	     i++) {
-		const char *name = params_value(params, TRAFFIC_INTERFACE, i)->text;
-
-		result = plan_add(plan, PLAN_TARGET,
-				  strcmp(name, "default-route") == 0
-					  ? "followed: %s; when it moves, the interface that it "
-					    "leaves is let go"
-					  : "followed: interface %s; what appears is affected as "
-					    "well, what goes is let go",
-				  name);
-	}
-	return result;
-}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "faults/redirect.h"
 
+#include "faults/target_follow.h"
 #include "faults/target_namespace.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
@@ -35,7 +36,8 @@ int redirect_check_loopback(const struct target *target, const char *what, struc
 int redirect_check_links(struct netlink *route, const struct target *target, const char *what,
 			 struct error *err)
 {
-	bool has_interfaces = params_count(&target->params, TRAFFIC_INTERFACE) > 0;
+	bool has_interfaces = params_count(&target->params, TRAFFIC_INTERFACE) > 0 &&
+			      !target_follows_interfaces(&target->params);
 	struct link link = {0};
 
 	/* where nothing can be known now the next look tells */

@@ -16,8 +16,8 @@
 
 /* -ENETDOWN: lo is down in the target's namespace. */
 int redirect_check_loopback(const struct target *target, const char *what, struct error *err);
-/* -ESTALE: lo was taken down, or an interface was removed by which alone requests are met. `route`:
- * netlink_open() in the namespace. */
+/* -ESTALE: lo was taken down, or an interface was removed by which alone requests are met, and
+ * which is not followed. `route`: netlink_open() in the namespace. */
 int redirect_check_links(struct netlink *route, const struct target *target, const char *what,
 			 struct error *err);
 /* The mark of what a responder sends: `base`, of four bits, and 24 bits of when it is. Later is

@@ -4,6 +4,7 @@
  */
 #include "faults/redirect_state.h"
 
+#include "faults/target_follow.h"
 #include "faults/target_group.h"
 #include "injector/kernel/nft.h"
 #include "injector/kernel/trial.h"
@@ -143,6 +144,8 @@ int redirect_list_servers(const struct redirect_kind *kind, const struct target 
 		endpoint_format(&params_value(params, TRAFFIC_EXCEPT, i)->endpoint, text);
 		result = plan_add(plan, PLAN_TARGET, "not %s to %s", kind->asked, text);
 	}
+	if (result == 0)
+		result = target_list_followed(target, plan);
 	return result < 0 ? result : target_group_list(target, plan);
 }
 

@@ -69,6 +69,7 @@ int redirect_inject(struct fault *fault, struct error *err)
 	fault->effect_started_ns = clock_now_ns();
 	fault->effect_ended_ns = 0;
 	state->phase = REDIRECT_ACTIVE;
+	redirect_note_interfaces(state, fault->target);
 	return 0;
 }
 

@@ -85,6 +85,7 @@ struct redirect_state {
 	uint32_t mark;
 	pid_t namespace_keeper; /* see target_namespace.h */
 	int64_t wait_until_ns, settled_ns;
+	uint64_t placed;	     /* which interfaces its rules are about; redirect_follow.c */
 	struct redirect_state *next; /* live ones of this process */
 };
 
@@ -113,6 +114,14 @@ int redirect_commit(struct fault *fault, struct error *err);
 /* -ESTALE: it is to be in force, and somebody has ended it. */
 int redirect_check_in_force(struct redirect_state *state, const struct target *target,
 			    struct error *err);
+/* redirect_follow.c: fault_ops.follow, .follow_interfaces: of the rules alone, as one transaction.
+ * What was redirected goes on. */
+int redirect_follow(struct fault *fault, char *out_note, size_t size, struct error *err);
+int redirect_follow_interfaces(struct fault *fault, int64_t until_ns, int *out_index,
+			       struct error *err);
+/* The rules are about those that the target has now. */
+void redirect_note_interfaces(struct redirect_state *state, const struct target *target);
+
 /* redirect_undo() knows it from now on. */
 void redirect_register(struct redirect_state *state);
 /* Ends it, and closes what was opened; to be freed then. */

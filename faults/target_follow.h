@@ -84,6 +84,10 @@ void target_leave_interface(struct target *target, const struct target_interface
 void target_pass_over(struct target *target, const struct target_interface *interface);
 void target_forget_interfaces(struct target *target);
 
+/* target_follow_plan.c */
+struct plan;
+int target_list_followed(const struct target *target, struct plan *plan);
+
 /* The addresses of all names join the target's endpoints. */
 int target_follow_begin(struct target *target, struct error *err);
 /* `to`, which has none yet, follows the same names, and has the addresses they have now. */

@@ -39,6 +39,9 @@ int target_follow_interfaces_begin(struct target *target, struct error *err)
 {
 	if (!target_follows_interfaces(&target->params))
 		return 0;
+	/* whichever way the routes lead, it is met */
+	if (target->may_lack_interfaces && target_follows_routes(&target->params))
+		return 0;
 	return netlink_open(target->namespace_fd, &target->links, err);
 }
 

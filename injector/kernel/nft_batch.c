@@ -63,7 +63,15 @@ static void put_comment(struct netlink_request *request, uint16_t type, const ch
 void nft_use_table(struct nft_batch *batch, uint8_t family, const char *name)
 {
 	batch->family = family;
+	batch->is_refilled = false;
 	snprintf(batch->table, sizeof(batch->table), "%s", name);
+}
+
+void nft_refill_table(struct nft_batch *batch, uint8_t family, const char *name)
+{
+	nft_use_table(batch, family, name);
+	batch->is_refilled = true;
+	nft_add_message(&batch->request, batch, NFT_MSG_DELRULE, 0); /* no chain: of every one */
 }
 
 void nft_add_table(struct nft_batch *batch, uint8_t family, const char *name, const char *comment)
@@ -82,6 +90,8 @@ void nft_delete_table(struct nft_batch *batch, uint8_t family, const char *name)
 
 void nft_add_chain(struct nft_batch *batch, const char *name)
 {
+	if (batch->is_refilled)
+		return;
 	nft_add_message(&batch->request, batch, NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_EXCL);
 	netlink_put_text(&batch->request, NFTA_CHAIN_NAME, name);
 }
@@ -102,6 +112,8 @@ void nft_add_hook_chain(struct nft_batch *batch, const struct nft_hook_chain *ch
 {
 	struct netlink_request *request = &batch->request;
 
+	if (batch->is_refilled)
+		return;
 	nft_add_chain(batch, chain->name);
 	netlink_nest(request, NFTA_CHAIN_HOOK);
 	netlink_put_be32(request, NFTA_HOOK_HOOKNUM, chain->hook);

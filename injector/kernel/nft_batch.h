@@ -36,6 +36,7 @@ struct nft_batch {
 	struct netlink_request rule;	/* the one being written */
 	int rule_family;		/* it has matched already; 0: none */
 	uint8_t family;			/* of the table in use, NFPROTO_... */
+	bool is_refilled;		/* the table has its chains, and gets other rules */
 	char table[NFT_NAME_SIZE];
 	struct {
 		char name[NFT_NAME_SIZE];
@@ -59,6 +60,9 @@ int nft_commit(struct netlink *netlink, struct nft_batch *batch, struct error *e
 void nft_add_table(struct nft_batch *batch, uint8_t family, const char *name, const char *comment);
 /* A table that is there already is the one that the following is about. */
 void nft_use_table(struct nft_batch *batch, uint8_t family, const char *name);
+/* The same, and it is to have other rules: all that it has are taken out, and the chains that the
+ * following adds are those that it has. A packet meets the old ones or the new ones. */
+void nft_refill_table(struct nft_batch *batch, uint8_t family, const char *name);
 void nft_delete_table(struct nft_batch *batch, uint8_t family, const char *name);
 
 /* A chain that rules jump or go to. It must be there before they do. */

@@ -137,8 +137,10 @@ static void put_replay(struct page *page, const struct experiment *experiment)
 	}
 }
 
-static void put_followed(struct page *page, const struct experiment *experiment, unsigned target)
+static void put_followed(struct page *page, const struct experiment *experiment,
+			 const struct experiment_step *step)
 {
+	const unsigned target = step->target;
 	const struct params *params = &experiment->targets[target].params;
 
 	if (experiment->targets[target].kind != TARGET_TRAFFIC || !target_follows(params))
@@ -156,6 +158,8 @@ static void put_followed(struct page *page, const struct experiment *experiment,
 			  "When the %s was restarted, it is affected again.",
 			  params_is_set(params, TRAFFIC_UNIT) ? "unit" : "control group");
 	}
+	if (target_follows_routes(params) && step->ops->needs_no_interface)
+		return; /* it is met wherever they lead */
 	if (target_follows_interfaces(params)) {
 		page_tab(page, INDENT + 7);
 		page_wrap(page, TONE_NORMAL, INDENT + 7,
@@ -224,7 +228,7 @@ static void put_step(struct page *page, const struct experiment *experiment, uns
 	page_wrap(page, TONE_NORMAL, INDENT + 7, "%s", feels[0] ? feels : step->ops->summary);
 	put_reach(page, &step->shape);
 	if (step->ops->target_kind != TARGET_NONE)
-		put_followed(page, experiment, step->target);
+		put_followed(page, experiment, step);
 }
 
 static void put_aborts(struct page *page, const struct experiment *experiment)

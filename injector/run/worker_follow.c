@@ -9,10 +9,12 @@
 
 #include "faults/target_follow.h"
 #include "faults/target_group.h"
+#include "faults/target_interfaces.h"
 #include "injector/base/clock.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define CHANGE_NS NSEC_PER_SEC	     /* a conductor asks no more often (follow-every) ... */
@@ -50,6 +52,41 @@ static int take_ration(struct target_host *host, struct error *err)
 	host->paid_until_ns =
 		(host->paid_until_ns > now_ns ? host->paid_until_ns : now_ns) + CHANGE_NS;
 	return 0;
+}
+
+/* One of its faults does its work whichever way the routes lead. */
+static bool is_met_anywhere(const struct worker *worker, const struct target *target)
+{
+	bool is_met = false;
+
+	for (unsigned i = 0; i < worker->step_count; i++)
+		is_met |= worker_step_is_of(&worker->steps[i], target) &&
+			  worker->steps[i].fault.ops->needs_no_interface;
+	return is_met && !params_count(&target->params, TRAFFIC_INTERFACE);
+}
+
+/* Of such a fault nobody follows the routes: the site is asked here about the interfaces that they
+ * lead to now. */
+static int check_interfaces(const struct worker *worker, const struct target *target,
+			    struct error *err)
+{
+	struct target_interface *found = NULL;
+	struct netlink *route = NULL;
+	unsigned count = 0;
+	bool has_routes;
+	int result;
+
+	if (!worker->options.policy || !is_met_anywhere(worker, target))
+		return 0;
+	result = netlink_open(target->namespace_fd, &route, err);
+	if (result == 0)
+		result = target_find_interfaces_again(target, route, &found, &count, &has_routes,
+						      err);
+	for (unsigned i = 0; result == 0 && i < count; i++)
+		result = policy_check_interface(worker->options.policy, found[i].name, err);
+	netlink_close(route);
+	free(found);
+	return result;
 }
 
 /* How far a target has come to its new addresses: its first parts have them, of which the first
@@ -140,9 +177,13 @@ static int move_there(struct worker *worker, struct target *whole, struct move *
 {
 	int result = worker_check_reach(worker, err);
 
-	for (unsigned i = 0; result == 0 && i < move->changed; i++)
-		result = policy_check_endpoints(worker->options.policy,
-						worker_part_at(worker, whole, i), err);
+	for (unsigned i = 0; result == 0 && i < move->changed; i++) {
+		const struct target *part = worker_part_at(worker, whole, i);
+
+		result = policy_check_endpoints(worker->options.policy, part, err);
+		if (result == 0)
+			result = check_interfaces(worker, part, err);
+	}
 	for (unsigned i = 0; result == 0 && i < move->changed; i++) {
 		move->told = i + 1;
 		result = tell_faults(worker, worker_part_at(worker, whole, i), worker->step_count,

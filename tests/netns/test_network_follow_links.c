@@ -290,8 +290,7 @@ static void test_what_cannot_be_followed_is_said_before(void **state)
 	squall_assert_exit(squall, 2);
 	assert_true(squall_has_said(squall, "there is nothing to follow"));
 	squall = squall_start(stage, NULL,
-			      "inject dns interface=sqv* to=10.88.0.2 follow=true domain=a.test "
-			      "answer=nxdomain for=1s");
+			      "inject port action=exhaust to=10.88.0.2:80 follow=true for=1s");
 	squall_assert_exit(squall, 2);
 	assert_true(squall_has_said(squall, "keeps the addresses and interfaces that it begins"));
 	stage_write(stage, "no.yaml",

@@ -99,7 +99,7 @@ static void test_what_a_fault_does_not_take_is_not_listed(void **state)
 		const char *fault, *taken, *refused;
 	} cases[] = {
 		{"dns", "interface", "except"},	    {"dns", "unit", "vlan"},
-		{"http", "except", "share"},	    {"http", "protocol", "follow"},
+		{"http", "except", "share"},	    {"http", "follow", "share"},
 		{"port", "local-port", "unit"},	    {"port", "to", "tcp-flags"},
 		{"network", "vlan", "nothing"},	    {"network", "follow", "nothing"},
 		{"connect", "cgroup", "interface"},

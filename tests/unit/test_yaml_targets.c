@@ -83,6 +83,11 @@ static const struct bad bad_targets[] = {
 	 "and "
 	 "whoever serves them; remedy: leave it out: local-port alone is everybody's requests to "
 	 "it; `to` chooses clients by address"},
+	{HEAD "targets:\n  t: {local-port: 8080, follow: true}\nmethod:\n"
+	      "  - {at: 0s, for: 1s, http: {target: t, answer: 503}}\n",
+	 5, 33,
+	 "http: follow: with local-port the addresses that it begins with are kept; remedy: leave "
+	 "it out"},
 	{HEAD "targets:\n  t: {local-port: 8080, interface: lo}\nmethod:\n"
 	      "  - {at: 0s, for: 1s, http: {target: t, answer: 503}}\n",
 	 5, 36,
