@@ -136,6 +136,10 @@ struct target_group {
 	uint64_t id;	/* by which the kernel knows it */
 	bool is_away;	/* it is followed, and was removed */
 	unsigned level; /* below the root, which is 0 */
+	/* a container's, which is looked for by that name; "": by the group's own */
+	char container[128];
+	bool is_elsewhere; /* it was found in another network namespace */
+	int64_t look_ns;   /* it is not looked for before */
 };
 
 /* target_list.c: if the parameter is set and names a file of endpoints, adds what is in it to the

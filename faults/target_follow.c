@@ -44,10 +44,9 @@ int target_check_follow(const struct params *params, struct error *err)
 				 names, TARGET_HOSTS_MAX);
 	if (names || target_follows_interfaces(params) || target_follows_groups(params))
 		return 0;
-	error_set(
-		err, EINVAL,
-		"follow: there is nothing to follow: no host name in `to` or `except`, no unit or "
-		"cgroup, and no pattern, all or default-route in `interface`");
+	error_set(err, EINVAL,
+		  "follow: there is nothing to follow: no host name in `to` or `except`, no unit, "
+		  "cgroup or container, and no pattern, all or default-route in `interface`");
 	return error_remedy(err, "write a name instead of its addresses, a pattern instead of an "
 				 "interface's name, or leave it out");
 }

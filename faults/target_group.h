@@ -19,16 +19,18 @@ int target_group_find_places(const struct target *whole, const struct target_gua
 			     struct target_places *out, struct error *err);
 /* It selects by whose traffic it is, whether that takes groups or only a namespace. */
 bool target_group_is_asked(const struct params *params);
-/* -ESTALE: a group was removed: a unit that was stopped. Where they are followed it may come back.
- */
+/* -ESTALE: a group was removed: a unit that was stopped. Where they are followed it may come back;
+ * then: a container that has come back in another network namespace. */
 int target_group_check(const struct target *target, struct error *err);
 bool target_group_is_removed(const struct target_group *group);
-/* `follow: true`: by its name a unit or control group is found again when it was restarted. A
- * container is another one then, and of processes it is not known who they are. */
+/* `follow: true`: by its name a unit, control group or container is found again when it was
+ * restarted. Of processes it is not known who they are. */
 bool target_follows_groups(const struct params *params);
 /* Looks whether one has gone or come back under its name, and says so in `out`; true: something is
  * otherwise. */
 bool target_group_look_again(struct target *target, char *out, size_t size);
+/* Why a fault went out of force is said in other words, if it was for the end of a container. */
+void target_group_say_ended(const struct target *target, struct error *inout);
 /* The groups, for a plan; or that there are none but a namespace. */
 int target_group_list(const struct target *target, struct plan *plan);
 void target_group_free(struct target *target);

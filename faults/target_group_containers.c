@@ -40,6 +40,7 @@ static int take_container(struct target *target, const struct target_container *
 			  struct target_group_place *place, bool *inout_is_nameless,
 			  struct error *err)
 {
+	const unsigned count = target->group_count;
 	struct namespace_id own = {0}, its = {0};
 	struct cgroup_mounts mounts;
 	struct cgroup cgroup;
@@ -61,7 +62,12 @@ static int take_container(struct target *target, const struct target_container *
 		result = target_group_find_mounts(&mounts, err);
 		if (result == 0)
 			result = cgroup_open_path(&mounts, container->group, &cgroup, err);
-		return result < 0 ? result : target_group_add(target, &cgroup, err);
+		if (result == 0)
+			result = target_group_add(target, &cgroup, err);
+		if (target->group_count > count)
+			snprintf(target->groups[count].container,
+				 sizeof(target->groups[count].container), "%s", container->name);
+		return result;
 	}
 	if (place->fd < 0 || namespace_is_same(&own, &its))
 		return refuse_groupless(container, err);

@@ -53,7 +53,7 @@ int target_group_find_mounts(struct cgroup_mounts *out, struct error *err)
 	return 0;
 }
 
-static unsigned level_of(const char *path)
+unsigned target_group_level(const char *path)
 {
 	unsigned level = 0;
 
@@ -73,7 +73,8 @@ static bool is_covered(const struct target *target, const struct cgroup *cgroup)
 
 int target_group_add(struct target *target, const struct cgroup *cgroup, struct error *err)
 {
-	struct target_group group = {.cgroup = *cgroup, .level = level_of(cgroup_path(cgroup))};
+	struct target_group group = {.cgroup = *cgroup,
+				     .level = target_group_level(cgroup_path(cgroup))};
 	struct target_group *grown;
 	struct stat about;
 

@@ -143,8 +143,8 @@ const struct param traffic_params[] = {
 			    .fallback = "false",
 			    .doc = "host names are looked up again while the fault lasts, and it "
 				   "moves with them; interfaces that a pattern, all or routes "
-				   "select then as well, and a unit or control group that was "
-				   "restarted"},
+				   "select then as well, and a unit, control group or container "
+				   "that was restarted"},
 	[TRAFFIC_FOLLOW_EVERY] = {.name = "follow-every",
 				  .type = PARAM_DURATION,
 				  .min = NSEC_PER_SEC,

@@ -154,9 +154,15 @@ static void put_followed(struct page *page, const struct experiment *experiment,
 	}
 	if (target_follows_groups(params)) {
 		page_tab(page, INDENT + 7);
-		page_wrap(page, TONE_NORMAL, INDENT + 7,
-			  "When the %s was restarted, it is affected again.",
-			  params_is_set(params, TRAFFIC_UNIT) ? "unit" : "control group");
+		page_wrap(
+			page, TONE_NORMAL, INDENT + 7,
+			params_is_set(params, TRAFFIC_CONTAINER)
+				? "When the container was restarted in the same network namespace "
+				  "(that of the machine, of a pod), it is affected again; in "
+				  "another one, the run ends."
+			: params_is_set(params, TRAFFIC_UNIT)
+				? "When the unit was restarted, it is affected again."
+				: "When the control group was restarted, it is affected again.");
 	}
 	if (target_follows_routes(params) && step->ops->needs_no_interface)
 		return; /* it is met wherever they lead */

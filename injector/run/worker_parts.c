@@ -6,6 +6,7 @@
  */
 #include "injector/run/worker_internal.h"
 
+#include "faults/target_group.h"
 #include "injector/base/cleanup.h"
 
 #include <errno.h>
@@ -334,13 +335,19 @@ int worker_gather_evidence(struct worker_step *step, struct evidence *out, struc
 	struct each_text each = {.text = ""};
 	int result = 0;
 
-	if (!step->more_count)
-		return step->fault.ops->evidence(&step->fault, out, err);
+	if (!step->more_count) {
+		result = step->fault.ops->evidence(&step->fault, out, err);
+		if (result == -ESTALE)
+			target_group_say_ended(step->fault.target, err);
+		return result;
+	}
 	for (unsigned i = 0; i < worker_fault_count(step); i++) {
 		struct evidence its = {.unit = ""};
 		struct error why = ERROR_INIT;
 		int one = step->fault.ops->evidence(worker_fault_at(step, i), &its, &why);
 
+		if (one == -ESTALE)
+			target_group_say_ended(worker_fault_at(step, i)->target, &why);
 		if (one < 0 && result != -ESTALE) {
 			result = one;
 			if (err)
