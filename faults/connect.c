@@ -9,6 +9,7 @@
 
 #include "faults/process_group.h"
 #include "faults/process_match.h"
+#include "faults/target_group.h"
 #include "injector/base/prose.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
@@ -91,6 +92,7 @@ static int probe(struct fault_support *out, struct error *err)
 				      .process_map = -1,
 				      .counter_map = -1,
 				      .links = {-1, -1},
+				      .programs = {-1, -1},
 				      .watch = -1,
 				      .is_whole_group = true};
 	int programs[2] = {-1, -1};
@@ -131,7 +133,13 @@ static int choose_group(struct connect_state *state, const struct fault *fault,
 	state->is_whole_group = process_match_one_group(selector, &state->group, NULL) == 0 &&
 				state->group.is_unified &&
 				process_group_check(&state->group, fault, out_why) >= 0;
+	if (!state->is_whole_group && target_follows_groups(selector)) {
+		*err = *out_why;
+		return error_prefix(err, "follow");
+	}
 	if (state->is_whole_group) {
+		if (target_follows_groups(selector))
+			state->group_id = fault->target->groups[0].id;
 		state->group_fd = open(state->group.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (state->group_fd < 0)
 			return error_errno(err, errno, "%s", state->group.directory);
@@ -176,6 +184,11 @@ static int list(const struct connect_state *state, const struct fault *fault, st
 			quantity_format_share(params_number(fault->params, CONNECT_PROBABILITY, 0),
 					      share),
 			params_text(fault->params, CONNECT_ERROR));
+	if (result == 0 && target_follows_groups(&target->params))
+		result = plan_add(plan, PLAN_TARGET,
+				  "followed: control group %s; when it was made again, it is "
+				  "affected again",
+				  cgroup_path(&state->group));
 	if (result == 0)
 		result = plan_add(
 			plan, PLAN_NOTE, "connections that exist go on; %s",
@@ -220,7 +233,7 @@ static int plan(struct fault *fault, struct plan *plan, struct error *err)
 		return error_errno(err, ENOMEM, "connect");
 	fault->state = state;
 	state->group_fd = state->process_map = state->counter_map = state->watch = -1;
-	state->links[0] = state->links[1] = -1;
+	state->links[0] = state->links[1] = state->programs[0] = state->programs[1] = -1;
 	snprintf(state->record.program, sizeof(state->record.program), "sq_%.6s_%u",
 		 fault->env && fault->env->run_id ? fault->env->run_id : "RUN", fault->step);
 	if (result == 0)
@@ -240,28 +253,34 @@ static int plan(struct fault *fault, struct plan *plan, struct error *err)
 
 static int attach(struct connect_state *state, const struct fault *fault, struct error *err)
 {
-	static const enum bpf_attach_type places[] = {BPF_CGROUP_INET4_CONNECT,
-						      BPF_CGROUP_INET6_CONNECT};
 	int programs[2] = {-1, -1};
 	int result = connect_load(state, fault, programs, err);
 
 	if (result == 0 && !state->is_whole_group)
 		result = connect_watch(state, fault->target, err);
-	for (unsigned i = 0; i < 2; i++) {
-		if (result == 0)
-			result = bpf_link_cgroup(programs[i], state->group_fd, places[i],
-						 &state->links[i], err);
-		if (result < 0)
-			error_prefix(err, "%s", state->group.directory);
-		cleanup_fd_at(&programs[i]); /* the link holds it */
-	}
+	if (result == 0)
+		result = connect_link(state, fault, programs, err);
+	for (unsigned i = 0; i < 2; i++)
+		if (result == 0 && target_follows_groups(&fault->target->params))
+			state->programs[i] = steal_fd(&programs[i]);
+		else
+			cleanup_fd_at(&programs[i]); /* the link holds it */
 	return result;
+}
+
+/* What the site and the rails say of who is in it by now. */
+static int check_group(const struct connect_state *state, const struct fault *fault,
+		       struct error *err)
+{
+	return state->is_whole_group && !connect_is_waiting(fault)
+		       ? process_group_check(&state->group, fault, err)
+		       : 0;
 }
 
 static int inject(struct fault *fault, struct error *err)
 {
 	struct connect_state *state = fault->state;
-	int result = state->is_whole_group ? process_group_check(&state->group, fault, err) : 0;
+	int result = check_group(state, fault, err);
 
 	if (result >= 0)
 		result = journal_undo(fault->env->journal, fault->ops->name, fault->step,
@@ -335,7 +354,7 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 		snprintf(out->detail + used, sizeof(out->detail) - used,
 			 "; %u of %u processes have ended", state->gone,
 			 fault->target->process_count);
-	if (state->is_on &&
+	if (state->is_on && !connect_is_waiting(fault) &&
 	    (!bpf_link_is_attached(state->links[0]) || !bpf_link_is_attached(state->links[1])))
 		return error_set(err, ESTALE, "%s was removed, or the programs detached",
 				 state->group.directory);
@@ -394,6 +413,7 @@ const struct fault_ops connect_fault = {
 	.plan = plan,
 	.inject = inject,
 	.set_level = set_level,
+	.follow = connect_follow,
 	.end = end,
 	.undo = undo,
 	.verify = verify,

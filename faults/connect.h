@@ -36,13 +36,23 @@ struct connect_state {
 	struct connect_record record;
 	struct cgroup group;
 	int group_fd;
+	uint64_t group_id; /* of one that is followed */
 	bool is_whole_group;
 	bool is_on;
+	int programs[2]; /* descriptors, to attach them again; -1: that will not be */
 	int process_map, counter_map, links[2]; /* descriptors; -1 */
 	int watch;				/* epoll, of the processes in the map; -1 */
 	unsigned gone;				/* processes that have ended, of the target's */
 	uint64_t last[CONNECT_COUNTERS];	/* counters, as last read */
 };
+
+/* connect_follow.c: fault_ops.follow */
+int connect_follow(struct fault *fault, char *out_note, size_t size, struct error *err);
+/* Its group is followed, and not there at this moment. */
+bool connect_is_waiting(const struct fault *fault);
+/* Attaches the programs to the group, if it is there. On failure nothing is. */
+int connect_link(struct connect_state *state, const struct fault *fault, const int programs[2],
+		 struct error *err);
 
 /* Which calls, and what they get. */
 struct connect_scope {

@@ -32,8 +32,8 @@ void connect_close_pair(int fds[2])
 
 void connect_close(struct connect_state *state)
 {
-	int *const all[] = {&state->links[0], &state->links[1], &state->process_map,
-			    &state->counter_map};
+	int *const all[] = {&state->links[0],	 &state->links[1],    &state->programs[0],
+			    &state->programs[1], &state->process_map, &state->counter_map};
 
 	connect_watch_end(state);
 	for (unsigned i = 0; i < sizeof(all) / sizeof(*all); i++) {

@@ -3,6 +3,10 @@
  * The list of faults, from faults.def. */
 #include "faults/fault.h"
 
+#include "faults/target_follow.h"
+#include "faults/target_group.h"
+
+#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -32,6 +36,8 @@ const struct fault_ops *fault_find(const char *name)
 
 bool fault_takes(const struct fault_ops *ops, unsigned key)
 {
+	if (ops->target_kind == TARGET_PROCESS)
+		return key != PROCESS_FOLLOW || ops->follow;
 	if (ops->target_kind != TARGET_TRAFFIC)
 		return true;
 	if (key == TRAFFIC_TCP_FLAGS)
@@ -39,6 +45,15 @@ bool fault_takes(const struct fault_ops *ops, unsigned key)
 	if (key == TRAFFIC_FOLLOW || key == TRAFFIC_FOLLOW_EVERY)
 		return ops->follow;
 	return !ops->use || ops->use->takes >> key & 1;
+}
+
+int fault_check_follow(const struct fault_ops *ops, const struct params *target, struct error *err)
+{
+	if (ops->follow || (!target_follows(target) && !target_follows_groups(target)))
+		return 0;
+	return error_set(
+		err, EINVAL, "follow: fault '%s' keeps the %s that it begins with", ops->name,
+		ops->target_kind == TARGET_PROCESS ? "processes" : "addresses and interfaces");
 }
 
 int fault_check_target(const struct fault_ops *ops, const struct params *params,

@@ -193,6 +193,8 @@ struct fault_ops {
 
 /* Whether a key of the selector table is of use for it; all else is refused, and not listed. */
 bool fault_takes(const struct fault_ops *ops, unsigned key);
+/* -EINVAL: the target is to be followed, and the fault cannot. */
+int fault_check_follow(const struct fault_ops *ops, const struct params *target, struct error *err);
 /* check_target(), and before it what of the target the fault does not take. */
 int fault_check_target(const struct fault_ops *ops, const struct params *params,
 		       const struct params *target, const struct param_value **out_blamed,

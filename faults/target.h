@@ -67,6 +67,7 @@ enum process_param {
 	PROCESS_COUNT,	   /* at most this many, chosen at random */
 	PROCESS_SHARE,	   /* this share of the matches, at least one */
 	PROCESS_ALLOW_CRITICAL,
+	PROCESS_FOLLOW, /* what is in the control group when it was made again is met, too */
 };
 extern const struct param process_params[];
 
@@ -112,10 +113,12 @@ struct target {
 	/* of this machine, that `local-address` selects, as last looked for; owned */
 	struct target_source *sources;
 	unsigned source_count;
-	bool may_lack_interfaces;    /* set before it is resolved: no route is no error */
-	struct target_group *groups; /* whose traffic; owned */
-	unsigned group_count;	     /* 0: everybody's in the namespace */
-	pid_t *container_pids;	     /* the first processes of containers, if it is theirs; owned */
+	bool may_lack_interfaces; /* set before it is resolved: no route is no error */
+	/* whose traffic, 0: everybody's in the namespace; of processes that are followed their one
+	 * group; owned */
+	struct target_group *groups;
+	unsigned group_count;
+	pid_t *container_pids; /* the first processes of containers, if it is theirs; owned */
 	unsigned container_count;
 	char owner_text[160]; /* for people: "unit nginx"; "" when it is everybody's */
 	char part_text[80]; /* which of several (target_parts.h, container-count): "web-1", "pid:7";

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "faults/target_follow.h"
 
+#include "faults/process_match.h"
 #include "faults/target_group.h"
 
 #include <errno.h>
@@ -36,6 +37,14 @@ int target_check_follow(const struct params *params, struct error *err)
 {
 	unsigned names;
 
+	if (params->table == process_params && target_follows_groups(params) &&
+	    !process_match_is_whole_groups(params)) {
+		error_set(err, EINVAL,
+			  "follow: there is nothing to follow: processes are found again by their "
+			  "control group alone");
+		return error_remedy(err, "select them by unit, cgroup or container and nothing "
+					 "else, or leave it out");
+	}
 	if (!target_follows(params))
 		return 0;
 	names = count_names(params);

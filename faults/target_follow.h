@@ -30,8 +30,6 @@ struct target_host {
 	int64_t paid_until_ns;		   /* of the ration of changes, the caller's */
 };
 
-#define TARGET_FOLLOWED_NOT                                                                        \
-	"follow: fault '%s' keeps the addresses and interfaces that it begins with"
 bool target_follows(const struct params *params);
 /* There are host names among its endpoints. */
 bool target_follows_names(const struct params *params);

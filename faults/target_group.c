@@ -23,6 +23,8 @@
 
 bool target_follows_groups(const struct params *params)
 {
+	if (params->table == process_params && params->settings)
+		return params_number(params, PROCESS_FOLLOW, 0);
 	return target_follows(params) &&
 	       (params_is_set(params, TRAFFIC_CGROUP) || params_is_set(params, TRAFFIC_UNIT) ||
 		params_is_set(params, TRAFFIC_CONTAINER));
@@ -75,10 +77,10 @@ static bool find_container(const struct target *target, const struct target_grou
 {
 	struct target_container found;
 	struct cgroup_mounts mounts;
-	bool is_same;
+	bool is_same = true; /* processes are met wherever they are */
 
 	if (target_container_find(group->container, &found, NULL) < 0 || !found.group[0] ||
-	    compare_namespace(target, found.pid, &is_same) < 0)
+	    (target->kind == TARGET_TRAFFIC && compare_namespace(target, found.pid, &is_same) < 0))
 		return false;
 	*out_is_elsewhere = !is_same;
 	return is_same && target_group_find_mounts(&mounts, NULL) == 0 &&
@@ -108,7 +110,8 @@ static bool has_lost_namespace(const struct target *target)
 	struct namespace_id id;
 	pid_t pid;
 
-	return params_is_set(&target->params, TRAFFIC_CONTAINER) && target->namespace_fd >= 0 &&
+	return target->kind == TARGET_TRAFFIC &&
+	       params_is_set(&target->params, TRAFFIC_CONTAINER) && target->namespace_fd >= 0 &&
 	       target_namespace_is_of_process(target->namespace_name) &&
 	       namespace_identify(target->namespace_fd, &id, NULL) == 0 &&
 	       namespace_find_process(&id, &pid, NULL) == -ENOENT;
@@ -152,8 +155,7 @@ bool target_group_look_again(struct target *target, char *out, size_t size)
 
 void target_group_say_ended(const struct target *target, struct error *inout)
 {
-	if (inout && inout->code == ESTALE && target->kind == TARGET_TRAFFIC &&
-	    has_lost_namespace(target))
+	if (inout && inout->code == ESTALE && has_lost_namespace(target))
 		error_set(inout, ESTALE,
 			  "%s has ended, and its network namespace with it; started again it has "
 			  "another one, for which the experiment is to be run again",

@@ -17,6 +17,8 @@ int target_group_resolve(struct target *target, const struct target_guard *guard
 struct target_places;
 int target_group_find_places(const struct target *whole, const struct target_guard *guard,
 			     struct target_places *out, struct error *err);
+/* Of a process target whose control group is followed: that one. */
+int target_group_pin(struct target *target, const struct cgroup *cgroup, struct error *err);
 /* It selects by whose traffic it is, whether that takes groups or only a namespace. */
 bool target_group_is_asked(const struct params *params);
 /* -ESTALE: a group was removed: a unit that was stopped. Where they are followed it may come back;

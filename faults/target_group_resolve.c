@@ -107,6 +107,16 @@ int target_group_add(struct target *target, const struct cgroup *cgroup, struct 
 	return 0;
 }
 
+int target_group_pin(struct target *target, const struct cgroup *cgroup, struct error *err)
+{
+	int result = target_group_add(target, cgroup, err);
+
+	if (result == 0 && params_is_set(&target->params, PROCESS_CONTAINER))
+		snprintf(target->groups[0].container, sizeof(target->groups[0].container), "%s",
+			 params_text(&target->params, PROCESS_CONTAINER));
+	return result;
+}
+
 /* The namespace of a process joins that of the others. */
 int target_group_add_namespace(pid_t pid, struct target_group_place *place, struct error *err)
 {

@@ -23,9 +23,9 @@ struct target_group_place {
 int target_group_add_namespace(pid_t pid, struct target_group_place *place, struct error *err);
 /* Where cgroup v2 is to be found, also if its mounts are hidden. */
 int target_group_find_mounts(struct cgroup_mounts *out, struct error *err);
-/* Unless one that is there already contains it. */
 /* How far below the root of cgroup v2 it is. */
 unsigned target_group_level(const char *path);
+/* Unless one that is there already contains it. */
 int target_group_add(struct target *target, const struct cgroup *cgroup, struct error *err);
 /* target_group_containers.c */
 int target_group_find_containers(struct target *target, struct target_group_place *place,

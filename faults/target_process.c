@@ -8,6 +8,7 @@
 
 #include "faults/process_match.h"
 #include "faults/protect.h"
+#include "faults/target_group.h"
 #include "faults/warden.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/quantity.h"
@@ -80,6 +81,11 @@ const struct param process_params[] = {
 		 .type = PARAM_BOOL,
 		 .fallback = "false",
 		 .doc = "also sshd, container runtimes, kubelet, dbus and systemd"},
+	[PROCESS_FOLLOW] = {.name = "follow",
+			    .type = PARAM_BOOL,
+			    .fallback = "false",
+			    .doc = "a unit, control group or container that is restarted while the "
+				   "fault lasts is met again"},
 	{.name = NULL},
 };
 
@@ -339,6 +345,20 @@ static int pin_chosen(const struct scan *scan, struct target *target, unsigned w
 	return 0;
 }
 
+/* That is followed. */
+static int pin_group(struct target *target, struct error *err)
+{
+	struct cgroup group;
+	int result;
+
+	if (!target_follows_groups(&target->params))
+		return 0;
+	result = process_match_one_group(&target->params, &group, err);
+	if (result == 0)
+		result = target_group_pin(target, &group, err);
+	return result < 0 ? error_prefix(err, "follow") : 0;
+}
+
 int target_process_resolve(struct target *target, const struct target_guard *guard,
 			   struct error *err)
 {
@@ -364,7 +384,7 @@ int target_process_resolve(struct target *target, const struct target_guard *gua
 	}
 	free(scan.found);
 	process_match_release(&match);
-	return result;
+	return result < 0 ? result : pin_group(target, err);
 }
 
 int target_process_recheck(const struct target_process *process, const struct target *target,

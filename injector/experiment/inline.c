@@ -251,9 +251,8 @@ static int check(const struct inline_reading *reading, struct error *err)
 		result = load_lists(reading->target, err);
 	if (result == 0 && reading->target)
 		result = target_check_follow(&reading->target->params, err);
-	if (result == 0 && reading->target && !ops->follow &&
-	    target_follows(&reading->target->params))
-		result = error_set(err, EINVAL, TARGET_FOLLOWED_NOT, ops->name);
+	if (result == 0 && reading->target)
+		result = fault_check_follow(ops, &reading->target->params, err);
 	if (result == 0 && reading->target && reading->target->kind == TARGET_TRAFFIC)
 		result = target_check_tcp_flags(&reading->target->params,
 						ops->sees_packets ? NULL : ops->name, err);

@@ -81,20 +81,18 @@ static void check_owner(struct reader *reader, const struct experiment_target *t
 /* follow: true needs a name, and a fault that can. */
 static void check_follow(struct reader *reader, const struct experiment_target *target)
 {
+	const unsigned key = target->kind == TARGET_PROCESS ? PROCESS_FOLLOW : TRAFFIC_FOLLOW;
 	const struct experiment *experiment = reader->experiment;
 	struct error err = ERROR_INIT;
 
-	if (!target_follows(&target->params))
-		return;
 	if (target_check_follow(&target->params, &err) < 0)
-		add_problem(reader, target, TRAFFIC_FOLLOW, &err);
+		add_problem(reader, target, key, &err);
 	for (unsigned s = 0; s < experiment->step_count; s++) {
 		const struct experiment_step *step = &experiment->steps[s];
 
-		if (!is_for(experiment, step, target) || step->ops->follow)
-			continue;
-		error_set(&err, EINVAL, TARGET_FOLLOWED_NOT, step->ops->name);
-		add_problem(reader, target, TRAFFIC_FOLLOW, &err);
+		if (is_for(experiment, step, target) &&
+		    fault_check_follow(step->ops, &target->params, &err) < 0)
+			add_problem(reader, target, key, &err);
 	}
 }
 
@@ -186,11 +184,12 @@ void reader_check_targets(struct reader *reader)
 			check_tcp_flags(reader, target);
 		if (target->kind == TARGET_TRAFFIC || target->kind == TARGET_FILE)
 			check_namespaces(reader, target);
+		if (target->kind != TARGET_FILE)
+			check_follow(reader, target);
 		if (target->kind != TARGET_TRAFFIC)
 			continue;
 		check_selector(reader, target);
 		check_companions(reader, target);
-		check_follow(reader, target);
 		check_owner(reader, target);
 	}
 }

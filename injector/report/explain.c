@@ -143,6 +143,12 @@ static void put_followed(struct page *page, const struct experiment *experiment,
 	const unsigned target = step->target;
 	const struct params *params = &experiment->targets[target].params;
 
+	if (experiment->targets[target].kind == TARGET_PROCESS && target_follows_groups(params)) {
+		page_tab(page, INDENT + 7);
+		page_wrap(page, TONE_NORMAL, INDENT + 7,
+			  "When its control group was made again (by a restart), it is affected "
+			  "again.");
+	}
 	if (experiment->targets[target].kind != TARGET_TRAFFIC || !target_follows(params))
 		return;
 	if (target_follows_names(params)) {

@@ -372,12 +372,10 @@ static int check_target(const struct worker_step *step, struct error *err)
 	const struct fault_ops *ops = step->fault.ops;
 	const struct target *target = step->fault.target;
 	const struct param_value *blamed;
-	int result;
+	int result = fault_check_follow(ops, &target->params, err);
 
-	if (!ops->follow && target_follows(&target->params))
-		return error_set(err, EINVAL, TARGET_FOLLOWED_NOT, ops->name);
-	if (target->kind != TARGET_TRAFFIC)
-		return 0;
+	if (result < 0 || target->kind != TARGET_TRAFFIC)
+		return result;
 	result = target_check_tcp_flags(&target->params, ops->sees_packets ? NULL : ops->name, err);
 	return result < 0
 		       ? result

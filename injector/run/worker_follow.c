@@ -229,7 +229,7 @@ void worker_follow_groups(struct worker *worker, struct target *target)
 	unsigned end;
 	size_t used;
 
-	if (target->kind != TARGET_TRAFFIC || !target_follows_groups(&target->params))
+	if (!target_follows_groups(&target->params))
 		return;
 	used = strlen(worker_say_part(target, reply.text));
 	if (!target_group_look_again(target, reply.text + used, sizeof(reply.text) - used))

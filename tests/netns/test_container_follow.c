@@ -6,10 +6,12 @@
  */
 #include "tests/support/children.h"
 #include "tests/support/dns_server.h"
+#include "tests/support/netlab_dial.h"
 #include "tests/support/squall_runner.h"
 
 #include "injector/kernel/cgroup.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -171,6 +173,43 @@ static void test_queries_of_one_that_comes_back_are_met_again(void **state)
 	stage_assert_clean(stage);
 }
 
+static int connect_from_it(const struct stage *stage)
+{
+	int code;
+
+	group_write(running.group, "cgroup.procs", "0");
+	code = netlab_dial(stage->lab->near_fd, "10.88.0.2", NETLAB_PORT);
+	group_write(root, "cgroup.procs", "0");
+	if (code >= 0)
+		close(code);
+	return code < 0 ? code : 0;
+}
+
+/* Its processes are met wherever they are. */
+static void test_connect_of_one_that_comes_back_elsewhere_fails_again(void **state)
+{
+	struct stage *stage = *state;
+	struct squall *squall;
+
+	start(stage, ID("1"), stage->lab->near_fd);
+	squall = squall_start(stage, NULL,
+			      "inject --json connect container=shop to=10.88.0.2 "
+			      "error=EHOSTUNREACH for=60s follow=true");
+	squall_await_injected(squall);
+	assert_int_equal(connect_from_it(stage), -EHOSTUNREACH);
+	stop(stage);
+	squall_await_followed(squall, 1, true, "is waited for");
+	start(stage, ID("2"), stage->lab->far_fd);
+	squall_await_followed(squall, 2, true, "container shop (control group /docker-d0c5e52");
+	assert_int_equal(connect_from_it(stage), -EHOSTUNREACH);
+	assert_int_equal(netlab_round_trip(stage->lab, "10.88.0.2", NETLAB_PORT, 1000) > 0, true);
+	squall_signal(squall, SIGINT);
+	squall_assert_exit(squall, 4);
+	assert_int_equal(connect_from_it(stage), 0);
+	stop(stage);
+	stage_assert_clean(stage);
+}
+
 /* Nobody else is in its network namespace. */
 static void test_the_end_of_one_with_a_network_of_its_own_is_that_of_the_run(void **state)
 {
@@ -250,6 +289,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_one_that_comes_back_beside_the_others_is_met_again),
 		TEST(test_queries_of_one_that_comes_back_are_met_again),
+		TEST(test_connect_of_one_that_comes_back_elsewhere_fails_again),
 		TEST(test_the_end_of_one_with_a_network_of_its_own_is_that_of_the_run),
 		TEST(test_one_that_comes_back_elsewhere_is_the_end_of_the_run),
 		TEST(test_the_plan_says_what_is_followed),

@@ -102,7 +102,7 @@ static void test_what_a_fault_does_not_take_is_not_listed(void **state)
 		{"http", "except", "share"},	    {"http", "follow", "share"},
 		{"port", "local-port", "unit"},	    {"port", "to", "tcp-flags"},
 		{"network", "vlan", "nothing"},	    {"network", "follow", "nothing"},
-		{"connect", "cgroup", "interface"},
+		{"connect", "follow", "interface"}, {"process", "cgroup", "follow"},
 	};
 
 	(void)state;
