@@ -38,7 +38,7 @@ static int list_names(const struct params *params, struct plan *plan)
 	return result;
 }
 
-static int list_changes(const struct dns_state *state, struct plan *plan)
+static int list_changes(const struct dns_state *state, bool follows_names, struct plan *plan)
 {
 	char what[120], listens[320];
 	int result;
@@ -50,10 +50,10 @@ static int list_changes(const struct dns_state *state, struct plan *plan)
 		 DNS_PORTS, what);
 	result = redirect_list_changes(&state->redirect, listens, plan);
 	if (result == 0)
-		result = plan_add(
-			plan, PLAN_NOTE,
-			"DNS over TCP: connections that are open when it begins or ends are "
-			"reset, and clients open new ones");
+		result = plan_add(plan, PLAN_NOTE,
+				  "DNS over TCP: connections that are open when it begins%s or "
+				  "ends are reset, and clients open new ones",
+				  follows_names ? ", their server comes or leaves," : "");
 	if (result == 0)
 		result = plan_add(
 			plan, PLAN_NOTE,
@@ -81,7 +81,7 @@ int dns_plan(struct fault *fault, struct plan *plan, struct error *err)
 	if (result == 0)
 		result = redirect_list_servers(&dns_kind, fault->target, plan);
 	if (result == 0)
-		result = list_changes(state, plan);
+		result = list_changes(state, fault->target->host_count > 0, plan);
 	if (result < 0)
 		fault->ops->release(fault);
 	return result;

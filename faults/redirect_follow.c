@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <linux/netfilter.h>
 
+#define PAIRS_MAX 4096 /* of a server and an interface: some 200 ms */
+
 /* FNV-1a, 64 bits, of their numbers. */
 static uint64_t sum_of(const struct target *target)
 {
@@ -26,15 +28,24 @@ void redirect_note_interfaces(struct redirect_state *state, const struct target 
 	state->placed = sum_of(target);
 }
 
-/* What the plan would have refused. */
-static int check_count(const struct fault *fault, struct error *err)
+/* What the plan would have refused; and so many rules that the worker would hear of nothing else
+ * while it replaces them. */
+int redirect_check_followed(const struct fault *fault, struct error *err)
 {
-	const struct params *params = &fault->target->params;
+	const struct target *target = fault->target;
+	const struct params *params = &target->params;
 	const unsigned most = fault->ops->use->endpoints_max;
-	const unsigned count =
-		params_count(params, TRAFFIC_TO) + params_count(params, TRAFFIC_EXCEPT);
+	const unsigned to = params_count(params, TRAFFIC_TO);
 
-	return most && count > most ? error_set(err, E2BIG, "more than %u servers", most) : 0;
+	if (most && to + params_count(params, TRAFFIC_EXCEPT) > most)
+		return error_set(err, E2BIG, "more than %u servers", most);
+	if (params_count(params, TRAFFIC_INTERFACE) &&
+	    (to ? to : 1) * target->interface_count > PAIRS_MAX)
+		return error_set(err, E2BIG,
+				 "follow: %u servers by %u interfaces, together at most %d can be "
+				 "followed",
+				 to ? to : 1, target->interface_count, PAIRS_MAX);
+	return 0;
 }
 
 static int refill(const struct fault *fault, struct error *err)
@@ -60,23 +71,28 @@ static int refill(const struct fault *fault, struct error *err)
 
 int redirect_follow(struct fault *fault, char *out_note, size_t size, struct error *err)
 {
-	int result = check_count(fault, err);
+	int result = redirect_check_followed(fault, err);
 
 	(void)out_note;
 	(void)size;
 	return result < 0 ? result : refill(fault, err);
 }
 
-/* All of them at a time. Where it fails the next look tries again. */
+/* All of them at a time. Where it fails the next look tries again; the one that is too many is the
+ * last one. */
 int redirect_follow_interfaces(struct fault *fault, int64_t until_ns, int *out_index,
 			       struct error *err)
 {
 	const struct redirect_state *state = fault->state;
 	const struct target *target = fault->target;
+	int result;
 
 	(void)until_ns;
 	*out_index = 0;
 	if (!params_count(&target->params, TRAFFIC_INTERFACE) || sum_of(target) == state->placed)
 		return 0;
-	return refill(fault, err);
+	result = redirect_check_followed(fault, err);
+	if (result < 0 && target->interface_count)
+		*out_index = target->interfaces[target->interface_count - 1].index;
+	return result < 0 ? result : refill(fault, err);
 }

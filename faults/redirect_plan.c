@@ -117,7 +117,11 @@ int redirect_plan(struct redirect_state *state, const struct redirect_kind *kind
 	result = name_namespace(state, fault, err);
 	if (result == 0)
 		result = kind->means->plan(state, fault, err);
-	return result < 0 ? result : redirect_check_loopback(fault->target, kind->asked, err);
+	if (result == 0)
+		result = redirect_check_loopback(fault->target, kind->asked, err);
+	return result == 0 && target_follows(&fault->target->params)
+		       ? redirect_check_followed(fault, err)
+		       : result;
 }
 
 int redirect_list_servers(const struct redirect_kind *kind, const struct target *target,

@@ -119,6 +119,8 @@ int redirect_check_in_force(struct redirect_state *state, const struct target *t
 int redirect_follow(struct fault *fault, char *out_note, size_t size, struct error *err);
 int redirect_follow_interfaces(struct fault *fault, int64_t until_ns, int *out_index,
 			       struct error *err);
+/* -E2BIG: so much cannot be followed. */
+int redirect_check_followed(const struct fault *fault, struct error *err);
 /* The rules are about those that the target has now. */
 void redirect_note_interfaces(struct redirect_state *state, const struct target *target);
 

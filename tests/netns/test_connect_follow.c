@@ -82,9 +82,9 @@ static void test_a_group_that_is_made_again_is_met_again(void **state)
 	squall_assert_exit(squall, 4);
 	/* it went on counting */
 	result = stage_result(stage, squall->run_id);
-	hits = member_number(json_object_get(json_array_get(json_object_get(result, "steps"), 0),
-					     "evidence"),
-			     "hits");
+	hits = member_number(
+		json_object_get(json_array_get(json_object_get(result, "steps"), 0), "evidence"),
+		"hits");
 	json_decref(result);
 	assert_int_equal(hits, 3);
 	assert_int_equal(told(&inside), 0);

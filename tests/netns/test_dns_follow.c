@@ -167,6 +167,41 @@ static void test_too_many_addresses_leave_it_where_it_was(void **state)
 	netlab_fault_finish(&fault, FAULT_END_NOW);
 }
 
+/* Whoever makes interfaces does not keep the worker busy with rules. */
+static void test_an_interface_that_is_too_many_is_not_taken(void **state)
+{
+	enum { SERVERS = 900, KEYS = 10 };
+	static const char *words[2 * SERVERS + KEYS + 1] = {
+		"fault", "dns",	 "follow",    "true",	"interface",
+		"sqd*",	 "name", "gone.test", "answer", "nxdomain"};
+	static char addresses[SERVERS][24];
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+	struct target_look look;
+	struct error err = ERROR_INIT;
+	int index = 0;
+
+	for (unsigned i = 0; i < SERVERS; i++) {
+		snprintf(addresses[i], sizeof(addresses[i]), "10.7.%u.%u", i / 200, i % 200 + 1);
+		words[KEYS + 2 * i] = "to";
+		words[KEYS + 2 * i + 1] = addresses[i];
+	}
+	for (unsigned i = 0; i < 2; i++)
+		netlab_run("ip -n %s link add sqd%u type veth peer name sqd%u", lab->near, i,
+			   i + 2);
+	start(lab, &fault, words);
+	netlab_run("ip -n %s link add sqd4 type veth peer name peer4", lab->near);
+	assert_int_equal(target_look_again(&fault.target, &look, &err), 0);
+	assert_int_equal(look.appeared_count, 1);
+	assert_int_equal(target_take_interface(&fault.target, &look.appeared[0], &err), 0);
+	assert_int_equal(fault.fault.ops->follow_interfaces(&fault.fault, INT64_MAX, &index, &err),
+			 -E2BIG);
+	assert_int_equal(index, look.appeared[0].index);
+	assert_non_null(strstr(err.text, "900 servers by 5 interfaces"));
+	target_forget_look(&look);
+	netlab_fault_finish(&fault, FAULT_END_NOW);
+}
+
 static void test_killed_after_it_has_followed_nothing_is_left(void **state)
 {
 	struct netlab *lab = *state;
@@ -228,6 +263,7 @@ int main(void)
 		TEST(test_no_query_passes_while_addresses_change),
 		TEST(test_what_is_not_in_force_gets_ready),
 		TEST(test_too_many_addresses_leave_it_where_it_was),
+		TEST(test_an_interface_that_is_too_many_is_not_taken),
 		TEST(test_killed_after_it_has_followed_nothing_is_left),
 		cmocka_unit_test_setup_teardown(test_a_group_that_is_made_again_is_met_again,
 						set_up_group, tear_down_group),
