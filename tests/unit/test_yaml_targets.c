@@ -39,7 +39,8 @@ static const struct bad bad_targets[] = {
 	/* the cause, and not what follows from it */
 	{ON_TARGET("{process: {nme: nginx}}\n"), 8, 17,
 	 "unknown key 'nme' in target 't'; did you mean 'name'? (allowed: pid, pidfile, name, exe, "
-	 "command, user, cgroup, unit, container, port, namespace, count, share, allow-critical, follow)"},
+	 "command, user, cgroup, unit, container, port, namespace, count, share, allow-critical, "
+	 "follow)"},
 	{HEAD TARGETS "method:\n  - {at: 0s, for: 1s, network: {target: *t, delay: 1ms}}\n", 6, 41,
 	 "aliases are not allowed ('*t'); a value that begins with '*' goes in quotes: \"*:443\""},
 	{ON_TARGET("{process: {count: 1}}\n"), 8, 16,
