@@ -37,7 +37,7 @@ struct delay_hold {
 	int namespace_fd;	       /* until all is made */
 	struct packet_queue queue;
 	int index, inner_index; /* of the veth in the tap's namespace, and in ours; 0: none */
-	int wrap_fd, unwrap_fd, link_fd;
+	int wrap_fd, unwrap_fd;
 	bool has_filter; /* at the tap's egress, by clsact */
 	char name[IFNAMSIZ];
 };
@@ -155,7 +155,7 @@ int delay_hold_new(const struct delay_hold_config *config, struct delay_hold **o
 	if (!hold)
 		return error_errno(err, ENOMEM, "delay line");
 	hold->config = *config;
-	hold->namespace_fd = hold->wrap_fd = hold->unwrap_fd = hold->link_fd = -1;
+	hold->namespace_fd = hold->wrap_fd = hold->unwrap_fd = -1;
 	hold->queue = (struct packet_queue){.fd = -1, .count_fd = -1};
 	snprintf(hold->name, sizeof(hold->name), "%s", config->name);
 	result = make(hold, err);
@@ -195,14 +195,8 @@ int delay_hold_open(struct delay_hold *hold, struct error *err)
 {
 	const struct bpf_filter wrap = {
 		.hook = QDISC_EGRESS, .priority = 1, .program_fd = hold->wrap_fd, .name = WRAP};
-	int result;
+	int result = filter_add_bpf(hold->config.netlink, hold->config.tap_index, &wrap, err);
 
-	/* without a clsact one cannot be had now: adding it stops the device for a moment */
-	if (hold->config.is_here) {
-		result = bpf_link_leaving(hold->wrap_fd, hold->config.tap_index, &hold->link_fd);
-		return result < 0 ? error_errno(err, -result, "way into the queue") : 0;
-	}
-	result = filter_add_bpf(hold->config.netlink, hold->config.tap_index, &wrap, err);
 	hold->has_filter = result == 0;
 	return result;
 }
@@ -240,8 +234,6 @@ void delay_hold_shut(struct delay_hold *hold)
 	struct filter wrap;
 	bool is_found;
 
-	cleanup_fd_at(&hold->link_fd);
-	hold->link_fd = -1;
 	if (hold->has_filter &&
 	    filter_find(netlink, index, QDISC_EGRESS, WRAP, &wrap, &is_found, NULL) == 0 &&
 	    is_found)

@@ -34,7 +34,6 @@ struct delay_hold_config {
 	int tap_index;
 	const char *name, *alias; /* of the veth there */
 	int return_fd;		  /* program that sends on what comes out of it */
-	bool is_here; /* the tap is in the worker's own namespace, with a link as its way back */
 };
 
 /* Makes all of it; packets do not come before delay_hold_open(). CAP_SYS_ADMIN, CAP_NET_ADMIN,

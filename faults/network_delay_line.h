@@ -109,8 +109,7 @@ int delay_line_last_descriptor(const struct delay_line *line);
 /* An interface of that number is its own. */
 bool delay_line_owns(const struct delay_line *line, int index);
 /* *out: the programs that take its packets in and send them on are still at the tap, and where the
- * kernel keeps them. `netlink`: of the tap's namespace. A link of ours cannot be taken off by
- * others. */
+ * kernel keeps them. `netlink`: of the tap's namespace. */
 int delay_line_has_programs(const struct delay_line *line, struct netlink *netlink, bool *out,
 			    struct error *err);
 /* Name of the tap. */
@@ -156,5 +155,7 @@ struct delay_line_counters {
 	int64_t processor_ns; /* of the threads */
 };
 void delay_line_counters(const struct delay_line *line, struct delay_line_counters *out);
+/* That alone, for which the kernel need not be asked about the tap. */
+int64_t delay_line_processor_ns(const struct delay_line *line);
 
 #endif

@@ -357,14 +357,9 @@ int64_t network_line_processor_ns(struct network_state *state)
 {
 	int64_t processor_ns = state->left_processor_ns;
 
-	for (unsigned i = 0; i < state->path_count; i++) {
-		struct delay_line_counters counters;
-
-		if (!state->paths[i].line)
-			continue;
-		delay_line_counters(state->paths[i].line, &counters);
-		processor_ns += counters.processor_ns;
-	}
+	for (unsigned i = 0; i < state->path_count; i++)
+		if (state->paths[i].line)
+			processor_ns += delay_line_processor_ns(state->paths[i].line);
 	if (processor_ns > state->processor_ns)
 		state->processor_ns = processor_ns;
 	return state->processor_ns;

@@ -50,11 +50,6 @@ int bpf_map_remove(int map_fd, const void *key, struct error *err);
 /* Attaches a program to a control group, for as long as the descriptor lives. */
 int bpf_link_cgroup(int program_fd, int cgroup_fd, enum bpf_attach_type attach, int *out_link_fd,
 		    struct error *err);
-/* Attaches a program of tc to what arrives at an interface of our own network namespace, in front
- * of any qdisc, for as long as the descriptor lives. -EOPNOTSUPP: before Linux 6.6. */
-int bpf_link_arriving(int program_fd, int interface_index, int *out_link_fd);
-/* To what leaves by it. */
-int bpf_link_leaving(int program_fd, int interface_index, int *out_link_fd);
 /* Attaches a program that chooses the sockets of new connections to a network namespace (-1: our
  * own), behind those that are there, for as long as the descriptor lives. Linux 5.9. */
 int bpf_link_lookup(int program_fd, int namespace_fd, int *out_link_fd, struct error *err);

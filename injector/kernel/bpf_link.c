@@ -14,8 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TCX_INGRESS   46		    /* BPF_TCX_INGRESS of <linux/bpf.h>, Linux 6.6 */
-#define TCX_EGRESS    47		    /* BPF_TCX_EGRESS */
 #define OWNER_NS      (500 * NSEC_PER_MSEC) /* a dead holder has let go by then */
 #define OWNER_POLL_MS 2
 
@@ -53,34 +51,6 @@ int bpf_link_lookup(int program_fd, int namespace_fd, int *out_link_fd, struct e
 		return error_errno(err, -fd, "cannot attach a BPF program to a network namespace");
 	*out_link_fd = fd;
 	return 0;
-}
-
-static int link_interface(int program_fd, int interface_index, unsigned where, int *out_link_fd)
-{
-	union bpf_attr attributes;
-	int fd;
-
-	memset(&attributes, 0, sizeof(attributes));
-	attributes.link_create.prog_fd = (uint32_t)program_fd;
-	attributes.link_create.target_fd = (uint32_t)interface_index; /* target_ifindex */
-	attributes.link_create.attach_type = where;
-	fd = bpf_system_call(BPF_LINK_CREATE, &attributes);
-	if (fd == -EINVAL) /* of a kernel that does not know the type */
-		return -EOPNOTSUPP;
-	if (fd < 0)
-		return fd;
-	*out_link_fd = fd;
-	return 0;
-}
-
-int bpf_link_arriving(int program_fd, int interface_index, int *out_link_fd)
-{
-	return link_interface(program_fd, interface_index, TCX_INGRESS, out_link_fd);
-}
-
-int bpf_link_leaving(int program_fd, int interface_index, int *out_link_fd)
-{
-	return link_interface(program_fd, interface_index, TCX_EGRESS, out_link_fd);
 }
 
 int bpf_try(int program_fd, const void *frame, size_t size, uint32_t *out_answer, struct error *err)
