@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Which packets: the target's endpoints as nf_tables sets and the rules that look them up. A set is
- * one lookup for any number of endpoints. A tree takes all; of many, a hash of what they begin with
- * stands before it, since most packets are none of them, or in its place where it says all.
+ * Which packets: the target's endpoints, and the rules that look them up in the sets of
+ * network_scope_sets.c.
  */
 #include "faults/network.h"
 
-#include "faults/network_near.h"
+#include "faults/network_scope_sets.h"
 #include "injector/base/cleanup.h"
 #include "injector/kernel/nft_match.h"
 
@@ -16,47 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* From so many on a hash in place of the tree, which takes all to be of one length: for 100,000
- * networks 110 instead of 400 ns more a packet that is none of them, and 100 instead of 240 ms to
- * load; for one, 100 ns either way (6.18). Some may be cut in parts for it. */
-#define HASH_FROM    16
-#define COMPARED_MAX 3
-#define PARTS_MAX    2 /* as many as there are networks */
-/* From so many on a hash before the tree: it says no for nearly all that the tree would. */
-#define COVER_FROM 1024
-
-enum hash {
-	HASH_NONE,
-	HASH_COVERS, /* what is in none of them is not in the tree */
-	HASH_IS_ALL, /* there is no tree */
-};
-
-/* [0] IPv4, [1] IPv6 */
-struct network_scope {
-	struct pieces addresses[2]; /* without ports */
-	struct pieces services[2];  /* with ports */
-	struct pieces hashed[2];    /* instead of, or in front of `addresses`; all of one length */
-	enum hash hash[2];
-	struct pieces any_ports;   /* first, last only: of "*:PORT" */
-	struct pieces local_ports; /* first, last only; what is left out by them needs no more */
-	struct network_near near;
-	bool has_everything; /* "*" */
-	bool is_except;	     /* what is left out: accepted, whatever the protocol */
-	unsigned generation; /* of its sets, see set_name() */
-	uint8_t protocols[TRAFFIC_PROTOCOLS_MAX]; /* of the transport, any of them */
-	unsigned protocol_count;		  /* 0: all */
-};
-
-enum set { SET_ADDRESSES, SET_SERVICES, SET_HASH, SETS };
 #define EITHER_FAMILY 2 /* of a rule that says nothing of addresses */
 
-/* [is_except][family] */
-static const char *const set_names[2][2][SETS] = {
-	{{"to4", "to4_ports", "to4_begin"}, {"to6", "to6_ports", "to6_begin"}},
-	{{"except4", "except4_ports", "except4_begin"},
-	 {"except6", "except6_ports", "except6_begin"}}};
 static const int family_of[2] = {AF_INET, AF_INET6};
-static const enum nft_type address_type[2] = {NFT_TYPE_IPV4, NFT_TYPE_IPV6};
 
 static int add_endpoint(struct network_scope *scope, const struct endpoint *endpoint)
 {
@@ -72,26 +33,6 @@ static int add_endpoint(struct network_scope *scope, const struct endpoint *endp
 	memcpy(piece.address, endpoint->address, family ? 16 : 4);
 	return pieces_add(piece.first ? &scope->services[family] : &scope->addresses[family],
 			  &piece);
-}
-
-/* The more bits, the less is in it that is in none of them. */
-static int make_hash(struct network_scope *scope, unsigned family)
-{
-	const struct pieces *pieces = &scope->addresses[family];
-	unsigned longest = pieces_longest_prefix(pieces), count = pieces->count, prefix = longest;
-
-	if (count < HASH_FROM)
-		return 0;
-	if (pieces_count_at(pieces, longest, count * PARTS_MAX) != UINT_MAX) {
-		scope->hash[family] = HASH_IS_ALL;
-	} else if (count >= COVER_FROM) {
-		while (pieces_count_at(pieces, prefix, count) == UINT_MAX)
-			prefix--;
-		scope->hash[family] = prefix ? HASH_COVERS : HASH_NONE;
-	}
-	if (scope->hash[family] == HASH_NONE)
-		return 0;
-	return pieces_cut_at(pieces, prefix, &scope->hashed[family]);
 }
 
 static int fill(struct network_scope *scope, const struct params *target)
@@ -119,28 +60,9 @@ static int fill(struct network_scope *scope, const struct params *target)
 			result = pieces_cut_ports(&scope->services[family]);
 		pieces_make_disjoint(&scope->services[family]);
 		if (result == 0)
-			result = make_hash(scope, family);
+			result = network_scope_make_hash(scope, family);
 	}
 	return result;
-}
-
-/* Of the first generation without a number. */
-static const char *name_set(bool is_except, unsigned family, enum set set, unsigned generation,
-			    char out[NFT_NAME_SIZE])
-{
-	const char *word = set_names[is_except][family][set];
-
-	if (generation)
-		snprintf(out, NFT_NAME_SIZE, "%s_%u", word, generation);
-	else
-		snprintf(out, NFT_NAME_SIZE, "%s", word);
-	return out;
-}
-
-static const char *set_name(const struct network_scope *scope, unsigned family, enum set set,
-			    char out[NFT_NAME_SIZE])
-{
-	return name_set(scope->is_except, family, set, scope->generation, out);
 }
 
 int network_scope_new(const struct params *target, bool is_except, unsigned generation,
@@ -180,118 +102,6 @@ void network_scope_free(struct network_scope *scope)
 	free(scope->local_ports.list);
 	network_near_free(&scope->near);
 	free(scope);
-}
-
-static void add_hash(const struct network_scope *scope, unsigned family, struct nft_batch *batch)
-{
-	const struct pieces *pieces = &scope->hashed[family];
-	char name[NFT_NAME_SIZE];
-
-	/* with the size the kernel takes the fast one, which does not grow */
-	nft_add_set(batch, &(struct nft_set){
-				   .name = set_name(scope, family, SET_HASH, name),
-				   .fields = {address_type[family]},
-				   .size = pieces->count,
-			   });
-	for (unsigned i = 0; i < pieces->count; i++)
-		nft_set_add(batch, pieces->list[i].address, NULL);
-	nft_set_end(batch);
-}
-
-static void add_tree(const struct network_scope *scope, unsigned family, bool has_ports,
-		     struct nft_batch *batch)
-{
-	const struct pieces *pieces =
-		has_ports ? &scope->services[family] : &scope->addresses[family];
-	const unsigned size = family ? 16 : 4;
-	char name[NFT_NAME_SIZE];
-
-	nft_add_set(batch, &(struct nft_set){
-				   .name = set_name(scope, family,
-						    has_ports ? SET_SERVICES : SET_ADDRESSES, name),
-				   .fields = {address_type[family],
-					      has_ports ? NFT_TYPE_PORT : NFT_TYPE_NONE},
-				   .has_ranges = true,
-			   });
-	for (unsigned i = 0; i < pieces->count; i++) {
-		const struct piece *piece = &pieces->list[i];
-		uint16_t port_first = htons(piece->first), port_last = htons(piece->last);
-		uint8_t first[20] = {0}, last[20] = {0}; /* the port is padded to 4 bytes */
-
-		memcpy(first, piece->address, size);
-		piece_last_address(piece, size, last);
-		memcpy(first + size, &port_first, sizeof(port_first));
-		memcpy(last + size, &port_last, sizeof(port_last));
-		nft_set_add(batch, first, last);
-	}
-	nft_set_end(batch);
-}
-
-/* A few are compared one by one. One costs a packet that is none of them 90 ns, where a set costs
- * 220, and 100 with a port, where a set costs 350 (6.18). */
-static bool are_few(const struct pieces *pieces)
-{
-	return pieces->count > 0 && pieces->count <= COMPARED_MAX &&
-	       !pieces_are_whole_family(pieces);
-}
-
-static bool has_set(const struct network_scope *scope, unsigned family, enum set set)
-{
-	const struct pieces *addresses = &scope->addresses[family];
-
-	if (scope->has_everything)
-		return false;
-	switch (set) {
-	case SET_SERVICES:
-		return scope->services[family].count && !are_few(&scope->services[family]);
-	case SET_HASH:
-		return scope->hash[family] != HASH_NONE;
-	default:
-		return addresses->count && !are_few(addresses) &&
-		       !pieces_are_whole_family(addresses) && scope->hash[family] != HASH_IS_ALL;
-	}
-}
-
-void network_scope_add_sets(const struct network_scope *scope, struct nft_batch *batch)
-{
-	for (unsigned family = 0; family < 2; family++) {
-		if (has_set(scope, family, SET_HASH))
-			add_hash(scope, family, batch);
-		if (has_set(scope, family, SET_ADDRESSES))
-			add_tree(scope, family, false, batch);
-		if (has_set(scope, family, SET_SERVICES))
-			add_tree(scope, family, true, batch);
-	}
-	network_near_add_sets(&scope->near, scope->generation, batch);
-}
-
-static unsigned bit_of(bool is_except, unsigned family, enum set set)
-{
-	return 1U << (NETWORK_NEAR_SETS + (is_except * 2 + family) * SETS + set);
-}
-
-unsigned network_scope_sets(const struct network_scope *scope)
-{
-	unsigned sets = network_near_sets(&scope->near);
-
-	for (unsigned family = 0; family < 2; family++)
-		for (enum set set = 0; set < SETS; set++)
-			if (has_set(scope, family, set))
-				sets |= bit_of(scope->is_except, family, set);
-	return sets;
-}
-
-void network_scope_delete_sets(unsigned sets, unsigned generation, struct nft_batch *batch)
-{
-	char name[NFT_NAME_SIZE];
-
-	network_near_delete_sets(sets, generation, batch);
-	for (unsigned is_except = 0; is_except < 2; is_except++)
-		for (unsigned family = 0; family < 2; family++)
-			for (enum set set = 0; set < SETS; set++)
-				if (sets & bit_of(is_except, family, set))
-					nft_delete_set(batch, name_set(is_except, family, set,
-								       generation, name));
 }
 
 static void match_ranges(const struct pieces *ranges, enum nft_side side, struct nft_batch *batch)
@@ -381,14 +191,40 @@ static void add_addresses(const struct network_scope *scope, unsigned family, bo
 	begin_rule(scope, family, is_ingress, false, chain, batch);
 	if (pieces_are_whole_family(&scope->addresses[family]))
 		nft_match_family(batch, family_of[family]);
-	if (has_set(scope, family, SET_HASH))
+	if (network_scope_has_set(scope, family, SET_HASH))
 		nft_match_prefixes(batch, family_of[family], side,
 				   scope->hashed[family].list->prefix,
-				   set_name(scope, family, SET_HASH, name));
-	if (has_set(scope, family, SET_ADDRESSES))
+				   network_scope_set_name(scope, family, SET_HASH, name));
+	if (network_scope_has_set(scope, family, SET_ADDRESSES))
 		nft_match_addresses(batch, family_of[family], side,
-				    set_name(scope, family, SET_ADDRESSES, name));
+				    network_scope_set_name(scope, family, SET_ADDRESSES, name));
 	end_rule(action, batch);
+}
+
+/* In one length after the other; what does not begin like any of them is somebody else's. */
+static void add_lengths(const struct network_scope *scope, unsigned family, bool is_ingress,
+			const char *chain, const char *action, struct nft_batch *batch)
+{
+	const enum nft_side side = is_ingress ? NFT_SOURCE : NFT_DESTINATION;
+	const struct pieces *pieces = &scope->addresses[family];
+	bool has_length[129] = {false};
+	char name[NFT_NAME_SIZE];
+
+	for (unsigned i = 0; i < pieces->count; i++)
+		has_length[pieces->list[i].prefix] = true;
+	nft_rule_begin(batch, chain);
+	nft_match_other_prefixes(batch, family_of[family], side, scope->hashed[family].list->prefix,
+				 network_scope_set_name(scope, family, SET_HASH, name));
+	nft_verdict(batch, NF_ACCEPT);
+	nft_rule_end(batch, "others");
+	network_scope_set_name(scope, family, SET_ADDRESSES, name);
+	for (unsigned length = 0; length <= 128; length++) {
+		if (!has_length[length])
+			continue;
+		begin_rule(scope, family, is_ingress, false, chain, batch);
+		nft_match_length(batch, family_of[family], side, length, name);
+		end_rule(action, batch);
+	}
 }
 
 static void add_services(const struct network_scope *scope, unsigned family, bool is_ingress,
@@ -399,7 +235,7 @@ static void add_services(const struct network_scope *scope, unsigned family, boo
 
 	begin_rule(scope, family, is_ingress, true, chain, batch);
 	nft_match_services(batch, family_of[family], side,
-			   set_name(scope, family, SET_SERVICES, name));
+			   network_scope_set_name(scope, family, SET_SERVICES, name));
 	end_rule(action, batch);
 }
 
@@ -409,11 +245,13 @@ static void add_family(const struct network_scope *scope, unsigned family, bool 
 	const struct pieces *addresses = &scope->addresses[family];
 	const struct pieces *services = &scope->services[family];
 
-	if (are_few(addresses))
+	if (network_scope_are_few(addresses))
 		add_few(scope, family, addresses, is_ingress, chain, action, batch);
+	else if (scope->hash[family] == HASH_SORTS)
+		add_lengths(scope, family, is_ingress, chain, action, batch);
 	else if (addresses->count)
 		add_addresses(scope, family, is_ingress, chain, action, batch);
-	if (are_few(services))
+	if (network_scope_are_few(services))
 		add_few(scope, family, services, is_ingress, chain, action, batch);
 	else if (services->count)
 		add_services(scope, family, is_ingress, chain, action, batch);

@@ -93,6 +93,23 @@ void nft_match_prefixes(struct nft_batch *batch, int family, enum nft_side side,
 	nft_lookup(batch, 0, set, false);
 }
 
+void nft_match_other_prefixes(struct nft_batch *batch, int family, enum nft_side side,
+			      unsigned prefix, const char *set)
+{
+	load_network(batch, family, side, prefix);
+	nft_lookup(batch, 0, set, true);
+}
+
+void nft_match_length(struct nft_batch *batch, int family, enum nft_side side, unsigned prefix,
+		      const char *set)
+{
+	const uint16_t length = htons((uint16_t)prefix);
+	size_t size = load_network(batch, family, side, prefix);
+
+	nft_load_value(batch, (unsigned)size / 4, &length, sizeof(length));
+	nft_lookup(batch, 0, set, false);
+}
+
 void nft_match_egress(struct nft_batch *batch, int interface_index)
 {
 	nft_load_meta(batch, 0, NFT_META_OIF);

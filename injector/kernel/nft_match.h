@@ -26,6 +26,12 @@ void nft_match_addresses(struct nft_batch *batch, int family, enum nft_side side
 /* The same of the first `prefix` bits: the set has networks of that length, and no ranges. */
 void nft_match_prefixes(struct nft_batch *batch, int family, enum nft_side side, unsigned prefix,
 			const char *set);
+/* None of them. */
+void nft_match_other_prefixes(struct nft_batch *batch, int family, enum nft_side side,
+			      unsigned prefix, const char *set);
+/* The set has networks with their lengths, in the place of a port, of which this one is meant. */
+void nft_match_length(struct nft_batch *batch, int family, enum nft_side side, unsigned prefix,
+		      const char *set);
 void nft_match_other_addresses(struct nft_batch *batch, int family, enum nft_side side,
 			       const char *set);
 

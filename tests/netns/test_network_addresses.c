@@ -127,9 +127,9 @@ static void test_many_networks(void **state)
 	netlab_fault_finish(&fault, FAULT_END_NOW);
 }
 
-/* With thousands a hash of what they begin with stands before the tree: what begins so and is none
- * of them is no more affected than what begins otherwise. */
-static void test_thousands_of_networks(void **state)
+/* Thousands of networks of ten lengths of IPv4 and so many of IPv6, some of them here. */
+static void lose_thousands(struct netlab *lab, struct netlab_fault *fault, unsigned lengths,
+			   const char *other)
 {
 	enum { COUNT = 3000 };
 	static const char *const few[] = {"10.64.0.0/14",   "10.88.0.2/32", "10.88.0.128/25",
@@ -137,8 +137,6 @@ static void test_thousands_of_networks(void **state)
 					  "fd88::8000:0/97"};
 	static char texts[COUNT * 2][48];
 	static const char *settings[COUNT * 4 + 32];
-	struct netlab *lab = *state;
-	struct netlab_fault fault;
 	unsigned at = 0;
 
 	for (unsigned i = 0; i < sizeof(few) / sizeof(*few); i++) {
@@ -148,19 +146,45 @@ static void test_thousands_of_networks(void **state)
 	for (unsigned i = 0; i < COUNT; i++) {
 		snprintf(texts[i], sizeof(texts[i]), "10.%u.%u.0/%u", 100 + i / 60, i % 60 * 4,
 			 22 + i % 10);
-		snprintf(texts[COUNT + i], sizeof(texts[i]), "fd77:%x::/%u", i, 48 + i % 80);
+		snprintf(texts[COUNT + i], sizeof(texts[i]), "fd77:%x::/%u", i, 48 + i % lengths);
 		settings[at++] = "to";
 		settings[at++] = texts[i];
 		settings[at++] = "to";
 		settings[at++] = texts[COUNT + i];
 	}
+	settings[at++] = "to";
+	settings[at++] = other;
 	memcpy(&settings[at], (const char *[]){"interface", "sqv0", "loss", "100%", NULL},
 	       5 * sizeof(*settings));
-	start(lab, &fault, settings);
-	assert_false(passes(lab, "10.88.0.2", NETLAB_PORT));
-	assert_true(passes(lab, "10.88.0.3", NETLAB_PORT));
-	assert_true(passes(lab, "fd88::2", NETLAB_PORT));
-	assert_false(passes(lab, "fd88::3", NETLAB_PORT));
+	start(lab, fault, settings);
+}
+
+/* With thousands a hash of what they begin with stands before the others, one with their lengths,
+ * or a tree for very many lengths (80 here) and beside ports: what begins so and is none of them is
+ * no more affected than what begins otherwise. */
+static void test_thousands_of_networks(void **state)
+{
+	static const struct {
+		unsigned lengths;
+		const char *other; /* a port of 10.88.0.3, or nothing that is here */
+		bool has_port;
+	} lists[] = {{80, "10.64.0.0/15", false},
+		     {20, "10.64.0.0/15", false},
+		     {20, "10.88.0.3:7001", true}};
+	struct netlab *lab = *state;
+	struct netlab_fault fault;
+
+	for (unsigned i = 0; i < sizeof(lists) / sizeof(*lists); i++) {
+		lose_thousands(lab, &fault, lists[i].lengths, lists[i].other);
+		assert_false(passes(lab, "10.88.0.2", NETLAB_PORT));
+		assert_int_equal(passes(lab, "10.88.0.3", NETLAB_PORT), !lists[i].has_port);
+		assert_true(passes(lab, "fd88::2", NETLAB_PORT));
+		assert_false(passes(lab, "fd88::3", NETLAB_PORT));
+		netlab_fault_finish(&fault, FAULT_END_NOW);
+	}
+	/* by the network that it is in, and not only by its whole address */
+	lose_thousands(lab, &fault, 20, "10.88.0.2/31");
+	assert_false(passes(lab, "10.88.0.3", NETLAB_PORT));
 	netlab_fault_finish(&fault, FAULT_END_NOW);
 }
 
