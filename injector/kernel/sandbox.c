@@ -228,3 +228,8 @@ int sandbox_reader(struct error *err)
 {
 	return load(&reader_filters[0], "reader of files", err);
 }
+
+int sandbox_tls(struct error *err)
+{
+	return load(&tls_filters[0], "process that speaks TLS", err);
+}

@@ -23,6 +23,7 @@ int sandbox_conductor(struct error *err); /* no netlink, no exec, no raw sockets
 int sandbox_worker(uint64_t capabilities, struct error *err);
 int sandbox_guardian(uint64_t capabilities, struct error *err);
 int sandbox_reader(struct error *err); /* opens files for reading, and hands them out */
+int sandbox_tls(struct error *err);    /* uses sockets that it is given, and opens nothing */
 
 /* Who called: SUDO_UID/SUDO_GID when root by sudo, else the real uid. Commands run as this one.
  * Environment values are checked to be numbers of existing users. */

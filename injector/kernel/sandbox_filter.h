@@ -30,6 +30,7 @@ enum sandbox_teller {
 	SANDBOX_WORKER,
 	SANDBOX_GUARDIAN,
 	SANDBOX_READER,
+	SANDBOX_TLS,
 };
 void sandbox_filter_untell(unsigned told, enum sandbox_teller *out_teller, unsigned *out_rule);
 

@@ -12,6 +12,8 @@
 #include <linux/netlink.h>
 #include <linux/nsfs.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
@@ -233,6 +235,21 @@ static const struct sandbox_rule socket_answer[] = {
 	ALLOW(recvfrom), ALLOW(sendmsg), END,
 };
 
+/* Connections that others have made: their bytes, and being given them. */
+static const struct sandbox_rule socket_pumping[] = {
+	ALLOW(read), ALLOW(write), ALLOW(recvfrom), ALLOW(sendto), ALLOW(recvmsg), ALLOW(sendmsg),
+	ALLOW(shutdown), ALLOW(getsockopt), ALLOW(close),
+	ALLOW_BOTH(setsockopt, "setsockopt(SO_LINGER)", 1, INT, SOL_SOCKET, 2, INT, SO_LINGER),
+	ALLOW_BOTH(setsockopt, "setsockopt(TCP_LINGER2)", 1, INT, IPPROTO_TCP, 2, INT, TCP_LINGER2),
+	END,
+};
+
+/* Waiting for them */
+static const struct sandbox_rule waiting_for_sockets[] = {
+	ALLOW(clock_gettime), ALLOW(timerfd_settime), ALLOW(epoll_ctl), ALLOW(epoll_wait),
+	ALLOW(epoll_pwait), ALLOW(poll), ALLOW(ppoll), END,
+};
+
 #define CAP(name) (1ULL << CAP_##name)
 
 /* Each stands for what faults do: no fault has one of them for anything else. */
@@ -315,6 +332,15 @@ const struct sandbox_group sandbox_reader_groups[] = {
 	{"locks", locks, ALWAYS},
 	{"opening files for reading", files_hand_out, ALWAYS},
 	{"answering the conductor", socket_answer, ALWAYS},
+	{NULL},
+};
+
+const struct sandbox_group sandbox_tls_groups[] = {
+	{"being a process", process, ALWAYS},
+	{"memory", memory, ALWAYS},
+	{"locks", locks, ALWAYS},
+	{"using sockets that it is given", socket_pumping, ALWAYS},
+	{"waiting for them", waiting_for_sockets, ALWAYS},
 	{NULL},
 };
 

@@ -35,6 +35,7 @@ extern const struct sandbox_group sandbox_conductor_groups[];
 extern const struct sandbox_group sandbox_worker_groups[];
 extern const struct sandbox_group sandbox_guardian_groups[];
 extern const struct sandbox_group sandbox_reader_groups[];
+extern const struct sandbox_group sandbox_tls_groups[];
 
 /* What a worker and a guardian may depends on these capabilities, which stand for the faults of the
  * run: a filter is made for each choice of them. Bit `at` of a choice is sandbox_keys[at]. */

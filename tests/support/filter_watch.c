@@ -35,8 +35,8 @@ static void note_live(struct live *live, pid_t pid, bool is_alive)
 		live->pids[live->count++] = pid;
 }
 
-const char *const filter_watch_names[FILTER_WATCH_TELLERS] = {"", "conductor", "worker", "guardian",
-							      "reader"};
+const char *const filter_watch_names[FILTER_WATCH_TELLERS] = {"",	  "conductor", "worker",
+							      "guardian", "reader",    "tls"};
 
 static const struct sandbox_group *groups_of(enum sandbox_teller teller)
 {
@@ -45,6 +45,7 @@ static const struct sandbox_group *groups_of(enum sandbox_teller teller)
 		[SANDBOX_WORKER] = sandbox_worker_groups,
 		[SANDBOX_GUARDIAN] = sandbox_guardian_groups,
 		[SANDBOX_READER] = sandbox_reader_groups,
+		[SANDBOX_TLS] = sandbox_tls_groups,
 	};
 
 	return groups[teller];

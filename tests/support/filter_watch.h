@@ -16,7 +16,7 @@
 
 #define FILTER_WATCH_RULES   512
 #define FILTER_WATCH_FOREIGN 64
-#define FILTER_WATCH_TELLERS (SANDBOX_READER + 1)
+#define FILTER_WATCH_TELLERS (SANDBOX_TLS + 1)
 
 /* A call that no rule of its process allows. */
 struct filter_foreign {

@@ -42,6 +42,7 @@ static void test_the_filters_are_up_to_date(void **state)
 	compare(sandbox_worker_groups, worker_filters, COUNT(worker_filters));
 	compare(sandbox_guardian_groups, guardian_filters, COUNT(guardian_filters));
 	compare(sandbox_reader_groups, reader_filters, COUNT(reader_filters));
+	compare(sandbox_tls_groups, tls_filters, COUNT(tls_filters));
 }
 
 static void test_each_key_widens_the_filter_of_the_worker(void **state)
@@ -59,7 +60,7 @@ static void test_each_group_belongs_to_a_key(void **state)
 {
 	static const struct sandbox_group *const lists[] = {
 		sandbox_conductor_groups, sandbox_worker_groups, sandbox_guardian_groups,
-		sandbox_reader_groups};
+		sandbox_reader_groups, sandbox_tls_groups};
 
 	(void)state;
 	for (unsigned i = 0; i < COUNT(lists); i++)

@@ -54,7 +54,9 @@ int main(int argc, char **argv)
 	    print_filters("guardian", sandbox_guardian_groups, SANDBOX_CHOICES,
 			  is_telling ? SANDBOX_GUARDIAN : SANDBOX_SILENT) < 0 ||
 	    print_filters("reader", sandbox_reader_groups, 1,
-			  is_telling ? SANDBOX_READER : SANDBOX_SILENT) < 0)
+			  is_telling ? SANDBOX_READER : SANDBOX_SILENT) < 0 ||
+	    print_filters("tls", sandbox_tls_groups, 1, is_telling ? SANDBOX_TLS : SANDBOX_SILENT) <
+		    0)
 		return 1;
 	return fflush(stdout) == 0 && !ferror(stdout) ? 0 : 1;
 }
