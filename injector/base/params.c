@@ -124,7 +124,7 @@ int params_add(struct params *params, unsigned index, const char *text, int line
 	struct place place = {params, index, line, column};
 	int result;
 
-	if (before && !(param->flags & PARAM_LIST))
+	if (before && !(param->flags & (PARAM_LIST | PARAM_FILE)))
 		return error_set(err, EEXIST, "'%s' is given twice", param->name);
 	if (!(param->flags & PARAM_LIST) || !param_is_endpoint(param))
 		return add_one(&place, text, err);

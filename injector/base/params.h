@@ -53,6 +53,9 @@ enum param_flags {
 	/* Of a fault's: it is at full strength as given, and a ramp may be written in its values.
 	 */
 	PARAM_RAMPED = 1 << 6,
+	/* The name of a file. fault_ops.load() adds what is in it as further values, which nobody
+	 * sees. */
+	PARAM_FILE = 1 << 7,
 };
 
 struct param {

@@ -16,6 +16,8 @@ static void say_values(struct prose *prose, const struct params *params, unsigne
 {
 	unsigned count = params_count(params, index);
 
+	if (params->table[index].flags & PARAM_FILE)
+		count = 1;
 	for (unsigned i = 0; i < count && i < LIST_SHOWN; i++) {
 		const char *text = params_value(params, index, i)->text;
 		const char *quote = !*text || strpbrk(text, " ,") ? "'" : "";
