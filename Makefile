@@ -53,8 +53,9 @@ endif
 say = @printf '  %-7s %s\n' '$(1)' '$(strip $(2))'
 
 PACKAGES := libnl-3.0 yaml-0.1 jansson libcap nettle
-# libcurl is loaded by the HTTP probe when a file has one: its GnuTLS costs 10 ms at every start
-HEADERS_ONLY := libcurl
+# libcurl is loaded by the HTTP probe when a file has one: its GnuTLS costs 10 ms at every start; OpenSSL by an `http`
+# fault inside TLS, in a process of its own
+HEADERS_ONLY := libcurl libssl
 
 WARNINGS := -Wall -Wextra -Wshadow -Wundef -Wvla -Wformat=2 -Wstrict-prototypes \
 	-Wmissing-prototypes -Wcast-qual -Wwrite-strings -Wnull-dereference -Wimplicit-fallthrough

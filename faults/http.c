@@ -8,6 +8,7 @@
 
 #include "injector/base/prose.h"
 
+#include <errno.h>
 #include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,11 +26,14 @@ static int new_responder(const struct fault *fault, struct responder **out, stru
 									  : state->redirect.mark,
 						     .pass = is_at_server ? pass : NULL,
 						     .seed = fault->env->seed + fault->number,
-						     .policy = &state->policy};
+						     .policy = &state->policy,
+						     .tls = state->tls};
 
 	http_policy_scale(&state->policy, fault->level_ppb);
 	state->last = (struct http_counters){0};
 	state->reset = 0;
+	if (state->tls)
+		http_tls_count(state->tls, &state->tls_before);
 	return http_responder_new(&config, out, err);
 }
 
@@ -53,7 +57,10 @@ static int commit(struct fault *fault, struct error *err)
 	struct target_connections old = {0};
 	int result = 0;
 
-	if (state->diag)
+	if (state->tls && state->redirect.owner)
+		result = http_tls_hold(state->tls, netlink_last_descriptor(state->redirect.owner),
+				       err);
+	if (result == 0 && state->diag)
 		result = http_find_connections(state, fault->target, &old, err);
 	if (result == 0)
 		result = redirect_commit(fault, err);
@@ -133,7 +140,30 @@ static uint64_t more_capabilities(const struct fault *fault)
 	return http_is_at_server(&fault->target->params) ? 1ULL << CAP_BPF : 0;
 }
 
-static void say_counts(const struct http_counters *seen, uint64_t reset, struct evidence *out)
+/* The last reason stands for all: most often they have one in common. */
+static void say_handshakes(const struct http_tls *tls, const struct http_tls_counters *before,
+			   struct prose *prose)
+{
+	static const char *const with[] = {"", " with the server"};
+	struct http_tls_counters now;
+
+	http_tls_count(tls, &now);
+	for (unsigned side = 0; side < HTTP_TLS_SIDES; side++) {
+		uint64_t count = now.failed[side] - before->failed[side];
+
+		if (count)
+			prose_say(prose, ", %llu handshake%s%s failed: %s",
+				  (unsigned long long)count, prose_plural(count), with[side],
+				  now.reason[side]);
+	}
+	if (now.clear > before->clear)
+		prose_say(prose, ", %llu connection%s without TLS",
+			  (unsigned long long)(now.clear - before->clear),
+			  prose_plural(now.clear - before->clear));
+}
+
+static void say_counts(const struct http_counters *seen, uint64_t reset, const struct http_tls *tls,
+		       const struct http_tls_counters *before, struct evidence *out)
 {
 	const struct {
 		uint64_t count;
@@ -161,6 +191,8 @@ static void say_counts(const struct http_counters *seen, uint64_t reset, struct 
 				  counts[i].noun,
 				  counts[i].noun[0] ? prose_plural(counts[i].count) : "",
 				  counts[i].what);
+	if (tls)
+		say_handshakes(tls, before, &prose);
 	prose_end(&prose);
 }
 
@@ -181,7 +213,10 @@ static int evidence(struct fault *fault, struct evidence *out, struct error *err
 				 .unit = !state->reset ? "requests"
 					 : !seen.hits  ? "connections"
 						       : "requests and connections"};
-	say_counts(&seen, state->reset, out);
+	say_counts(&seen, state->reset, state->tls, &state->tls_before, out);
+	if (state->tls && state->redirect.phase == REDIRECT_ACTIVE &&
+	    http_tls_check_alive(state->tls, err) < 0)
+		return -ESTALE;
 	return redirect_check_in_force(&state->redirect, fault->target, err);
 }
 
@@ -192,6 +227,7 @@ static void release(struct fault *fault)
 	if (!state)
 		return;
 	redirect_release(&state->redirect);
+	http_tls_free(state->tls);
 	netlink_close(state->diag);
 	free(state);
 	fault->state = NULL;
@@ -210,6 +246,7 @@ const struct fault_ops http_fault = {
 			1ULL << CAP_NET_BIND_SERVICE,
 	.capabilities_more = 1ULL << CAP_BPF,
 	.more_capabilities = more_capabilities,
+	.load = http_tls_load,
 	.explain = http_explain,
 	.explain_target = http_explain_server,
 	.check = http_check,

@@ -9,6 +9,7 @@
 #define SQUALL_FAULT_HTTP_H
 
 #include "faults/http_responder.h"
+#include "faults/http_tls.h"
 #include "faults/redirect_state.h"
 #include "faults/target_connections.h"
 
@@ -40,6 +41,9 @@ enum http_param {
 	HTTP_PARAM_RESPONSE_HEADER,
 	HTTP_PARAM_PROBABILITY,
 	HTTP_PARAM_RESET,
+	HTTP_PARAM_TLS_CERTIFICATE,
+	HTTP_PARAM_TLS_KEY,
+	HTTP_PARAM_TLS_CA,
 };
 extern const struct param http_params[];
 int http_check(const struct params *params, struct error *err);
@@ -64,7 +68,9 @@ struct http_state {
 	uint64_t reset;	      /* so many were */
 	struct session_connection control[SESSION_CONNECTIONS]; /* which are not */
 	unsigned control_count;
-	struct http_counters last; /* once it has ended */
+	struct http_counters last;	     /* once it has ended */
+	struct http_tls *tls;		     /* NULL: only what is not TLS is met */
+	struct http_tls_counters tls_before; /* of injections before */
 };
 
 /* http.c */

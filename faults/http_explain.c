@@ -196,6 +196,12 @@ void http_explain(const struct params *params, char *out, size_t size)
 	if (policy.share_ppb < SHARE_ONE)
 		prose_say(&prose, "%s of these requests meet this, each by itself. ",
 			  quantity_format_share(policy.share_ppb, text));
+	if (http_tls_is_wanted(params))
+		prose_say(
+			&prose,
+			"So are requests in TLS: clients are shown the certificate in %s in place "
+			"of the server's, and those that do not trust it fail. ",
+			params_text(params, HTTP_PARAM_TLS_CERTIFICATE));
 	prose_say(&prose, "Other requests pass. Only connections that are opened while it lasts "
 			  "are met: ");
 	prose_say(&prose, params_number(params, HTTP_PARAM_RESET, 0)

@@ -135,6 +135,22 @@ const struct param http_params[] = {
 			      .doc = "when it begins, or follows the servers, connections to them "
 				     "that exist are ended, so that new ones come; cannot be "
 				     "undone"},
+	[HTTP_PARAM_TLS_CERTIFICATE] =
+		{.name = "tls-certificate",
+		 .type = PARAM_TEXT,
+		 .flags = PARAM_FILE,
+		 .doc = "file (PEM) with the certificate that clients are shown, and those up to "
+			"its authority: requests in TLS are met as well"},
+	[HTTP_PARAM_TLS_KEY] = {.name = "tls-key",
+				.type = PARAM_TEXT,
+				.flags = PARAM_FILE,
+				.doc = "file (PEM) with the private key of that certificate, not "
+				       "encrypted; what is in it is never shown"},
+	[HTTP_PARAM_TLS_CA] = {.name = "tls-ca",
+			       .type = PARAM_TEXT,
+			       .flags = PARAM_FILE,
+			       .doc = "file (PEM) with authorities by which the server's own "
+				      "certificate is verified; default: it is not"},
 	{.name = NULL},
 };
 
@@ -269,6 +285,8 @@ int http_check(const struct params *params, struct error *err)
 		result = check_each(params, HTTP_PARAM_RESPONSE_HEADER, check_response_header, err);
 	if (result == 0)
 		result = http_check_changes(params, err);
+	if (result == 0)
+		result = http_tls_check(params, err);
 	return result < 0 ? result : http_read_policy(params, &policy, err);
 }
 

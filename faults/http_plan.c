@@ -82,18 +82,49 @@ static int list_settings(const struct params *params, struct plan *plan)
 static int list_unmet(const struct http_state *state, bool resets, struct plan *plan)
 {
 	const char *open = resets ? "" : "connections that are open when it begins, ";
+	const char *passing = state->tls ? "HTTP/2 and gRPC without TLS (they pass)"
+					 : "TLS, HTTP/2 and gRPC (they pass)";
 
 	if (state->redirect.kind == &http_server_kind)
 		return plan_add(plan, PLAN_NOTE,
-				"not met: %sTLS, HTTP/2 and gRPC (they pass), link-local "
+				"not met: %s%s, link-local "
 				"addresses of IPv6, what rules (TPROXY) or a mesh give to a socket "
 				"themselves, from elsewhere to 127.0.0.1",
-				open);
+				open, passing);
 	return plan_add(plan, PLAN_NOTE,
-			"not met: %sTLS, HTTP/2 and gRPC (they pass), link-local addresses, "
+			"not met: %s%s, link-local addresses, "
 			"what rules put into a zone of connection tracking; "
 			"sockets bound to an interface cannot connect",
-			open);
+			open, passing);
+}
+
+static int list_tls(const struct http_state *state, struct plan *plan)
+{
+	const struct params *params = state->policy.params;
+	int result;
+
+	result = plan_add(plan, PLAN_CHANGE,
+			  "start squall-tls (user nobody, no capabilities, opens nothing), which "
+			  "speaks TLS to clients with the certificate %s, and to servers",
+			  http_tls_certificate(state->tls));
+	if (result == 0 && params_is_set(params, HTTP_PARAM_TLS_CA))
+		result = plan_add(plan, PLAN_NOTE,
+				  "the server's certificate is verified by %s, also for the name "
+				  "that the client gave",
+				  params_text(params, HTTP_PARAM_TLS_CA));
+	else if (result == 0)
+		result = plan_add(plan, PLAN_NOTE,
+				  "the server's certificate is not verified (tls-ca does that): "
+				  "whoever answers at its address gets what clients say");
+	if (result == 0 && http_tls_oddity(state->tls)[0])
+		result = plan_add(plan, PLAN_NOTE, "%s", http_tls_oddity(state->tls));
+	return result < 0
+		       ? result
+		       : plan_add(plan, PLAN_NOTE,
+				  "in TLS 1.2 and 1.3 HTTP/1.1 alone is offered, on both sides: "
+				  "clients that want HTTP/2 alone, do not trust the certificate "
+				  "or have one of their own to show fail; a connection that does "
+				  "not begin with TLS is met as it is");
 }
 
 static int list_changes(const struct http_state *state, const struct params *target, bool resets,
@@ -122,6 +153,8 @@ static int list_changes(const struct http_state *state, const struct params *tar
 			HTTP_KEPT_MAX >> 10, HTTP_KEPT_ALL_MAX >> 20);
 	if (result == 0)
 		result = list_unmet(state, resets, plan);
+	if (result == 0 && state->tls)
+		result = list_tls(state, plan);
 	if (result == 0)
 		result = plan_add(plan, PLAN_NOTE,
 				  "at most %u connections at a time, further ones are reset unless "
@@ -179,6 +212,8 @@ int http_plan(struct fault *fault, struct plan *plan, struct error *err)
 			       fault, err);
 	if (result == 0)
 		result = http_read_policy(fault->params, &state->policy, err);
+	if (result == 0 && http_tls_is_wanted(fault->params))
+		result = http_tls_start(fault->params, &state->tls, err);
 	if (result == 0)
 		result = list_requests(fault->params, plan);
 	if (result == 0)

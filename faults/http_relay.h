@@ -21,6 +21,7 @@ struct http_relay {
 	struct responder base;
 	const struct http_policy *policy;
 	const struct redirect_pass *pass; /* how its connections are known; NULL: they are marked */
+	struct http_tls *tls; /* that sockets are passed to; NULL: they are read as they are */
 	uint64_t random;
 	struct http_stream *streams;
 	unsigned stream_count, stream_max;
@@ -48,5 +49,7 @@ void http_stream_begin(struct http_relay *relay, int fd, const struct sockaddr_s
 void http_stream_soften_all(struct http_relay *relay);
 void http_stream_sweep(struct http_relay *relay, int64_t now_ns);
 void http_stream_close_all(struct http_relay *relay);
+/* http_tls_stream.c. Takes what the process that speaks TLS has said. */
+void http_stream_hear_tls(struct http_relay *relay);
 
 #endif

@@ -2,6 +2,7 @@
 #include "faults/http_responder.h"
 
 #include "faults/http_relay.h"
+#include "faults/http_tls.h"
 #include "faults/redirect.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/clock.h"
@@ -150,10 +151,23 @@ static void have_come(void *context, uint32_t events)
 	accept_each(context, TURN);
 }
 
+static void has_said(void *context, uint32_t events)
+{
+	(void)events;
+	http_stream_hear_tls(context);
+}
+
+static int watch_tls(struct http_relay *relay, struct error *err)
+{
+	return relay->tls ? loop_watch(relay->base.loop, http_tls_socket(relay->tls), EPOLLIN,
+				       has_said, relay, err)
+			  : 0;
+}
+
 static int watch_sockets(struct responder *responder, struct error *err)
 {
 	int *sockets = of(responder)->sockets;
-	int result = 0;
+	int result = watch_tls(&of(responder)->relay, err);
 
 	of(responder)->is_full = false;
 	for (unsigned i = 0; i < SOCKETS && result == 0; i++) {
@@ -185,6 +199,8 @@ static void hang_up(struct responder *responder)
 {
 	http_stream_close_all(&of(responder)->relay);
 	close_sockets(of(responder));
+	if (of(responder)->relay.tls)
+		http_tls_leave(of(responder)->relay.tls);
 }
 
 int http_responder_new(const struct http_responder_config *config, struct responder **out,
@@ -208,6 +224,7 @@ int http_responder_new(const struct http_responder_config *config, struct respon
 	responder->relay.random = config->seed;
 	responder->relay.policy = config->policy;
 	responder->relay.pass = config->pass;
+	responder->relay.tls = config->tls;
 	responder->relay.stream_max = http_responder_room();
 	result = responder_open(&responder->relay.base, &ops, err);
 	if (result < 0) {

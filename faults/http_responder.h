@@ -37,6 +37,7 @@ struct http_responder_config {
 	const struct redirect_pass *pass;
 	uint64_t seed;
 	const struct http_policy *policy; /* not owned; must outlive it */
+	struct http_tls *tls;		  /* the same; NULL: only what is not TLS is met */
 };
 
 /* How many connections the limit of descriptors allows, which is raised where it may be. */

@@ -40,6 +40,8 @@ static void close_socket(struct http_stream *stream, int *fd, bool is_gentle)
 	if (*fd < 0)
 		return;
 	if (is_gentle) {
+		http_stream_end_in_tls(stream,
+				       fd == &stream->client ? HTTP_TLS_CLIENT : HTTP_TLS_SERVER);
 		setsockopt(*fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
 		/* who does not hang up in turn shall not keep it for a minute */
 		setsockopt(*fd, IPPROTO_TCP, TCP_LINGER2, &soon, sizeof(soon));
@@ -96,7 +98,7 @@ static bool connect_server(struct http_stream *stream)
 	if (stream->server < 0)
 		return false;
 	prepare(stream->server);
-	return true;
+	return http_stream_pass_to_tls(stream, HTTP_TLS_SERVER, &stream->server);
 }
 
 void http_stream_drop_server(struct http_stream *stream)
@@ -120,30 +122,42 @@ void http_stream_hang_up(struct http_stream *stream)
 
 /* The server was told the end and has nothing more to say. Waiting for its own would keep our port
  * for a minute (TIME_WAIT), and where all clients come from this machine these would run out for
- * everybody on it; the reset behind the end is no news to the server. */
+ * everybody on it; the reset behind the end is no news to the server. (One in TLS is not closed
+ * here.) */
 static void leave_server(struct http_stream *stream)
 {
-	if (!stream->relay->pass || stream->server < 0 || !http_exchange_is_idle(stream))
+	if (!stream->relay->pass || stream->relay->tls || stream->server < 0 ||
+	    !http_exchange_is_idle(stream))
 		return;
 	close_server(stream, false);
 	stream->to_client.has_ended = true;
 }
 
-static void pass_ends(struct http_stream *stream)
+/* False: it was cut off. */
+static bool pass_ends(struct http_stream *stream)
 {
 	struct http_lane *to_server = &stream->to_server, *to_client = &stream->to_client;
+	bool is_ours = stream->mode == HTTP_HANGING_UP;
 
 	if (to_server->has_ended && !to_server->is_shut && http_lane_is_empty(to_server) &&
 	    (stream->server < 0 || stream->is_connected)) {
 		to_server->is_shut = true;
-		if (stream->server >= 0)
+		if (!is_ours && !http_stream_ended_in_tls(stream, HTTP_TLS_CLIENT))
+			return false;
+		if (stream->server >= 0) {
+			http_stream_end_in_tls(stream, HTTP_TLS_SERVER);
 			shutdown(stream->server, SHUT_WR);
+		}
 		leave_server(stream);
 	}
 	if (to_client->has_ended && !to_client->is_shut && http_lane_is_empty(to_client)) {
 		to_client->is_shut = true;
+		if (!is_ours && !http_stream_ended_in_tls(stream, HTTP_TLS_SERVER))
+			return false;
+		http_stream_end_in_tls(stream, HTTP_TLS_CLIENT);
 		shutdown(stream->client, SHUT_WR);
 	}
+	return true;
 }
 
 /* Nothing to watch for: its end, which is told unasked, would be told for ever. */
@@ -261,8 +275,7 @@ static void go_on(struct http_stream *stream, bool is_sound)
 	is_sound = is_sound && move(stream) && ask_anew(stream);
 	if (is_sound && may_hang_up(stream))
 		http_stream_hang_up(stream);
-	if (is_sound)
-		pass_ends(stream);
+	is_sound = is_sound && pass_ends(stream);
 	if (!is_sound) {
 		hear_last(stream);
 		end_stream(stream, false);
@@ -377,7 +390,9 @@ static bool find_server(struct http_stream *stream)
 		return false;
 	if (is_ours(stream))
 		stream->relay->base.is_looping = true;
-	return !stream->relay->base.is_looping && connect_server(stream);
+	return !stream->relay->base.is_looping &&
+	       http_stream_pass_to_tls(stream, HTTP_TLS_CLIENT, &stream->client) &&
+	       connect_server(stream);
 }
 
 /* A client that has gone, of which its server takes no notice, or the other way round: whether the

@@ -7,6 +7,7 @@
 #define SQUALL_HTTP_STREAM_H
 
 #include "faults/http_lane.h"
+#include "faults/http_tls.h"
 
 enum http_mode { /* what comes next from the client */
 		 HTTP_AT_HEAD,
@@ -30,6 +31,10 @@ struct http_stream {
 	int64_t since_ns; /* of the connection; of our hanging up */
 	int64_t used_ns;  /* something was said, or somebody has hung up */
 	struct http_lane to_server, to_client;
+	struct { /* where sockets are passed to who speaks TLS */
+		uint64_t connection, ids[HTTP_TLS_SIDES];
+		bool ended[HTTP_TLS_SIDES]; /* what ends there does so in order */
+	} tls;
 
 	/* of the requests */
 	enum http_mode mode;
@@ -69,5 +74,13 @@ void http_stream_drop_server(struct http_stream *stream);
 void http_stream_hold(struct http_stream *stream, int64_t delay_ns);
 /* The same of a response, which begins what comes next to the client. */
 void http_stream_hold_response(struct http_stream *stream, int64_t delay_ns);
+
+/* http_tls_stream.c: nothing, and true, where sockets are read as they are. */
+/* The TCP socket of that side becomes one with what is inside. */
+bool http_stream_pass_to_tls(struct http_stream *stream, enum http_tls_side side, int *inout_fd);
+/* Before it is shut, or closed in order. */
+void http_stream_end_in_tls(struct http_stream *stream, enum http_tls_side side);
+/* The end that was read there is one in order. */
+bool http_stream_ended_in_tls(struct http_stream *stream, enum http_tls_side side);
 
 #endif

@@ -6,6 +6,7 @@
 #include "injector/cli/doctor_sandbox.h"
 
 #include "faults/fault.h"
+#include "faults/http_tls.h"
 #include "injector/base/cleanup.h"
 #include "injector/base/json.h"
 #include "injector/base/log.h"
@@ -80,6 +81,12 @@ static int confine_reader(const struct process *process, struct error *err)
 	return file_reader_confine(err);
 }
 
+static int confine_tls(const struct process *process, struct error *err)
+{
+	(void)process;
+	return http_tls_confine(err);
+}
+
 static int confine_writer(const struct process *process, struct error *err)
 {
 	return file_writer_confine(process->uid, process->uid ? user.gid : 0, err);
@@ -93,15 +100,18 @@ static int confine_nothing(const struct process *process, struct error *err)
 
 /* ---- Trying ---- */
 
-static int read_status(pid_t pid, char *out, size_t size)
+static int open_status(pid_t pid)
 {
 	char path[40];
-	cleanup_fd int fd = -1;
-	ssize_t got;
 
 	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	got = fd < 0 ? -1 : read(fd, out, size - 1);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static int read_status(int fd, char *out, size_t size)
+{
+	ssize_t got = fd < 0 ? -1 : read(fd, out, size - 1);
+
 	if (got < 0)
 		return -errno;
 	out[got] = '\0';
@@ -129,18 +139,19 @@ static void take_status(struct process *process, const char *text)
 	process->was_tried = true;
 }
 
-/* In the child, by a call that is in each list; what it may not open is no way to tell, so the
- * socket is there before. */
+/* In the child, by calls that are in each list; what it may not open is no way to tell, so the
+ * file and the socket are there before. */
 static void confine_and_tell(const struct process *process, int out)
 {
 	struct error err = ERROR_INIT;
 	char text[4096] = "";
 	struct iovec part = {.iov_base = text};
 	const struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	const int status = open_status(getpid());
 
 	if (process->confine(process, &err) < 0)
 		snprintf(text, sizeof(text), "!%.280s", err.text);
-	else if (read_status(getpid(), text, sizeof(text)) < 0)
+	else if (read_status(status, text, sizeof(text)) < 0)
 		snprintf(text, sizeof(text), "!it cannot read its own status");
 	part.iov_len = strlen(text);
 	_exit(sendmsg(out, &message, MSG_NOSIGNAL) < 0);
@@ -178,11 +189,12 @@ static void try_launcher(struct process *process)
 {
 	struct launcher *launcher = NULL;
 	struct error err = ERROR_INIT;
+	cleanup_fd int status = -1;
 	char text[4096];
 
 	if (process->start(user.uid, user.gid, &launcher, &err) < 0)
 		snprintf(process->trouble, sizeof(process->trouble), "%.280s", err.text);
-	else if (read_status(launcher_pid(launcher), text, sizeof(text)) == 0)
+	else if (read_status(status = open_status(launcher_pid(launcher)), text, sizeof(text)) == 0)
 		take_status(process, text);
 	launcher_free(launcher);
 }
@@ -411,6 +423,13 @@ int doctor_sandbox(char *const *faults, bool is_json, struct error *err)
 			 geteuid() == 0 ? file_reader_capabilities() : 1ULL << CAP_DAC_READ_SEARCH,
 		 .groups = sandbox_reader_groups,
 		 .confine = confine_reader},
+		{.name = "tls",
+		 .does = "speaks TLS for http faults with a certificate, and holds the key of "
+			 "that; "
+			 "only where there are some",
+		 .uid = HTTP_TLS_UID,
+		 .groups = sandbox_tls_groups,
+		 .confine = confine_tls},
 		{.name = "metrics",
 		 .does = "replaces the file of --metrics, and sets it right when the run was "
 			 "killed",

@@ -34,6 +34,12 @@ static int read_by_reader(void *context, const char *path, size_t max, char **ou
 	return fd < 0 ? fd : experiment_read_input(fd, path, max, out_text, out_length, err);
 }
 
+/* By their words: includes, files of variables and of addresses, certificates and keys. */
+static bool may_name_files(const char *text)
+{
+	return strstr(text, "include") || strstr(text, "-file") || strstr(text, "tls-");
+}
+
 /* Only where it is needed: the user who called sudo can read for himself. */
 int source_prepare(struct source *source, struct error *err)
 {
@@ -41,7 +47,7 @@ int source_prepare(struct source *source, struct error *err)
 	struct invoking_user user;
 	int result;
 
-	if (geteuid() != 0 || (text && !strstr(text, "include") && !strstr(text, "-file")))
+	if (geteuid() != 0 || (text && !may_name_files(text)))
 		return 0;
 	result = sandbox_invoking_user(&user, err);
 	if (result < 0 || user.uid != 0)
