@@ -258,6 +258,12 @@ static void test_small_helpers_are_listed_and_narrow(void **state)
 	assert_process(root, "reader", "DAC_READ_SEARCH", true);
 	assert_true(has_purpose(find(root, "reader"), "opening files for reading"));
 	assert_false(has_purpose(find(root, "reader"), "using sockets"));
+	assert_true(json_is_true(json_object_get(find(root, "tls"), "as_promised")));
+	assert_int_equal(json_array_size(json_object_get(find(root, "tls"), "capabilities")), 0);
+	assert_int_equal(member_number(find(root, "tls"), "uid"), 65534);
+	assert_true(has_purpose(find(root, "tls"), "using sockets that it is given"));
+	assert_false(has_purpose(find(root, "tls"), "looking at files"));
+	assert_false(has_purpose(find(root, "tls"), "opening local sockets"));
 	assert_process(root, "metrics", "", false);
 	assert_process(root, "site-metrics", "", false);
 	assert_true(json_is_null(json_object_get(find(root, "sweeper"), "capabilities")));
