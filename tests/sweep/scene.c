@@ -107,6 +107,14 @@ static void make_copy(const char *path, const char *text, uid_t owner)
 		abort();
 }
 
+/* Of a server that speaks TLS. */
+static void make_certificate(void)
+{
+	netlab_run("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 "
+		   "-nodes -days 2 -subj /CN=lab -keyout " SCENE_FOLDER
+		   "/server.key -out " SCENE_FOLDER "/server.pem");
+}
+
 /* Before the children: those with mounts of their own see them. */
 static void make_files(void)
 {
@@ -117,6 +125,7 @@ static void make_files(void)
 	make_file(SCENE_FOLDER "/service.conf", text);
 	make_copy(SCENE_FOLDER "/loaded.conf", text, 0);
 	make_copy(SCENE_FOLDER "/seen.conf", text, USER);
+	make_certificate();
 }
 
 static int start_in_group(void *context, struct error *err)

@@ -103,11 +103,6 @@ static const struct exception exceptions[] = {
 	{"connect.error=EHOSTUNREACH"},
 	{"connect.error=ENETUNREACH"},
 	{"connect.error=EPERM"},
-	/* files beside the experiment, and a process that dies with the worker: test_http_tls_ends
-	 */
-	{"http.tls-certificate"},
-	{"http.tls-key"},
-	{"http.tls-ca"},
 	/* the same sockets, beside others or fewer of them */
 	{"port.in-use"},
 	{"port.leave"},
