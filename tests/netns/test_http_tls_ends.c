@@ -22,7 +22,7 @@ static pid_t start_server(const struct netlab *lab, uint16_t port, const char *c
 			execlp("ip", "ip", "netns", "exec", lab->far, "sh", "-c", command, NULL);
 		_exit(127);
 	}
-	for (unsigned i = 0; i < 100; i++) {
+	for (unsigned i = 0; i < 400; i++) {
 		int fd = netlab_dial(lab->near_fd, "10.88.0.2", port);
 
 		if (fd >= 0) {
