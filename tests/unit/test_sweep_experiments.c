@@ -150,9 +150,22 @@ static char *read_text(const char *path, size_t *out_length)
 	return text;
 }
 
+/* What the scene has there, in its form. */
+static int read_pem(void *context, const char *path, size_t max, char **out_text,
+		    size_t *out_length, struct error *err)
+{
+	static const char pem[] = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+				  "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+
+	(void)context, (void)path, (void)max, (void)err;
+	*out_text = strdup(pem);
+	*out_length = strlen(pem);
+	return 0;
+}
+
 static struct experiment *parse(const char *path)
 {
-	struct experiment_text text = {0};
+	struct experiment_text text = {.inputs = {.read = read_pem}};
 	struct experiment *experiment = NULL;
 	struct yaml_problems problems = {0};
 	struct error err = ERROR_INIT;
