@@ -33,7 +33,8 @@ struct http_stream {
 	struct http_lane to_server, to_client;
 	struct { /* where sockets are passed to who speaks TLS */
 		uint64_t connection, ids[HTTP_TLS_SIDES];
-		bool ended[HTTP_TLS_SIDES]; /* what ends there does so in order */
+		bool ended[HTTP_TLS_SIDES];	/* what ends there does so in order, */
+		bool is_ragged[HTTP_TLS_SIDES]; /* but not in TLS */
 	} tls;
 
 	/* of the requests */

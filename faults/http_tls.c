@@ -45,6 +45,13 @@ static int await(const struct http_tls *tls, short events, int wait_ms)
 	return result;
 }
 
+/* It ends when it sees this, however late, and lets go what it holds. */
+static void give_up(struct http_tls *tls)
+{
+	tls->is_gone = true;
+	shutdown(tls->socket, SHUT_RDWR);
+}
+
 static void say(struct http_tls *tls, const struct http_tls_request *request, const int *fds,
 		unsigned count)
 {
@@ -56,7 +63,7 @@ static void say(struct http_tls *tls, const struct http_tls_request *request, co
 	if (result == -EAGAIN && await(tls, POLLOUT, ROOM_MS) > 0)
 		result = http_tls_send(tls->socket, request, sizeof(*request), fds, count);
 	if (result < 0)
-		tls->is_gone = true;
+		give_up(tls);
 }
 
 /* ---- Its life ---- */
@@ -212,9 +219,10 @@ int http_tls_pass(struct http_tls *tls, uint64_t connection, enum http_tls_side 
 	return -EPIPE;
 }
 
-void http_tls_end(struct http_tls *tls, uint64_t id)
+void http_tls_end(struct http_tls *tls, uint64_t id, bool is_ragged)
 {
-	say(tls, &(struct http_tls_request){.op = HTTP_TLS_END, .id = id}, NULL, 0);
+	say(tls, &(struct http_tls_request){.op = HTTP_TLS_END, .side = is_ragged, .id = id}, NULL,
+	    0);
 }
 
 static void note_failure(struct http_tls *tls, struct http_tls_reply *reply)
@@ -249,14 +257,15 @@ static int hear_one(struct http_tls *tls, struct http_tls_reply *reply)
 	return got;
 }
 
-void http_tls_hear(struct http_tls *tls, void (*ended)(void *context, uint64_t id), void *context)
+void http_tls_hear(struct http_tls *tls, void (*ended)(void *context, uint64_t id, bool is_ragged),
+		   void *context)
 {
 	struct http_tls_reply reply;
 
 	/* more do not fit into the socket: who goes on sending does not keep us from the rest */
 	for (unsigned i = 0; i < HEARD_MAX && hear_one(tls, &reply) == 1; i++)
 		if (reply.op == HTTP_TLS_END)
-			ended(context, reply.id);
+			ended(context, reply.id, reply.code == 1);
 }
 
 int http_tls_socket(const struct http_tls *tls)
@@ -278,5 +287,5 @@ void http_tls_leave(struct http_tls *tls)
 		if (got == -EAGAIN)
 			await(tls, POLLIN, (int)((until_ns - now_ns) / NSEC_PER_MSEC) + 1);
 	}
-	tls->is_gone = true;
+	give_up(tls);
 }

@@ -61,10 +61,12 @@ uint64_t http_tls_number(struct http_tls *tls);
  * closed, and -1. */
 int http_tls_pass(struct http_tls *tls, uint64_t connection, enum http_tls_side side, uint64_t id,
 		  int *inout_fd);
-/* The end of this side that is shut or closed next is one in order. */
-void http_tls_end(struct http_tls *tls, uint64_t id);
-/* All messages that are there; `ended`: the end of this side will be one in order. */
-void http_tls_hear(struct http_tls *tls, void (*ended)(void *context, uint64_t id), void *context);
+/* The end of this side that is shut or closed next is one in order; ragged: but not in TLS, where a
+ * close_notify says it (many go without; who was cut off goes without, too). */
+void http_tls_end(struct http_tls *tls, uint64_t id, bool is_ragged);
+/* All messages that are there; `ended`: the end of this side will be such a one. */
+void http_tls_hear(struct http_tls *tls, void (*ended)(void *context, uint64_t id, bool is_ragged),
+		   void *context);
 int http_tls_socket(const struct http_tls *tls);
 
 /* http_tls_process.c: what the process gives up, for those who show it (`squall doctor`). */

@@ -23,7 +23,8 @@ enum http_tls_op {
 	HTTP_TLS_LEAVE, /* every connection is reset, what is held is let go, and this is answered
 			 */
 	/* Both ways. */
-	HTTP_TLS_END, /* id: what ends there now ends in order */
+	HTTP_TLS_END, /* id: what ends there now ends in order; side, code: 1: without a
+		       * close_notify of TLS, as many end it, and so it is passed on */
 	/* From the process. */
 	HTTP_TLS_READY,	 /* first of all; code: 0, or why it cannot be; texts */
 	HTTP_TLS_LEFT,	 /* answers HTTP_TLS_LEAVE */

@@ -80,8 +80,10 @@ static bool serve_one(struct tls_server *server, const struct http_tls_request *
 	case HTTP_TLS_END:
 		close_both(fds);
 		side = tls_side_find(server, request->id);
-		if (side)
+		if (side) {
 			side->is_end_told = true;
+			side->is_end_ragged |= request->side == 1;
+		}
 		return true;
 	case HTTP_TLS_LEAVE:
 		close_both(fds);

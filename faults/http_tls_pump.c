@@ -156,9 +156,10 @@ static bool fill_out(struct tls_side *side)
 	got = recv(side->plain, lane->bytes + lane->used, size, MSG_DONTWAIT);
 	if (got > 0)
 		lane->used += (size_t)got;
-	else if (got == 0)
+	else if (got == 0) {
 		end_lane(lane, ends_in_order(side));
-	else if (errno != EAGAIN && errno != EINTR)
+		lane->is_ragged = side->is_end_ragged;
+	} else if (errno != EAGAIN && errno != EINTR)
 		end_lane(lane, false);
 	if (lane->has_ended && !lane->is_in_order)
 		go_deaf(side); /* it was closed, not shut */
@@ -197,8 +198,10 @@ static bool fill_in(struct tls_side *side)
 	got = tls_stream_read(side, lane->bytes + lane->used, size);
 	if (got > 0)
 		lane->used += (size_t)got;
-	else if (got != -EAGAIN)
-		end_lane(lane, got == 0);
+	else if (got != -EAGAIN) {
+		end_lane(lane, got == 0 || got == -EPIPE);
+		lane->is_ragged = got == -EPIPE;
+	}
 	return got > 0;
 }
 
@@ -231,7 +234,7 @@ static bool pass_out_end(struct tls_side *side)
 		return !is_empty(lane);
 	if (!is_empty(lane) || side->state == TLS_UNDECIDED || side->state == TLS_SHAKING)
 		return true;
-	switch (tls_stream_shut(side)) {
+	switch (tls_stream_shut(side, lane->is_ragged)) {
 	case 0:
 		lane->is_told = true;
 		return true;
@@ -245,7 +248,8 @@ static bool pass_out_end(struct tls_side *side)
 static bool pass_in_end(struct tls_side *side)
 {
 	struct tls_lane *lane = &side->in;
-	const struct http_tls_reply end = {.op = HTTP_TLS_END, .id = side->id};
+	const struct http_tls_reply end = {
+		.op = HTTP_TLS_END, .id = side->id, .code = lane->is_ragged};
 
 	if (!lane->has_ended || lane->is_told || side->is_deaf || !is_empty(lane))
 		return true;

@@ -20,6 +20,7 @@ struct tls_lane {
 	size_t start, used;
 	bool has_ended;	  /* nothing more comes, */
 	bool is_in_order; /* and was said to be all */
+	bool is_ragged;	  /* by the connection's end, but not in TLS */
 	bool is_told;	  /* who gets it knows */
 };
 
@@ -44,6 +45,7 @@ struct tls_side {
 	uint32_t wants_in, wants_out;	   /* what the last try to read, and to write, waits for */
 	uint32_t tcp_events, plain_events; /* watched for; UINT32_MAX: not watched */
 	bool is_end_told;		   /* what ends on the local socket ends in order */
+	bool is_end_ragged;		   /* but not in TLS */
 	bool is_deaf;			   /* nobody reads there any more */
 	bool is_due;			   /* for a turn, at the end of this one */
 	bool is_over;
@@ -90,10 +92,10 @@ int tls_reply(struct tls_server *server, const struct http_tls_reply *reply);
 /* What is to be spoken, as far as it is known. 0; -EAGAIN: something has to come first;
  * -ECONNRESET. */
 int tls_stream_open(struct tls_side *side);
-/* Bytes; 0: the end, in order; -EAGAIN, -ECONNRESET. */
+/* Bytes; 0: the end, in order; -EPIPE: the end, which was not said in TLS; -EAGAIN, -ECONNRESET. */
 ssize_t tls_stream_read(struct tls_side *side, void *bytes, size_t size);
 ssize_t tls_stream_write(struct tls_side *side, const void *bytes, size_t size);
-/* Says that nothing more comes. 0, -EAGAIN, -ECONNRESET. */
-int tls_stream_shut(struct tls_side *side);
+/* Says that nothing more comes, or only ends. 0, -EAGAIN, -ECONNRESET. */
+int tls_stream_shut(struct tls_side *side, bool is_ragged);
 
 #endif

@@ -164,6 +164,14 @@ static ssize_t of_socket(ssize_t done)
 	return errno == EAGAIN || errno == EINTR ? -EAGAIN : -ECONNRESET;
 }
 
+/* By a FIN, and not by a reset. */
+static bool has_ended(const struct tls_side *side)
+{
+	char byte;
+
+	return recv(side->tcp, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 ssize_t tls_stream_read(struct tls_side *side, void *bytes, size_t size)
 {
 	int got;
@@ -173,7 +181,9 @@ ssize_t tls_stream_read(struct tls_side *side, void *bytes, size_t size)
 		return of_socket(recv(side->tcp, bytes, size, MSG_DONTWAIT));
 	ssl.ERR_clear_error();
 	got = ssl.SSL_read(side->stream, bytes, (int)size);
-	return got > 0 ? got : judge(side, got, &side->wants_in);
+	if (got <= 0)
+		got = judge(side, got, &side->wants_in);
+	return got == -ECONNRESET && has_ended(side) ? -EPIPE : got;
 }
 
 ssize_t tls_stream_write(struct tls_side *side, const void *bytes, size_t size)
@@ -191,11 +201,11 @@ ssize_t tls_stream_write(struct tls_side *side, const void *bytes, size_t size)
 	return sent ? sent : -ECONNRESET;
 }
 
-int tls_stream_shut(struct tls_side *side)
+int tls_stream_shut(struct tls_side *side, bool is_ragged)
 {
 	int result = 0;
 
-	if (side->state == TLS_OPEN) {
+	if (side->state == TLS_OPEN && !is_ragged) {
 		ssl.ERR_clear_error();
 		result = ssl.SSL_shutdown(side->stream);
 		if (result < 0 && judge(side, result, &side->wants_out) == -EAGAIN)

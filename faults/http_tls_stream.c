@@ -14,7 +14,7 @@ bool http_stream_pass_to_tls(struct http_stream *stream, enum http_tls_side side
 	if (!stream->tls.connection)
 		stream->tls.connection = http_tls_number(relay->tls);
 	stream->tls.ids[side] = http_tls_number(relay->tls);
-	stream->tls.ended[side] = false;
+	stream->tls.ended[side] = stream->tls.is_ragged[side] = false;
 	/* above the floor is where the process has them: here their order means nothing */
 	return http_tls_pass(relay->tls, stream->tls.connection, side, stream->tls.ids[side],
 			     inout_fd) == 0;
@@ -22,11 +22,14 @@ bool http_stream_pass_to_tls(struct http_stream *stream, enum http_tls_side side
 
 void http_stream_end_in_tls(struct http_stream *stream, enum http_tls_side side)
 {
+	const enum http_tls_side from = side == HTTP_TLS_CLIENT ? HTTP_TLS_SERVER : HTTP_TLS_CLIENT;
+
 	if (stream->relay->tls)
-		http_tls_end(stream->relay->tls, stream->tls.ids[side]);
+		http_tls_end(stream->relay->tls, stream->tls.ids[side],
+			     stream->tls.is_ragged[from]);
 }
 
-static void has_ended(void *context, uint64_t id)
+static void has_ended(void *context, uint64_t id, bool is_ragged)
 {
 	struct http_relay *relay = context;
 
@@ -34,6 +37,7 @@ static void has_ended(void *context, uint64_t id)
 		for (unsigned side = 0; side < HTTP_TLS_SIDES; side++)
 			if (stream->tls.ids[side] == id) {
 				stream->tls.ended[side] = true;
+				stream->tls.is_ragged[side] = is_ragged;
 				return;
 			}
 }
